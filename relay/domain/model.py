@@ -1,0 +1,248 @@
+"""The things of the relay, as frozen structs. One word for each; docs/architecture.md has the list.
+
+Times are integer milliseconds of UTC since 1970, lengths of time carry their unit in the name.
+"""
+
+from typing import Any, Literal, NewType
+
+import msgspec
+
+SourceUid = NewType("SourceUid", str)
+ApplicationId = NewType("ApplicationId", str)
+EndpointId = NewType("EndpointId", str)
+MessageId = NewType("MessageId", str)
+
+Order = Literal["unordered", "fifo", "keyed"]
+
+ROUTES = (
+    "all",
+    "calls",
+    "users",
+    "goals",
+    "transactions",
+    "callsGoalsTransactions",
+    "touchPoints",
+    "visits",
+    "itemisedCalls",
+)
+"""The upstream's lists that can be polled (infinity-api.md 4.1). Append only: stored data holds the index."""
+
+
+class Secret(str):
+    """A string that shows nothing of itself in a repr, a log or a traceback. Use `.reveal()` at the last moment."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'••••'"
+
+    def __str__(self) -> str:
+        return "••••"
+
+    def __format__(self, spec: str) -> str:
+        return "••••"
+
+    def reveal(self) -> str:
+        """Give the plain string."""
+        return str.__str__(self)
+
+
+class Struct(msgspec.Struct, frozen=True, kw_only=True):
+    """What every kept struct has in common."""
+
+
+class ApiKeyAuth(msgspec.Struct, frozen=True, tag_field="type", tag="apiKey"):
+    """`Authorization: ApiKey …`, of v2.1 (infinity-api.md 1)."""
+
+    key: str
+
+    def __repr__(self) -> str:
+        return "ApiKeyAuth(…)"
+
+
+class BasicAuth(msgspec.Struct, frozen=True, tag_field="type", tag="basic"):
+    """A portal user's name and password, of v2 (hazard H36)."""
+
+    username: str
+    password: str
+
+    def __repr__(self) -> str:
+        return "BasicAuth(…)"
+
+
+SourceAuth = ApiKeyAuth | BasicAuth
+
+
+class Source(Struct, frozen=True, kw_only=True):
+    """One installation (IGRP) on one API base URL, with its credentials."""
+
+    uid: SourceUid
+    name: str
+    base_url: str
+    version: Literal["v2", "v2.1"]
+    igrp: int
+    auth: SourceAuth
+    routes: tuple[str, ...]
+    poll_interval_s: float = 60.0
+    batch_size: int = 1000
+    start_row_id: int | None = None
+    paused: bool = False
+    auth_version: int = 1
+    """Counts changes of the credentials: a route that 401 or 403 stopped starts again when it moves."""
+    created_at_ms: int = 0
+    updated_at_ms: int = 0
+
+
+class Application(Struct, frozen=True, kw_only=True):
+    """A tenant of one or more sources: a group of endpoints behind a filter that none of them can escape."""
+
+    id: ApplicationId
+    name: str
+    uid: str | None = None
+    sources: tuple[SourceUid, ...] | None = None
+    """None: every source."""
+    filter: dict[str, Any] | None = None
+    rate_limit: int | None = None
+    metadata: dict[str, str] = {}
+    created_at_ms: int = 0
+    updated_at_ms: int = 0
+
+
+class SigningKey(Struct, frozen=True, kw_only=True):
+    """One secret of an endpoint. `key` is the text that subscribers hold: `whsec_…` or `whsk_…`."""
+
+    key: str
+    expires_at_ms: int | None = None
+    """None: the current one. A rotated key signs beside the new one until it expires."""
+
+    def __repr__(self) -> str:
+        return f"SigningKey(…, expires_at_ms={self.expires_at_ms})"
+
+
+class OAuth2(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="oauth2", rename="camel"):
+    """Client credentials (RFC 6749 4.4): a token is fetched from `token_url`, cached, and renewed."""
+
+    token_url: str
+    client_id: str
+    client_secret: str
+    scope: str | None = None
+
+    def __repr__(self) -> str:
+        return "OAuth2(…)"
+
+
+class Bearer(msgspec.Struct, frozen=True, tag_field="type", tag="bearer"):
+    """A fixed token in `Authorization: Bearer …`."""
+
+    token: str
+
+    def __repr__(self) -> str:
+        return "Bearer(…)"
+
+
+class ClientCertificate(msgspec.Struct, frozen=True, kw_only=True):
+    """A PEM certificate chain and its private key, shown to the endpoint's server (mTLS)."""
+
+    certificate: str
+    private_key: str
+
+    def __repr__(self) -> str:
+        return "ClientCertificate(…)"
+
+
+EndpointAuth = BasicAuth | Bearer | OAuth2
+
+
+class Endpoint(Struct, frozen=True, kw_only=True):
+    """A subscriber's URL with its event types, filter, secrets, headers and limits."""
+
+    id: EndpointId
+    app_id: ApplicationId
+    url: str
+    uid: str | None = None
+    description: str = ""
+    event_types: tuple[str, ...] | None = None
+    """None: every type."""
+    channels: tuple[str, ...] | None = None
+    filter: dict[str, Any] | None = None
+    rate_limit: int | None = None
+    """Callbacks a second over all workers; None: no limit."""
+    disabled: bool = False
+    disabled_reason: str | None = None
+    paused: bool = False
+    keys: tuple[SigningKey, ...] = ()
+    """The current key first, then rotated ones that still sign."""
+    headers: dict[str, str] = {}
+    metadata: dict[str, str] = {}
+    max_in_flight: int = 64
+    order: Order = "unordered"
+    order_key: str | None = None
+    retry_schedule: tuple[float, ...] | None = None
+    """Seconds before each further try; None: the relay's own schedule."""
+    auth: EndpointAuth | None = None
+    client_certificate: ClientCertificate | None = None
+    created_at_ms: int = 0
+    updated_at_ms: int = 0
+
+
+class StoredEvent(msgspec.Struct, frozen=True, array_like=True):
+    """What a row is, or became, as it is kept: once, however many endpoints get it.
+
+    `body` is the callback's body without its leading `{"type":"…",`: see relay.domain.envelope.
+    """
+
+    id: MessageId
+    row_id: str
+    stored_at_ms: int
+    revision: int
+    types: bytes
+    """Codes of the event's types in order of precedence, one byte each: see relay.domain.event_types."""
+    body: bytes
+    key: str = ""
+    """The row's `vid`, kept apart for endpoints that are ordered by a key."""
+
+
+class Attempt(msgspec.Struct, frozen=True, array_like=True):
+    """One HTTP try of a delivery, as it is kept."""
+
+    endpoint_id: EndpointId
+    seq: int
+    """The event's number in its source."""
+    number: int
+    """1 for the first try."""
+    type_code: int
+    started_at_ms: int
+    duration_ms: int
+    status: int
+    """The response's HTTP status; 0 when there was no response."""
+    verdict: str
+    """`delivered`, `retry`, `dead` or `disabled`."""
+    error: str = ""
+    next_at_ms: int = 0
+    url: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    trigger: int = 0
+    """0: by schedule; 1: sent again by hand."""
+
+
+class RouteState(Struct, frozen=True, kw_only=True):
+    """How far a route is, and what came of its last poll."""
+
+    route: str
+    cursor: int | None = None
+    """None: not started yet."""
+    state: Literal["waiting", "polling", "stopped", "failing"] = "waiting"
+    caught_up_at_ms: int | None = None
+    """When the upstream last said that there is nothing behind the cursor."""
+    last_poll_at_ms: int | None = None
+    last_error: str | None = None
+    last_error_at_ms: int | None = None
+    failures: int = 0
+    limit: int | None = None
+    """Rows asked for at once, where the upstream refused the source's batch size."""
+    auth_version: int = 0
+    """The source's auth_version that 401 or 403 stopped."""
+    next_poll_at_ms: int = 0
+    overlap_at_ms: int = 0
+    """When the rows behind the cursor were last read again."""

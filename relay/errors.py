@@ -1,0 +1,86 @@
+"""Every exception of the relay, named for what the caller must do.
+
+RelayError
+├── Invalid            a caller's value is wrong: say which field and why (422)
+├── NotFound           no such thing (404)
+├── Conflict           it clashes with what is there (409)
+├── Unauthorized       no key, or a wrong one (401)
+├── StoreUnavailable   Redis does not answer: try again (503)
+├── UpstreamError      the reports API did not give a page
+│   ├── Retriable      back off, then ask again (429, 5xx, time-outs, broken bodies)
+│   ├── Refused        stop the route until its credentials change (401, 403)
+│   └── LimitRefused   ask for fewer rows (hazard H7)
+├── Fenced             another worker took over: drop the work, keep nothing
+└── StaleSubscriptions a page was matched against old subscriptions: match it again
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong with a caller's value.
+
+    `path` leads to it from the outside in, e.g. `("body", "filter", "$and", 0)`; `message` says what is wrong and
+    what to do.
+    """
+
+    path: tuple[str | int, ...]
+    message: str
+    kind: str = "value_error"
+
+
+class RelayError(Exception):
+    """The root: whatever the relay raises on purpose."""
+
+
+class Invalid(RelayError):  # noqa: N818 - named for what it says, like the others
+    """A value from outside breaks a rule; `faults` names every one of them."""
+
+    def __init__(self, *faults: Fault) -> None:
+        super().__init__("; ".join(f"{'.'.join(map(str, f.path))}: {f.message}" for f in faults))
+        self.faults = faults
+
+
+class NotFound(RelayError):  # noqa: N818
+    """Nothing is kept under that id."""
+
+
+class Conflict(RelayError):  # noqa: N818
+    """The id or uid is taken, or the thing is in a state that forbids this."""
+
+
+class Unauthorized(RelayError):  # noqa: N818
+    """No API key, or one that is not valid."""
+
+
+class StoreUnavailable(RelayError):  # noqa: N818
+    """Redis cannot be reached or refuses to work; nothing was changed."""
+
+
+class UpstreamError(RelayError):
+    """The reports API did not give a whole page."""
+
+
+class Retriable(UpstreamError):
+    """It may work later. `retry_after_s` is what the upstream asked for, if it did."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Refused(UpstreamError):
+    """401 or 403: asking again with the same credentials is hammering (hazard H28)."""
+
+
+class LimitRefused(UpstreamError):
+    """The upstream says that the limit is too high (hazard H7)."""
+
+
+class Fenced(RelayError):  # noqa: N818
+    """The fencing token is not the newest: somebody else works here now."""
+
+
+class StaleSubscriptions(RelayError):  # noqa: N818
+    """The page was matched against older subscriptions than the source has."""

@@ -1,0 +1,1 @@
+"""A stand-in for Infinity's reports API, with plausible rows and every hazard on demand."""

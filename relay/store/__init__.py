@@ -1,0 +1,1 @@
+"""Redis, and nothing but Redis: keys, scripts, and one module for each kind of thing that is kept."""

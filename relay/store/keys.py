@@ -1,0 +1,143 @@
+"""Every key of the relay in Redis, one function each: its type, who writes it, how long it lives.
+
+All keys of one source carry the hash tag `{source uid}`, so that whatever must be atomic is one slot. What is not a
+source's carries the tag `{config}`. arq's own keys (`arq:*`, `relay:jobs`) are not listed here.
+"""
+
+from relay.domain.model import EndpointId, SourceUid
+
+EVENTS_PER_BUCKET = 256
+ATTEMPTS_PER_BUCKET = 16
+ROWS_PER_BUCKET = 100
+
+CHANGED_CHANNEL = "relay:changed"
+"""Pub/sub: the configuration's new version, as text. Workers read what changed."""
+WAKE_CHANNEL = "relay:wake"
+"""Pub/sub: the uid of a source that has ready lanes."""
+
+
+def config(name: str) -> str:
+    """The configuration's keys, written by the API, kept until deleted.
+
+    `sources`, `applications`, `endpoints`: hashes of id → JSON with sealed secrets · `application_uids`: hash uid →
+    id · `endpoint_uids`: hash `{app id}/{uid}` → id · `version`: counter of changes · `changes`: zset of `source/…`,
+    `application/…`, `endpoint/…` by the version that changed them last (deleted ones too).
+    """
+    return f"relay:{{config}}:{name}"
+
+
+POLLS = config("polls")
+"""zset source uid → ms when a poll slice should run next; a hint that the tick reads. Kept."""
+
+
+def prefix(source: SourceUid) -> str:
+    """What all keys of a source begin with; scripts build the names of lanes and buckets from it."""
+    return f"relay:{{{source}}}:"
+
+
+def subscriptions(source: SourceUid) -> str:
+    """string: the configuration's version that last changed who gets this source's events. Kept."""
+    return prefix(source) + "subscriptions"
+
+
+def fence(source: SourceUid) -> str:
+    """string: counter; the newest fencing token of the source's poller. Kept."""
+    return prefix(source) + "fence"
+
+
+def lease(source: SourceUid) -> str:
+    """string: the token of the poller that works now. Lives 10 s, renewed."""
+    return prefix(source) + "lease"
+
+
+def sequence(source: SourceUid) -> str:
+    """string: counter; the number of the newest event. Kept."""
+    return prefix(source) + "sequence"
+
+
+def route(source: SourceUid, name: str) -> str:
+    """hash: one route's cursor and state, see RouteState. Kept until the source is deleted."""
+    return f"{prefix(source)}route:{name}"
+
+
+def trail(source: SourceUid, name: str) -> str:
+    """zset: cursors that the route had, by the ms when it got there; as long as the overlap needs them."""
+    return f"{prefix(source)}trail:{name}"
+
+
+def seen(source: SourceUid, space: str, bucket: int) -> str:
+    """hash of 100 rowIds: what is known of each row, see relay.domain.identity. Kept until behind every overlap.
+
+    `space` is `t` for triggers and `i` for itemised calls, whose ids are a space of their own.
+    """
+    return f"{prefix(source)}seen:{space}:{bucket}"
+
+
+def quarantine(source: SourceUid) -> str:
+    """hash: digest of the line → JSON of a line that could not be read; the newest are kept, all are counted."""
+    return prefix(source) + "quarantine"
+
+
+def events(source: SourceUid, bucket: int) -> str:
+    """hash of 256 events: number → StoredEvent (msgpack). Lives for the retention, and until all are delivered."""
+    return f"{prefix(source)}events:{bucket}"
+
+
+def message_ids(source: SourceUid, shard: str) -> str:
+    """hash: the rest of a message id → the event's number. Lives as long as the event."""
+    return f"{prefix(source)}ids:{shard}"
+
+
+def references(source: SourceUid) -> str:
+    """hash: bucket of events → deliveries that have not ended. Lives as long as the bucket."""
+    return prefix(source) + "references"
+
+
+def lane(source: SourceUid, endpoint: EndpointId) -> str:
+    """list: references of the events that wait for an endpoint, oldest at the head. Lives while not empty."""
+    return f"{prefix(source)}lane:{endpoint}"
+
+
+def flight(source: SourceUid, endpoint: EndpointId) -> str:
+    """set: references that a worker has claimed and not ended. Lives while not empty."""
+    return f"{prefix(source)}flight:{endpoint}"
+
+
+def lanes(source: SourceUid) -> str:
+    """hash: endpoint → `r` (ready), `p` (parked) or the session of the worker that holds it; absent: idle."""
+    return prefix(source) + "lanes"
+
+
+def ready(source: SourceUid) -> str:
+    """list: endpoints whose lanes have something to send and nobody holds. Lives while not empty."""
+    return prefix(source) + "ready"
+
+
+def parked(source: SourceUid) -> str:
+    """zset: endpoints whose lanes are put aside, by the ms until when (infinity: until something changes)."""
+    return prefix(source) + "parked"
+
+
+def due(source: SourceUid) -> str:
+    """zset: `endpoint reference` of deliveries that wait for their next try, by the ms when it is due."""
+    return prefix(source) + "due"
+
+
+def dead(source: SourceUid) -> str:
+    """zset: `endpoint reference reason` of deliveries that were given up, by the ms when. Kept for its retention."""
+    return prefix(source) + "dead"
+
+
+def sessions(source: SourceUid) -> str:
+    """zset: sessions of workers that hold lanes, by the ms when they count as dead; renewed every 3 s."""
+    return prefix(source) + "sessions"
+
+
+def attempts(source: SourceUid, bucket: int) -> str:
+    """hash of 16 events' attempts: `{number}:{endpoint}:{try}` → Attempt (msgpack). Lives within a budget of bytes."""
+    return f"{prefix(source)}attempts:{bucket}"
+
+
+def endpoint_attempts(source: SourceUid, endpoint: EndpointId) -> str:
+    """list: `{number}:{try}` of an endpoint's attempts, newest last. Shed with the attempts."""
+    return f"{prefix(source)}attempted:{endpoint}"

@@ -1,0 +1,40 @@
+"""Fixtures that every test may use: a real server, and a Redis client on an empty database."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from relay.store.embedded import embedded_server
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """One real server for each test process: RELAY_TEST_REDIS_URL, or an embedded Valkey in a short-lived folder."""
+    if url := os.environ.get("RELAY_TEST_REDIS_URL"):
+        yield url
+        return
+    folder = Path(tempfile.mkdtemp(prefix="relay-"))
+    loop = asyncio.new_event_loop()
+    server = embedded_server(folder)
+    try:
+        yield loop.run_until_complete(server.__aenter__())
+    finally:
+        loop.run_until_complete(server.__aexit__(None, None, None))
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    """A client on an emptied database."""
+    client = Redis.from_url(redis_url, protocol=3)
+    await client.flushdb()
+    yield client
+    await client.aclose()

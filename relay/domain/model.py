@@ -198,8 +198,6 @@ class StoredEvent(msgspec.Struct, frozen=True, array_like=True):
     types: bytes
     """Codes of the event's types in order of precedence, one byte each: see relay.domain.event_types."""
     body: bytes
-    key: str = ""
-    """The row's `vid`, kept apart for endpoints that are ordered by a key."""
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True):

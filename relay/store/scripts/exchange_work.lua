@@ -1,18 +1,20 @@
 #!lua flags=allow-oom
 -- Hand in what came of claimed deliveries, and get more to do: for lanes that the session holds, and for ready ones.
--- KEYS: 1 lanes, 2 ready, 3 sessions, 4 due, 5 dead, 6 parked, 7 references, 8 attempt buckets, 9 attempt sizes
--- ARGV: 1 the source's prefix, 2 session, 3 now in ms, 4 ms when the session counts as dead, 5 lanes to claim at most,
+-- KEYS: 1 lanes, 2 ready, 3 sessions, 4 due, 5 dead, 6 parked, 7 references, 8 attempt buckets, 9 attempt sizes,
+--   10 health
+-- ARGV: 1 the source's prefix, 2 session, 3 now in ms, 4 ms that the session lives on, 5 lanes to claim at most,
 --   6 references to claim for each, 7 events in a bucket, then two counted lists:
 --   attempts: {bucket, bytes, number of arguments, field, record, …};
 --   lanes: {endpoint, how many to take more (-1: let the lane go), ms until when to park it or '',
---     4 counted lists: references that ended, {reference, next reference, ms when due}, {reference, reason} of dead
---     ones, references to put back at the head, oldest first; and a counted list of its attempts `number:try`}
--- RETURNS: {lanes still ready, {endpoint, state, {references}} for each lane handed in, then for each claimed}; state
---   is 'held', 'idle', 'ready', 'parked', or 'lost': the session does not hold the lane any more, and nothing that was
+--     what is known of its health ('': as before, '-': it is well), 4 counted lists: references that ended, {reference, next reference, ms when due}, {reference, reason} of dead
+--     ones, {reference, next reference} to put back at the head, oldest first; and a counted list of its attempts `number:ms`}
+-- RETURNS: {lanes still ready, {endpoint, state, {references}, health or ''} for each lane handed in, then for each
+--   claimed, which gives one reference only when it is not well}; state is 'held', 'idle', 'ready', 'parked', or 'lost': the session does not hold the lane any more, and nothing that was
 --   handed in for it was taken.
+--   Handing in the same twice changes nothing the second time, so a call whose answer was lost can be made again.
 -- ATOMIC BECAUSE a delivery must be in exactly one place: lane, flight, due, dead or ended.
-local lanes, ready, sessions, due, dead, parked, references, attempt_buckets, attempt_sizes = unpack(KEYS)
-local prefix, session, now, dies, most_lanes, per_lane, bucket_size = unpack(ARGV, 1, 7)
+local lanes, ready, sessions, due, dead, parked, references, attempt_buckets, attempt_sizes, health = unpack(KEYS)
+local prefix, session, now, lives, most_lanes, per_lane, bucket_size = unpack(ARGV, 1, 7)
 local UNPACK = 4000
 local at, answer, ended = 8, {0}, {}
 
@@ -51,7 +53,9 @@ local function let_go(endpoint)
   return 'idle'
 end
 
-redis.call('ZADD', sessions, dies, session)
+-- The server's own clock: a worker whose clock is wrong must not count as dead.
+local time = redis.call('TIME')
+redis.call('ZADD', sessions, time[1] * 1000 + math.floor(time[2] / 1000) + lives, session)
 for _ = 1, count() do
   local bucket, bytes = ARGV[at], ARGV[at + 1]
   at = at + 2
@@ -62,36 +66,39 @@ for _ = 1, count() do
   redis.call('HINCRBY', attempt_sizes, 'total', bytes)
 end
 for _ = 1, count() do
-  local endpoint, more, until_ms = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2]
-  at = at + 3
+  local endpoint, more, until_ms, condition = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3]
+  at = at + 4
   local lane, flight = prefix .. 'lane:' .. endpoint, prefix .. 'flight:' .. endpoint
   local held = redis.call('HGET', lanes, endpoint) == session
   local size = count()
   local first = skip(size)
   if held and size > 0 then
-    bulk('SREM', flight, first, size)
-    for i = first, first + size - 1 do ends(ARGV[i]) end
+    for i = first, first + size - 1, UNPACK do
+      local some = {unpack(ARGV, i, math.min(i + UNPACK, first + size) - 1)}
+      local there = redis.call('SMISMEMBER', flight, unpack(some))
+      for j, reference in ipairs(some) do
+        if there[j] == 1 then ends(reference) end
+      end
+      redis.call('SREM', flight, unpack(some))
+    end
   end
   for _ = 1, count() do
     local i = skip(3)
-    if held then
-      redis.call('SREM', flight, ARGV[i])
+    if held and redis.call('SREM', flight, ARGV[i]) == 1 then
       redis.call('ZADD', due, ARGV[i + 2], endpoint .. ' ' .. ARGV[i + 1])
     end
   end
   for _ = 1, count() do
     local i = skip(2)
-    if held then
-      redis.call('SREM', flight, ARGV[i])
+    if held and redis.call('SREM', flight, ARGV[i]) == 1 then
       redis.call('ZADD', dead, now, endpoint .. ' ' .. ARGV[i] .. ' ' .. ARGV[i + 1])
     end
   end
   size = count()
-  first = skip(size)
+  first = skip(2 * size)
   if held then
-    for i = first + size - 1, first, -1 do
-      redis.call('SREM', flight, ARGV[i])
-      redis.call('LPUSH', lane, ARGV[i])
+    for i = first + 2 * size - 2, first, -2 do
+      if redis.call('SREM', flight, ARGV[i]) == 1 then redis.call('LPUSH', lane, ARGV[i + 1]) end
     end
   end
   size = count()
@@ -99,6 +106,11 @@ for _ = 1, count() do
   if size > 0 then bulk('RPUSH', prefix .. 'attempted:' .. endpoint, first, size) end
 
   local state, taken = 'held', {}
+  if held and condition == '-' then
+    redis.call('HDEL', health, endpoint)
+  elseif held and condition ~= '' then
+    redis.call('HSET', health, endpoint, condition)
+  end
   if not held then
     state = 'lost'
   elseif until_ms ~= '' then
@@ -111,17 +123,18 @@ for _ = 1, count() do
     taken = take(endpoint, more)
     if #taken == 0 and redis.call('EXISTS', flight) == 0 then state = let_go(endpoint) end
   end
-  answer[#answer + 1] = {endpoint, state, taken}
+  answer[#answer + 1] = {endpoint, state, taken, ''}
 end
 for bucket, number in pairs(ended) do redis.call('HINCRBY', references, bucket, -number) end
 
 local claimed = tonumber(most_lanes) > 0 and redis.call('LPOP', ready, most_lanes) or {}
 for _, endpoint in ipairs(claimed or {}) do
   if redis.call('HGET', lanes, endpoint) == 'r' then
-    local taken = take(endpoint, tonumber(per_lane))
+    local condition = redis.call('HGET', health, endpoint) or ''
+    local taken = take(endpoint, condition == '' and tonumber(per_lane) or 1)
     if #taken > 0 then
       redis.call('HSET', lanes, endpoint, session)
-      answer[#answer + 1] = {endpoint, 'held', taken}
+      answer[#answer + 1] = {endpoint, 'held', taken, condition}
     else
       redis.call('HDEL', lanes, endpoint)
     end

@@ -41,7 +41,8 @@ local function crashed(reference)
   if try == '' then try = '1' end
   return number .. ':' .. type .. ':' .. try .. ':' .. (tonumber(crashes) or 0) + 1
 end
-local gone = redis.call('ZRANGEBYSCORE', sessions, '-inf', now)
+local time = redis.call('TIME') -- Sessions live by the server's clock.
+local gone = redis.call('ZRANGEBYSCORE', sessions, '-inf', time[1] * 1000 + math.floor(time[2] / 1000))
 if #gone > 0 then
   local is_gone = {}
   for _, session in ipairs(gone) do is_gone[session] = true end

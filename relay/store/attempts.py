@@ -1,0 +1,74 @@
+"""The log of attempts: one record for each HTTP try, written with what came of it, shed oldest first."""
+
+import msgspec
+from redis.asyncio import Redis
+
+from relay.domain.model import Attempt, EndpointId, SourceUid
+from relay.store import keys
+
+_decoder = msgspec.msgpack.Decoder(Attempt)
+pack_attempt = msgspec.msgpack.Encoder().encode
+"""Attempt → bytes, the form that is stored."""
+
+
+class Attempts:
+    """The attempts of all sources."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def of_event(self, source: SourceUid, number: int) -> list[Attempt]:
+        """All attempts to deliver one event, to whichever endpoint, oldest first."""
+        key = keys.attempts(source, number // keys.ATTEMPTS_PER_BUCKET)
+        found = [
+            _decoder.decode(record) async for _, record in self._redis.hscan_iter(key, match=f"{number}:*", count=1000)
+        ]
+        return sorted(found, key=lambda attempt: attempt.started_at_ms)
+
+    async def of_endpoint(
+        self, source: SourceUid, endpoint: EndpointId, *, before: int | None, limit: int
+    ) -> list[tuple[int, Attempt]]:
+        """Up to `limit` attempts of an endpoint, newest first, each with its position; `before`: below that position.
+
+        Positions count from the oldest that is listed, so one that was given stays right until older ones are shed.
+        """
+        key = keys.endpoint_attempts(source, endpoint)
+        end = await self._redis.llen(key) if before is None else before  # type: ignore[misc]
+        if end <= 0:
+            return []
+        first = max(0, end - limit)
+        entries = await self._redis.lrange(key, first, end - 1)  # type: ignore[misc]
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for entry in entries:
+                number, began_ms = entry.decode().split(":")
+                bucket = int(number) // keys.ATTEMPTS_PER_BUCKET
+                pipe.hget(keys.attempts(source, bucket), f"{number}:{endpoint}:{began_ms}")
+            records = await pipe.execute()
+        found = [(first + i, _decoder.decode(record)) for i, record in enumerate(records) if record is not None]
+        return found[::-1]
+
+    async def total_bytes(self, source: SourceUid) -> int:
+        """What the log of a source holds."""
+        return int(await self._redis.hget(keys.attempt_sizes(source), "total") or 0)  # type: ignore[misc]
+
+    async def shed(self, source: SourceUid, *, budget_bytes: int) -> int:
+        """Drop the oldest buckets until the log is within its budget; gives the number of bytes dropped."""
+        dropped = 0
+        while (total := await self.total_bytes(source)) > budget_bytes:
+            oldest = await self._redis.zrange(keys.attempt_buckets(source), 0, 0)
+            if not oldest:
+                break
+            bucket = int(oldest[0])
+            size = int(await self._redis.hget(keys.attempt_sizes(source), str(bucket)) or 0)  # type: ignore[misc]
+            fields = await self._redis.hkeys(keys.attempts(source, bucket))  # type: ignore[misc]
+            async with self._redis.pipeline(transaction=True) as pipe:
+                for field in fields:
+                    number, endpoint, began_ms = field.decode().split(":")
+                    pipe.lrem(keys.endpoint_attempts(source, EndpointId(endpoint)), 1, f"{number}:{began_ms}")
+                pipe.unlink(keys.attempts(source, bucket))
+                pipe.zrem(keys.attempt_buckets(source), bucket)
+                pipe.hdel(keys.attempt_sizes(source), str(bucket))
+                pipe.hincrby(keys.attempt_sizes(source), "total", -size)
+                await pipe.execute()
+            dropped += min(size, total)
+        return dropped

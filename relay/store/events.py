@@ -1,0 +1,77 @@
+"""Events as they are kept: packed once, in buckets of 256, found by number or by message id."""
+
+from collections.abc import Iterable
+from itertools import groupby
+
+import msgspec
+from redis.asyncio import Redis
+
+from relay.domain.model import MessageId, SourceUid, StoredEvent
+from relay.store import keys
+
+_decoder = msgspec.msgpack.Decoder(StoredEvent)
+_encoder = msgspec.msgpack.Encoder()
+
+pack_event = _encoder.encode
+"""StoredEvent → bytes, the form that is stored."""
+
+
+def shard_of(message: MessageId) -> tuple[str, str]:
+    """Where a message id is indexed: the shard's name, and the field in it (50 bits of the id)."""
+    return message[4:6], message[6:16]
+
+
+def bucket_of(number: int) -> int:
+    """The bucket that an event is kept in."""
+    return number // keys.EVENTS_PER_BUCKET
+
+
+class Events:
+    """The events of all sources."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def read(self, source: SourceUid, numbers: Iterable[int]) -> dict[int, StoredEvent]:
+        """Read events by number, in one round trip; those that are not kept any more are left out."""
+        groups = [(b, list(n)) for b, n in groupby(sorted(set(numbers)), key=bucket_of)]
+        if not groups:
+            return {}
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for bucket, members in groups:
+                pipe.hmget(keys.events(source, bucket), [str(n) for n in members])
+            found = await pipe.execute()
+        return {
+            number: _decoder.decode(packed)
+            for (_, members), values in zip(groups, found, strict=True)
+            for number, packed in zip(members, values, strict=True)
+            if packed is not None
+        }
+
+    async def find(self, source: SourceUid, message: MessageId) -> tuple[int, StoredEvent] | None:
+        """Find an event by its message id: its number and itself."""
+        shard, field = shard_of(message)
+        number = await self._redis.hget(keys.message_ids(source, shard), field)  # type: ignore[misc]
+        if number is None:
+            return None
+        event = (await self.read(source, [int(number)])).get(int(number))
+        return (int(number), event) if event is not None and event.id == message else None
+
+    async def newest(self, source: SourceUid) -> int:
+        """The number of the newest event; 0 when there is none."""
+        return int(await self._redis.get(keys.sequence(source)) or 0)
+
+    async def page(self, source: SourceUid, *, before: int | None, limit: int) -> list[tuple[int, StoredEvent]]:
+        """Up to `limit` events with numbers below `before`, newest first; an empty list: there are no more."""
+        top = (await self.newest(source)) + 1 if before is None else before
+        kept = sorted((int(b) for b in await self._redis.hkeys(keys.references(source))), reverse=True)  # type: ignore[misc]
+        events: list[tuple[int, StoredEvent]] = []
+        for bucket in kept:
+            first = bucket * keys.EVENTS_PER_BUCKET
+            if first >= top:
+                continue
+            numbers = range(first, min(first + keys.EVENTS_PER_BUCKET, top))
+            events += sorted((await self.read(source, numbers)).items(), reverse=True)
+            if len(events) >= limit:
+                break
+        return events[:limit]

@@ -1,0 +1,183 @@
+"""Lanes: what waits for each endpoint, who holds it, and what came of it. See the scripts for what is atomic."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from redis.asyncio import Redis
+
+from relay.domain.model import EndpointId, SourceUid
+from relay.store import keys
+from relay.store.scripts import script
+
+SWEEP_AT_ONCE = 1000
+"""Retries or lanes that one sweep makes ready: about 3 ms of the server's time."""
+FOREVER = "inf"
+
+
+@dataclass(slots=True)
+class Handed:
+    """What a worker hands in for one lane that it holds. References are in their stored form."""
+
+    endpoint: EndpointId
+    more: int = 0
+    """How many references to take; -1 lets the lane go."""
+    park_until: int | str = ""
+    """ms until when to put the lane aside, FOREVER, or '' to keep it."""
+    health: str = ""
+    """What to remember of the lane's health; '-': it is well; '': as before."""
+    ended: list[bytes] = field(default_factory=list)
+    retries: list[tuple[bytes, str, int]] = field(default_factory=list)
+    """Reference, the next one, and the ms when it is due."""
+    dead: list[tuple[bytes, str]] = field(default_factory=list)
+    """Reference and reason."""
+    back: list[tuple[bytes, str | bytes]] = field(default_factory=list)
+    """Reference, and what to put back at the lane's head for it; oldest first."""
+    attempts: list[tuple[int, int, bytes]] = field(default_factory=list)
+    """Event number, ms when it began, and the packed Attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a worker got for one lane: its state now, and references that it has claimed."""
+
+    endpoint: EndpointId
+    state: str
+    """`held`, `idle`, `ready`, `parked`, or `lost`."""
+    references: list[bytes]
+    health: str
+    """What was remembered of its health when it was claimed; '': it is well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What a sweep found."""
+
+    ready: int
+    next_ms: int | None
+    """When the next retry or parked lane comes due; None: nothing waits for a time."""
+    retries: int
+    reclaimed: int
+
+
+class Lanes:
+    """The lanes of all sources."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def exchange(
+        self,
+        source: SourceUid,
+        handed: Sequence[Handed],
+        *,
+        session: str,
+        now_ms: int,
+        lives_ms: int,
+        claim: int,
+        per_lane: int,
+    ) -> tuple[int, list[Given]]:
+        """Hand results in and claim more, in one step.
+
+        The session lives on for `lives_ms`. Handing in the same twice changes nothing the second time. `claim` is the number of further lanes to claim, `per_lane` the references for each. Returns how many lanes
+        are still ready, and for each lane handed in or claimed what became of it.
+        """
+        args: list[str | bytes | int] = [
+            keys.prefix(source), session, now_ms, lives_ms, claim, per_lane, keys.EVENTS_PER_BUCKET,
+        ]  # fmt: skip
+        args += _attempt_groups(handed)
+        args.append(len(handed))
+        for lane in handed:
+            args += _lane_group(lane)
+        names = (
+            keys.lanes, keys.ready, keys.sessions, keys.due, keys.dead, keys.parked, keys.references,
+            keys.attempt_buckets, keys.attempt_sizes,
+        )  # fmt: skip
+        answer = await script("exchange_work")(self._redis, [name(source) for name in names], args)
+        given = [
+            Given(EndpointId(e.decode()), state.decode(), refs, health.decode())
+            for e, state, refs, health in answer[1:]
+        ]
+        return int(answer[0]), given
+
+    async def held(self, source: SourceUid, session: str) -> dict[EndpointId, set[bytes]]:
+        """What a session holds: its lanes, and what is in flight of each. For a worker that lost an answer."""
+        owners = await self._redis.hgetall(keys.lanes(source))  # type: ignore[misc]
+        mine = [EndpointId(endpoint.decode()) for endpoint, owner in owners.items() if owner == session.encode()]
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for endpoint in mine:
+                pipe.smembers(keys.flight(source, endpoint))
+            flights = await pipe.execute()
+        return dict(zip(mine, map(set, flights), strict=True))
+
+    async def sweep(self, source: SourceUid, *, now_ms: int) -> Sweep:
+        """Make ready whatever's time has come."""
+        names = (keys.lanes, keys.ready, keys.sessions, keys.due, keys.parked)
+        args = [keys.prefix(source), now_ms, SWEEP_AT_ONCE]
+        ready, next_ms, retries, reclaimed = await script("sweep_lanes")(self._redis, [n(source) for n in names], args)
+        soonest = float(next_ms) if next_ms else None
+        return Sweep(
+            ready, int(soonest) if soonest is not None and soonest != float("inf") else None, retries, reclaimed
+        )
+
+    async def leave(self, source: SourceUid, session: str) -> None:
+        """Forget a session that has let go of all its lanes."""
+        await self._redis.zrem(keys.sessions(source), session)
+
+    async def unpark(self, source: SourceUid, endpoint: EndpointId) -> None:
+        """Let a parked lane go on at the next sweep; nothing happens if it is not parked."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.zadd(keys.parked(source), {endpoint: 0}, xx=True)
+            pipe.publish(keys.WAKE_CHANNEL, source)
+            await pipe.execute()
+
+    async def drop(self, source: SourceUid, endpoint: EndpointId) -> None:
+        """Forget everything that waits for an endpoint that was deleted."""
+        args = [keys.prefix(source), endpoint, keys.EVENTS_PER_BUCKET]
+        names = (keys.lanes, keys.ready, keys.due, keys.dead, keys.parked, keys.references)
+        await script("drop_lane")(self._redis, [n(source) for n in names], args)
+
+    async def resend(self, source: SourceUid, endpoint: EndpointId, reference: str) -> None:
+        """Put one delivery at the end of a lane (again), and out of the dead ones if it is there."""
+        args = [keys.prefix(source), endpoint, reference, keys.EVENTS_PER_BUCKET, keys.WAKE_CHANNEL, source]
+        names = (keys.lanes, keys.ready, keys.dead, keys.references)
+        await script("resend_delivery")(self._redis, [n(source) for n in names], args)
+
+    async def waiting(self, source: SourceUid, endpoints: Iterable[EndpointId]) -> list[int]:
+        """How many deliveries wait in each lane, those in flight included, but not those that wait for a retry."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for endpoint in endpoints:
+                pipe.llen(keys.lane(source, endpoint))
+                pipe.scard(keys.flight(source, endpoint))
+            counts = await pipe.execute()
+        return [waiting + flying for waiting, flying in zip(counts[::2], counts[1::2], strict=True)]
+
+    async def retrying(self, source: SourceUid) -> int:
+        """How many deliveries of a source wait for their next try."""
+        return int(await self._redis.zcard(keys.due(source)))
+
+
+def _attempt_groups(handed: Sequence[Handed]) -> list[str | bytes | int]:
+    groups: dict[int, list[str | bytes]] = {}
+    sizes: dict[int, int] = {}
+    for lane in handed:
+        for number, began_ms, record in lane.attempts:
+            bucket = number // keys.ATTEMPTS_PER_BUCKET
+            groups.setdefault(bucket, []).extend((f"{number}:{lane.endpoint}:{began_ms}", record))
+            sizes[bucket] = sizes.get(bucket, 0) + len(record)
+    args: list[str | bytes | int] = [len(groups)]
+    for bucket, fields in groups.items():
+        args += (bucket, sizes[bucket], len(fields))
+        args += fields
+    return args
+
+
+def _lane_group(lane: Handed) -> list[str | bytes | int]:
+    args: list[str | bytes | int] = [lane.endpoint, lane.more, lane.park_until, lane.health, len(lane.ended)]
+    args += lane.ended
+    for group in (lane.retries, lane.dead, lane.back):
+        args.append(len(group))
+        for entry in group:
+            args += entry
+    args.append(len(lane.attempts))
+    args += [f"{number}:{began_ms}" for number, began_ms, _ in lane.attempts]
+    return args

@@ -1,0 +1,148 @@
+"""Pages: what is known of their rows before, and the one step that commits them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from relay.domain.model import EndpointId, MessageId, SourceUid
+from relay.errors import Fenced, StaleSubscriptions
+from relay.store import keys
+from relay.store.events import bucket_of, shard_of
+from relay.store.scripts import script
+
+LANE_ENTRIES_AT_ONCE = 10_000
+"""28 ms of the server's time when each is for another lane (design.md 5)."""
+EVENTS_AT_ONCE = 1_000
+"""2 MB of events in one script call."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowCommit:
+    """What one row of a page leaves behind."""
+
+    row_id: int
+    seen: bytes | None
+    """What is known of the row from now on; None: nothing new is."""
+    message: MessageId | None = None
+    number: int = 0
+    event: bytes = b""
+    """The packed StoredEvent; empty: the row is no event."""
+    lanes: Sequence[tuple[EndpointId, int]] = ()
+    """The endpoints that want the event, with the code of its type for each."""
+
+
+class Pages:
+    """Reads what a page must be compared with, and commits it."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def known(self, source: SourceUid, space: str, row_ids: Sequence[int]) -> tuple[dict[int, bytes], int]:
+        """What is known of rows, and the number of the first of as many events as there are rows.
+
+        The numbers are taken whether they are used or not: gaps in them mean nothing. One round trip.
+        """
+        buckets: dict[int, list[int]] = {}
+        for row_id in row_ids:
+            buckets.setdefault(row_id // keys.ROWS_PER_BUCKET, []).append(row_id)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.incrby(keys.sequence(source), len(row_ids))
+            for bucket, members in buckets.items():
+                pipe.hmget(keys.seen(source, space, bucket), [str(r % keys.ROWS_PER_BUCKET) for r in members])
+            newest, *found = await pipe.execute()
+        known = {
+            row_id: value
+            for members, values in zip(buckets.values(), found, strict=True)
+            for row_id, value in zip(members, values, strict=True)
+            if value is not None
+        }
+        return known, int(newest) - len(row_ids) + 1
+
+    async def commit(
+        self,
+        source: SourceUid,
+        route: str,
+        rows: Sequence[RowCommit],
+        *,
+        space: str,
+        cursor: int | None,
+        token: int,
+        version: int,
+        now_ms: int,
+    ) -> None:
+        """Commit the rows in prefixes of bounded work, then the cursor; None leaves the cursor where it is.
+
+        Each prefix moves the cursor to its own last row, so a crash between two of them repeats nothing and loses
+        nothing. Raises Fenced, or StaleSubscriptions when the rest of the page must be matched again; what was
+        committed before stays, and is known when the page is read again.
+        """
+        prefixes = list(_prefixes(rows)) or [[]]
+        for i, prefix in enumerate(prefixes):
+            last = i == len(prefixes) - 1
+            moved = cursor if last or cursor is None else prefix[-1].row_id
+            names = (
+                keys.fence(source),
+                keys.subscriptions(source),
+                keys.route(source, route),
+                keys.trail(source, route),
+            )
+            lanes = (keys.lanes(source), keys.ready(source), keys.references(source))
+            head = [
+                keys.prefix(source),
+                token,
+                version,
+                "" if moved is None else moved,
+                now_ms,
+                keys.WAKE_CHANNEL,
+                source,
+            ]
+            answer = await script("commit_page")(self._redis, [*names, *lanes], [*head, *_groups(prefix, space)])
+            if answer == b"fenced":
+                raise Fenced(f"another poller took over source {source}")
+            if answer == b"stale":
+                raise StaleSubscriptions(f"the subscriptions of source {source} changed")
+
+
+def _prefixes(rows: Iterable[RowCommit]) -> Iterable[list[RowCommit]]:
+    prefix: list[RowCommit] = []
+    entries = 0
+    for row in rows:
+        if prefix and (entries + len(row.lanes) > LANE_ENTRIES_AT_ONCE or len(prefix) >= EVENTS_AT_ONCE):
+            yield prefix
+            prefix, entries = [], 0
+        prefix.append(row)
+        entries += len(row.lanes)
+    if prefix:
+        yield prefix
+
+
+def _groups(rows: Iterable[RowCommit], space: str) -> list[str | bytes | int]:
+    hashes: dict[str, list[str | bytes | int]] = {}
+    references: dict[int, int] = {}
+    lanes: dict[EndpointId, list[str]] = {}
+    for row in rows:
+        if row.seen is not None:
+            seen = hashes.setdefault(f"seen:{space}:{row.row_id // keys.ROWS_PER_BUCKET}", [])
+            seen += (row.row_id % keys.ROWS_PER_BUCKET, row.seen)
+        if row.message is None:
+            continue
+        bucket = bucket_of(row.number)
+        hashes.setdefault(f"events:{bucket}", []).extend((row.number, row.event))
+        shard, field = shard_of(row.message)
+        hashes.setdefault(f"ids:{shard}", []).extend((field, row.number))
+        references[bucket] = references.get(bucket, 0) + len(row.lanes)
+        for endpoint, type_code in row.lanes:
+            lanes.setdefault(endpoint, []).append(f"{row.number}:{type_code}")
+    args: list[str | bytes | int] = [len(hashes)]
+    for suffix, fields in hashes.items():
+        args += (suffix, len(fields))
+        args += fields
+    args.append(len(references))
+    for bucket, count in references.items():
+        args += (bucket, count)
+    args.append(len(lanes))
+    for endpoint, waiting in lanes.items():
+        args += (endpoint, len(waiting))
+        args += waiting
+    return args

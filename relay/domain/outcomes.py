@@ -1,0 +1,54 @@
+"""What a try of a callback produced, before anything is decided about it."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Failure(StrEnum):
+    """Why there is no response. The values are what attempts, logs and metrics show."""
+
+    NONE = ""
+    TIMEOUT = "timeout"
+    """The deadline passed, whatever was waited for."""
+    CONNECT = "connect"
+    DNS = "dns"
+    REFUSED_ADDRESS = "refused_address"
+    """The relay refused to dial: the URL or an address behind its name is forbidden. Nothing was sent."""
+    TLS = "tls"
+    PROTOCOL = "protocol"
+    """What came back is not HTTP, or the connection ended before a whole response head came."""
+    OVERSIZED = "oversized"
+    """The response's head is larger than a receiver has reason to send."""
+    AUTH = "auth"
+    """No access token could be had from the endpoint's authorization server."""
+    PROXY = "proxy"
+    """The operator's forward proxy failed."""
+    LOCAL = "local"
+    """This machine failed: no file descriptors or ports left."""
+
+
+BLAMELESS = frozenset({Failure.PROXY, Failure.LOCAL})
+"""Failures that say nothing about the endpoint: they must neither use up its tries nor open its breaker."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What one try produced: a `status`, or an `error` with a `detail` that is safe to show to the subscriber."""
+
+    status: int = 0
+    """The response's status; 0: no response."""
+    error: Failure = Failure.NONE
+    detail: str = ""
+    """A sentence for people. Never tells whether anything listens at an address that is forbidden."""
+    duration_ms: int = 0
+    headers: tuple[tuple[str, str], ...] = ()
+    """The first of the response's headers, capped in number and in bytes."""
+    body: bytes = b""
+    """How the response's body starts: at most 1 KiB, raw."""
+    retry_after: str | None = None
+    """The response's Retry-After as it came: a hostile value is for whoever reads it to bound."""
+
+    @property
+    def succeeded(self) -> bool:
+        """A 2xx with a whole head is a success, even if its body breaks off."""
+        return 200 <= self.status < 300

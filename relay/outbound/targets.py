@@ -1,0 +1,131 @@
+"""Where a callback goes: a URL, parsed once by the parser that dials, and vetted as far as it can be without DNS."""
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+from pyreqwest.http import Url
+
+from relay.domain.addresses import Address, Denied, EgressPolicy
+from relay.errors import Fault, Invalid
+
+MAX_URL_CHARS = 2048
+
+_LOOPBACK = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+
+_AUTHORITY = re.compile(r"[a-z][a-z0-9+.-]*://([^/?#]*)", re.IGNORECASE)
+
+_METADATA_NAMES = frozenset(
+    {"metadata", "instance-data", "metadata.google.internal", "metadata.goog", "instance-data.ec2.internal"}
+)
+
+_LOCAL_SUFFIXES = ("localhost", "internal", "local", "svc", "home.arpa", "lan", "intranet", "test", "invalid", "onion")
+"""Top-level names that the public DNS never answers for. `local` covers `cluster.local`, `svc` what search domains add."""
+
+_FORBIDDEN = "this address is not allowed: callbacks go to public addresses, and to the networks in RELAY_EGRESS_ALLOW"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A vetted URL. Only `url` is ever dialled; the other fields are read from it."""
+
+    url: Url
+    host: str
+    """As it is dialled: lower case, IDNA-encoded, an IPv6 address without its brackets."""
+    port: int
+    address: Address | None
+    """The host if it is an address, already judged; None: a name, whose addresses are judged when it is dialled."""
+    listed_only: bool
+    """Plain http, another port or a local name: each address must be in the policy's `allow`."""
+
+    @property
+    def origin(self) -> str:
+        """What may be logged and kept of it: no path and no query, which can hold a subscriber's secrets."""
+        return str(self.url.origin_ascii)
+
+
+def vet_url(url: str, policy: EgressPolicy, *, path: tuple[str | int, ...] = ("body", "url")) -> Target:
+    """Parse a subscriber's URL and refuse what can never be dialled.
+
+    Raises Invalid pointing to `path`. Nothing is looked up or dialled, so the answer tells nothing of what exists.
+    """
+    try:
+        return _vet(url, policy)
+    except ValueError as error:
+        raise Invalid(Fault(path, str(error))) from None
+
+
+def _vet(text: str, policy: EgressPolicy) -> Target:
+    _check_spelling(text)
+    url = Url(text)
+    host, port = url.host_str, url.port_or_known_default
+    if url.scheme not in ("https", "http") or not host or port is None:
+        raise ValueError("must be an https URL")
+    if url.username or url.password is not None:
+        raise ValueError("must not hold a user name or password: use the endpoint's auth instead")
+    plain = url.scheme == "http" or port not in policy.ports
+    if url.domain is None:
+        address = ip_address(host.strip("[]"))
+        _check_address(address, policy, plain=plain, http=url.scheme == "http")
+        return Target(url, str(address), port, address, plain)
+    local = _is_local(host)
+    _check_name(host, policy, local=local)
+    if plain and not policy.allow:
+        raise ValueError(_needs(policy, http=url.scheme == "http"))
+    return Target(url, host, port, None, plain or local)
+
+
+def _check_spelling(text: str) -> None:
+    """What the parser would quietly mend: spellings that other parsers read differently."""
+    if not text.isascii():
+        text.encode()  # a lone surrogate is a ValueError too
+    if len(text) > MAX_URL_CHARS:
+        raise ValueError(f"must have at most {MAX_URL_CHARS} characters")
+    if any(ch <= " " or ch in "\\\x7f" for ch in text):
+        raise ValueError("must not hold spaces, control characters or backslashes")
+    authority = _AUTHORITY.match(text)
+    if authority is None or not authority[1]:
+        raise ValueError("must be an https URL")
+    if "%" in authority[1]:
+        raise ValueError("must not hold % in its host")
+
+
+def _check_address(address: Address, policy: EgressPolicy, *, plain: bool, http: bool) -> None:
+    verdict = policy.judge(address)
+    if isinstance(verdict, Denied):
+        raise ValueError(_FORBIDDEN)
+    if plain and not verdict.listed:
+        raise ValueError(_needs(policy, http=http))
+
+
+def _check_name(name: str, policy: EgressPolicy, *, local: bool) -> None:
+    if name.endswith("."):
+        raise ValueError("must not end its host with a dot")
+    if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in name.split(".")):
+        raise ValueError("its host is not a name that DNS can hold")
+    if name in _METADATA_NAMES:
+        raise ValueError(_FORBIDDEN)
+    if not local:
+        return
+    if _within(name, "localhost"):
+        if not any(policy.allows_any(network) for network in _LOOPBACK):
+            raise ValueError(_FORBIDDEN)
+    elif not policy.allow:
+        raise ValueError(_FORBIDDEN)
+
+
+def _is_local(name: str) -> bool:
+    return "." not in name or any(_within(name, suffix) for suffix in _LOCAL_SUFFIXES)
+
+
+def _within(name: str, suffix: str) -> bool:
+    return name == suffix or name.endswith("." + suffix)
+
+
+def _needs(policy: EgressPolicy, *, http: bool) -> str:
+    if http:
+        return "must be an https URL: http is for the networks in RELAY_EGRESS_ALLOW only"
+    ports = ", ".join(map(str, sorted(policy.ports)))
+    return f"must use one of the ports {ports}: others are for the networks in RELAY_EGRESS_ALLOW only"

@@ -1,0 +1,53 @@
+"""The `relay` command: picks the subcommand and turns expected errors into a message and an exit code."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from relay.errors import Invalid, RelayError
+
+COMMANDS = {
+    "serve": "run the REST API",
+    "worker": "run a worker: poll sources and send callbacks",
+    "demo": "run everything on this machine and watch callbacks arrive",
+    "sandbox": "run a stand-in for the upstream reports API",
+    "receiver": "run a sample receiver that verifies callbacks",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `relay …`; gives the exit code: 0 well, 1 failed, 2 wrong arguments or settings."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    args = _parser(arguments).parse_args(arguments)
+    try:
+        return int(args.run(args))
+    except Invalid as error:
+        print("Invalid settings:", *(f"  {f.path[0]} {f.message}" for f in error.faults), sep="\n", file=sys.stderr)
+        return 2
+    except RelayError as error:
+        print(f"relay {args.command}: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="relay",
+        description="Polls Infinity's reports row by row and sends each row as a signed callback to every subscriber.",
+        epilog="Settings come from RELAY_* variables: see docs/configuration.md.",
+    )
+    parser.add_argument("--version", action="version", version=f"relay {version('infinity-event-relay')}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
+        if name in arguments[:1]:
+            # Only the one that runs is imported: the image has no demo in it, and `--help` should be quick.
+            module = importlib.import_module(f"relay.cli.{name}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

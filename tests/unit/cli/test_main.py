@@ -1,0 +1,46 @@
+"""The command line's face: help for everything, and every fault of the settings at once."""
+
+import subprocess
+import sys
+
+import pytest
+
+from relay.cli.main import COMMANDS, main
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`relay COMMAND --help` works for each command that `relay --help` lists."""
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert f"usage: relay {command}" in capsys.readouterr().out
+
+
+def test_help_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    """A newcomer finds every command in one place."""
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    printed = capsys.readouterr().out
+    assert all(command in printed for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_all_faults_of_the_settings_are_told_at_once(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A typo, a wrong value and a missing one are one message and exit code 2, and nothing is started."""
+    monkeypatch.setenv("RELAY_PROT", "1")
+    monkeypatch.setenv("RELAY_PORT", "many")
+    monkeypatch.delenv("RELAY_ADMIN_KEY", raising=False)
+    assert main([command]) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("Invalid settings:")
+    assert all(name in printed for name in ("RELAY_PROT ", "RELAY_PORT ", "RELAY_ADMIN_KEY "))
+
+
+def test_no_command_is_an_error() -> None:
+    """Without a command it prints how to use it, and exits with 2."""
+    result = subprocess.run([sys.executable, "-m", "relay.cli.main"], capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "usage: relay" in result.stderr

@@ -1,4 +1,4 @@
-"""Secrets at rest, in AES-256-GCM envelopes (reliability goal G33). The keys come from the settings, never from Redis."""
+"""Secrets at rest, in AES-256-GCM envelopes. The keys come from the settings and never stand in Redis."""
 
 import base64
 import binascii
@@ -26,7 +26,7 @@ class Vault:
     """
 
     def __init__(self, ring: Sequence[Secret]) -> None:
-        """Take keys of 32 bytes in base64, the sealing one first. Raises ValueError on others, or when there is none."""
+        """Take keys of 32 bytes in base64, the sealing one first. Raises ValueError when there is none, or another."""
         keys = [base64.b64decode(key.reveal(), validate=True) for key in ring]
         if not keys or any(len(key) != KEY_BYTES for key in keys):
             raise ValueError("the vault needs keys of 32 bytes in base64")

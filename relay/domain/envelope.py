@@ -1,0 +1,82 @@
+"""The bytes of a callback's body, fixed when the event is stored and never serialised again.
+
+`type` differs between endpoints, so it stands first and is put before the stored bytes when sending: `HEADS[code] +
+stored`.
+"""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from relay.domain.event_types import EVENT_TYPES, names
+from relay.domain.model import SourceUid
+from relay.domain.normalising import read_time
+
+HEADS = tuple(b'{"type":"%s",' % name.encode() for name in EVENT_TYPES)
+"""What a body begins with, by the code of its type."""
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+
+
+def head(code: int) -> bytes:
+    """What a body begins with."""
+    return HEADS[code]
+
+
+def rfc3339(at_ms: int) -> str:
+    """A moment in ms as text, to the millisecond.
+
+    >>> rfc3339(1_516_108_811_000)
+    '2018-01-16T13:20:11.000Z'
+    """
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def timestamp(trigger: dict[str, Any], *, created: bool, polled_at: str) -> str:
+    """When it happened: of a new row its own time, if it has one; of a change the time of the poll that showed it."""
+    happened = trigger.get("triggerDatetime") if created else None
+    return (read_time(happened) if isinstance(happened, str) else None) or polled_at
+
+
+def data(
+    *,
+    source: SourceUid,
+    igrp: int,
+    row_id: int,
+    revision: int,
+    classes: int,
+    trigger: dict[str, Any],
+    previous: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The body's `data`, which is what filters see. `classes` is a mask, `trigger` a normalised row."""
+    content = {
+        "source": source,
+        "igrp": igrp,
+        "rowId": str(row_id),
+        "revision": revision,
+        "classes": list(names(classes)),
+        "trigger": trigger,
+    }
+    if previous is not None:
+        content["previous"] = previous
+    return content
+
+
+def encode(content: dict[str, Any], *, timestamp: str) -> bytes:
+    """The stored bytes: a body without its leading `{"type":"…",`."""
+    return b'"timestamp":"%s","data":%s}' % (timestamp.encode(), _encode(content))
+
+
+def decode(stored: bytes) -> dict[str, Any]:
+    """The `data` of stored bytes, its numbers with their digits."""
+    content: dict[str, Any] = _decode(b"{" + stored)["data"]
+    return content
+
+
+def previous(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """What changed between two triggers: each differing field with its old value, null where it was absent."""
+    changed = {name: value for name, value in old.items() if name not in new or new[name] != value}
+    return changed | dict.fromkeys(name for name in new if name not in old)

@@ -1,0 +1,154 @@
+"""Which row a row is, whether it changed, and what the event that tells of it is called.
+
+A row belongs to the route that showed it first: routes show different columns, so only that route's digests say that
+it changed. docs/adr has the reasons.
+"""
+
+import hashlib
+from base64 import b32encode
+from collections.abc import Collection
+from struct import Struct as Layout
+from typing import Any
+
+import msgspec
+
+from relay.domain.model import MessageId, SourceUid
+
+VOLATILE = frozenset(
+    {
+        # Counted over the visitor or its attributions at the moment of asking (infinity-api.md 9).
+        "visitorPageCount",
+        "visitorGoalCount",
+        "visitorCallCount",
+        "lands",
+        # Labels of configured things, joined in: a renamed channel is no news of a thousand calls (H14).
+        "chName",
+        "dgrpName",
+        "dgrpRef",
+        "segmentName",
+        "segmentRef",
+        "segmentGroupName",
+        "goalTitle",
+    }
+)
+"""Columns that can change although the row did not. A longer list changes the ids of events in a rebuilt store."""
+
+_encode_sorted = msgspec.json.Encoder(decimal_format="number", order="sorted").encode
+_HEAD = Layout("<BHQ8s")
+_DIGEST_BYTES = 8
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of a row that was seen: 27 bytes, and 8 more for each time that it changed."""
+
+    owner: int
+    """The index in model.ROUTES of the route that showed it first."""
+    number: int
+    """The number of its newest event."""
+    classes: int
+    """The mask of every class that it ever had."""
+    raw: bytes
+    """The digest of its line as it came last."""
+    digests: tuple[bytes, ...]
+    """The beginnings of its stable digests, oldest first, as often as it changed."""
+
+    def pack(self) -> bytes:
+        """As bytes, for the store."""
+        return _HEAD.pack(self.owner, self.classes, self.number, self.raw) + b"".join(self.digests)
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> "Seen":
+        """From bytes of `pack`."""
+        owner, classes, number, raw = _HEAD.unpack_from(packed)
+        starts = range(_HEAD.size, len(packed), _DIGEST_BYTES)
+        digests = tuple(packed[start : start + _DIGEST_BYTES] for start in starts)
+        return cls(owner=owner, number=number, classes=classes, raw=raw, digests=digests)
+
+
+class New(msgspec.Struct, frozen=True):
+    """The first sight of a row: an event. `seen.number` is for the store to fill in."""
+
+    seen: Seen
+    revision: int = 1
+    recurrence: int = 0
+
+
+class Changed(msgspec.Struct, frozen=True):
+    """A row that is not what it was: an event. `seen` is what to keep, with the number of the event before."""
+
+    seen: Seen
+    had: int
+    """The mask of the classes that it had until now."""
+    revision: int
+    recurrence: int
+    """How often the row had been exactly this before."""
+
+
+class Known(msgspec.Struct, frozen=True):
+    """No event. `seen` is what to keep instead, if that changed."""
+
+    seen: Seen | None = None
+
+
+def raw_digest(line: bytes) -> bytes:
+    """8 bytes that tell one line from another, as it came."""
+    return hashlib.sha256(line).digest()[:_DIGEST_BYTES]
+
+
+def stable_digest(row: dict[str, Any]) -> bytes:
+    """32 bytes that tell one state of a row from another: of all columns that are not VOLATILE, whatever their order.
+
+    It is taken of the row as it came, so that a release that reads one more column as a number changes no digest.
+    """
+    stable = row.copy()
+    for name in VOLATILE:
+        stable.pop(name, None)
+    return hashlib.sha256(_encode_sorted(stable)).digest()
+
+
+def message_id(source_uid: SourceUid, *, space: str, row_id: int, digest: bytes, recurrence: int) -> MessageId:
+    """An event's id: a function of the source, the row and its content, so the same after any crash or rebuild.
+
+    `space` is `t` for triggers and `i` for itemised calls, whose rowIds are their own.
+
+    >>> message_id(SourceUid("uk"), space="t", row_id=7, digest=bytes(32), recurrence=0)[:12]
+    'msg_ctgfwr5p'
+    """
+    what = f"{source_uid}\0{space}\0{row_id}\0{recurrence}\0".encode() + digest
+    return MessageId("msg_" + b32encode(hashlib.sha256(what).digest()).decode().rstrip("=").lower())
+
+
+def is_known(seen: Seen | None, *, route: int, routes: Collection[int], raw: bytes) -> bool:
+    """Whether a line needs no reading: it came just so before, or another polled route owns its row.
+
+    `route` and `routes` are indexes in model.ROUTES: of the route that shows the line, and of all that are polled.
+    """
+    if seen is None:
+        return False
+    return seen.raw == raw if seen.owner == route else seen.owner in routes
+
+
+def judge_row(
+    seen: Seen | None, *, route: int, routes: Collection[int], raw: bytes, digest: bytes, classes: int
+) -> New | Changed | Known:
+    """Decide what the sight of a row on a route is, after its line was read.
+
+    `digest` is the row's stable digest, `classes` its mask now. A row whose owner is polled no more goes to the route
+    that shows it: its columns may differ for that reason alone, so this is no event.
+    """
+    short = digest[:_DIGEST_BYTES]
+    if seen is None:
+        return New(Seen(owner=route, number=0, classes=classes, raw=raw, digests=(short,)))
+    if seen.owner != route and seen.owner in routes:
+        return Known()
+    same = seen.digests[-1] == short
+    kept = Seen(
+        owner=route,
+        number=seen.number,
+        classes=seen.classes | classes,
+        raw=raw,
+        digests=seen.digests if same else (*seen.digests, short),
+    )
+    if same or seen.owner != route:
+        return Known(kept if kept != seen else None)
+    return Changed(kept, seen.classes, len(kept.digests), seen.digests.count(short))

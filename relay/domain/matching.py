@@ -1,0 +1,140 @@
+"""Which endpoints of a source get an event, and as which type: paid for by the endpoints that can match, not by all.
+
+Endpoints are sorted out twice before a filter runs: by the event's types, remembered for each combination of types,
+and by the value of one field that their filters pin (`act`, `dgrpName`, …).
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from relay.domain.event_types import EVENT_TYPES, code_of
+from relay.domain.filtering import Data, DataTest, Filter, as_number, both, compile_filter, reader
+from relay.domain.model import Application, Endpoint, EndpointId
+
+Match = tuple[EndpointId, int]
+_ANY = frozenset(range(len(EVENT_TYPES)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Subscription:
+    endpoint: EndpointId
+    codes: frozenset[int]
+    filter: Filter | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What can match one combination of types."""
+
+    always: list[Match] = field(default_factory=list)
+    tested: list[tuple[Match, DataTest]] = field(default_factory=list)
+    indexed: list[tuple[Callable[[Data], Any], dict[Any, list[tuple[Match, DataTest]]]]] = field(default_factory=list)
+
+
+class Matcher:
+    """The subscriptions of one source. It never changes: make a new one when a subscription does."""
+
+    def __init__(self, applications: Iterable[Application], endpoints: Iterable[Endpoint]) -> None:
+        """Compile all filters; raises Invalid if one is none. An endpoint whose application is gone gets nothing.
+
+        Disabled endpoints match too: what comes is kept for them.
+        """
+        filters = {each.id: _compiled(each.filter) for each in applications}
+        self._subscriptions = [
+            _Subscription(each.id, _codes(each.event_types), _joined(filters[each.app_id], _compiled(each.filter)))
+            for each in endpoints
+            if each.app_id in filters
+        ]
+        self._plans: dict[bytes, _Plan] = {}
+
+    def match(self, types: bytes, data: Data) -> list[Match]:
+        """The endpoints that get an event, each once, with the code of the first of `types` that it subscribed to.
+
+        `types` is in order of precedence (event_types.codes_of), `data` is what relay.domain.envelope encodes.
+        """
+        plan = self._plans.get(types)
+        if plan is None:
+            plan = self._plans[types] = self._plan(types)
+        found = plan.always.copy()
+        for read, buckets in plan.indexed:
+            found += [match for match, test in _candidates(buckets, read(data)) if test(data)]
+        found += [match for match, test in plan.tested if test(data)]
+        return found
+
+    def _plan(self, types: bytes) -> _Plan:
+        plan = _Plan()
+        filtered: list[tuple[Match, Filter]] = []
+        for each in self._subscriptions:
+            code = next((code for code in types if code in each.codes), None)
+            if code is None:
+                continue
+            if each.filter is None:
+                plan.always.append((each.endpoint, code))
+            else:
+                filtered.append(((each.endpoint, code), each.filter))
+        _index(plan, filtered)
+        return plan
+
+
+def _index(plan: _Plan, filtered: list[tuple[Match, Filter]]) -> None:
+    """Put each endpoint under the one of its pinned fields that tells the most endpoints apart."""
+    distinct = Counter(path for path, _ in {pair for _, compiled in filtered for pair in _pairs(compiled)})
+    by_path: dict[str, dict[Any, list[tuple[Match, DataTest]]]] = {}
+    for match, compiled in filtered:
+        if not compiled.discriminators:
+            plan.tested.append((match, compiled.test))
+            continue
+        best = max(compiled.discriminators, key=lambda each: distinct[each.path] / len(each.values))
+        buckets = by_path.setdefault(best.path, {})
+        for value in best.values:
+            buckets.setdefault(value, []).append((match, compiled.test))
+    plan.indexed.extend((reader(path), buckets) for path, buckets in by_path.items())
+
+
+def _pairs(compiled: Filter) -> Iterable[tuple[str, Any]]:
+    return ((each.path, value) for each in compiled.discriminators for value in each.values)
+
+
+def _candidates(buckets: dict[Any, list[tuple[Match, DataTest]]], value: Any) -> list[tuple[Match, DataTest]]:
+    """Who pins the field to this value, as text or as the number that the text is, or to an entry of this list."""
+    if type(value) is str:
+        # Most texts are no numbers, and most buckets hold no number for them.
+        texts = buckets.get(value, [])
+        number = as_number(value)
+        numbers = buckets.get(number, []) if number is not None else []
+        return _merged((texts, numbers)) if texts and numbers else texts or numbers
+    if type(value) is list:
+        return _merged(_candidates(buckets, item) for item in value)
+    number = as_number(value)
+    return buckets.get(number, []) if number is not None else []
+
+
+def _merged(groups: Iterable[list[tuple[Match, DataTest]]]) -> list[tuple[Match, DataTest]]:
+    return list({match[0]: (match, test) for group in groups for match, test in group}.values())
+
+
+def _codes(event_types: tuple[str, ...] | None) -> frozenset[int]:
+    if event_types is None:
+        return _ANY
+    return frozenset(code_of(name) for name in event_types if name in EVENT_TYPES)
+
+
+def _joined(outer: Filter | None, inner: Filter | None) -> Filter | None:
+    if outer is None or inner is None:
+        return outer or inner
+    return both(outer, inner)
+
+
+def _compiled(source: dict[str, Any] | None) -> Filter | None:
+    return _compiled_json(msgspec.json.encode(source)) if source else None
+
+
+@lru_cache(maxsize=16_384)
+def _compiled_json(source: bytes) -> Filter:
+    # Ten thousand endpoints are read again whenever one of them changes.
+    return compile_filter(msgspec.json.decode(source))

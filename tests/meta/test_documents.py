@@ -1,0 +1,52 @@
+"""Documents say what is true: generated ones are current, links lead somewhere, nothing is left out."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from relay.cli import configuration
+from relay.cli.main import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+def test_the_settings_page_is_current() -> None:
+    """Every setting is documented, with its default: run `python -m relay.cli.configuration` after a change."""
+    assert (ROOT / configuration.PAGE).read_text() == configuration.render()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    """Each relative link names a file that exists, and each link to a test names a test that exists."""
+    missing = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", (ROOT / page).read_text()):
+        if re.match(r"https?:|mailto:|#", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (ROOT / page).parent / path
+        if not file.exists() or (anchor.startswith("test_") and f"def {anchor}(" not in file.read_text()):
+            missing.append(target)
+    assert missing == []
+
+
+def test_every_dependency_says_what_it_is_for() -> None:
+    """docs/dependencies.md has one line for each dependency of pyproject.toml, and none for others."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    listed = project["dependencies"] + [line for group in project["optional-dependencies"].values() for line in group]
+    names = {re.split(r"[\[<>=;!~ ]", line)[0] for line in listed} - {project["name"]}
+    documented = set(re.findall(r"^\| `([\w.-]+)` \|", (ROOT / "docs/dependencies.md").read_text(), re.MULTILINE))
+    assert documented == names
+
+
+def test_the_changelog_is_open_for_the_next_release() -> None:
+    """There is always a place to note a change."""
+    assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_readme_names_every_command() -> None:
+    """What `relay` can do is told on the first page."""
+    readme = (ROOT / "README.md").read_text()
+    assert all(f"`relay {command}`" in readme for command in COMMANDS)

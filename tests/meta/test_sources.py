@@ -1,0 +1,55 @@
+"""Rules of the house that a linter does not know."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MODULES = sorted(
+    path.relative_to(ROOT).as_posix() for part in ("relay", "workers") for path in ROOT.glob(f"{part}/**/*.py")
+)
+SCRIPTS = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("relay/**/*.lua"))
+LONGEST_FILE = 300
+LONGEST_FUNCTION = 40
+
+
+def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function without its docstring."""
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    return (function.end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_stay_small(module: str) -> None:
+    """A file over 300 lines, or a function over 40, wants to be two."""
+    text = (ROOT / module).read_text()
+    functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    assert text.count("\n") <= LONGEST_FILE
+    assert [function.name for function in functions if length(function) > LONGEST_FUNCTION] == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_say_what_belongs_in_them(module: str) -> None:
+    """Each module begins with a docstring, and everything public in it has one."""
+    tree = ast.parse((ROOT / module).read_text())
+    public = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_")
+    ]
+    inner = {
+        child for node in public for child in ast.walk(node) if child is not node and not isinstance(node, ast.ClassDef)
+    }
+    assert ast.get_docstring(tree)
+    assert [node.name for node in public if node not in inner and not ast.get_docstring(node)] == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_scripts_have_their_header(script: str) -> None:
+    """Each script says what it does, takes and returns, and why it must be one step."""
+    lines = (ROOT / script).read_text().splitlines()
+    header = "\n".join(line for line in lines if line.startswith("--"))
+    assert lines[0].startswith("#!lua")
+    assert lines[1].startswith("-- ")
+    assert [part for part in ("KEYS: ", "ARGV: ", "RETURNS: ", "ATOMIC BECAUSE ") if f"\n-- {part}" not in header] == []

@@ -12,7 +12,6 @@ import msgspec
 
 from relay.domain.event_types import EVENT_TYPES, names
 from relay.domain.model import SourceUid
-from relay.domain.normalising import read_time
 
 HEADS = tuple(b'{"type":"%s",' % name.encode() for name in EVENT_TYPES)
 """What a body begins with, by the code of its type."""
@@ -37,8 +36,16 @@ def rfc3339(at_ms: int) -> str:
 
 def timestamp(trigger: dict[str, Any], *, created: bool, polled_at: str) -> str:
     """When it happened: of a new row its own time, if it has one; of a change the time of the poll that showed it."""
-    happened = trigger.get("triggerDatetime") if created else None
-    return (read_time(happened) if isinstance(happened, str) else None) or polled_at
+    happened = trigger.get("triggerDatetime")
+    return happened if created and isinstance(happened, str) and _is_time(happened) else polled_at
+
+
+def _is_time(text: str) -> bool:
+    # A time that could be read is RFC 3339 in a normalised trigger; what could not be read is as it came.
+    try:
+        return text[-1:] == "Z" and len(text) >= len("2018-01-16T13:20:11Z") and bool(datetime.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 def data(

@@ -71,7 +71,9 @@ def read_time(text: str) -> str | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC).isoformat().replace("+00:00", "Z")
+        if moment.tzinfo is not None:
+            moment = (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).replace(tzinfo=None)
+        return moment.isoformat() + "Z"
     except (ValueError, OverflowError):
         return None
 
@@ -110,10 +112,6 @@ def _time(value: Any) -> Any:
     return None if not value or value.startswith("0000-00-00") else read_time(value) or value
 
 
-def _id(value: Any) -> Any:
-    return str(value) if type(value) is int else value
-
-
 def _notes(value: Any) -> Any:
     notes = value
     if isinstance(value, str):
@@ -132,8 +130,9 @@ def _note(note: Any) -> Any:
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 _FLAGS: Mapping[Any, bool] = {"0": False, "1": True, 0: False, 1: True}
-_READERS: Mapping[Kind, Callable[[Any], Any]] = {"id": _id, "time": _time, "notes": _notes}
+_READERS: Mapping[Kind, Callable[[Any], Any]] = {"time": _time, "notes": _notes}
 _READINGS: Mapping[Kind, _Readings] = {"number": _Readings(_number), "flag": _Readings(_flag)}
+_IDS = tuple(_COLUMNS["id"].split())
 _LOOKED_UP = tuple((name, _READINGS[kind]) for name, kind in KINDS.items() if kind in _READINGS)
 _READ = tuple((name, _READERS[kind]) for name, kind in KINDS.items() if kind in _READERS)
 
@@ -152,6 +151,9 @@ def normalise(row: dict[str, Any]) -> dict[str, Any]:
             except TypeError:
                 # A list or an object cannot be looked up, and is no number or flag: it passes as it came.
                 continue
+    for name in _IDS:
+        if type(row.get(name)) is int:
+            trigger[name] = str(row[name])
     for name, read in _READ:
         if name in row:
             trigger[name] = read(row[name])

@@ -62,7 +62,7 @@ def parse_line(line: bytes) -> Row | Rejected | Message:
     """Read one line, without its line break.
 
     Strict JSON first, then the known fault of `notes` (H1), else the line is Rejected. Of a key that stands twice the
-    last value counts, as in most JSON readers; but a line with two rowIds is nobody's row.
+    last value counts, as in most JSON readers; but a line with two different rowIds is nobody's row.
     """
     if len(line) > MAX_LINE_BYTES:
         return Rejected("the line is too long", peek_row_id(line))
@@ -98,10 +98,10 @@ def _row(line: bytes, columns: dict[str, Any], *, repaired: bool) -> Row | Rejec
     row_id = read_row_id(columns.get("rowId"))
     if row_id is None:
         return Rejected("the row has no rowId from 1 to 2^63-1", None)
-    if line.count(b'"rowId"') > 1 and _stands_twice(line):
-        return Rejected("the row has two rowIds", None)
-    # Almost every row is flat, and two searches that find nothing prove it.
-    if (line.find(b"{", 1) >= 0 or b"[" in line) and _depth(columns) > MAX_DEPTH:
+    if peek_row_id(line) != row_id and line.count(b'"rowId"') > 1 and _stands_twice(line):
+        return Rejected("the row has two different rowIds", None)
+    # A line with few brackets is not deep: most rows have none but the first, which two quick searches prove.
+    if (b"[" in line or line.find(b"{", 1) > 0) and _brackets(line) > MAX_DEPTH and _depth(columns) > MAX_DEPTH:
         return Rejected("the row is nested too deeply", row_id)
     return Row(row_id, columns, repaired)
 
@@ -119,6 +119,10 @@ def _stands_twice(line: bytes) -> bool:
     except (ValueError, RecursionError):
         return True
     return len(twice) > 1
+
+
+def _brackets(line: bytes) -> int:
+    return line.count(b"[") + line.count(b"{")
 
 
 def _depth(value: object) -> int:

@@ -1,0 +1,37 @@
+"""What happens to a row after it was first shown, under the same rowId (hazard H14)."""
+
+import json
+from collections.abc import Callable
+from random import Random
+
+from relay.sandbox.calls import notes
+from relay.sandbox.catalogue import QUALIFIED, RATINGS
+from relay.sandbox.columns import Row
+from relay.sandbox.hazards import Name
+
+Change = Callable[[Random, Row], Row]
+"""A row as it is -> the row as it becomes."""
+
+
+def _rated(random: Random, row: Row) -> Row:
+    others = [rating for rating in RATINGS if rating != row.get("callRating")]
+    return {**row, "callRating": random.choice(others)}
+
+
+def _goal_gained(_random: Random, row: Row) -> Row:
+    if row.get("goal", "0") not in {"", "0"}:
+        return {**row, "goalValue": "75.00"}
+    return {**row, **QUALIFIED, "goalValue": "25.00", "goalCurrency": "GBP"}
+
+
+def _note_added(random: Random, row: Row) -> Row:
+    try:
+        had = json.loads(row.get("notes") or "[]")
+    except ValueError:
+        had = []
+    added = json.loads(notes(random, at=row["triggerDatetime"]))
+    return {**row, "notes": json.dumps(had + added, ensure_ascii=False)}
+
+
+CHANGES: dict[Name, Change] = {Name.RATED: _rated, Name.GOAL_GAINED: _goal_gained, Name.NOTE_ADDED: _note_added}
+"""Each happens to rows whose act is `call`."""

@@ -1,0 +1,89 @@
+"""The routes of the reports API: nine lists, the recording of a call, and the trace of a visitor."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from litestar import Request, Response, Router, get
+from litestar.response import Stream
+
+from relay.sandbox.authentication import admit
+from relay.sandbox.columns import Row
+from relay.sandbox.filters import compile_test
+from relay.sandbox.lines import entry
+from relay.sandbox.membership import REAL_TIME, ROUTES
+from relay.sandbox.recordings import MEDIA_TYPE, recording
+from relay.sandbox.refusals import BadParameter, Refusal
+from relay.sandbox.upstream import Answer, Upstream
+
+_PIECES = 10
+"""A slow body comes in so many pieces."""
+
+
+@get("/igrps/{igrp:str}/triggers/{route:str}")
+async def list_route(
+    request: Request[Any, Any, Any], upstream: Upstream, version: str, igrp: str, route: str
+) -> Response[Any]:
+    """Answer one of the nine lists."""
+    _let_in(request, upstream, version=version, igrp=igrp)
+    if route not in ROUTES:
+        raise Refusal("not found", status=404)
+    upstream.catch_up()
+    return _response(upstream.list_route(route, upstream.query(_query_string(request))))
+
+
+@get("/igrps/{igrp:str}/visitors/{visitor:str}/triggers")
+async def trace_visitor(
+    request: Request[Any, Any, Any], upstream: Upstream, version: str, igrp: str, visitor: str
+) -> Response[Any]:
+    """Answer what a visitor did, without the rows that were written while a call went on."""
+    _let_in(request, upstream, version=version, igrp=igrp)
+    upstream.catch_up()
+    query = upstream.query(_query_string(request))
+    return _response(upstream.trace(query, compile_test("vid", "eq", visitor), _has_settled))
+
+
+@get("/igrps/{igrp:str}/callRecording/{row_id:str}")
+async def call_recording(
+    request: Request[Any, Any, Any], upstream: Upstream, version: str, igrp: str, row_id: str
+) -> Response[bytes]:
+    """Answer the recording of a call. 404 where there is none, which is a guess."""
+    _let_in(request, upstream, version=version, igrp=igrp)
+    upstream.catch_up()
+    if not row_id.isdecimal():
+        raise BadParameter("rowId must be a whole number")
+    line = upstream.rows.indexes["calls"].find(int(row_id))
+    if line is None or upstream.rows.read(line).get("rec") != "1":
+        raise Refusal("not found", status=404)
+    return Response(recording(entry(line).number), media_type=MEDIA_TYPE)
+
+
+def _let_in(request: Request[Any, Any, Any], upstream: Upstream, *, version: str, igrp: str) -> None:
+    upstream.may_refuse()
+    admit(request.headers.get("authorization"), version=version, igrp=igrp, config=upstream.config)
+
+
+def _query_string(request: Request[Any, Any, Any]) -> str:
+    # As it came: the framework's own reading of it would not tell a repeated parameter from an array.
+    query_string: bytes = request.scope["query_string"]
+    return query_string.decode("latin-1")
+
+
+def _has_settled(row: Row) -> bool:
+    return row.get("act") not in REAL_TIME
+
+
+def _response(answer: Answer) -> Response[Any]:
+    if answer.slow_s:
+        return Stream(_trickle(answer), media_type=answer.media_type)
+    return Response(answer.body, media_type=answer.media_type)
+
+
+async def _trickle(answer: Answer) -> AsyncIterator[bytes]:
+    size = -(-len(answer.body) // _PIECES)
+    for at in range(0, len(answer.body), size):
+        await asyncio.sleep(answer.slow_s / _PIECES)
+        yield answer.body[at : at + size]
+
+
+reports = Router("/reports/{version:str}", route_handlers=[list_route, trace_visitor, call_recording])

@@ -1,0 +1,236 @@
+"""The upstream: asks the reports API for pages of rows, and tells what went wrong in words that are safe to log.
+
+Whatever comes back is hostile until checked: its size, its encoding, its time and its shape have bounds. Nothing that
+is raised here holds credentials, a row, or the exception of the HTTP client, whose request carries both.
+"""
+
+import asyncio
+import re
+import zlib
+from base64 import b64encode
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import NoReturn
+
+import httpx
+import msgspec
+
+from relay.domain.model import ApiKeyAuth, Source, SourceAuth
+from relay.domain.parsing import Message, Rejected, Row, parse_line, split_lines
+from relay.errors import LimitRefused, Refused, Retriable
+
+MAX_BODY_BYTES = 64 << 20
+"""The upstream's cap of 10,000 rows of 2.2 kB, three times over."""
+MAX_ERROR_BYTES = 64 << 10
+MAX_RETRY_AFTER_S = 3600.0
+_MAX_MESSAGE = 160
+
+_OBJECT, _TEXT = ord("{"), ord('"')
+_LIMIT = re.compile(r"\blimit|\bmax(?:imum)?\b.*\brows?\b", re.IGNORECASE)
+_RATE = re.compile(r"\brate|quota|too many requests|throttl|\bper (?:second|minute|hour|day)", re.IGNORECASE)
+_PRIVATE = re.compile(r"[\w.+-]+@[\w.-]+|\+?\d[\d ()-]{4,}\d")
+"""Addresses and numbers of six digits or more: what a message could quote of a row."""
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """What one request brought."""
+
+    lines: list[bytes]
+    """The whole lines that are not messages, as they came, for parsing.parse_line."""
+    truncated: bool = False
+    """The page was cut: its lines are good, but say nothing of what would have followed (hazard H4)."""
+    problem: str | None = None
+    """Why it was cut, or what the upstream said beside its rows; safe to log."""
+
+
+class ReportsApi:
+    """Infinity's reports API (infinity-api.md 1 to 4), for any source. One request at a time and source (H29)."""
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        *,
+        deadline_s: float = 60.0,
+        stall_s: float = 20.0,
+        max_body_bytes: int = MAX_BODY_BYTES,
+    ) -> None:
+        """`deadline_s` bounds a whole request, `stall_s` each wait for its next bytes."""
+        self._client = client
+        self._deadline_s = deadline_s
+        self._timeout = httpx.Timeout(stall_s)
+        self._max_body_bytes = max_body_bytes
+
+    async def fetch(self, source: Source, route: str, *, after: int, limit: int, until: int | None = None) -> Page:
+        """Ask for a route's rows with ids above `after`, and up to `until` if that is given, in ascending order.
+
+        Raises Refused (401, 403), LimitRefused (H7), and Retriable for everything else that brought no row: time-outs,
+        429, 5xx, messages (H2), bodies that are no NDJSON (H5). An empty page is only what was answered as one.
+        """
+        bounds = f"&filter[]=rowId-gt-value-{after}" + ("" if until is None else f"&filter[]=rowId-le-value-{until}")
+        return await self._page(source, route, f"limit={limit}&sort[]=rowId-asc{bounds}")
+
+    async def newest(self, source: Source, route: str) -> int:
+        """The highest rowId of a route, or 0 if it has no rows. Raises like `fetch`."""
+        page = await self._page(source, route, "limit=1&sort[]=rowId-desc")
+        if not page.lines:
+            return 0
+        line = parse_line(page.lines[0])
+        if isinstance(line, Row | Rejected) and line.row_id is not None:
+            return line.row_id
+        raise Retriable("the newest row could not be read")
+
+    async def _page(self, source: Source, route: str, query: str) -> Page:
+        # Brackets stay as they are: that is how the API's known clients send them (H34).
+        url = f"{source.base_url.rstrip('/')}/reports/{source.version}/igrps/{source.igrp}/triggers/{route}"
+        answer = _Answer(self._max_body_bytes)
+        await self._receive(answer, f"{url}?format=json&{query}", source.auth)
+        return _judge(answer, source.auth)
+
+    async def _receive(self, answer: "_Answer", url: str, auth: SourceAuth) -> None:
+        try:
+            async with (
+                asyncio.timeout(self._deadline_s),
+                self._client.stream(
+                    "GET", url, headers=_headers(auth), timeout=self._timeout, follow_redirects=False
+                ) as response,
+            ):
+                answer.begin(response)
+                async for chunk in response.aiter_raw():
+                    if not answer.take(chunk):
+                        break
+        except TimeoutError:
+            answer.problem = f"the upstream took more than {self._deadline_s:g} s"
+        except httpx.TimeoutException:
+            answer.problem = "the upstream stalled"
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, zlib.error) as error:
+            # Only its name: the text of such an error can quote a header.
+            answer.problem = f"the upstream's answer broke off ({type(error).__name__})"
+
+
+class _Answer:
+    """One response while it arrives, bounded in size, inflated if the upstream compresses unasked."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.status = 0
+        self.retry_after_s: float | None = None
+        self.problem: str | None = None
+        self._room = max_bytes
+        self._chunks: list[bytes] = []
+        self._inflater: zlib._Decompress | None = None
+
+    def begin(self, response: httpx.Response) -> None:
+        self.status = response.status_code
+        self.retry_after_s = _retry_after_s(response.headers)
+        if self.status != 200:
+            self._room = min(self._room, MAX_ERROR_BYTES)
+        encoding = response.headers.get("content-encoding", "identity").strip().lower()
+        if encoding == "gzip":
+            self._inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        elif encoding not in ("identity", ""):
+            self.problem = "the upstream compresses in a way that was not asked for"
+            self._room = 0
+
+    def take(self, chunk: bytes) -> bool:
+        """Keep a chunk; False when there is no room for more."""
+        if self._inflater is not None and self._room:
+            # At most one byte more than fits, however far the chunk would inflate.
+            chunk = self._inflater.decompress(chunk, self._room + 1)
+        self._chunks.append(chunk[: self._room])
+        if len(chunk) > self._room:
+            self._room = 0
+            self.problem = self.problem or "the upstream's answer is too large"
+            return False
+        self._room -= len(chunk)
+        return True
+
+    def body(self) -> bytes:
+        if self._inflater is not None and not self._inflater.eof:
+            self.problem = self.problem or "the upstream's answer broke off (compressed)"
+        return b"".join(self._chunks)
+
+
+def _judge(answer: _Answer, auth: SourceAuth) -> Page:
+    """Tell a page from a refusal; raises as ReportsApi.fetch says."""
+    lines, truncated = split_lines(answer.body())
+    rows, messages = _sort_out(lines)
+    said = _safe("; ".join(messages), auth) or None
+    if answer.status != 200:
+        _refuse(answer, said)
+    if rows and (rows[0][:1] in (b"<", b"[") or all(line[0] != _OBJECT for line in rows)):
+        raise Retriable("the upstream's answer is not in the format that was asked for: one JSON object a line")
+    if truncated and answer.problem is None:
+        answer.problem = "the upstream's answer broke off"
+    problem = answer.problem or said
+    if problem and not rows:
+        _refuse(answer, said)
+    return Page(lines=rows, truncated=problem is not None, problem=problem)
+
+
+def _sort_out(lines: list[bytes]) -> tuple[list[bytes], list[str]]:
+    """The rows, good or broken, and the texts of the messages."""
+    if all(line[0] == _OBJECT for line in lines):
+        return lines, []
+    rows: list[bytes] = []
+    messages: list[str] = []
+    for line in lines:
+        parsed = parse_line(line) if line[0] == _TEXT else None
+        if isinstance(parsed, Message):
+            messages.append(parsed.text)
+        else:
+            rows.append(line)
+    return rows, messages
+
+
+def _refuse(answer: _Answer, said: str | None) -> NoReturn:
+    """Raise what an answer without rows deserves."""
+    status = answer.status
+    if status in (401, 403):
+        raise Refused(f"the upstream refuses the credentials ({status})" + (f": {said}" if said else ""))
+    if said and status in (200, 400, 413, 422) and _LIMIT.search(said) and not _RATE.search(said):
+        raise LimitRefused(f"the upstream refuses the limit ({status}): {said}")
+    if 300 <= status < 400:
+        raise Retriable(f"the upstream redirects ({status}), which is not followed: check the source's base URL")
+    raise Retriable(_words(answer, said), retry_after_s=answer.retry_after_s)
+
+
+def _words(answer: _Answer, said: str | None) -> str:
+    if answer.status == 0:
+        return answer.problem or "the upstream did not answer"
+    told = said or answer.problem
+    return f"the upstream answered {answer.status}" + (f": {told}" if told else "")
+
+
+def _headers(auth: SourceAuth) -> dict[bytes, bytes]:
+    # As bytes: text that is not ASCII would be quoted in the error that it raises.
+    if isinstance(auth, ApiKeyAuth):
+        credentials = b"ApiKey " + auth.key.encode()
+    else:
+        credentials = b"Basic " + b64encode(f"{auth.username}:{auth.password}".encode())
+    return {
+        b"authorization": credentials,
+        b"accept": b"application/x-ndjson, application/json",
+        b"accept-encoding": b"identity",
+    }
+
+
+def _safe(text: str, auth: SourceAuth) -> str:
+    """A message of the upstream without what it must not tell: credentials, addresses, long numbers, its own length."""
+    for secret in (auth.key,) if isinstance(auth, ApiKeyAuth) else (auth.password, auth.username):
+        text = text.replace(secret, "…") if secret else text
+    words = " ".join(_PRIVATE.sub("…", text).split())
+    printable = "".join(letter for letter in words if letter.isprintable())
+    return printable if len(printable) <= _MAX_MESSAGE else printable[:_MAX_MESSAGE] + "…"
+
+
+def _retry_after_s(headers: httpx.Headers) -> float | None:
+    """What Retry-After asks for, in either of its forms (RFC 9110 10.2.3), bounded; None if it says nothing."""
+    text = headers.get("retry-after", "").strip()
+    if text.isdecimal() and text.isascii():
+        return min(float(text[:9]), MAX_RETRY_AFTER_S)
+    try:
+        until = parsedate_to_datetime(text)
+        # The upstream's own clock, if it shows it, for theirs and ours may differ.
+        now = parsedate_to_datetime(headers["date"]) if "date" in headers else datetime.now(UTC)
+        return min(max((until - now).total_seconds(), 0.0), MAX_RETRY_AFTER_S)
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -82,6 +82,10 @@ class Configuration:
             {EndpointId(i): e for i, e in endpoints.items() if e or keep_deleted},
         )
 
+    async def version(self) -> int:
+        """The newest version: it counts changes."""
+        return int(await self._redis.get(keys.config("version")) or 0)
+
     async def source_uids(self) -> list[SourceUid]:
         """The uids of all sources."""
         return [SourceUid(bytes(uid).decode()) for uid in await self._redis.hkeys(keys.config("sources"))]  # type: ignore[misc]

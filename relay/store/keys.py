@@ -156,3 +156,8 @@ def attempt_sizes(source: SourceUid) -> str:
 def health(source: SourceUid) -> str:
     """hash: endpoint → what is known of a lane that fails, see relay.domain.breaking. Lives until it is well."""
     return prefix(source) + "health"
+
+
+def seen_floor(source: SourceUid, space: str) -> str:
+    """string: the bucket of rows up to which what was known is forgotten. Kept."""
+    return f"{prefix(source)}seen_floor:{space}"

@@ -76,10 +76,10 @@ class Lanes:
         claim: int,
         per_lane: int,
     ) -> tuple[int, list[Given]]:
-        """Hand results in and claim more, in one step.
+        """Hand results in and claim more, in one step. Handing in the same twice changes nothing the second time.
 
-        The session lives on for `lives_ms`. Handing in the same twice changes nothing the second time. `claim` is the number of further lanes to claim, `per_lane` the references for each. Returns how many lanes
-        are still ready, and for each lane handed in or claimed what became of it.
+        The session lives on for `lives_ms`. `claim` is the number of further lanes to claim, `per_lane` the references
+        for each. Returns how many lanes are still ready, and for each lane handed in or claimed what became of it.
         """
         args: list[str | bytes | int] = [
             keys.prefix(source), session, now_ms, lives_ms, claim, per_lane, keys.EVENTS_PER_BUCKET,

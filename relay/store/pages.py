@@ -71,50 +71,29 @@ class Pages:
         version: int,
         now_ms: int,
     ) -> None:
-        """Commit the rows in prefixes of bounded work, then the cursor; None leaves the cursor where it is.
+        """Commit one prefix of a page (see `first_prefix`), all of it or nothing; cursor None leaves the cursor.
 
-        Each prefix moves the cursor to its own last row, so a crash between two of them repeats nothing and loses
-        nothing. Raises Fenced, or StaleSubscriptions when the rest of the page must be matched again; what was
-        committed before stays, and is known when the page is read again.
+        Raises Fenced, or StaleSubscriptions when the rows must be matched again.
         """
-        prefixes = list(_prefixes(rows)) or [[]]
-        for i, prefix in enumerate(prefixes):
-            last = i == len(prefixes) - 1
-            moved = cursor if last or cursor is None else prefix[-1].row_id
-            names = (
-                keys.fence(source),
-                keys.subscriptions(source),
-                keys.route(source, route),
-                keys.trail(source, route),
-            )
-            lanes = (keys.lanes(source), keys.ready(source), keys.references(source))
-            head = [
-                keys.prefix(source),
-                token,
-                version,
-                "" if moved is None else moved,
-                now_ms,
-                keys.WAKE_CHANNEL,
-                source,
-            ]
-            answer = await script("commit_page")(self._redis, [*names, *lanes], [*head, *_groups(prefix, space)])
-            if answer == b"fenced":
-                raise Fenced(f"another poller took over source {source}")
-            if answer == b"stale":
-                raise StaleSubscriptions(f"the subscriptions of source {source} changed")
+        names = (keys.fence(source), keys.subscriptions(source), keys.route(source, route), keys.trail(source, route))
+        lanes = (keys.lanes(source), keys.ready(source), keys.references(source))
+        moved = "" if cursor is None else cursor
+        head = [keys.prefix(source), token, version, moved, now_ms, keys.WAKE_CHANNEL, source]
+        answer = await script("commit_page")(self._redis, [*names, *lanes], [*head, *_groups(rows, space)])
+        if answer == b"fenced":
+            raise Fenced(f"another poller took over source {source}")
+        if answer == b"stale":
+            raise StaleSubscriptions(f"the subscriptions of source {source} changed")
 
 
-def _prefixes(rows: Iterable[RowCommit]) -> Iterable[list[RowCommit]]:
-    prefix: list[RowCommit] = []
+def first_prefix(rows: Sequence[RowCommit]) -> list[RowCommit]:
+    """As many rows as one step may commit: its work is bounded, by a row at the least."""
     entries = 0
-    for row in rows:
-        if prefix and (entries + len(row.lanes) > LANE_ENTRIES_AT_ONCE or len(prefix) >= EVENTS_AT_ONCE):
-            yield prefix
-            prefix, entries = [], 0
-        prefix.append(row)
+    for i, row in enumerate(rows):
         entries += len(row.lanes)
-    if prefix:
-        yield prefix
+        if i and (entries > LANE_ENTRIES_AT_ONCE or i >= EVENTS_AT_ONCE):
+            return list(rows[:i])
+    return list(rows)
 
 
 def _groups(rows: Iterable[RowCommit], space: str) -> list[str | bytes | int]:

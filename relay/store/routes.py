@@ -17,6 +17,11 @@ QUARANTINE_KEPT = 1000
 QUARANTINE_TOTAL = "total"
 
 
+def space_of(route: str) -> str:
+    """Which space a route's rowIds are of: `i` for itemised calls, which count for themselves, else `t`."""
+    return "i" if route == "itemisedCalls" else "t"
+
+
 class Routes:
     """The routes of all sources."""
 
@@ -55,6 +60,10 @@ class Routes:
         """Give a route that has no cursor its first one."""
         await self._redis.hsetnx(keys.route(source, route), "cursor", str(cursor))  # type: ignore[misc]
         await self._redis.zadd(keys.trail(source, route), {str(cursor): now_ms})
+        mark = keys.seen_floor(source, space_of(route))
+        known, bucket = await self._redis.get(mark), cursor // keys.ROWS_PER_BUCKET
+        if known is None or int(known) > bucket:
+            await self._redis.set(mark, bucket)
 
     async def cursor_at(self, source: SourceUid, route: str, *, time_ms: int) -> int | None:
         """The cursor that the route had at a time; None: it had none yet. Forgets the cursors before that one."""

@@ -9,7 +9,7 @@
 --     what is known of its health ('': as before, '-': it is well), 4 counted lists: references that ended, {reference, next reference, ms when due}, {reference, reason} of dead
 --     ones, {reference, next reference} to put back at the head, oldest first; and a counted list of its attempts `number:ms`}
 -- RETURNS: {lanes still ready, {endpoint, state, {references}, health or ''} for each lane handed in, then for each
---   claimed, which gives one reference only when it is not well}; state is 'held', 'idle', 'ready', 'parked', or 'lost': the session does not hold the lane any more, and nothing that was
+--   claimed, which gives one reference only when its breaker is open, `since:opens`}; state is 'held', 'idle', 'ready', 'parked', or 'lost': the session does not hold the lane any more, and nothing that was
 --   handed in for it was taken.
 --   Handing in the same twice changes nothing the second time, so a call whose answer was lost can be made again.
 -- ATOMIC BECAUSE a delivery must be in exactly one place: lane, flight, due, dead or ended.
@@ -131,7 +131,7 @@ local claimed = tonumber(most_lanes) > 0 and redis.call('LPOP', ready, most_lane
 for _, endpoint in ipairs(claimed or {}) do
   if redis.call('HGET', lanes, endpoint) == 'r' then
     local condition = redis.call('HGET', health, endpoint) or ''
-    local taken = take(endpoint, condition == '' and tonumber(per_lane) or 1)
+    local taken = take(endpoint, string.find(condition, ':', 1, true) and 1 or tonumber(per_lane))
     if #taken > 0 then
       redis.call('HSET', lanes, endpoint, session)
       answer[#answer + 1] = {endpoint, 'held', taken, condition}

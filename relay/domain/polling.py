@@ -1,0 +1,31 @@
+"""When a route is polled again."""
+
+BACKOFF_CAP_MS = 300_000
+"""However often the upstream failed, it is asked every five minutes."""
+FIRST_BACKOFF_MS = 1_000
+JITTER = 0.1
+
+
+def next_poll_ms(interval_s: float, *, jitter: float) -> int:
+    """How long until a route that is caught up is polled again; `jitter` from 0 to 1 spreads it by a tenth (H29)."""
+    return round(interval_s * 1000 * (1 + JITTER * (2 * jitter - 1)))
+
+
+def backoff_ms(failures: int, *, retry_after_s: float | None, jitter: float) -> int:
+    """How long to wait after `failures` failures in a row: doubling, jittered, never less than the upstream asked for.
+
+    >>> backoff_ms(1, retry_after_s=None, jitter=1.0), backoff_ms(3, retry_after_s=30.0, jitter=1.0)
+    (1000, 30000)
+    """
+    doubled = min(BACKOFF_CAP_MS, FIRST_BACKOFF_MS << min(failures - 1, 16))
+    own = round(doubled * (0.5 + jitter / 2))
+    return max(own, round((retry_after_s or 0) * 1000))
+
+
+def overlap_floor(cursor: int, *, cursor_before: int | None, most_rows: int) -> int:
+    """From which rowId on the rows behind a cursor are read again: a time back, and at most so many rowIds (H11).
+
+    `cursor_before` is the cursor as it was that time ago; None: the route had none yet.
+    """
+    floor = cursor if cursor_before is None else min(cursor_before, cursor)
+    return max(0, floor, cursor - most_rows)

@@ -1,0 +1,192 @@
+"""The dispatcher: a pool of senders over the lanes that this worker holds, and one exchange for each source."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+import structlog
+
+from relay.domain.envelope import HEADS
+from relay.domain.model import Endpoint, EndpointId, SourceUid
+from relay.outbound.callbacks import CallbackSender
+from relay.pipeline.catalogue import Catalogue
+from relay.pipeline.clock import Clock
+from relay.pipeline.dispatch.exchanging import Exchange
+from relay.pipeline.dispatch.lane import Delivery, HeldLane
+from relay.pipeline.dispatch.recording import record
+from relay.pipeline.dispatch.turns import Turns
+from relay.pipeline.dispatch.windows import Windows
+from relay.store.bodies import Bodies
+from relay.store.lanes import Lanes
+
+log = structlog.get_logger()
+
+Disable = Callable[[Endpoint, str], Awaitable[None]]
+"""What is done when an endpoint must be disabled: the endpoint and the reason."""
+BROKEN_PAUSE_MS = 30_000
+
+
+class Dispatcher:
+    """Sends what waits in the lanes of all sources, until it is drained."""
+
+    def __init__(
+        self,
+        *,
+        session: str,
+        lanes: Lanes,
+        bodies: Bodies,
+        catalogue: Catalogue,
+        sender: CallbackSender,
+        clock: Clock,
+        disable: Disable,
+        slots: int,
+        deadline_s: float,
+        schedule: Sequence[float],
+    ) -> None:
+        """`slots`: callbacks in flight at most; `deadline_s`: of one attempt; `schedule`: seconds before each retry."""
+        self._session = session
+        self._lanes = lanes
+        self._bodies = bodies
+        self._catalogue = catalogue
+        self._sender = sender
+        self._clock = clock
+        self._disable = disable
+        self._slots = slots
+        self._deadline_s = deadline_s
+        self._schedule = schedule
+        self._turns = Turns(slots)
+        self._windows = Windows()
+        self._exchanges: dict[SourceUid, tuple[Exchange, asyncio.Task[None]]] = {}
+        self._idle: deque[asyncio.Future[None]] = deque()
+        self._senders: set[asyncio.Task[None]] = set()
+        self._side_tasks: set[asyncio.Task[None]] = set()
+        self._draining = False
+        catalogue.listen(self._endpoint_changed)
+
+    def follow_sources(self) -> None:
+        """Start an exchange for each source that is new, stop those of sources that are gone."""
+        if self._draining:
+            return
+        for source in self._catalogue.sources:
+            if source not in self._exchanges:
+                exchange = Exchange(
+                    source,
+                    session=self._session,
+                    lanes=self._lanes,
+                    bodies=self._bodies,
+                    catalogue=self._catalogue,
+                    windows=self._windows,
+                    turns=self._turns,
+                    clock=self._clock,
+                    wake_senders=self._wake,
+                )
+                self._exchanges[source] = exchange, asyncio.create_task(exchange.run(), name=f"exchange {source}")
+        for source in set(self._exchanges) - set(self._catalogue.sources):
+            self._exchanges.pop(source)[1].cancel()
+
+    def wake(self, source: SourceUid) -> None:
+        """There is new work in a source's lanes."""
+        if source in self._exchanges:
+            self._exchanges[source][0].look()
+
+    def failed(self) -> bool:
+        """Whether a task that must run for ever has ended: a bug, after which the process should be replaced."""
+        return not self._draining and any(task.done() for _, task in self._exchanges.values())
+
+    async def drain(self, within_s: float) -> None:
+        """Send nothing new, wait for what is in flight, and hand everything back. Takes `within_s` at the most."""
+        self._draining = True
+        exchanges = [exchange for exchange, _ in self._exchanges.values()]
+        for exchange in exchanges:
+            exchange.drain()
+        for future in self._idle:
+            if not future.done():
+                future.set_result(None)
+        if self._senders:
+            _, late = await asyncio.wait(self._senders, timeout=within_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        for _, task in self._exchanges.values():
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await asyncio.gather(*(exchange.leave() for exchange in exchanges))
+        await asyncio.gather(*self._side_tasks, return_exceptions=True)
+
+    def _endpoint_changed(self, endpoint: EndpointId) -> None:
+        for exchange, _ in self._exchanges.values():
+            exchange.changed(endpoint)
+
+    def _wake(self) -> None:
+        """Let one sender go to work; it wakes the next if there is more to do."""
+        while self._idle:
+            future = self._idle.popleft()
+            if not future.done():
+                future.set_result(None)
+                return
+        if len(self._senders) < self._slots and not self._draining:
+            task = asyncio.create_task(self._send_forever())
+            self._senders.add(task)
+            task.add_done_callback(self._senders.discard)
+
+    async def _send_forever(self) -> None:
+        loop = asyncio.get_running_loop()
+        while not self._draining:
+            lane = self._turns.next()
+            if lane is None:
+                future: asyncio.Future[None] = loop.create_future()
+                self._idle.append(future)
+                await future
+                continue
+            delivery = lane.begin()
+            self._turns.add(lane)
+            if self._turns:
+                self._wake()
+            try:
+                await self._attempt(lane, delivery)
+            except Exception:
+                # A bug of ours, for a receiver can cause none: the delivery waits in its lane until it is mended.
+                log.exception("attempt_broke", endpoint=lane.endpoint.id, number=delivery.reference.number)
+                lane.hand_back([delivery])
+                lane.stop(self._clock.now_ms() + BROKEN_PAUSE_MS)
+            except asyncio.CancelledError:
+                lane.hand_back([delivery])
+                raise
+            finally:
+                lane.flying.discard(delivery)
+                self._turns.add(lane)
+                if (exchange := self._exchanges.get(lane.source)) is not None:
+                    exchange[0].results(lane)
+
+    async def _attempt(self, lane: HeldLane, delivery: Delivery) -> None:
+        event = delivery.event
+        outcome = await self._sender.send(
+            lane.prepared,
+            message_id=event.id,
+            body=HEADS[delivery.reference.type_code] + event.body,
+            timestamp_s=self._clock.now_ms() // 1000,
+            deadline_s=self._deadline_s,
+        )
+        verdict = record(
+            lane,
+            delivery,
+            outcome,
+            now_ms=self._clock.now_ms(),
+            jitter=self._clock.jitter(),
+            schedule=self._schedule,
+        )
+        if verdict.kind == "disabled":
+            self._aside(self._disable(lane.endpoint, verdict.reason))
+
+    def _aside(self, work: Awaitable[None]) -> None:
+        async def run() -> None:
+            try:
+                await work
+            except Exception:
+                log.exception("side_task_failed")
+
+        task = asyncio.create_task(run())
+        self._side_tasks.add(task)
+        task.add_done_callback(self._side_tasks.discard)

@@ -1,0 +1,89 @@
+"""What is done about an attempt, written into the lane's results for the next exchange."""
+
+from collections.abc import Sequence
+
+from relay.domain.breaking import speaks_for_receiver
+from relay.domain.judging import Verdict, judge
+from relay.domain.model import Attempt
+from relay.domain.outcomes import BLAMELESS, Outcome
+from relay.pipeline.dispatch.lane import Delivery, HeldLane
+from relay.store.attempts import pack_attempt
+from relay.store.lanes import FOREVER
+
+AFTER_THE_LANE_MS = 100
+"""How long after its lane's next probe a failed probe comes back."""
+BLAMELESS_PAUSE_MS = 5_000
+
+
+def record(
+    lane: HeldLane, delivery: Delivery, outcome: Outcome, *, now_ms: int, jitter: float, schedule: Sequence[float]
+) -> Verdict:
+    """Judge the outcome of an attempt that ended at `now_ms` and note what follows from it in the lane."""
+    reference = delivery.reference
+    verdict = judge(
+        outcome,
+        attempt=reference.attempt,
+        schedule=lane.endpoint.retry_schedule if lane.endpoint.retry_schedule is not None else schedule,
+        jitter=jitter,
+        now_ms=now_ms,
+    )
+    if verdict.kind == "delivered":
+        lane.handed.ended.append(delivery.stored)
+        lane.window.succeeded(outcome.duration_ms)
+        if lane.health.succeeded(now_ms):
+            lane.handed.health = lane.health.text()
+    else:
+        verdict = _failed(lane, delivery, outcome, verdict, now_ms=now_ms, jitter=jitter)
+    began_ms = now_ms - round(outcome.duration_ms)
+    attempt = Attempt(
+        endpoint_id=lane.endpoint.id,
+        seq=reference.number,
+        number=reference.attempt,
+        type_code=reference.type_code,
+        started_at_ms=began_ms,
+        duration_ms=round(outcome.duration_ms),
+        status=outcome.status,
+        verdict=verdict.kind,
+        error=outcome.error if not outcome.detail else f"{outcome.error}: {outcome.detail}",
+        next_at_ms=verdict.due_ms,
+        headers=outcome.headers,
+        body=outcome.body,
+    )
+    lane.handed.attempts.append((reference.number, began_ms, pack_attempt(attempt)))
+    return verdict
+
+
+def _failed(
+    lane: HeldLane, delivery: Delivery, outcome: Outcome, verdict: Verdict, *, now_ms: int, jitter: float
+) -> Verdict:
+    if outcome.error in BLAMELESS:
+        # The fault is on our side: no try is used up, and the breaker learns nothing.
+        lane.stop(now_ms + BLAMELESS_PAUSE_MS)
+        lane.handed.back.append((delivery.stored, delivery.stored))
+        return Verdict("retry", due_ms=now_ms + BLAMELESS_PAUSE_MS)
+    probing = lane.health.half_open
+    if speaks_for_receiver(outcome):
+        lane.window.failed()
+        if lane.health.failed(now_ms):
+            lane.stop(now_ms + lane.health.pause_ms(jitter))
+        lane.handed.health = lane.health.text()
+        if lane.health.is_hopeless(now_ms):
+            verdict = Verdict("disabled", reason="five days without one success")
+    elif lane.health.succeeded(now_ms):
+        lane.handed.health = lane.health.text()
+    if verdict.pause_until_ms:
+        lane.stop(verdict.pause_until_ms)
+    if verdict.kind == "disabled":
+        lane.stop(FOREVER)
+        lane.handed.back.append((delivery.stored, delivery.stored))
+    elif probing and lane.health.half_open:
+        # A probe uses up no try. It comes back after the lane does, so that the next probe is of another event, if
+        # there is one: an event that its receiver cannot bear must not keep the lane closed.
+        verdict = Verdict("retry", due_ms=int(lane.stopped_until) + AFTER_THE_LANE_MS)
+        lane.handed.retries.append((delivery.stored, delivery.stored.decode(), verdict.due_ms))
+    elif verdict.kind == "dead":
+        lane.handed.dead.append((delivery.stored, verdict.reason))
+    else:
+        again = delivery.reference._replace(attempt=delivery.reference.attempt + 1, crashes=0).text()
+        lane.handed.retries.append((delivery.stored, again, verdict.due_ms))
+    return verdict

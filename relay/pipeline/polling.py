@@ -1,0 +1,258 @@
+"""Polling: one source's routes, in turn, one request in flight, under one lease."""
+
+import asyncio
+from collections.abc import Awaitable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+
+from relay.domain.model import RouteState, Source, SourceUid
+from relay.domain.paging import advance
+from relay.domain.polling import backoff_ms, next_poll_ms, overlap_floor
+from relay.errors import Fenced, LimitRefused, Refused, Retriable, StoreUnavailable
+from relay.outbound.reports_api import ReportsApi
+from relay.pipeline.catalogue import Catalogue
+from relay.pipeline.clock import Clock
+from relay.pipeline.ingest import Ingest, read_lines
+from relay.store.routes import LEASE_MS, Routes
+
+log = structlog.get_logger()
+
+SLICE_S = 20.0
+"""A slice ends after this, so that arq's jobs stay short: what arq believes of a killed worker lasts that long."""
+RENEW_S = 3.0
+LOOK_AGAIN_S = 0.5
+"""How soon a waiting slice notices that its source was changed."""
+NEVER_MS = 2**62
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overlap:
+    """How the rows behind a cursor are read again (hazard H11)."""
+
+    rows: int
+    seconds: float
+    interval_seconds: float
+
+
+class RoutePoll:
+    """One route within a slice: its state, and where a reading of the rows behind its cursor stands."""
+
+    def __init__(self, state: RouteState) -> None:
+        self.state = state
+        self.ceiling: int | None = None
+        self.overlap_after: int | None = None
+        self.overlap_until = 0
+        self.overlap_ceiling: int | None = None
+
+    def due_ms(self, source: Source) -> int:
+        """When the route wants its next request."""
+        if source.paused or (self.state.state == "stopped" and self.state.auth_version == source.auth_version):
+            return NEVER_MS
+        if self.state.failures:
+            return self.state.next_poll_at_ms
+        return min(self.state.next_poll_at_ms, self.overlap_due_ms())
+
+    def overlap_due_ms(self) -> int:
+        """When the rows behind the cursor are to be read again."""
+        if self.state.cursor is None:
+            return NEVER_MS
+        return 0 if self.overlap_after is not None else self.state.overlap_at_ms
+
+
+class Polling:
+    """Runs slices: each polls the routes of one source for a while, then ends."""
+
+    def __init__(
+        self,
+        *,
+        reports: ReportsApi,
+        routes: Routes,
+        ingest: Ingest,
+        catalogue: Catalogue,
+        clock: Clock,
+        overlap: Overlap,
+    ) -> None:
+        self._reports = reports
+        self._routes = routes
+        self._ingest = ingest
+        self._catalogue = catalogue
+        self._clock = clock
+        self._overlap = overlap
+        self.stopping = asyncio.Event()
+        """Set when the worker ends: slices finish the page that they are at."""
+
+    async def slice(self, uid: SourceUid) -> None:
+        """Poll a source's routes for up to 20 s, if no other poller does."""
+        token = await self._routes.take(uid)
+        if token is None:
+            return
+        renewing = asyncio.create_task(self._renew(uid, token))
+        work = asyncio.create_task(self._work(uid, token))
+        try:
+            await asyncio.wait({renewing, work}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                await work
+        except Fenced as error:
+            log.warning("poller_fenced", source=uid, error=str(error))
+        finally:
+            await _cancelled(renewing)
+            await _cancelled(work)
+            with suppress(StoreUnavailable):
+                await self._routes.give_back(uid, token)
+
+    async def _renew(self, uid: SourceUid, token: int) -> None:
+        """Keep the lease; ends when it is lost."""
+        while await self._routes.keep(uid, token):
+            # Should this worker die, a tick takes the source up when the lease has run out.
+            await self._routes.poll_at(uid, self._clock.now_ms() + LEASE_MS)
+            await asyncio.sleep(RENEW_S)
+        log.warning("poller_lost_its_lease", source=uid)
+
+    async def _work(self, uid: SourceUid, token: int) -> None:
+        ends_ms = self._clock.now_ms() + round(SLICE_S * 1000)
+        polls: dict[str, RoutePoll] = {}
+        while (source := self._catalogue.sources.get(uid)) is not None:
+            for state in await self._states(source, polls):
+                polls[state.route] = RoutePoll(state)
+            active = [polls[name] for name in source.routes]
+            poll = min(active, key=lambda p: p.due_ms(source))
+            due_ms = poll.due_ms(source)
+            now_ms = self._clock.now_ms()
+            if now_ms >= ends_ms or due_ms > ends_ms or self.stopping.is_set():
+                await self._routes.poll_at(uid, min(due_ms, now_ms + 3_600_000))
+                return
+            if due_ms > now_ms:
+                await self._rest(min((due_ms - now_ms) / 1000, LOOK_AGAIN_S))
+            else:
+                await self._turn(source, poll, token)
+
+    async def _states(self, source: Source, polls: dict[str, RoutePoll]) -> list[RouteState]:
+        missing = [name for name in source.routes if name not in polls]
+        return await self._routes.states(source.uid, missing) if missing else []
+
+    async def _rest(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.stopping.wait()
+
+    async def _turn(self, source: Source, poll: RoutePoll, token: int) -> None:
+        """One request for one route, and what follows from its answer."""
+        try:
+            if poll.state.cursor is None:
+                await self._start(source, poll)
+            elif not poll.state.failures and poll.overlap_due_ms() <= self._clock.now_ms():
+                await self._overlap_page(source, poll, token)
+            else:
+                await self._forward_page(source, poll, token)
+        except Refused as error:
+            await self._note(source, poll, error, state="stopped", auth_version=source.auth_version)
+        except LimitRefused as error:
+            limit = max(2, (poll.state.limit or source.batch_size) // 2)
+            await self._note(source, poll, error, limit=limit, next_poll_at_ms=self._clock.now_ms() + 1000)
+        except Retriable as error:
+            failures = poll.state.failures + 1
+            wait_ms = backoff_ms(failures, retry_after_s=error.retry_after_s, jitter=self._clock.jitter())
+            due_ms = self._clock.now_ms() + wait_ms
+            await self._note(source, poll, error, state="failing", failures=failures, next_poll_at_ms=due_ms)
+
+    async def _start(self, source: Source, poll: RoutePoll) -> None:
+        """Give a route its first cursor: before `startRowId`, or behind the newest row there is."""
+        if source.start_row_id is not None:
+            cursor = max(0, source.start_row_id - 1)
+        else:
+            cursor = await self._reports.newest(source, poll.state.route)
+        now_ms = self._clock.now_ms()
+        await self._routes.start(source.uid, poll.state.route, cursor, now_ms=now_ms)
+        await self._save(source, poll, state="polling", next_poll_at_ms=0, overlap_at_ms=self._next_overlap_ms(source))
+        poll.state = msgspec.structs.replace(poll.state, cursor=cursor)
+
+    async def _forward_page(self, source: Source, poll: RoutePoll, token: int) -> None:
+        route, cursor = poll.state.route, poll.state.cursor or 0
+        limit = max(2, poll.state.limit or source.batch_size)
+        page = await self._reports.fetch(source, route, after=cursor, limit=limit, until=poll.ceiling)
+        polled_ms = self._clock.now_ms()
+        lines = read_lines(page.lines)
+        ids = [line.row_id for line in lines if line.row_id is not None]
+        step = advance(
+            cursor, ids, limit=limit, ceiling=poll.ceiling, rejected=len(lines) - len(ids), truncated=page.truncated
+        )
+        if lines:
+            moved = step.cursor if step.cursor != cursor else None
+            await self._ingest.take_in(source, route, lines, row_ids=step.row_ids, cursor=moved, token=token)
+        poll.ceiling = step.ceiling
+        poll.state = msgspec.structs.replace(poll.state, cursor=step.cursor)
+        if step.state == "stalled" or (page.truncated and not step.row_ids):
+            raise Retriable("the answer proves nothing: it was cut short, or none of its lines has a readable rowId")
+        changes: dict[str, int | str | None] = {
+            "state": "polling",
+            "failures": 0,
+            "last_poll_at_ms": polled_ms,
+            "next_poll_at_ms": 0,
+        }
+        if step.state == "caught_up":
+            wait_ms = next_poll_ms(source.poll_interval_s, jitter=self._clock.jitter())
+            changes |= {"caught_up_at_ms": polled_ms, "next_poll_at_ms": polled_ms + wait_ms}
+        if not step.in_order:
+            changes |= {"last_error": "the upstream did not sort by rowId", "last_error_at_ms": polled_ms}
+        elif poll.state.last_error is not None and step.state == "caught_up":
+            changes |= {"last_error": None, "last_error_at_ms": None}
+        await self._save(source, poll, **changes)
+
+    async def _overlap_page(self, source: Source, poll: RoutePoll, token: int) -> None:
+        """Read one page of the rows behind the cursor again: for late ones, and for those that changed."""
+        route, cursor = poll.state.route, poll.state.cursor or 0
+        if poll.overlap_after is None:
+            floor = await self._overlap_floor(source, route, cursor)
+            poll.overlap_after, poll.overlap_until, poll.overlap_ceiling = floor, cursor, None
+        after, until = poll.overlap_after, poll.overlap_ceiling or poll.overlap_until
+        done = after >= poll.overlap_until
+        if not done:
+            limit = max(2, poll.state.limit or source.batch_size)
+            page = await self._reports.fetch(source, route, after=after, limit=limit, until=until)
+            lines = read_lines(page.lines)
+            ids = [line.row_id for line in lines if line.row_id is not None]
+            step = advance(
+                after, ids, limit=limit, ceiling=until, rejected=len(lines) - len(ids), truncated=page.truncated
+            )
+            if lines:
+                await self._ingest.take_in(source, route, lines, row_ids=step.row_ids, cursor=None, token=token)
+            if step.state == "stalled" or (page.truncated and not step.row_ids):
+                raise Retriable("the answer for the rows behind the cursor proves nothing")
+            poll.overlap_after, poll.overlap_ceiling = step.cursor, step.ceiling
+            done = step.cursor >= poll.overlap_until
+        if done:
+            poll.overlap_after = None
+            await self._save(source, poll, overlap_at_ms=self._next_overlap_ms(source))
+
+    async def _overlap_floor(self, source: Source, route: str, cursor: int) -> int:
+        # One interval further back than the time that a row may be late: every rowId is read once more after that.
+        reach_s = self._overlap.seconds + 2 * max(self._overlap.interval_seconds, source.poll_interval_s)
+        before = await self._routes.cursor_at(source.uid, route, time_ms=self._clock.now_ms() - round(reach_s * 1000))
+        return overlap_floor(cursor, cursor_before=before, most_rows=self._overlap.rows)
+
+    def _next_overlap_ms(self, source: Source) -> int:
+        interval_s = max(self._overlap.interval_seconds, source.poll_interval_s)
+        return self._clock.now_ms() + next_poll_ms(interval_s, jitter=self._clock.jitter())
+
+    async def _note(self, source: Source, poll: RoutePoll, error: Exception, **changes: int | str) -> None:
+        now_ms = self._clock.now_ms()
+        log.warning(
+            "poll_failed", source=source.uid, route=poll.state.route, error=str(error), kind=type(error).__name__
+        )
+        await self._save(
+            source, poll, last_error=str(error), last_error_at_ms=now_ms, last_poll_at_ms=now_ms, **changes
+        )
+
+    async def _save(self, source: Source, poll: RoutePoll, **changes: int | str | None) -> None:
+        poll.state = msgspec.structs.replace(poll.state, **changes)
+        await self._routes.save(source.uid, poll.state.route, changes)
+
+
+async def _cancelled(task: Awaitable[None]) -> None:
+    if isinstance(task, asyncio.Task):
+        task.cancel()
+        with suppress(asyncio.CancelledError, StoreUnavailable, Fenced):
+            await task

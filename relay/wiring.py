@@ -1,0 +1,164 @@
+"""The one place where things are put together: connections, stores, and what is built on them."""
+
+import platform
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import httpx
+from redis.asyncio import Redis
+
+from relay.config import Settings
+from relay.domain.addresses import EgressPolicy
+from relay.outbound.callbacks import CallbackSender
+from relay.outbound.egress import Egress
+from relay.outbound.reports_api import ReportsApi
+from relay.outbound.resolver import Resolver
+from relay.pipeline.catalogue import Catalogue
+from relay.pipeline.clock import Clock
+from relay.pipeline.disabling import Disabling
+from relay.pipeline.dispatch.dispatcher import Dispatcher
+from relay.pipeline.ingest import Ingest
+from relay.pipeline.polling import Overlap, Polling
+from relay.pipeline.upkeep import Upkeep
+from relay.store.applications import Applications
+from relay.store.attempts import Attempts
+from relay.store.bodies import Bodies
+from relay.store.configuration import Configuration
+from relay.store.connection import connect
+from relay.store.embedded import embedded_server
+from relay.store.endpoints import Endpoints
+from relay.store.events import Events
+from relay.store.lanes import Lanes
+from relay.store.pages import Pages
+from relay.store.retention import Retention
+from relay.store.routes import Routes
+from relay.store.sources import Sources
+from relay.store.vault import Vault
+
+USER_AGENT = f"infinity-event-relay/{version('infinity-event-relay')}"
+
+
+@asynccontextmanager
+async def server_url(settings: Settings) -> AsyncIterator[str]:
+    """Where Redis is: as set, or the embedded server, which runs for as long as this is used."""
+    if settings.redis_url is not None:
+        yield settings.redis_url.reveal()
+        return
+    async with embedded_server(settings.data_dir) as url:
+        yield url
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Everything that is kept, by kind."""
+
+    redis: Redis
+    configuration: Configuration
+    sources: Sources
+    applications: Applications
+    endpoints: Endpoints
+    events: Events
+    attempts: Attempts
+    lanes: Lanes
+    routes: Routes
+    pages: Pages
+    bodies: Bodies
+
+
+@asynccontextmanager
+async def open_stores(settings: Settings) -> AsyncIterator[tuple[Stores, str]]:
+    """The stores, and the URL of the server behind them; closed and, if need be, stopped at the end."""
+    async with server_url(settings) as url:
+        redis, vault = connect(url), Vault(settings.encryption_key)
+        try:
+            yield (
+                Stores(
+                    redis=redis,
+                    configuration=Configuration(redis, vault),
+                    sources=Sources(redis, vault),
+                    applications=Applications(redis, vault),
+                    endpoints=Endpoints(redis, vault),
+                    events=Events(redis),
+                    attempts=Attempts(redis),
+                    lanes=Lanes(redis),
+                    routes=Routes(redis),
+                    pages=Pages(redis),
+                    bodies=Bodies(Events(redis)),
+                ),
+                url,
+            )
+        finally:
+            await redis.aclose()
+
+
+def egress_policy(settings: Settings) -> EgressPolicy:
+    """Where callbacks may go."""
+    return EgressPolicy(allow=settings.egress_allow)
+
+
+@asynccontextmanager
+async def open_dispatch(settings: Settings, stores: Stores) -> AsyncIterator[tuple[Catalogue, Dispatcher]]:
+    """The sending side of a worker, and the catalogue that it shares with the polling side."""
+    resolver = Resolver()
+    transport = Egress(policy=egress_policy(settings), resolver=resolver)
+    sender = CallbackSender(transport, policy=egress_policy(settings), user_agent=USER_AGENT)
+    catalogue = Catalogue(stores.configuration, sender)
+    dispatcher = Dispatcher(
+        session=f"{platform.node()}-{uuid.uuid4().hex[:12]}",
+        lanes=stores.lanes,
+        bodies=stores.bodies,
+        catalogue=catalogue,
+        sender=sender,
+        clock=Clock(),
+        disable=Disabling(stores.endpoints),
+        slots=settings.dispatch_slots,
+        deadline_s=settings.attempt_timeout_seconds,
+        schedule=settings.retry_schedule,
+    )
+    try:
+        yield catalogue, dispatcher
+    finally:
+        await transport.aclose()
+        await resolver.close()
+
+
+@asynccontextmanager
+async def open_polling(settings: Settings, stores: Stores, catalogue: Catalogue) -> AsyncIterator[Polling]:
+    """The polling side of a worker."""
+    ingest = Ingest(
+        pages=stores.pages,
+        events=stores.events,
+        routes=stores.routes,
+        bodies=stores.bodies,
+        catalogue=catalogue,
+        clock=Clock(),
+    )
+    overlap = Overlap(
+        rows=settings.overlap_rows,
+        seconds=settings.overlap_seconds,
+        interval_seconds=settings.overlap_interval_seconds,
+    )
+    async with httpx.AsyncClient(follow_redirects=False, trust_env=False) as client:
+        yield Polling(
+            reports=ReportsApi(client),
+            routes=stores.routes,
+            ingest=ingest,
+            catalogue=catalogue,
+            clock=Clock(),
+            overlap=overlap,
+        )
+
+
+def upkeep_of(settings: Settings, stores: Stores) -> Upkeep:
+    """What keeps the store within its limits."""
+    return Upkeep(
+        retention=Retention(stores.redis),
+        attempts=stores.attempts,
+        clock=Clock(),
+        retention_s=settings.retention_seconds,
+        dead_retention_s=settings.dead_retention_seconds,
+        attempt_log_bytes=settings.attempt_log_bytes,
+    )

@@ -1,0 +1,36 @@
+"""arq's jobs: each unpacks its context and calls the pipeline."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+
+from relay.domain.model import SourceUid
+from relay.errors import StoreUnavailable
+from workers.context import Context
+
+log = structlog.get_logger()
+
+
+async def poll(ctx: dict[str, Any], source: str) -> None:
+    """Poll a source's routes for a while."""
+    context: Context = ctx["context"]
+    try:
+        await context.polling.slice(SourceUid(source))
+    except StoreUnavailable as error:
+        # The next tick enqueues another slice; nothing of this one is lost, for the cursor is where it was.
+        log.warning("slice_ended", source=source, error=str(error))
+
+
+async def sweep(ctx: dict[str, Any], source: str) -> None:
+    """Keep a source's part of the store within its limits."""
+    context: Context = ctx["context"]
+    if known := context.catalogue.sources.get(SourceUid(source)):
+        try:
+            await context.upkeep.sweep(known.uid, known.routes)
+        except StoreUnavailable as error:
+            log.warning("sweep_ended", source=source, error=str(error))
+
+
+JOBS: dict[str, Callable[..., Awaitable[None]]] = {"poll": poll, "sweep": sweep}
+"""Every job by the name that relay.jobs enqueues it under."""

@@ -1,0 +1,158 @@
+"""The worker process: what runs in it, in which order it starts, and how it ends."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+import uvloop
+from arq.connections import ArqRedis
+from redis.exceptions import RedisError
+
+from relay.config import Settings
+from relay.errors import StoreUnavailable
+from relay.jobs import connect_jobs
+from relay.pipeline.catalogue import Catalogue
+from relay.pipeline.clock import Clock
+from relay.pipeline.dispatch.dispatcher import Dispatcher
+from relay.pipeline.following import follow
+from relay.pipeline.polling import Polling
+from relay.store.connection import ping
+from relay.store.notices import Notices
+from relay.wiring import Stores, open_dispatch, open_polling, open_stores, upkeep_of
+from workers.context import Context
+from workers.health import Health, serve_health
+from workers.settings import make_worker
+from workers.ticking import tick_forever
+
+log = structlog.get_logger()
+
+DRAIN_S = 21.0
+"""In-flight attempts may take their 20 s; the process ends within 25 s of SIGTERM."""
+RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a worker is made of."""
+
+    stores: Stores
+    catalogue: Catalogue
+    dispatcher: Dispatcher
+    polling: Polling
+    context: Context
+    queue: ArqRedis
+    url: str
+
+
+def run(settings: Settings) -> int:
+    """Work until SIGTERM or SIGINT; gives the exit code."""
+    return uvloop.run(_run(settings))
+
+
+async def _run(settings: Settings) -> int:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sign, stopping.set)
+    async with _parts(settings) as parts:
+        code = await _work(parts, settings, stopping)
+    log.info("worker_ended", code=code)
+    return code
+
+
+@asynccontextmanager
+async def _parts(settings: Settings) -> AsyncIterator[Parts]:
+    async with AsyncExitStack() as stack:
+        stores, url = await stack.enter_async_context(open_stores(settings))
+        catalogue, dispatcher = await stack.enter_async_context(open_dispatch(settings, stores))
+        polling = await stack.enter_async_context(open_polling(settings, stores, catalogue))
+        queue = connect_jobs(url)
+        stack.push_async_callback(queue.aclose)
+        context = Context(catalogue, polling, upkeep_of(settings, stores))
+        yield Parts(stores, catalogue, dispatcher, polling, context, queue, url)
+
+
+async def _work(parts: Parts, settings: Settings, stopping: asyncio.Event) -> int:
+    async def changed() -> None:
+        for source in await parts.catalogue.refresh():
+            await parts.stores.routes.poll_at(source, 0)
+        parts.dispatcher.follow_sources()
+
+    async def ready() -> bool:
+        try:
+            await ping(parts.stores.redis)
+        except StoreUnavailable:
+            return False
+        return True
+
+    def alive() -> bool:
+        return not parts.dispatcher.failed() and not any(task.done() for task in tasks)
+
+    health = Health(alive=alive, ready=ready)
+    tasks = [
+        asyncio.create_task(serve_health(health, host=settings.host, port=settings.worker_port), name="health"),
+        asyncio.create_task(follow(Notices(parts.stores.redis), changed=changed, woken=parts.dispatcher.wake)),
+        asyncio.create_task(
+            tick_forever(
+                queue=parts.queue,
+                routes=parts.stores.routes,
+                catalogue=parts.catalogue,
+                clock=Clock(),
+                refresh=changed,
+            )
+        ),
+        asyncio.create_task(_serve_jobs(parts, stopping), name="jobs"),
+    ]
+    stop = asyncio.create_task(stopping.wait())
+    log.info("worker_started", port=settings.worker_port)
+    await asyncio.wait([stop, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    code = 0 if stopping.is_set() else _explain(tasks)
+    stopping.set()
+    parts.polling.stopping.set()
+    try:
+        await parts.dispatcher.drain(DRAIN_S)
+    except StoreUnavailable as error:
+        log.warning("drained_without_store", error=str(error))
+    for task in (*tasks, stop):
+        task.cancel()
+    await asyncio.gather(*tasks, stop, return_exceptions=True)
+    return code
+
+
+def _explain(tasks: list[asyncio.Task[None]]) -> int:
+    for task in tasks:
+        if task.done() and not task.cancelled() and (error := task.exception()):
+            log.error("worker_task_ended", task=task.get_name(), error=repr(error))
+    return 1
+
+
+async def _serve_jobs(parts: Parts, stopping: asyncio.Event) -> None:
+    """Run arq's worker, and another one each time that it ends because Redis went away (reliability A2)."""
+    failures = 0
+    while not stopping.is_set():
+        connection = connect_jobs(parts.url)
+        worker = make_worker(parts.context, connection)
+        main = asyncio.create_task(worker.async_run())
+        try:
+            stop = asyncio.create_task(stopping.wait())
+            await asyncio.wait({main, stop}, return_when=asyncio.FIRST_COMPLETED)
+            stop.cancel()
+            worker.allow_pick_jobs = False
+            if stopping.is_set() and worker.tasks:
+                await asyncio.wait(worker.tasks.values(), timeout=5)
+            if main.done():
+                main.result()
+        except (RedisError, OSError) as error:
+            failures += 1
+            log.warning("jobs_interrupted", error=type(error).__name__, failures=failures)
+            await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S)) - 1])
+        finally:
+            for task in (main, *worker.tasks.values()):
+                task.cancel()
+            with contextlib.suppress(RedisError, OSError):
+                await asyncio.gather(main, *worker.tasks.values(), return_exceptions=True)
+                await connection.aclose()

@@ -1,0 +1,43 @@
+"""arq's worker, as the relay wants it."""
+
+from typing import Any, cast
+
+from arq.connections import ArqRedis
+from arq.worker import Worker, func
+
+from relay.jobs import JOB_EXPIRES_MS, QUEUE, from_bytes, to_bytes
+from workers.context import Context
+from workers.jobs import JOBS
+
+JOB_TIMEOUT_S = 30
+"""The longest of all jobs: so long, and ten seconds more, arq believes that a killed worker still works on its own."""
+MOST_JOBS = 100
+"""Slices that sleep between polls take a place each; more sources than this want another worker."""
+POLL_DELAY_S = 0.5
+
+
+def worker_settings(context: Context) -> dict[str, Any]:
+    """What arq's Worker is made with, but for its connection."""
+    functions = [
+        func(cast(Any, job), name=name, timeout=JOB_TIMEOUT_S, keep_result=0, max_tries=1) for name, job in JOBS.items()
+    ]
+    return {
+        "functions": functions,
+        "queue_name": QUEUE,
+        "ctx": {"context": context},
+        "max_jobs": MOST_JOBS,
+        "poll_delay": POLL_DELAY_S,
+        "keep_result": 0,
+        "job_timeout": JOB_TIMEOUT_S,
+        "expires_extra_ms": JOB_EXPIRES_MS,
+        "job_serializer": to_bytes,
+        "job_deserializer": from_bytes,
+        "handle_signals": False,
+        "allow_abort_jobs": False,
+        "health_check_interval": 3600,
+    }
+
+
+def make_worker(context: Context, connection: ArqRedis) -> Worker:
+    """One arq worker. It ends when Redis goes away; workers.main makes another then."""
+    return Worker(redis_pool=connection, **worker_settings(context))

@@ -17,12 +17,14 @@ _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 
 _AUTHORITY = re.compile(r"[a-z][a-z0-9+.-]*://([^/?#]*)", re.IGNORECASE)
 
+_UNSAFE = re.compile(r"[\x00-\x20\x7f-\x9f\\\ud800-\udfff]")
+
 _METADATA_NAMES = frozenset(
     {"metadata", "instance-data", "metadata.google.internal", "metadata.goog", "instance-data.ec2.internal"}
 )
 
 _LOCAL_SUFFIXES = ("localhost", "internal", "local", "svc", "home.arpa", "lan", "intranet", "test", "invalid", "onion")
-"""Top-level names that the public DNS never answers for. `local` covers `cluster.local`, `svc` what search domains add."""
+"""Endings that the public DNS never answers for; `local` covers `cluster.local`, `svc` what search domains complete."""
 
 _FORBIDDEN = "this address is not allowed: callbacks go to public addresses, and to the networks in RELAY_EGRESS_ALLOW"
 
@@ -59,7 +61,7 @@ def vet_url(url: str, policy: EgressPolicy, *, path: tuple[str | int, ...] = ("b
 
 def _vet(text: str, policy: EgressPolicy) -> Target:
     _check_spelling(text)
-    url = Url(text)
+    url = _parse(text)
     host, port = url.host_str, url.port_or_known_default
     if url.scheme not in ("https", "http") or not host or port is None:
         raise ValueError("must be an https URL")
@@ -77,13 +79,18 @@ def _vet(text: str, policy: EgressPolicy) -> Target:
     return Target(url, host, port, None, plain or local)
 
 
+def _parse(text: str) -> Url:
+    try:
+        return Url(text)
+    except ValueError as error:
+        raise ValueError(f"is not a URL: {error}") from None
+
+
 def _check_spelling(text: str) -> None:
     """What the parser would quietly mend: spellings that other parsers read differently."""
-    if not text.isascii():
-        text.encode()  # a lone surrogate is a ValueError too
     if len(text) > MAX_URL_CHARS:
         raise ValueError(f"must have at most {MAX_URL_CHARS} characters")
-    if any(ch <= " " or ch in "\\\x7f" for ch in text):
+    if _UNSAFE.search(text):
         raise ValueError("must not hold spaces, control characters or backslashes")
     authority = _AUTHORITY.match(text)
     if authority is None or not authority[1]:

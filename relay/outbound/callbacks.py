@@ -1,0 +1,220 @@
+"""Sends callbacks: an endpoint is prepared once, each event signed and posted, and what comes of it is an outcome."""
+
+import asyncio
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, cast
+
+import httpx
+
+from relay.domain.addresses import EgressPolicy
+from relay.domain.headers import RESERVED, check_headers
+from relay.domain.model import Endpoint, EndpointId, OAuth2
+from relay.domain.outcomes import Failure, Outcome
+from relay.domain.signing import Signer
+from relay.errors import Invalid
+from relay.outbound.authentication import TokenRefused, Tokens, fixed_authorization
+from relay.outbound.failures import EgressError
+from relay.outbound.targets import vet_url
+
+MAX_PREPARED = 20_000
+"""Prepared endpoints kept; with more, the oldest go first."""
+
+KEPT_BODY_BYTES = 1024
+KEPT_HEADERS = 32
+KEPT_HEADER_BYTES = 2048
+
+Header = tuple[bytes, bytes]
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedEndpoint:
+    """An endpoint, made ready for callbacks or found to be unfit for them."""
+
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True, eq=False)
+class _Ready(PreparedEndpoint):
+    """Everything that is the same for each callback."""
+
+    url: httpx.URL
+    headers: tuple[Header, ...]
+    signer: Signer
+    extensions: dict[str, Any]
+    """What the transport has to know: the vetted target, and the endpoint's certificate."""
+    oauth: OAuth2 | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Unfit(PreparedEndpoint):
+    """It was fine when it was saved; the operator's policy changed since."""
+
+    outcome: Outcome
+
+
+class CallbackSender:
+    """Posts signed callbacks through a guarded transport. `user_agent` is the header's value."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport, *, policy: EgressPolicy, user_agent: str) -> None:
+        self._transport = transport
+        self._policy = policy
+        self._tokens = Tokens(transport)
+        self._common: tuple[Header, ...] = (
+            (b"content-type", b"application/json"),
+            (b"user-agent", user_agent.encode("ascii")),
+            (b"accept-encoding", b"identity"),
+        )
+        self._prepared: dict[EndpointId, PreparedEndpoint] = {}
+
+    def prepare(self, endpoint: Endpoint) -> PreparedEndpoint:
+        """Vet, decode and encode what is the same for each callback. Cached until the endpoint changes."""
+        known = self._prepared.get(endpoint.id)
+        if known is not None and (known.endpoint is endpoint or known.endpoint == endpoint):
+            return known
+        prepared = self._prepare(endpoint)
+        self._prepared.pop(endpoint.id, None)
+        self._prepared[endpoint.id] = prepared
+        if len(self._prepared) > MAX_PREPARED:
+            del self._prepared[next(iter(self._prepared))]
+        return prepared
+
+    async def send(
+        self, prepared: PreparedEndpoint, *, message_id: str, body: bytes, timestamp_s: int, deadline_s: float
+    ) -> Outcome:
+        """Sign and post one event. Raises nothing that a receiver, its DNS or its TLS can cause.
+
+        `timestamp_s` is the time of this attempt; `deadline_s` bounds everything from the first look-up to the last
+        byte read.
+        """
+        if isinstance(prepared, _Unfit):
+            return prepared.outcome
+        assert isinstance(prepared, _Ready)  # noqa: S101 - prepare() makes no third kind
+        started = perf_counter()
+        signature = prepared.signer.sign(message_id, timestamp_s, body, now_ms=timestamp_s * 1000)
+        encoded_id = message_id.encode()
+        headers = [
+            *prepared.headers,
+            (b"webhook-id", encoded_id),
+            (b"webhook-timestamp", b"%d" % timestamp_s),
+            (b"webhook-signature", signature.encode()),
+            (b"idempotency-key", encoded_id),
+        ]
+        if prepared.oauth is None:
+            return await self._post(prepared, headers, body, started, deadline_s)
+        return await self._post_with_token(prepared, prepared.oauth, headers, body, started, deadline_s)
+
+    def _prepare(self, endpoint: Endpoint) -> PreparedEndpoint:
+        try:
+            target = vet_url(endpoint.url, self._policy)
+            check_headers({name: value for name, value in endpoint.headers.items() if name.lower() not in RESERVED})
+            signer = Signer(endpoint.keys)
+        except Invalid as error:
+            return _Unfit(endpoint, Outcome(error=Failure.REFUSED_ADDRESS, detail=error.faults[0].message))
+        extensions: dict[str, Any] = {"target": target}
+        if endpoint.client_certificate is not None:
+            extensions["identity"] = endpoint.client_certificate
+        return _Ready(
+            endpoint=endpoint,
+            url=httpx.URL(str(target.url)),
+            headers=(*self._common, *_own_headers(endpoint)),
+            signer=signer,
+            extensions=extensions,
+            oauth=endpoint.auth if isinstance(endpoint.auth, OAuth2) else None,
+        )
+
+    async def _post(
+        self, prepared: _Ready, headers: list[Header], body: bytes, started: float, deadline_s: float
+    ) -> Outcome:
+        request = httpx.Request(
+            "POST",
+            prepared.url,
+            headers=headers,
+            stream=httpx.ByteStream(body),
+            extensions={**prepared.extensions, "deadline_s": deadline_s},
+        )
+        try:
+            response = await self._transport.handle_async_request(request)
+            start, detail = await _read_start(response)
+        except EgressError as error:
+            return Outcome(error=error.failure, detail=str(error), duration_ms=_since_ms(started))
+        except httpx.TimeoutException:
+            return Outcome(error=Failure.TIMEOUT, detail="no answer came in time", duration_ms=_since_ms(started))
+        except httpx.TransportError:
+            return Outcome(error=Failure.CONNECT, detail="the connection failed", duration_ms=_since_ms(started))
+        return Outcome(
+            status=response.status_code,
+            detail=detail,
+            duration_ms=_since_ms(started),
+            headers=_kept(response.headers.raw),
+            body=start,
+            retry_after=None if response.is_success else response.headers.get("retry-after"),
+        )
+
+    async def _post_with_token(
+        self,
+        prepared: _Ready,
+        auth: OAuth2,
+        headers: list[Header],
+        body: bytes,
+        started: float,
+        deadline_s: float,
+    ) -> Outcome:
+        """A 401 may mean that the token was revoked: once, try a new one."""
+        outcome = Outcome()
+        for _ in range(2):
+            try:
+                async with asyncio.timeout(deadline_s - (perf_counter() - started)):
+                    authorization = await self._tokens.authorization(auth)
+            except TokenRefused as error:
+                return Outcome(error=Failure.AUTH, detail=str(error), duration_ms=_since_ms(started))
+            except TimeoutError:
+                detail = "the authorization server did not answer in time"
+                return Outcome(error=Failure.AUTH, detail=detail, duration_ms=_since_ms(started))
+            signed = [*headers, (b"authorization", authorization.encode())]
+            outcome = await self._post(prepared, signed, body, started, deadline_s - (perf_counter() - started))
+            if outcome.status != 401:
+                break
+            self._tokens.discard(auth, authorization)
+        return outcome
+
+
+def _own_headers(endpoint: Endpoint) -> list[Header]:
+    """The subscriber's headers: they never replace the relay's, and `auth` outranks an `authorization` of theirs."""
+    authorization = fixed_authorization(endpoint.auth)
+    taken = RESERVED | {"authorization"} if endpoint.auth is not None else RESERVED
+    headers = [
+        (name.lower().encode(), value.encode()) for name, value in endpoint.headers.items() if name.lower() not in taken
+    ]
+    if authorization is not None:
+        headers.append((b"authorization", authorization.encode()))
+    return headers
+
+
+async def _read_start(response: httpx.Response) -> tuple[bytes, str]:
+    """How the body starts, raw: nothing is inflated. One that breaks off changes nothing about the answer's status."""
+    stream = cast(httpx.AsyncByteStream, response.stream)
+    start = b""
+    try:
+        async for chunk in stream:
+            if len(start) < KEPT_BODY_BYTES:
+                start += chunk[: KEPT_BODY_BYTES - len(start)]
+    except httpx.TransportError:
+        return start, "the answer's body broke off"
+    finally:
+        await stream.aclose()
+    return start, ""
+
+
+def _kept(raw: list[Header]) -> tuple[tuple[str, str], ...]:
+    kept, left = [], KEPT_HEADER_BYTES
+    for name, value in raw[:KEPT_HEADERS]:
+        left -= len(name) + len(value)
+        if left < 0:
+            break
+        kept.append((name.decode("latin-1"), value.decode("latin-1")))
+    return tuple(kept)
+
+
+def _since_ms(started: float) -> int:
+    return round((perf_counter() - started) * 1000)

@@ -1,0 +1,222 @@
+"""The transport of every callback and every token request: it dials vetted addresses and nothing else."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+
+import httpx
+from pyreqwest.client import Client
+from pyreqwest.exceptions import PyreqwestError
+from pyreqwest.request import StreamRequest
+from pyreqwest.response import Response
+
+from relay.domain.addresses import Address, EgressPolicy
+from relay.domain.model import ClientCertificate
+from relay.domain.outcomes import Failure
+from relay.errors import Invalid
+from relay.outbound.clients import ClientOptions, Fleet, Pin, build_client
+from relay.outbound.failures import EgressError, translate
+from relay.outbound.pinning import AddressRefused, Pins
+from relay.outbound.resolver import LookupFailed, Resolver
+from relay.outbound.targets import Target, vet_url
+
+READ_CAP_BYTES = 16_384
+"""How much of a body is read. The rest is not drained: the connection is dropped."""
+
+DEADLINE_S = 20.0
+
+MAX_IDENTITIES = 256
+"""Clients of endpoints with a certificate of their own; with more, the least recently used go first."""
+
+ADDRESSES_TRIED = 2
+"""How many of a name's addresses one attempt dials at most, while no connection comes about."""
+
+_NOT_OURS = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection"})
+"""What the client writes itself, from the URL and the body."""
+
+_BODILESS = frozenset({204, 304})
+
+REFUSED = "this address is not allowed"
+"""One text for every forbidden address, so that it tells nothing of what is there."""
+
+
+class Egress(httpx.AsyncBaseTransport):
+    """`httpx.Request` in, `httpx.Response` out; the response's stream ends at READ_CAP_BYTES.
+
+    Extensions of the request: `target` (a vetted Target; else its URL is vetted here), `deadline_s` (from the first
+    look-up to the last byte), `identity` (a ClientCertificate). Raises EgressError, and nothing else but cancellation.
+
+    `proxy` is the URL of a forward proxy for https. It then looks names up and has to guard them; what only the
+    policy's `allow` permits is dialled directly.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: EgressPolicy,
+        resolver: Resolver,
+        options: ClientOptions | None = None,
+        proxy: str | None = None,
+    ) -> None:
+        self._policy = policy
+        self._resolver = resolver
+        self._options = options or ClientOptions()
+        self._proxy = proxy
+        self._pins = Pins(resolver, policy)
+        self._fleet = Fleet(lambda pins: build_client(self._options, pins=pins))
+        self._literals: Client | None = None
+        self._proxied: Client | None = None
+        self._identities: OrderedDict[tuple[ClientCertificate, str], tuple[Address | None, Client]] = OrderedDict()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send once. See the class for extensions and errors."""
+        extensions = request.extensions
+        target: Target = extensions.get("target") or self._vet(request.url)
+        identity: ClientCertificate | None = extensions.get("identity")
+        clock = asyncio.get_running_loop().time
+        ends_at = clock() + extensions.get("deadline_s", DEADLINE_S)
+        pin = await self._pin(target, ends_at)
+        for tries_left in reversed(range(ADDRESSES_TRIED)):
+            client = await self._client(target, pin, identity, ends_at)
+            try:
+                return await _exchange(client, target, request, ends_at - clock())
+            except EgressError as error:
+                # Where nothing was sent, the name's next address is as good.
+                pin = self._pins.move_on(pin) if pin and error.unsent else None
+                if pin is None or not tries_left or clock() >= ends_at:
+                    raise
+        raise AssertionError("the last try returns or raises")
+
+    async def aclose(self) -> None:
+        """Let go of every client. What is in flight may end."""
+        await self._fleet.close()
+        self._literals = self._proxied = None
+        self._identities.clear()
+
+    def _vet(self, url: httpx.URL) -> Target:
+        try:
+            return vet_url(str(url), self._policy)
+        except Invalid as error:
+            raise EgressError(Failure.REFUSED_ADDRESS, error.faults[0].message) from None
+
+    async def _pin(self, target: Target, ends_at: float) -> Pin | None:
+        """The vetted pin of a name; None for addresses, judged before, and for what the proxy looks up."""
+        if target.address is not None or self._goes_by_proxy(target):
+            return None
+        clock = asyncio.get_running_loop().time
+        pin = self._pins.peek(target.host, clock())
+        if pin is None:
+            try:
+                async with asyncio.timeout_at(ends_at):
+                    pin = await self._pins.pin(target.host)
+            except LookupFailed as error:
+                raise EgressError(Failure.DNS, str(error)) from None
+            except AddressRefused:
+                raise EgressError(Failure.REFUSED_ADDRESS, REFUSED) from None
+            except TimeoutError:
+                raise EgressError(Failure.TIMEOUT, "its name could not be looked up in time") from None
+        if target.listed_only and not pin.listed:
+            raise EgressError(Failure.REFUSED_ADDRESS, REFUSED)
+        return pin
+
+    async def _client(
+        self, target: Target, pin: Pin | None, identity: ClientCertificate | None, ends_at: float
+    ) -> Client:
+        try:
+            if identity is not None:
+                return self._identified(target, pin, identity)
+            if pin is None:
+                return self._unpinned(target)
+            if pin.client is not None:
+                return pin.client
+            async with asyncio.timeout_at(ends_at):
+                return await self._fleet.client(pin)
+        except PyreqwestError as error:
+            raise EgressError(Failure.LOCAL, f"no client could be made: {error.args[0]}") from None
+        except TimeoutError:
+            raise EgressError(Failure.TIMEOUT, "no connection came about in time") from None
+
+    def _goes_by_proxy(self, target: Target) -> bool:
+        return self._proxy is not None and not target.listed_only and target.url.scheme == "https"
+
+    def _unpinned(self, target: Target) -> Client:
+        """For addresses, which pins do not touch, and for the proxy, which looks names up itself."""
+        if self._goes_by_proxy(target):
+            if self._proxied is None:
+                self._proxied = build_client(self._options, proxy=self._proxy)
+            return self._proxied
+        if self._literals is None:
+            self._literals = build_client(self._options)
+        return self._literals
+
+    def _identified(self, target: Target, pin: Pin | None, identity: ClientCertificate) -> Client:
+        key = (identity, target.host)
+        address = pin.address if pin else None
+        known = self._identities.get(key)
+        if known is None or known[0] != address:
+            pins: Mapping[str, Address] | None = {pin.host: pin.address} if pin else None
+            proxy = self._proxy if self._goes_by_proxy(target) else None
+            known = (address, build_client(self._options, pins=pins, identity=identity, proxy=proxy))
+            self._identities[key] = known
+        self._identities.move_to_end(key)
+        if len(self._identities) > MAX_IDENTITIES:
+            self._identities.popitem(last=False)
+        return known[1]
+
+
+async def _exchange(client: Client, target: Target, request: httpx.Request, deadline_s: float) -> httpx.Response:
+    """One request on the wire, up to the response's head."""
+    stream = request.stream
+    body = b"".join(stream) if isinstance(stream, httpx.ByteStream) else await request.aread()
+    try:
+        sending = (
+            client.request(request.method, target.url)
+            .headers([(k.decode(), v.decode()) for k, v in request.headers.raw if k.lower() not in _NOT_OURS])
+            .body_bytes(body)
+            .timeout(timedelta(seconds=max(deadline_s, 0.001)))
+            # Unread, so that the head is here as soon as it came, whatever becomes of the body.
+            .streamed_read_buffer_limit(0)
+            .build_streamed()
+        )
+        response = await sending.__aenter__()
+    except (PyreqwestError, ValueError) as error:
+        raise translate(error) from None
+    headers = [(k.encode(), v.encode()) for k, v in response.headers.items()]
+    return httpx.Response(response.status, headers=headers, stream=_BodyStart(sending, response))
+
+
+class _BodyStart(httpx.AsyncByteStream, AsyncIterator[bytes]):
+    """The start of a body, raw. Closing it drops the connection if there is more, and frees it for reuse if not."""
+
+    def __init__(self, sending: StreamRequest, response: Response) -> None:
+        self._sending = sending
+        self._response = response
+        self._left = _expected_bytes(response)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._left <= 0:
+            raise StopAsyncIteration
+        try:
+            chunk = await self._response.body_reader.read_chunk()
+        except PyreqwestError as error:
+            raise translate(error) from None
+        if chunk is None:
+            raise StopAsyncIteration
+        start = bytes(chunk[: self._left])
+        self._left -= len(chunk)
+        return start
+
+    async def aclose(self) -> None:
+        await self._sending.__aexit__(None, None, None)
+
+
+def _expected_bytes(response: Response) -> int:
+    """How much of the body is to be read, as far as the head tells how long it will be."""
+    if response.status in _BODILESS:
+        return 0
+    length = response.get_header("content-length")
+    return min(int(length), READ_CAP_BYTES) if length is not None and length.isdecimal() else READ_CAP_BYTES

@@ -40,7 +40,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"relay {version('infinity-event-relay')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
+        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if name in arguments[:1]:
             # Only the one that runs is imported: the image has no demo in it, and `--help` should be quick.
             module = importlib.import_module(f"relay.cli.{name}")

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, Router, get, post
+from litestar.di import NamedDependency
 from litestar.params import Body
 from litestar.response import Stream
 
@@ -47,14 +48,14 @@ def _state(upstream: Upstream) -> State:
 
 
 @get("/state")
-async def show_state(upstream: Upstream) -> State:
+async def show_state(upstream: NamedDependency[Upstream]) -> State:
     """Say how far the sandbox is."""
     upstream.catch_up()
     return _state(upstream)
 
 
 @post("/stop", status_code=200)
-async def stop(upstream: Upstream) -> State:
+async def stop(upstream: NamedDependency[Upstream]) -> State:
     """Make no more rows. Late rows and changes that are under way still come: see `pending`."""
     upstream.catch_up()
     upstream.production.stop()
@@ -62,13 +63,15 @@ async def stop(upstream: Upstream) -> State:
 
 
 @get("/hazards")
-async def show_hazards(upstream: Upstream) -> dict[Name, Hazard]:
+async def show_hazards(upstream: NamedDependency[Upstream]) -> dict[Name, Hazard]:
     """Give the hazards that are on, with what is left of `next`."""
     return upstream.hazards.switches
 
 
 @post("/hazards", status_code=200)
-async def switch_hazards(upstream: Upstream, data: Annotated[dict[Name, Hazard], Body()]) -> dict[Name, Hazard]:
+async def switch_hazards(
+    upstream: NamedDependency[Upstream], data: Annotated[dict[Name, Hazard], Body()]
+) -> dict[Name, Hazard]:
     """Set the hazards that are named, `{}` being off; the others stay as they are."""
     upstream.catch_up()
     upstream.hazards.switch(data)
@@ -76,7 +79,7 @@ async def switch_hazards(upstream: Upstream, data: Annotated[dict[Name, Hazard],
 
 
 @post("/rows", status_code=201, request_max_body_size=None)
-async def add_rows(request: Request[Any, Any, Any], upstream: Upstream) -> dict[str, int]:
+async def add_rows(request: Request[Any, Any, Any], upstream: NamedDependency[Upstream]) -> dict[str, int]:
     """Take in rows as NDJSON. A rowId that is there gets the new content; `visibleAfter` (seconds) is no column."""
     now_s = upstream.catch_up()
     rows = [_read_row(line) for line in (await request.body()).split(b"\n") if line.strip()]
@@ -86,7 +89,7 @@ async def add_rows(request: Request[Any, Any, Any], upstream: Upstream) -> dict[
 
 
 @get("/shown")
-async def report_shown(upstream: Upstream) -> Response[Any]:
+async def report_shown(upstream: NamedDependency[Upstream]) -> Response[Any]:
     """Give for every row that any list has shown its routes and each of its versions, as NDJSON."""
     return Stream(_in_chunks(upstream.shown.report()), media_type=NDJSON)
 

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from litestar import Request, Response, Router, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 from litestar.response import Stream
 
 from relay.sandbox.authentication import admit
@@ -22,7 +24,11 @@ _PIECES = 10
 
 @get("/igrps/{igrp:str}/triggers/{route:str}")
 async def list_route(
-    request: Request[Any, Any, Any], upstream: Upstream, version: str, igrp: str, route: str
+    request: Request[Any, Any, Any],
+    upstream: NamedDependency[Upstream],
+    version: FromPath[str],
+    igrp: FromPath[str],
+    route: FromPath[str],
 ) -> Response[Any]:
     """Answer one of the nine lists."""
     _let_in(request, upstream, version=version, igrp=igrp)
@@ -34,7 +40,11 @@ async def list_route(
 
 @get("/igrps/{igrp:str}/visitors/{visitor:str}/triggers")
 async def trace_visitor(
-    request: Request[Any, Any, Any], upstream: Upstream, version: str, igrp: str, visitor: str
+    request: Request[Any, Any, Any],
+    upstream: NamedDependency[Upstream],
+    version: FromPath[str],
+    igrp: FromPath[str],
+    visitor: FromPath[str],
 ) -> Response[Any]:
     """Answer what a visitor did, without the rows that were written while a call went on."""
     _let_in(request, upstream, version=version, igrp=igrp)
@@ -45,7 +55,11 @@ async def trace_visitor(
 
 @get("/igrps/{igrp:str}/callRecording/{row_id:str}")
 async def call_recording(
-    request: Request[Any, Any, Any], upstream: Upstream, version: str, igrp: str, row_id: str
+    request: Request[Any, Any, Any],
+    upstream: NamedDependency[Upstream],
+    version: FromPath[str],
+    igrp: FromPath[str],
+    row_id: FromPath[str],
 ) -> Response[bytes]:
     """Answer the recording of a call. 404 where there is none, which is a guess."""
     _let_in(request, upstream, version=version, igrp=igrp)

@@ -90,7 +90,7 @@ async def _work(parts: Parts, settings: Settings, stopping: asyncio.Event) -> in
         return True
 
     def alive() -> bool:
-        return not parts.dispatcher.failed() and not any(task.done() for task in tasks)
+        return not any(task.done() for task in tasks)
 
     health = Health(alive=alive, ready=ready)
     tasks = [
@@ -106,6 +106,7 @@ async def _work(parts: Parts, settings: Settings, stopping: asyncio.Event) -> in
             )
         ),
         asyncio.create_task(_serve_jobs(parts, stopping), name="jobs"),
+        asyncio.create_task(parts.dispatcher.watch(), name="dispatch"),
     ]
     stop = asyncio.create_task(stopping.wait())
     log.info("worker_started", port=settings.worker_port)

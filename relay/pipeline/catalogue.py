@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from relay.domain.matching import Matcher
 from relay.domain.model import Application, ApplicationId, Endpoint, EndpointId, Source, SourceUid
-from relay.outbound.callbacks import CallbackSender, Prepared
+from relay.outbound.callbacks import CallbackSender, PreparedEndpoint
 from relay.store.configuration import Changes, Configuration
 
 K = TypeVar("K")
@@ -35,7 +35,7 @@ class Catalogue:
         """An endpoint, or None if there is none (any more)."""
         return self._endpoints.get(endpoint)
 
-    def prepared(self, endpoint: Endpoint) -> Prepared:
+    def prepared(self, endpoint: Endpoint) -> PreparedEndpoint:
         """What is made of an endpoint once, for all of its callbacks."""
         return self._sender.prepare(endpoint)
 

@@ -90,7 +90,7 @@ class Lanes:
             args += _lane_group(lane)
         names = (
             keys.lanes, keys.ready, keys.sessions, keys.due, keys.dead, keys.parked, keys.references,
-            keys.attempt_buckets, keys.attempt_sizes,
+            keys.attempt_buckets, keys.attempt_sizes, keys.health,
         )  # fmt: skip
         answer = await script("exchange_work")(self._redis, [name(source) for name in names], args)
         given = [

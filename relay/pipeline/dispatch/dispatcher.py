@@ -25,6 +25,7 @@ log = structlog.get_logger()
 Disable = Callable[[Endpoint, str], Awaitable[None]]
 """What is done when an endpoint must be disabled: the endpoint and the reason."""
 BROKEN_PAUSE_MS = 30_000
+WATCH_S = 0.5
 
 
 class Dispatcher:
@@ -90,9 +91,13 @@ class Dispatcher:
         if source in self._exchanges:
             self._exchanges[source][0].look()
 
-    def failed(self) -> bool:
-        """Whether a task that must run for ever has ended: a bug, after which the process should be replaced."""
-        return not self._draining and any(task.done() for _, task in self._exchanges.values())
+    async def watch(self) -> None:
+        """Runs until cancelled; raises what ended a task that must run for ever: a bug, and the process should end."""
+        while not self._draining:
+            for source, (_, task) in list(self._exchanges.items()):
+                if task.done() and not task.cancelled():
+                    raise RuntimeError(f"the exchange of source {source} ended") from task.exception()
+            await asyncio.sleep(WATCH_S)
 
     async def drain(self, within_s: float) -> None:
         """Send nothing new, wait for what is in flight, and hand everything back. Takes `within_s` at the most."""

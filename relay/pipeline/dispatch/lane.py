@@ -8,7 +8,7 @@ from relay.domain.breaking import Health
 from relay.domain.model import Endpoint, SourceUid, StoredEvent
 from relay.domain.references import Reference
 from relay.domain.windows import Window
-from relay.outbound.callbacks import Prepared
+from relay.outbound.callbacks import PreparedEndpoint
 from relay.store.lanes import FOREVER, Handed
 
 SMALLEST_READ = 16
@@ -43,7 +43,7 @@ class HeldLane:
     )
 
     def __init__(
-        self, source: SourceUid, endpoint: Endpoint, prepared: Prepared, window: Window, health: Health
+        self, source: SourceUid, endpoint: Endpoint, prepared: PreparedEndpoint, window: Window, health: Health
     ) -> None:
         self.source = source
         self.endpoint = endpoint

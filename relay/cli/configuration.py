@@ -1,12 +1,19 @@
-"""docs/configuration.md, made from relay.config.Settings: `python -m relay.cli.configuration` writes it anew."""
+"""What is made from relay.config.Settings: docs/configuration.md, and the settings in helm/values.schema.json.
+
+`python -m relay.cli.configuration` writes both anew.
+"""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 from relay.config import Settings, variable
 
 PAGE = Path("docs/configuration.md")
+CHART_SCHEMA = Path("helm/values.schema.json")
+NOT_IN_THE_CHART = {"redis_url", "admin_key", "encryption_key", "data_dir", "port", "worker_port"}
+"""What the chart keeps in a secret, or sets itself."""
 HEAD = """# Settings
 
 Made from `relay/config.py` by `python -m relay.cli.configuration`; a test fails when it is not current.
@@ -33,6 +40,18 @@ def render() -> str:
     return HEAD + "".join(rows)
 
 
+def render_chart_schema(schema: str) -> str:
+    """The chart's schema with the settings that `settings` may hold."""
+    values = json.loads(schema)
+    # Strings only: YAML would make 1.2096e+06 of a large number.
+    values["properties"]["settings"]["properties"] = {
+        variable(setting.name): {"type": "string", "description": setting.metadata["text"]}
+        for setting in dataclasses.fields(Settings)
+        if setting.name not in NOT_IN_THE_CHART
+    }
+    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+
+
 def _default(setting: "dataclasses.Field[Any]") -> str:
     if setting.metadata["needed"]:
         return "**needed**"
@@ -50,3 +69,4 @@ def _number(value: Any) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(render(), encoding="utf-8")
+    CHART_SCHEMA.write_text(render_chart_schema(CHART_SCHEMA.read_text("utf-8")), encoding="utf-8")

@@ -18,6 +18,12 @@ def test_the_settings_page_is_current() -> None:
     assert (ROOT / configuration.PAGE).read_text() == configuration.render()
 
 
+def test_the_chart_knows_every_setting() -> None:
+    """The chart accepts each setting and no other: run `python -m relay.cli.configuration` after a change."""
+    schema = (ROOT / configuration.CHART_SCHEMA).read_text()
+    assert schema == configuration.render_chart_schema(schema)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
     """Each relative link names a file that exists, and each link to a test names a test that exists."""

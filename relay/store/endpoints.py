@@ -1,6 +1,6 @@
 """Endpoints: subscribers of one application, found by id or by the uid that their owner gave them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from redis.asyncio import Redis
 
@@ -38,6 +38,11 @@ class Endpoints:
     ) -> list[Endpoint]:
         """Up to `limit` endpoints in the order in which they were made, from behind the id `after` on."""
         return await self._records.page(f"endpoint/{application}", after=after, limit=limit, descending=descending)
+
+    async def among(self, application: ApplicationId, ids: Iterable[EndpointId]) -> dict[EndpointId, Endpoint]:
+        """Those of some endpoints that are the application's."""
+        found = await self._records.read(dict.fromkeys(ids))
+        return {e.id: e for e in found.values() if e is not None and e.app_id == application}
 
     async def create(self, make: Callable[[EndpointId], Endpoint], *, now_ms: int) -> Endpoint:
         """Make one under a new id. Raises Conflict when its uid is taken, NotFound when its application is gone."""

@@ -1,0 +1,86 @@
+"""The REST API as an application: every controller, dependency and handler is named here."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from litestar import Litestar, Router
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.spec import Components, SecurityScheme
+
+from relay.api import docs, health, problems
+from relay.api.applications import ApplicationController
+from relay.api.attempts import AttemptController
+from relay.api.auth import bearer
+from relay.api.dependencies import provide_application, provide_stores
+from relay.api.endpoint_secrets import EndpointSecretController
+from relay.api.endpoints import EndpointController
+from relay.api.event_types import EventTypeController
+from relay.api.messages import MessageController
+from relay.api.paging import provide_paging
+from relay.api.queries import provide_attempt_query
+from relay.api.sources import SourceController
+from relay.domain.addresses import EgressPolicy
+from relay.domain.model import Secret
+from relay.pipeline.clock import Clock
+from relay.store.stores import Stores
+
+BODY_AT_MOST = 1 << 20
+"""Bytes of a request: a filter may have 64 KiB, a certificate chain as much."""
+
+OpenStores = Callable[[], AbstractAsyncContextManager[Stores]]
+"""Opens what the application works with, for as long as it runs."""
+
+
+def create_api(open_stores: OpenStores, *, admin_key: Secret, policy: EgressPolicy, clock: Clock) -> Litestar:
+    """Make it. `policy` says which URLs endpoints may have; `admin_key` opens everything, health and docs need none."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> Any:
+        async with open_stores() as stores:
+            app.state.stores = stores
+            yield
+
+    guarded = Router(
+        "/api/v1",
+        route_handlers=[
+            SourceController, ApplicationController, EndpointController, EndpointSecretController,
+            EventTypeController, MessageController, AttemptController,
+        ],
+        guards=[bearer(admin_key)],
+        security=[{"key": []}],
+        dependencies={
+            "application": Provide(provide_application),
+            "paging": Provide(provide_paging, sync_to_thread=False),
+            "asked": Provide(provide_attempt_query, sync_to_thread=False),
+        },
+    )  # fmt: skip
+    return Litestar(
+        [guarded, health.live, health.ready, health.svix_health],
+        dependencies={
+            "stores": Provide(provide_stores, sync_to_thread=False),
+            "policy": Provide(lambda: policy, sync_to_thread=False),
+            "clock": Provide(lambda: clock, sync_to_thread=False),
+        },
+        exception_handlers=problems.handlers(),
+        lifespan=[lifespan],
+        logging_config=None,
+        openapi_config=_openapi(),
+        request_max_body_size=BODY_AT_MOST,
+        response_headers={
+            "cache-control": "no-store", "content-security-policy": docs.POLICY, "x-content-type-options": "nosniff",
+        },
+    )  # fmt: skip
+
+
+def _openapi() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="Infinity event relay",
+        version=version("infinity-event-relay"),
+        description="Applications, endpoints, messages and attempts have Svix's shapes: its clients work as they are.",
+        path="/docs",
+        render_plugins=[docs.PagePlugin(path="/"), docs.SchemaPlugin(path="/openapi.json")],
+        components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
+    )

@@ -1,0 +1,97 @@
+"""Applications: tenants, each with its endpoints."""
+
+from typing import Annotated
+
+from litestar import Controller, Response, delete, get, patch, post, put
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from relay.api.dependencies import ClockGiven, PagingGiven, StoresGiven
+from relay.api.paging import read_page
+from relay.api.schemas.applications import (
+    ApplicationIn,
+    ApplicationOut,
+    ApplicationPatch,
+    new_application,
+    patched,
+    replaced,
+    show_application,
+)
+from relay.api.schemas.common import ListOut
+from relay.errors import NotFound
+from relay.pipeline.clock import Clock
+from relay.store.applications import PREFIX
+from relay.store.stores import Stores
+
+
+class ApplicationController(Controller):
+    """`/api/v1/app`, in Svix's shapes."""
+
+    path = "/app"
+    tags = ["application"]  # noqa: RUF012 - the framework's own attribute
+
+    @get("/", summary="List applications")
+    async def list_applications(self, stores: StoresGiven, paging: PagingGiven) -> ListOut[ApplicationOut]:
+        """All applications in the order in which they were made."""
+        return await read_page(stores.applications.page, paging, key=lambda a: a.id, show=show_application)
+
+    @post("/", summary="Make an application")
+    async def create_application(
+        self,
+        data: JSONBody[ApplicationIn],
+        stores: StoresGiven,
+        clock: ClockGiven,
+        get_if_exists: Annotated[
+            bool, QueryParameter(description="Answer the one of that uid if there is one")
+        ] = False,
+    ) -> Response[ApplicationOut]:
+        """Make an application (201), or with `get_if_exists` answer the one that has its uid (200)."""
+        if get_if_exists and data.uid:
+            try:
+                return Response(show_application(await stores.applications.get(data.uid)), status_code=200)
+            except NotFound:
+                pass
+        return Response(await _create(data, stores, clock), status_code=201)
+
+    @get("/{app_id:str}", summary="Get an application")
+    async def get_application(self, app_id: FromPath[str], stores: StoresGiven) -> ApplicationOut:
+        """An application by its id or uid."""
+        return show_application(await stores.applications.get(app_id))
+
+    @put("/{app_id:str}", summary="Replace or make an application")
+    async def upsert_application(
+        self, app_id: FromPath[str], data: JSONBody[ApplicationIn], stores: StoresGiven, clock: ClockGiven
+    ) -> Response[ApplicationOut]:
+        """Replace an application (200), or make one of that uid (201)."""
+        sources, now_ms = await stores.sources.uids(), clock.now_ms()
+        try:
+            application = await stores.applications.change(
+                app_id, lambda old: replaced(old, data, sources=sources, now_ms=now_ms)
+            )
+        except NotFound:
+            if app_id.startswith(PREFIX):
+                raise
+            return Response(await _create(data, stores, clock, uid=app_id), status_code=201)
+        return Response(show_application(application), status_code=200)
+
+    @patch("/{app_id:str}", summary="Change an application")
+    async def patch_application(
+        self, app_id: FromPath[str], data: JSONBody[ApplicationPatch], stores: StoresGiven, clock: ClockGiven
+    ) -> ApplicationOut:
+        """Change what is given; the rest stays."""
+        sources, now_ms = await stores.sources.uids(), clock.now_ms()
+        return show_application(
+            await stores.applications.change(app_id, lambda old: patched(old, data, sources=sources, now_ms=now_ms))
+        )
+
+    @delete("/{app_id:str}", summary="Delete an application")
+    async def delete_application(self, app_id: FromPath[str], stores: StoresGiven) -> None:
+        """Delete an application with its endpoints, and whatever waits for them."""
+        await stores.applications.delete(app_id)
+
+
+async def _create(data: ApplicationIn, stores: Stores, clock: Clock, *, uid: str | None = None) -> ApplicationOut:
+    sources, now_ms = await stores.sources.uids(), clock.now_ms()
+    application = await stores.applications.create(
+        lambda new_id: new_application(new_id, data, uid=uid, sources=sources, now_ms=now_ms), now_ms=now_ms
+    )
+    return show_application(application)

@@ -1,0 +1,122 @@
+"""The API's description: OpenAPI as JSON, and one plain page to read that loads nothing from anywhere."""
+
+import base64
+import hashlib
+from html import escape
+from typing import Any
+
+import msgspec
+from litestar import Request
+from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
+
+from relay.api.problems import MEDIA_TYPE
+
+STYLE = """
+body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
+h2{margin-top:2.5rem;border-bottom:1px solid #ccc}summary{cursor:pointer;padding:.3rem 0}
+code,pre{font:14px/1.4 ui-monospace,monospace;background:#f4f4f4}pre{padding:.7rem;overflow:auto}
+b{display:inline-block;min-width:4.5rem;font:600 14px ui-monospace,monospace}
+@media(prefers-color-scheme:dark){body{color:#ddd;background:#161616}code,pre{background:#242424}a{color:#8bf}}
+"""
+_STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ancestors 'none'; base-uri 'none'"
+"""The page's content security policy: nothing but its own style."""
+
+PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457, with the `code` and `detail` that Svix's clients read",
+    "required": ["type", "title", "status", "code", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string"},
+        "detail": {
+            "oneOf": [
+                {"type": "string"},
+                {
+                    "type": "array",
+                    "description": "On 422: every fault, with the path to it",
+                    "items": {
+                        "type": "object",
+                        "required": ["loc", "msg", "type"],
+                        "properties": {
+                            "loc": {"type": "array", "items": {"type": ["string", "integer"]}},
+                            "msg": {"type": "string"},
+                            "type": {"type": "string"},
+                        },
+                    },
+                },
+            ]
+        },
+    },
+}
+
+
+def described(schema: dict[str, Any]) -> dict[str, Any]:
+    """The framework's schema with the errors as they really are: a problem document, whatever the status."""
+    schema = msgspec.json.decode(msgspec.json.encode(schema))
+    schema["components"]["schemas"]["Problem"] = PROBLEM
+    answer = {
+        "description": "What is wrong",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for item in schema["paths"].values():
+        for operation in item.values():
+            operation["responses"].pop("400", None)
+            operation["responses"]["default"] = answer
+    return schema
+
+
+class SchemaPlugin(JsonRenderPlugin):
+    """`/docs/openapi.json`."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        """The schema as JSON."""
+        return self.render_json(request, described(openapi_schema))
+
+
+class PagePlugin(OpenAPIRenderPlugin):
+    """`/docs`: every operation with its parameters and shapes, without a script."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        """The page."""
+        return _page(described(openapi_schema)).encode()
+
+
+def _page(schema: dict[str, Any]) -> str:
+    title = escape(schema["info"]["title"])
+    by_tag: dict[str, list[str]] = {}
+    for path, item in schema["paths"].items():
+        for method, operation in item.items():
+            by_tag.setdefault(operation.get("tags", ["other"])[0], []).append(_operation(path, method, operation))
+    groups = "".join(f"<h2>{escape(tag)}</h2>{''.join(entries)}" for tag, entries in sorted(by_tag.items()))
+    shapes = "".join(
+        f'<details id="{escape(name)}"><summary><code>{escape(name)}</code></summary>{_json(shape)}</details>'
+        for name, shape in sorted(schema["components"]["schemas"].items())
+    )
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
+        f"<h1>{title} {escape(schema['info']['version'])}</h1><p>{escape(schema['info'].get('description', ''))}</p>"
+        f'<p><a href="/docs/openapi.json">openapi.json</a></p>{groups}<h2>shapes</h2>{shapes}</html>'
+    )
+
+
+def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
+    parameters = "".join(
+        f"<li><code>{escape(p['name'])}</code> ({escape(p['in'])}) {escape(p.get('description', ''))}</li>"
+        for p in operation.get("parameters", [])
+    )
+    body = operation.get("requestBody", {}).get("content", {})
+    answers = {status: answer.get("content", {}) for status, answer in operation["responses"].items()}
+    return (
+        f"<details><summary><b>{method.upper()}</b> <code>{escape(path)}</code> {escape(operation['summary'])}"
+        "</summary>"
+        f"<p>{escape(operation.get('description', ''))}</p><ul>{parameters}</ul>"
+        f"{'<p>Body</p>' + _json(body) if body else ''}<p>Answers</p>{_json(answers)}</details>"
+    )
+
+
+def _json(value: Any) -> str:
+    return f"<pre>{escape(msgspec.json.format(msgspec.json.encode(value)).decode())}</pre>"

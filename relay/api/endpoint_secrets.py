@@ -1,0 +1,85 @@
+"""What an endpoint's callbacks carry that must be kept safe: its signing keys and its headers."""
+
+from litestar import Controller, get, patch, post, put
+from litestar.params import FromPath, JSONBody
+from msgspec import structs
+
+from relay.api.dependencies import ApplicationGiven, ClockGiven, StoresGiven
+from relay.api.headers import checked_headers, patched_headers, show_headers
+from relay.api.schemas.endpoints import HeadersIn, HeadersOut, HeadersPatchIn, SecretOut, SecretRotateIn
+from relay.api.subscribing import rotated
+from relay.domain.model import Endpoint
+from relay.domain.signing import PRIVATE_PREFIX, public_key
+
+
+class EndpointSecretController(Controller):
+    """`/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret` and `/headers`, in Svix's shapes."""
+
+    path = "/app/{app_id:str}/endpoint/{endpoint_id:str}"
+    tags = ["endpoint"]  # noqa: RUF012 - the framework's own attribute
+
+    @get("/secret", summary="Get an endpoint's signing secret")
+    async def get_secret(
+        self, application: ApplicationGiven, endpoint_id: FromPath[str], stores: StoresGiven
+    ) -> SecretOut:
+        """What the subscriber verifies callbacks with."""
+        return _shown(await stores.endpoints.get(application.id, endpoint_id))
+
+    @post("/secret/rotate", summary="Rotate an endpoint's signing secret", status_code=200)
+    async def rotate_secret(
+        self,
+        application: ApplicationGiven,
+        endpoint_id: FromPath[str],
+        stores: StoresGiven,
+        clock: ClockGiven,
+        data: JSONBody[SecretRotateIn | None] = None,
+    ) -> SecretOut:
+        """Sign with a new key, and with the old ones beside it until the grace is over (24 h)."""
+        now_ms = clock.now_ms()
+        body = data or SecretRotateIn()
+        return _shown(
+            await stores.endpoints.change(application.id, endpoint_id, lambda old: rotated(old, body, now_ms=now_ms))
+        )
+
+    @get("/headers", summary="Get an endpoint's headers")
+    async def get_headers(
+        self, application: ApplicationGiven, endpoint_id: FromPath[str], stores: StoresGiven
+    ) -> HeadersOut:
+        """The headers that its callbacks carry; of those that look like secrets the names only."""
+        return show_headers(await stores.endpoints.get(application.id, endpoint_id))
+
+    @put("/headers", summary="Replace an endpoint's headers", status_code=204)
+    async def set_headers(
+        self,
+        application: ApplicationGiven,
+        endpoint_id: FromPath[str],
+        data: JSONBody[HeadersIn],
+        stores: StoresGiven,
+        clock: ClockGiven,
+    ) -> None:
+        """Set all headers."""
+        headers, now_ms = checked_headers(data.headers), clock.now_ms()
+        await stores.endpoints.change(
+            application.id, endpoint_id, lambda old: structs.replace(old, headers=headers, updated_at_ms=now_ms)
+        )
+
+    @patch("/headers", summary="Change an endpoint's headers", status_code=204)
+    async def patch_headers(
+        self,
+        application: ApplicationGiven,
+        endpoint_id: FromPath[str],
+        data: JSONBody[HeadersPatchIn],
+        stores: StoresGiven,
+        clock: ClockGiven,
+    ) -> None:
+        """Set some headers and take some away; the others stay."""
+        now_ms = clock.now_ms()
+        await stores.endpoints.change(
+            application.id, endpoint_id, lambda old: patched_headers(old, data, now_ms=now_ms)
+        )
+
+
+def _shown(endpoint: Endpoint) -> SecretOut:
+    key = endpoint.keys[0].key
+    # Of a key pair the relay keeps the private half to itself.
+    return SecretOut(key=public_key(key) if key.startswith(PRIVATE_PREFIX) else key)

@@ -1,0 +1,116 @@
+"""Endpoints: the subscribers of an application."""
+
+from litestar import Controller, Response, delete, get, patch, post, put
+from litestar.params import FromPath, JSONBody
+
+from relay.api.dependencies import ApplicationGiven, ClockGiven, PagingGiven, PolicyGiven, StoresGiven
+from relay.api.paging import read_page
+from relay.api.schemas.common import ListOut
+from relay.api.schemas.endpoints import EndpointIn, EndpointOut, EndpointPatch, EndpointUpsertIn, show_endpoint
+from relay.api.subscribing import new_endpoint, patched, replaced
+from relay.domain.addresses import EgressPolicy
+from relay.domain.model import Application, Endpoint
+from relay.errors import NotFound
+from relay.pipeline.clock import Clock
+from relay.store.endpoints import PREFIX
+from relay.store.stores import Stores
+
+
+class EndpointController(Controller):
+    """`/api/v1/app/{app_id}/endpoint`, in Svix's shapes."""
+
+    path = "/app/{app_id:str}/endpoint"
+    tags = ["endpoint"]  # noqa: RUF012 - the framework's own attribute
+
+    @get("/", summary="List endpoints")
+    async def list_endpoints(
+        self, application: ApplicationGiven, stores: StoresGiven, paging: PagingGiven
+    ) -> ListOut[EndpointOut]:
+        """An application's endpoints in the order in which they were made."""
+
+        async def read(*, after: str | None, limit: int, descending: bool) -> list[Endpoint]:
+            return await stores.endpoints.page(application.id, after=after, limit=limit, descending=descending)
+
+        return await read_page(read, paging, key=lambda e: e.id, show=show_endpoint)
+
+    @post("/", summary="Make an endpoint")
+    async def create_endpoint(
+        self,
+        application: ApplicationGiven,
+        data: JSONBody[EndpointIn],
+        stores: StoresGiven,
+        policy: PolicyGiven,
+        clock: ClockGiven,
+    ) -> EndpointOut:
+        """Make an endpoint. It gets every event that is stored after this is answered."""
+        return await _create(application, data, stores, policy, clock)
+
+    @get("/{endpoint_id:str}", summary="Get an endpoint")
+    async def get_endpoint(
+        self, application: ApplicationGiven, endpoint_id: FromPath[str], stores: StoresGiven
+    ) -> EndpointOut:
+        """An endpoint by its id or uid, without its secrets."""
+        return show_endpoint(await stores.endpoints.get(application.id, endpoint_id))
+
+    @put("/{endpoint_id:str}", summary="Replace or make an endpoint")
+    async def upsert_endpoint(
+        self,
+        application: ApplicationGiven,
+        endpoint_id: FromPath[str],
+        data: JSONBody[EndpointUpsertIn],
+        stores: StoresGiven,
+        policy: PolicyGiven,
+        clock: ClockGiven,
+    ) -> Response[EndpointOut]:
+        """Replace an endpoint (200), or make one of that uid (201)."""
+        now_ms = clock.now_ms()
+        try:
+            endpoint = await stores.endpoints.change(
+                application.id, endpoint_id, lambda old: replaced(old, data, policy=policy, now_ms=now_ms)
+            )
+        except NotFound:
+            if endpoint_id.startswith(PREFIX):
+                raise
+            made = await _create(application, data, stores, policy, clock, uid=endpoint_id)
+            return Response(made, status_code=201)
+        return Response(show_endpoint(endpoint), status_code=200)
+
+    @patch("/{endpoint_id:str}", summary="Change an endpoint")
+    async def patch_endpoint(
+        self,
+        application: ApplicationGiven,
+        endpoint_id: FromPath[str],
+        data: JSONBody[EndpointPatch],
+        stores: StoresGiven,
+        policy: PolicyGiven,
+        clock: ClockGiven,
+    ) -> EndpointOut:
+        """Change what is given; the rest stays. Enabling or resuming sends what was kept meanwhile."""
+        now_ms = clock.now_ms()
+        endpoint = await stores.endpoints.change(
+            application.id, endpoint_id, lambda old: patched(old, data, policy=policy, now_ms=now_ms)
+        )
+        return show_endpoint(endpoint)
+
+    @delete("/{endpoint_id:str}", summary="Delete an endpoint")
+    async def delete_endpoint(
+        self, application: ApplicationGiven, endpoint_id: FromPath[str], stores: StoresGiven
+    ) -> None:
+        """Delete an endpoint with whatever waits for it."""
+        await stores.endpoints.delete(application.id, endpoint_id)
+
+
+async def _create(
+    application: Application,
+    data: EndpointIn | EndpointUpsertIn,
+    stores: Stores,
+    policy: EgressPolicy,
+    clock: Clock,
+    *,
+    uid: str | None = None,
+) -> EndpointOut:
+    now_ms = clock.now_ms()
+    endpoint = await stores.endpoints.create(
+        lambda new_id: new_endpoint(new_id, application.id, data, policy=policy, now_ms=now_ms, uid=uid), now_ms=now_ms
+    )
+    return show_endpoint(endpoint)

@@ -1,0 +1,35 @@
+"""Event types: the relay's own catalogue, to read."""
+
+from litestar import Controller, get
+from litestar.params import FromPath
+
+from relay.api.dependencies import PagingGiven
+from relay.api.paging import read_page
+from relay.api.schemas.common import ListOut
+from relay.api.schemas.event_types import CATALOGUE, EventTypeOut
+from relay.errors import NotFound
+
+
+class EventTypeController(Controller):
+    """`/api/v1/event-type`, in Svix's shapes."""
+
+    path = "/event-type"
+    tags = ["event type"]  # noqa: RUF012 - the framework's own attribute
+
+    @get("/", summary="List event types")
+    async def list_event_types(self, paging: PagingGiven) -> ListOut[EventTypeOut]:
+        """All types that an endpoint can subscribe to, by name."""
+        return await read_page(_read, paging, key=lambda t: t.name, show=lambda t: t)
+
+    @get("/{name:str}", summary="Get an event type")
+    async def get_event_type(self, name: FromPath[str]) -> EventTypeOut:
+        """One type."""
+        if name not in CATALOGUE:
+            raise NotFound(f"there is no event type {name}")
+        return CATALOGUE[name]
+
+
+async def _read(*, after: str | None, limit: int, descending: bool) -> list[EventTypeOut]:
+    names = sorted(CATALOGUE, reverse=descending)
+    behind = [n for n in names if after is None or (n < after if descending else n > after)]
+    return [CATALOGUE[name] for name in behind[:limit]]

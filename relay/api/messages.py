@@ -1,0 +1,86 @@
+"""Messages: the events that an application may see."""
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from litestar import Controller, Response, get, post
+from litestar.params import FromPath, FromQuery, QueryParameter
+
+from relay.api.dependencies import ApplicationGiven, PagingGiven, StoresGiven
+from relay.api.feeds import newest_first
+from relay.api.problems import problem
+from relay.api.queries import split
+from relay.api.schemas.common import ListOut, ms
+from relay.api.schemas.messages import EmptyOut, MessageOut, show_message
+from relay.api.visibility import find_event, reference, sight
+from relay.domain.event_types import EVENT_TYPES
+from relay.domain.model import StoredEvent
+
+
+class MessageController(Controller):
+    """`/api/v1/app/{app_id}/msg`, in Svix's shapes."""
+
+    path = "/app/{app_id:str}/msg"
+    tags = ["message"]  # noqa: RUF012 - the framework's own attribute
+
+    @get("/", summary="List messages")
+    async def list_messages(
+        self,
+        application: ApplicationGiven,
+        stores: StoresGiven,
+        paging: PagingGiven,
+        event_types: FromQuery[list[str] | None] = None,
+        before: FromQuery[datetime | None] = None,
+        after: FromQuery[datetime | None] = None,
+        with_content: Annotated[bool, QueryParameter(description="Answer the payloads too")] = True,
+    ) -> ListOut[MessageOut]:
+        """The events of the application's sources that pass its filter, newest first, as long as they are kept."""
+        sees, types = sight(application), split(event_types)
+        before_ms = ms(before) if before else None
+
+        def wanted(event: StoredEvent) -> bool:
+            return (
+                (before_ms is None or event.stored_at_ms < before_ms)
+                and (not types or any(EVENT_TYPES[code] in types for code in event.types))
+                and sees(event)
+            )
+
+        page = await newest_first(
+            await stores.configuration.sources_of(application),
+            lambda source, position, limit: stores.events.page(source, before=position, limit=limit),
+            iterator=paging.iterator,
+            limit=paging.limit,
+            at_ms=lambda event: event.stored_at_ms,
+            wanted=wanted,
+            since_ms=ms(after) if after else None,
+        )
+        shown = [show_message(item.value, with_content=with_content) for item in page.items]
+        return ListOut(data=shown, iterator=page.iterator, done=page.done)
+
+    @post("/", include_in_schema=False)
+    async def create_message(self) -> Response[dict[str, Any]]:
+        """Refuse what Svix's clients can do: here, messages begin upstream."""
+        detail = "messages come from the rows of sources: they can't be made here. See PUT /api/v1/source/{uid}"
+        return problem(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", detail, headers={"allow": "GET"})
+
+    @get("/{msg_id:str}", summary="Get a message")
+    async def get_message(
+        self,
+        application: ApplicationGiven,
+        msg_id: FromPath[str],
+        stores: StoresGiven,
+        with_content: FromQuery[bool] = True,
+    ) -> MessageOut:
+        """One event, as long as it is kept."""
+        return show_message((await find_event(application, msg_id, stores)).value, with_content=with_content)
+
+    @post("/{msg_id:str}/endpoint/{endpoint_id:str}/resend", summary="Send a message again", status_code=202)
+    async def resend(
+        self, application: ApplicationGiven, msg_id: FromPath[str], endpoint_id: FromPath[str], stores: StoresGiven
+    ) -> EmptyOut:
+        """Send an event to an endpoint once more, whatever came of it before. Its id stays the same."""
+        endpoint = await stores.endpoints.get(application.id, endpoint_id)
+        item = await find_event(application, msg_id, stores)
+        await stores.lanes.resend(item.source, endpoint.id, reference(item, endpoint).text())
+        return EmptyOut()

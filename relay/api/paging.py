@@ -1,0 +1,59 @@
+"""Lists by pages, as Svix has them: `limit`, `iterator` and `order` in, `{data, iterator, prevIterator, done}` out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal, Protocol, TypeVar
+
+from litestar.params import QueryParameter
+
+from relay.api.schemas.common import ListOut
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+S = TypeVar("S")
+
+LIMIT = 50
+LIMIT_AT_MOST = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """Which page of a list is asked for."""
+
+    limit: int = LIMIT
+    iterator: str | None = None
+    descending: bool = False
+
+
+class Reader(Protocol[T_co]):
+    """Reads up to `limit` from behind the key `after` on."""
+
+    async def __call__(self, *, after: str | None, limit: int, descending: bool) -> Sequence[T_co]:
+        """Read them."""
+
+
+def provide_paging(
+    limit: Annotated[int, QueryParameter(ge=1, le=LIMIT_AT_MOST, description="How many at most")] = LIMIT,
+    iterator: Annotated[str | None, QueryParameter(max_length=4096, description="From the page before")] = None,
+    order: Annotated[
+        Literal["ascending", "descending"], QueryParameter(description="By the time of making, or by name")
+    ] = "ascending",
+) -> Paging:
+    """Read the page that a request asks for."""
+    return Paging(limit=limit, iterator=iterator or None, descending=order == "descending")
+
+
+async def read_page(read: Reader[T], paging: Paging, *, key: Callable[[T], str], show: Callable[[T], S]) -> ListOut[S]:
+    """One page of a list that is ordered by a key. An iterator that begins with `-` leads to the page before it."""
+    back = paging.iterator is not None and paging.iterator.startswith("-")
+    after = paging.iterator.removeprefix("-") if paging.iterator else None
+    found = await read(after=after, limit=paging.limit + 1, descending=paging.descending is not back)
+    things = list(found[: paging.limit])
+    if back:
+        things.reverse()
+    return ListOut(
+        data=[show(thing) for thing in things],
+        iterator=key(things[-1]) if things else paging.iterator,
+        prev_iterator=f"-{key(things[0])}" if things and after is not None else None,
+        done=len(found) <= paging.limit,
+    )

@@ -1,0 +1,63 @@
+"""What several lists can be asked for in the query."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal
+
+from litestar.params import FromQuery, QueryParameter
+
+from relay.api.schemas.common import ms
+from relay.domain.event_types import EVENT_TYPES
+from relay.domain.model import Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptQuery:
+    """Which attempts are asked for, and how much of each."""
+
+    status: int | None = None
+    status_class: int | None = None
+    event_types: frozenset[str] = frozenset()
+    before_ms: int | None = None
+    after_ms: int | None = None
+    with_content: FromQuery[bool] = True
+
+    def wants(self, attempt: Attempt) -> bool:
+        """Whether an attempt is asked for, its status apart."""
+        return (
+            (self.status_class is None or attempt.status // 100 * 100 == self.status_class)
+            and (not self.event_types or EVENT_TYPES[attempt.type_code] in self.event_types)
+            and (self.before_ms is None or attempt.started_at_ms < self.before_ms)
+            and (self.after_ms is None or attempt.started_at_ms > self.after_ms)
+        )
+
+
+def provide_attempt_query(
+    status: Annotated[
+        Literal[0, 1, 2, 3, 4] | None, QueryParameter(description="Success, pending, failed, sending, canceled")
+    ] = None,
+    status_code_class: Annotated[
+        Literal[0, 100, 200, 300, 400, 500] | None, QueryParameter(description="0: no response")
+    ] = None,
+    event_types: FromQuery[list[str] | None] = None,
+    before: FromQuery[datetime | None] = None,
+    after: FromQuery[datetime | None] = None,
+    with_content: Annotated[
+        bool, QueryParameter(description="Answer the responses' bodies, or the payloads, too")
+    ] = True,
+) -> AttemptQuery:
+    """Read what a request asks for."""
+    return AttemptQuery(
+        status=status,
+        status_class=status_code_class,
+        event_types=split(event_types),
+        before_ms=ms(before) if before else None,
+        after_ms=ms(after) if after else None,
+        with_content=with_content,
+    )
+
+
+def split(names: Iterable[str] | None) -> frozenset[str]:
+    """Names that may come one by one or joined by commas."""
+    return frozenset(part for name in names or () for part in name.split(",") if part)

@@ -1,0 +1,1 @@
+"""Requests and answers: the shapes on the wire, apart from those that are kept."""

@@ -1,0 +1,227 @@
+"""Endpoints on the wire: Svix's fields under their new and old names, and the relay's own."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, UnsetType
+
+from relay.api.schemas.common import In, Metadata, Out, Rate, Uid, moment
+from relay.domain.model import BasicAuth, Bearer, Endpoint, OAuth2, Order
+
+Text = Annotated[str, Meta(min_length=1, max_length=4096)]
+EventTypes = Annotated[list[str], Meta(max_length=100)]
+Schedule = Annotated[list[Annotated[float, Meta(ge=0.01, le=2_592_000)]], Meta(max_length=50)]
+Pem = Annotated[str, Meta(min_length=1, max_length=65_536)]
+
+
+class BasicAuthIn(In, frozen=True, kw_only=True, tag_field="type", tag="basic"):
+    """A name and a password for the endpoint's server."""
+
+    username: Annotated[str, Meta(max_length=256, pattern="^[^:]*$")]
+    password: Annotated[str, Meta(max_length=4096)]
+
+
+class BearerIn(In, frozen=True, kw_only=True, tag_field="type", tag="bearer"):
+    """A fixed token for the endpoint's server."""
+
+    token: Annotated[str, Meta(min_length=1, max_length=8192, pattern="^[A-Za-z0-9._~+/=-]+$")]
+
+
+class OAuth2In(In, frozen=True, kw_only=True, tag_field="type", tag="oauth2"):
+    """Client credentials (RFC 6749 4.4): the relay gets a token and renews it."""
+
+    token_url: Annotated[str, Meta(max_length=2048)]
+    client_id: Text
+    client_secret: Text
+    scope: Text | None = None
+
+
+class ClientCertificateIn(In, frozen=True, kw_only=True):
+    """What the relay shows to the endpoint's server (mTLS), in PEM."""
+
+    certificate: Pem
+    private_key: Pem
+
+
+class _Changes(In, frozen=True, kw_only=True):
+    description: Annotated[str, Meta(max_length=4096)] | UnsetType | None = UNSET
+    uid: Uid | UnsetType | None = UNSET
+    throttle_rate: Rate | UnsetType | None = UNSET
+    rate_limit: Rate | UnsetType | None = UNSET
+    """The old name of `throttleRate`."""
+    disabled: bool | UnsetType | None = UNSET
+    event_types: EventTypes | UnsetType | None = UNSET
+    """The types it gets; null, or none: every type."""
+    filter_types: EventTypes | UnsetType | None = UNSET
+    """The old name of `eventTypes`."""
+    channels: Annotated[list[str], Meta(max_length=10)] | UnsetType | None = UNSET
+    """Kept and answered, without an effect: the relay's messages have none."""
+    metadata: Metadata | UnsetType | None = UNSET
+    version: int | UnsetType | None = UNSET
+    """Taken from older clients, without an effect."""
+    filter: dict[str, Any] | UnsetType | None = UNSET
+    """Which rows it gets, within its application's filter."""
+    max_in_flight: Annotated[int, Meta(ge=1, le=1024)] | UnsetType = UNSET
+    """Callbacks that may be on the way at once, in each worker."""
+    order: Order | UnsetType = UNSET
+    order_key: Literal["vid"] | UnsetType | None = UNSET
+    """What `keyed` keeps in order: the events of one visitor."""
+    retry_schedule: Schedule | UnsetType | None = UNSET
+    """Seconds before each further try; null: the relay's own schedule; none: no further try."""
+    paused: bool | UnsetType = UNSET
+    auth: BasicAuthIn | BearerIn | OAuth2In | UnsetType | None = UNSET
+    client_certificate: ClientCertificateIn | UnsetType | None = UNSET
+
+
+class EndpointIn(_Changes, frozen=True, kw_only=True):
+    """A new endpoint."""
+
+    url: str
+    secret: str | UnsetType | None = UNSET
+    """`whsec_…` or `whsk_…`, or the base64 of 24 to 64 bytes; left out: the relay makes one."""
+    headers: dict[str, str] | UnsetType | None = UNSET
+
+
+class EndpointUpsertIn(_Changes, frozen=True, kw_only=True):
+    """An endpoint that replaces what is there, or is new.
+
+    When it replaces: Svix's fields that are left out get their defaults; uid and the relay's own fields stay, for a
+    client that has never heard of them must not open an endpoint to other rows.
+    """
+
+    url: str
+
+
+class EndpointPatch(_Changes, frozen=True, kw_only=True):
+    """Changes of an endpoint; what is left out stays."""
+
+    url: str | UnsetType = UNSET
+
+
+class BasicAuthOut(Out, frozen=True, kw_only=True, tag_field="type", tag="basic"):
+    """The endpoint has a name and a password."""
+
+    username: str
+
+
+class BearerOut(Out, frozen=True, kw_only=True, tag_field="type", tag="bearer"):
+    """The endpoint has a token."""
+
+
+class OAuth2Out(Out, frozen=True, kw_only=True, tag_field="type", tag="oauth2"):
+    """The endpoint has client credentials."""
+
+    token_url: str
+    client_id: str
+    scope: str | None
+
+
+class ClientCertificateOut(Out, frozen=True, kw_only=True):
+    """The certificate, without its key."""
+
+    certificate: str
+
+
+class EndpointOut(Out, frozen=True, kw_only=True):
+    """An endpoint, without its secrets."""
+
+    id: str
+    url: str
+    description: str
+    uid: str | None
+    disabled: bool
+    disabled_reason: str | None
+    paused: bool
+    event_types: list[str] | None
+    filter_types: list[str] | None
+    """The old name of `eventTypes`."""
+    channels: list[str] | None
+    throttle_rate: int | None
+    rate_limit: int | None
+    """The old name of `throttleRate`."""
+    metadata: dict[str, str]
+    filter: dict[str, Any] | None
+    max_in_flight: int
+    order: Order
+    order_key: str | None
+    retry_schedule: list[float] | None
+    auth: BasicAuthOut | BearerOut | OAuth2Out | None
+    client_certificate: ClientCertificateOut | None
+    version: int = 1
+    """For older clients."""
+    created_at: datetime
+    updated_at: datetime
+
+
+class SecretOut(Out, frozen=True, kw_only=True):
+    """What callbacks are verified with: `whsec_…`, or `whpk_…` where they are signed with Ed25519."""
+
+    key: str
+
+
+class SecretRotateIn(In, frozen=True, kw_only=True):
+    """A new key, and how long the old ones still sign beside it."""
+
+    key: str | UnsetType | None = UNSET
+    grace_period_seconds: Annotated[int, Meta(ge=0, le=604_800)] | UnsetType | None = UNSET
+
+
+class HeadersIn(In, frozen=True, kw_only=True):
+    """All headers that callbacks carry beside the relay's own."""
+
+    headers: dict[str, str]
+
+
+class HeadersPatchIn(In, frozen=True, kw_only=True):
+    """Headers to set (null takes one away) and to take away."""
+
+    headers: dict[str, str | None] | UnsetType = UNSET
+    delete_headers: list[str] | UnsetType | None = UNSET
+
+
+class HeadersOut(Out, frozen=True, kw_only=True):
+    """Headers; of those that look like secrets the names only."""
+
+    headers: dict[str, str]
+    sensitive: list[str]
+
+
+def show_endpoint(endpoint: Endpoint) -> EndpointOut:
+    """An endpoint as it is answered."""
+    types = None if endpoint.event_types is None else list(endpoint.event_types)
+    certificate = endpoint.client_certificate
+    return EndpointOut(
+        id=endpoint.id,
+        url=endpoint.url,
+        description=endpoint.description,
+        uid=endpoint.uid,
+        disabled=endpoint.disabled,
+        disabled_reason=endpoint.disabled_reason,
+        paused=endpoint.paused,
+        event_types=types,
+        filter_types=types,
+        channels=None if endpoint.channels is None else list(endpoint.channels),
+        throttle_rate=endpoint.rate_limit,
+        rate_limit=endpoint.rate_limit,
+        metadata=endpoint.metadata,
+        filter=endpoint.filter,
+        max_in_flight=endpoint.max_in_flight,
+        order=endpoint.order,
+        order_key=endpoint.order_key,
+        retry_schedule=None if endpoint.retry_schedule is None else list(endpoint.retry_schedule),
+        auth=_show_auth(endpoint.auth),
+        client_certificate=ClientCertificateOut(certificate=certificate.certificate) if certificate else None,
+        created_at=moment(endpoint.created_at_ms),
+        updated_at=moment(endpoint.updated_at_ms),
+    )
+
+
+def _show_auth(auth: BasicAuth | Bearer | OAuth2 | None) -> BasicAuthOut | BearerOut | OAuth2Out | None:
+    match auth:
+        case BasicAuth():
+            return BasicAuthOut(username=auth.username)
+        case Bearer():
+            return BearerOut()
+        case OAuth2():
+            return OAuth2Out(token_url=auth.token_url, client_id=auth.client_id, scope=auth.scope)
+    return None

@@ -1,0 +1,212 @@
+"""Sources on the wire. Secrets come in and never go out."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from urllib.parse import SplitResult, urlsplit
+
+from msgspec import UNSET, Meta, UnsetType
+
+from relay.api.schemas.common import In, Name, Out, moment, moment_or_none
+from relay.domain.model import ROUTES, ApiKeyAuth, BasicAuth, RouteState, Source, SourceAuth, SourceUid
+from relay.errors import Fault, Invalid
+
+SOURCE_UID = re.compile(r"(?!\.{1,2}$)[a-zA-Z0-9_.-]{1,128}")
+"""`.` and `..` are no names in a path."""
+Secret = Annotated[str, Meta(min_length=1, max_length=1024)]
+
+
+class ApiKeyAuthIn(In, frozen=True, kw_only=True, tag_field="type", tag="apiKey"):
+    """`Authorization: ApiKey …`. A key that is left out stays as it is."""
+
+    key: Secret | UnsetType = UNSET
+
+
+class BasicAuthIn(In, frozen=True, kw_only=True, tag_field="type", tag="basic"):
+    """A portal user. What is left out stays as it is."""
+
+    username: Secret | UnsetType = UNSET
+    password: Secret | UnsetType = UNSET
+
+
+class SourceIn(In, frozen=True, kw_only=True):
+    """One installation of the upstream, and how it is polled."""
+
+    name: Name | UnsetType = UNSET
+    base_url: Annotated[
+        str, Meta(max_length=2048, description="It ends before `/reports`", examples=["https://api.infinitycloud.com"])
+    ]
+    version: Literal["v2", "v2.1"] = "v2.1"
+    igrp: Annotated[int, Meta(ge=1, le=2**53)]
+    auth: ApiKeyAuthIn | BasicAuthIn | UnsetType = UNSET
+    routes: Annotated[list[Literal[ROUTES]], Meta(min_length=1, description="The lists that are polled")]  # type: ignore[valid-type]
+    poll_interval_seconds: Annotated[float, Meta(ge=0.1, le=86_400)] = 60.0
+    batch_size: Annotated[int, Meta(ge=1, le=10_000, description="Rows asked for at once")] = 1000
+    start_row_id: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+    """Where a route without a cursor begins; null: with the rows that come from now on."""
+
+    def applied_to(self, uid: SourceUid, source: Source | None, *, now_ms: int) -> Source:
+        """The source as this makes it. Raises Invalid."""
+        _check_base_url(self.base_url)
+        auth = _auth(self.auth, source.auth if source else None)
+        changed = source is not None and auth != source.auth
+        return Source(
+            uid=uid,
+            name=uid if self.name is UNSET else self.name,
+            base_url=self.base_url.rstrip("/"),
+            version=self.version,
+            igrp=self.igrp,
+            auth=auth,
+            routes=tuple(dict.fromkeys(self.routes)),
+            poll_interval_s=self.poll_interval_seconds,
+            batch_size=self.batch_size,
+            start_row_id=self.start_row_id,
+            paused=source.paused if source else False,
+            auth_version=(source.auth_version if source else 1) + changed,
+            created_at_ms=source.created_at_ms if source else now_ms,
+            updated_at_ms=now_ms,
+        )
+
+
+class ApiKeyAuthOut(Out, frozen=True, kw_only=True, tag_field="type", tag="apiKey"):
+    """The source has a key."""
+
+
+class BasicAuthOut(Out, frozen=True, kw_only=True, tag_field="type", tag="basic"):
+    """The source has a user's name and password."""
+
+    username: str
+
+
+class RouteOut(Out, frozen=True, kw_only=True):
+    """How far a route is, and what came of its last poll."""
+
+    route: str
+    cursor: int | None
+    """The last rowId that was committed; null: not started yet."""
+    state: Literal["waiting", "polling", "stopped", "failing"]
+    lag_seconds: float | None
+    """How long ago the upstream last had nothing behind the cursor; null: never yet."""
+    caught_up_at: datetime | None
+    last_poll_at: datetime | None
+    last_error: str | None
+    last_error_at: datetime | None
+    failures: int
+    """How many polls have failed since one worked."""
+
+
+class SourceOut(Out, frozen=True, kw_only=True):
+    """A source and how its routes are."""
+
+    uid: str
+    name: str
+    base_url: str
+    version: Literal["v2", "v2.1"]
+    igrp: int
+    auth: ApiKeyAuthOut | BasicAuthOut
+    routes: list[str]
+    route_states: dict[str, RouteOut]
+    poll_interval_seconds: float
+    batch_size: int
+    start_row_id: int | None
+    paused: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class QuarantineOut(Out, frozen=True, kw_only=True):
+    """Lines of the upstream that could not be read, newest first."""
+
+    data: list[dict[str, Any]]
+    total: int
+    """How many there ever were; the newest are kept."""
+
+
+def source_uid(text: str) -> SourceUid:
+    """Check a uid: it stands in the names of keys. Raises Invalid."""
+    if not SOURCE_UID.fullmatch(text):
+        raise Invalid(Fault(("path", "uid"), "must be 1 to 128 letters, digits, dots, dashes or underscores"))
+    return SourceUid(text)
+
+
+def show_source(source: Source, states: list[RouteState], *, now_ms: int) -> SourceOut:
+    """A source as it is answered."""
+    return SourceOut(
+        uid=source.uid,
+        name=source.name,
+        base_url=source.base_url,
+        version=source.version,
+        igrp=source.igrp,
+        auth=ApiKeyAuthOut() if isinstance(source.auth, ApiKeyAuth) else BasicAuthOut(username=source.auth.username),
+        routes=list(source.routes),
+        route_states={state.route: show_route(state, now_ms=now_ms) for state in states},
+        poll_interval_seconds=source.poll_interval_s,
+        batch_size=source.batch_size,
+        start_row_id=source.start_row_id,
+        paused=source.paused,
+        created_at=moment(source.created_at_ms),
+        updated_at=moment(source.updated_at_ms),
+    )
+
+
+def show_route(state: RouteState, *, now_ms: int) -> RouteOut:
+    """A route's state as it is answered."""
+    caught_up = state.caught_up_at_ms
+    return RouteOut(
+        route=state.route,
+        cursor=state.cursor,
+        state=state.state,
+        lag_seconds=None if caught_up is None else max(0, now_ms - caught_up) / 1000,
+        caught_up_at=moment_or_none(caught_up),
+        last_poll_at=moment_or_none(state.last_poll_at_ms),
+        last_error=state.last_error,
+        last_error_at=moment_or_none(state.last_error_at_ms),
+        failures=state.failures,
+    )
+
+
+def _check_base_url(url: str) -> None:
+    parts = _parsed(url)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise _wrong("baseUrl", "must be an http or https URL")
+    if parts.username is not None or parts.password is not None:
+        raise _wrong("baseUrl", "must not hold a user name or password: they belong in auth")
+    if "?" in url or "#" in url:
+        raise _wrong("baseUrl", "must not have a query or a fragment")
+    if "/reports" in parts.path.lower():
+        raise _wrong("baseUrl", "must end before /reports: the relay adds that and what follows")
+
+
+def _parsed(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        odd = parts.port == 0 or not url.isascii() or any(ch <= " " or ch in "\\\x7f" for ch in url)
+    except ValueError:
+        return None
+    return None if odd else parts
+
+
+def _auth(asked: ApiKeyAuthIn | BasicAuthIn | UnsetType, kept: SourceAuth | None) -> SourceAuth:
+    if isinstance(asked, UnsetType):
+        if kept is None:
+            raise _wrong("auth", "is needed for a new source")
+        return kept
+    if isinstance(asked, ApiKeyAuthIn):
+        old_key = kept.key if isinstance(kept, ApiKeyAuth) else UNSET
+        return ApiKeyAuth(_known(asked.key, old_key, "key"))
+    old = kept if isinstance(kept, BasicAuth) else None
+    return BasicAuth(
+        _known(asked.username, old.username if old else UNSET, "username"),
+        _known(asked.password, old.password if old else UNSET, "password"),
+    )
+
+
+def _known(asked: str | UnsetType, kept: str | UnsetType, name: str) -> str:
+    value = kept if asked is UNSET else asked
+    if isinstance(value, UnsetType):
+        raise Invalid(Fault(("body", "auth", name), "is needed: there is none yet", "missing"))
+    return value
+
+
+def _wrong(name: str, message: str) -> Invalid:
+    return Invalid(Fault(("body", name), message))

@@ -1,0 +1,101 @@
+"""Sources: installations of the upstream, their routes, and the lines that could not be read."""
+
+from typing import Annotated
+
+from litestar import Controller, Response, delete, get, post, put
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import structs
+
+from relay.api.dependencies import ClockGiven, PagingGiven, StoresGiven
+from relay.api.paging import read_page
+from relay.api.schemas.common import ListOut
+from relay.api.schemas.sources import (
+    QuarantineOut,
+    RouteOut,
+    SourceIn,
+    SourceOut,
+    show_route,
+    show_source,
+    source_uid,
+)
+from relay.domain.model import Source
+from relay.errors import NotFound
+from relay.pipeline.clock import Clock
+from relay.store.stores import Stores
+
+
+class SourceController(Controller):
+    """`/api/v1/source`."""
+
+    path = "/source"
+    tags = ["source"]  # noqa: RUF012 - the framework's own attribute
+
+    @get("/", summary="List sources")
+    async def list_sources(self, stores: StoresGiven, clock: ClockGiven, paging: PagingGiven) -> ListOut[SourceOut]:
+        """All sources with the states of their routes, by uid."""
+        page = await read_page(stores.sources.page, paging, key=lambda s: s.uid, show=lambda s: s)
+        shown = [await _shown(source, stores, clock) for source in page.data]
+        return ListOut(data=shown, iterator=page.iterator, prev_iterator=page.prev_iterator, done=page.done)
+
+    @put("/{uid:str}", summary="Make or change a source")
+    async def put_source(
+        self, uid: FromPath[str], data: JSONBody[SourceIn], stores: StoresGiven, clock: ClockGiven
+    ) -> Response[SourceOut]:
+        """Make a source (201) or replace its settings (200). Secrets that are left out stay; no cursor moves."""
+        checked = source_uid(uid)
+        now_ms = clock.now_ms()
+        source, new = await stores.sources.put(checked, lambda old: data.applied_to(checked, old, now_ms=now_ms))
+        return Response(await _shown(source, stores, clock), status_code=201 if new else 200)
+
+    @get("/{uid:str}", summary="Get a source")
+    async def get_source(self, uid: FromPath[str], stores: StoresGiven, clock: ClockGiven) -> SourceOut:
+        """A source with the states of its routes, without its secrets."""
+        return await _shown(await stores.sources.get(source_uid(uid)), stores, clock)
+
+    @delete("/{uid:str}", summary="Delete a source")
+    async def delete_source(self, uid: FromPath[str], stores: StoresGiven) -> None:
+        """Delete a source with its cursors, events, attempts, and whatever still waits to be delivered."""
+        await stores.sources.delete(source_uid(uid))
+
+    @get("/{uid:str}/route/{route:str}", summary="Get a route's state")
+    async def get_route(
+        self, uid: FromPath[str], route: FromPath[str], stores: StoresGiven, clock: ClockGiven
+    ) -> RouteOut:
+        """How far one route is, and what came of its last poll."""
+        source = await stores.sources.get(source_uid(uid))
+        if route not in source.routes:
+            raise NotFound(f"source {uid} has no route {route}; it has {', '.join(source.routes)}")
+        (state,) = await stores.routes.states(source.uid, [route])
+        return show_route(state, now_ms=clock.now_ms())
+
+    @post("/{uid:str}/pause", summary="Pause a source", status_code=200)
+    async def pause(self, uid: FromPath[str], stores: StoresGiven, clock: ClockGiven) -> SourceOut:
+        """Stop polling; what is stored already is still delivered."""
+        return await _set_paused(uid, stores, clock, paused=True)
+
+    @post("/{uid:str}/resume", summary="Resume a source", status_code=200)
+    async def resume(self, uid: FromPath[str], stores: StoresGiven, clock: ClockGiven) -> SourceOut:
+        """Poll on from where the cursors are."""
+        return await _set_paused(uid, stores, clock, paused=False)
+
+    @get("/{uid:str}/quarantine", summary="List lines that could not be read")
+    async def quarantine(
+        self, uid: FromPath[str], stores: StoresGiven, limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 50
+    ) -> QuarantineOut:
+        """Lines that were set aside, newest first: they are in nobody's way, and in nobody's callbacks."""
+        source = await stores.sources.get(source_uid(uid))
+        lines = await stores.routes.quarantined(source.uid, limit)
+        return QuarantineOut(data=lines, total=await stores.routes.quarantined_total(source.uid))
+
+
+async def _shown(source: Source, stores: Stores, clock: Clock) -> SourceOut:
+    states = await stores.routes.states(source.uid, source.routes)
+    return show_source(source, states, now_ms=clock.now_ms())
+
+
+async def _set_paused(uid: str, stores: Stores, clock: Clock, *, paused: bool) -> SourceOut:
+    now_ms = clock.now_ms()
+    source = await stores.sources.change(
+        source_uid(uid), lambda source: structs.replace(source, paused=paused, updated_at_ms=now_ms)
+    )
+    return await _shown(source, stores, clock)

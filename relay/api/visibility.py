@@ -1,0 +1,69 @@
+"""What an application may see: the events of its sources that pass its filter, and the attempts of its endpoints."""
+
+from collections.abc import Callable, Sequence
+
+from relay.api.feeds import Item
+from relay.domain import envelope
+from relay.domain.event_types import EVENT_TYPES
+from relay.domain.filtering import compile_filter
+from relay.domain.model import Application, Attempt, Endpoint, MessageId, SourceUid, StoredEvent
+from relay.domain.references import Reference
+from relay.errors import NotFound
+from relay.store.stores import Stores
+
+Sees = Callable[[StoredEvent], bool]
+
+
+def sight(application: Application) -> Sees:
+    """Whether an event of one of its sources passes the application's filter."""
+    if not application.filter:
+        return lambda _: True
+    passes = compile_filter(application.filter)
+    return lambda event: passes(envelope.decode(event.body))
+
+
+async def find_event(application: Application, message: str, stores: Stores) -> Item[StoredEvent]:
+    """Find a message of an application. Raises NotFound, also for one that it may not see."""
+    sees = sight(application)
+    for source in await stores.configuration.sources_of(application):
+        found = await stores.events.find(source, MessageId(message))
+        if found and sees(found[1]):
+            return Item(source, *found)
+    raise NotFound(f"application {application.id} has no message {message}, or not any more")
+
+
+async def attempts_of(item: Item[StoredEvent], application: Application, stores: Stores) -> list[Attempt]:
+    """The attempts to send an event to the application's own endpoints, newest first."""
+    attempts = await stores.attempts.of_event(item.source, item.position)
+    ours = await stores.endpoints.among(application.id, (attempt.endpoint_id for attempt in attempts))
+    return sorted((a for a in attempts if a.endpoint_id in ours), key=_when, reverse=True)
+
+
+async def events_of(items: Sequence[Item[Attempt]], stores: Stores) -> list[StoredEvent | None]:
+    """The event of each attempt; None for one that is not kept any more."""
+    numbers: dict[SourceUid, set[int]] = {}
+    for item in items:
+        numbers.setdefault(item.source, set()).add(item.value.seq)
+    found = {source: await stores.events.read(source, some) for source, some in numbers.items()}
+    return [found[item.source].get(item.value.seq) for item in items]
+
+
+async def are_last(items: Sequence[Item[Attempt]], stores: Stores) -> list[bool]:
+    """Whether each attempt is the last one to send its event to its endpoint."""
+    last = []
+    for item in items:
+        attempts = await stores.attempts.of_event(item.source, item.value.seq)
+        mine = [attempt for attempt in attempts if attempt.endpoint_id == item.value.endpoint_id]
+        last.append(all(_when(attempt) <= _when(item.value) for attempt in mine))
+    return last
+
+
+def _when(attempt: Attempt) -> tuple[int, int]:
+    return attempt.started_at_ms, attempt.number
+
+
+def reference(item: Item[StoredEvent], endpoint: Endpoint) -> Reference:
+    """A delivery of an event to an endpoint, as the first of its types that the endpoint subscribed to."""
+    wanted = endpoint.event_types
+    codes = [code for code in item.value.types if wanted is None or EVENT_TYPES[code] in wanted]
+    return Reference(item.position, (codes or item.value.types)[0])

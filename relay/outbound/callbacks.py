@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, cast
+from typing import cast
 
 import httpx
 
@@ -15,16 +15,17 @@ from relay.domain.signing import Signer
 from relay.errors import Invalid
 from relay.outbound.authentication import TokenRefused, Tokens, fixed_authorization
 from relay.outbound.failures import EgressError
-from relay.outbound.targets import vet_url
+from relay.outbound.targets import Target, vet_url
+from relay.outbound.wire import WireRequest, header_list
 
 MAX_PREPARED = 20_000
 """Prepared endpoints kept; with more, the oldest go first."""
 
 KEPT_BODY_BYTES = 1024
 KEPT_HEADERS = 32
-KEPT_HEADER_BYTES = 2048
+KEPT_HEADER_CHARS = 2048
 
-Header = tuple[bytes, bytes]
+Header = tuple[str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +39,9 @@ class PreparedEndpoint:
 class _Ready(PreparedEndpoint):
     """Everything that is the same for each callback."""
 
-    url: httpx.URL
+    target: Target
     headers: tuple[Header, ...]
     signer: Signer
-    extensions: dict[str, Any]
-    """What the transport has to know: the vetted target, and the endpoint's certificate."""
     oauth: OAuth2 | None
 
 
@@ -61,9 +60,9 @@ class CallbackSender:
         self._policy = policy
         self._tokens = Tokens(transport)
         self._common: tuple[Header, ...] = (
-            (b"content-type", b"application/json"),
-            (b"user-agent", user_agent.encode("ascii")),
-            (b"accept-encoding", b"identity"),
+            ("content-type", "application/json"),
+            ("user-agent", user_agent),
+            ("accept-encoding", "identity"),
         )
         self._prepared: dict[EndpointId, PreparedEndpoint] = {}
 
@@ -92,13 +91,12 @@ class CallbackSender:
         assert isinstance(prepared, _Ready)  # noqa: S101 - prepare() makes no third kind
         started = perf_counter()
         signature = prepared.signer.sign(message_id, timestamp_s, body, now_ms=timestamp_s * 1000)
-        encoded_id = message_id.encode()
         headers = [
             *prepared.headers,
-            (b"webhook-id", encoded_id),
-            (b"webhook-timestamp", b"%d" % timestamp_s),
-            (b"webhook-signature", signature.encode()),
-            (b"idempotency-key", encoded_id),
+            ("webhook-id", message_id),
+            ("webhook-timestamp", str(timestamp_s)),
+            ("webhook-signature", signature),
+            ("idempotency-key", message_id),
         ]
         if prepared.oauth is None:
             return await self._post(prepared, headers, body, started, deadline_s)
@@ -111,27 +109,24 @@ class CallbackSender:
             signer = Signer(endpoint.keys)
         except Invalid as error:
             return _Unfit(endpoint, Outcome(error=Failure.REFUSED_ADDRESS, detail=error.faults[0].message))
-        extensions: dict[str, Any] = {"target": target}
-        if endpoint.client_certificate is not None:
-            extensions["identity"] = endpoint.client_certificate
         return _Ready(
             endpoint=endpoint,
-            url=httpx.URL(str(target.url)),
+            target=target,
             headers=(*self._common, *_own_headers(endpoint)),
             signer=signer,
-            extensions=extensions,
             oauth=endpoint.auth if isinstance(endpoint.auth, OAuth2) else None,
         )
 
     async def _post(
         self, prepared: _Ready, headers: list[Header], body: bytes, started: float, deadline_s: float
     ) -> Outcome:
-        request = httpx.Request(
+        request = WireRequest(
             "POST",
-            prepared.url,
+            prepared.target,
             headers=headers,
-            stream=httpx.ByteStream(body),
-            extensions={**prepared.extensions, "deadline_s": deadline_s},
+            body=body,
+            deadline_s=deadline_s,
+            identity=prepared.endpoint.client_certificate,
         )
         try:
             response = await self._transport.handle_async_request(request)
@@ -142,13 +137,16 @@ class CallbackSender:
             return Outcome(error=Failure.TIMEOUT, detail="no answer came in time", duration_ms=_since_ms(started))
         except httpx.TransportError:
             return Outcome(error=Failure.CONNECT, detail="the connection failed", duration_ms=_since_ms(started))
+        status = response.status_code
+        if 200 <= status < 300:
+            return Outcome(status=status, detail=detail, duration_ms=_since_ms(started), body=start)
         return Outcome(
-            status=response.status_code,
+            status=status,
             detail=detail,
             duration_ms=_since_ms(started),
-            headers=_kept(response.headers.raw),
+            headers=_kept(header_list(response)),
             body=start,
-            retry_after=None if response.is_success else response.headers.get("retry-after"),
+            retry_after=response.headers.get("retry-after"),
         )
 
     async def _post_with_token(
@@ -171,7 +169,7 @@ class CallbackSender:
             except TimeoutError:
                 detail = "the authorization server did not answer in time"
                 return Outcome(error=Failure.AUTH, detail=detail, duration_ms=_since_ms(started))
-            signed = [*headers, (b"authorization", authorization.encode())]
+            signed = [*headers, ("authorization", authorization)]
             outcome = await self._post(prepared, signed, body, started, deadline_s - (perf_counter() - started))
             if outcome.status != 401:
                 break
@@ -183,11 +181,9 @@ def _own_headers(endpoint: Endpoint) -> list[Header]:
     """The subscriber's headers: they never replace the relay's, and `auth` outranks an `authorization` of theirs."""
     authorization = fixed_authorization(endpoint.auth)
     taken = RESERVED | {"authorization"} if endpoint.auth is not None else RESERVED
-    headers = [
-        (name.lower().encode(), value.encode()) for name, value in endpoint.headers.items() if name.lower() not in taken
-    ]
+    headers = [(name.lower(), value) for name, value in endpoint.headers.items() if name.lower() not in taken]
     if authorization is not None:
-        headers.append((b"authorization", authorization.encode()))
+        headers.append(("authorization", authorization))
     return headers
 
 
@@ -206,13 +202,13 @@ async def _read_start(response: httpx.Response) -> tuple[bytes, str]:
     return start, ""
 
 
-def _kept(raw: list[Header]) -> tuple[tuple[str, str], ...]:
-    kept, left = [], KEPT_HEADER_BYTES
-    for name, value in raw[:KEPT_HEADERS]:
+def _kept(headers: list[Header]) -> tuple[tuple[str, str], ...]:
+    kept, left = [], KEPT_HEADER_CHARS
+    for name, value in headers[:KEPT_HEADERS]:
         left -= len(name) + len(value)
         if left < 0:
             break
-        kept.append((name.decode("latin-1"), value.decode("latin-1")))
+        kept.append((name, value))
     return tuple(kept)
 
 

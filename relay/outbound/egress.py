@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import httpx
@@ -20,6 +20,7 @@ from relay.outbound.failures import EgressError, translate
 from relay.outbound.pinning import AddressRefused, Pins
 from relay.outbound.resolver import LookupFailed, Resolver
 from relay.outbound.targets import Target, vet_url
+from relay.outbound.wire import WireRequest, WireResponse
 
 READ_CAP_BYTES = 16_384
 """How much of a body is read. The rest is not drained: the connection is dropped."""
@@ -32,20 +33,20 @@ MAX_IDENTITIES = 256
 ADDRESSES_TRIED = 2
 """How many of a name's addresses one attempt dials at most, while no connection comes about."""
 
-_NOT_OURS = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection"})
-"""What the client writes itself, from the URL and the body."""
-
-_BODILESS = frozenset({204, 304})
-
 REFUSED = "this address is not allowed"
 """One text for every forbidden address, so that it tells nothing of what is there."""
 
+_WRITTEN_BY_CLIENT = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+"""Headers that come from the URL and the body."""
+
+_BODILESS = frozenset({204, 304})
+
 
 class Egress(httpx.AsyncBaseTransport):
-    """`httpx.Request` in, `httpx.Response` out; the response's stream ends at READ_CAP_BYTES.
+    """Request in, response out; the response's stream ends at READ_CAP_BYTES.
 
-    Extensions of the request: `target` (a vetted Target; else its URL is vetted here), `deadline_s` (from the first
-    look-up to the last byte), `identity` (a ClientCertificate). Raises EgressError, and nothing else but cancellation.
+    A WireRequest brings its vetted target and its deadline; any other request is vetted here, and may carry
+    `deadline_s` in its extensions. Raises EgressError, and nothing else but cancellation.
 
     `proxy` is the URL of a forward proxy for https. It then looks names up and has to guard them; what only the
     policy's `allow` permits is dialled directly.
@@ -70,17 +71,19 @@ class Egress(httpx.AsyncBaseTransport):
         self._identities: OrderedDict[tuple[ClientCertificate, str], tuple[Address | None, Client]] = OrderedDict()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send once. See the class for extensions and errors."""
-        extensions = request.extensions
-        target: Target = extensions.get("target") or self._vet(request.url)
-        identity: ClientCertificate | None = extensions.get("identity")
+        """Send once. See the class for errors."""
+        wire = request if isinstance(request, WireRequest) else await self._vet(request)
         clock = asyncio.get_running_loop().time
-        ends_at = clock() + extensions.get("deadline_s", DEADLINE_S)
-        pin = await self._pin(target, ends_at)
+        ends_at = clock() + wire.deadline_s
+        pin = self._pins.peek(wire.target.host, clock())
+        if pin is None:
+            pin = await self._pin(wire.target, ends_at)
+        elif wire.target.listed_only and not pin.listed:
+            raise EgressError(Failure.REFUSED_ADDRESS, REFUSED)
         for tries_left in reversed(range(ADDRESSES_TRIED)):
-            client = await self._client(target, pin, identity, ends_at)
+            client = pin.client if pin is not None and wire.identity is None else None
             try:
-                return await _exchange(client, target, request, ends_at - clock())
+                return await _exchange(client or await self._client(wire, pin, ends_at), wire, ends_at - clock())
             except EgressError as error:
                 # Where nothing was sent, the name's next address is as good.
                 pin = self._pins.move_on(pin) if pin and error.unsent else None
@@ -89,56 +92,57 @@ class Egress(httpx.AsyncBaseTransport):
         raise AssertionError("the last try returns or raises")
 
     async def aclose(self) -> None:
-        """Let go of every client. What is in flight may end."""
+        """Let go of every client and of the look-ups. What is in flight may end."""
         await self._fleet.close()
+        await self._resolver.close()
         self._literals = self._proxied = None
         self._identities.clear()
 
-    def _vet(self, url: httpx.URL) -> Target:
+    async def _vet(self, request: httpx.Request) -> WireRequest:
         try:
-            return vet_url(str(url), self._policy)
+            target = vet_url(str(request.url), self._policy)
         except Invalid as error:
             raise EgressError(Failure.REFUSED_ADDRESS, error.faults[0].message) from None
+        return WireRequest(
+            request.method,
+            target,
+            headers=[(k, v) for k, v in request.headers.multi_items() if k not in _WRITTEN_BY_CLIENT],
+            body=await request.aread(),
+            deadline_s=request.extensions.get("deadline_s", DEADLINE_S),
+        )
 
     async def _pin(self, target: Target, ends_at: float) -> Pin | None:
         """The vetted pin of a name; None for addresses, judged before, and for what the proxy looks up."""
         if target.address is not None or self._goes_by_proxy(target):
             return None
-        clock = asyncio.get_running_loop().time
-        pin = self._pins.peek(target.host, clock())
-        if pin is None:
-            try:
-                async with asyncio.timeout_at(ends_at):
-                    pin = await self._pins.pin(target.host)
-            except LookupFailed as error:
-                raise EgressError(Failure.DNS, str(error)) from None
-            except AddressRefused:
-                raise EgressError(Failure.REFUSED_ADDRESS, REFUSED) from None
-            except TimeoutError:
-                raise EgressError(Failure.TIMEOUT, "its name could not be looked up in time") from None
+        try:
+            async with asyncio.timeout_at(ends_at):
+                pin = await self._pins.pin(target.host)
+        except LookupFailed as error:
+            raise EgressError(Failure.DNS, str(error)) from None
+        except AddressRefused:
+            raise EgressError(Failure.REFUSED_ADDRESS, REFUSED) from None
+        except TimeoutError:
+            raise EgressError(Failure.TIMEOUT, "its name could not be looked up in time") from None
         if target.listed_only and not pin.listed:
             raise EgressError(Failure.REFUSED_ADDRESS, REFUSED)
         return pin
 
-    async def _client(
-        self, target: Target, pin: Pin | None, identity: ClientCertificate | None, ends_at: float
-    ) -> Client:
+    async def _client(self, wire: WireRequest, pin: Pin | None, ends_at: float) -> Client:
         try:
-            if identity is not None:
-                return self._identified(target, pin, identity)
+            if wire.identity is not None:
+                return self._identified(wire.target, pin, wire.identity)
             if pin is None:
-                return self._unpinned(target)
-            if pin.client is not None:
-                return pin.client
+                return self._unpinned(wire.target)
             async with asyncio.timeout_at(ends_at):
                 return await self._fleet.client(pin)
-        except PyreqwestError as error:
-            raise EgressError(Failure.LOCAL, f"no client could be made: {error.args[0]}") from None
+        except (PyreqwestError, ValueError):
+            raise EgressError(Failure.LOCAL, "no client could be made: check the endpoint's certificate") from None
         except TimeoutError:
             raise EgressError(Failure.TIMEOUT, "no connection came about in time") from None
 
     def _goes_by_proxy(self, target: Target) -> bool:
-        return self._proxy is not None and not target.listed_only and target.url.scheme == "https"
+        return self._proxy is not None and not target.listed_only
 
     def _unpinned(self, target: Target) -> Client:
         """For addresses, which pins do not touch, and for the proxy, which looks names up itself."""
@@ -155,7 +159,7 @@ class Egress(httpx.AsyncBaseTransport):
         address = pin.address if pin else None
         known = self._identities.get(key)
         if known is None or known[0] != address:
-            pins: Mapping[str, Address] | None = {pin.host: pin.address} if pin else None
+            pins = {pin.host: pin.address} if pin else {}
             proxy = self._proxy if self._goes_by_proxy(target) else None
             known = (address, build_client(self._options, pins=pins, identity=identity, proxy=proxy))
             self._identities[key] = known
@@ -165,25 +169,22 @@ class Egress(httpx.AsyncBaseTransport):
         return known[1]
 
 
-async def _exchange(client: Client, target: Target, request: httpx.Request, deadline_s: float) -> httpx.Response:
+async def _exchange(client: Client, wire: WireRequest, deadline_s: float) -> WireResponse:
     """One request on the wire, up to the response's head."""
-    stream = request.stream
-    body = b"".join(stream) if isinstance(stream, httpx.ByteStream) else await request.aread()
     try:
         sending = (
-            client.request(request.method, target.url)
-            .headers([(k.decode(), v.decode()) for k, v in request.headers.raw if k.lower() not in _NOT_OURS])
-            .body_bytes(body)
+            client.request(wire.method, wire.target.url)
+            .headers(wire.wire_headers)
+            .body_bytes(wire.body)
             .timeout(timedelta(seconds=max(deadline_s, 0.001)))
-            # Unread, so that the head is here as soon as it came, whatever becomes of the body.
+            # Nothing is read ahead: the head is here as soon as it came, whatever becomes of the body.
             .streamed_read_buffer_limit(0)
             .build_streamed()
         )
         response = await sending.__aenter__()
     except (PyreqwestError, ValueError) as error:
         raise translate(error) from None
-    headers = [(k.encode(), v.encode()) for k, v in response.headers.items()]
-    return httpx.Response(response.status, headers=headers, stream=_BodyStart(sending, response))
+    return WireResponse(response, _BodyStart(sending, response))
 
 
 class _BodyStart(httpx.AsyncByteStream, AsyncIterator[bytes]):

@@ -1,9 +1,10 @@
 """Where a callback goes: a URL, parsed once by the parser that dials, and vetted as far as it can be without DNS."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
+import httpx
 from pyreqwest.http import Url
 
 from relay.domain.addresses import Address, Denied, EgressPolicy
@@ -29,7 +30,7 @@ _LOCAL_SUFFIXES = ("localhost", "internal", "local", "svc", "home.arpa", "lan", 
 _FORBIDDEN = "this address is not allowed: callbacks go to public addresses, and to the networks in RELAY_EGRESS_ALLOW"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Target:
     """A vetted URL. Only `url` is ever dialled; the other fields are read from it."""
 
@@ -41,6 +42,11 @@ class Target:
     """The host if it is an address, already judged; None: a name, whose addresses are judged when it is dialled."""
     listed_only: bool
     """Plain http, another port or a local name: each address must be in the policy's `allow`."""
+    shown: httpx.URL = field(init=False)
+    """The same URL for whoever looks at the request; never dialled."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shown", httpx.URL(str(self.url)))
 
     @property
     def origin(self) -> str:

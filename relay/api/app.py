@@ -1,9 +1,8 @@
 """The REST API as an application: every controller, dependency and handler is named here."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
-from typing import Any
 
 from litestar import Litestar, Router
 from litestar.di import Provide
@@ -22,10 +21,12 @@ from relay.api.messages import MessageController
 from relay.api.paging import provide_paging
 from relay.api.queries import provide_attempt_query
 from relay.api.sources import SourceController
+from relay.config import Settings, variable
 from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
+from relay.errors import Fault, Invalid
 from relay.pipeline.clock import Clock
-from relay.store.stores import Stores
+from relay.wiring import Stores, egress_policy, open_stores
 
 BODY_AT_MOST = 1 << 20
 """Bytes of a request: a filter may have 64 KiB, a certificate chain as much."""
@@ -34,12 +35,25 @@ OpenStores = Callable[[], AbstractAsyncContextManager[Stores]]
 """Opens what the application works with, for as long as it runs."""
 
 
-def create_api(open_stores: OpenStores, *, admin_key: Secret, policy: EgressPolicy, clock: Clock) -> Litestar:
+def create_app(settings: Settings) -> Litestar:
+    """The application that settings describe. Nothing is opened before it starts."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Stores]:
+        async with open_stores(settings) as (stores, _):
+            yield stores
+
+    if settings.admin_key is None:
+        raise Invalid(Fault((variable("admin_key"),), "is needed", "missing"))
+    return create_api(opened, admin_key=settings.admin_key, policy=egress_policy(settings), clock=Clock())
+
+
+def create_api(opened: OpenStores, *, admin_key: Secret, policy: EgressPolicy, clock: Clock) -> Litestar:
     """Make it. `policy` says which URLs endpoints may have; `admin_key` opens everything, health and docs need none."""
 
     @asynccontextmanager
-    async def lifespan(app: Litestar) -> Any:
-        async with open_stores() as stores:
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with opened() as stores:
             app.state.stores = stores
             yield
 

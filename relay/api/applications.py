@@ -20,7 +20,7 @@ from relay.api.schemas.common import ListOut
 from relay.errors import NotFound
 from relay.pipeline.clock import Clock
 from relay.store.applications import PREFIX
-from relay.store.stores import Stores
+from relay.wiring import Stores
 
 
 class ApplicationController(Controller):

@@ -22,7 +22,7 @@ from relay.api.schemas.messages import (
 from relay.api.visibility import are_last, attempts_of, events_of, find_event
 from relay.domain.model import Application, Attempt, Endpoint
 from relay.errors import NotFound
-from relay.store.stores import Stores
+from relay.wiring import Stores
 
 
 class AttemptController(Controller):

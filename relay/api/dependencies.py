@@ -9,7 +9,7 @@ from relay.api.queries import AttemptQuery
 from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Application
 from relay.pipeline.clock import Clock
-from relay.store.stores import Stores
+from relay.wiring import Stores
 
 StoresGiven = NamedDependency[SkipValidation[Stores]]
 PolicyGiven = NamedDependency[SkipValidation[EgressPolicy]]

@@ -13,7 +13,7 @@ from relay.domain.model import Application, Endpoint
 from relay.errors import NotFound
 from relay.pipeline.clock import Clock
 from relay.store.endpoints import PREFIX
-from relay.store.stores import Stores
+from relay.wiring import Stores
 
 
 class EndpointController(Controller):

@@ -7,12 +7,11 @@ from litestar import Response, get
 
 from relay.api.dependencies import StoresGiven
 from relay.api.problems import problem
-from relay.store.stores import UNAVAILABLE
+from relay.errors import StoreUnavailable
+from relay.store.connection import ping
 
 PING_WITHIN_S = 2.0
 """A store that takes longer is as good as away; probes give up after 3 s or so."""
-
-AWAY: tuple[type[Exception], ...] = (*UNAVAILABLE, TimeoutError)
 
 
 @get("/health/live", tags=["health"], summary="Is the process alive?", security=[])
@@ -26,8 +25,8 @@ async def ready(stores: StoresGiven) -> Response[dict[str, str]]:
     """Say whether the store answers; 503 while it does not."""
     try:
         async with asyncio.timeout(PING_WITHIN_S):
-            await stores.ping()
-    except AWAY:
+            await ping(stores.redis)
+    except (StoreUnavailable, TimeoutError):
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "the store does not answer")
     return Response({"status": "ready"})
 

@@ -9,7 +9,6 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
 from relay.errors import Conflict, Fault, Invalid, NotFound, RelayError, StoreUnavailable, Unauthorized
-from relay.store.stores import UNAVAILABLE
 
 log = structlog.get_logger()
 
@@ -63,7 +62,6 @@ def handlers() -> ExceptionHandlersMap:
         ValidationException: _unfit,
         UnicodeDecodeError: _malformed,
         RecursionError: _malformed,
-        **dict.fromkeys(UNAVAILABLE, _unavailable),
         Exception: _fault_of_ours,
     }
 
@@ -112,10 +110,6 @@ def _fault(entry: dict[str, Any]) -> Fault:
 
 def _malformed(_: Request[Any, Any, Any], __: Exception) -> Response[dict[str, Any]]:
     return problem(HTTPStatus.BAD_REQUEST, "malformed", "the body is no JSON in UTF-8, or nested too deeply")
-
-
-def _unavailable(_: Request[Any, Any, Any], __: Exception) -> Response[dict[str, Any]]:
-    return problem(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "the store does not answer: try again")
 
 
 def _fault_of_ours(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:

@@ -21,7 +21,7 @@ from relay.api.schemas.sources import (
 from relay.domain.model import Source
 from relay.errors import NotFound
 from relay.pipeline.clock import Clock
-from relay.store.stores import Stores
+from relay.wiring import Stores
 
 
 class SourceController(Controller):

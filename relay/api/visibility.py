@@ -9,7 +9,7 @@ from relay.domain.filtering import compile_filter
 from relay.domain.model import Application, Attempt, Endpoint, MessageId, SourceUid, StoredEvent
 from relay.domain.references import Reference
 from relay.errors import NotFound
-from relay.store.stores import Stores
+from relay.wiring import Stores
 
 Sees = Callable[[StoredEvent], bool]
 

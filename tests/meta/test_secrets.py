@@ -32,18 +32,20 @@ def endpoint(auth: model.EndpointAuth) -> model.Endpoint:
     )
 
 
-HOLDERS = [
-    settings(),
-    model.Secret(SECRET),
-    source(model.ApiKeyAuth(SECRET)),
-    source(model.BasicAuth(SECRET, SECRET)),
-    endpoint(model.BasicAuth(SECRET, SECRET)),
-    endpoint(model.Bearer(SECRET)),
-    endpoint(model.OAuth2(token_url="https://crm.example", client_id=SECRET, client_secret=SECRET)),
-]
+HOLDERS = {
+    "settings": settings(),
+    "secret": model.Secret(SECRET),
+    "source with a key": source(model.ApiKeyAuth(SECRET)),
+    "source with a password": source(model.BasicAuth(SECRET, SECRET)),
+    "endpoint with a password": endpoint(model.BasicAuth(SECRET, SECRET)),
+    "endpoint with a token": endpoint(model.Bearer(SECRET)),
+    "endpoint with OAuth": endpoint(
+        model.OAuth2(token_url="https://crm.example", client_id=SECRET, client_secret=SECRET)
+    ),
+}
 
 
-@pytest.mark.parametrize("holder", HOLDERS, ids=lambda holder: type(holder).__name__)
+@pytest.mark.parametrize("holder", HOLDERS.values(), ids=HOLDERS)
 def test_secrets_stay_out_of_repr(holder: object) -> None:
     """repr, str and format of settings, sources and endpoints show no secret, nor its base64."""
     shown = f"{holder!r} {holder!s} {holder}"

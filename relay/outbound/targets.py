@@ -66,16 +66,16 @@ def vet_url(url: str, policy: EgressPolicy, *, path: tuple[str | int, ...] = ("b
 
 
 def _vet(text: str, policy: EgressPolicy) -> Target:
-    _check_spelling(text)
+    authority = _check_spelling(text)
     url = _parse(text)
     host, port = url.host_str, url.port_or_known_default
     if url.scheme not in ("https", "http") or not host or port is None:
         raise ValueError("must be an https URL")
-    if url.username or url.password is not None:
-        raise ValueError("must not hold a user name or password: use the endpoint's auth instead")
     plain = url.scheme == "http" or port not in policy.ports
     if url.domain is None:
         address = ip_address(host.strip("[]"))
+        if address.version == 4 and authority.partition(":")[0] != host:
+            raise ValueError("must write an IPv4 address as four decimal numbers")
         _check_address(address, policy, plain=plain, http=url.scheme == "http")
         return Target(url, str(address), port, address, plain)
     local = _is_local(host)
@@ -92,8 +92,8 @@ def _parse(text: str) -> Url:
         raise ValueError(f"is not a URL: {error}") from None
 
 
-def _check_spelling(text: str) -> None:
-    """What the parser would quietly mend: spellings that other parsers read differently."""
+def _check_spelling(text: str) -> str:
+    """Refuse what the parser would quietly mend and other parsers read differently; give the authority as written."""
     if len(text) > MAX_URL_CHARS:
         raise ValueError(f"must have at most {MAX_URL_CHARS} characters")
     if _UNSAFE.search(text):
@@ -101,8 +101,11 @@ def _check_spelling(text: str) -> None:
     authority = _AUTHORITY.match(text)
     if authority is None or not authority[1]:
         raise ValueError("must be an https URL")
+    if "@" in authority[1]:
+        raise ValueError("must not hold a user name or password: use the endpoint's auth instead")
     if "%" in authority[1]:
         raise ValueError("must not hold % in its host")
+    return authority[1]
 
 
 def _check_address(address: Address, policy: EgressPolicy, *, plain: bool, http: bool) -> None:

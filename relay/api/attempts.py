@@ -46,7 +46,7 @@ class AttemptController(Controller):
         page = await _of_endpoint(application, endpoint, stores, paging, asked, by_itself=True)
         events = await events_of(page.items, stores)
         shown = [
-            show_attempt(item.value, event, with_content=asked.with_content, with_msg=with_msg)
+            show_attempt(item.value, event, endpoint, with_content=asked.with_content, with_msg=with_msg)
             for item, event in zip(page.items, events, strict=True)
             if event is not None
         ]
@@ -66,18 +66,21 @@ class AttemptController(Controller):
         item = await find_event(application, msg_id, stores)
         only = await stores.endpoints.get(application.id, endpoint_id) if endpoint_id else None
         attempts = [
-            attempt
-            for attempt in await attempts_of(item, application, stores)
+            (attempt, endpoint)
+            for attempt, endpoint in await attempts_of(item, application, stores)
             if asked.wants(attempt)
             and asked.status in (None, attempt_status(attempt))
             and (only is None or attempt.endpoint_id == only.id)
         ]
-        ids = [id_of_attempt(attempt, item.value.id) for attempt in attempts]
+        ids = [id_of_attempt(attempt, item.value.id) for attempt, _ in attempts]
         first = ids.index(paging.iterator) + 1 if paging.iterator in ids else 0
         page = attempts[first : first + paging.limit]
         last = first + len(page)
         return ListOut(
-            data=[show_attempt(attempt, item.value, with_content=asked.with_content) for attempt in page],
+            data=[
+                show_attempt(attempt, item.value, endpoint, with_content=asked.with_content)
+                for attempt, endpoint in page
+            ],
             iterator=ids[last - 1] if last else None,
             done=last == len(attempts),
         )
@@ -88,9 +91,9 @@ class AttemptController(Controller):
     ) -> AttemptOut:
         """One attempt."""
         item = await find_event(application, msg_id, stores)
-        for attempt in await attempts_of(item, application, stores):
+        for attempt, endpoint in await attempts_of(item, application, stores):
             if id_of_attempt(attempt, item.value.id) == attempt_id:
-                return show_attempt(attempt, item.value, with_content=True)
+                return show_attempt(attempt, item.value, endpoint, with_content=True)
         raise NotFound(f"message {msg_id} has no attempt {attempt_id}, or not any more")
 
     @get("/msg/{msg_id:str}/endpoint", summary="List a message's endpoints")
@@ -100,12 +103,11 @@ class AttemptController(Controller):
         """The application's endpoints that a message was sent to, and what became of it there."""
         item = await find_event(application, msg_id, stores)
         attempts = await attempts_of(item, application, stores)
-        last = {attempt.endpoint_id: attempt for attempt in reversed(attempts)}
-        endpoints = await stores.endpoints.among(application.id, last)
-        ids = [i for i in sorted(endpoints) if paging.iterator is None or i > paging.iterator]
+        last = {endpoint.id: (endpoint, attempt) for attempt, endpoint in reversed(attempts)}
+        ids = [i for i in sorted(last) if paging.iterator is None or i > paging.iterator]
         page = ids[: paging.limit]
         return ListOut(
-            data=[show_destination(endpoints[i], last[i]) for i in page],
+            data=[show_destination(*last[i]) for i in page],
             iterator=page[-1] if page else paging.iterator,
             done=len(page) == len(ids),
         )

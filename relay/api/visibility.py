@@ -32,11 +32,14 @@ async def find_event(application: Application, message: str, stores: Stores) -> 
     raise NotFound(f"application {application.id} has no message {message}, or not any more")
 
 
-async def attempts_of(item: Item[StoredEvent], application: Application, stores: Stores) -> list[Attempt]:
+async def attempts_of(
+    item: Item[StoredEvent], application: Application, stores: Stores
+) -> list[tuple[Attempt, Endpoint]]:
     """The attempts to send an event to the application's own endpoints, newest first."""
     attempts = await stores.attempts.of_event(item.source, item.position)
     ours = await stores.endpoints.among(application.id, (attempt.endpoint_id for attempt in attempts))
-    return sorted((a for a in attempts if a.endpoint_id in ours), key=_when, reverse=True)
+    newest_first = sorted(attempts, key=_when, reverse=True)
+    return [(attempt, ours[attempt.endpoint_id]) for attempt in newest_first if attempt.endpoint_id in ours]
 
 
 async def events_of(items: Sequence[Item[Attempt]], stores: Stores) -> list[StoredEvent | None]:

@@ -107,14 +107,16 @@ def show_attempted(event: StoredEvent, last: Attempt, *, with_content: bool) -> 
     return AttemptedMessageOut(**_message(event, with_content=with_content), **_state(last))
 
 
-def show_attempt(attempt: Attempt, event: StoredEvent, *, with_content: bool, with_msg: bool = False) -> AttemptOut:
+def show_attempt(
+    attempt: Attempt, event: StoredEvent, endpoint: Endpoint, *, with_content: bool, with_msg: bool = False
+) -> AttemptOut:
     """An attempt as it is answered."""
     status = attempt_status(attempt)
     return AttemptOut(
         id=id_of_attempt(attempt, event.id),
         msg_id=event.id,
         endpoint_id=attempt.endpoint_id,
-        url=attempt.url,
+        url=attempt.url or endpoint.url,
         response=attempt.body.decode("utf-8", "replace") if with_content else "",
         response_status_code=attempt.status,
         response_duration_ms=attempt.duration_ms,
@@ -162,7 +164,7 @@ def delivery_status(last: Attempt) -> int:
 
 def id_of_attempt(attempt: Attempt, message: MessageId) -> str:
     """An id that says which attempt it is, in all sources: the same each time, and nobody keeps it."""
-    named = f"{message} {attempt.endpoint_id} {attempt.number}".encode()
+    named = f"{message} {attempt.endpoint_id} {attempt.started_at_ms} {attempt.number}".encode()
     return "atmpt_" + base62(int.from_bytes(hashlib.sha256(named).digest()[:20], "big"))
 
 

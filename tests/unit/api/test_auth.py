@@ -1,0 +1,39 @@
+"""Who is let in."""
+
+from typing import Any
+
+import pytest
+from litestar.routes import HTTPRoute
+
+OPEN = {"/health/live", "/health/ready", "/api/v1/health", "/docs", "/docs/openapi.json", "/docs/{path}"}
+
+
+async def test_every_route_but_health_and_docs_wants_the_key(client: Any) -> None:
+    """Whatever is added later is behind the key too, unless it is named here."""
+    del client.headers["authorization"]
+    seen = set()
+    for route in client.app.routes:
+        assert isinstance(route, HTTPRoute)
+        for method in route.methods - {"OPTIONS"}:
+            answer = await client.request(method, route.path_format.replace("{", "").replace("}", ""))
+            assert (answer.status_code == 401) == (route.path_format not in OPEN), (method, route.path_format)
+            seen.add(route.path_format)
+    assert seen > OPEN
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["Bearer ", "Bearer wrong", "test-key-0123456789", "Basic test-key-0123456789", "Bearer test-key-012345678é"],
+)
+async def test_only_the_key_itself_opens(client: Any, given: str) -> None:
+    """Another key, another scheme or no scheme is refused, and the answer says how to ask."""
+    answer = await client.get("/api/v1/event-type", headers={"authorization": given.encode()})
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert answer.json()["code"] == "authentication_failed"
+
+
+async def test_the_scheme_may_be_written_as_one_likes(client: Any) -> None:
+    """RFC 9110: the name of a scheme has no case."""
+    answer = await client.get("/api/v1/event-type", headers={"authorization": "bEARER test-key-0123456789"})
+    assert answer.status_code == 200

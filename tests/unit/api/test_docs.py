@@ -1,0 +1,26 @@
+"""The API's own description."""
+
+import re
+from typing import Any
+
+
+async def test_the_page_loads_nothing_from_anywhere(client: Any) -> None:
+    """No script, no picture, no style sheet, and a policy that would refuse them."""
+    answer = await client.get("/docs")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/html")
+    assert re.findall(r"<script|<link|<img|@import|url\(", answer.text) == []
+    assert set(re.findall(r"(?:src|href|action)=.(.*?)[\"' >]", answer.text)) == {"/docs/openapi.json"}
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "/api/v1/app/{app_id}/endpoint" in answer.text
+
+
+async def test_the_schema_tells_of_errors_as_they_are(client: Any) -> None:
+    """Every operation answers problems as `application/problem+json`, and none the framework's own 400."""
+    schema = (await client.get("/docs/openapi.json")).json()
+    operations = [operation for item in schema["paths"].values() for operation in item.values()]
+    assert len(operations) > 30
+    for operation in operations:
+        assert "400" not in operation["responses"]
+        assert list(operation["responses"]["default"]["content"]) == ["application/problem+json"]
+    assert "secret" not in str(schema["components"]["schemas"]["EndpointOut"]["properties"].keys())

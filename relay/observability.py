@@ -30,8 +30,8 @@ _SECRET_TEXT = re.compile(
 _PHONE = re.compile(r"(?<![\w.-])\+?\(?\d(?:[ ()/-]{0,2}\d){6,13}(\d\d)(?![\w:-])")
 _PLAIN_NAMES = frozenset({"row_id", "timestamp"})
 """Fields whose digits are ours: a rowId looks like a phone number."""
-_QUIET = ("httpx", "httpcore", "arq", "uvicorn.access")
-"""They would print every URL, every job or every request."""
+_QUIET = ("httpx", "httpcore", "arq", "uvicorn")
+"""They would print every URL, every job, or how to press Ctrl-C."""
 
 
 def setup_logging(log_format: str, level: str) -> None:

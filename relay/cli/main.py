@@ -18,7 +18,7 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `relay …`; gives the exit code: 0 well, 1 failed, 2 wrong arguments or settings."""
+    """Run `relay …`; gives the exit code: 0 well, 1 failed, 2 wrong arguments or settings, 130 Ctrl-C."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     args = _parser(arguments).parse_args(arguments)
     try:
@@ -29,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RelayError as error:
         print(f"relay {args.command}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130  # As shells say it.
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:

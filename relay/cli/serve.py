@@ -3,6 +3,8 @@
 import argparse
 import os
 
+import structlog
+
 from relay.api.app import create_app
 from relay.cli.serving import listen
 from relay.config import load
@@ -17,4 +19,5 @@ def run(_args: argparse.Namespace) -> int:
     """Serve until a signal; raises Invalid for wrong settings."""
     settings = load(os.environ)
     setup_logging(settings.log_format, settings.log_level)
+    structlog.get_logger().info("api_starting", host=settings.host, port=settings.port)
     return listen(create_app(settings), host=settings.host, port=settings.port)

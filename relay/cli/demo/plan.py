@@ -49,7 +49,7 @@ class Plan:
     worker_port: int = field(default_factory=free_port)
     sandbox_port: int = field(default_factory=free_port)
     receiver_port: int = field(default_factory=free_port)
-    admin_key: str = field(default_factory=_key)
+    admin_key: str = field(default_factory=secrets.token_urlsafe)
     encryption_key: str = field(default_factory=_key)
     upstream_key: str = field(default_factory=lambda: str(uuid4()))
     signing_secrets: dict[str, str] = field(default_factory=_signing_secrets)

@@ -78,7 +78,8 @@ class Demo:
             )
 
     def _introduce(self, plan: Plan) -> None:
-        self._screen.say(f"API       {plan.api}  documentation: {plan.api}/docs  key: {plan.admin_key}")
+        self._screen.say(f"API       {plan.api}  documentation: {plan.api}/docs")
+        self._screen.say(f"          key: {plan.admin_key}")
         self._screen.say(f"receiver  {plan.receiver}/state")
         for each in SUBSCRIPTIONS:
             self._screen.say(f"  /{each.name:<6} gets {each.says}")

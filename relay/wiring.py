@@ -33,6 +33,7 @@ from relay.store.endpoints import Endpoints
 from relay.store.events import Events
 from relay.store.lanes import Lanes
 from relay.store.pages import Pages
+from relay.store.rates import Rates
 from relay.store.retention import Retention
 from relay.store.routes import Routes
 from relay.store.sources import Sources
@@ -109,6 +110,7 @@ async def open_dispatch(settings: Settings, stores: Stores) -> AsyncIterator[tup
     dispatcher = Dispatcher(
         session=f"{platform.node()}-{uuid.uuid4().hex[:12]}",
         lanes=stores.lanes,
+        rates=Rates(stores.redis),
         bodies=stores.bodies,
         catalogue=catalogue,
         sender=sender,

@@ -39,6 +39,12 @@ class Catalogue:
         """What is made of an endpoint once, for all of its callbacks."""
         return self._sender.prepare(endpoint)
 
+    def limits(self, endpoint: Endpoint) -> dict[str, int]:
+        """The rate limits that bind an endpoint, by the name of their bucket: its own, and its application's."""
+        application = self._applications.get(endpoint.app_id)
+        bounds = ((endpoint.id, endpoint.rate_limit), (endpoint.app_id, application and application.rate_limit))
+        return {bucket: limit for bucket, limit in bounds if limit}
+
     def endpoints_of(self, source: SourceUid) -> list[Endpoint]:
         """The endpoints whose applications take events of a source."""
         takers = {a.id for a in self._applications.values() if a.sources is None or source in a.sources}

@@ -64,8 +64,10 @@ class Endpoints:
         saved = await self._records.put(await self._id(application, id_or_uid), make)
         sources = await self._sources(application)
         await self._configuration.announce(saved.version, sources)
-        if _may_go_on(saved.before, saved.after):
-            for source in sources:
+        for source in sources:
+            if saved.before and _order(saved.before) != _order(saved.after):
+                await self._lanes.release_waiting(source, saved.after.id)
+            if _may_go_on(saved.before, saved.after):
                 await self._lanes.unpark(source, saved.after.id)
         return saved.after
 
@@ -91,6 +93,10 @@ class Endpoints:
 
 def _missing(application: ApplicationId, id_or_uid: str) -> NotFound:
     return NotFound(f"application {application} has no endpoint {id_or_uid}")
+
+
+def _order(endpoint: Endpoint) -> tuple[str, str | None]:
+    return endpoint.order, endpoint.order_key
 
 
 def _may_go_on(before: Endpoint | None, after: Endpoint) -> bool:

@@ -161,3 +161,28 @@ def health(source: SourceUid) -> str:
 def seen_floor(source: SourceUid, space: str) -> str:
     """string: the bucket of rows up to which what was known is forgotten. Kept."""
     return f"{prefix(source)}seen_floor:{space}"
+
+
+def turns(source: SourceUid) -> str:
+    """hash: session → the number of its last exchange. Lives as long as the session."""
+    return prefix(source) + "turns"
+
+
+def trials(source: SourceUid) -> str:
+    """hash: session → `endpoint reference` of a suspect that it tries alone. Lives as long as the session."""
+    return prefix(source) + "trials"
+
+
+def blocked(source: SourceUid, endpoint: EndpointId) -> str:
+    """hash: key (digest) → number of the event that later ones with this key wait for. Lives while one waits."""
+    return f"{prefix(source)}blocked:{endpoint}"
+
+
+def waiting(source: SourceUid, endpoint: EndpointId, key: str) -> str:
+    """list: references that wait behind a blocked key, oldest first. Lives while not empty."""
+    return f"{prefix(source)}waiting:{endpoint}:{key}"
+
+
+def rate(bucket: str) -> str:
+    """string: up to when the sending rights of an endpoint or application are given away, in µs. Lives a minute."""
+    return f"relay:{{rates}}:{bucket}"

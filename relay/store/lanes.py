@@ -12,6 +12,8 @@ from relay.store.scripts import script
 SWEEP_AT_ONCE = 1000
 """Retries or lanes that one sweep makes ready: about 3 ms of the server's time."""
 FOREVER = "inf"
+POISON_CRASHES = 5
+"""A delivery that killed its worker so often is set aside (goal G10)."""
 
 
 @dataclass(slots=True)
@@ -32,8 +34,18 @@ class Handed:
     """Reference and reason."""
     back: list[tuple[bytes, str | bytes]] = field(default_factory=list)
     """Reference, and what to put back at the lane's head for it; oldest first."""
+    blocks: list[tuple[str, int]] = field(default_factory=list)
+    """Key, and the number of the event that later ones with this key wait for."""
+    behind: list[tuple[bytes, str]] = field(default_factory=list)
+    """Reference, and the key that it waits behind."""
+    released: list[str] = field(default_factory=list)
+    """Keys that nothing waits for any more."""
     attempts: list[tuple[int, int, bytes]] = field(default_factory=list)
     """Event number, ms when it began, and the packed Attempt."""
+
+    def is_empty(self) -> bool:
+        """Whether there is nothing to hand in."""
+        return not (self.ended or self.retries or self.dead or self.back or self.behind or self.attempts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +69,7 @@ class Sweep:
     """When the next retry or parked lane comes due; None: nothing waits for a time."""
     retries: int
     reclaimed: int
+    poisoned: int
 
 
 class Lanes:
@@ -71,25 +84,27 @@ class Lanes:
         handed: Sequence[Handed],
         *,
         session: str,
+        turn: int,
         now_ms: int,
         lives_ms: int,
         claim: int,
         per_lane: int,
     ) -> tuple[int, list[Given]]:
-        """Hand results in and claim more, in one step. Handing in the same twice changes nothing the second time.
+        """Hand results in and claim more, in one step.
 
+        `turn` counts the session's calls: one with the same number as the last hands nothing in a second time.
         The session lives on for `lives_ms`. `claim` is the number of further lanes to claim, `per_lane` the references
         for each. Returns how many lanes are still ready, and for each lane handed in or claimed what became of it.
         """
         args: list[str | bytes | int] = [
-            keys.prefix(source), session, now_ms, lives_ms, claim, per_lane, keys.EVENTS_PER_BUCKET,
+            keys.prefix(source), session, turn, now_ms, lives_ms, claim, per_lane, keys.EVENTS_PER_BUCKET,
         ]  # fmt: skip
         args += _attempt_groups(handed)
         args.append(len(handed))
         for lane in handed:
             args += _lane_group(lane)
         names = (
-            keys.lanes, keys.ready, keys.sessions, keys.due, keys.dead, keys.parked, keys.references,
+            keys.lanes, keys.ready, keys.sessions, keys.turns, keys.due, keys.dead, keys.parked, keys.references,
             keys.attempt_buckets, keys.attempt_sizes, keys.health,
         )  # fmt: skip
         answer = await script("exchange_work")(self._redis, [name(source) for name in names], args)
@@ -111,17 +126,33 @@ class Lanes:
 
     async def sweep(self, source: SourceUid, *, now_ms: int) -> Sweep:
         """Make ready whatever's time has come."""
-        names = (keys.lanes, keys.ready, keys.sessions, keys.due, keys.parked)
-        args = [keys.prefix(source), now_ms, SWEEP_AT_ONCE]
-        ready, next_ms, retries, reclaimed = await script("sweep_lanes")(self._redis, [n(source) for n in names], args)
-        soonest = float(next_ms) if next_ms else None
-        return Sweep(
-            ready, int(soonest) if soonest is not None and soonest != float("inf") else None, retries, reclaimed
+        names = (
+            keys.lanes, keys.ready, keys.sessions, keys.turns, keys.trials, keys.due, keys.dead, keys.parked,
+        )  # fmt: skip
+        args = [keys.prefix(source), now_ms, SWEEP_AT_ONCE, POISON_CRASHES]
+        ready, next_ms, retries, reclaimed, poisoned = await script("sweep_lanes")(
+            self._redis, [n(source) for n in names], args
         )
+        soonest = float(next_ms) if next_ms else None
+        coming = int(soonest) if soonest is not None and soonest != float(FOREVER) else None
+        return Sweep(ready, coming, retries, reclaimed, poisoned)
 
     async def leave(self, source: SourceUid, session: str) -> None:
         """Forget a session that has let go of all its lanes."""
-        await self._redis.zrem(keys.sessions(source), session)
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.zrem(keys.sessions(source), session)
+            pipe.hdel(keys.turns(source), session)
+            pipe.hdel(keys.trials(source), session)
+            await pipe.execute()
+
+    async def try_alone(self, source: SourceUid, session: str, endpoint: EndpointId, stored: bytes) -> None:
+        """Note that a session is about to try one suspect alone: if it dies now, that one is to blame."""
+        await self._redis.hset(keys.trials(source), session, f"{endpoint} {stored.decode()}")  # type: ignore[misc]
+
+    async def blocked(self, source: SourceUid, endpoint: EndpointId) -> dict[str, int]:
+        """The keys of an endpoint that wait, each with the number of the event that it waits for."""
+        found = await self._redis.hgetall(keys.blocked(source, endpoint))  # type: ignore[misc]
+        return {key.decode(): int(number) for key, number in found.items()}
 
     async def unpark(self, source: SourceUid, endpoint: EndpointId) -> None:
         """Let a parked lane go on at the next sweep; nothing happens if it is not parked."""
@@ -129,6 +160,11 @@ class Lanes:
             pipe.zadd(keys.parked(source), {endpoint: 0}, xx=True)
             pipe.publish(keys.WAKE_CHANNEL, source)
             await pipe.execute()
+
+    async def release_waiting(self, source: SourceUid, endpoint: EndpointId) -> None:
+        """Let everything that waits behind a key go on, for the endpoint is ordered otherwise now."""
+        args = [keys.prefix(source), endpoint, keys.WAKE_CHANNEL, source]
+        await script("release_waiting")(self._redis, [keys.lanes(source), keys.ready(source)], args)
 
     async def drop(self, source: SourceUid, endpoint: EndpointId) -> None:
         """Forget everything that waits for an endpoint that was deleted."""
@@ -174,10 +210,12 @@ def _attempt_groups(handed: Sequence[Handed]) -> list[str | bytes | int]:
 def _lane_group(lane: Handed) -> list[str | bytes | int]:
     args: list[str | bytes | int] = [lane.endpoint, lane.more, lane.park_until, lane.health, len(lane.ended)]
     args += lane.ended
-    for group in (lane.retries, lane.dead, lane.back):
+    for group in (lane.retries, lane.dead, lane.back, lane.blocks, lane.behind):
         args.append(len(group))
         for entry in group:
             args += entry
+    args.append(len(lane.released))
+    args += lane.released
     args.append(len(lane.attempts))
     args += [f"{number}:{began_ms}" for number, began_ms, _ in lane.attempts]
     return args

@@ -12,13 +12,17 @@ from relay.domain.model import Endpoint, EndpointId, SourceUid
 from relay.outbound.callbacks import CallbackSender
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
+from relay.pipeline.dispatch.delivery import Delivery
 from relay.pipeline.dispatch.exchanging import Exchange
-from relay.pipeline.dispatch.lane import Delivery, HeldLane
+from relay.pipeline.dispatch.holding import Holding
+from relay.pipeline.dispatch.lane import HeldLane
+from relay.pipeline.dispatch.rationing import Rationing
 from relay.pipeline.dispatch.recording import record
 from relay.pipeline.dispatch.turns import Turns
 from relay.pipeline.dispatch.windows import Windows
 from relay.store.bodies import Bodies
 from relay.store.lanes import Lanes
+from relay.store.rates import Rates
 
 log = structlog.get_logger()
 
@@ -26,6 +30,8 @@ Disable = Callable[[Endpoint, str], Awaitable[None]]
 """What is done when an endpoint must be disabled: the endpoint and the reason."""
 BROKEN_PAUSE_MS = 30_000
 WATCH_S = 0.5
+SUSPECT_CRASHES = 2
+"""From so many crashes on a delivery is tried alone."""
 
 
 class Dispatcher:
@@ -36,6 +42,7 @@ class Dispatcher:
         *,
         session: str,
         lanes: Lanes,
+        rates: Rates,
         bodies: Bodies,
         catalogue: Catalogue,
         sender: CallbackSender,
@@ -62,6 +69,8 @@ class Dispatcher:
         self._idle: deque[asyncio.Future[None]] = deque()
         self._senders: set[asyncio.Task[None]] = set()
         self._side_tasks: set[asyncio.Task[None]] = set()
+        self._rationing = Rationing(rates=rates, catalogue=catalogue, to_send=self._to_send)
+        self._trial = asyncio.Lock()
         self._draining = False
         catalogue.listen(self._endpoint_changed)
 
@@ -71,20 +80,23 @@ class Dispatcher:
             return
         for source in self._catalogue.sources:
             if source not in self._exchanges:
-                exchange = Exchange(
-                    source,
-                    session=self._session,
-                    lanes=self._lanes,
-                    bodies=self._bodies,
-                    catalogue=self._catalogue,
-                    windows=self._windows,
-                    turns=self._turns,
-                    clock=self._clock,
-                    wake_senders=self._wake,
-                )
+                exchange = self._exchange(source)
                 self._exchanges[source] = exchange, asyncio.create_task(exchange.run(), name=f"exchange {source}")
         for source in set(self._exchanges) - set(self._catalogue.sources):
             self._exchanges.pop(source)[1].cancel()
+
+    def _exchange(self, source: SourceUid) -> Exchange:
+        holding = Holding(
+            source, lanes=self._lanes, bodies=self._bodies, catalogue=self._catalogue, windows=self._windows
+        )
+        return Exchange(
+            source,
+            session=self._session,
+            lanes=self._lanes,
+            holding=holding,
+            clock=self._clock,
+            to_send=self._to_send,
+        )
 
     def wake(self, source: SourceUid) -> None:
         """There is new work in a source's lanes."""
@@ -103,6 +115,7 @@ class Dispatcher:
         """Send nothing new, wait for what is in flight, and hand everything back. Takes `within_s` at the most."""
         self._draining = True
         exchanges = [exchange for exchange, _ in self._exchanges.values()]
+        await self._rationing.close()
         for exchange in exchanges:
             exchange.drain()
         for future in self._idle:
@@ -123,6 +136,14 @@ class Dispatcher:
     def _endpoint_changed(self, endpoint: EndpointId) -> None:
         for exchange, _ in self._exchanges.values():
             exchange.changed(endpoint)
+
+    def _to_send(self, lane: HeldLane) -> None:
+        """A lane may have something to send: give it a turn, or get it the right to one."""
+        self._turns.add(lane)
+        if lane.rights == 0:
+            self._rationing.want(lane)
+        if self._turns:
+            self._wake()
 
     def _wake(self) -> None:
         """Let one sender go to work; it wakes the next if there is more to do."""
@@ -146,9 +167,7 @@ class Dispatcher:
                 await future
                 continue
             delivery = lane.begin()
-            self._turns.add(lane)
-            if self._turns:
-                self._wake()
+            self._to_send(lane)
             try:
                 await self._attempt(lane, delivery)
             except Exception:
@@ -160,12 +179,21 @@ class Dispatcher:
                 lane.hand_back([delivery])
                 raise
             finally:
-                lane.flying.discard(delivery)
-                self._turns.add(lane)
+                lane.land(delivery)
+                self._to_send(lane)
                 if (exchange := self._exchanges.get(lane.source)) is not None:
                     exchange[0].results(lane)
 
     async def _attempt(self, lane: HeldLane, delivery: Delivery) -> None:
+        if delivery.reference.crashes < SUSPECT_CRASHES:
+            await self._send(lane, delivery)
+            return
+        # It was in flight when workers died. One such at a time: should this worker die too, it is to blame.
+        async with self._trial:
+            await self._lanes.try_alone(lane.source, self._session, lane.endpoint.id, delivery.stored)
+            await self._send(lane, delivery)
+
+    async def _send(self, lane: HeldLane, delivery: Delivery) -> None:
         event = delivery.event
         outcome = await self._sender.send(
             lane.prepared,

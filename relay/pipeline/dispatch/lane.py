@@ -1,28 +1,17 @@
 """A lane as the worker that holds it knows it: what waits here, what is in flight, and what came of the rest."""
 
-from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from relay.domain.breaking import Health
-from relay.domain.model import Endpoint, SourceUid, StoredEvent
-from relay.domain.references import Reference
-from relay.domain.windows import Window
+from relay.domain.model import Endpoint, SourceUid
 from relay.outbound.callbacks import PreparedEndpoint
+from relay.pipeline.dispatch.delivery import Delivery
+from relay.pipeline.dispatch.queues import ByKey, Queue
+from relay.pipeline.dispatch.windows import SharedWindow
 from relay.store.lanes import FOREVER, Handed
 
 SMALLEST_READ = 16
 LARGEST_READ = 1024
-
-
-@dataclass(slots=True, eq=False)
-class Delivery:
-    """One event for one endpoint, claimed by this worker."""
-
-    stored: bytes
-    """The reference as it stands in the store."""
-    reference: Reference
-    event: StoredEvent
 
 
 class HeldLane:
@@ -37,20 +26,31 @@ class HeldLane:
         "prepared",
         "queue",
         "read_ahead",
+        "rights",
         "source",
         "stopped_until",
         "window",
     )
 
     def __init__(
-        self, source: SourceUid, endpoint: Endpoint, prepared: PreparedEndpoint, window: Window, health: Health
+        self,
+        source: SourceUid,
+        endpoint: Endpoint,
+        *,
+        prepared: PreparedEndpoint,
+        window: SharedWindow,
+        health: Health,
+        queue: Queue,
+        rights: int | None,
     ) -> None:
+        """`rights`: callbacks that its rate limits let it send now; None: it has no limit."""
         self.source = source
         self.endpoint = endpoint
         self.prepared = prepared
         self.window = window
         self.health = health
-        self.queue: deque[Delivery] = deque()
+        self.queue = queue
+        self.rights = rights
         self.flying: set[Delivery] = set()
         self.handed = Handed(endpoint.id)
         self.in_turns = False
@@ -60,21 +60,26 @@ class HeldLane:
 
     def is_runnable(self) -> bool:
         """Whether one more callback may be sent now."""
-        if not self.queue or self.stopped_until != "":
+        if self.stopped_until != "" or not self.queue or self.rights == 0:
             return False
-        return len(self.flying) < self.most_flying()
-
-    def most_flying(self) -> int:
-        """How many may be in flight at once."""
         if self.health.half_open or self.endpoint.order == "fifo":
-            return 1
-        return int(self.window.size)
+            return not self.flying
+        return self.window.flying < self.window.size
 
     def begin(self) -> Delivery:
         """Take the next delivery into flight."""
-        delivery = self.queue.popleft()
+        delivery = self.queue.pop()
         self.flying.add(delivery)
+        self.window.flying += 1
+        if self.rights is not None:
+            self.rights -= 1
         return delivery
+
+    def land(self, delivery: Delivery) -> None:
+        """A delivery is in flight no more."""
+        if delivery in self.flying:
+            self.flying.discard(delivery)
+            self.window.flying -= 1
 
     def stop(self, until: int | str) -> None:
         """Park the lane as soon as nothing of it is in flight; the latest of several times counts."""
@@ -85,10 +90,12 @@ class HeldLane:
 
     def collect(self, *, most_ahead: int) -> Handed:
         """Take what is to be handed in, with how many references to read ahead; parks the lane if it is to stop."""
-        handed, self.handed = self.handed, Handed(self.endpoint.id)
         if self.stopped_until != "":
-            handed.back += [(delivery.stored, delivery.stored) for delivery in self.queue]
-            self.queue.clear()
+            self.hand_back(self.queue.clear())
+        handed, self.handed = self.handed, Handed(self.endpoint.id)
+        if isinstance(self.queue, ByKey):
+            self.queue.handed_in(handed)
+        if self.stopped_until != "":
             if not self.flying:
                 handed.park_until = self.stopped_until
             return handed
@@ -100,6 +107,6 @@ class HeldLane:
             handed.more = wanted - len(self.queue)
         return handed
 
-    def hand_back(self, deliveries: Sequence[Delivery]) -> None:
+    def hand_back(self, deliveries: Iterable[Delivery]) -> None:
         """Put deliveries back at the head of the lane, untried."""
         self.handed.back += [(delivery.stored, delivery.stored) for delivery in deliveries]

@@ -6,7 +6,8 @@ from relay.domain.breaking import speaks_for_receiver
 from relay.domain.judging import Verdict, judge
 from relay.domain.model import Attempt
 from relay.domain.outcomes import BLAMELESS, Outcome
-from relay.pipeline.dispatch.lane import Delivery, HeldLane
+from relay.pipeline.dispatch.delivery import Delivery
+from relay.pipeline.dispatch.lane import HeldLane
 from relay.store.attempts import pack_attempt
 from relay.store.lanes import FOREVER
 
@@ -29,6 +30,7 @@ def record(
     )
     if verdict.kind == "delivered":
         lane.handed.ended.append(delivery.stored)
+        lane.queue.ended(delivery, lane.handed)
         lane.window.succeeded(outcome.duration_ms)
         if lane.health.succeeded(now_ms):
             lane.handed.health = lane.health.text()
@@ -80,10 +82,21 @@ def _failed(
         # A probe uses up no try. It comes back after the lane does, so that the next probe is of another event, if
         # there is one: an event that its receiver cannot bear must not keep the lane closed.
         verdict = Verdict("retry", due_ms=int(lane.stopped_until) + AFTER_THE_LANE_MS)
-        lane.handed.retries.append((delivery.stored, delivery.stored.decode(), verdict.due_ms))
+        _postpone(lane, delivery, delivery.stored.decode(), verdict.due_ms)
     elif verdict.kind == "dead":
         lane.handed.dead.append((delivery.stored, verdict.reason))
+        lane.queue.ended(delivery, lane.handed)
     else:
         again = delivery.reference._replace(attempt=delivery.reference.attempt + 1, crashes=0).text()
-        lane.handed.retries.append((delivery.stored, again, verdict.due_ms))
+        _postpone(lane, delivery, again, verdict.due_ms)
     return verdict
+
+
+def _postpone(lane: HeldLane, delivery: Delivery, again: str, due_ms: int) -> None:
+    if lane.endpoint.order == "fifo":
+        # Nothing may pass it: it stays at the head, and the whole lane waits.
+        lane.handed.back.append((delivery.stored, again))
+        lane.stop(due_ms)
+        return
+    lane.handed.retries.append((delivery.stored, again, due_ms))
+    lane.queue.postponed(delivery, lane.handed)

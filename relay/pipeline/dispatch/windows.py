@@ -8,18 +8,29 @@ from relay.domain.windows import Window
 REMEMBERED = 10_000
 
 
+class SharedWindow(Window):
+    """An endpoint's window, with how many callbacks are in flight in it."""
+
+    __slots__ = ("flying", "most")
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self.most = most
+        self.flying = 0
+
+
 class Windows:
     """Windows by endpoint; the ones used longest ago are forgotten, and start anew."""
 
     def __init__(self) -> None:
-        self._windows: OrderedDict[EndpointId, tuple[int, Window]] = OrderedDict()
+        self._windows: OrderedDict[EndpointId, SharedWindow] = OrderedDict()
 
-    def of(self, endpoint: Endpoint) -> Window:
+    def of(self, endpoint: Endpoint) -> SharedWindow:
         """The window of an endpoint; a new one when its maximum was changed."""
         known = self._windows.pop(endpoint.id, None)
-        if known is None or known[0] != endpoint.max_in_flight:
-            known = (endpoint.max_in_flight, Window(endpoint.max_in_flight))
+        if known is None or known.most != endpoint.max_in_flight:
+            known = SharedWindow(endpoint.max_in_flight)
         self._windows[endpoint.id] = known
         if len(self._windows) > REMEMBERED:
             self._windows.popitem(last=False)
-        return known[1]
+        return known

@@ -24,8 +24,15 @@ for _, key in ipairs({due, dead}) do
     end
   end
 end
-redis.call('DEL', lane, flight, prefix .. 'attempted:' .. endpoint)
+local blocked = prefix .. 'blocked:' .. endpoint
+for _, key in ipairs(redis.call('HKEYS', blocked)) do
+  local waiting = prefix .. 'waiting:' .. endpoint .. ':' .. key
+  for _, reference in ipairs(redis.call('LRANGE', waiting, 0, -1)) do ends(reference) end
+  redis.call('DEL', waiting)
+end
+redis.call('DEL', blocked, lane, flight, prefix .. 'attempted:' .. endpoint)
 redis.call('HDEL', lanes, endpoint)
+redis.call('HDEL', prefix .. 'health', endpoint)
 redis.call('ZREM', parked, endpoint)
 redis.call('LREM', ready, 0, endpoint)
 for bucket, number in pairs(ended) do redis.call('HINCRBY', references, bucket, -number) end

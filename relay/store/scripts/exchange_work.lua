@@ -1,30 +1,36 @@
 #!lua flags=allow-oom
 -- Hand in what came of claimed deliveries, and get more to do: for lanes that the session holds, and for ready ones.
--- KEYS: 1 lanes, 2 ready, 3 sessions, 4 due, 5 dead, 6 parked, 7 references, 8 attempt buckets, 9 attempt sizes,
---   10 health
--- ARGV: 1 the source's prefix, 2 session, 3 now in ms, 4 ms that the session lives on, 5 lanes to claim at most,
---   6 references to claim for each, 7 events in a bucket, then two counted lists:
+-- KEYS: 1 lanes, 2 ready, 3 sessions, 4 turns, 5 due, 6 dead, 7 parked, 8 references, 9 attempt buckets,
+--   10 attempt sizes, 11 health
+-- ARGV: 1 the source's prefix, 2 session, 3 its number for this call, 4 now in ms, 5 ms that the session lives on,
+--   6 lanes to claim at most, 7 references to claim for each, 8 events in a bucket, then two counted lists:
 --   attempts: {bucket, bytes, number of arguments, field, record, …};
---   lanes: {endpoint, how many to take more (-1: let the lane go), ms until when to park it or '',
---     what is known of its health ('': as before, '-': it is well), 4 counted lists: references that ended, {reference, next reference, ms when due}, {reference, reason} of dead
---     ones, {reference, next reference} to put back at the head, oldest first; and a counted list of its attempts `number:ms`}
+--   lanes: {endpoint, how many to take more (-1: let the lane go), ms until when to park it or '', what is known of
+--     its health ('': as before, '-': it is well), and counted lists of references: ended; {reference, next one, ms
+--     when due}; {reference, reason} of dead ones; {reference, next one} to put back at the head, oldest first; and of
+--     an endpoint that is ordered by a key: {key, number of the event that it waits for}; {reference, key} that wait
+--     behind one; keys that wait no more; and last its attempts `number:ms`}
 -- RETURNS: {lanes still ready, {endpoint, state, {references}, health or ''} for each lane handed in, then for each
---   claimed, which gives one reference only when its breaker is open, `since:opens`}; state is 'held', 'idle', 'ready', 'parked', or 'lost': the session does not hold the lane any more, and nothing that was
---   handed in for it was taken.
---   Handing in the same twice changes nothing the second time, so a call whose answer was lost can be made again.
--- ATOMIC BECAUSE a delivery must be in exactly one place: lane, flight, due, dead or ended.
-local lanes, ready, sessions, due, dead, parked, references, attempt_buckets, attempt_sizes, health = unpack(KEYS)
-local prefix, session, now, lives, most_lanes, per_lane, bucket_size = unpack(ARGV, 1, 7)
-local UNPACK = 4000
-local at, answer, ended = 8, {0}, {}
+--   claimed}. The state is 'held', 'idle', 'ready', 'parked', or 'lost': the session does not hold the lane any more,
+--   and nothing that was handed in for it was taken. A lane whose breaker is open (`since:opens`) gives one reference.
+--   A call with the number of the last one hands nothing in again, so that one whose answer was lost can be repeated.
+-- ATOMIC BECAUSE a delivery must be in exactly one place: lane, flight, due, dead, waiting or ended.
+local lanes, ready, sessions, turns, due, dead, parked, references, attempt_buckets, attempt_sizes, health = unpack(KEYS)
+local prefix, session, turn, now, lives, most_lanes, per_lane, bucket_size = unpack(ARGV, 1, 8)
+local UNPACK = 4000 -- Lua's stack holds 8,000.
+local at, answer, ended = 9, {0}, {}
 
 local function count()
   at = at + 1
   return tonumber(ARGV[at - 1])
 end
-local function skip(size)
-  at = at + size
-  return at - size
+-- Calls `act` with the index of each entry of a counted list.
+local function each(width, act)
+  local size = count()
+  for _ = 1, size do
+    if act then act(at) end
+    at = at + width
+  end
 end
 local function bulk(command, key, first, size)
   for i = first, first + size - 1, UNPACK do
@@ -36,12 +42,10 @@ local function ends(reference)
   ended[bucket] = (ended[bucket] or 0) + 1
 end
 local function take(endpoint, most)
-  local taken = most > 0 and redis.call('LPOP', prefix .. 'lane:' .. endpoint, most) or {}
-  if taken and #taken > 0 then
-    redis.call('SADD', prefix .. 'flight:' .. endpoint, unpack(taken))
-    return taken
-  end
-  return {}
+  local taken = most > 0 and redis.call('LPOP', prefix .. 'lane:' .. endpoint, most)
+  if not taken or #taken == 0 then return {} end
+  redis.call('SADD', prefix .. 'flight:' .. endpoint, unpack(taken))
+  return taken
 end
 local function let_go(endpoint)
   if redis.call('EXISTS', prefix .. 'lane:' .. endpoint) == 1 then
@@ -53,64 +57,74 @@ local function let_go(endpoint)
   return 'idle'
 end
 
+-- The seven lists of results of one lane; only read past when they are not to be taken.
+local function hand_in(endpoint, taken_in)
+  local lane, flight = prefix .. 'lane:' .. endpoint, prefix .. 'flight:' .. endpoint
+  local blocked = prefix .. 'blocked:' .. endpoint
+  local function lands(i) return redis.call('SREM', flight, ARGV[i]) == 1 end
+  local function waiting(i) return prefix .. 'waiting:' .. endpoint .. ':' .. ARGV[i] end
+
+  local size = count()
+  if taken_in and size > 0 then
+    bulk('SREM', flight, at, size)
+    for i = at, at + size - 1 do ends(ARGV[i]) end
+  end
+  at = at + size
+  each(3, taken_in and function(i)
+    if lands(i) then redis.call('ZADD', due, ARGV[i + 2], endpoint .. ' ' .. ARGV[i + 1]) end
+  end)
+  each(2, taken_in and function(i)
+    if lands(i) then redis.call('ZADD', dead, now, endpoint .. ' ' .. ARGV[i] .. ' ' .. ARGV[i + 1]) end
+  end)
+  local size_back = count()
+  if taken_in then
+    for i = at + 2 * size_back - 2, at, -2 do
+      if lands(i) then redis.call('LPUSH', lane, ARGV[i + 1]) end
+    end
+  end
+  at = at + 2 * size_back
+  each(2, taken_in and function(i) redis.call('HSET', blocked, ARGV[i], ARGV[i + 1]) end)
+  each(2, taken_in and function(i)
+    if lands(i) then redis.call('RPUSH', waiting(i + 1), ARGV[i]) end
+  end)
+  each(1, taken_in and function(i)
+    redis.call('HDEL', blocked, ARGV[i])
+    while redis.call('LMOVE', waiting(i), lane, 'RIGHT', 'LEFT') do end
+  end)
+  size = count()
+  if taken_in and size > 0 then bulk('RPUSH', prefix .. 'attempted:' .. endpoint, at, size) end
+  at = at + size
+end
+
 -- The server's own clock: a worker whose clock is wrong must not count as dead.
 local time = redis.call('TIME')
 redis.call('ZADD', sessions, time[1] * 1000 + math.floor(time[2] / 1000) + lives, session)
+local first_time = redis.call('HGET', turns, session) ~= turn
+redis.call('HSET', turns, session, turn)
+
 for _ = 1, count() do
   local bucket, bytes = ARGV[at], ARGV[at + 1]
   at = at + 2
   local size = count()
-  bulk('HSET', prefix .. 'attempts:' .. bucket, skip(size), size)
-  redis.call('ZADD', attempt_buckets, now, bucket)
-  redis.call('HINCRBY', attempt_sizes, bucket, bytes)
-  redis.call('HINCRBY', attempt_sizes, 'total', bytes)
+  if first_time then
+    bulk('HSET', prefix .. 'attempts:' .. bucket, at, size)
+    redis.call('ZADD', attempt_buckets, now, bucket)
+    redis.call('HINCRBY', attempt_sizes, bucket, bytes)
+    redis.call('HINCRBY', attempt_sizes, 'total', bytes)
+  end
+  at = at + size
 end
 for _ = 1, count() do
   local endpoint, more, until_ms, condition = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3]
   at = at + 4
-  local lane, flight = prefix .. 'lane:' .. endpoint, prefix .. 'flight:' .. endpoint
   local held = redis.call('HGET', lanes, endpoint) == session
-  local size = count()
-  local first = skip(size)
-  if held and size > 0 then
-    for i = first, first + size - 1, UNPACK do
-      local some = {unpack(ARGV, i, math.min(i + UNPACK, first + size) - 1)}
-      local there = redis.call('SMISMEMBER', flight, unpack(some))
-      for j, reference in ipairs(some) do
-        if there[j] == 1 then ends(reference) end
-      end
-      redis.call('SREM', flight, unpack(some))
-    end
-  end
-  for _ = 1, count() do
-    local i = skip(3)
-    if held and redis.call('SREM', flight, ARGV[i]) == 1 then
-      redis.call('ZADD', due, ARGV[i + 2], endpoint .. ' ' .. ARGV[i + 1])
-    end
-  end
-  for _ = 1, count() do
-    local i = skip(2)
-    if held and redis.call('SREM', flight, ARGV[i]) == 1 then
-      redis.call('ZADD', dead, now, endpoint .. ' ' .. ARGV[i] .. ' ' .. ARGV[i + 1])
-    end
-  end
-  size = count()
-  first = skip(2 * size)
-  if held then
-    for i = first + 2 * size - 2, first, -2 do
-      if redis.call('SREM', flight, ARGV[i]) == 1 then redis.call('LPUSH', lane, ARGV[i + 1]) end
-    end
-  end
-  size = count()
-  first = skip(size)
-  if size > 0 then bulk('RPUSH', prefix .. 'attempted:' .. endpoint, first, size) end
-
-  local state, taken = 'held', {}
+  hand_in(endpoint, held and first_time)
   if held and condition == '-' then
     redis.call('HDEL', health, endpoint)
   elseif held and condition ~= '' then
     redis.call('HSET', health, endpoint, condition)
   end
+  local state, taken = 'held', {}
   if not held then
     state = 'lost'
   elseif until_ms ~= '' then
@@ -121,14 +135,14 @@ for _ = 1, count() do
     state = let_go(endpoint)
   else
     taken = take(endpoint, more)
-    if #taken == 0 and redis.call('EXISTS', flight) == 0 then state = let_go(endpoint) end
+    if #taken == 0 and redis.call('EXISTS', prefix .. 'flight:' .. endpoint) == 0 then state = let_go(endpoint) end
   end
   answer[#answer + 1] = {endpoint, state, taken, ''}
 end
 for bucket, number in pairs(ended) do redis.call('HINCRBY', references, bucket, -number) end
 
 local claimed = tonumber(most_lanes) > 0 and redis.call('LPOP', ready, most_lanes) or {}
-for _, endpoint in ipairs(claimed or {}) do
+for _, endpoint in ipairs(claimed) do
   if redis.call('HGET', lanes, endpoint) == 'r' then
     local condition = redis.call('HGET', health, endpoint) or ''
     local taken = take(endpoint, string.find(condition, ':', 1, true) and 1 or tonumber(per_lane))

@@ -1,14 +1,15 @@
 #!lua flags=allow-oom
 -- Make ready what waited for a time that has come: due retries, parked lanes, and lanes of sessions that died.
--- KEYS: 1 lanes, 2 ready, 3 sessions, 4 due, 5 parked
--- ARGV: 1 the source's prefix, 2 now in ms, 3 how many retries and lanes at most
--- RETURNS: {ready lanes, ms of the next thing to come or '', number of retries made ready, lanes taken from the dead}
+-- KEYS: 1 lanes, 2 ready, 3 sessions, 4 turns, 5 trials, 6 due, 7 dead, 8 parked
+-- ARGV: 1 the source's prefix, 2 now in ms, 3 how many retries and lanes at most, 4 crashes until a delivery is poison
+-- RETURNS: {ready lanes, ms of the next thing to come or '', retries made ready, lanes taken from the dead, deliveries
+--   found to be poison}
 -- ATOMIC BECAUSE a delivery must be in exactly one place, and a lane in exactly one state.
 -- A reference that was in flight when its session died comes back with its count of crashes one higher
--- (number:type:try:crashes), for one that kills its worker again and again must be told from the others.
-local lanes, ready, sessions, due, parked = unpack(KEYS)
-local prefix, now, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local retries, reclaimed = 0, 0
+-- (number:type:try:crashes). From the second on only the one that was tried alone is blamed for a crash.
+local lanes, ready, sessions, turns, trials, due, dead, parked = unpack(KEYS)
+local prefix, now, most, poison = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local retries, reclaimed, poisoned = 0, 0, 0
 
 local function wake(endpoint)
   redis.call('HSET', lanes, endpoint, 'r')
@@ -36,35 +37,46 @@ for _, endpoint in ipairs(redis.call('ZRANGEBYSCORE', parked, '-inf', now, 'LIMI
 end
 
 local function number_of(reference) return tonumber(string.match(reference, '^%d+')) end
-local function crashed(reference)
+local function crashed(reference, tried_alone)
   local number, type, try, crashes = string.match(reference, '^(%d+):(%d+):?(%d*):?(%d*)$')
+  crashes = tonumber(crashes) or 0
+  if crashes < 2 or tried_alone then crashes = crashes + 1 end
   if try == '' then try = '1' end
-  return number .. ':' .. type .. ':' .. try .. ':' .. (tonumber(crashes) or 0) + 1
+  return number .. ':' .. type .. ':' .. try .. ':' .. crashes, crashes
 end
+local function reclaim(endpoint, trial)
+  local flight = prefix .. 'flight:' .. endpoint
+  local references = redis.call('SMEMBERS', flight)
+  table.sort(references, function(a, b) return number_of(a) > number_of(b) end)
+  for _, reference in ipairs(references) do
+    local again, crashes = crashed(reference, trial == endpoint .. ' ' .. reference)
+    if crashes >= poison then
+      redis.call('ZADD', dead, now, endpoint .. ' ' .. again .. ' poison')
+      poisoned = poisoned + 1
+    else
+      redis.call('LPUSH', prefix .. 'lane:' .. endpoint, again)
+    end
+  end
+  redis.call('DEL', flight)
+  wake(endpoint)
+  reclaimed = reclaimed + 1
+end
+
 local time = redis.call('TIME') -- Sessions live by the server's clock.
 local gone = redis.call('ZRANGEBYSCORE', sessions, '-inf', time[1] * 1000 + math.floor(time[2] / 1000))
 if #gone > 0 then
-  local is_gone = {}
-  for _, session in ipairs(gone) do is_gone[session] = true end
+  local trial_of = {}
+  for _, session in ipairs(gone) do trial_of[session] = redis.call('HGET', trials, session) or '' end
   local held = redis.call('HGETALL', lanes)
   for i = 1, #held, 2 do
-    if is_gone[held[i + 1]] then
-      local endpoint = held[i]
-      local flight = prefix .. 'flight:' .. endpoint
-      local references = redis.call('SMEMBERS', flight)
-      table.sort(references, function(a, b) return number_of(a) > number_of(b) end)
-      for _, reference in ipairs(references) do
-        redis.call('LPUSH', prefix .. 'lane:' .. endpoint, crashed(reference))
-      end
-      redis.call('DEL', flight)
-      wake(endpoint)
-      reclaimed = reclaimed + 1
-    end
+    if trial_of[held[i + 1]] then reclaim(held[i], trial_of[held[i + 1]]) end
   end
   redis.call('ZREM', sessions, unpack(gone))
+  redis.call('HDEL', turns, unpack(gone))
+  redis.call('HDEL', trials, unpack(gone))
 end
 
 local next_ms = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')[2] or ''
 local unpark_ms = redis.call('ZRANGE', parked, 0, 0, 'WITHSCORES')[2] or ''
 if next_ms == '' or (unpark_ms ~= '' and tonumber(unpark_ms) < tonumber(next_ms)) then next_ms = unpark_ms end
-return {redis.call('LLEN', ready), next_ms, retries, reclaimed}
+return {redis.call('LLEN', ready), next_ms, retries, reclaimed, poisoned}

@@ -92,9 +92,8 @@ class Egress(httpx.AsyncBaseTransport):
         raise AssertionError("the last try returns or raises")
 
     async def aclose(self) -> None:
-        """Let go of every client and of the look-ups. What is in flight may end."""
+        """Let go of every client. What is in flight may end; the resolver is the caller's to close."""
         await self._fleet.close()
-        await self._resolver.close()
         self._literals = self._proxied = None
         self._identities.clear()
 
@@ -219,5 +218,7 @@ def _expected_bytes(response: Response) -> int:
     """How much of the body is to be read, as far as the head tells how long it will be."""
     if response.status in _BODILESS:
         return 0
-    length = response.get_header("content-length")
-    return min(int(length), READ_CAP_BYTES) if length is not None and length.isdecimal() else READ_CAP_BYTES
+    try:
+        return min(int(response.get_header("content-length") or READ_CAP_BYTES), READ_CAP_BYTES)
+    except ValueError:
+        return READ_CAP_BYTES

@@ -5,12 +5,16 @@ stay as they go over the wire, and become `httpx.Headers` when somebody asks for
 """
 
 import httpx
+from pyreqwest.http import HeaderMap
 from pyreqwest.response import Response
 
 from relay.domain.model import ClientCertificate
 from relay.outbound.targets import Target
 
 HeaderList = list[tuple[str, str]]
+
+UNREADABLE = "(not ASCII)"
+"""Stands for the values of a header that the client cannot give as text."""
 
 
 class WireRequest(httpx.Request):
@@ -59,8 +63,12 @@ class WireResponse(httpx.Response):
 
     @property
     def wire_headers(self) -> HeaderList:
-        """The headers as they came, names in lower case."""
-        return list(self._wire.headers.items())
+        """The headers as they came, names in lower case and values beyond ASCII as UNREADABLE."""
+        headers = self._wire.headers
+        try:
+            return list(headers.items())
+        except ValueError:
+            return [(name, value) for name in dict.fromkeys(headers.keys()) for value in _values(headers, name)]
 
     @property
     def headers(self) -> httpx.Headers:
@@ -70,6 +78,13 @@ class WireResponse(httpx.Response):
     @headers.setter
     def headers(self, headers: httpx.Headers) -> None:
         """httpx's constructor sets them; they are the response's own already."""
+
+
+def _values(headers: HeaderMap, name: str) -> list[str]:
+    try:
+        return headers.getall(name)
+    except ValueError:
+        return [UNREADABLE]
 
 
 def header_list(response: httpx.Response) -> HeaderList:

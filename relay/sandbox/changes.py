@@ -1,6 +1,5 @@
 """What happens to a row after it was first shown, under the same rowId (hazard H14)."""
 
-import json
 from collections.abc import Callable
 from random import Random
 
@@ -25,12 +24,10 @@ def _goal_gained(_random: Random, row: Row) -> Row:
 
 
 def _note_added(random: Random, row: Row) -> Row:
-    try:
-        had = json.loads(row.get("notes") or "[]")
-    except ValueError:
-        had = []
-    added = json.loads(notes(random, at=row["triggerDatetime"]))
-    return {**row, "notes": json.dumps(had + added, ensure_ascii=False)}
+    added = notes(random, at=str(row.get("triggerDatetime", "")))
+    had = str(row.get("notes", ""))
+    # Both are lists in JSON: the first without its end, the second without its beginning.
+    return {**row, "notes": f"{had[:-1]}, {added[1:]}" if had.startswith("[{") else added}
 
 
 CHANGES: dict[Name, Change] = {Name.RATED: _rated, Name.GOAL_GAINED: _goal_gained, Name.NOTE_ADDED: _note_added}

@@ -50,6 +50,18 @@ async def test_calls_change_under_the_same_row_id(
         assert {key for key in new if new[key] != old.get(key)} <= columns
 
 
+async def test_a_note_is_added_to_those_before_it(make_sandbox: Callable[..., Any]) -> None:
+    """Earlier notes stay, the new one stands behind them; a call without any gets its first."""
+    sandbox = await make_sandbox(rows=0, hazards={Name.NOTE_ADDED: ALWAYS})
+    had = [{"note": "one", "createDatetime": ""}]
+    await sandbox.add({"rowId": "1", "act": "call", "notes": json.dumps(had)}, {"rowId": "2", "act": "call"})
+    sandbox.clock.now_s += 10
+    first, second = (json.loads(row["notes"]) for row in await sandbox.rows())
+    assert first[:1] == had
+    assert len(first) > 1
+    assert second
+
+
 async def test_a_goal_gained_puts_the_row_on_other_lists(make_sandbox: Callable[..., Any]) -> None:
     """A row that becomes a goal is on `goals` from then on."""
     sandbox = await make_sandbox(rows=100, hazards={Name.GOAL_GAINED: ALWAYS})

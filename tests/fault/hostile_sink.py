@@ -141,8 +141,10 @@ _BOMB = gzip.compress(bytes(1 << 24), compresslevel=9)
 
 @behaviour("deflate-bomb")
 async def _deflate_bomb(exchange: Exchange) -> None:
-    bomb = zlib.compress(bytes(1 << 24), 9)
-    await exchange.send(_head("200 OK", "content-encoding: deflate", f"content-length: {len(bomb)}") + bomb)
+    await exchange.send(_head("200 OK", "content-encoding: deflate", f"content-length: {len(_DEFLATED)}") + _DEFLATED)
+
+
+_DEFLATED = zlib.compress(bytes(1 << 24), 9)
 
 
 @behaviour("continue-forever")

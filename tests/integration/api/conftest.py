@@ -83,9 +83,11 @@ async def base_url(application: Litestar, opened: list[Stores], stores: Stores, 
 
 
 @pytest.fixture
-async def http(base_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A plain client with the key."""
-    async with httpx.AsyncClient(base_url=f"{base_url}/api/v1", headers={"authorization": f"Bearer {KEY}"}) as client:
+async def http(application: Litestar, stores: Stores, clock: TestClock) -> AsyncIterator[httpx.AsyncClient]:
+    """A plain client with the key, without a port between."""
+    application.state.stores = stores
+    transport, headers = httpx.ASGITransport(application), {"authorization": f"Bearer {KEY}"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://relay/api/v1", headers=headers) as client:
         yield client
 
 

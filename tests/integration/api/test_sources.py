@@ -1,0 +1,176 @@
+"""Sources through the API."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from relay.domain.model import ApiKeyAuth, BasicAuth, SourceUid
+from relay.store import keys
+from relay.wiring import Stores
+
+SOURCE: dict[str, Any] = {
+    "name": "Main",
+    "baseUrl": "https://api.example.com/",
+    "version": "v2.1",
+    "igrp": 7,
+    "auth": {"type": "apiKey", "key": "canary-key"},
+    "routes": ["callsGoalsTransactions", "itemisedCalls"],
+    "pollIntervalSeconds": 0.5,
+    "batchSize": 200,
+    "startRowId": 10,
+}
+S = SourceUid("s")
+
+
+async def test_a_source_is_made_then_changed(http: httpx.AsyncClient, stores: Stores) -> None:
+    """201, then 200; what is left out of a later PUT has its default, and no cursor moves."""
+    made = await http.put("/source/s", json=SOURCE)
+    assert made.status_code == 201
+    await stores.routes.start(S, "callsGoalsTransactions", 99, now_ms=0)
+    changed = await http.put(
+        "/source/s", json={k: SOURCE[k] for k in ("baseUrl", "igrp", "routes")} | {"startRowId": 5}
+    )
+    assert changed.status_code == 200
+    source = (await http.get("/source/s")).json()
+    assert source == changed.json()
+    assert (source["name"], source["baseUrl"], source["pollIntervalSeconds"]) == ("s", "https://api.example.com", 60)
+    assert source["routes"] == ["callsGoalsTransactions", "itemisedCalls"]
+    assert source["routeStates"]["callsGoalsTransactions"]["cursor"] == 99
+    assert source["routeStates"]["itemisedCalls"]["cursor"] is None
+
+
+async def test_upstream_secrets_go_in_and_never_out(http: httpx.AsyncClient, stores: Stores) -> None:
+    """Neither an answer nor a list nor an error shows the key or the password."""
+    texts = [
+        (await http.put("/source/s", json=SOURCE)).text,
+        (
+            await http.put(
+                "/source/t", json=SOURCE | {"auth": {"type": "basic", "username": "u", "password": "canary"}}
+            )
+        ).text,
+        (await http.put("/source/t", json=SOURCE | {"auth": {"type": "basic", "password": ["canary"]}})).text,
+        (await http.get("/source/s")).text,
+        (await http.get("/source")).text,
+    ]
+    assert all("canary" not in text for text in texts)
+    assert (await stores.sources.get(S)).auth == ApiKeyAuth("canary-key")
+
+
+@pytest.mark.parametrize(
+    ("later", "auth", "version"),
+    [
+        (None, BasicAuth("u", "p"), 1),
+        ({"type": "basic"}, BasicAuth("u", "p"), 1),
+        ({"type": "basic", "username": "u", "password": "p"}, BasicAuth("u", "p"), 1),
+        ({"type": "basic", "password": "q"}, BasicAuth("u", "q"), 2),
+        ({"type": "apiKey", "key": "k"}, ApiKeyAuth("k"), 2),
+    ],
+)
+async def test_secrets_that_are_left_out_stay(
+    http: httpx.AsyncClient, stores: Stores, later: dict[str, str] | None, auth: Any, version: int
+) -> None:
+    """A PUT without them keeps them; only credentials that differ start a stopped route again."""
+    first = SOURCE | {"auth": {"type": "basic", "username": "u", "password": "p"}}
+    await http.put("/source/s", json=first)
+    body = {k: v for k, v in SOURCE.items() if k != "auth"} | ({"auth": later} if later else {})
+    assert (await http.put("/source/s", json=body)).status_code == 200
+    source = await stores.sources.get(S)
+    assert (source.auth, source.auth_version) == (auth, version)
+
+
+async def test_a_new_source_needs_its_secrets(http: httpx.AsyncClient) -> None:
+    """Also one that changes to another kind of credentials."""
+    without = {k: v for k, v in SOURCE.items() if k != "auth"}
+    assert (await http.put("/source/s", json=without)).json()["detail"][0]["loc"] == ["body", "auth"]
+    await http.put("/source/s", json=SOURCE)
+    answer = await http.put("/source/s", json=SOURCE | {"auth": {"type": "basic", "username": "u"}})
+    assert answer.json()["detail"][0]["loc"] == ["body", "auth", "password"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://x.test", "https://", "https://u:p@x.test", "https://x.test/?a=1", "https://x.test/#a", "x.test",
+        "https://x.test/reports", "https://x.test/a/Reports/v2", "https://x.test:0", "https://x.te st", "https://[::1",
+    ],
+)  # fmt: skip
+async def test_a_base_url_is_refused_that_the_relay_could_not_poll(http: httpx.AsyncClient, url: str) -> None:
+    """It is http or https, ends before /reports, and holds neither credentials nor a query nor a fragment."""
+    answer = await http.put("/source/s", json=SOURCE | {"baseUrl": url})
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"] == ["body", "baseUrl"]
+
+
+@pytest.mark.parametrize("url", ["http://10.0.0.1:8080", "http://localhost/proxy/infinity", "https://x.test"])
+async def test_the_operator_may_poll_private_addresses(http: httpx.AsyncClient, url: str) -> None:
+    """Unlike a subscriber's URL, the upstream's is the operator's own."""
+    assert (await http.put("/source/s", json=SOURCE | {"baseUrl": url})).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"routes": []}, {"routes": ["none"]}, {"pollIntervalSeconds": 0.05}, {"batchSize": 0}, {"batchSize": 10_001},
+        {"igrp": 0}, {"version": "v3"}, {"startRowId": -1}, {"name": ""}, {"cursor": 5},
+    ],
+)  # fmt: skip
+async def test_values_out_of_bounds_are_refused(http: httpx.AsyncClient, change: dict[str, Any]) -> None:
+    """The fault names the field."""
+    answer = await http.put("/source/s", json=SOURCE | change)
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"][:2] == ["body", *change]
+
+
+async def test_lag_is_the_time_since_a_route_was_caught_up(http: httpx.AsyncClient, stores: Stores, clock: Any) -> None:
+    """Null before it ever was; then it grows with the time, whatever the interval."""
+    await http.put("/source/s", json=SOURCE)
+    assert (await http.get("/source/s/route/itemisedCalls")).json()["lagSeconds"] is None
+    await stores.routes.save(
+        S, "itemisedCalls", {"caught_up_at_ms": clock.at_ms - 2500, "last_error": "timeout", "state": "failing"}
+    )
+    route = (await http.get("/source/s/route/itemisedCalls")).json()
+    assert (route["lagSeconds"], route["lastError"], route["state"]) == (2.5, "timeout", "failing")
+    assert (await http.get("/source/s")).json()["routeStates"]["itemisedCalls"] == route
+    assert (await http.get("/source/s/route/all")).status_code == 404
+
+
+async def test_a_source_is_paused_and_resumed(http: httpx.AsyncClient, stores: Stores) -> None:
+    """It stays paused over a PUT, and its next poll is due as soon as it goes on."""
+    await http.put("/source/s", json=SOURCE)
+    assert (await http.post("/source/s/pause")).json()["paused"] is True
+    assert (await http.put("/source/s", json=SOURCE)).json()["paused"] is True
+    await stores.routes.poll_at(S, 2**50)
+    assert (await http.post("/source/s/resume")).json()["paused"] is False
+    assert await stores.routes.to_poll([S], now_ms=0) == [S]
+
+
+async def test_lines_that_were_set_aside_are_shown(http: httpx.AsyncClient, stores: Stores) -> None:
+    """The newest first, with how many there ever were."""
+    await http.put("/source/s", json=SOURCE)
+    for n in range(3):
+        line = {"route": "all", "rowId": n, "reason": "bad", "line": "{", "seenAtMs": n}
+        await stores.routes.set_aside(S, {bytes([n]): line})
+    answer = (await http.get("/source/s/quarantine", params={"limit": 2})).json()
+    assert ([line["rowId"] for line in answer["data"]], answer["total"]) == ([2, 1], 3)
+
+
+async def test_a_deleted_source_is_gone(http: httpx.AsyncClient, stores: Stores) -> None:
+    """With its cursors; the same uid begins anew."""
+    await http.put("/source/s", json=SOURCE)
+    await stores.routes.start(S, "itemisedCalls", 99, now_ms=0)
+    assert (await http.delete("/source/s")).status_code == 204
+    assert (await http.get("/source/s")).status_code == 404
+    assert (await http.delete("/source/s")).status_code == 404
+    assert not await stores.redis.exists(keys.route(S, "itemisedCalls"))
+    assert (await http.put("/source/s", json=SOURCE)).status_code == 201
+
+
+async def test_sources_are_listed_by_uid(http: httpx.AsyncClient) -> None:
+    """With pages, like everything else."""
+    for uid in ("b", "a", "c"):
+        await http.put(f"/source/{uid}", json=SOURCE)
+    first = (await http.get("/source", params={"limit": 2})).json()
+    rest = (await http.get("/source", params={"limit": 2, "iterator": first["iterator"]})).json()
+    assert [s["uid"] for s in first["data"] + rest["data"]] == ["a", "b", "c"]
+    assert (first["done"], rest["done"]) == (False, True)

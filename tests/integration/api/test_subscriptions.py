@@ -1,0 +1,207 @@
+"""What an application and an endpoint may be told to be, through the API."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from relay.domain.model import Bearer, ClientCertificate, OAuth2
+from relay.domain.signing import new_private_key, public_key
+from relay.wiring import Stores
+
+URL = "https://hooks.example.com/in"
+SOURCE = {"baseUrl": "https://u.test", "igrp": 1, "auth": {"type": "apiKey", "key": "k"}, "routes": ["all"]}
+
+
+@pytest.fixture
+async def app_id(http: httpx.AsyncClient) -> str:
+    """An application."""
+    return str((await http.post("/app", json={"name": "One", "uid": "one"})).json()["id"])
+
+
+async def test_old_and_new_names_are_taken_and_answered(http: httpx.AsyncClient, app_id: str) -> None:
+    """Older clients say filterTypes, rateLimit and version; both kinds find what they know in the answer."""
+    old = {"url": URL, "filterTypes": ["call.created"], "rateLimit": 3, "version": 1}
+    endpoint = (await http.post("/app/one/endpoint", json=old)).json()
+    for new, before in (("eventTypes", "filterTypes"), ("throttleRate", "rateLimit")):
+        assert endpoint[new] == endpoint[before]
+    assert (endpoint["eventTypes"], endpoint["throttleRate"], endpoint["version"]) == (["call.created"], 3, 1)
+    both = {"url": URL, "eventTypes": ["call.created"], "filterTypes": ["goal.created"]}
+    answer = await http.post("/app/one/endpoint", json=both)
+    assert answer.json()["detail"][0]["loc"] == ["body", "filterTypes"]
+    app = (await http.patch("/app/one", json={"rateLimit": 4})).json()
+    assert app["throttleRate"] == app["rateLimit"] == 4
+
+
+@pytest.mark.parametrize("types", [None, []])
+async def test_no_event_types_are_all_of_them(http: httpx.AsyncClient, app_id: str, types: list[str] | None) -> None:
+    """Null, none and left out mean the same; a type that does not exist is refused with its place."""
+    made = (await http.post("/app/one/endpoint", json={"url": URL, "eventTypes": types})).json()
+    assert made["eventTypes"] is None
+    answer = await http.patch(f"/app/one/endpoint/{made['id']}", json={"filterTypes": ["call.created", "call.gone"]})
+    assert answer.json()["detail"][0]["loc"] == ["body", "filterTypes", 1]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://hooks.example.com/", "https://10.0.0.1/", "https://user:secret@hooks.example.com/", "https://127.0.0.1/",
+        "https://169.254.169.254/latest", "https://localhost/", "https://[::1]/", "file:///etc/passwd", "hooks",
+    ],
+)  # fmt: skip
+async def test_an_endpoint_cannot_point_where_callbacks_must_not_go(
+    http: httpx.AsyncClient, app_id: str, url: str
+) -> None:
+    """Private addresses, plain http and credentials in the URL are refused when it is made and when it is changed."""
+    answers = [await http.post("/app/one/endpoint", json={"url": url})]
+    made = (await http.post("/app/one/endpoint", json={"url": URL})).json()
+    answers.append(await http.put(f"/app/one/endpoint/{made['id']}", json={"url": url}))
+    answers.append(await http.patch(f"/app/one/endpoint/{made['id']}", json={"url": url}))
+    for answer in answers:
+        assert answer.status_code == 422
+        assert answer.json()["detail"][0]["loc"] == ["body", "url"]
+
+
+async def test_a_filter_is_compiled_when_it_is_saved(http: httpx.AsyncClient, app_id: str) -> None:
+    """A fault in it is told with the path to it, for applications and endpoints."""
+    wrong = {"$and": [{"callDuration": {"$gt": "x"}}]}
+    for answer in (
+        await http.patch("/app/one", json={"filter": wrong}),
+        await http.post("/app/one/endpoint", json={"url": URL, "filter": wrong}),
+    ):
+        assert answer.status_code == 422
+        assert answer.json()["detail"][0]["loc"][:4] == ["body", "filter", "$and", 0]
+    right = {"callDuration": {"$gt": 60}}
+    assert (await http.post("/app/one/endpoint", json={"url": URL, "filter": right})).json()["filter"] == right
+
+
+async def test_an_application_takes_sources_that_exist(http: httpx.AsyncClient, app_id: str) -> None:
+    """None of them named: every source; one that does not exist is refused with its place."""
+    await http.put("/source/s", json=SOURCE)
+    assert (await http.get("/app/one")).json()["sources"] is None
+    assert (await http.patch("/app/one", json={"sources": ["s"]})).json()["sources"] == ["s"]
+    answer = await http.patch("/app/one", json={"sources": ["s", "t"]})
+    assert answer.json()["detail"][0]["loc"] == ["body", "sources", 1]
+    assert (await http.patch("/app/one", json={"sources": None})).json()["sources"] is None
+
+
+async def test_a_client_that_knows_nothing_of_filters_cannot_lift_them(http: httpx.AsyncClient, app_id: str) -> None:
+    """A PUT in Svix's words resets Svix's fields only; what narrows a tenant stays until it is named."""
+    await http.put("/source/s", json=SOURCE)
+    ours = {"sources": ["s"], "filter": {"callDuration": {"$gt": 60}}}
+    await http.patch("/app/one", json=ours)
+    app = (await http.put("/app/one", json={"name": "New"})).json()
+    assert {name: app[name] for name in ours} == ours
+    assert app["uid"] == "one"
+    endpoint_ours = {"filter": {"goal": "1"}, "maxInFlight": 3, "order": "fifo", "retrySchedule": [1.0], "paused": True}
+    made = (await http.post("/app/one/endpoint", json={"url": URL, "disabled": True, **endpoint_ours})).json()
+    put = (await http.put(f"/app/one/endpoint/{made['id']}", json={"url": URL})).json()
+    assert {name: put[name] for name in endpoint_ours} == endpoint_ours
+    assert put["disabled"] is False
+
+
+async def test_secrets_of_an_endpoint_are_not_answered(http: httpx.AsyncClient, app_id: str, stores: Stores) -> None:
+    """Credentials, private keys and tokens are kept and used, and never shown."""
+    private = _private_key()
+    pair = {"certificate": _certificate(private), "privateKey": _pem(private)}
+    oauth = {"type": "oauth2", "tokenUrl": "https://id.example.com/token", "clientId": "c", "clientSecret": "canary"}
+    made = await http.post(
+        "/app/one/endpoint",
+        json={"url": URL, "auth": oauth, "clientCertificate": pair, "secret": new_private_key(b"c" * 32)},
+    )
+    endpoint = made.json()
+    assert endpoint["auth"] == {"type": "oauth2", "tokenUrl": oauth["tokenUrl"], "clientId": "c", "scope": None}
+    assert endpoint["clientCertificate"] == {"certificate": pair["certificate"]}
+    assert "PRIVATE" not in made.text
+    assert "canary" not in made.text
+    assert (await http.get(f"/app/one/endpoint/{endpoint['id']}/secret")).json()["key"] == public_key(
+        new_private_key(b"c" * 32)
+    )
+    kept = await stores.endpoints.get((await stores.applications.get("one")).id, endpoint["id"])
+    assert kept.auth == OAuth2(token_url=oauth["tokenUrl"], client_id="c", client_secret="canary")
+    assert kept.client_certificate == ClientCertificate(certificate=pair["certificate"], private_key=pair["privateKey"])
+    bearer = {"auth": {"type": "bearer", "token": "canary"}, "clientCertificate": None}
+    patched = await http.patch(f"/app/one/endpoint/{endpoint['id']}", json=bearer)
+    assert (patched.json()["auth"], patched.json()["clientCertificate"]) == ({"type": "bearer"}, None)
+    assert (await stores.endpoints.get(kept.app_id, endpoint["id"])).auth == Bearer("canary")
+
+
+@pytest.mark.parametrize(
+    ("change", "loc"),
+    [
+        ({"auth": {"type": "bearer", "token": "a\nb"}}, ["body", "auth", "token"]),
+        ({"auth": {"type": "basic", "username": "a:b", "password": "p"}}, ["body", "auth", "username"]),
+        (
+            {"auth": {"type": "oauth2", "tokenUrl": "https://10.0.0.1/", "clientId": "c", "clientSecret": "s"}},
+            ["body", "auth", "tokenUrl"],
+        ),
+        ({"clientCertificate": {"certificate": "x", "privateKey": "y"}}, ["body", "clientCertificate", "certificate"]),
+        ({"headers": {"webhook-id": "x"}}, ["body", "headers", "webhook-id"]),
+        ({"headers": {"Host": "x"}}, ["body", "headers", "Host"]),
+        ({"headers": {"x a": "x"}}, ["body", "headers", "x a"]),
+        ({"headers": {"x-a": "x\r\ny: z"}}, ["body", "headers", "x-a"]),
+        ({"secret": "whsec_c2hvcnQ="}, ["body", "secret"]),
+        ({"secret": "not base64"}, ["body", "secret"]),
+        ({"uid": "ep_x"}, ["body", "uid"]),
+        ({"retrySchedule": [5, -1]}, ["body", "retrySchedule", 1]),
+        ({"maxInFlight": 0}, ["body", "maxInFlight"]),
+        ({"order": "sorted"}, ["body", "order"]),
+        ({"orderKey": "phone"}, ["body", "orderKey"]),
+        ({"throttleRate": 0}, ["body", "throttleRate"]),
+        ({"maxInflight": 5}, ["body", "maxInflight"]),
+    ],
+)
+async def test_what_would_not_work_is_refused(
+    http: httpx.AsyncClient, app_id: str, change: dict[str, Any], loc: list[str | int]
+) -> None:
+    """With the path to what is wrong, and without repeating a secret."""
+    answer = await http.post("/app/one/endpoint", json={"url": URL, **change})
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"] == loc
+
+
+async def test_a_certificate_needs_its_own_key(http: httpx.AsyncClient, app_id: str) -> None:
+    """Another key is refused: the first callback would fail."""
+    pair = {"certificate": _certificate(_private_key()), "privateKey": _pem(_private_key())}
+    answer = await http.post("/app/one/endpoint", json={"url": URL, "clientCertificate": pair})
+    assert answer.json()["detail"][0]["loc"] == ["body", "clientCertificate", "privateKey"]
+
+
+async def test_keys_do_not_pile_up(http: httpx.AsyncClient, app_id: str, clock: Any) -> None:
+    """A sixth key that would sign is refused until one has expired."""
+    made = (await http.post("/app/one/endpoint", json={"url": URL})).json()
+    path = f"/app/one/endpoint/{made['id']}/secret/rotate"
+    statuses = [(await http.post(path, json={})).status_code for _ in range(6)]
+    assert statuses == [200] * 4 + [409] * 2
+    clock.at_ms += 24 * 3600 * 1000
+    assert (await http.post(path)).status_code == 200
+
+
+async def test_an_endpoint_says_why_it_is_disabled(http: httpx.AsyncClient, app_id: str) -> None:
+    """The reason comes with it, and goes when it is enabled."""
+    made = (await http.post("/app/one/endpoint", json={"url": URL})).json()
+    path = f"/app/one/endpoint/{made['id']}"
+    assert (await http.patch(path, json={"disabled": True})).json()["disabledReason"]
+    assert (await http.patch(path, json={"disabled": False})).json()["disabledReason"] is None
+
+
+def _private_key() -> EllipticCurvePrivateKey:
+    return generate_private_key(SECP256R1())
+
+
+def _pem(key: EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def _certificate(key: EllipticCurvePrivateKey) -> str:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "relay")])
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(now).not_valid_after(now + timedelta(days=3650))
+    return builder.sign(key, SHA256()).public_bytes(Encoding.PEM).decode()

@@ -29,7 +29,7 @@ def speaks_for_receiver(outcome: Outcome) -> bool:
 class Health:
     """What is known of one lane's receiver. `opens` is how often the breaker opened since the last success."""
 
-    __slots__ = ("_in_a_row", "_span_failed", "_span_start_ms", "_span_total", "failing_since_ms", "opens")
+    __slots__ = ("_in_a_row", "_is_open", "_span_failed", "_span_start_ms", "_span_total", "failing_since_ms", "opens")
 
     def __init__(self, remembered: str = "") -> None:
         """`remembered` is what `text()` gave; '': it is well."""
@@ -37,6 +37,8 @@ class Health:
         self.failing_since_ms = int(since or 0)
         self.opens = int(opens or 0)
         self._in_a_row = self._span_total = self._span_failed = self._span_start_ms = 0
+        # The next holder of the lane probes, this one sends nothing more.
+        self._is_open = False
 
     def text(self) -> str:
         """What to remember: '-' when it is well, else since when it fails, and how often the breaker opened."""
@@ -55,17 +57,25 @@ class Health:
         self._count(now_ms, failed=0)
         if not self.failing_since_ms:
             return False
+        if self.half_open:
+            self._span_total = self._span_failed = 0
         self.failing_since_ms = self.opens = 0
-        self._span_total = self._span_failed = 0
+        self._is_open = False
         return True
 
     def failed(self, now_ms: int) -> bool:
-        """Learn of a failure that speaks for the receiver. True: the breaker opens (again)."""
+        """Learn of a failure that speaks for the receiver. True: the breaker opens (again).
+
+        What was in flight when it opened says nothing new: it is no failed probe, and makes no pause longer.
+        """
         self.failing_since_ms = self.failing_since_ms or now_ms
+        if self._is_open:
+            return False
         self._in_a_row += 1
         self._count(now_ms, failed=1)
         if self.half_open or self._in_a_row >= CONSECUTIVE or self._share_is_high():
             self.opens += 1
+            self._is_open = True
             self._in_a_row = self._span_total = self._span_failed = 0
             return True
         return False

@@ -25,4 +25,7 @@ class Reference(NamedTuple):
 
 def parse_reference(text: bytes) -> Reference:
     """Read what `text()` wrote. Raises ValueError on anything else."""
-    return Reference(*map(int, text.split(b":")))
+    try:
+        return Reference(*map(int, text.split(b":")))
+    except TypeError:
+        raise ValueError("a reference has two to four numbers") from None

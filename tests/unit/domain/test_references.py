@@ -1,0 +1,42 @@
+"""References: the short text that stands for one delivery in a lane."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.domain.references import Reference, parse_reference
+
+REFERENCES = st.builds(
+    Reference,
+    number=st.integers(0, 2**53),
+    type_code=st.integers(0, 255),
+    attempt=st.integers(1, 100),
+    crashes=st.integers(0, 100),
+)
+
+
+@given(REFERENCES)
+def test_what_is_written_is_what_is_read(reference: Reference) -> None:
+    """Nothing of a reference is lost on its way through the store."""
+    assert parse_reference(reference.text().encode()) == reference
+
+
+@pytest.mark.parametrize(
+    ("reference", "text"),
+    [
+        (Reference(7, 2), "7:2"),
+        (Reference(7, 2, 3), "7:2:3"),
+        (Reference(7, 2, 1, 1), "7:2:1:1"),
+        (Reference(7, 2, 3, 4), "7:2:3:4"),
+    ],
+)
+def test_a_reference_is_as_short_as_it_can_be(reference: Reference, text: str) -> None:
+    """Millions wait, and nearly all of them were never tried: they carry a number and a type only."""
+    assert reference.text() == text
+
+
+@pytest.mark.parametrize("text", [b"", b"7", b"seven:2", b"7:2:", b"7:2:1:0:9"])
+def test_anything_else_is_refused(text: bytes) -> None:
+    """A text that no reference has raises ValueError, and is never taken for another delivery."""
+    with pytest.raises(ValueError):
+        parse_reference(text)

@@ -1,0 +1,253 @@
+"""Messages and attempts through the API, as the published Svix client sees them."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from svix.api import (
+    ApplicationIn,
+    EndpointIn,
+    MessageAttemptListAttemptedMessagesOptions,
+    MessageAttemptListByEndpointOptions,
+    MessageAttemptListByMsgOptions,
+    MessageListOptions,
+    SvixAsync,
+)
+from svix.api.errors.http_error import HttpError
+from svix.api.errors.http_validation_error import HTTPValidationError
+from svix.models import MessageStatus, StatusCodeClass
+
+from relay.domain import envelope
+from relay.domain.event_types import CALL, GOAL, codes_of
+from relay.domain.identity import message_id
+from relay.domain.model import ApiKeyAuth, Attempt, EndpointId, MessageId, Source, SourceUid, StoredEvent
+from relay.store import keys
+from relay.store.attempts import pack_attempt
+from relay.store.events import pack_event
+from relay.store.pages import RowCommit
+from relay.wiring import Stores
+
+A, B = SourceUid("a"), SourceUid("b")
+NOW = 1_790_000_000_000
+URL = "https://hooks.example.com/in"
+
+Store = Callable[..., Awaitable[MessageId]]
+
+
+@pytest.fixture
+async def store(stores: Stores) -> Store:
+    """Stores an event of a row in one of two sources, as a page is committed."""
+    for uid in (A, B):
+        source = Source(
+            uid=uid, name=uid, base_url="https://u.test", version="v2", igrp=1, auth=ApiKeyAuth("k"), routes=("all",)
+        )
+        await stores.sources.put(uid, lambda _, source=source: source)  # type: ignore[misc]
+    tokens = {uid: await stores.routes.take(uid) or 0 for uid in (A, B)}
+
+    async def commit(
+        source: SourceUid, row_id: int, *, classes: int = CALL, at_ms: int = NOW, **trigger: Any
+    ) -> MessageId:
+        _, number = await stores.pages.known(source, "t", [row_id])
+        message = message_id(source, space="t", row_id=row_id, digest=b"d" * 32, recurrence=0)
+        data = envelope.data(
+            source=source, igrp=1, row_id=row_id, revision=1, classes=classes, trigger={"rowId": row_id, **trigger}
+        )
+        event = StoredEvent(
+            id=message,
+            row_id=str(row_id),
+            stored_at_ms=at_ms,
+            revision=1,
+            types=codes_of(classes, None),
+            body=envelope.encode(data, timestamp="2026-09-21T00:00:00.000Z"),
+        )
+        row = RowCommit(row_id, b"seen", message=message, number=number, event=pack_event(event))
+        await stores.pages.commit(
+            source, "all", [row], space="t", cursor=row_id, token=tokens[source], version=2**50, now_ms=at_ms
+        )
+        return message
+
+    return commit
+
+
+async def attempt(
+    stores: Stores, source: SourceUid, message: MessageId, endpoint: str, *, at_ms: int, verdict: str, status: int = 0
+) -> None:
+    """Note an attempt as a worker does."""
+    found = await stores.events.find(source, message)
+    assert found is not None
+    number, event = found
+    record = Attempt(
+        endpoint_id=EndpointId(endpoint),
+        seq=number,
+        number=1,
+        type_code=event.types[0],
+        started_at_ms=at_ms,
+        duration_ms=12,
+        status=status,
+        verdict=verdict,
+        next_at_ms=at_ms + 5000 if verdict == "retry" else 0,
+        body=b"said",
+    )
+    bucket = keys.attempts(source, number // keys.ATTEMPTS_PER_BUCKET)
+    await stores.redis.hset(bucket, f"{number}:{endpoint}:{at_ms}", pack_attempt(record))  # type: ignore[misc]
+    await stores.redis.rpush(keys.endpoint_attempts(source, EndpointId(endpoint)), f"{number}:{at_ms}")  # type: ignore[misc]
+
+
+async def _pages(read: Callable[[str | None], Awaitable[Any]]) -> list[Any]:
+    things, iterator = [], None
+    while True:
+        page = await read(iterator)
+        things += page.data
+        if page.done:
+            return things
+        iterator = page.iterator
+
+
+async def test_messages_of_all_sources_come_newest_first(svix: SvixAsync, store: Store) -> None:
+    """Page by page, each once, whatever source it is of."""
+    await svix.application.create(ApplicationIn(name="One", uid="one"))
+    stored = [await store(uid, row, at_ms=NOW + row) for row, uid in enumerate((A, B, B, A, B, A, A))]
+    listed = await _pages(lambda i: svix.message.list("one", MessageListOptions(limit=2, iterator=i)))
+    assert [message.id for message in listed] == stored[::-1]
+    assert listed[0].timestamp == datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=NOW + 6)
+    with pytest.raises(HTTPValidationError):
+        await svix.message.list("one", MessageListOptions(iterator="ep_1"))
+
+
+async def test_a_message_is_what_endpoints_get(svix: SvixAsync, http: Any, store: Store) -> None:
+    """The payload is the callback's body to the byte, numbers with their digits; without content it is empty."""
+    await svix.application.create(ApplicationIn(name="One", uid="one"))
+    message = await store(A, 5, classes=CALL | GOAL, note="é")
+    text = (await http.get(f"/app/one/msg/{message}")).text
+    assert '"payload":{"type":"goal.created","timestamp":"2026-09-21T00:00:00.000Z","data":{"source":"a"' in text
+    out = json.loads(text)
+    assert (out["id"], out["eventType"]) == (message, "goal.created")
+    assert out["payload"]["data"]["classes"] == ["goal", "call"]
+    assert (await svix.message.get("one", message)).payload == {}
+    assert (await svix.message.list("one", MessageListOptions(with_content=True))).data[0].payload == out["payload"]
+
+
+async def test_messages_are_chosen_by_type_and_time(svix: SvixAsync, store: Store) -> None:
+    """Any of a message's types counts; `after` and `before` leave their own moment out."""
+    await svix.application.create(ApplicationIn(name="One", uid="one"))
+    call = await store(A, 1, at_ms=NOW)
+    goal = await store(A, 2, classes=CALL | GOAL, at_ms=NOW + 1000)
+    late = await store(B, 3, at_ms=NOW + 2000)
+
+    async def listed(**options: Any) -> list[str]:
+        return [m.id for m in (await svix.message.list("one", MessageListOptions(**options))).data]
+
+    assert await listed(event_types=["goal.created", "visit.created"]) == [goal]
+    assert await listed(event_types=["call.created"]) == [late, goal, call]
+    start = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=NOW)
+    assert await listed(after=start) == [late, goal]
+    assert await listed(before=start + timedelta(seconds=2)) == [goal, call]
+
+
+async def test_a_tenant_sees_its_sources_and_what_passes_its_filter(svix: SvixAsync, http: Any, store: Store) -> None:
+    """What it may not see is not listed, not found, has no attempts, and can't be sent again."""
+    mine, filtered, other = await store(A, 1, act="call"), await store(A, 2, act="chat"), await store(B, 3, act="call")
+    await http.post("/app", json={"name": "T", "uid": "t", "sources": ["a"], "filter": {"act": "call"}})
+    endpoint = await svix.endpoint.create("t", EndpointIn(url=URL))
+    assert [m.id for m in (await svix.message.list("t")).data] == [mine]
+    assert (await svix.message.get("t", mine)).id == mine
+    for message in (filtered, other, "msg_none"):
+        for call in (
+            svix.message.get("t", message),
+            svix.message_attempt.list_by_msg("t", message),
+            svix.message_attempt.list_attempted_destinations("t", message),
+            svix.message_attempt.resend("t", message, endpoint.id),
+        ):
+            with pytest.raises(HttpError) as caught:
+                await call
+            assert caught.value.status_code == 404
+
+
+async def test_attempts_are_listed_by_endpoint_and_by_message(svix: SvixAsync, stores: Stores, store: Store) -> None:
+    """Newest first, page by page, chosen by status and time; another tenant's attempts are not among them."""
+    await svix.application.create(ApplicationIn(name="One", uid="one"))
+    await svix.application.create(ApplicationIn(name="Two", uid="two"))
+    ours = await svix.endpoint.create("one", EndpointIn(url=URL, uid="crm"))
+    theirs = await svix.endpoint.create("two", EndpointIn(url=URL))
+    first, second = await store(A, 1), await store(B, 2)
+    await attempt(stores, A, first, ours.id, at_ms=NOW, verdict="retry", status=503)
+    await attempt(stores, B, second, ours.id, at_ms=NOW + 1, verdict="delivered", status=204)
+    await attempt(stores, A, first, ours.id, at_ms=NOW + 2, verdict="dead")
+    await attempt(stores, A, first, theirs.id, at_ms=NOW + 3, verdict="delivered", status=200)
+
+    api = svix.message_attempt
+    everything = await _pages(
+        lambda i: api.list_by_endpoint(
+            "one", "crm", MessageAttemptListByEndpointOptions(limit=1, iterator=i, with_msg=True)
+        )
+    )
+    assert [(a.msg_id, a.response_status_code, a.status) for a in everything] == [
+        (first, 0, MessageStatus.FAIL),
+        (second, 204, MessageStatus.SUCCESS),
+        (first, 503, MessageStatus.FAIL),
+    ]
+    assert (everything[0].url, everything[0].response, everything[0].msg.id) == (URL, "", first)
+    by_message = await _pages(
+        lambda i: api.list_by_msg("one", first, MessageAttemptListByMsgOptions(limit=1, iterator=i, with_content=True))
+    )
+    assert [a.id for a in by_message] == [everything[0].id, everything[2].id]
+    assert by_message[0].response == "said"
+    assert await api.get("one", first, everything[2].id) == by_message[1]
+    for options, expected in (
+        (MessageAttemptListByEndpointOptions(status=MessageStatus.SUCCESS), [1]),
+        (MessageAttemptListByEndpointOptions(status_code_class=StatusCodeClass.CODE5XX), [2]),
+        (MessageAttemptListByEndpointOptions(status_code_class=StatusCodeClass.CODE_NONE), [0]),
+        (MessageAttemptListByEndpointOptions(after=everything[2].timestamp), [0, 1]),
+        (MessageAttemptListByEndpointOptions(event_types=["goal.created"]), []),
+    ):
+        found = await api.list_by_endpoint("one", "crm", options)
+        assert [a.id for a in found.data] == [everything[at].id for at in expected]
+    with pytest.raises(HttpError):
+        await api.list_by_endpoint("two", ours.id)
+
+
+async def test_a_delivery_is_what_its_last_attempt_made_of_it(svix: SvixAsync, stores: Stores, store: Store) -> None:
+    """By message each endpoint once, by endpoint each message once; pending ones say when the next try is due."""
+    await svix.application.create(ApplicationIn(name="One", uid="one"))
+    crm = await svix.endpoint.create("one", EndpointIn(url=URL, uid="crm"))
+    erp = await svix.endpoint.create("one", EndpointIn(url=URL, uid="erp"))
+    first, second = await store(A, 1), await store(A, 2)
+    await attempt(stores, A, first, crm.id, at_ms=NOW, verdict="retry", status=503)
+    await attempt(stores, A, second, crm.id, at_ms=NOW + 1, verdict="retry", status=500)
+    await attempt(stores, A, first, crm.id, at_ms=NOW + 2, verdict="delivered", status=200)
+    await attempt(stores, A, first, erp.id, at_ms=NOW + 3, verdict="dead", status=404)
+
+    destinations = (await svix.message_attempt.list_attempted_destinations("one", first)).data
+    assert {d.uid: d.status for d in destinations} == {"crm": MessageStatus.SUCCESS, "erp": MessageStatus.FAIL}
+    messages = await _pages(
+        lambda i: svix.message_attempt.list_attempted_messages(
+            "one", "crm", MessageAttemptListAttemptedMessagesOptions(limit=1, iterator=i)
+        )
+    )
+    assert [(m.id, m.status) for m in messages] == [(first, MessageStatus.SUCCESS), (second, MessageStatus.PENDING)]
+    assert messages[1].next_attempt == datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=NOW + 5001)
+    pending = MessageAttemptListAttemptedMessagesOptions(status=MessageStatus.PENDING)
+    assert [m.id for m in (await svix.message_attempt.list_attempted_messages("one", "crm", pending)).data] == [second]
+
+
+async def test_a_message_is_sent_again(svix: SvixAsync, stores: Stores, store: Store) -> None:
+    """It goes to the end of the endpoint's lane, as the first of its types that the endpoint subscribed to."""
+    await svix.application.create(ApplicationIn(name="One", uid="one"))
+    endpoint = await svix.endpoint.create("one", EndpointIn(url=URL, event_types=["call.created"]))
+    message = await store(A, 1, classes=CALL | GOAL)
+    await svix.message_attempt.resend("one", message, endpoint.id)
+    found = await stores.events.find(A, message)
+    assert found is not None
+    lane = await stores.redis.lrange(keys.lane(A, EndpointId(endpoint.id)), 0, -1)  # type: ignore[misc]
+    assert lane == [f"{found[0]}:{codes_of(CALL, None)[0]}".encode()]
+
+
+async def test_reads_at_once_do_not_get_in_each_others_way(svix: SvixAsync, store: Store) -> None:
+    """Fifty lists at the same time all give the same answer."""
+    await svix.application.create(ApplicationIn(name="One", uid="one"))
+    stored = [await store(A, row, at_ms=NOW + row) for row in range(5)]
+    pages = await asyncio.gather(*(svix.message.list("one") for _ in range(50)))
+    assert all([m.id for m in page.data] == stored[::-1] for page in pages)

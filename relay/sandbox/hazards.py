@@ -101,7 +101,7 @@ def read_switch(text: str) -> tuple[Name, Hazard]:
     """Read a switch as it is written on the command line. Raises ValueError for what is none.
 
     >>> read_switch("late,probability=0.1,seconds=5")
-    (<Name.LATE: 'late'>, Hazard(probability=0.1, seconds=5.0))
+    (<Name.LATE: 'late'>, Hazard(probability=0.1, next=0, seconds=5.0, above=1000))
     """
     name, *settings = text.split(",")
     try:

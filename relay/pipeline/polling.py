@@ -1,9 +1,10 @@
 """Polling: one source's routes, in turn, one request in flight, under one lease."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import structlog
@@ -11,8 +12,8 @@ import structlog
 from relay.domain.model import RouteState, Source, SourceUid
 from relay.domain.paging import advance
 from relay.domain.polling import backoff_ms, next_poll_ms, overlap_floor
-from relay.errors import Fenced, LimitRefused, Refused, Retriable, StoreUnavailable
-from relay.outbound.reports_api import ReportsApi
+from relay.errors import Fenced, LimitRefused, Refused, RelayError, Retriable, StoreUnavailable
+from relay.outbound.reports_api import Page, ReportsApi
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.ingest import Ingest, read_lines
@@ -46,11 +47,34 @@ class RoutePoll:
         self.overlap_after: int | None = None
         self.overlap_until = 0
         self.overlap_ceiling: int | None = None
+        self._ahead: tuple[tuple[int, int, int | None], asyncio.Task[Page]] | None = None
+
+    def read_ahead(self, key: tuple[int, int, int | None], page: Coroutine[Any, Any, Page]) -> None:
+        """Fetch a page while the one before it is taken in. `key`: after, limit, until."""
+        self._ahead = key, asyncio.create_task(page)
+
+    async def take_ahead(self, key: tuple[int, int, int | None]) -> Page | None:
+        """The page that was fetched ahead, if it is the one that is wanted. Raises what the fetch raised."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is None:
+            return None
+        if ahead[0] != key:
+            await _cancelled(ahead[1])
+            return None
+        return await ahead[1]
+
+    async def drop_ahead(self) -> None:
+        """Forget a page that was fetched ahead: one request at a time is in flight for a source (H29)."""
+        if self._ahead is not None:
+            await _cancelled(self._ahead[1])
+            self._ahead = None
 
     def due_ms(self, source: Source) -> int:
         """When the route wants its next request."""
         if source.paused or (self.state.state == "stopped" and self.state.auth_version == source.auth_version):
             return NEVER_MS
+        if self._ahead is not None:
+            return -1
         if self.state.failures:
             return self.state.next_poll_at_ms
         return min(self.state.next_poll_at_ms, self.overlap_due_ms())
@@ -114,6 +138,13 @@ class Polling:
     async def _work(self, uid: SourceUid, token: int) -> None:
         ends_ms = self._clock.now_ms() + round(SLICE_S * 1000)
         polls: dict[str, RoutePoll] = {}
+        try:
+            await self._poll_in_turn(uid, token, polls, ends_ms)
+        finally:
+            for poll in polls.values():
+                await poll.drop_ahead()
+
+    async def _poll_in_turn(self, uid: SourceUid, token: int, polls: dict[str, RoutePoll], ends_ms: int) -> None:
         while (source := self._catalogue.sources.get(uid)) is not None:
             for state in await self._states(source, polls):
                 polls[state.route] = RoutePoll(state)
@@ -172,13 +203,18 @@ class Polling:
     async def _forward_page(self, source: Source, poll: RoutePoll, token: int) -> None:
         route, cursor = poll.state.route, poll.state.cursor or 0
         limit = max(2, poll.state.limit or source.batch_size)
-        page = await self._reports.fetch(source, route, after=cursor, limit=limit, until=poll.ceiling)
+        page = await poll.take_ahead((cursor, limit, poll.ceiling)) or await self._reports.fetch(
+            source, route, after=cursor, limit=limit, until=poll.ceiling
+        )
         polled_ms = self._clock.now_ms()
         lines = read_lines(page.lines)
         ids = [line.row_id for line in lines if line.row_id is not None]
         step = advance(
             cursor, ids, limit=limit, ceiling=poll.ceiling, rejected=len(lines) - len(ids), truncated=page.truncated
         )
+        if step.state == "more" and step.in_order and len(ids) >= limit:
+            ahead = self._reports.fetch(source, route, after=step.cursor, limit=limit, until=step.ceiling)
+            poll.read_ahead((step.cursor, limit, step.ceiling), ahead)
         if lines:
             moved = step.cursor if step.cursor != cursor else None
             await self._ingest.take_in(source, route, lines, row_ids=step.row_ids, cursor=moved, token=token)
@@ -251,8 +287,7 @@ class Polling:
         await self._routes.save(source.uid, poll.state.route, changes)
 
 
-async def _cancelled(task: Awaitable[None]) -> None:
-    if isinstance(task, asyncio.Task):
-        task.cancel()
-        with suppress(asyncio.CancelledError, StoreUnavailable, Fenced):
-            await task
+async def _cancelled(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError, RelayError):
+        await task

@@ -42,7 +42,7 @@ Behaviour = Callable[[Exchange], Awaitable[None]]
 BEHAVIOURS: dict[str, Behaviour] = {}
 """By path. Each answers one request and then the connection is closed, unless it is among KEEPS_ALIVE."""
 
-KEEPS_ALIVE = {"fine", "fine-with-body", "late-close"}
+KEEPS_ALIVE = {"fine", "fine-with-body"}
 
 
 def behaviour(path: str) -> Callable[[Behaviour], Behaviour]:
@@ -63,13 +63,15 @@ def answers(path: str, data: bytes) -> None:
         await exchange.send(data)
 
 
-def _head(status: str, *headers: str) -> bytes:
-    return "\r\n".join((f"HTTP/1.1 {status}", *headers, "", "")).encode("latin-1")
+def _head(status: str, *headers: str, close: bool = True) -> bytes:
+    """Who closes says so, for else the next callback might already be under way on the same connection."""
+    closing = ("connection: close",) if close else ()
+    return "\r\n".join((f"HTTP/1.1 {status}", *headers, *closing, "", "")).encode("latin-1")
 
 
-answers("fine", _head("204 No Content"))
-answers("fine-with-body", _head("200 OK", "content-length: 2") + b"ok")
-answers("late-close", _head("204 No Content"))
+answers("fine", _head("204 No Content", close=False))
+answers("fine-with-body", _head("200 OK", "content-length: 2", close=False) + b"ok")
+answers("closes-unsaid", _head("204 No Content", close=False))
 answers("http09", b"<html>hello</html>")
 answers("garbage", b"\x16\x03\x01\x00\xff\xfe" * 20)
 answers("close-before-answer", b"")
@@ -87,7 +89,7 @@ answers("control-bytes", _head("200 OK", "content-length: 24") + b"\x00\x1b[31m<
 answers("latin-header", _head("503 Nö", "x-note: gr\xfc\xdfe", "content-length: 0"))
 answers("ten-thousand-headers", _head("200 OK", *(f"x-{n}: 1" for n in range(10_000)), "content-length: 0"))
 answers("megabyte-header", _head("200 OK", "x-long: " + "a" * 1_000_000, "content-length: 0"))
-answers("upgrade", _head("101 Switching Protocols", "upgrade: websocket", "connection: upgrade"))
+answers("upgrade", _head("101 Switching Protocols", "upgrade: websocket", "connection: upgrade", close=False))
 answers(
     "alt-svc",
     _head("200 OK", 'alt-svc: h2="127.0.0.2:1"; ma=9999', "refresh: 0; url=http://127.0.0.2:1/", "content-length: 0"),

@@ -20,6 +20,7 @@ EXPECTED: dict[str, int | Failure] = {
     "alt-svc": 200,
     "bad-chunk": 200,
     "body-drip": 200,
+    "closes-unsaid": 204,
     "close-before-answer": Failure.PROTOCOL,
     "continue-forever": Failure.TIMEOUT,
     "control-bytes": 200,
@@ -35,7 +36,6 @@ EXPECTED: dict[str, int | Failure] = {
     "header-drip": Failure.TIMEOUT,
     "http09": Failure.PROTOCOL,
     "informational-flood": Failure.TIMEOUT,
-    "late-close": 204,
     "latin-header": 503,
     "length-and-chunks": 200,
     "megabyte-header": Failure.OVERSIZED,
@@ -140,7 +140,7 @@ async def test_every_status_comes_out_as_it_is(status: int, send: Send, sink: Ho
 async def test_a_header_in_another_alphabet_does_no_harm(send: Send, sink: HostileSink) -> None:
     """Bytes above ASCII in a header come out as some text."""
     outcome = await send(f"http://127.0.0.1:{sink.port}/latin-header")
-    assert outcome.headers == (("x-note", UNREADABLE), ("content-length", "0"))
+    assert outcome.headers == (("x-note", UNREADABLE), ("content-length", "0"), ("connection", "close"))
 
 
 async def test_a_hundred_bombs_at_once_leave_memory_flat(send: Send, sink: HostileSink) -> None:
@@ -150,7 +150,7 @@ async def test_a_hundred_bombs_at_once_leave_memory_flat(send: Send, sink: Hosti
     await asyncio.gather(*(send(url, deadline_s=2.0) for url in urls * 5))
     before = _resident_bytes()
     outcomes = await asyncio.gather(*(send(url, deadline_s=5.0) for url in urls * 25))
-    assert {outcome.status for outcome in outcomes} == {200}
+    assert [outcome for outcome in outcomes if outcome.status != 200] == []
     assert _resident_bytes() - before < 30_000_000
 
 

@@ -54,6 +54,20 @@ def _networks(value: str) -> tuple[Network, ...]:
         raise ValueError(f"must be networks like 10.1.0.0/16, by comma: {error}") from None
 
 
+def _ports(value: str) -> tuple[int, ...]:
+    return tuple(_whole(part.strip(), 1, 65535) for part in value.split(",") if part.strip())
+
+
+def _texts(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _proxy(value: str) -> Secret:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("must be the URL of a proxy, like http://proxy:3128")
+    return Secret(value)
+
+
 def _choice(*allowed: str) -> Callable[[str], str]:
     def read(value: str) -> str:
         if value not in allowed:
@@ -117,6 +131,23 @@ class Settings:
     )
     egress_allow: tuple[Network, ...] = _setting(
         _networks, (), "Networks (CIDR, by comma) that callbacks may reach although they are private, by http too"
+    )
+    egress_deny: tuple[Network, ...] = _setting(
+        _networks,
+        (),
+        "Networks (CIDR, by comma) that callbacks must not reach although they are public, "
+        "such as the cluster's own pods, services and nodes",
+    )
+    egress_ports: tuple[int, ...] = _setting(
+        _ports, (443, 8443), "Ports that callbacks may go to, by comma; networks of `RELAY_EGRESS_ALLOW` have all"
+    )
+    egress_proxy: Secret | None = _setting(
+        _proxy,
+        None,
+        "A forward proxy for https callbacks, e.g. `http://proxy:3128`; its faults are not charged to endpoints",
+    )
+    nameservers: tuple[str, ...] = _setting(
+        _texts, (), "Name servers for the look-up of endpoints, `address:port` by comma; none: those of the system"
     )
     attempt_timeout_seconds: float = _setting(
         _seconds, 20.0, "The deadline of one attempt, from the first look-up to the last byte read"

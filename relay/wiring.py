@@ -32,11 +32,13 @@ from relay.store.embedded import embedded_server
 from relay.store.endpoints import Endpoints
 from relay.store.events import Events
 from relay.store.lanes import Lanes
+from relay.store.operations import Operations
 from relay.store.pages import Pages
 from relay.store.rates import Rates
 from relay.store.retention import Retention
 from relay.store.routes import Routes
 from relay.store.sources import Sources
+from relay.store.undelivered import Undelivered
 from relay.store.vault import Vault
 
 USER_AGENT = f"infinity-event-relay/{version('infinity-event-relay')}"
@@ -67,6 +69,8 @@ class Stores:
     routes: Routes
     pages: Pages
     bodies: Bodies
+    operations: Operations
+    undelivered: Undelivered
 
 
 @asynccontextmanager
@@ -88,6 +92,8 @@ async def open_stores(settings: Settings) -> AsyncIterator[tuple[Stores, str]]:
                     routes=Routes(redis),
                     pages=Pages(redis),
                     bodies=Bodies(Events(redis)),
+                    operations=Operations(redis),
+                    undelivered=Undelivered(redis),
                 ),
                 url,
             )
@@ -97,14 +103,15 @@ async def open_stores(settings: Settings) -> AsyncIterator[tuple[Stores, str]]:
 
 def egress_policy(settings: Settings) -> EgressPolicy:
     """Where callbacks may go."""
-    return EgressPolicy(allow=settings.egress_allow)
+    return EgressPolicy(allow=settings.egress_allow, deny=settings.egress_deny, ports=frozenset(settings.egress_ports))
 
 
 @asynccontextmanager
 async def open_dispatch(settings: Settings, stores: Stores) -> AsyncIterator[tuple[Catalogue, Dispatcher]]:
     """The sending side of a worker, and the catalogue that it shares with the polling side."""
-    resolver = Resolver()
-    transport = Egress(policy=egress_policy(settings), resolver=resolver)
+    resolver = Resolver(nameservers=settings.nameservers or None)
+    proxy = settings.egress_proxy.reveal() if settings.egress_proxy else None
+    transport = Egress(policy=egress_policy(settings), resolver=resolver, proxy=proxy)
     sender = CallbackSender(transport, policy=egress_policy(settings), user_agent=USER_AGENT)
     catalogue = Catalogue(stores.configuration, sender)
     dispatcher = Dispatcher(
@@ -115,7 +122,7 @@ async def open_dispatch(settings: Settings, stores: Stores) -> AsyncIterator[tup
         catalogue=catalogue,
         sender=sender,
         clock=Clock(),
-        disable=Disabling(stores.endpoints),
+        disable=Disabling(stores.endpoints, stores.operations, Clock()),
         slots=settings.dispatch_slots,
         deadline_s=settings.attempt_timeout_seconds,
         schedule=settings.retry_schedule,

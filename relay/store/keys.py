@@ -29,6 +29,9 @@ def config(name: str) -> str:
 POLLS = config("polls")
 """zset source uid → ms when a poll slice should run next; a hint that the tick reads. Kept."""
 
+OPERATIONS = config("operations")
+"""stream: operational events, the newest 10,000."""
+
 
 def prefix(source: SourceUid) -> str:
     """What all keys of a source begin with; scripts build the names of lanes and buckets from it."""

@@ -1,0 +1,46 @@
+"""Operational events: what the relay did on its own decision, for the operator to see. A short log, not a queue."""
+
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+
+from relay.store import keys
+
+KEPT = 10_000
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One operational event. `position` orders them; newer ones are greater."""
+
+    position: str
+    at_ms: int
+    kind: str
+    """`endpoint.disabled`, …"""
+    data: dict[str, Any]
+
+
+class Operations:
+    """The log."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def note(self, kind: str, data: dict[str, Any], *, now_ms: int) -> None:
+        """Write one down. `data` holds ids and reasons, never row content."""
+        fields = {"kind": kind, "at": str(now_ms), "data": msgspec.json.encode(data)}
+        await self._redis.xadd(keys.OPERATIONS, fields, maxlen=KEPT, approximate=True)  # type: ignore[arg-type]
+
+    async def page(self, *, before: str | None, limit: int) -> list[Operation]:
+        """Up to `limit`, newest first; `before`: older than that position."""
+        end = "+" if before is None else f"({before}"
+        entries = await self._redis.xrevrange(keys.OPERATIONS, end, "-", count=limit)
+        return [
+            Operation(
+                position=position.decode(),
+                at_ms=int(fields[b"at"]),
+                kind=fields[b"kind"].decode(),
+                data=msgspec.json.decode(fields[b"data"]),
+            )
+            for position, fields in entries
+        ]

@@ -77,37 +77,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
 
 
 async def _work(parts: Parts, settings: Settings, stopping: asyncio.Event) -> int:
-    async def changed() -> None:
-        for source in await parts.catalogue.refresh():
-            await parts.stores.routes.poll_at(source, 0)
-        parts.dispatcher.follow_sources()
-
-    async def ready() -> bool:
-        try:
-            await ping(parts.stores.redis)
-        except StoreUnavailable:
-            return False
-        return True
-
-    def alive() -> bool:
-        return not any(task.done() for task in tasks)
-
-    health = Health(alive=alive, ready=ready)
-    tasks = [
-        asyncio.create_task(serve_health(health, host=settings.host, port=settings.worker_port), name="health"),
-        asyncio.create_task(follow(Notices(parts.stores.redis), changed=changed, woken=parts.dispatcher.wake)),
-        asyncio.create_task(
-            tick_forever(
-                queue=parts.queue,
-                routes=parts.stores.routes,
-                catalogue=parts.catalogue,
-                clock=Clock(),
-                refresh=changed,
-            )
-        ),
-        asyncio.create_task(_serve_jobs(parts, stopping), name="jobs"),
-        asyncio.create_task(parts.dispatcher.watch(), name="dispatch"),
-    ]
+    tasks = _start(parts, settings, stopping)
     stop = asyncio.create_task(stopping.wait())
     log.info("worker_started", port=settings.worker_port)
     await asyncio.wait([stop, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -122,6 +92,35 @@ async def _work(parts: Parts, settings: Settings, stopping: asyncio.Event) -> in
         task.cancel()
     await asyncio.gather(*tasks, stop, return_exceptions=True)
     return code
+
+
+def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[asyncio.Task[None]]:
+    """Everything that runs until the end; one of these that ends by itself ends the process."""
+
+    async def changed() -> None:
+        for source in await parts.catalogue.refresh():
+            await parts.stores.routes.poll_at(source, 0)
+        parts.dispatcher.follow_sources()
+
+    async def ready() -> bool:
+        try:
+            await ping(parts.stores.redis)
+        except StoreUnavailable:
+            return False
+        return True
+
+    health = Health(alive=lambda: not any(task.done() for task in tasks), ready=ready)
+    work = {
+        "health": serve_health(health, host=settings.host, port=settings.worker_port),
+        "notices": follow(Notices(parts.stores.redis), changed=changed, woken=parts.dispatcher.wake),
+        "tick": tick_forever(
+            queue=parts.queue, routes=parts.stores.routes, catalogue=parts.catalogue, clock=Clock(), refresh=changed
+        ),
+        "jobs": _serve_jobs(parts, stopping),
+        "dispatch": parts.dispatcher.watch(),
+    }
+    tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
+    return tasks
 
 
 def _explain(tasks: list[asyncio.Task[None]]) -> int:

@@ -1,10 +1,8 @@
 """Polling: one source's routes, in turn, one request in flight, under one lease."""
 
 import asyncio
-from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import structlog
@@ -12,11 +10,12 @@ import structlog
 from relay.domain.model import RouteState, Source, SourceUid
 from relay.domain.paging import advance
 from relay.domain.polling import backoff_ms, next_poll_ms, overlap_floor
-from relay.errors import Fenced, LimitRefused, Refused, RelayError, Retriable, StoreUnavailable
-from relay.outbound.reports_api import Page, ReportsApi
+from relay.errors import Fenced, LimitRefused, Refused, Retriable, StoreUnavailable
+from relay.outbound.reports_api import ReportsApi
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.ingest import Ingest, read_lines
+from relay.pipeline.route_poll import RoutePoll, cancelled
 from relay.store.routes import LEASE_MS, Routes
 
 log = structlog.get_logger()
@@ -26,7 +25,6 @@ SLICE_S = 20.0
 RENEW_S = 3.0
 LOOK_AGAIN_S = 0.5
 """How soon a waiting slice notices that its source was changed."""
-NEVER_MS = 2**62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,54 +34,6 @@ class Overlap:
     rows: int
     seconds: float
     interval_seconds: float
-
-
-class RoutePoll:
-    """One route within a slice: its state, and where a reading of the rows behind its cursor stands."""
-
-    def __init__(self, state: RouteState) -> None:
-        self.state = state
-        self.ceiling: int | None = None
-        self.overlap_after: int | None = None
-        self.overlap_until = 0
-        self.overlap_ceiling: int | None = None
-        self._ahead: tuple[tuple[int, int, int | None], asyncio.Task[Page]] | None = None
-
-    def read_ahead(self, key: tuple[int, int, int | None], page: Coroutine[Any, Any, Page]) -> None:
-        """Fetch a page while the one before it is taken in. `key`: after, limit, until."""
-        self._ahead = key, asyncio.create_task(page)
-
-    async def take_ahead(self, key: tuple[int, int, int | None]) -> Page | None:
-        """The page that was fetched ahead, if it is the one that is wanted. Raises what the fetch raised."""
-        ahead, self._ahead = self._ahead, None
-        if ahead is None:
-            return None
-        if ahead[0] != key:
-            await _cancelled(ahead[1])
-            return None
-        return await ahead[1]
-
-    async def drop_ahead(self) -> None:
-        """Forget a page that was fetched ahead: one request at a time is in flight for a source (H29)."""
-        if self._ahead is not None:
-            await _cancelled(self._ahead[1])
-            self._ahead = None
-
-    def due_ms(self, source: Source) -> int:
-        """When the route wants its next request."""
-        if source.paused or (self.state.state == "stopped" and self.state.auth_version == source.auth_version):
-            return NEVER_MS
-        if self._ahead is not None:
-            return -1
-        if self.state.failures:
-            return self.state.next_poll_at_ms
-        return min(self.state.next_poll_at_ms, self.overlap_due_ms())
-
-    def overlap_due_ms(self) -> int:
-        """When the rows behind the cursor are to be read again."""
-        if self.state.cursor is None:
-            return NEVER_MS
-        return 0 if self.overlap_after is not None else self.state.overlap_at_ms
 
 
 class Polling:
@@ -122,8 +72,8 @@ class Polling:
         except Fenced as error:
             log.warning("poller_fenced", source=uid, error=str(error))
         finally:
-            await _cancelled(renewing)
-            await _cancelled(work)
+            await cancelled(renewing)
+            await cancelled(work)
             with suppress(StoreUnavailable):
                 await self._routes.give_back(uid, token)
 
@@ -285,9 +235,3 @@ class Polling:
     async def _save(self, source: Source, poll: RoutePoll, **changes: int | str | None) -> None:
         poll.state = msgspec.structs.replace(poll.state, **changes)
         await self._routes.save(source.uid, poll.state.route, changes)
-
-
-async def _cancelled(task: asyncio.Task[Any]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError, RelayError):
-        await task

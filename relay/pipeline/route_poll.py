@@ -1,0 +1,67 @@
+"""One route within a slice: its state, when it wants its next request, and a page that was fetched ahead."""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+from relay.domain.model import RouteState, Source
+from relay.errors import RelayError
+from relay.outbound.reports_api import Page
+
+NEVER_MS = 2**62
+
+
+class RoutePoll:
+    """One route within a slice: its state, and where a reading of the rows behind its cursor stands."""
+
+    def __init__(self, state: RouteState) -> None:
+        self.state = state
+        self.ceiling: int | None = None
+        self.overlap_after: int | None = None
+        self.overlap_until = 0
+        self.overlap_ceiling: int | None = None
+        self._ahead: tuple[tuple[int, int, int | None], asyncio.Task[Page]] | None = None
+
+    def read_ahead(self, key: tuple[int, int, int | None], page: Coroutine[Any, Any, Page]) -> None:
+        """Fetch a page while the one before it is taken in. `key`: after, limit, until."""
+        self._ahead = key, asyncio.create_task(page)
+
+    async def take_ahead(self, key: tuple[int, int, int | None]) -> Page | None:
+        """The page that was fetched ahead, if it is the one that is wanted. Raises what the fetch raised."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is None:
+            return None
+        if ahead[0] != key:
+            await cancelled(ahead[1])
+            return None
+        return await ahead[1]
+
+    async def drop_ahead(self) -> None:
+        """Forget a page that was fetched ahead: one request at a time is in flight for a source (H29)."""
+        if self._ahead is not None:
+            await cancelled(self._ahead[1])
+            self._ahead = None
+
+    def due_ms(self, source: Source) -> int:
+        """When the route wants its next request."""
+        if source.paused or (self.state.state == "stopped" and self.state.auth_version == source.auth_version):
+            return NEVER_MS
+        if self._ahead is not None:
+            return -1
+        if self.state.failures:
+            return self.state.next_poll_at_ms
+        return min(self.state.next_poll_at_ms, self.overlap_due_ms())
+
+    def overlap_due_ms(self) -> int:
+        """When the rows behind the cursor are to be read again."""
+        if self.state.cursor is None:
+            return NEVER_MS
+        return 0 if self.overlap_after is not None else self.state.overlap_at_ms
+
+
+async def cancelled(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait until it has ended, whatever it ends with."""
+    task.cancel()
+    with suppress(asyncio.CancelledError, RelayError):
+        await task

@@ -20,6 +20,8 @@ class Failure(StrEnum):
     """What came back is not HTTP, or the connection ended before a whole response head came."""
     OVERSIZED = "oversized"
     """The response's head is larger than a receiver has reason to send."""
+    UNFIT = "unfit"
+    """The endpoint's own keys, headers or client certificate cannot be used."""
     AUTH = "auth"
     """No access token could be had from the endpoint's authorization server."""
     PROXY = "proxy"

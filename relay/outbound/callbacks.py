@@ -47,7 +47,7 @@ class _Ready(PreparedEndpoint):
 
 @dataclass(frozen=True, eq=False)
 class _Unfit(PreparedEndpoint):
-    """It was fine when it was saved; the operator's policy changed since."""
+    """It was fine when it was saved; the operator's policy, or the rules for keys and headers, changed since."""
 
     outcome: Outcome
 
@@ -103,16 +103,19 @@ class CallbackSender:
         return await self._post_with_token(prepared, prepared.oauth, headers, body, started, deadline_s)
 
     def _prepare(self, endpoint: Endpoint) -> PreparedEndpoint:
+        failure = Failure.REFUSED_ADDRESS
         try:
             target = vet_url(endpoint.url, self._policy)
-            check_headers({name: value for name, value in endpoint.headers.items() if name.lower() not in RESERVED})
+            failure = Failure.UNFIT
+            headers = _own_headers(endpoint)
+            check_headers(dict(headers))
             signer = Signer(endpoint.keys)
         except Invalid as error:
-            return _Unfit(endpoint, Outcome(error=Failure.REFUSED_ADDRESS, detail=error.faults[0].message))
+            return _Unfit(endpoint, Outcome(error=failure, detail=error.faults[0].message))
         return _Ready(
             endpoint=endpoint,
             target=target,
-            headers=(*self._common, *_own_headers(endpoint)),
+            headers=(*self._common, *headers),
             signer=signer,
             oauth=endpoint.auth if isinstance(endpoint.auth, OAuth2) else None,
         )

@@ -46,7 +46,8 @@ class Egress(httpx.AsyncBaseTransport):
     """Request in, response out; the response's stream ends at READ_CAP_BYTES.
 
     A WireRequest brings its vetted target and its deadline; any other request is vetted here, and may carry
-    `deadline_s` in its extensions. Raises EgressError, and nothing else but cancellation.
+    `deadline_s` in its extensions. Raises EgressError, and nothing else but cancellation, which returns at once and
+    leaves what is on the wire to end by its deadline: pyreqwest does not abort it.
 
     `proxy` is the URL of a forward proxy for https. It then looks names up and has to guard them; what only the
     policy's `allow` permits is dialled directly.
@@ -136,7 +137,9 @@ class Egress(httpx.AsyncBaseTransport):
             async with asyncio.timeout_at(ends_at):
                 return await self._fleet.client(pin)
         except (PyreqwestError, ValueError):
-            raise EgressError(Failure.LOCAL, "no client could be made: check the endpoint's certificate") from None
+            if wire.identity is not None:
+                raise EgressError(Failure.UNFIT, "the endpoint's client certificate cannot be used") from None
+            raise EgressError(Failure.LOCAL, "no client could be made") from None
         except TimeoutError:
             raise EgressError(Failure.TIMEOUT, "no connection came about in time") from None
 

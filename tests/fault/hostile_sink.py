@@ -99,7 +99,9 @@ answers("cookie", _head("200 OK", "set-cookie: a=b", "content-length: 0"))
 
 @behaviour("never-answers")
 async def _never_answers(exchange: Exchange) -> None:
-    await asyncio.sleep(FOREVER_S)
+    """Keeps reading, so that it sees the sender go."""
+    while await exchange.reader.read(65536):
+        pass
 
 
 @behaviour("header-drip")

@@ -240,4 +240,4 @@ async def test_an_unusable_client_certificate_is_an_outcome(send_trusting: Send,
     names.always("crm.example.com", "127.0.0.1")
     broken = ClientCertificate(certificate="no", private_key="pem")
     outcome = await send_trusting("https://crm.example.com/", client_certificate=broken)
-    assert (outcome.error, outcome.status) == (Failure.LOCAL, 0)
+    assert (outcome.error, outcome.status) == (Failure.UNFIT, 0)

@@ -1,0 +1,286 @@
+"""What goes over the wire as a callback, and how connections are used."""
+
+import asyncio
+import base64
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from standardwebhooks.webhooks import Webhook
+
+from relay.domain.model import BasicAuth, Bearer, Endpoint, OAuth2, SigningKey
+from relay.domain.outcomes import Failure, Outcome
+from relay.domain.signing import new_secret
+from relay.outbound.callbacks import CallbackSender
+from relay.outbound.egress import Egress
+from tests.fault.hostile_sink import HostileSink
+from tests.fault.token_server import TokenServer, token_server
+
+Send = Callable[..., Awaitable[Outcome]]
+MakeEndpoint = Callable[..., Endpoint]
+
+SECRET = new_secret(b"0123456789abcdef0123456789abcdef")
+
+
+async def test_a_subscribers_library_verifies_the_callback(
+    sender: CallbackSender, sink: HostileSink, make_endpoint: MakeEndpoint
+) -> None:
+    """What arrives is what was given, byte for byte, and `standardwebhooks` accepts it with either of two keys."""
+    old = new_secret(b"an old key that still signs a bit")
+    keys = (SigningKey(key=SECRET), SigningKey(key=old, expires_at_ms=2**60))
+    prepared = sender.prepare(make_endpoint(f"http://127.0.0.1:{sink.port}/fine", keys=keys))
+    now, body = int(time.time()), b'{"type":"call.created","data":{"n":1.10,"text":"\xc3\xa4"}}'
+    outcome = await sender.send(prepared, message_id="msg_abc", body=body, timestamp_s=now, deadline_s=2.0)
+    assert outcome.succeeded
+    [received] = sink.received
+    assert received.body == body
+    for key in (SECRET, old):
+        Webhook(key).verify(received.body, received.headers)
+
+
+async def test_the_headers_of_a_callback(send: Send, sink: HostileSink) -> None:
+    """Exactly these headers are sent: nothing of the client's own, no cookie, no referer, no compression."""
+    await send(f"http://127.0.0.1:{sink.port}/cookie")
+    await send(f"http://127.0.0.1:{sink.port}/fine")
+    headers = dict(sink.received[1].headers)
+    assert headers.pop("webhook-signature").startswith("v1,")
+    assert headers == {
+        "content-type": "application/json",
+        "user-agent": "relay-tests/1",
+        "accept-encoding": "identity",
+        "accept": "*/*",
+        "webhook-id": "msg_1",
+        "webhook-timestamp": "1700000000",
+        "idempotency-key": "msg_1",
+        "host": f"127.0.0.1:{sink.port}",
+        "content-length": "7",
+    }
+
+
+async def test_own_headers_are_sent_and_cannot_replace_the_relays(
+    send: Send, sink: HostileSink, make_endpoint: MakeEndpoint
+) -> None:
+    """A subscriber's headers go along; those that are the relay's own keep the relay's value."""
+    url = f"http://127.0.0.1:{sink.port}/fine"
+    own = {
+        "X-Tenant": "42",
+        "Webhook-Id": "mine",
+        "HOST": "inside",
+        "content-type": "text/plain",
+        "Authorization": "Key k",
+    }
+    await send(make_endpoint(url, headers=own))
+    headers = sink.received[0].headers
+    assert (headers["x-tenant"], headers["authorization"]) == ("42", "Key k")
+    assert (headers["webhook-id"], headers["content-type"]) == ("msg_1", "application/json")
+    assert headers["host"] == f"127.0.0.1:{sink.port}"
+
+
+@pytest.mark.parametrize(
+    ("auth", "value"),
+    [
+        (BasicAuth("relay", "pa:ss"), "Basic " + base64.b64encode(b"relay:pa:ss").decode()),
+        (Bearer("abc.def"), "Bearer abc.def"),
+    ],
+)
+async def test_fixed_credentials(
+    auth: BasicAuth | Bearer, value: str, send: Send, sink: HostileSink, make_endpoint: MakeEndpoint
+) -> None:
+    """Basic and bearer credentials stand above an authorization header of the subscriber's."""
+    endpoint = make_endpoint(f"http://127.0.0.1:{sink.port}/fine", auth=auth, headers={"Authorization": "other"})
+    await send(endpoint)
+    assert sink.received[0].headers["authorization"] == value
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"url": "https://10.0.0.1/"},
+        {"keys": ()},
+        {"keys": (SigningKey(key="whsec_short"),)},
+        {"headers": {"x": "a\r\nb: c"}},
+        {"auth": Bearer("line\nbreak")},
+    ],
+)
+async def test_an_endpoint_that_became_unfit_is_an_outcome(
+    fields: dict[str, object], send: Send, sink: HostileSink, make_endpoint: MakeEndpoint
+) -> None:
+    """What was stored under another policy is not sent, and is not an exception either."""
+    outcome = await send(make_endpoint(**{"url": f"http://127.0.0.1:{sink.port}/fine", **fields}))
+    assert outcome.error is (Failure.REFUSED_ADDRESS if "url" in fields else Failure.UNFIT)
+    assert outcome.detail
+    assert sink.received == []
+
+
+def test_preparing_is_cached_until_the_endpoint_changes(sender: CallbackSender, make_endpoint: MakeEndpoint) -> None:
+    """An equal endpoint is not prepared twice, a changed one is."""
+    first = sender.prepare(make_endpoint("https://example.com/"))
+    assert sender.prepare(make_endpoint("https://example.com/")) is first
+    changed = make_endpoint("https://example.com/", headers={"x": "1"})
+    assert sender.prepare(changed) is not first
+
+
+async def test_connections_are_reused(send: Send, sink: HostileSink) -> None:
+    """With and without a body in the answer, one connection does for callbacks one after the other."""
+    for _ in range(5):
+        await send(f"http://127.0.0.1:{sink.port}/fine")
+        await send(f"http://127.0.0.1:{sink.port}/fine-with-body")
+    assert sink.connections == 1
+
+
+async def test_a_connection_with_more_to_read_is_dropped(send: Send, sink: HostileSink) -> None:
+    """Beyond the cap nothing is drained: the connection goes."""
+    await send(f"http://127.0.0.1:{sink.port}/gigabyte")
+    await send(f"http://127.0.0.1:{sink.port}/fine")
+    assert sink.connections == 2
+    async with asyncio.timeout(1):
+        while sink.closed < 1:
+            await asyncio.sleep(0.005)
+
+
+async def test_a_stale_connection_is_replaced_without_sending_twice(send: Send, sink: HostileSink) -> None:
+    """A kept connection that the receiver closed meanwhile costs nothing: the callback arrives, once."""
+    for turn in range(1, 21):
+        outcome = await send(f"http://127.0.0.1:{sink.port}/closes-unsaid", deadline_s=2.0)
+        assert outcome.succeeded
+        while sink.closed < turn:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.005)  # until the FIN has reached the client
+    assert len(sink.received) == 20
+
+
+async def test_a_callback_that_may_have_arrived_is_not_sent_again_by_itself(send: Send) -> None:
+    """When the receiver closes a kept connection after it read the request, the attempt fails and is not repeated."""
+    requests = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal requests
+        for answer in (b"HTTP/1.1 204 No Content\r\n\r\n", b""):
+            await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(7)
+            requests += 1
+            writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    assert (await send(url)).succeeded
+    assert (await send(url)).error is Failure.PROTOCOL
+    assert requests == 2
+    server.close()
+
+
+async def test_cancelling_an_attempt_returns_at_once_and_its_connection_ends_by_the_deadline(
+    send: Send, sink: HostileSink
+) -> None:
+    """Cancellation passes through; the client below ends what is on the wire when its time is over."""
+    task = asyncio.create_task(send(f"http://127.0.0.1:{sink.port}/never-answers", deadline_s=0.3))
+    while not sink.received:
+        await asyncio.sleep(0.001)
+    task.cancel()
+    started = time.monotonic()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert time.monotonic() - started < 0.1
+    async with asyncio.timeout(1):
+        while not sink.closed:
+            await asyncio.sleep(0.001)
+
+
+async def test_closing_the_transport_lets_what_is_in_flight_end(egress: Egress, send: Send, sink: HostileSink) -> None:
+    """Shutting down does not break attempts that are under way."""
+    task = asyncio.create_task(send(f"http://127.0.0.1:{sink.port}/body-drip", deadline_s=0.3))
+    while not sink.received:
+        await asyncio.sleep(0.001)
+    await egress.aclose()
+    assert (await task).status == 200
+
+
+@pytest.fixture
+async def tokens() -> AsyncIterator[TokenServer]:
+    async with token_server() as running:
+        yield running
+
+
+def _oauth(tokens: TokenServer, **fields: str) -> OAuth2:
+    given = {"client_id": "re lay", "client_secret": "s&cret", **fields}
+    return OAuth2(token_url=f"http://127.0.0.1:{tokens.port}/token", **given)
+
+
+async def test_a_token_is_fetched_once_and_kept(
+    send: Send, sink: HostileSink, tokens: TokenServer, make_endpoint: MakeEndpoint
+) -> None:
+    """Client credentials are form-encoded and sent as basic credentials; many callbacks share one token."""
+    endpoint = make_endpoint(f"http://127.0.0.1:{sink.port}/fine", auth=_oauth(tokens, scope="crm write"))
+    await asyncio.gather(*(send(endpoint, deadline_s=2.0) for _ in range(10)))
+    await send(endpoint)
+    basic = "Basic " + base64.b64encode(b"re+lay:s%26cret").decode()
+    assert tokens.asked == [(basic, "grant_type=client_credentials&scope=crm+write")]
+    assert {received.headers["authorization"] for received in sink.received} == {"Bearer token-1"}
+
+
+async def test_a_token_is_renewed_before_it_ends(
+    send: Send, sink: HostileSink, tokens: TokenServer, make_endpoint: MakeEndpoint
+) -> None:
+    """A token of one second is asked for again within that second."""
+    tokens.lives_s = 1
+    endpoint = make_endpoint(f"http://127.0.0.1:{sink.port}/fine", auth=_oauth(tokens))
+    await send(endpoint)
+    await asyncio.sleep(1.05)
+    await send(endpoint)
+    assert [received.headers["authorization"] for received in sink.received] == ["Bearer token-1", "Bearer token-2"]
+
+
+async def test_a_refused_token_is_replaced_once(
+    send: Send, sink: HostileSink, tokens: TokenServer, make_endpoint: MakeEndpoint
+) -> None:
+    """A 401 may mean a revoked token: one new one is tried in the same attempt, and no more."""
+    endpoint = make_endpoint(f"http://127.0.0.1:{sink.port}/status/401", auth=_oauth(tokens))
+    outcome = await send(endpoint, deadline_s=2.0)
+    assert (outcome.status, len(tokens.asked)) == (401, 2)
+    assert [received.headers["authorization"] for received in sink.received] == ["Bearer token-1", "Bearer token-2"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}",
+        b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.2/\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello",
+        b'HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{"access_token":"a\\r\\nb","token_type":"bearer"}',
+        b'HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{"access_token":"a","token_type":"mac"}',
+        b'HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{"access_token":"a","expires_in":"soon"}',
+        b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + b"[" * 16384,
+        b"garbage",
+    ],
+)
+async def test_without_a_token_nothing_is_sent(
+    answer: bytes, send: Send, sink: HostileSink, tokens: TokenServer, make_endpoint: MakeEndpoint
+) -> None:
+    """Whatever an authorization server answers, the outcome is `auth`, and it is not asked again at once."""
+    tokens.answer = answer
+    endpoint = make_endpoint(f"http://127.0.0.1:{sink.port}/fine", auth=_oauth(tokens))
+    for _ in range(2):
+        outcome = await send(endpoint)
+        assert (outcome.error, "authorization server" in outcome.detail) == (Failure.AUTH, True)
+    assert (len(tokens.asked), sink.received) == (1, [])
+
+
+async def test_a_token_url_is_guarded_like_a_callback(
+    send: Send, sink: HostileSink, make_endpoint: MakeEndpoint
+) -> None:
+    """An authorization server inside is not asked."""
+    auth = OAuth2(token_url="https://169.254.169.254/latest/token", client_id="a", client_secret="b")
+    outcome = await send(make_endpoint(f"http://127.0.0.1:{sink.port}/fine", auth=auth))
+    assert (outcome.error, sink.received) == (Failure.AUTH, [])
+
+
+async def test_a_silent_authorization_server_ends_with_the_attempt(
+    send: Send, sink: HostileSink, make_endpoint: MakeEndpoint
+) -> None:
+    """Fetching a token is part of the attempt's deadline."""
+    auth = OAuth2(token_url=f"http://127.0.0.1:{sink.port}/never-answers", client_id="a", client_secret="b")
+    outcome = await send(make_endpoint(f"http://127.0.0.1:{sink.port}/fine", auth=auth), deadline_s=0.2)
+    assert outcome.error is Failure.AUTH
+    assert outcome.duration_ms < 700

@@ -5,19 +5,14 @@ stored`.
 """
 
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
-import msgspec
-
+from relay.domain import wire
 from relay.domain.event_types import EVENT_TYPES, names
 from relay.domain.model import SourceUid
 
 HEADS = tuple(b'{"type":"%s",' % name.encode() for name in EVENT_TYPES)
 """What a body begins with, by the code of its type."""
-
-_encode = msgspec.json.Encoder(decimal_format="number").encode
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 def head(code: int) -> bytes:
@@ -74,12 +69,12 @@ def data(
 
 def encode(content: dict[str, Any], *, timestamp: str) -> bytes:
     """The stored bytes: a body without its leading `{"type":"…",`."""
-    return b'"timestamp":"%s","data":%s}' % (timestamp.encode(), _encode(content))
+    return b'"timestamp":"%s","data":%s}' % (timestamp.encode(), wire.encode(content))
 
 
 def decode(stored: bytes) -> dict[str, Any]:
     """The `data` of stored bytes, its numbers with their digits."""
-    content: dict[str, Any] = _decode(b"{" + stored)["data"]
+    content: dict[str, Any] = wire.decode(b"{" + stored)["data"]
     return content
 
 

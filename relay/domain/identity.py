@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from relay.domain.model import MessageId, SourceUid
+from relay.domain.wire import encode_sorted
 
 VOLATILE = frozenset(
     {
@@ -33,7 +34,6 @@ VOLATILE = frozenset(
 )
 """Columns that can change although the row did not. A longer list changes the ids of events in a rebuilt store."""
 
-_encode_sorted = msgspec.json.Encoder(decimal_format="number", order="sorted").encode
 _HEAD = Layout("<BHQ8s")
 _DIGEST_BYTES = 8
 
@@ -103,7 +103,7 @@ def stable_digest(row: dict[str, Any]) -> bytes:
     stable = row.copy()
     for name in VOLATILE:
         stable.pop(name, None)
-    return hashlib.sha256(_encode_sorted(stable)).digest()
+    return hashlib.sha256(encode_sorted(stable)).digest()
 
 
 def message_id(source_uid: SourceUid, *, space: str, row_id: int, digest: bytes, recurrence: int) -> MessageId:

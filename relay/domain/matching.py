@@ -13,8 +13,10 @@ from typing import Any
 import msgspec
 
 from relay.domain.event_types import EVENT_TYPES, code_of
-from relay.domain.filtering import Data, DataTest, Filter, as_number, both, compile_filter, reader
+from relay.domain.filtering import Data, DataTest, Filter, both, compile_filter
 from relay.domain.model import Application, Endpoint, EndpointId
+from relay.domain.operators import as_number
+from relay.domain.paths import reader
 
 Match = tuple[EndpointId, int]
 _ANY = frozenset(range(len(EVENT_TYPES)))

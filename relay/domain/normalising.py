@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-import msgspec
+from relay.domain.wire import BROKEN, decode
 
 Kind = Literal["id", "number", "flag", "time", "notes", "text"]
 
@@ -116,8 +116,8 @@ def _notes(value: Any) -> Any:
     notes = value
     if isinstance(value, str):
         try:
-            notes = _decode(value or "[]")
-        except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
+            notes = decode(value or "[]")
+        except BROKEN:
             return value
     return [_note(note) for note in notes] if isinstance(notes, list) else value
 
@@ -128,7 +128,6 @@ def _note(note: Any) -> Any:
     return note | {"createDatetime": _time(note["createDatetime"])}
 
 
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
 _FLAGS: Mapping[Any, bool] = {"0": False, "1": True, 0: False, 1: True}
 _READERS: Mapping[Kind, Callable[[Any], Any]] = {"time": _time, "notes": _notes}
 _READINGS: Mapping[Kind, _Readings] = {"number": _Readings(_number), "flag": _Readings(_flag)}

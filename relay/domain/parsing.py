@@ -6,18 +6,18 @@ a line, its nesting and its rowId have limits.
 
 import json
 import re
-from decimal import Decimal
-from itertools import islice
 from typing import Any
 
 import msgspec
+
+from relay.domain.mending import mend
+from relay.domain.wire import BROKEN, decode
 
 MAX_LINE_BYTES = 1 << 20
 """A documented row has 2.2 kB; a mebibyte leaves room for long notes and many custom fields."""
 MAX_ROW_ID = 2**63 - 1
 MAX_DEPTH = 32
-_MAX_ENDS = 64
-"""How many ends of an unescaped `notes` are tried: each try reads the whole line."""
+_ROW_ID = re.compile(rb'\s*\{\s*"rowId"\s*:\s*(?:"([1-9][0-9]{0,18})"|([1-9][0-9]{0,18}))\s*[,}]')
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -42,22 +42,6 @@ class Message(msgspec.Struct, frozen=True):
     text: str
 
 
-def _digits(text: str) -> Decimal:
-    """Keep a number's digits: 1.10 stays 1.10. Raises ArithmeticError where an exponent is absurd."""
-    return Decimal(text)
-
-
-_decode = msgspec.json.Decoder(float_hook=_digits).decode
-_BROKEN = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
-_ROW_ID = re.compile(rb'\s*\{\s*"rowId"\s*:\s*(?:"([1-9][0-9]{0,18})"|([1-9][0-9]{0,18}))\s*[,}]')
-_NOTES = re.compile(r'"notes"\s*:\s*"(?=\[)')
-_END = re.compile(r'\](?="\s*[,}])')
-_DATED_END = re.compile(r'"createDatetime"\s*:\s*"[^"]*"\s*\}\s*\](?="\s*[,}])')
-_BRACE = ord("{")
-_BREAK = rb"\n"
-_INNER = json.JSONDecoder(strict=False)
-
-
 def parse_line(line: bytes) -> Row | Rejected | Message:
     """Read one line, without its line break.
 
@@ -67,12 +51,12 @@ def parse_line(line: bytes) -> Row | Rejected | Message:
     if len(line) > MAX_LINE_BYTES:
         return Rejected("the line is too long", peek_row_id(line))
     try:
-        value = _decode(line)
-    except _BROKEN:
-        mended = _mend(line)
+        value = decode(line)
+    except BROKEN:
+        mended = mend(line)
         if mended is None:
             return Rejected("the line is not JSON", peek_row_id(line))
-        return _row(mended, _decode(mended), repaired=True)
+        return _row(mended, decode(mended), repaired=True)
     if type(value) is dict:
         return _row(line, value, repaired=False)
     return Message(value) if type(value) is str else Rejected("the line is not a JSON object", None)
@@ -110,12 +94,12 @@ def _stands_twice(line: bytes) -> bool:
     """Whether rowId is twice a key of the row itself, and not merely text in one of its values."""
     twice: list[str] = []
 
-    def note(pairs: list[tuple[str, Any]]) -> None:
+    def _note(pairs: list[tuple[str, Any]]) -> None:
         # Objects end from the inside out: the last list is the row's own.
         twice[:] = [key for key, _ in pairs if key == "rowId"]
 
     try:
-        json.loads(line, object_pairs_hook=note)
+        json.loads(line, object_pairs_hook=_note)
     except (ValueError, RecursionError):
         return True
     return len(twice) > 1
@@ -136,88 +120,3 @@ def _depth(value: object) -> int:
             if isinstance(inner, dict | list)
         ]
     return depth
-
-
-def _mend(line: bytes) -> bytes | None:
-    """Escape the text of `notes`; None if that does not make the line one row, beyond doubt.
-
-    The text is a JSON list. Where its own quotes are escaped inside, its end is exact; where an operator's quotes
-    stand bare, the end is the place that makes the whole line valid, if there is just one such place.
-    """
-    try:
-        text = line.decode()
-    except UnicodeDecodeError:
-        return None
-    opening = _NOTES.search(text)
-    if opening is None:
-        return None
-    begin = opening.end()
-    for ends in (_exact_ends(text, begin), _ends(_DATED_END, text, begin), _ends(_END, text, begin)):
-        mended = [line for end in ends if _is_row(line := _escape(text, begin, end))]
-        if mended:
-            return mended[0] if len(mended) == 1 else None
-    return None
-
-
-def _exact_ends(text: str, begin: int) -> list[int]:
-    try:
-        return [_INNER.raw_decode(text, begin)[1]]
-    except (ValueError, RecursionError):
-        return []
-
-
-def _ends(pattern: re.Pattern[str], text: str, begin: int) -> list[int]:
-    return [found.end() for found in islice(pattern.finditer(text, begin), _MAX_ENDS)]
-
-
-def _escape(text: str, begin: int, end: int) -> bytes:
-    return f"{text[:begin]}{json.dumps(text[begin:end], ensure_ascii=False)[1:-1]}{text[end:]}".encode()
-
-
-def _is_row(line: bytes) -> bool:
-    try:
-        return type(_decode(line)) is dict
-    except _BROKEN:
-        return False
-
-
-def _is_message(line: bytes) -> bool:
-    try:
-        return type(_decode(line)) is str
-    except _BROKEN:
-        return False
-
-
-def split_lines(body: bytes) -> tuple[list[bytes], bool]:
-    """The whole lines of a body, without empty ones, and whether it was cut.
-
-    A line break ends a response (infinity-api.md 3), so a body without one at its end was cut (H4), and what stands
-    behind the last break is a line only if it is valid by itself: half an object never is. A bare line break inside a
-    note cuts a row in two (H1): pieces that begin like neither a row nor a message are put back together.
-    """
-    *pieces, rest = body.split(b"\n")
-    lines = [line for piece in pieces if (line := piece.strip())]
-    if any(line[0] != _BRACE for line in lines):
-        lines = _rejoin(lines)
-    rest = rest.strip()
-    if rest and (_is_row(rest) or _is_message(rest)):
-        lines.append(rest)
-    return lines, bool(rest)
-
-
-def _rejoin(lines: list[bytes]) -> list[bytes]:
-    rows: list[list[bytes]] = []
-    size = 0
-    for line in lines:
-        if rows and size + len(line) <= MAX_LINE_BYTES and _continues(rows[-1][-1], line):
-            rows[-1].append(line)
-            size += len(line) + len(_BREAK)
-        else:
-            rows.append([line])
-            size = len(line)
-    return [_BREAK.join(row) for row in rows]
-
-
-def _continues(before: bytes, line: bytes) -> bool:
-    """Whether `line` is the rest of a row that `before` began, or went on with."""
-    return line[0] != _BRACE and before[-1:] != b"}" and not _is_message(before) and not _is_message(line)

@@ -15,8 +15,9 @@ from typing import NoReturn
 import httpx
 import msgspec
 
+from relay.domain.framing import split_lines
 from relay.domain.model import ApiKeyAuth, Source, SourceAuth
-from relay.domain.parsing import Message, Rejected, Row, parse_line, split_lines
+from relay.domain.parsing import Message, Rejected, Row, parse_line
 from relay.errors import LimitRefused, Refused, Retriable
 
 MAX_BODY_BYTES = 64 << 20
@@ -119,6 +120,7 @@ class _Answer:
         self._inflater: zlib._Decompress | None = None
 
     def begin(self, response: httpx.Response) -> None:
+        """Note what the headers say."""
         self.status = response.status_code
         self.retry_after_s = _retry_after_s(response.headers)
         if self.status != 200:
@@ -144,6 +146,7 @@ class _Answer:
         return True
 
     def body(self) -> bytes:
+        """Give what arrived; notes if a compressed body has no end."""
         if self._inflater is not None and not self._inflater.eof:
             self.problem = self.problem or "the upstream's answer broke off (compressed)"
         return b"".join(self._chunks)

@@ -1,0 +1,50 @@
+"""From a body to lines: which lines are whole, and which are pieces of one (hazards H1, H4)."""
+
+from relay.domain.parsing import MAX_LINE_BYTES
+from relay.domain.wire import BROKEN, decode
+
+_BRACE = ord("{")
+_BREAK = rb"\n"
+
+
+def split_lines(body: bytes) -> tuple[list[bytes], bool]:
+    """The whole lines of a body, without empty ones, and whether it was cut.
+
+    A line break ends a response (infinity-api.md 3), so a body without one at its end was cut (H4), and what stands
+    behind the last break is a line only if it is valid by itself: half an object never is. A bare line break inside a
+    note cuts a row in two (H1): pieces that begin like neither a row nor a message are put back together.
+    """
+    *pieces, rest = body.split(b"\n")
+    lines = [line for piece in pieces if (line := piece.strip())]
+    if any(line[0] != _BRACE for line in lines):
+        lines = _rejoin(lines)
+    rest = rest.strip()
+    if rest and _kind(rest) in (dict, str):
+        lines.append(rest)
+    return lines, bool(rest)
+
+
+def _rejoin(lines: list[bytes]) -> list[bytes]:
+    rows: list[list[bytes]] = []
+    size = 0
+    for line in lines:
+        if rows and size + len(line) <= MAX_LINE_BYTES and _continues(rows[-1][-1], line):
+            rows[-1].append(line)
+            size += len(line) + len(_BREAK)
+        else:
+            rows.append([line])
+            size = len(line)
+    return [_BREAK.join(row) for row in rows]
+
+
+def _continues(before: bytes, line: bytes) -> bool:
+    """Whether `line` is the rest of a row that `before` began, or went on with."""
+    return line[0] != _BRACE and before[-1:] != b"}" and _kind(before) is not str and _kind(line) is not str
+
+
+def _kind(line: bytes) -> type | None:
+    """What a line is by itself; None if it is not JSON."""
+    try:
+        return type(decode(line))
+    except BROKEN:
+        return None

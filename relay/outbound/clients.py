@@ -157,8 +157,9 @@ class Fleet:
             del self._homes[pin.host]
         merged = _Group()
         self._rehouse(merged, [pin for pin in pins if pin.client is not None])
-        self._dial(merged)
-        self._settled.append(merged)
+        if merged.pins:
+            self._dial(merged)
+            self._settled.append(merged)
 
     def _rehouse(self, group: _Group, pins: Iterable[Pin]) -> None:
         for pin in pins:

@@ -67,6 +67,8 @@ class Dispatcher:
         self._windows = Windows()
         self._exchanges: dict[SourceUid, tuple[Exchange, asyncio.Task[None]]] = {}
         self._idle: deque[asyncio.Future[None]] = deque()
+        self._waking = 0
+        """Senders that were woken or made, and have not looked for a lane yet."""
         self._senders: set[asyncio.Task[None]] = set()
         self._side_tasks: set[asyncio.Task[None]] = set()
         self._rationing = Rationing(rates=rates, catalogue=catalogue, to_send=self._to_send)
@@ -118,9 +120,8 @@ class Dispatcher:
         await self._rationing.close()
         for exchange in exchanges:
             exchange.drain()
-        for future in self._idle:
-            if not future.done():
-                future.set_result(None)
+        while self._idle:
+            self._idle.popleft().set_result(None)
         if self._senders:
             _, late = await asyncio.wait(self._senders, timeout=within_s)
             for task in late:
@@ -142,29 +143,31 @@ class Dispatcher:
         self._turns.add(lane)
         if lane.rights == 0:
             self._rationing.want(lane)
-        if self._turns:
-            self._wake()
+        self._wake()
 
     def _wake(self) -> None:
-        """Let one sender go to work; it wakes the next if there is more to do."""
-        while self._idle:
-            future = self._idle.popleft()
-            if not future.done():
-                future.set_result(None)
-                return
-        if len(self._senders) < self._slots and not self._draining:
+        """Let one more sender go to work, if there is a lane that no sender is on its way to."""
+        if len(self._turns) <= self._waking or self._draining:
+            return
+        if self._idle:
+            self._waking += 1
+            self._idle.popleft().set_result(None)
+        elif len(self._senders) < self._slots:
+            self._waking += 1
             task = asyncio.create_task(self._send_forever())
             self._senders.add(task)
             task.add_done_callback(self._senders.discard)
 
     async def _send_forever(self) -> None:
         loop = asyncio.get_running_loop()
+        self._waking -= 1
         while not self._draining:
             lane = self._turns.next()
             if lane is None:
                 future: asyncio.Future[None] = loop.create_future()
                 self._idle.append(future)
                 await future
+                self._waking -= 1
                 continue
             delivery = lane.begin()
             self._to_send(lane)
@@ -180,7 +183,8 @@ class Dispatcher:
                 raise
             finally:
                 lane.land(delivery)
-                self._to_send(lane)
+                # This sender goes on with whatever has a turn now: it need not be woken.
+                self._turns.add(lane)
                 if (exchange := self._exchanges.get(lane.source)) is not None:
                     exchange[0].results(lane)
 

@@ -13,7 +13,7 @@ from relay.api import docs, health, problems
 from relay.api.applications import ApplicationController
 from relay.api.attempts import AttemptController
 from relay.api.auth import bearer
-from relay.api.dependencies import provide_application, provide_stores
+from relay.api.dependencies import provide_application, provide_once, provide_stores
 from relay.api.endpoint_secrets import EndpointSecretController
 from relay.api.endpoints import EndpointController
 from relay.api.event_types import EventTypeController
@@ -67,6 +67,7 @@ def create_api(opened: OpenStores, *, admin_key: Secret, policy: EgressPolicy, c
         security=[{"key": []}],
         dependencies={
             "application": Provide(provide_application),
+            "once": Provide(provide_once),
             "paging": Provide(provide_paging, sync_to_thread=False),
             "asked": Provide(provide_attempt_query, sync_to_thread=False),
         },

@@ -5,7 +5,7 @@ from typing import Annotated
 from litestar import Controller, Response, delete, get, patch, post, put
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from relay.api.dependencies import ClockGiven, PagingGiven, StoresGiven
+from relay.api.dependencies import ClockGiven, OnceGiven, PagingGiven, StoresGiven
 from relay.api.paging import read_page
 from relay.api.schemas.applications import (
     ApplicationIn,
@@ -20,6 +20,7 @@ from relay.api.schemas.common import ListOut
 from relay.errors import NotFound
 from relay.pipeline.clock import Clock
 from relay.store.applications import PREFIX
+from relay.store.idempotency import Once
 from relay.wiring import Stores
 
 
@@ -40,6 +41,7 @@ class ApplicationController(Controller):
         data: JSONBody[ApplicationIn],
         stores: StoresGiven,
         clock: ClockGiven,
+        once: OnceGiven,
         get_if_exists: Annotated[
             bool, QueryParameter(description="Answer the one of that uid if there is one")
         ] = False,
@@ -50,7 +52,7 @@ class ApplicationController(Controller):
                 return Response(show_application(await stores.applications.get(data.uid)), status_code=200)
             except NotFound:
                 pass
-        return Response(await _create(data, stores, clock), status_code=201)
+        return Response(await _create(data, stores, clock, once=once), status_code=201)
 
     @get("/{app_id:str}", summary="Get an application")
     async def get_application(self, app_id: FromPath[str], stores: StoresGiven) -> ApplicationOut:
@@ -89,9 +91,13 @@ class ApplicationController(Controller):
         await stores.applications.delete(app_id)
 
 
-async def _create(data: ApplicationIn, stores: Stores, clock: Clock, *, uid: str | None = None) -> ApplicationOut:
+async def _create(
+    data: ApplicationIn, stores: Stores, clock: Clock, *, uid: str | None = None, once: Once | None = None
+) -> ApplicationOut:
     sources, now_ms = await stores.sources.uids(), clock.now_ms()
     application = await stores.applications.create(
-        lambda new_id: new_application(new_id, data, uid=uid, sources=sources, now_ms=now_ms), now_ms=now_ms
+        lambda new_id: new_application(new_id, data, uid=uid, sources=sources, now_ms=now_ms),
+        now_ms=now_ms,
+        once=once,
     )
     return show_application(application)

@@ -1,14 +1,18 @@
 """What handlers are given, by the name of the argument. The framework takes it as it is: it is no client's."""
 
+from typing import Annotated, Any
+
+from litestar import Request
 from litestar.datastructures import State
 from litestar.di import NamedDependency
-from litestar.params import FromPath, SkipValidation
+from litestar.params import FromPath, HeaderParameter, SkipValidation
 
 from relay.api.paging import Paging
 from relay.api.queries import AttemptQuery
 from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Application
 from relay.pipeline.clock import Clock
+from relay.store.idempotency import Once
 from relay.wiring import Stores
 
 StoresGiven = NamedDependency[SkipValidation[Stores]]
@@ -17,6 +21,7 @@ ClockGiven = NamedDependency[SkipValidation[Clock]]
 ApplicationGiven = NamedDependency[SkipValidation[Application]]
 PagingGiven = NamedDependency[SkipValidation[Paging]]
 AttemptsAsked = NamedDependency[SkipValidation[AttemptQuery]]
+OnceGiven = NamedDependency[SkipValidation[Once | None]]
 
 
 def provide_stores(state: State) -> Stores:
@@ -28,3 +33,16 @@ def provide_stores(state: State) -> Stores:
 async def provide_application(app_id: FromPath[str], stores: StoresGiven) -> Application:
     """The application that a path names, by id or uid. Raises NotFound."""
     return await stores.applications.get(app_id)
+
+
+async def provide_once(
+    request: Request[Any, Any, Any],
+    idempotency_key: Annotated[
+        str | None,
+        HeaderParameter(name="idempotency-key", max_length=256, description="Makes it safe to send this again"),
+    ] = None,
+) -> Once | None:
+    """What makes a request have its effect once, if its client wants that."""
+    if not idempotency_key:
+        return None
+    return Once(f"{request.url.path} {idempotency_key}", await request.body())

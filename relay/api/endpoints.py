@@ -3,7 +3,7 @@
 from litestar import Controller, Response, delete, get, patch, post, put
 from litestar.params import FromPath, JSONBody
 
-from relay.api.dependencies import ApplicationGiven, ClockGiven, PagingGiven, PolicyGiven, StoresGiven
+from relay.api.dependencies import ApplicationGiven, ClockGiven, OnceGiven, PagingGiven, PolicyGiven, StoresGiven
 from relay.api.paging import read_page
 from relay.api.schemas.common import ListOut
 from relay.api.schemas.endpoints import EndpointIn, EndpointOut, EndpointPatch, EndpointUpsertIn, show_endpoint
@@ -13,6 +13,7 @@ from relay.domain.model import Application, Endpoint
 from relay.errors import NotFound
 from relay.pipeline.clock import Clock
 from relay.store.endpoints import PREFIX
+from relay.store.idempotency import Once
 from relay.wiring import Stores
 
 
@@ -41,9 +42,10 @@ class EndpointController(Controller):
         stores: StoresGiven,
         policy: PolicyGiven,
         clock: ClockGiven,
+        once: OnceGiven,
     ) -> EndpointOut:
         """Make an endpoint. It gets every event that is stored after this is answered."""
-        return await _create(application, data, stores, policy, clock)
+        return await _create(application, data, stores, policy, clock, once=once)
 
     @get("/{endpoint_id:str}", summary="Get an endpoint")
     async def get_endpoint(
@@ -108,9 +110,12 @@ async def _create(
     clock: Clock,
     *,
     uid: str | None = None,
+    once: Once | None = None,
 ) -> EndpointOut:
     now_ms = clock.now_ms()
     endpoint = await stores.endpoints.create(
-        lambda new_id: new_endpoint(new_id, application.id, data, policy=policy, now_ms=now_ms, uid=uid), now_ms=now_ms
+        lambda new_id: new_endpoint(new_id, application.id, data, policy=policy, now_ms=now_ms, uid=uid),
+        now_ms=now_ms,
+        once=once,
     )
     return show_endpoint(endpoint)

@@ -14,6 +14,8 @@ S = TypeVar("S")
 
 LIMIT = 50
 LIMIT_AT_MOST = 250
+BACK = "~"
+"""Means the way back. No id or uid has it, and no URL has to escape it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,9 @@ def provide_paging(
 
 
 async def read_page(read: Reader[T], paging: Paging, *, key: Callable[[T], str], show: Callable[[T], S]) -> ListOut[S]:
-    """One page of a list that is ordered by a key. An iterator that begins with `-` leads to the page before it."""
-    back = paging.iterator is not None and paging.iterator.startswith("-")
-    after = paging.iterator.removeprefix("-") if paging.iterator else None
+    """One page of a list that is ordered by a key. An iterator that begins with BACK leads to the page before it."""
+    back = paging.iterator is not None and paging.iterator.startswith(BACK)
+    after = paging.iterator.removeprefix(BACK) if paging.iterator else None
     found = await read(after=after, limit=paging.limit + 1, descending=paging.descending is not back)
     things = list(found[: paging.limit])
     if back:
@@ -54,6 +56,6 @@ async def read_page(read: Reader[T], paging: Paging, *, key: Callable[[T], str],
     return ListOut(
         data=[show(thing) for thing in things],
         iterator=key(things[-1]) if things else paging.iterator,
-        prev_iterator=f"-{key(things[0])}" if things and after is not None else None,
+        prev_iterator=f"{BACK}{key(things[0])}" if things and after is not None else None,
         done=len(found) <= paging.limit,
     )

@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 from relay.domain.model import ApplicationId, Endpoint, EndpointId, SourceUid
 from relay.errors import NotFound
 from relay.store.configuration import APPLICATION, ENDPOINT, Configuration
+from relay.store.idempotency import Once, settle
 from relay.store.identifiers import new_id
 from relay.store.lanes import Lanes
 from relay.store.records import Records
@@ -21,6 +22,7 @@ class Endpoints:
     """All endpoints."""
 
     def __init__(self, redis: Redis, vault: Vault) -> None:
+        self._redis = redis
         self._records = Records(redis, vault, ENDPOINT)
         self._applications = Records(redis, vault, APPLICATION)
         self._configuration = Configuration(redis, vault)
@@ -44,10 +46,15 @@ class Endpoints:
         found = await self._records.read(dict.fromkeys(ids))
         return {e.id: e for e in found.values() if e is not None and e.app_id == application}
 
-    async def create(self, make: Callable[[EndpointId], Endpoint], *, now_ms: int) -> Endpoint:
-        """Make one under a new id. Raises Conflict when its uid is taken, NotFound when its application is gone."""
-        endpoint_id = EndpointId(new_id(PREFIX, now_ms=now_ms))
-        saved = await self._records.put(endpoint_id, lambda _: make(endpoint_id))
+    async def create(
+        self, make: Callable[[EndpointId], Endpoint], *, now_ms: int, once: Once | None = None
+    ) -> Endpoint:
+        """Make one under a new id, or give the one that the same request made before.
+
+        Raises Conflict when its uid is taken, NotFound when its application is gone.
+        """
+        endpoint_id = EndpointId(await settle(self._redis, once, new_id(PREFIX, now_ms=now_ms)))
+        saved = await self._records.put(endpoint_id, lambda before: before or make(endpoint_id))
         await self._configuration.announce(saved.version, await self._sources(saved.after.app_id))
         return saved.after
 

@@ -183,6 +183,19 @@ async def test_keys_do_not_pile_up(http: httpx.AsyncClient, app_id: str, clock: 
     assert (await http.post(path)).status_code == 200
 
 
+async def test_a_request_that_is_sent_again_makes_nothing_twice(http: httpx.AsyncClient, app_id: str) -> None:
+    """With one idempotency-key the answer is the same; other content under it is refused; other keys are others."""
+    bodies = {"/app": {"name": "Two"}, "/app/one/endpoint": {"url": URL}}
+    for path, body in bodies.items():
+        first, again = [await http.post(path, json=body, headers={"idempotency-key": "k"}) for _ in range(2)]
+        other = await http.post(path, json=body, headers={"idempotency-key": "l"})
+        changed = await http.post(path, json=body | {"metadata": {"a": "b"}}, headers={"idempotency-key": "k"})
+        assert (first.status_code, first.json()) == (again.status_code, again.json())
+        assert other.json()["id"] != first.json()["id"]
+        assert (changed.status_code, changed.json()["code"]) == (409, "conflict")
+    assert len((await http.get("/app/one/endpoint")).json()["data"]) == 2
+
+
 async def test_an_endpoint_says_why_it_is_disabled(http: httpx.AsyncClient, app_id: str) -> None:
     """The reason comes with it, and goes when it is enabled."""
     made = (await http.post("/app/one/endpoint", json={"url": URL})).json()

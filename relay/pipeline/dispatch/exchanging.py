@@ -15,7 +15,9 @@ from relay.store.lanes import Handed, Lanes
 log = structlog.get_logger()
 
 PACE_S = 0.005
-"""Results gather for so long before they are handed in: what makes a round trip serve a hundred deliveries."""
+"""Between two exchanges at least: what makes a round trip serve a hundred deliveries."""
+GATHER_S = 0.02
+"""Results gather for so long, if no lane is short of work meanwhile."""
 SWEEP_S = 1.0
 """Also a safety net: a lost wake-up or a dead worker's lanes are found within this."""
 HEARTBEAT_S = 2.0
@@ -51,6 +53,7 @@ class Exchange:
         self._clock = clock
         self._to_send = to_send
         self._wake = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._dirty: set[HeldLane] = set()
         self._turn = 0
         self._unanswered: list[Handed] | None = None
@@ -63,11 +66,14 @@ class Exchange:
         """Say that a lane has results, or could send more."""
         self._dirty.add(lane)
         self._wake.set()
+        if lane.is_short():
+            self._urgent.set()
 
     def look(self) -> None:
         """Say that there is new work somewhere in the source."""
         self._look_everywhere = True
         self._wake.set()
+        self._urgent.set()
 
     def changed(self, endpoint: EndpointId) -> None:
         """Take in that an endpoint was changed, disabled or deleted."""
@@ -85,7 +91,9 @@ class Exchange:
                 if loop.time() >= next_sweep:
                     next_sweep = loop.time() + await self._sweep()
                 if self._wake.is_set() or (self._holding and loop.time() >= next_beat):
+                    await _wait(self._urgent, until=loop.time() + GATHER_S)
                     self._wake.clear()
+                    self._urgent.clear()
                     await self.exchange()
                     next_beat = loop.time() + HEARTBEAT_S
                     await asyncio.sleep(PACE_S)
@@ -95,14 +103,7 @@ class Exchange:
                 self._wake.set()
                 log.warning("store_unavailable", source=self.source, error=str(error), failures=failures)
                 await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S)) - 1])
-            await self._rest(min(next_sweep, next_beat if self._holding else next_sweep))
-
-    async def _rest(self, until: float) -> None:
-        try:
-            async with asyncio.timeout_at(until):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+            await _wait(self._wake, until=min(next_sweep, next_beat if self._holding else next_sweep))
 
     async def _sweep(self) -> float:
         """Make ready what is due; gives the seconds until the next sweep."""
@@ -179,3 +180,12 @@ class Exchange:
             self._dirty.add(lane)
         await self.exchange()
         await self._lanes.leave(self.source, self._session)
+
+
+async def _wait(event: asyncio.Event, *, until: float) -> None:
+    """Wait for an event, but not longer than to a time of the loop's clock."""
+    try:
+        async with asyncio.timeout_at(until):
+            await event.wait()
+    except TimeoutError:
+        pass

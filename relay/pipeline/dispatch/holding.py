@@ -57,8 +57,10 @@ class Holding:
         for each in given:
             if each.state != "held":
                 self._forget(each)
-            elif (lane := await self._lane(each)) is not None and each.references:
-                with_work.append((lane, each.references))
+            elif (lane := await self._lane(each)) is not None:
+                lane.exhausted = len(each.references) < lane.asked
+                if each.references:
+                    with_work.append((lane, each.references))
         numbers = {parse_reference(reference).number for _, references in with_work for reference in references}
         events = await self._bodies.read(self._source, numbers) if numbers else {}
         for lane, references in with_work:

@@ -18,7 +18,9 @@ class HeldLane:
     """One lane under this worker's session."""
 
     __slots__ = (
+        "asked",
         "endpoint",
+        "exhausted",
         "flying",
         "handed",
         "health",
@@ -55,6 +57,10 @@ class HeldLane:
         self.handed = Handed(endpoint.id)
         self.in_turns = False
         self.read_ahead = SMALLEST_READ
+        self.asked = 0
+        """How many references were asked for last."""
+        self.exhausted = False
+        """There were fewer than that: nothing more waits in the store, as far as this worker knows."""
         self.stopped_until: int | str = ""
         """ms until when it is to be parked, or FOREVER; '': it goes on."""
 
@@ -65,6 +71,10 @@ class HeldLane:
         if self.health.half_open or self.endpoint.order == "fifo":
             return not self.flying
         return self.window.flying < self.window.size
+
+    def is_short(self) -> bool:
+        """Whether it could send more than is here, or is to be parked: its next exchange should not wait."""
+        return self.stopped_until != "" or not (self.exhausted or self.queue)
 
     def begin(self) -> Delivery:
         """Take the next delivery into flight."""
@@ -105,6 +115,7 @@ class HeldLane:
         wanted = 1 if self.health.half_open else min(self.read_ahead, most_ahead)
         if len(self.queue) <= wanted // 2:
             handed.more = wanted - len(self.queue)
+        self.asked = handed.more
         return handed
 
     def hand_back(self, deliveries: Iterable[Delivery]) -> None:

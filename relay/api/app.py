@@ -13,6 +13,7 @@ from relay.api import docs, health, problems
 from relay.api.applications import ApplicationController
 from relay.api.attempts import AttemptController
 from relay.api.auth import bearer
+from relay.api.change_log import ChangeLog
 from relay.api.dependencies import provide_application, provide_once, provide_stores
 from relay.api.endpoint_secrets import EndpointSecretController
 from relay.api.endpoints import EndpointController
@@ -82,6 +83,7 @@ def create_api(opened: OpenStores, *, admin_key: Secret, policy: EgressPolicy, c
         exception_handlers=problems.handlers(),
         lifespan=[lifespan],
         logging_config=None,
+        middleware=[ChangeLog()],
         openapi_config=_openapi(),
         request_max_body_size=BODY_AT_MOST,
         response_headers={

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from litestar import Controller, Response, delete, get, patch, post, put
+from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from relay.api.dependencies import ClockGiven, OnceGiven, PagingGiven, StoresGiven
@@ -23,6 +24,9 @@ from relay.store.applications import PREFIX
 from relay.store.idempotency import Once
 from relay.wiring import Stores
 
+EXISTED = {200: ResponseSpec(ApplicationOut, description="It was there")}
+MADE = {201: ResponseSpec(ApplicationOut, description="It was made")}
+
 
 class ApplicationController(Controller):
     """`/api/v1/app`, in Svix's shapes."""
@@ -35,7 +39,7 @@ class ApplicationController(Controller):
         """All applications in the order in which they were made."""
         return await read_page(stores.applications.page, paging, key=lambda a: a.id, show=show_application)
 
-    @post("/", summary="Make an application")
+    @post("/", summary="Make an application", responses=EXISTED)
     async def create_application(
         self,
         data: JSONBody[ApplicationIn],
@@ -59,7 +63,7 @@ class ApplicationController(Controller):
         """An application by its id or uid."""
         return show_application(await stores.applications.get(app_id))
 
-    @put("/{app_id:str}", summary="Replace or make an application")
+    @put("/{app_id:str}", summary="Replace or make an application", responses=MADE)
     async def upsert_application(
         self, app_id: FromPath[str], data: JSONBody[ApplicationIn], stores: StoresGiven, clock: ClockGiven
     ) -> Response[ApplicationOut]:

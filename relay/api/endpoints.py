@@ -1,6 +1,7 @@
 """Endpoints: the subscribers of an application."""
 
 from litestar import Controller, Response, delete, get, patch, post, put
+from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody
 
 from relay.api.dependencies import ApplicationGiven, ClockGiven, OnceGiven, PagingGiven, PolicyGiven, StoresGiven
@@ -15,6 +16,8 @@ from relay.pipeline.clock import Clock
 from relay.store.endpoints import PREFIX
 from relay.store.idempotency import Once
 from relay.wiring import Stores
+
+MADE = {201: ResponseSpec(EndpointOut, description="It was made")}
 
 
 class EndpointController(Controller):
@@ -54,7 +57,7 @@ class EndpointController(Controller):
         """An endpoint by its id or uid, without its secrets."""
         return show_endpoint(await stores.endpoints.get(application.id, endpoint_id))
 
-    @put("/{endpoint_id:str}", summary="Replace or make an endpoint")
+    @put("/{endpoint_id:str}", summary="Replace or make an endpoint", responses=MADE)
     async def upsert_endpoint(
         self,
         application: ApplicationGiven,

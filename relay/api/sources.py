@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from litestar import Controller, Response, delete, get, post, put
+from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import structs
 
@@ -23,6 +24,8 @@ from relay.errors import NotFound
 from relay.pipeline.clock import Clock
 from relay.wiring import Stores
 
+MADE = {201: ResponseSpec(SourceOut, description="It was made")}
+
 
 class SourceController(Controller):
     """`/api/v1/source`."""
@@ -37,7 +40,7 @@ class SourceController(Controller):
         shown = [await _shown(source, stores, clock) for source in page.data]
         return ListOut(data=shown, iterator=page.iterator, prev_iterator=page.prev_iterator, done=page.done)
 
-    @put("/{uid:str}", summary="Make or change a source")
+    @put("/{uid:str}", summary="Make or change a source", responses=MADE)
     async def put_source(
         self, uid: FromPath[str], data: JSONBody[SourceIn], stores: StoresGiven, clock: ClockGiven
     ) -> Response[SourceOut]:

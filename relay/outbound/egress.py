@@ -76,10 +76,8 @@ class Egress(httpx.AsyncBaseTransport):
         wire = request if isinstance(request, WireRequest) else await self._vet(request)
         clock = asyncio.get_running_loop().time
         ends_at = clock() + wire.deadline_s
-        pin = self._pins.peek(wire.target.host, clock())
-        if pin is None:
-            pin = await self._pin(wire.target, ends_at)
-        elif wire.target.listed_only and not pin.listed:
+        pin = self._pins.peek(wire.target.host, clock()) or await self._pin(wire.target, ends_at)
+        if pin is not None and wire.target.listed_only and not pin.listed:
             raise EgressError(Failure.REFUSED_ADDRESS, REFUSED)
         for tries_left in reversed(range(ADDRESSES_TRIED)):
             client = pin.client if pin is not None and wire.identity is None else None
@@ -117,16 +115,13 @@ class Egress(httpx.AsyncBaseTransport):
             return None
         try:
             async with asyncio.timeout_at(ends_at):
-                pin = await self._pins.pin(target.host)
+                return await self._pins.pin(target.host)
         except LookupFailed as error:
             raise EgressError(Failure.DNS, str(error)) from None
         except AddressRefused:
             raise EgressError(Failure.REFUSED_ADDRESS, REFUSED) from None
         except TimeoutError:
             raise EgressError(Failure.TIMEOUT, "its name could not be looked up in time") from None
-        if target.listed_only and not pin.listed:
-            raise EgressError(Failure.REFUSED_ADDRESS, REFUSED)
-        return pin
 
     async def _client(self, wire: WireRequest, pin: Pin | None, ends_at: float) -> Client:
         try:

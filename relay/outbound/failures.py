@@ -1,7 +1,7 @@
 """What pyreqwest's errors mean, in the words of relay.domain.outcomes."""
 
 import httpx
-from pyreqwest.exceptions import PyreqwestError, RequestTimeoutError
+from pyreqwest.exceptions import DecodeError, PyreqwestError, RequestTimeoutError
 
 from relay.domain.outcomes import Failure
 
@@ -36,10 +36,10 @@ def translate(error: PyreqwestError | ValueError) -> EgressError:
         return _connecting(causes)
     if "message head is too large" in causes:
         return EgressError(Failure.OVERSIZED, "the answer has too many headers, or too large ones")
-    if "client error (SendRequest)" in causes and "connection" in causes:
-        return EgressError(Failure.PROTOCOL, "the connection was closed before an answer came")
-    if "error sending request" in causes:
+    if isinstance(error, DecodeError):
         return EgressError(Failure.PROTOCOL, "the answer is not valid HTTP")
+    if "error sending request" in causes:
+        return EgressError(Failure.PROTOCOL, "the connection was closed before an answer came")
     return EgressError(Failure.LOCAL, "the request could not be made")
 
 

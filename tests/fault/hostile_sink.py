@@ -94,6 +94,8 @@ answers(
     "alt-svc",
     _head("200 OK", 'alt-svc: h2="127.0.0.2:1"; ma=9999', "refresh: 0; url=http://127.0.0.2:1/", "content-length: 0"),
 )
+answers("says-br", _head("200 OK", "content-encoding: br", "content-length: 5") + b"plain")
+answers("says-zstd", _head("200 OK", "content-encoding: zstd", "content-length: 5") + b"plain")
 answers("cookie", _head("200 OK", "set-cookie: a=b", "content-length: 0"))
 
 

@@ -54,6 +54,18 @@ async def test_a_name_with_one_forbidden_address_is_refused_whole(
     assert (bird.touched, sink.connections) == (0, 0)
 
 
+@pytest.mark.parametrize(
+    "url", ["http://crm.example.com/", "http://crm.svc/", "https://crm.svc/", "https://crm.example.com:9000/"]
+)
+async def test_plain_http_odd_ports_and_local_names_need_listed_addresses(
+    url: str, send: Send, names: DnsServer
+) -> None:
+    """Saved because networks are allowed, such a URL is refused when its name leads to any other place, if public."""
+    for name in ("crm.example.com", "crm.svc"):
+        names.always(name, "127.0.0.1", "93.184.216.34")
+    assert (await send(url)).error is Failure.REFUSED_ADDRESS
+
+
 @pytest.mark.timeout(30)
 async def test_a_name_that_flips_its_address_never_gets_a_forbidden_connection(
     send: Send, sink: HostileSink, names: DnsServer

@@ -43,6 +43,8 @@ EXPECTED: dict[str, int | Failure] = {
     "never-answers": Failure.TIMEOUT,
     "reset-after-headers": 200,
     "reset-before-answer": Failure.PROTOCOL,
+    "says-br": 200,
+    "says-zstd": 200,
     "short-body": 200,
     "ten-thousand-headers": Failure.OVERSIZED,
     "two-lengths": Failure.PROTOCOL,
@@ -80,8 +82,10 @@ async def test_the_start_of_a_body_is_kept_raw(send: Send, sink: HostileSink) ->
     """Control bytes and markup come out as they were, for whoever shows them to escape; bombs stay packed."""
     outcome = await send(f"http://127.0.0.1:{sink.port}/control-bytes")
     assert outcome.body == b"\x00\x1b[31m<script>x</script>"
-    bomb = await send(f"http://127.0.0.1:{sink.port}/gzip-bomb")
-    assert bomb.body[:2] == b"\x1f\x8b"
+    for path in ("says-br", "says-zstd"):
+        assert (await send(f"http://127.0.0.1:{sink.port}/{path}")).body == b"plain"
+    for path, magic in (("gzip-bomb", b"\x1f\x8b"), ("deflate-bomb", b"\x78\xda")):
+        assert (await send(f"http://127.0.0.1:{sink.port}/{path}")).body[:2] == magic
 
 
 async def test_a_stalled_handshake_ends_in_time(send: Send) -> None:

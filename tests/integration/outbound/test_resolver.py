@@ -79,6 +79,7 @@ async def test_an_answer_in_use_is_renewed_before_it_ends(keeping: Resolver, nam
         while (await keeping.resolve("crm.example.com")) is first:
             await asyncio.sleep(0.005)
     assert (await keeping.resolve("crm.example.com")).addresses == (ip_address("127.0.0.5"),)
+    assert asyncio.get_running_loop().time() < first.fresh_until
 
 
 @pytest.mark.parametrize(("code", "absent"), [(NXDOMAIN, True), (SERVFAIL, False)])

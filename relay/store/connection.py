@@ -1,10 +1,12 @@
 """The connection to Redis: its own faults become StoreUnavailable, whatever command met them."""
 
-from collections.abc import Awaitable
+import asyncio
+from collections.abc import Awaitable, Iterable
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.client import Pipeline
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
     BusyLoadingError,
     OutOfMemoryError,
@@ -65,7 +67,33 @@ def connect(url: str) -> Redis:
         socket_connect_timeout=CONNECT_WITHIN_S,
         health_check_interval=15,
     )
+    make_cancellable(client.connection_pool)
     return client
+
+
+class CancellableConnection(AbstractConnection):
+    """A connection that never loses the cancellation of whoever waits for it.
+
+    redis-py sends with asyncio.wait_for, which in Python 3.11 swallows a cancellation that comes just as it ends: a
+    task that should have ended goes on, and who cancelled it waits for ever. It also makes a task for each command.
+    """
+
+    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
+        """Send within the time-out. Raises redis-py's own errors."""
+        within_s, self.socket_timeout = self.socket_timeout, None
+        try:
+            async with asyncio.timeout(within_s):
+                await super().send_packed_command(command, check_health)
+        except TimeoutError:
+            raise RedisTimeoutError("time-out while sending") from None
+        finally:
+            self.socket_timeout = within_s
+
+
+def make_cancellable(pool: ConnectionPool) -> None:
+    """Have a pool make CancellableConnections of its own kind: by TCP, TLS or a socket in the file system."""
+    kind = pool.connection_class
+    pool.connection_class = type(kind.__name__, (CancellableConnection, kind), {})
 
 
 async def ping(redis: Redis) -> None:

@@ -98,6 +98,7 @@ def _openapi() -> OpenAPIConfig:
         version=version("infinity-event-relay"),
         description="Applications, endpoints, messages and attempts have Svix's shapes: its clients work as they are.",
         path="/docs",
+        use_handler_docstrings=True,
         render_plugins=[docs.PagePlugin(path="/"), docs.SchemaPlugin(path="/openapi.json")],
         components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
     )

@@ -1,5 +1,6 @@
 """What an endpoint's callbacks carry that must be kept safe: its signing keys and its headers."""
 
+import structlog
 from litestar import Controller, get, patch, post, put
 from litestar.params import FromPath, JSONBody
 from msgspec import structs
@@ -10,6 +11,8 @@ from relay.api.schemas.endpoints import HeadersIn, HeadersOut, HeadersPatchIn, S
 from relay.api.subscribing import rotated
 from relay.domain.model import Endpoint
 from relay.domain.signing import PRIVATE_PREFIX, public_key
+
+log = structlog.get_logger()
 
 
 class EndpointSecretController(Controller):
@@ -23,7 +26,9 @@ class EndpointSecretController(Controller):
         self, application: ApplicationGiven, endpoint_id: FromPath[str], stores: StoresGiven
     ) -> SecretOut:
         """What the subscriber verifies callbacks with."""
-        return _shown(await stores.endpoints.get(application.id, endpoint_id))
+        endpoint = await stores.endpoints.get(application.id, endpoint_id)
+        log.info("signing_key_shown", endpoint=endpoint.id)
+        return _shown(endpoint)
 
     @post("/secret/rotate", summary="Rotate an endpoint's signing secret", status_code=200)
     async def rotate_secret(

@@ -1,7 +1,7 @@
 """Which row a row is, whether it changed, and what the event that tells of it is called.
 
 A row belongs to the route that showed it first: routes show different columns, so only that route's digests say that
-it changed. docs/adr has the reasons.
+it changed. docs/adr/0005-rows-belong-to-a-route.md has the reasons.
 """
 
 import hashlib

@@ -44,7 +44,7 @@ def comparable(name: str, value: Any, path: Path) -> Any:
     """A value to compare with: text, a number, true, false or null, of a kind that the field can have; else Invalid."""
     if isinstance(value, float):
         value = Decimal(repr(value))
-    if value is not None and not isinstance(value, str | int | Decimal):
+    if not (value is None or isinstance(value, str | int) or (isinstance(value, Decimal) and value.is_finite())):
         refuse(path, "must be text, a number, true, false or null; for one of several values use $in")
     kind = kind_of(name)
     if value is None or kind not in ("number", "flag"):

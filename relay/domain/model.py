@@ -243,4 +243,8 @@ class RouteState(Struct, frozen=True, kw_only=True):
     """The source's auth_version that 401 or 403 stopped."""
     next_poll_at_ms: int = 0
     overlap_at_ms: int = 0
-    """When the rows behind the cursor were last read again."""
+    """When the rows behind the cursor are to be read again, or when the last page of that was, while it goes on."""
+    overlap_after: int | None = None
+    """How far a reading of the rows behind the cursor is; None: none is under way."""
+    overlap_until: int | None = None
+    """The cursor when it began."""

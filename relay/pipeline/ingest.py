@@ -128,7 +128,10 @@ class Ingest:
             if is_known(seen, route=owner, routes=owners, raw=raw):
                 continue
             row = line.row or _read(line)
-            if row is None or row.row_id != row_id:
+            if row is None:
+                continue
+            if row.row_id != row_id:
+                line.reason = "the row's beginning shows another rowId"
                 continue
             digest = stable_digest(row.columns)
             classes = classify(row.columns, route=route)

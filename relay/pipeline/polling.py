@@ -10,7 +10,7 @@ import structlog
 from relay.domain.model import RouteState, Source, SourceUid
 from relay.domain.paging import advance
 from relay.domain.polling import backoff_ms, next_poll_ms, overlap_floor
-from relay.errors import Fenced, LimitRefused, Refused, Retriable, StoreUnavailable
+from relay.errors import Fenced, LimitRefused, Refused, Retriable, StoreUnavailable, UpstreamError
 from relay.outbound.reports_api import ReportsApi
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
@@ -25,6 +25,9 @@ SLICE_S = 20.0
 RENEW_S = 3.0
 LOOK_AGAIN_S = 0.5
 """How soon a waiting slice notices that its source was changed."""
+SMALLEST_LIMIT = 2
+"""A page of one row cannot show whether the upstream sorts."""
+LESS_AFTER_MS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +111,8 @@ class Polling:
             if due_ms > now_ms:
                 await self._rest(min((due_ms - now_ms) / 1000, LOOK_AGAIN_S))
             else:
-                await self._turn(source, poll, token)
+                alone = all(other is poll or other.due_ms(source) > now_ms for other in active)
+                await self._turn(source, poll, token, alone=alone)
 
     async def _states(self, source: Source, polls: dict[str, RoutePoll]) -> list[RouteState]:
         missing = [name for name in source.routes if name not in polls]
@@ -119,25 +123,43 @@ class Polling:
             async with asyncio.timeout(seconds):
                 await self.stopping.wait()
 
-    async def _turn(self, source: Source, poll: RoutePoll, token: int) -> None:
-        """One request for one route, and what follows from its answer."""
+    async def _turn(self, source: Source, poll: RoutePoll, token: int, *, alone: bool) -> None:
+        """One request for one route, and what follows from its answer. `alone`: no other route is due."""
+        overlapping = poll.overlap_due_ms() < poll.forward_due_ms()
         try:
             if poll.state.cursor is None:
                 await self._start(source, poll)
-            elif not poll.state.failures and poll.overlap_due_ms() <= self._clock.now_ms():
+            elif overlapping:
                 await self._overlap_page(source, poll, token)
             else:
-                await self._forward_page(source, poll, token)
+                await self._forward_page(source, poll, token, alone=alone)
         except Refused as error:
             await self._note(source, poll, error, state="stopped", auth_version=source.auth_version)
         except LimitRefused as error:
-            limit = max(2, (poll.state.limit or source.batch_size) // 2)
-            await self._note(source, poll, error, limit=limit, next_poll_at_ms=self._clock.now_ms() + 1000)
+            await self._ask_for_less(source, poll, error, overlapping=overlapping)
         except Retriable as error:
-            failures = poll.state.failures + 1
-            wait_ms = backoff_ms(failures, retry_after_s=error.retry_after_s, jitter=self._clock.jitter())
-            due_ms = self._clock.now_ms() + wait_ms
-            await self._note(source, poll, error, state="failing", failures=failures, next_poll_at_ms=due_ms)
+            await self._back_off(source, poll, error, overlapping=overlapping)
+
+    async def _ask_for_less(self, source: Source, poll: RoutePoll, error: LimitRefused, *, overlapping: bool) -> None:
+        limit = poll.state.limit or source.batch_size
+        if limit <= SMALLEST_LIMIT:
+            await self._back_off(source, poll, error, overlapping=overlapping)
+            return
+        soon_ms = self._clock.now_ms() + LESS_AFTER_MS
+        due = {"overlap_at_ms": soon_ms} if overlapping else {"next_poll_at_ms": soon_ms}
+        await self._note(source, poll, error, limit=max(SMALLEST_LIMIT, limit // 2), **due)
+
+    async def _back_off(self, source: Source, poll: RoutePoll, error: UpstreamError, *, overlapping: bool) -> None:
+        """Wait longer after each failure in a row: also of the overlap, whose failures the forward pages don't end."""
+        now_ms, asked_s = self._clock.now_ms(), error.retry_after_s if isinstance(error, Retriable) else None
+        failures = poll.state.failures + 1
+        wait_ms = backoff_ms(failures, retry_after_s=asked_s, jitter=self._clock.jitter())
+        due = {"next_poll_at_ms": now_ms + wait_ms}
+        if overlapping:
+            poll.overlap_failures += 1
+            wait_ms = backoff_ms(poll.overlap_failures, retry_after_s=asked_s, jitter=self._clock.jitter())
+            due["overlap_at_ms"] = now_ms + wait_ms
+        await self._note(source, poll, error, state="failing", failures=failures, **due)
 
     async def _start(self, source: Source, poll: RoutePoll) -> None:
         """Give a route its first cursor: before `startRowId`, or behind the newest row there is."""
@@ -150,9 +172,9 @@ class Polling:
         await self._save(source, poll, state="polling", next_poll_at_ms=0, overlap_at_ms=self._next_overlap_ms(source))
         poll.state = msgspec.structs.replace(poll.state, cursor=cursor)
 
-    async def _forward_page(self, source: Source, poll: RoutePoll, token: int) -> None:
+    async def _forward_page(self, source: Source, poll: RoutePoll, token: int, *, alone: bool) -> None:
         route, cursor = poll.state.route, poll.state.cursor or 0
-        limit = max(2, poll.state.limit or source.batch_size)
+        limit = max(SMALLEST_LIMIT, poll.state.limit or source.batch_size)
         page = await poll.take_ahead((cursor, limit, poll.ceiling)) or await self._reports.fetch(
             source, route, after=cursor, limit=limit, until=poll.ceiling
         )
@@ -162,7 +184,9 @@ class Polling:
         step = advance(
             cursor, ids, limit=limit, ceiling=poll.ceiling, rejected=len(lines) - len(ids), truncated=page.truncated
         )
-        if step.state == "more" and step.in_order and len(ids) >= limit:
+        # Only when nobody else is due: one request at a time is in flight for a source (H29).
+        alone = alone and poll.overlap_due_ms() > polled_ms
+        if alone and step.state == "more" and step.in_order and len(ids) >= limit:
             ahead = self._reports.fetch(source, route, after=step.cursor, limit=limit, until=step.ceiling)
             poll.read_ahead((step.cursor, limit, step.ceiling), ahead)
         if lines:
@@ -176,7 +200,8 @@ class Polling:
             "state": "polling",
             "failures": 0,
             "last_poll_at_ms": polled_ms,
-            "next_poll_at_ms": 0,
+            # Now, and not 0: whoever was polled longer ago goes first.
+            "next_poll_at_ms": polled_ms,
         }
         if step.state == "caught_up":
             wait_ms = next_poll_ms(source.poll_interval_s, jitter=self._clock.jitter())
@@ -188,30 +213,32 @@ class Polling:
         await self._save(source, poll, **changes)
 
     async def _overlap_page(self, source: Source, poll: RoutePoll, token: int) -> None:
-        """Read one page of the rows behind the cursor again: for late ones, and for those that changed."""
+        """Read one page of the rows before the cursor again: for late ones, and for those that changed.
+
+        How far that is is kept, for it can take longer than a slice.
+        """
         route, cursor = poll.state.route, poll.state.cursor or 0
-        if poll.overlap_after is None:
-            floor = await self._overlap_floor(source, route, cursor)
-            poll.overlap_after, poll.overlap_until, poll.overlap_ceiling = floor, cursor, None
-        after, until = poll.overlap_after, poll.overlap_ceiling or poll.overlap_until
-        done = after >= poll.overlap_until
-        if not done:
-            limit = max(2, poll.state.limit or source.batch_size)
+        after, end = poll.state.overlap_after, poll.state.overlap_until
+        if after is None or end is None:
+            after, end, poll.overlap_ceiling = await self._overlap_floor(source, route, cursor), cursor, None
+        if after < end:
+            limit, until = max(SMALLEST_LIMIT, poll.state.limit or source.batch_size), poll.overlap_ceiling or end
             page = await self._reports.fetch(source, route, after=after, limit=limit, until=until)
             lines = read_lines(page.lines)
             ids = [line.row_id for line in lines if line.row_id is not None]
-            step = advance(
-                after, ids, limit=limit, ceiling=until, rejected=len(lines) - len(ids), truncated=page.truncated
-            )
+            rejected = len(lines) - len(ids)
+            step = advance(after, ids, limit=limit, ceiling=until, rejected=rejected, truncated=page.truncated)
             if lines:
                 await self._ingest.take_in(source, route, lines, row_ids=step.row_ids, cursor=None, token=token)
             if step.state == "stalled" or (page.truncated and not step.row_ids):
-                raise Retriable("the answer for the rows behind the cursor proves nothing")
-            poll.overlap_after, poll.overlap_ceiling = step.cursor, step.ceiling
-            done = step.cursor >= poll.overlap_until
-        if done:
-            poll.overlap_after = None
-            await self._save(source, poll, overlap_at_ms=self._next_overlap_ms(source))
+                raise Retriable("the answer for the rows before the cursor proves nothing")
+            after, poll.overlap_ceiling = step.cursor, step.ceiling
+        poll.overlap_failures = 0
+        if after < end:
+            await self._save(source, poll, overlap_after=after, overlap_until=end, overlap_at_ms=self._clock.now_ms())
+        else:
+            next_ms = self._next_overlap_ms(source)
+            await self._save(source, poll, overlap_after=None, overlap_until=None, overlap_at_ms=next_ms)
 
     async def _overlap_floor(self, source: Source, route: str, cursor: int) -> int:
         # One interval further back than the time that a row may be late: every rowId is read once more after that.

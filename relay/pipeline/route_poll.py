@@ -18,9 +18,8 @@ class RoutePoll:
     def __init__(self, state: RouteState) -> None:
         self.state = state
         self.ceiling: int | None = None
-        self.overlap_after: int | None = None
-        self.overlap_until = 0
         self.overlap_ceiling: int | None = None
+        self.overlap_failures = 0
         self._ahead: tuple[tuple[int, int, int | None], asyncio.Task[Page]] | None = None
 
     def read_ahead(self, key: tuple[int, int, int | None], page: Coroutine[Any, Any, Page]) -> None:
@@ -44,20 +43,20 @@ class RoutePoll:
             self._ahead = None
 
     def due_ms(self, source: Source) -> int:
-        """When the route wants its next request."""
+        """When the route wants its next request. Of several that are due, the one that waits longest is served."""
         if source.paused or (self.state.state == "stopped" and self.state.auth_version == source.auth_version):
             return NEVER_MS
-        if self._ahead is not None:
-            return -1
-        if self.state.failures:
-            return self.state.next_poll_at_ms
-        return min(self.state.next_poll_at_ms, self.overlap_due_ms())
+        return min(self.forward_due_ms(), self.overlap_due_ms())
+
+    def forward_due_ms(self) -> int:
+        """When the rows behind the cursor are to be asked for."""
+        return self.state.next_poll_at_ms if self._ahead is None else -1
 
     def overlap_due_ms(self) -> int:
-        """When the rows behind the cursor are to be read again."""
-        if self.state.cursor is None:
+        """When the rows before the cursor are to be read again: not while the upstream fails, nor beside a fetch."""
+        if self.state.cursor is None or self.state.failures or self._ahead is not None:
             return NEVER_MS
-        return 0 if self.overlap_after is not None else self.state.overlap_at_ms
+        return self.state.overlap_at_ms
 
 
 async def cancelled(task: asyncio.Task[Any]) -> None:

@@ -57,13 +57,16 @@ class Routes:
         )
 
     async def start(self, source: SourceUid, route: str, cursor: int, *, now_ms: int) -> None:
-        """Give a route that has no cursor its first one."""
-        await self._redis.hsetnx(keys.route(source, route), "cursor", str(cursor))  # type: ignore[misc]
-        await self._redis.zadd(keys.trail(source, route), {str(cursor): now_ms})
+        """Give a route that has no cursor its first one.
+
+        The cursor last: a route that has one is never started again, so what belongs to it must stand by then.
+        """
         mark = keys.seen_floor(source, space_of(route))
         known, bucket = await self._redis.get(mark), cursor // keys.ROWS_PER_BUCKET
         if known is None or int(known) > bucket:
             await self._redis.set(mark, bucket)
+        await self._redis.zadd(keys.trail(source, route), {str(cursor): now_ms})
+        await self._redis.hsetnx(keys.route(source, route), "cursor", str(cursor))  # type: ignore[misc]
 
     async def cursor_at(self, source: SourceUid, route: str, *, time_ms: int) -> int | None:
         """The cursor that the route had at a time; None: it had none yet. Forgets the cursors before that one."""

@@ -1,0 +1,82 @@
+"""A client of the real server whose process dies, or whose connection breaks, between any two commands."""
+
+from typing import Any
+
+from redis.asyncio.client import Pipeline
+
+from relay.errors import StoreUnavailable
+from relay.store.connection import StorePipeline, StoreRedis
+
+
+class Died(BaseException):
+    """The process is no more: nothing may catch this, and nothing of it runs on."""
+
+
+class Faults:
+    """When the next fault comes, and of what kind."""
+
+    def __init__(self) -> None:
+        self.left: int | None = None
+        """How many commands pass until then; None: there is none to come."""
+        self.takes_effect = False
+        """Whether the command that meets the fault still takes effect."""
+        self.kind: type[BaseException] = StoreUnavailable
+        self.met = 0
+        self.commands = 0
+
+    def after(self, commands: int, *, takes_effect: bool, kind: type[BaseException] = StoreUnavailable) -> None:
+        """Let so many commands pass, then fail one."""
+        self.left, self.takes_effect, self.kind = commands, takes_effect, kind
+
+    def strikes(self) -> bool:
+        """Count a command; True: this is the one."""
+        self.commands += 1
+        if self.left is None:
+            return False
+        self.left -= 1
+        if self.left >= 0:
+            return False
+        if self.kind is not Died:
+            self.left = None
+        self.met += 1
+        return True
+
+
+class FaultyRedis(StoreRedis):
+    """A client with faults. A pipeline counts as one command; one that takes effect may do so in part."""
+
+    faults: Faults
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        if not self.faults.strikes():
+            return await super().execute_command(*args, **options)
+        if self.faults.takes_effect and self.faults.met == 1:
+            await super().execute_command(*args, **options)
+        raise self.faults.kind("as the test wants it")
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
+        pipe = FaultyPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        pipe.faults = self.faults
+        return pipe
+
+
+class FaultyPipeline(StorePipeline):
+    """Its commands go together if it is a transaction, else the first half of them may go alone."""
+
+    faults: Faults
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        if not self.command_stack or not self.faults.strikes():
+            return await super().execute(raise_on_error)
+        if self.faults.takes_effect and self.faults.met == 1:
+            if not self.is_transaction:
+                del self.command_stack[(len(self.command_stack) + 1) // 2 :]
+            await super().execute(raise_on_error)
+        raise self.faults.kind("as the test wants it")
+
+
+def faulty(url: str) -> FaultyRedis:
+    """A client that has no fault yet."""
+    client: FaultyRedis = FaultyRedis.from_url(url, protocol=3)
+    client.faults = Faults()
+    return client

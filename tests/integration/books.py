@@ -1,0 +1,124 @@
+"""The store's books, read from the keys as they stand: what must add up whatever happened before."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis.asyncio import Redis
+
+from relay.domain.model import EndpointId, SourceUid
+from relay.domain.references import Reference, parse_reference
+from relay.store import keys
+
+Delivery = tuple[EndpointId, int]
+"""An endpoint, and the number of an event."""
+
+
+READS: dict[bytes, tuple[str | int, ...]] = {
+    b"string": ("GET",),
+    b"hash": ("HGETALL",),
+    b"list": ("LRANGE", 0, -1),
+    b"set": ("SMEMBERS",),
+    b"zset": ("ZRANGE", 0, -1, "WITHSCORES"),
+}
+
+
+async def dump(redis: Redis) -> dict[str, Any]:
+    """Every key with its value, in a form that compares; lists and sorted sets keep their order."""
+    names = sorted([name async for name in redis.scan_iter(count=1000)])
+    async with redis.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.type(name)
+        types = await pipe.execute()
+        for name, kind in zip(names, types, strict=True):
+            command, *arguments = READS[kind]
+            pipe.execute_command(command, name, *arguments)
+        values = await pipe.execute()
+    return {name.decode(): value for name, value in zip(names, values, strict=True)}
+
+
+@dataclass
+class Books:
+    """Where each delivery of a source is."""
+
+    lanes: dict[EndpointId, str] = field(default_factory=dict)
+    """`r`, `p`, or the session that holds it."""
+    waiting: dict[EndpointId, list[Reference]] = field(default_factory=dict)
+    flying: dict[EndpointId, list[Reference]] = field(default_factory=dict)
+    due: list[tuple[EndpointId, Reference]] = field(default_factory=list)
+    dead: list[tuple[EndpointId, Reference, str]] = field(default_factory=list)
+    behind: dict[EndpointId, list[Reference]] = field(default_factory=dict)
+    """What waits behind a key of an endpoint that is ordered by one."""
+    ready: list[EndpointId] = field(default_factory=list)
+    parked: set[EndpointId] = field(default_factory=set)
+    sessions: set[str] = field(default_factory=set)
+    references: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def places(self) -> Counter[Delivery]:
+        """How many places each delivery that has not ended stands in: one, if all is well."""
+        found: Counter[Delivery] = Counter()
+        for group in (self.waiting, self.flying, self.behind):
+            found.update((endpoint, ref.number) for endpoint, refs in group.items() for ref in refs)
+        found.update((endpoint, ref.number) for endpoint, ref in self.due)
+        found.update((endpoint, ref.number) for endpoint, ref, _ in self.dead)
+        return found
+
+    def faults(self) -> list[str]:
+        """What does not add up, in words."""
+        said = [f"{delivery} stands in {n} places" for delivery, n in self.places.items() if n > 1]
+        said += [f"{endpoint} is {n} times ready" for endpoint, n in Counter(self.ready).items() if n > 1]
+        ready = {endpoint for endpoint, state in self.lanes.items() if state == "r"}
+        parked = {endpoint for endpoint, state in self.lanes.items() if state == "p"}
+        held = {e: state for e, state in self.lanes.items() if state not in ("r", "p")}
+        if ready != set(self.ready):
+            said.append(f"ready by state {ready}, by list {self.ready}")
+        if parked != self.parked:
+            said.append(f"parked by state {parked}, by list {self.parked}")
+        said += [f"{e} is held by {s}, which counts as gone" for e, s in held.items() if s not in self.sessions]
+        said += [f"{e} has something in flight that nobody holds" for e in self.flying if e not in held]
+        said += [f"{e} waits, and is idle" for e in self.waiting if e not in self.lanes]
+        counted = Counter(number // keys.EVENTS_PER_BUCKET for _, number in self.places.elements())
+        kept = {bucket: count for bucket, count in self.references.items() if count}
+        if kept != counted:
+            said.append(f"references say {kept}, there are {dict(counted)}")
+        return said
+
+
+async def read_books(redis: Redis, source: SourceUid) -> Books:
+    """Read a source's books."""
+    books = Books()
+    prefix = keys.prefix(source)
+    for name, value in (await dump(redis)).items():
+        if not name.startswith(prefix):
+            continue
+        kind, _, rest = name.removeprefix(prefix).partition(":")
+        endpoint = EndpointId(rest.partition(":")[0])
+        match kind:
+            case "lanes":
+                books.lanes = {EndpointId(e.decode()): state.decode() for e, state in value.items()}
+            case "lane":
+                books.waiting[endpoint] = [parse_reference(ref) for ref in value]
+            case "flight":
+                books.flying[endpoint] = [parse_reference(ref) for ref in value]
+            case "waiting":
+                books.behind.setdefault(endpoint, []).extend(parse_reference(ref) for ref in value)
+            case "due":
+                books.due = [(EndpointId(e), parse_reference(r.encode())) for e, r in (_words(m) for m, _ in value)]
+            case "dead":
+                books.dead = [
+                    (EndpointId(e), parse_reference(r.encode()), why) for e, r, why in (_words(m) for m, _ in value)
+                ]
+            case "ready":
+                books.ready = [EndpointId(e.decode()) for e in value]
+            case "parked":
+                books.parked = {EndpointId(e.decode()) for e, _ in value}
+            case "sessions":
+                books.sessions = {s.decode() for s, _ in value}
+            case "references":
+                books.references = {int(bucket): int(count) for bucket, count in value.items()}
+    return books
+
+
+def _words(member: bytes) -> list[str]:
+    return member.decode().split(" ", 2)

@@ -1,0 +1,193 @@
+"""What the pipeline's tests stand on: real stores, a still clock, a fake upstream, and the pieces put together."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+
+from relay.domain.addresses import EgressPolicy
+from relay.domain.envelope import HEADS
+from relay.domain.model import (
+    ApiKeyAuth,
+    Application,
+    Endpoint,
+    RouteState,
+    Secret,
+    SigningKey,
+    Source,
+    SourceUid,
+)
+from relay.domain.references import Reference
+from relay.outbound.callbacks import CallbackSender
+from relay.outbound.reports_api import ReportsApi
+from relay.pipeline.catalogue import Catalogue
+from relay.pipeline.ingest import Ingest
+from relay.pipeline.polling import Overlap, Polling
+from relay.store.applications import Applications
+from relay.store.bodies import Bodies
+from relay.store.configuration import Configuration
+from relay.store.endpoints import Endpoints
+from relay.store.events import Events
+from relay.store.lanes import Lanes
+from relay.store.pages import Pages
+from relay.store.routes import Routes
+from relay.store.sources import Sources
+from relay.store.vault import Vault
+from tests.fakes.clock import StillClock
+from tests.fakes.faulty_redis import FaultyRedis
+from tests.fakes.upstream import FakeUpstream
+from tests.integration.books import Books, read_books
+
+UK = SourceUid("uk")
+SECRET = "whsec_" + base64.b64encode(b"a secret of 32 bytes for tests..").decode()
+PAUSE_S = 0.002
+
+
+class Rig:
+    """One source, `uk`, whose routes are polled from rowId 0 on. `eyes` looks at the same server, and never fails."""
+
+    def __init__(self, redis: FaultyRedis, eyes: Redis) -> None:
+        self.eyes = eyes
+        vault = Vault([Secret(base64.b64encode(bytes(32)).decode())])
+        self.redis = redis
+        self.clock = StillClock()
+        self.upstream = FakeUpstream()
+        self.configuration = Configuration(redis, vault)
+        self.sources, self.applications = Sources(redis, vault), Applications(redis, vault)
+        self.endpoints = Endpoints(redis, vault)
+        self.events, self.lanes, self.routes, self.pages = Events(redis), Lanes(redis), Routes(redis), Pages(redis)
+        self.bodies = Bodies(self.events)
+        self.policy = EgressPolicy()
+        self.catalogue = self.new_catalogue()
+
+    def new_catalogue(self, sender: CallbackSender | None = None) -> Catalogue:
+        """A mirror of its own, as another worker has it."""
+        if sender is None:
+            # Ingest and polling send nothing.
+            sender = CallbackSender(None, policy=self.policy, user_agent="tests")  # type: ignore[arg-type]
+        return Catalogue(self.configuration, sender)
+
+    def ingest(self, catalogue: Catalogue | None = None) -> Ingest:
+        """A page's way in."""
+        return Ingest(
+            pages=self.pages,
+            events=self.events,
+            routes=self.routes,
+            bodies=self.bodies,
+            catalogue=catalogue or self.catalogue,
+            clock=self.clock,
+        )
+
+    def poller(self, *, overlap_rows: int = 1000, overlap_s: float = 600.0, every_s: float = 60.0) -> Polling:
+        """A worker's poller."""
+        return Polling(
+            reports=ReportsApi(self.upstream.client()),
+            routes=self.routes,
+            ingest=self.ingest(),
+            catalogue=self.catalogue,
+            clock=self.clock,
+            overlap=Overlap(rows=overlap_rows, seconds=overlap_s, interval_seconds=every_s),
+        )
+
+    async def source(self, *routes: str, **fields: Any) -> Source:
+        """Make the source, or make it anew."""
+        source = Source(
+            uid=UK,
+            name="UK",
+            base_url="https://api.test",
+            version="v2.1",
+            igrp=1,
+            auth=ApiKeyAuth("key"),
+            routes=routes or ("all",),
+            poll_interval_s=10.0,
+            start_row_id=0,
+        )
+        saved, _ = await self.sources.put(UK, lambda _: msgspec.structs.replace(source, **fields))
+        await self.catalogue.refresh()
+        return saved
+
+    async def application(self, **fields: Any) -> Application:
+        """Make an application."""
+        made = await self.applications.create(lambda i: Application(id=i, name="crm", **fields), now_ms=0)
+        await self.catalogue.refresh()
+        return made
+
+    async def endpoint(self, application: Application | None = None, **fields: Any) -> Endpoint:
+        """Make an endpoint, in an application of its own unless one is given."""
+        owner = application or await self.application()
+        values = {"url": "https://crm.test/hook", "keys": (SigningKey(key=SECRET),)} | fields
+        made = await self.endpoints.create(lambda i: Endpoint(id=i, app_id=owner.id, **values), now_ms=0)
+        await self.catalogue.refresh()
+        return made
+
+    async def change(self, endpoint: Endpoint, **fields: Any) -> Endpoint:
+        """Change an endpoint, as an operator does."""
+        return await self.endpoints.change(endpoint.app_id, endpoint.id, lambda e: msgspec.structs.replace(e, **fields))
+
+    async def state(self, route: str = "all") -> RouteState:
+        """How a route is."""
+        return (await Routes(self.eyes).states(UK, [route]))[0]
+
+    async def books(self) -> Books:
+        """Where every delivery is. Fails if they do not add up."""
+        books = await read_books(self.eyes, UK)
+        assert books.faults() == []
+        return books
+
+    async def waiting(self, endpoint: Endpoint) -> list[dict[str, Any]]:
+        """The `data` of the events that wait in an endpoint's lane, in order, with their types."""
+        references = (await self.books()).waiting.get(endpoint.id, [])
+        return await self.told(references)
+
+    async def told(self, references: list[Reference]) -> list[dict[str, Any]]:
+        """What the callbacks of some references would say."""
+        events = await Events(self.eyes).read(UK, [ref.number for ref in references])
+        bodies = [msgspec.json.decode(HEADS[ref.type_code] + events[ref.number].body) for ref in references]
+        return [
+            {"id": events[ref.number].id, "type": b["type"], **b["data"]}
+            for ref, b in zip(references, bodies, strict=True)
+        ]
+
+    async def row_ids(self, endpoint: Endpoint) -> list[int]:
+        """The rowIds of what waits for an endpoint."""
+        return [int(each["rowId"]) for each in await self.waiting(endpoint)]
+
+
+@asynccontextmanager
+async def slice_of(polling: Polling) -> AsyncIterator[asyncio.Task[None]]:
+    """A slice that runs until the block ends."""
+    task = asyncio.create_task(polling.slice(UK))
+    try:
+        yield task
+    finally:
+        polling.stopping.set()
+        await asyncio.wait_for(task, 5)
+        polling.stopping.clear()
+
+
+async def until(condition: Callable[[], Any], *, within_s: float = 5.0) -> None:
+    """Wait until something is true; `condition` may be a coroutine function."""
+    async with asyncio.timeout(within_s):
+        while True:
+            answer = condition()
+            if await answer if asyncio.iscoroutine(answer) else answer:
+                return
+            await asyncio.sleep(PAUSE_S)
+
+
+async def catch_up(rig: Rig, polling: Polling, *routes: str) -> None:
+    """Poll until every route has nothing to do at this moment of the clock."""
+
+    async def idle() -> bool:
+        states = await Routes(rig.eyes).states(UK, routes or rig.catalogue.sources[UK].routes)
+        return all(
+            state.cursor is not None and min(state.next_poll_at_ms, state.overlap_at_ms) > rig.clock.at_ms
+            for state in states
+        )
+
+    async with slice_of(polling):
+        await until(idle)

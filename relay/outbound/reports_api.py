@@ -220,9 +220,9 @@ def _safe(text: str, auth: SourceAuth) -> str:
     """A message of the upstream without what it must not tell: credentials, addresses, long numbers, its own length."""
     for secret in (auth.key,) if isinstance(auth, ApiKeyAuth) else (auth.password, auth.username):
         text = text.replace(secret, "…") if secret else text
-    words = " ".join(_PRIVATE.sub("…", text).split())
-    printable = "".join(letter for letter in words if letter.isprintable())
-    return printable if len(printable) <= _MAX_MESSAGE else printable[:_MAX_MESSAGE] + "…"
+    printable = "".join(letter if letter.isprintable() else " " for letter in _PRIVATE.sub("…", text))
+    words = " ".join(printable.split())
+    return words if len(words) <= _MAX_MESSAGE else words[:_MAX_MESSAGE] + "…"
 
 
 def _retry_after_s(headers: httpx.Headers) -> float | None:

@@ -1,0 +1,108 @@
+"""One flow of deliveries through a real worker, from the first to the last, and what it cost."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from relay.domain.model import Source
+from tests.bench.ground import ROUTE, Ground
+from tests.bench.measuring import Moment, look
+from tests.bench.processes import Child
+
+SAMPLE_S = 0.025
+GIVE_UP_AFTER_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What one flow was like."""
+
+    deliveries: int
+    seconds: float
+    cpu_us: Mapping[str, float]
+    """µs of CPU for each delivery, by process."""
+    round_trips: float
+    """For each delivery; see measuring.ServerCounts.answers. The harness's own are taken off."""
+    commands: float
+    """For each delivery, those inside of scripts included."""
+
+    @property
+    def per_s(self) -> float:
+        """Deliveries a second."""
+        return self.deliveries / self.seconds
+
+
+class Watch:
+    """Looks at a source's unfinished deliveries until all have ended."""
+
+    def __init__(self, ground: Ground, source: Source, processes: Mapping[str, Child]) -> None:
+        self._ground = ground
+        self._source = source
+        self._processes = processes
+        self._looks = 0
+
+    async def begun(self, *, below: int | None = None) -> tuple[Moment, int]:
+        """Wait until there are events, or fewer than `below` deliveries are left; gives how many are."""
+
+        async def look_once() -> int | None:
+            self._looks += 1
+            if below is None:
+                return await self._ground.stores.events.newest(self._source.uid) or None
+            left = await self._ground.outstanding(self._source)
+            return left if left < below else None
+
+        left = await self._wait(look_once)
+        return await self.moment(), left
+
+    async def ended(self, last_row_id: int = 0) -> Moment:
+        """Wait until the route's cursor is at a row, and every delivery has ended."""
+
+        async def look_once() -> int | None:
+            self._looks += 2
+            # In this order: once the cursor is there, every delivery counts.
+            (state,) = await self._ground.stores.routes.states(self._source.uid, [ROUTE])
+            left = await self._ground.outstanding(self._source)
+            return 0 if (state.cursor or 0) >= last_row_id and not left else None
+
+        await self._wait(look_once)
+        return await self.moment()
+
+    async def _wait(self, look_once: Callable[[], Awaitable[int | None]]) -> int:
+        deadline = time.monotonic() + GIVE_UP_AFTER_S
+        while (seen := await look_once()) is None:
+            for process in self._processes.values():
+                process.check()
+            if time.monotonic() > deadline:
+                left = await self._ground.outstanding(self._source)
+                raise TimeoutError(f"{left} deliveries are left after {GIVE_UP_AFTER_S:g} s")
+            await asyncio.sleep(SAMPLE_S)
+        return seen
+
+    async def moment(self) -> Moment:
+        """Everything that is counted, now."""
+        pids = {name: process.pid for name, process in self._processes.items()}
+        pids["redis"] = self._ground.server_pid
+        self._looks += 1
+        return await look(self._ground.stores.redis, pids, at=time.monotonic())
+
+    def flow(self, first: Moment, last: Moment, deliveries: int) -> Flow:
+        """What happened between two moments."""
+        return Flow(
+            deliveries,
+            last.at - first.at,
+            {name: (used - first.cpu[name]) / deliveries * 1e6 for name, used in last.cpu.items()},
+            (last.server.answers - first.server.answers - self._looks) / deliveries,
+            (last.server.commands - first.server.commands - self._looks) / deliveries,
+        )
+
+
+@asynccontextmanager
+async def fresh_source(ground: Ground, base_url: str, *, paused: bool) -> AsyncIterator[Source]:
+    """A source for one run, gone with all its events afterwards."""
+    source = await ground.source(base_url, paused=paused)
+    try:
+        yield source
+    finally:
+        await ground.stores.sources.delete(source.uid)

@@ -36,6 +36,9 @@ ADDRESSES_TRIED = 2
 REFUSED = "this address is not allowed"
 """One text for every forbidden address, so that it tells nothing of what is there."""
 
+LEAVING_S = 0.01
+"""How long the client's own thread is given to leave the interpreter: found inside at its end, it aborts the process."""
+
 _WRITTEN_BY_CLIENT = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 """Headers that come from the URL and the body."""
 
@@ -95,6 +98,7 @@ class Egress(httpx.AsyncBaseTransport):
         await self._fleet.close()
         self._literals = self._proxied = None
         self._identities.clear()
+        await asyncio.sleep(LEAVING_S)
 
     async def _vet(self, request: httpx.Request) -> WireRequest:
         try:

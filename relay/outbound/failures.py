@@ -18,36 +18,43 @@ class EgressError(httpx.TransportError):
         self.unsent = unsent
 
 
-_OWN_FAULTS = ("(os error 23)", "(os error 24)", "(os error 99)", "(os error 105)", "(os error 12)")
-"""ENFILE, EMFILE, EADDRNOTAVAIL, ENOBUFS, ENOMEM: this machine has run out of something."""
+_CONNECTING = "client error (Connect)"
+_DIALLING = "tcp "
+_TUNNEL = "tunnel error"
+
+_OWN_FAULTS = ("(os error 12)", "(os error 23)", "(os error 24)", "(os error 99)", "(os error 105)")
+"""ENOMEM, ENFILE, EMFILE, EADDRNOTAVAIL, ENOBUFS: this machine has run out of something."""
 
 
 def translate(error: PyreqwestError | ValueError) -> EgressError:
-    """Tell what went wrong and in which phase, from the chain of causes that the error carries."""
+    """Tell what went wrong and in which phase, from the chain of causes that the error carries.
+
+    A cause is compared from its start or its end: between them may stand what a receiver wrote into a certificate.
+    """
     details = getattr(error, "details", None) or {}
-    causes = " / ".join(cause["message"] for cause in details.get("causes") or ())
-    if any(fault in causes for fault in _OWN_FAULTS):
-        return EgressError(Failure.LOCAL, "this relay has run out of sockets")
+    causes = [cause["message"] for cause in details.get("causes") or ()]
     if isinstance(error, RequestTimeoutError):
-        if "client error (Connect)" in causes:
+        if _CONNECTING in causes:
             return EgressError(Failure.TIMEOUT, "no connection came about in time", unsent=True)
         return EgressError(Failure.TIMEOUT, "no answer came in time")
-    if "client error (Connect)" in causes:
-        return _connecting(causes)
+    if _CONNECTING in causes:
+        return _not_connected(causes)
+    if isinstance(error, ValueError):
+        return EgressError(Failure.UNFIT, "the request could not be made: check the endpoint's headers")
     if "message head is too large" in causes:
         return EgressError(Failure.OVERSIZED, "the answer has too many headers, or too large ones")
     if isinstance(error, DecodeError):
         return EgressError(Failure.PROTOCOL, "the answer is not valid HTTP")
-    if "error sending request" in causes:
-        return EgressError(Failure.PROTOCOL, "the connection was closed before an answer came")
-    return EgressError(Failure.LOCAL, "the request could not be made")
+    return EgressError(Failure.PROTOCOL, "the connection was closed before an answer came")
 
 
-def _connecting(causes: str) -> EgressError:
-    if "tunnel error" in causes:
-        if "unsuccessful" in causes:
+def _not_connected(causes: list[str]) -> EgressError:
+    if tunnel := next((cause for cause in causes if cause.startswith(_TUNNEL)), None):
+        if tunnel.endswith("unsuccessful"):
             return EgressError(Failure.CONNECT, "the forward proxy could not reach the endpoint, or refused to")
         return EgressError(Failure.PROXY, "the forward proxy did not take the request")
-    if "tcp connect error" in causes:
-        return EgressError(Failure.CONNECT, "the connection was refused or failed", unsent=True)
-    return EgressError(Failure.TLS, "no TLS connection came about: check the certificate, its chain and its name")
+    if not any(cause.startswith(_DIALLING) for cause in causes):
+        return EgressError(Failure.TLS, "no TLS connection came about: check the certificate, its chain and its name")
+    if causes[-1].endswith(_OWN_FAULTS):
+        return EgressError(Failure.LOCAL, "this relay has run out of sockets")
+    return EgressError(Failure.CONNECT, "the connection was refused or failed", unsent=True)

@@ -28,7 +28,7 @@ SENT = (SENDING, "client error (SendRequest)")
         (ReadTimeoutError, ("request or response body error", "operation timed out"), Failure.TIMEOUT, False),
         (ConnectError, (*CONNECTING, "tcp connect error", "Connection refused (os error 111)"), Failure.CONNECT, True),
         (ConnectError, (*CONNECTING, "tcp connect error", "No route to host (os error 113)"), Failure.CONNECT, True),
-        (ConnectError, (*CONNECTING, "tcp connect error", "Too many open files (os error 24)"), Failure.LOCAL, False),
+        (ConnectError, (*CONNECTING, "tcp open error", "Too many open files (os error 24)"), Failure.LOCAL, False),
         (
             ConnectError,
             (*CONNECTING, "tcp connect error", "Cannot assign requested address (os error 99)"),
@@ -50,7 +50,9 @@ SENT = (SENDING, "client error (SendRequest)")
         (DecodeError, (*SENT, "invalid HTTP version parsed"), Failure.PROTOCOL, False),
         (DecodeError, (*SENT, "message head is too large"), Failure.OVERSIZED, False),
         (BodyDecodeError, ("error reading a body from connection",), Failure.PROTOCOL, False),
-        (BuilderError, ("builder error",), Failure.LOCAL, False),
+        (BuilderError, ("builder error",), Failure.UNFIT, False),
+        (ConnectError, (*CONNECTING, "invalid peer certificate for x (os error 24)"), Failure.TLS, False),
+        (ConnectError, (*CONNECTING, "not valid for tunnel error: proxy"), Failure.TLS, False),
     ],
 )
 def test_each_error_has_its_failure(
@@ -63,7 +65,7 @@ def test_each_error_has_its_failure(
     assert "example.com" not in str(error)
 
 
-def test_an_error_without_causes_is_this_relays_own() -> None:
-    """A header that cannot be encoded, for one, is nothing that a receiver did."""
-    assert translate(ValueError("Invalid header value: secret")).failure is Failure.LOCAL
+def test_a_request_that_cannot_be_made_is_nothing_that_a_receiver_did() -> None:
+    """A header that cannot be encoded, for one; its value is not repeated."""
+    assert translate(ValueError("Invalid header value: secret")).failure is Failure.UNFIT
     assert "secret" not in str(translate(ValueError("Invalid header value: secret")))

@@ -103,17 +103,16 @@ def _pairs(compiled: Filter) -> Iterable[tuple[str, Any]]:
 
 
 def _candidates(buckets: dict[Any, list[tuple[Match, DataTest]]], value: Any) -> list[tuple[Match, DataTest]]:
-    """Who pins the field to this value, as text or as the number that the text is, or to an entry of this list."""
+    """Who pins the field to this value, as text or as the number that the text is, or to an entry of this list.
+
+    Nobody pins a field to None, which is the number of what is none.
+    """
     if type(value) is str:
-        # Most texts are no numbers, and most buckets hold no number for them.
-        texts = buckets.get(value, [])
-        number = as_number(value)
-        numbers = buckets.get(number, []) if number is not None else []
+        texts, numbers = buckets.get(value, []), buckets.get(as_number(value), [])
         return _merged((texts, numbers)) if texts and numbers else texts or numbers
     if type(value) is list:
         return _merged(_candidates(buckets, item) for item in value)
-    number = as_number(value)
-    return buckets.get(number, []) if number is not None else []
+    return buckets.get(as_number(value), [])
 
 
 def _merged(groups: Iterable[list[tuple[Match, DataTest]]]) -> list[tuple[Match, DataTest]]:

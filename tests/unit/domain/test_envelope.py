@@ -94,6 +94,7 @@ def test_stored_data_can_be_read_again(trigger: dict[str, Any]) -> None:
         (None, True, POLLED_AT),
         (7, True, POLLED_AT),
         ("2018-02-30 13:20:11Z", True, POLLED_AT),
+        ("9999-12-31 23:59:59-23:00", True, POLLED_AT),
         ("whenever it may be Z", True, POLLED_AT),
     ],
 )

@@ -62,6 +62,11 @@ def test_a_message_is_never_a_piece_of_a_row() -> None:
     assert parse_line(lines[1]) == Message("Query timed out")
 
 
+def test_a_broken_line_leaves_the_row_before_it_alone() -> None:
+    """A row that is whole has no rest."""
+    assert split_lines(ROWS[0] + b"\nrubbish\n" + ROWS[1] + b"\n") == ([ROWS[0], b"rubbish", ROWS[1]], False)
+
+
 def test_pieces_are_not_put_together_without_end() -> None:
     """However many pieces come, a line has its greatest length."""
     piece = b"x" * (MAX_LINE_BYTES // 4)

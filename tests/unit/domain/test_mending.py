@@ -78,6 +78,11 @@ def test_brackets_in_a_later_column_are_not_the_end_of_notes() -> None:
     assert notes_of(line_with(notes, after=',"c_list":"[1]","leadScore":"100"')) == notes
 
 
+def test_an_exact_end_is_the_end() -> None:
+    """Where the list itself is whole, a later column that looks like an end leaves no doubt."""
+    assert notes_of(line_with('["a"]', after=',"c_end":"]","leadScore":"100"')) == '["a"]'
+
+
 def test_notes_of_another_shape_are_mended_too() -> None:
     """What stands in the list is not ours to know."""
     assert notes_of(line_with('["say "hi""]')) == '["say "hi""]'

@@ -34,9 +34,9 @@ rows = st.dictionaries(st.text(max_size=8).filter(lambda name: name != "rowId"),
 row_ids = st.integers(1, MAX_ROW_ID)
 
 
-def nested(depth: int) -> bytes:
+def nested(depth: int, opening: bytes, closing: bytes) -> bytes:
     """A row whose one column is so deep that the row as a whole has `depth` levels."""
-    return b'{"rowId":"1","x":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
+    return b'{"rowId":"1","x":' + opening * (depth - 1) + b"1" + closing * (depth - 1) + b"}"
 
 
 @pytest.mark.parametrize(("line", "row_id", "columns"), [*zip(DOCUMENTED, [1, 2, 4, 7], [98, 77, 24, 24], strict=True)])
@@ -131,15 +131,21 @@ def test_a_row_may_tell_of_row_ids_in_its_values() -> None:
         assert row.row_id == 7
 
 
+def test_a_row_may_say_its_id_twice() -> None:
+    """There is no doubt which row it is."""
+    assert parse_line(b'{"rowId":"5","rowId":"5"}') == Row(5, {"rowId": "5"})
+
+
 def test_of_a_key_that_stands_twice_the_last_counts() -> None:
     """As most JSON readers do; the rowId is the exception."""
     assert parse_line(b'{"rowId":"1","act":"land","act":"call"}') == Row(1, {"rowId": "1", "act": "call"})
 
 
-def test_nesting_has_a_limit() -> None:
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"x":', b"}")], ids=["lists", "objects"])
+def test_nesting_has_a_limit(opening: bytes, closing: bytes) -> None:
     """A row may have objects and lists inside, but not so deep that writing it again could fail."""
-    assert isinstance(parse_line(nested(MAX_DEPTH)), Row)
-    assert parse_line(nested(MAX_DEPTH + 1)) == Rejected("the row is nested too deeply", 1)
+    assert isinstance(parse_line(nested(MAX_DEPTH, opening, closing)), Row)
+    assert parse_line(nested(MAX_DEPTH + 1, opening, closing)) == Rejected("the row is nested too deeply", 1)
     wide = b'{"rowId":"1","x":[' + b",".join([b"[]"] * 100) + b"]}"
     assert isinstance(parse_line(wide), Row)
 

@@ -37,7 +37,7 @@ REFUSED = "this address is not allowed"
 """One text for every forbidden address, so that it tells nothing of what is there."""
 
 LEAVING_S = 0.01
-"""How long the client's own thread is given to leave the interpreter: found inside at its end, it aborts the process."""
+"""Time for the client's own thread to leave the interpreter: found inside when that ends, it aborts the process."""
 
 _WRITTEN_BY_CLIENT = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 """Headers that come from the URL and the body."""

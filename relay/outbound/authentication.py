@@ -38,7 +38,7 @@ class _TokenAnswer(msgspec.Struct):
     expires_in: float | str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class _Token:
     value: str
     fresh_until: float

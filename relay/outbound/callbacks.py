@@ -28,14 +28,14 @@ KEPT_HEADER_CHARS = 2048
 Header = tuple[str, str]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PreparedEndpoint:
     """An endpoint, made ready for callbacks or found to be unfit for them."""
 
     endpoint: Endpoint
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class _Ready(PreparedEndpoint):
     """Everything that is the same for each callback."""
 
@@ -45,7 +45,7 @@ class _Ready(PreparedEndpoint):
     oauth: OAuth2 | None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class _Unfit(PreparedEndpoint):
     """It was fine when it was saved; the operator's policy, or the rules for keys and headers, changed since."""
 

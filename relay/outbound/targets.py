@@ -34,7 +34,7 @@ _FORBIDDEN = "this address is not allowed: callbacks go to public addresses, and
 class Target:
     """A vetted URL. Only `url` is ever dialled; the other fields are read from it."""
 
-    url: Url
+    url: Url = field(repr=False)
     host: str
     """As it is dialled: lower case, IDNA-encoded, an IPv6 address without its brackets."""
     port: int
@@ -42,7 +42,7 @@ class Target:
     """The host if it is an address, already judged; None: a name, whose addresses are judged when it is dialled."""
     listed_only: bool
     """Plain http, another port or a local name: each address must be in the policy's `allow`."""
-    shown: httpx.URL = field(init=False)
+    shown: httpx.URL = field(init=False, repr=False)
     """The same URL for whoever looks at the request; never dialled."""
 
     def __post_init__(self) -> None:

@@ -44,6 +44,10 @@ class WireRequest(httpx.Request):
         self.deadline_s = deadline_s
         self.identity = identity
 
+    def __repr__(self) -> str:
+        """Without the path and the query, which can hold a subscriber's secrets."""
+        return f"<WireRequest({self.method!r}, {self.target.origin!r})>"
+
     @property
     def headers(self) -> httpx.Headers:
         """The headers as httpx has them: a copy, made for whoever asks."""

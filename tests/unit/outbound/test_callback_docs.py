@@ -24,7 +24,7 @@ def _headers(key: str, *, now: int) -> dict[str, str]:
 def test_the_verifier_of_ten_lines_works() -> None:
     """It accepts what is genuine and fresh, and nothing else."""
     names: dict[str, Any] = {}
-    exec(next(block for block in _blocks() if "def is_genuine" in block), names)  # noqa: S102
+    exec(next(block for block in _blocks() if "def is_genuine" in block), names)
     secret, now = new_secret(b"k" * 32), int(time.time())
     assert names["is_genuine"](secret, _headers(secret, now=now), BODY)
     assert not names["is_genuine"](secret, _headers(secret, now=now), BODY + b" ")
@@ -41,4 +41,4 @@ def test_the_verifier_for_key_pairs_works() -> None:
         "item": headers["webhook-signature"].split(" ")[1],
         "signed": b"msg_1.1." + BODY,
     }
-    exec("import base64\n" + next(block for block in _blocks() if "whpk_" in block), names)  # noqa: S102
+    exec("import base64\n" + next(block for block in _blocks() if "whpk_" in block), names)

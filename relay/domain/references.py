@@ -1,4 +1,4 @@
-"""A reference: what stands in a lane for one delivery. `number:type:try:crashes`, the last two left out at first."""
+"""A reference: what stands in a lane for one delivery. `number:type:try:crashes:by_hand`, the last three rarely there."""
 
 from typing import NamedTuple
 
@@ -13,9 +13,13 @@ class Reference(NamedTuple):
     """Which try the next one is."""
     crashes: int = 0
     """How many workers died with it in flight."""
+    by_hand: int = 0
+    """1: somebody asked for the next try."""
 
     def text(self) -> str:
         """The form that is stored: as short as it can be, for there are millions."""
+        if self.by_hand:
+            return f"{self.number}:{self.type_code}:{self.attempt}:{self.crashes}:{self.by_hand}"
         if self.crashes:
             return f"{self.number}:{self.type_code}:{self.attempt}:{self.crashes}"
         if self.attempt > 1:
@@ -28,4 +32,4 @@ def parse_reference(text: bytes) -> Reference:
     try:
         return Reference(*map(int, text.split(b":")))
     except TypeError:
-        raise ValueError("a reference has two to four numbers") from None
+        raise ValueError("a reference has two to five numbers") from None

@@ -20,8 +20,11 @@ def config(name: str) -> str:
     """The configuration's keys, written by the API, kept until deleted.
 
     `sources`, `applications`, `endpoints`: hashes of id → JSON with sealed secrets · `application_uids`: hash uid →
-    id · `endpoint_uids`: hash `{app id}/{uid}` → id · `version`: counter of changes · `changes`: zset of `source/…`,
-    `application/…`, `endpoint/…` by the version that changed them last (deleted ones too).
+    id · `endpoint_uids`: hash `{app id}/{uid}` → id · `index`: zset of `source/{uid}`, `application/{id}`,
+    `endpoint/{app id}/{id}`, all with score 0: what lists are read from, in the order of the text · `version`: counter
+    of changes · `changes`: zset of `source/…`, `application/…`, `endpoint/…` by the version that changed them last
+    (deleted ones too) · `idempotency:{digest of a request's path and key}`: string `{digest of its content} {id of what
+    it made}`, for a day.
     """
     return f"relay:{{config}}:{name}"
 
@@ -117,7 +120,7 @@ def ready(source: SourceUid) -> str:
 
 
 def parked(source: SourceUid) -> str:
-    """zset: endpoints whose lanes are put aside, by the ms until when (infinity: until something changes)."""
+    """zset: endpoints whose lanes are put aside, by the ms until when."""
     return prefix(source) + "parked"
 
 

@@ -12,6 +12,7 @@ REFERENCES = st.builds(
     type_code=st.integers(0, 255),
     attempt=st.integers(1, 100),
     crashes=st.integers(0, 100),
+    by_hand=st.integers(0, 1),
 )
 
 
@@ -28,6 +29,7 @@ def test_what_is_written_is_what_is_read(reference: Reference) -> None:
         (Reference(7, 2, 3), "7:2:3"),
         (Reference(7, 2, 1, 1), "7:2:1:1"),
         (Reference(7, 2, 3, 4), "7:2:3:4"),
+        (Reference(7, 2, by_hand=1), "7:2:1:0:1"),
     ],
 )
 def test_a_reference_is_as_short_as_it_can_be(reference: Reference, text: str) -> None:
@@ -35,7 +37,7 @@ def test_a_reference_is_as_short_as_it_can_be(reference: Reference, text: str) -
     assert reference.text() == text
 
 
-@pytest.mark.parametrize("text", [b"", b"7", b"seven:2", b"7:2:", b"7:2:1:0:9"])
+@pytest.mark.parametrize("text", [b"", b"7", b"seven:2", b"7:2:", b"7:2:1:0:1:9"])
 def test_anything_else_is_refused(text: bytes) -> None:
     """A text that no reference has raises ValueError, and is never taken for another delivery."""
     with pytest.raises(ValueError):

@@ -5,7 +5,7 @@ from arq.connections import ArqRedis
 from redis.asyncio import ConnectionPool
 
 from relay.domain.model import SourceUid
-from relay.store.connection import make_cancellable
+from relay.store.connection import use_own_connections
 
 QUEUE = "relay:jobs"
 JOB_EXPIRES_MS = 60_000
@@ -19,7 +19,7 @@ from_bytes = msgspec.json.decode
 def connect_jobs(url: str) -> ArqRedis:
     """arq's own client, for the same server."""
     pool = ConnectionPool.from_url(url, socket_timeout=5.0, socket_connect_timeout=2.0)
-    make_cancellable(pool)
+    use_own_connections(pool)
     return ArqRedis(
         pool,
         job_serializer=to_bytes,

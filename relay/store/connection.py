@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Iterable
 from typing import Any
 
+import hiredis
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.client import Pipeline
 from redis.asyncio.connection import AbstractConnection
@@ -67,16 +68,27 @@ def connect(url: str) -> Redis:
         socket_connect_timeout=CONNECT_WITHIN_S,
         health_check_interval=15,
     )
-    make_cancellable(client.connection_pool)
+    use_own_connections(client.connection_pool)
     return client
 
 
-class CancellableConnection(AbstractConnection):
-    """A connection that never loses the cancellation of whoever waits for it.
+class OwnConnection(AbstractConnection):
+    """A connection that never loses the cancellation of whoever waits for it, and packs commands in C.
 
     redis-py sends with asyncio.wait_for, which in Python 3.11 swallows a cancellation that comes just as it ends: a
     task that should have ended goes on, and who cancelled it waits for ever. It also makes a task for each command.
+    Its asyncio side packs commands in Python, which took a fifth of the time of ingest: a page has 5,000 arguments.
     """
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        """One command as bytes."""
+        # redis-py's own rule: a literal argument may stand in the command's name, as in `CONFIG GET`.
+        name = args[0].encode() if isinstance(args[0], str) else bytes(args[0])
+        return [hiredis.pack_command((*name.split(), *args[1:]))]
+
+    def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
+        """Several commands as bytes."""
+        return [b"".join(chunk for command in commands for chunk in self.pack_command(*command))]
 
     async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
         """Send within the time-out. Raises redis-py's own errors."""
@@ -90,10 +102,10 @@ class CancellableConnection(AbstractConnection):
             self.socket_timeout = within_s
 
 
-def make_cancellable(pool: ConnectionPool) -> None:
-    """Have a pool make CancellableConnections of its own kind: by TCP, TLS or a socket in the file system."""
+def use_own_connections(pool: ConnectionPool) -> None:
+    """Have a pool make OwnConnections of its own kind: by TCP, TLS or a socket in the file system."""
     kind = pool.connection_class
-    pool.connection_class = type(kind.__name__, (CancellableConnection, kind), {})
+    pool.connection_class = type(kind.__name__, (OwnConnection, kind), {})
 
 
 async def ping(redis: Redis) -> None:

@@ -7,7 +7,7 @@ stored`.
 from datetime import UTC, datetime
 from typing import Any
 
-from relay.domain import wire
+from relay.domain import json_text
 from relay.domain.event_types import EVENT_TYPES, names
 from relay.domain.model import SourceUid
 
@@ -69,12 +69,12 @@ def data(
 
 def encode(content: dict[str, Any], *, timestamp: str) -> bytes:
     """The stored bytes: a body without its leading `{"type":"…",`."""
-    return b'"timestamp":"%s","data":%s}' % (timestamp.encode(), wire.encode(content))
+    return b'"timestamp":"%s","data":%s}' % (timestamp.encode(), json_text.encode(content))
 
 
 def decode(stored: bytes) -> dict[str, Any]:
     """The `data` of stored bytes, its numbers with their digits."""
-    content: dict[str, Any] = wire.decode(b"{" + stored)["data"]
+    content: dict[str, Any] = json_text.decode(b"{" + stored)["data"]
     return content
 
 

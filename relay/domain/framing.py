@@ -1,7 +1,7 @@
 """From a body to lines: which lines are whole, and which are pieces of one (hazards H1, H4)."""
 
+from relay.domain.json_text import BROKEN, decode
 from relay.domain.parsing import MAX_LINE_BYTES
-from relay.domain.wire import BROKEN, decode
 
 _BRACE = ord("{")
 _BREAK = rb"\n"

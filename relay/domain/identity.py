@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
+from relay.domain.json_text import encode_sorted
 from relay.domain.model import MessageId, SourceUid
-from relay.domain.wire import encode_sorted
 
 VOLATILE = frozenset(
     {

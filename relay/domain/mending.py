@@ -4,7 +4,7 @@ import json
 import re
 from itertools import islice
 
-from relay.domain.wire import BROKEN, decode
+from relay.domain.json_text import BROKEN, decode
 
 _NOTES = re.compile(r'"notes"\s*:\s*"(?=\[)')
 _END = re.compile(r'\](?="\s*[,}])')

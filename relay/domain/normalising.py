@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from relay.domain.wire import BROKEN, decode
+from relay.domain.json_text import BROKEN, decode
 
 Kind = Literal["id", "number", "flag", "time", "notes", "text"]
 

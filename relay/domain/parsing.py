@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
+from relay.domain.json_text import BROKEN, decode
 from relay.domain.mending import mend
-from relay.domain.wire import BROKEN, decode
 
 MAX_LINE_BYTES = 1 << 20
 """A documented row has 2.2 kB; a mebibyte leaves room for long notes and many custom fields."""

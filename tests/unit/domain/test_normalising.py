@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relay.domain.json_text import decode, encode
 from relay.domain.normalising import KINDS, normalise, read_number, read_time
 from relay.domain.parsing import Row, parse_line
-from relay.domain.wire import decode, encode
 
 ROOT = Path(__file__).parents[3]
 DOCUMENTED = (ROOT / "tests/golden/documented_rows.ndjson").read_bytes().splitlines()

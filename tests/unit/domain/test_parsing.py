@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relay.domain.json_text import encode
 from relay.domain.parsing import (
     MAX_DEPTH,
     MAX_LINE_BYTES,
@@ -21,7 +22,6 @@ from relay.domain.parsing import (
     peek_row_id,
     read_row_id,
 )
-from relay.domain.wire import encode
 
 DOCUMENTED = Path(__file__).parents[2].joinpath("golden/documented_rows.ndjson").read_bytes().splitlines()
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -22,8 +22,7 @@ Match = tuple[EndpointId, int]
 _ANY = frozenset(range(len(EVENT_TYPES)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Subscription:
+class _Subscription(NamedTuple):
     endpoint: EndpointId
     codes: frozenset[int]
     filter: Filter | None
@@ -119,6 +118,7 @@ def _merged(groups: Iterable[list[tuple[Match, DataTest]]]) -> list[tuple[Match,
     return list({match[0]: (match, test) for group in groups for match, test in group}.values())
 
 
+@lru_cache(maxsize=1024)
 def _codes(event_types: tuple[str, ...] | None) -> frozenset[int]:
     if event_types is None:
         return _ANY

@@ -44,7 +44,11 @@ class SourceController(Controller):
     async def put_source(
         self, uid: FromPath[str], data: JSONBody[SourceIn], stores: StoresGiven, clock: ClockGiven
     ) -> Response[SourceOut]:
-        """Make a source (201) or replace its settings (200). Secrets that are left out stay; no cursor moves."""
+        """Make a source (201) or replace its settings (200). No cursor moves.
+
+        Credentials that are left out stay, but must be given again when `baseUrl` has another scheme, host or port:
+        they would be sent there.
+        """
         checked = source_uid(uid)
         now_ms = clock.now_ms()
         source, new = await stores.sources.put(checked, lambda old: data.applied_to(checked, old, now_ms=now_ms))

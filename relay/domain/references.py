@@ -1,4 +1,4 @@
-"""A reference: what stands in a lane for one delivery. `number:type:try:crashes:by_hand`, the last three rarely there."""
+"""A reference: what stands in a lane for one delivery: `number:type:try:crashes:by_hand`, the last three if need be."""
 
 from typing import NamedTuple
 

@@ -17,13 +17,13 @@ Secret = Annotated[str, Meta(min_length=1, max_length=1024)]
 
 
 class ApiKeyAuthIn(In, frozen=True, kw_only=True, tag_field="type", tag="apiKey"):
-    """`Authorization: ApiKey …`. A key that is left out stays as it is."""
+    """`Authorization: ApiKey …`. A key that is left out stays as it is, unless `baseUrl` leads to another host."""
 
     key: Secret | UnsetType = UNSET
 
 
 class BasicAuthIn(In, frozen=True, kw_only=True, tag_field="type", tag="basic"):
-    """A portal user. What is left out stays as it is."""
+    """A portal user. What is left out stays as it is, unless `baseUrl` leads to another host."""
 
     username: Secret | UnsetType = UNSET
     password: Secret | UnsetType = UNSET
@@ -48,7 +48,7 @@ class SourceIn(In, frozen=True, kw_only=True):
     def applied_to(self, uid: SourceUid, source: Source | None, *, now_ms: int) -> Source:
         """The source as this makes it. Raises Invalid."""
         _check_base_url(self.base_url)
-        auth = _auth(self.auth, source.auth if source else None)
+        auth = _auth(self.auth, source, moved=source is not None and _origin(source.base_url) != _origin(self.base_url))
         changed = source is not None and auth != source.auth
         return Source(
             uid=uid,
@@ -186,25 +186,33 @@ def _parsed(url: str) -> SplitResult | None:
     return None if odd else parts
 
 
-def _auth(asked: ApiKeyAuthIn | BasicAuthIn | UnsetType, kept: SourceAuth | None) -> SourceAuth:
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _auth(asked: ApiKeyAuthIn | BasicAuthIn | UnsetType, source: Source | None, *, moved: bool) -> SourceAuth:
+    """What was left out is what the source has; `moved`: to another origin, which must not get that unasked."""
+    kept = None if source is None or moved else source.auth
+    why = "would be sent to another host than before: give it again" if moved else "is needed: there is none yet"
     if isinstance(asked, UnsetType):
         if kept is None:
-            raise _wrong("auth", "is needed for a new source")
+            raise Invalid(Fault(("body", "auth"), why, "missing"))
         return kept
     if isinstance(asked, ApiKeyAuthIn):
         old_key = kept.key if isinstance(kept, ApiKeyAuth) else UNSET
-        return ApiKeyAuth(_known(asked.key, old_key, "key"))
+        return ApiKeyAuth(_known(asked.key, old_key, "key", why))
     old = kept if isinstance(kept, BasicAuth) else None
     return BasicAuth(
-        _known(asked.username, old.username if old else UNSET, "username"),
-        _known(asked.password, old.password if old else UNSET, "password"),
+        _known(asked.username, old.username if old else UNSET, "username", why),
+        _known(asked.password, old.password if old else UNSET, "password", why),
     )
 
 
-def _known(asked: str | UnsetType, kept: str | UnsetType, name: str) -> str:
+def _known(asked: str | UnsetType, kept: str | UnsetType, name: str, why: str) -> str:
     value = kept if asked is UNSET else asked
     if isinstance(value, UnsetType):
-        raise Invalid(Fault(("body", "auth", name), "is needed: there is none yet", "missing"))
+        raise Invalid(Fault(("body", "auth", name), why, "missing"))
     return value
 
 

@@ -79,6 +79,36 @@ async def test_secrets_that_are_left_out_stay(
     assert (source.auth, source.auth_version) == (auth, version)
 
 
+@pytest.mark.parametrize(
+    ("url", "moved"),
+    [
+        ("https://api.example.com", False),
+        ("https://API.example.com:443/proxy/", False),
+        ("http://api.example.com", True),
+        ("https://api.example.com:8443", True),
+        ("https://api.example.com.evil.test", True),
+    ],
+)
+async def test_secrets_follow_no_source_to_another_host(
+    http: httpx.AsyncClient, stores: Stores, url: str, moved: bool
+) -> None:
+    """Whoever moves a source must know its credentials: another scheme, host or port would be sent them."""
+    basic = {"type": "basic", "username": "u", "password": "p"}
+    await http.put("/source/s", json=SOURCE | {"auth": basic})
+    without = {k: v for k, v in SOURCE.items() if k != "auth"} | {"baseUrl": url}
+    answers = [
+        await http.put("/source/s", json=without),
+        await http.put("/source/s", json=without | {"auth": {"type": "basic", "username": "u"}}),
+    ]
+    assert [answer.status_code for answer in answers] == [422 if moved else 200] * 2
+    if moved:
+        faults = [answer.json()["detail"][0] for answer in answers]
+        assert [fault["loc"] for fault in faults] == [["body", "auth"], ["body", "auth", "password"]]
+        assert "another host" in faults[0]["msg"]
+        assert (await stores.sources.get(S)).base_url == "https://api.example.com"
+    assert (await http.put("/source/s", json=without | {"auth": basic})).status_code == 200
+
+
 async def test_a_new_source_needs_its_secrets(http: httpx.AsyncClient) -> None:
     """Also one that changes to another kind of credentials."""
     without = {k: v for k, v in SOURCE.items() if k != "auth"}

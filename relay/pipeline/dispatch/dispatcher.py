@@ -3,12 +3,12 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 
 import structlog
 
 from relay.domain.envelope import HEADS
 from relay.domain.model import Endpoint, EndpointId, SourceUid
+from relay.errors import StoreUnavailable
 from relay.outbound.callbacks import CallbackSender
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
@@ -18,6 +18,7 @@ from relay.pipeline.dispatch.holding import Holding
 from relay.pipeline.dispatch.lane import HeldLane
 from relay.pipeline.dispatch.rationing import Rationing
 from relay.pipeline.dispatch.recording import record
+from relay.pipeline.dispatch.trials import SUSPECT_CRASHES, Trials
 from relay.pipeline.dispatch.turns import Turns
 from relay.pipeline.dispatch.windows import Windows
 from relay.store.bodies import Bodies
@@ -30,8 +31,6 @@ Disable = Callable[[Endpoint, str], Awaitable[None]]
 """What is done when an endpoint must be disabled: the endpoint and the reason."""
 BROKEN_PAUSE_MS = 30_000
 WATCH_S = 0.5
-SUSPECT_CRASHES = 2
-"""From so many crashes on a delivery is tried alone."""
 
 
 class Dispatcher:
@@ -72,7 +71,7 @@ class Dispatcher:
         self._senders: set[asyncio.Task[None]] = set()
         self._side_tasks: set[asyncio.Task[None]] = set()
         self._rationing = Rationing(rates=rates, catalogue=catalogue, to_send=self._to_send)
-        self._trial = asyncio.Lock()
+        self._trials = Trials(to_send=self._to_send)
         self._draining = False
         catalogue.listen(self._endpoint_changed)
 
@@ -85,7 +84,9 @@ class Dispatcher:
                 exchange = self._exchange(source)
                 self._exchanges[source] = exchange, asyncio.create_task(exchange.run(), name=f"exchange {source}")
         for source in set(self._exchanges) - set(self._catalogue.sources):
-            self._exchanges.pop(source)[1].cancel()
+            exchange, task = self._exchanges.pop(source)
+            task.cancel()
+            exchange.forget()
 
     def _exchange(self, source: SourceUid) -> Exchange:
         holding = Holding(
@@ -129,10 +130,12 @@ class Dispatcher:
             await asyncio.gather(*late, return_exceptions=True)
         for _, task in self._exchanges.values():
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-        await asyncio.gather(*(exchange.leave() for exchange in exchanges))
+        await asyncio.gather(*(task for _, task in self._exchanges.values()), return_exceptions=True)
+        left = await asyncio.gather(*(exchange.leave() for exchange in exchanges), return_exceptions=True)
         await asyncio.gather(*self._side_tasks, return_exceptions=True)
+        for error in left:
+            if error is not None:
+                raise error
 
     def _endpoint_changed(self, endpoint: EndpointId) -> None:
         for exchange, _ in self._exchanges.values():
@@ -171,6 +174,10 @@ class Dispatcher:
                 continue
             delivery = lane.begin()
             self._to_send(lane)
+            if delivery.reference.crashes >= SUSPECT_CRASHES and not self._trials.begin(lane, delivery):
+                lane.land(delivery)
+                self._turns.end(lane)
+                continue
             try:
                 await self._attempt(lane, delivery)
             except Exception:
@@ -184,7 +191,7 @@ class Dispatcher:
             finally:
                 lane.land(delivery)
                 # This sender goes on with whatever has a turn now: it need not be woken.
-                self._turns.add(lane)
+                self._turns.end(lane)
                 if (exchange := self._exchanges.get(lane.source)) is not None:
                     exchange[0].results(lane)
 
@@ -192,10 +199,14 @@ class Dispatcher:
         if delivery.reference.crashes < SUSPECT_CRASHES:
             await self._send(lane, delivery)
             return
-        # It was in flight when workers died. One such at a time: should this worker die too, it is to blame.
-        async with self._trial:
+        try:
             await self._lanes.try_alone(lane.source, self._session, lane.endpoint.id, delivery.stored)
             await self._send(lane, delivery)
+        except StoreUnavailable:
+            # Without that note nobody would be to blame.
+            lane.hand_back([delivery])
+        finally:
+            self._trials.end()
 
     async def _send(self, lane: HeldLane, delivery: Delivery) -> None:
         event = delivery.event

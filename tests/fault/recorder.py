@@ -1,0 +1,131 @@
+"""A fast receiver that writes down every callback, and answers as its path was told to."""
+
+import asyncio
+import re
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.fault.serving import Exchange, serving
+
+_ROW_ID = re.compile(rb'"rowId":"(\d+)"')
+
+
+class Reply(NamedTuple):
+    """What is answered, and when."""
+
+    status: int = 204
+    after_s: float = 0.0
+    headers: tuple[str, ...] = ()
+
+
+Habit = Callable[[int], Reply | None]
+"""From the number of the request at its path, counted from 0, to the answer; None: there is none, ever."""
+
+
+def always(status: int = 204, *headers: str, after_s: float = 0.0) -> Habit:
+    """The same answer each time."""
+    reply = Reply(status, after_s, headers)
+    return lambda _: reply
+
+
+def never() -> Habit:
+    """Take the request and say nothing."""
+    return lambda _: None
+
+
+def in_turn(first: Sequence[Reply | None], then: Reply | None = Reply()) -> Habit:  # noqa: B008 - it is frozen
+    """One answer after the other, and the last one from then on."""
+    return lambda number: first[number] if number < len(first) else then
+
+
+class Arrival(NamedTuple):
+    """One request: a line of the log."""
+
+    at: float
+    """Of time.monotonic()."""
+    wall_ms: int
+    path: str
+    message: str
+    row: int
+    status: int
+    """What it is answered, now or later; 0: nothing."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the sender was told that all is well."""
+        return 200 <= self.status < 300
+
+
+class Recorder:
+    """The receiver. Every path that has no habit answers 204 at once."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log.open("a")
+        self.port = 0
+        self.arrivals: list[Arrival] = []
+        self.habits: dict[str, Habit] = {}
+        self.flying: Counter[str] = Counter()
+        """Requests by path that are not answered yet."""
+        self.most_flying: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
+
+    def url(self, path: str) -> str:
+        """Where a path is reached: each at an address of its own, as endpoints are."""
+        number = int.from_bytes(path.encode()[-3:])
+        return f"http://127.{1 + number % 250}.{1 + number // 250 % 250}.1:{self.port}/{path}"
+
+    def set(self, path: str, habit: Habit) -> None:
+        """Give a path a habit from now on; its requests are counted anew."""
+        self.habits[path] = habit
+        self._counts[path] = 0
+
+    def take(self, exchange: Exchange) -> None:
+        """Write a request down and answer it."""
+        path = exchange.target.lstrip("/").partition("?")[0]
+        habit, number = self.habits.get(path), self._counts[path]
+        self._counts[path] += 1
+        reply = habit(number) if habit is not None else Reply()
+        self._note(path, exchange, reply.status if reply else 0)
+        self.flying[path] += 1
+        self.most_flying[path] = max(self.most_flying[path], self.flying[path])
+        exchange.ended = lambda: self.flying.subtract((path,))
+        if reply is None:
+            return
+        if reply.after_s:
+            loop = asyncio.get_running_loop()
+            loop.call_later(reply.after_s, exchange.answer, reply.status, b"", *reply.headers)
+        else:
+            exchange.answer(reply.status, b"", *reply.headers)
+
+    def of(self, path: str) -> list[Arrival]:
+        """What arrived at one path."""
+        return [arrival for arrival in self.arrivals if arrival.path == path]
+
+    def close(self) -> None:
+        """End the log."""
+        self._log.close()
+
+    def _note(self, path: str, exchange: Exchange, status: int) -> None:
+        found = _ROW_ID.search(exchange.body)
+        arrival = Arrival(
+            time.monotonic(), time.time_ns() // 1_000_000, path, exchange.header("webhook-id"),
+            int(found[1]) if found else 0, status,
+        )  # fmt: skip
+        self.arrivals.append(arrival)
+        self._log.write("\t".join(map(str, arrival)) + "\n")
+
+
+@asynccontextmanager
+async def recorder(folder: Path, *, host: str = "0.0.0.0") -> AsyncIterator[Recorder]:
+    """Run one for as long as the block lasts; its log is `arrivals.tsv` in the folder."""
+    running = Recorder(folder / "arrivals.tsv")
+    try:
+        async with serving(running.take, host=host) as port:
+            running.port = port
+            yield running
+    finally:
+        running.close()

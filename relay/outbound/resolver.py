@@ -42,8 +42,9 @@ class Resolver:
     """Looks names up: each name once at a time, with answers and failures kept for a short while.
 
     `nameservers` are `address:port` texts; None: those of the system. An answer that is in use is renewed before it
-    ends, and outlives its end by `grace_s` while no name server can tell (RFC 8767). Times are in seconds. c-ares itself
-    remembers a record for its TTL, an hour at most, so what is asked again sooner may not leave this machine.
+    ends, and outlives its end by `grace_s` while no name server can tell (RFC 8767). Times are in seconds.
+
+    c-ares itself remembers a record for its TTL, an hour at most: what is asked sooner may not leave this machine.
     """
 
     def __init__(

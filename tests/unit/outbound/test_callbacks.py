@@ -46,13 +46,13 @@ async def test_any_httpx_transport_will_do() -> None:
 
 
 async def test_what_is_kept_of_an_answer_is_bounded() -> None:
-    """Many headers, long ones and a large body are cut; of a success no headers are kept."""
+    """Many headers, long ones and a large body are cut, of a success as of a failure."""
     many = [(f"x-{n}", "v") for n in range(KEPT_HEADERS * 2)]
     failed = await send(lambda _: httpx.Response(500, headers=many, text="x" * 5000))
     assert (len(failed.headers), len(failed.body)) == (KEPT_HEADERS, KEPT_BODY_BYTES)
     long = await send(lambda _: httpx.Response(500, headers=[("x-a", "v" * 100), ("x-b", "v" * KEPT_HEADER_CHARS)]))
     assert [name for name, _ in long.headers] == ["x-a"]
-    assert (await send(lambda _: httpx.Response(200, headers=many))).headers == ()
+    assert len((await send(lambda _: httpx.Response(200, headers=many))).headers) == KEPT_HEADERS
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from relay.api.endpoints import EndpointController
 from relay.api.event_types import EventTypeController
 from relay.api.messages import MessageController
 from relay.api.paging import provide_paging
+from relay.api.public_keys import webhook_keys
 from relay.api.queries import provide_attempt_query
 from relay.api.sources import SourceController
 from relay.config import Settings, variable
@@ -74,7 +75,7 @@ def create_api(opened: OpenStores, *, admin_key: Secret, policy: EgressPolicy, c
         },
     )  # fmt: skip
     return Litestar(
-        [guarded, health.live, health.ready, health.svix_health],
+        [guarded, webhook_keys, health.live, health.ready, health.svix_health],
         dependencies={
             "stores": Provide(provide_stores, sync_to_thread=False),
             "policy": Provide(lambda: policy, sync_to_thread=False),

@@ -8,9 +8,7 @@ from msgspec import structs
 from relay.api.dependencies import ApplicationGiven, ClockGiven, StoresGiven
 from relay.api.headers import checked_headers, patched_headers, show_headers
 from relay.api.schemas.endpoints import HeadersIn, HeadersOut, HeadersPatchIn, SecretOut, SecretRotateIn
-from relay.api.subscribing import rotated
-from relay.domain.model import Endpoint
-from relay.domain.signing import PRIVATE_PREFIX, public_key
+from relay.api.signing_keys import rotated, show_secret
 
 log = structlog.get_logger()
 
@@ -28,7 +26,7 @@ class EndpointSecretController(Controller):
         """What the subscriber verifies callbacks with."""
         endpoint = await stores.endpoints.get(application.id, endpoint_id)
         log.info("signing_key_shown", endpoint=endpoint.id)
-        return _shown(endpoint)
+        return show_secret(endpoint)
 
     @post("/secret/rotate", summary="Rotate an endpoint's signing secret", status_code=200)
     async def rotate_secret(
@@ -39,10 +37,10 @@ class EndpointSecretController(Controller):
         clock: ClockGiven,
         data: JSONBody[SecretRotateIn | None] = None,
     ) -> SecretOut:
-        """Sign with a new key, and with the old ones beside it until the grace is over (24 h)."""
+        """Sign with new keys, and with the old ones beside them until the grace is over (24 h)."""
         now_ms = clock.now_ms()
         body = data or SecretRotateIn()
-        return _shown(
+        return show_secret(
             await stores.endpoints.change(application.id, endpoint_id, lambda old: rotated(old, body, now_ms=now_ms))
         )
 
@@ -82,9 +80,3 @@ class EndpointSecretController(Controller):
         await stores.endpoints.change(
             application.id, endpoint_id, lambda old: patched_headers(old, data, now_ms=now_ms)
         )
-
-
-def _shown(endpoint: Endpoint) -> SecretOut:
-    key = endpoint.keys[0].key
-    # Of a key pair the relay keeps the private half to itself.
-    return SecretOut(key=public_key(key) if key.startswith(PRIVATE_PREFIX) else key)

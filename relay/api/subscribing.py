@@ -1,6 +1,5 @@
 """From what a request says of an endpoint to the endpoint that is kept: every rule of a subscription is here."""
 
-import secrets
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,8 +18,8 @@ from relay.api.schemas.endpoints import (
     EndpointPatch,
     EndpointUpsertIn,
     OAuth2In,
-    SecretRotateIn,
 )
+from relay.api.signing_keys import new_keys, resigned
 from relay.domain.addresses import EgressPolicy
 from relay.domain.event_types import EVENT_TYPES
 from relay.domain.model import (
@@ -32,24 +31,18 @@ from relay.domain.model import (
     EndpointAuth,
     EndpointId,
     OAuth2,
-    SigningKey,
 )
-from relay.domain.signing import PRIVATE_PREFIX, SECRET_PREFIX, check_key, new_secret
-from relay.errors import Conflict, Fault, Invalid
+from relay.domain.paths import ENVELOPE_FIELDS, kind_of
+from relay.errors import Fault, Invalid
 from relay.outbound.targets import vet_url
 from relay.store.endpoints import PREFIX
-
-GRACE_S = 86_400
-"""How long a rotated key still signs, where nobody says otherwise (Standard Webhooks 1.0, Svix)."""
-KEYS_AT_MOST = 5
-"""Each key adds some 50 bytes to a header of every callback."""
 
 _DEFAULTS: dict[str, Any] = {
     "description": "", "rate_limit": None, "disabled": False, "event_types": None, "channels": None, "metadata": {},
 }  # fmt: skip
 """What null means for these, and what a PUT that leaves them out does."""
 _AS_THEY_COME = ("url", "description", "uid", "disabled", "channels", "metadata", "filter", "max_in_flight", "order",
-                 "order_key", "retry_schedule", "paused")  # fmt: skip
+                 "order_key", "retry_schedule", "paused", "signatures")  # fmt: skip
 
 
 def new_endpoint(
@@ -61,18 +54,20 @@ def new_endpoint(
     now_ms: int,
     uid: str | None = None,
 ) -> Endpoint:
-    """An endpoint as it is asked for, with a signing key; `uid` is for a body that has none. Raises Invalid."""
+    """An endpoint as it is asked for, with its signing keys; `uid` is for a body that has none. Raises Invalid."""
     fields = {"uid": checked_uid(uid, prefix=PREFIX)} | _fields(body, policy)
-    key = body.secret if isinstance(body, EndpointIn) and body.secret else None
+    secret = body.secret if isinstance(body, EndpointIn) and body.secret else None
     headers = body.headers if isinstance(body, EndpointIn) and body.headers else {}
-    return Endpoint(
-        id=endpoint_id,
-        app_id=app_id,
-        keys=(SigningKey(key=_key(key, "secret")),),
-        headers=checked_headers(headers),
-        created_at_ms=now_ms,
-        updated_at_ms=now_ms,
-        **fields,
+    return _whole(
+        Endpoint(
+            id=endpoint_id,
+            app_id=app_id,
+            keys=new_keys(secret, fields.pop("signatures", None)),
+            headers=checked_headers(headers),
+            created_at_ms=now_ms,
+            updated_at_ms=now_ms,
+            **fields,
+        )
     )
 
 
@@ -86,29 +81,23 @@ def patched(endpoint: Endpoint, body: EndpointPatch, *, policy: EgressPolicy, no
     return _with(endpoint, _fields(body, policy), now_ms)
 
 
-def rotated(endpoint: Endpoint, body: SecretRotateIn, *, now_ms: int) -> Endpoint:
-    """An endpoint with a new key, the old ones signing on until the grace is over. Raises Invalid or Conflict."""
-    grace_s = GRACE_S if body.grace_period_seconds in (UNSET, None) else int(body.grace_period_seconds)
-    key = _key(body.key or None, "key")
-    if any(old.key == key for old in endpoint.keys):
-        raise Invalid(Fault(("body", "key"), "is a key of this endpoint already: give another one"))
-    until = now_ms + grace_s * 1000
-    old = tuple(
-        SigningKey(key=k.key, expires_at_ms=min(until, k.expires_at_ms or until))
-        for k in endpoint.keys
-        if now_ms < min(until, k.expires_at_ms or until)
-    )
-    if len(old) >= KEYS_AT_MOST:
-        raise Conflict(f"{len(old)} keys sign for this endpoint already: wait until one expires, or give no grace")
-    return structs.replace(endpoint, keys=(SigningKey(key=key), *old), updated_at_ms=now_ms)
-
-
 def _with(endpoint: Endpoint, fields: dict[str, Any], now_ms: int) -> Endpoint:
     if fields.get("disabled") is False:
         fields["disabled_reason"] = None
     elif fields.get("disabled") and not endpoint.disabled:
         fields["disabled_reason"] = "disabled through the API"
-    return structs.replace(endpoint, **fields, updated_at_ms=now_ms)
+    if "signatures" in fields:
+        fields["keys"] = resigned(endpoint.keys, fields.pop("signatures"))
+    return _whole(structs.replace(endpoint, **fields, updated_at_ms=now_ms))
+
+
+def _whole(endpoint: Endpoint) -> Endpoint:
+    """An endpoint whose fields fit each other. Raises Invalid."""
+    if endpoint.order_key is not None:
+        _check_order_key(endpoint.order_key)
+    elif endpoint.order == "keyed":
+        raise Invalid(Fault(("body", "orderKey"), "is needed for the order keyed: the field to go by", "missing"))
+    return endpoint
 
 
 def _fields(body: EndpointIn | EndpointUpsertIn | EndpointPatch, policy: EgressPolicy) -> dict[str, Any]:
@@ -141,13 +130,11 @@ def _event_types(names: Iterable[str], field: str) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(names)) or None
 
 
-def _key(key: str | None, field: str) -> str:
-    if key is None:
-        return new_secret(secrets.token_bytes(32))
-    if not key.startswith((SECRET_PREFIX, PRIVATE_PREFIX)):
-        key = SECRET_PREFIX + key
-    check_key(key, path=("body", field))
-    return key
+def _check_order_key(path: str) -> None:
+    first, *rest = path.split(".")
+    in_row = first not in ENVELOPE_FIELDS or path == "rowId" or (first == "trigger" and rest)
+    if not in_row or kind_of(path) in ("number", "notes"):
+        raise Invalid(Fault(("body", "orderKey"), "must name a field of the row that holds a text or an id"))
 
 
 def _auth(auth: BasicAuthIn | BearerIn | OAuth2In | None, policy: EgressPolicy) -> EndpointAuth | None:

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 from binascii import b2a_base64
 from collections.abc import Callable, Iterable
+from typing import Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -19,6 +20,9 @@ from relay.errors import Fault, Invalid
 SECRET_PREFIX = "whsec_"  # noqa: S105
 PRIVATE_PREFIX = "whsk_"
 PUBLIC_PREFIX = "whpk_"
+
+Version = Literal["v1", "v1a"]
+"""Of a signature: HMAC-SHA256, or Ed25519."""
 
 _SECRET_BYTES = range(24, 65)
 """Standard Webhooks 1.0: a secret has 24 to 64 bytes."""
@@ -45,6 +49,15 @@ def new_private_key(random: bytes) -> str:
 def public_key(key: str) -> str:
     """The `whpk_…` that verifies what a `whsk_…` signs. Raises Invalid."""
     return PUBLIC_PREFIX + base64.b64encode(_private_key(key).public_key().public_bytes_raw()).decode()
+
+
+def version_of(key: str) -> Version:
+    """Which signatures a key makes.
+
+    >>> version_of("whsk_…"), version_of("whsec_…")
+    ('v1a', 'v1')
+    """
+    return "v1a" if key.startswith(PRIVATE_PREFIX) else "v1"
 
 
 def check_key(key: str, *, path: tuple[str | int, ...] = ("body", "key")) -> None:
@@ -84,13 +97,19 @@ def _signing(key: str) -> _Sign:
     raise Invalid(Fault(("key",), f"must start with {SECRET_PREFIX} or {PRIVATE_PREFIX}"))
 
 
+_KEEPS_THE_LOCK = 2047
+"""Python gives its global lock away while it hashes 2,048 bytes or more, and in a process that is busy sending it gets
+it back later than the hash took: a signature took 12 µs where 3 are needed."""
+
+
 def _hmac(secret: bytes) -> _Sign:
     state = hmac.new(secret, digestmod=hashlib.sha256)
 
     def sign(prefix: bytes, body: bytes) -> str:
         mac = state.copy()
         mac.update(prefix)
-        mac.update(body)
+        for start in range(0, len(body), _KEEPS_THE_LOCK):
+            mac.update(body[start : start + _KEEPS_THE_LOCK])
         return "v1," + b2a_base64(mac.digest(), newline=False).decode()
 
     return sign

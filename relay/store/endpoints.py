@@ -43,8 +43,18 @@ class Endpoints:
 
     async def among(self, application: ApplicationId, ids: Iterable[EndpointId]) -> dict[EndpointId, Endpoint]:
         """Those of some endpoints that are the application's."""
+        return {i: e for i, e in (await self.read(ids)).items() if e.app_id == application}
+
+    async def read(self, ids: Iterable[EndpointId]) -> dict[EndpointId, Endpoint]:
+        """Some endpoints by their ids, of whatever application; those that are gone are left out."""
         found = await self._records.read(dict.fromkeys(ids))
-        return {e.id: e for e in found.values() if e is not None and e.app_id == application}
+        return {e.id: e for e in found.values() if e is not None}
+
+    async def named(self, endpoint: EndpointId) -> Endpoint:
+        """Read one by its id, of whatever application. Raises NotFound."""
+        if (kept := await self._records.find(endpoint)) is None:
+            raise NotFound(f"there is no endpoint {endpoint}")
+        return kept.value
 
     async def create(
         self, make: Callable[[EndpointId], Endpoint], *, now_ms: int, once: Once | None = None

@@ -1,16 +1,18 @@
 """Endpoints on the wire: Svix's fields under their new and old names, and the relay's own."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
 
 from relay.api.schemas.common import In, Metadata, Out, Rate, Uid, moment
 from relay.domain.model import BasicAuth, Bearer, Endpoint, OAuth2, Order
+from relay.domain.signing import Version, version_of
 
 Text = Annotated[str, Meta(min_length=1, max_length=4096)]
 EventTypes = Annotated[list[str], Meta(max_length=100)]
 Schedule = Annotated[list[Annotated[float, Meta(ge=0.01, le=2_592_000)]], Meta(max_length=50)]
+FieldPath = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^$.][^.]*(\.[^.]+)*$")]
 Pem = Annotated[str, Meta(min_length=1, max_length=65_536)]
 
 
@@ -64,11 +66,13 @@ class _Changes(In, frozen=True, kw_only=True):
     max_in_flight: Annotated[int, Meta(ge=1, le=1024)] | UnsetType = UNSET
     """Callbacks that may be on the way at once, in each worker."""
     order: Order | UnsetType = UNSET
-    order_key: Literal["vid"] | UnsetType | None = UNSET
-    """What `keyed` keeps in order: the events of one visitor."""
+    order_key: FieldPath | UnsetType | None = UNSET
+    """What `keyed` keeps in order: events whose rows have one value in this field, such as `vid`, a visitor's."""
     retry_schedule: Schedule | UnsetType | None = UNSET
     """Seconds before each further try; null: the relay's own schedule; none: no further try."""
     paused: bool | UnsetType = UNSET
+    signatures: Annotated[list[Version], Meta(min_length=1, max_length=2)] | UnsetType = UNSET
+    """How callbacks are signed: `v1` (HMAC-SHA256, as at first), `v1a` (Ed25519), or both, with one key for each."""
     auth: BasicAuthIn | BearerIn | OAuth2In | UnsetType | None = UNSET
     client_certificate: ClientCertificateIn | UnsetType | None = UNSET
 
@@ -78,7 +82,7 @@ class EndpointIn(_Changes, frozen=True, kw_only=True):
 
     url: str
     secret: str | UnsetType | None = UNSET
-    """`whsec_…` or `whsk_…`, or the base64 of 24 to 64 bytes; left out: the relay makes one."""
+    """`whsec_…` or `whsk_…`, or the base64 of 24 to 64 bytes; left out: the relay makes one for each signature."""
     headers: dict[str, str] | UnsetType | None = UNSET
 
 
@@ -145,6 +149,7 @@ class EndpointOut(Out, frozen=True, kw_only=True):
     order: Order
     order_key: str | None
     retry_schedule: list[float] | None
+    signatures: list[Version]
     auth: BasicAuthOut | BearerOut | OAuth2Out | None
     client_certificate: ClientCertificateOut | None
     version: int = 1
@@ -154,15 +159,19 @@ class EndpointOut(Out, frozen=True, kw_only=True):
 
 
 class SecretOut(Out, frozen=True, kw_only=True):
-    """What callbacks are verified with: `whsec_…`, or `whpk_…` where they are signed with Ed25519."""
+    """What callbacks are verified with."""
 
     key: str
+    """`whsec_…`; or `whpk_…` where they are signed with Ed25519 alone."""
+    public_key: str | None
+    """`whpk_…` where they are signed with Ed25519."""
 
 
 class SecretRotateIn(In, frozen=True, kw_only=True):
     """A new key, and how long the old ones still sign beside it."""
 
     key: str | UnsetType | None = UNSET
+    """It replaces that of its kind; left out: the relay makes new ones of each kind that the endpoint has."""
     grace_period_seconds: Annotated[int, Meta(ge=0, le=604_800)] | UnsetType | None = UNSET
 
 
@@ -209,11 +218,17 @@ def show_endpoint(endpoint: Endpoint) -> EndpointOut:
         order=endpoint.order,
         order_key=endpoint.order_key,
         retry_schedule=None if endpoint.retry_schedule is None else list(endpoint.retry_schedule),
+        signatures=signatures_of(endpoint),
         auth=_show_auth(endpoint.auth),
         client_certificate=ClientCertificateOut(certificate=certificate.certificate) if certificate else None,
         created_at=moment(endpoint.created_at_ms),
         updated_at=moment(endpoint.updated_at_ms),
     )
+
+
+def signatures_of(endpoint: Endpoint) -> list[Version]:
+    """How an endpoint's callbacks are signed: it has one current key for each of these."""
+    return [version_of(key.key) for key in endpoint.keys if key.expires_at_ms is None]
 
 
 def _show_auth(auth: BasicAuth | Bearer | OAuth2 | None) -> BasicAuthOut | BearerOut | OAuth2Out | None:

@@ -152,7 +152,10 @@ async def test_secrets_of_an_endpoint_are_not_answered(http: httpx.AsyncClient, 
         ({"retrySchedule": [5, -1]}, ["body", "retrySchedule", 1]),
         ({"maxInFlight": 0}, ["body", "maxInFlight"]),
         ({"order": "sorted"}, ["body", "order"]),
-        ({"orderKey": "phone"}, ["body", "orderKey"]),
+        ({"order": "keyed"}, ["body", "orderKey"]),
+        ({"signatures": []}, ["body", "signatures"]),
+        ({"signatures": ["v2"]}, ["body", "signatures", 0]),
+        ({"signatures": ["v1a"], "secret": "whsec_" + "a" * 32}, ["body", "secret"]),
         ({"throttleRate": 0}, ["body", "throttleRate"]),
         ({"maxInflight": 5}, ["body", "maxInflight"]),
     ],
@@ -164,6 +167,33 @@ async def test_what_would_not_work_is_refused(
     answer = await http.post("/app/one/endpoint", json={"url": URL, **change})
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["loc"] == loc
+
+
+@pytest.mark.parametrize("path", ["vid", "txr", "c_customer", "trigger.igrp", "rowId", "c_a.b", "c_order id"])
+async def test_any_field_of_the_row_can_be_what_order_goes_by(http: httpx.AsyncClient, app_id: str, path: str) -> None:
+    """Columns that nobody has heard of too, for customers have their own."""
+    answer = await http.post("/app/one/endpoint", json={"url": URL, "order": "keyed", "orderKey": path})
+    assert (answer.status_code, answer.json()["orderKey"]) == (201, path)
+
+
+@pytest.mark.parametrize(
+    "path", ["", "$or", "a..b", ".a", "a.", "classes", "previous.vid", "igrp", "trigger", "notes", "txv", "x" * 257]
+)
+async def test_order_goes_by_nothing_else(http: httpx.AsyncClient, app_id: str, path: str) -> None:
+    """What holds a list or a number of money, or is not the row's, is refused when it is saved."""
+    answer = await http.post("/app/one/endpoint", json={"url": URL, "order": "keyed", "orderKey": path})
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", "orderKey"])
+
+
+async def test_an_order_by_key_has_its_key(http: httpx.AsyncClient, app_id: str) -> None:
+    """Also after a change of one of the two: without a key nothing would be in order, and nobody would know."""
+    made = (await http.post("/app/one/endpoint", json={"url": URL, "orderKey": "vid"})).json()
+    path = f"/app/one/endpoint/{made['id']}"
+    assert (await http.patch(path, json={"order": "keyed"})).status_code == 200
+    answer = await http.patch(path, json={"orderKey": None})
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", "orderKey"])
+    assert (await http.patch(path, json={"orderKey": None, "order": "fifo"})).status_code == 200
+    assert (await http.patch(path, json={"order": "keyed"})).status_code == 422
 
 
 async def test_a_certificate_needs_its_own_key(http: httpx.AsyncClient, app_id: str) -> None:

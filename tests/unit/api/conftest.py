@@ -12,6 +12,7 @@ from litestar.testing import AsyncTestClient
 from relay.api.app import create_api
 from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
+from relay.errors import NotFound
 from relay.pipeline.clock import Clock
 
 KEY = "test-key-0123456789"
@@ -22,7 +23,11 @@ Client = AsyncTestClient[Any]
 @pytest.fixture(scope="session")
 def layers() -> list[Any]:
     """What the application opens as its stores: the last entry."""
-    return [SimpleNamespace(redis=SimpleNamespace(ping=lambda: True))]
+
+    async def nothing(name: str) -> None:
+        raise NotFound(f"there is no {name}")
+
+    return [SimpleNamespace(redis=SimpleNamespace(ping=lambda: True), endpoints=SimpleNamespace(named=nothing))]
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +60,6 @@ def client_over(app: Litestar, layers: list[Any]) -> Callable[[Any], AbstractAsy
 async def client(
     client_over: Callable[[Any], AbstractAsyncContextManager[Client]], layers: list[Any]
 ) -> AsyncIterator[Client]:
-    """A client with the key, over a store that answers pings and nothing else."""
+    """A client with the key, over a store that answers pings and has nothing."""
     async with client_over(layers[0]) as client:
         yield client

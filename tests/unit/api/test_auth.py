@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from litestar.routes import HTTPRoute
 
-OPEN = {"/health/live", "/health/ready", "/api/v1/health", "/docs", "/docs/openapi.json", "/docs/{path}"}
+KEYS = "/.well-known/webhook-keys/{endpoint_id}"
+OPEN = {"/health/live", "/health/ready", "/api/v1/health", "/docs", "/docs/openapi.json", "/docs/{path}", KEYS}
 
 
-async def test_every_route_but_health_and_docs_wants_the_key(client: Any) -> None:
+async def test_every_route_but_health_docs_and_public_keys_wants_the_key(client: Any) -> None:
     """Whatever is added later is behind the key too, unless it is named here."""
     del client.headers["authorization"]
     seen = set()

@@ -1,0 +1,96 @@
+"""An endpoint's signing keys: made or taken, rotated, and of a key pair only the public half shown."""
+
+import secrets
+from collections.abc import Iterable, Sequence
+
+from msgspec import UNSET, structs
+
+from relay.api.schemas.endpoints import SecretOut, SecretRotateIn, signatures_of
+from relay.domain.model import Endpoint, SigningKey
+from relay.domain.signing import (
+    PRIVATE_PREFIX,
+    SECRET_PREFIX,
+    Version,
+    check_key,
+    new_private_key,
+    new_secret,
+    public_key,
+    version_of,
+)
+from relay.errors import Conflict, Fault, Invalid
+
+GRACE_S = 86_400
+"""How long a rotated key still signs, where nobody says otherwise (Standard Webhooks 1.0, Svix)."""
+KEYS_AT_MOST = 5
+"""Of one version: each adds 50 to 100 bytes to a header of every callback."""
+
+
+def new_keys(secret: str | None, versions: Sequence[Version] | None) -> tuple[SigningKey, ...]:
+    """The keys of a new endpoint, one for each version; `secret` is that of its own version. Raises Invalid."""
+    given = None if secret is None else _checked(secret, "secret")
+    if versions is None:
+        versions = [version_of(given)] if given else ["v1"]
+    if given and version_of(given) not in versions:
+        raise Invalid(Fault(("body", "secret"), f"is a key for {version_of(given)}, which is not among the signatures"))
+    return tuple(
+        SigningKey(key=given if given and version_of(given) == version else _new(version))
+        for version in sorted(set(versions))
+    )
+
+
+def resigned(keys: Iterable[SigningKey], versions: Sequence[Version]) -> tuple[SigningKey, ...]:
+    """The keys after it was said how callbacks are signed: new ones where there were none, the others' are gone."""
+    kept = [key for key in keys if version_of(key.key) in versions]
+    current = {version_of(key.key): key for key in kept if key.expires_at_ms is None}
+    made = {version: SigningKey(key=_new(version)) for version in versions if version not in current}
+    newest = current | made
+    return (
+        *(newest[version] for version in sorted(newest)),
+        *(key for key in kept if key.expires_at_ms is not None),
+    )
+
+
+def rotated(endpoint: Endpoint, body: SecretRotateIn, *, now_ms: int) -> Endpoint:
+    """An endpoint with new keys, the old ones signing on until the grace is over. Raises Invalid or Conflict.
+
+    A key that is given replaces that of its version; without one, those of all versions are replaced.
+    """
+    grace_s = GRACE_S if body.grace_period_seconds in (UNSET, None) else int(body.grace_period_seconds)
+    given = _checked(body.key, "key") if body.key else None
+    if any(old.key == given for old in endpoint.keys):
+        raise Invalid(Fault(("body", "key"), "is a key of this endpoint already: give another one"))
+    versions = [version_of(given)] if given else signatures_of(endpoint)
+    if not set(versions) <= set(signatures_of(endpoint)):
+        raise Invalid(Fault(("body", "key"), f"is a key for {versions[0]}, which is not among the signatures"))
+    fresh = [SigningKey(key=given or _new(version)) for version in versions]
+    untouched = [key for key in endpoint.keys if version_of(key.key) not in versions]
+    until = now_ms + grace_s * 1000
+    old = [_expiring(key, until) for key in endpoint.keys if version_of(key.key) in versions]
+    left = [key for key in old if key.expires_at_ms and key.expires_at_ms > now_ms]
+    if any(sum(version_of(key.key) == version for key in left) >= KEYS_AT_MOST for version in versions):
+        raise Conflict(f"{KEYS_AT_MOST} keys sign for this endpoint already: wait until one expires, or give no grace")
+    keys = sorted((*fresh, *untouched, *left), key=lambda key: key.expires_at_ms is not None)
+    return structs.replace(endpoint, keys=tuple(keys), updated_at_ms=now_ms)
+
+
+def show_secret(endpoint: Endpoint) -> SecretOut:
+    """What callbacks are verified with. Of a key pair the relay keeps the private half to itself."""
+    current = {version_of(key.key): key.key for key in endpoint.keys if key.expires_at_ms is None}
+    public = public_key(current["v1a"]) if "v1a" in current else None
+    return SecretOut(key=current.get("v1") or public or "", public_key=public)
+
+
+def _expiring(key: SigningKey, until_ms: int) -> SigningKey:
+    return SigningKey(key=key.key, expires_at_ms=min(until_ms, key.expires_at_ms or until_ms))
+
+
+def _new(version: Version) -> str:
+    random = secrets.token_bytes(32)
+    return new_private_key(random) if version == "v1a" else new_secret(random)
+
+
+def _checked(key: str, field: str) -> str:
+    if not key.startswith((SECRET_PREFIX, PRIVATE_PREFIX)):
+        key = SECRET_PREFIX + key
+    check_key(key, path=("body", field))
+    return key

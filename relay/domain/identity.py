@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from relay.domain.hashing import sha256
 from relay.domain.json_text import encode_sorted
 from relay.domain.model import MessageId, SourceUid
 
@@ -92,7 +93,7 @@ class Known(msgspec.Struct, frozen=True):
 
 def raw_digest(line: bytes) -> bytes:
     """8 bytes that tell one line from another, as it came."""
-    return hashlib.sha256(line).digest()[:_DIGEST_BYTES]
+    return sha256(line)[:_DIGEST_BYTES]
 
 
 def stable_digest(row: dict[str, Any]) -> bytes:
@@ -103,7 +104,7 @@ def stable_digest(row: dict[str, Any]) -> bytes:
     stable = row.copy()
     for name in VOLATILE:
         stable.pop(name, None)
-    return hashlib.sha256(encode_sorted(stable)).digest()
+    return sha256(encode_sorted(stable))
 
 
 def message_id(source_uid: SourceUid, *, space: str, row_id: int, digest: bytes, recurrence: int) -> MessageId:

@@ -14,6 +14,7 @@ from typing import Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from relay.domain.hashing import feed
 from relay.domain.model import SigningKey
 from relay.errors import Fault, Invalid
 
@@ -97,19 +98,13 @@ def _signing(key: str) -> _Sign:
     raise Invalid(Fault(("key",), f"must start with {SECRET_PREFIX} or {PRIVATE_PREFIX}"))
 
 
-_KEEPS_THE_LOCK = 2047
-"""Python gives its global lock away while it hashes 2,048 bytes or more, and in a process that is busy sending it gets
-it back later than the hash took: a signature took 12 µs where 3 are needed."""
-
-
 def _hmac(secret: bytes) -> _Sign:
     state = hmac.new(secret, digestmod=hashlib.sha256)
 
     def sign(prefix: bytes, body: bytes) -> str:
         mac = state.copy()
         mac.update(prefix)
-        for start in range(0, len(body), _KEEPS_THE_LOCK):
-            mac.update(body[start : start + _KEEPS_THE_LOCK])
+        feed(mac, body)
         return "v1," + b2a_base64(mac.digest(), newline=False).decode()
 
     return sign

@@ -205,6 +205,8 @@ async def _read_start(response: httpx.Response) -> tuple[bytes, str]:
 
 
 def _kept(headers: list[Header]) -> tuple[tuple[str, str], ...]:
+    if len(headers) <= KEPT_HEADERS and sum([len(name) + len(value) for name, value in headers]) <= KEPT_HEADER_CHARS:
+        return tuple(headers)
     kept, left = [], KEPT_HEADER_CHARS
     for name, value in headers[:KEPT_HEADERS]:
         left -= len(name) + len(value)

@@ -62,8 +62,17 @@ class WireResponse(httpx.Response):
     """A response whose head came; its stream is the start of its body."""
 
     def __init__(self, response: Response, stream: httpx.AsyncByteStream) -> None:
+        # httpx's own constructor costs more than signing; these are the attributes that it sets for a stream.
         self._wire = response
-        super().__init__(response.status, stream=stream)
+        self.status_code = response.status
+        self.stream = stream
+        self.extensions = {}
+        self.history = []
+        self.next_request = None
+        self.is_closed = self.is_stream_consumed = False
+        self.default_encoding = "utf-8"
+        self._request = None
+        self._num_bytes_downloaded = 0
 
     @property
     def wire_headers(self) -> HeaderList:

@@ -31,8 +31,9 @@ def judge(outcome: Outcome, *, attempt: int, schedule: Sequence[float], jitter: 
     """Decide about try number `attempt` (from 1) that ended at `now_ms` with `outcome`.
 
     2xx is success and nothing else is; 3xx is a failure and never followed; 410 disables the endpoint and keeps the
-    event; 429, 502, 503, 504 and any Retry-After pause the endpoint. A Retry-After is honoured exactly, up to 24 h, when it asks for
-    more than the schedule does (Standard Webhooks 1.0; goals G25, G26). `jitter` is a random number from 0 to 1.
+    event; 429, 502, 503, 504 and any Retry-After pause the endpoint. A Retry-After is honoured exactly, up to 24 h,
+    when it asks for more than the schedule does (Standard Webhooks 1.0; goals G25, G26). `jitter` is a random number
+    from 0 to 1.
     """
     if 200 <= outcome.status < 300:
         return DELIVERED

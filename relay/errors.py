@@ -62,7 +62,7 @@ class UpstreamError(RelayError):
     """The reports API did not give a whole page."""
 
 
-class Retriable(UpstreamError):
+class Retriable(UpstreamError):  # noqa: N818
     """It may work later. `retry_after_s` is what the upstream asked for, if it did."""
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
@@ -70,11 +70,11 @@ class Retriable(UpstreamError):
         self.retry_after_s = retry_after_s
 
 
-class Refused(UpstreamError):
+class Refused(UpstreamError):  # noqa: N818
     """401 or 403: asking again with the same credentials is hammering (hazard H28)."""
 
 
-class LimitRefused(UpstreamError):
+class LimitRefused(UpstreamError):  # noqa: N818
     """The upstream says that the limit is too high (hazard H7)."""
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import gc
+import resource
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -30,6 +32,8 @@ from workers.ticking import tick_forever
 
 log = structlog.get_logger()
 
+GARBAGE_AFTER = 50_000
+"""Objects that are made before the youngest are looked through; Python's own rule is 700."""
 DRAIN_S = 21.0
 """In-flight attempts may take their 20 s; the process ends within 25 s of SIGTERM."""
 RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0)
@@ -50,7 +54,19 @@ class Parts:
 
 def run(settings: Settings) -> int:
     """Work until SIGTERM or SIGINT; gives the exit code."""
+    _tune_process()
     return uvloop.run(_run(settings))
+
+
+def _tune_process() -> None:
+    """As many sockets as the system lets us have, and rarer looks for garbage."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # What a worker makes by the thousand is freed by its count of references. A look through everything that lives
+    # stops all callbacks for as long as it takes: 0.4 s were seen with ten thousand endpoints.
+    gc.set_threshold(GARBAGE_AFTER, 10, 100)
+    gc.freeze()
 
 
 async def _run(settings: Settings) -> int:

@@ -19,10 +19,12 @@ from relay.api.endpoint_secrets import EndpointSecretController
 from relay.api.endpoints import EndpointController
 from relay.api.event_types import EventTypeController
 from relay.api.messages import MessageController
+from relay.api.operational_events import OperationalEventController
 from relay.api.paging import provide_paging
 from relay.api.public_keys import webhook_keys
 from relay.api.queries import provide_attempt_query
 from relay.api.sources import SourceController
+from relay.api.undelivered import UndeliveredController
 from relay.config import Settings, variable
 from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
@@ -63,7 +65,8 @@ def create_api(opened: OpenStores, *, admin_key: Secret, policy: EgressPolicy, c
         "/api/v1",
         route_handlers=[
             SourceController, ApplicationController, EndpointController, EndpointSecretController,
-            EventTypeController, MessageController, AttemptController,
+            EventTypeController, MessageController, AttemptController, UndeliveredController,
+            OperationalEventController,
         ],
         guards=[bearer(admin_key)],
         security=[{"key": []}],

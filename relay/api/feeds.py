@@ -1,16 +1,12 @@
 """Lists over several sources, newest first: each source's own list is read by pages and merged by time."""
 
-import base64
-import binascii
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-import msgspec
-
+from relay.api.iterators import read_iterator, write_iterator
 from relay.domain.model import SourceUid
-from relay.errors import Fault, Invalid
 
 T = TypeVar("T")
 
@@ -70,7 +66,7 @@ async def newest_first(
 
     Raises Invalid when the iterator is none of ours.
     """
-    positions = _parse(iterator)
+    positions = read_iterator(iterator, dict[str, int]) if iterator else {}
     readers = [_Reader(source, read, positions.get(source)) for source in sources]
     items: list[Item[T]] = []
     for _ in range(READ_AT_MOST):
@@ -81,23 +77,9 @@ async def newest_first(
             break
         position, value = newest.ahead.popleft()
         if since_ms is not None and at_ms(value) <= since_ms:
-            return FeedPage(items, _write({}), done=True)  # All that is left is older still.
+            return FeedPage(items, write_iterator({}), done=True)  # All that is left is older still.
         newest.position = position
         if wanted(value):
             items.append(Item(newest.source, position, value))
     left = {reader.source: reader.position for reader in readers if reader.position is not None}
-    return FeedPage(items, _write(left), done=all(reader.ended and not reader.ahead for reader in readers))
-
-
-def _write(positions: Mapping[SourceUid, int]) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(positions)).decode().rstrip("=")
-
-
-def _parse(iterator: str | None) -> dict[str, int]:
-    if iterator is None:
-        return {}
-    try:
-        padded = iterator + "=" * (-len(iterator) % 4)
-        return msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=dict[str, int])
-    except (binascii.Error, msgspec.MsgspecError, ValueError):
-        raise Invalid(Fault(("query", "iterator"), "is none that this list gave")) from None
+    return FeedPage(items, write_iterator(left), done=all(reader.ended and not reader.ahead for reader in readers))

@@ -66,7 +66,7 @@ def _when(attempt: Attempt) -> tuple[int, int]:
 
 
 def reference(item: Item[StoredEvent], endpoint: Endpoint) -> Reference:
-    """A delivery of an event to an endpoint, as the first of its types that the endpoint subscribed to."""
+    """A delivery by hand of an event to an endpoint, as the first of its types that the endpoint subscribed to."""
     wanted = endpoint.event_types
     codes = [code for code in item.value.types if wanted is None or EVENT_TYPES[code] in wanted]
-    return Reference(item.position, (codes or item.value.types)[0])
+    return Reference(item.position, (codes or item.value.types)[0], by_hand=1)

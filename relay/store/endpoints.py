@@ -41,6 +41,11 @@ class Endpoints:
         """Up to `limit` endpoints in the order in which they were made, from behind the id `after` on."""
         return await self._records.page(f"endpoint/{application}", after=after, limit=limit, descending=descending)
 
+    async def everywhere(self, *, after: tuple[ApplicationId, EndpointId] | None, limit: int) -> list[Endpoint]:
+        """Up to `limit` endpoints of all applications, in the order of both ids, from behind `after` on."""
+        behind = None if after is None else "/".join(after)
+        return await self._records.page("endpoint", after=behind, limit=limit)
+
     async def among(self, application: ApplicationId, ids: Iterable[EndpointId]) -> dict[EndpointId, Endpoint]:
         """Those of some endpoints that are the application's."""
         return {i: e for i, e in (await self.read(ids)).items() if e.app_id == application}

@@ -18,6 +18,7 @@ from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
 from relay.pipeline.clock import Clock
 from relay.wiring import Stores, open_stores
+from tests.integration.api.storing import Store
 
 KEY = "test-key-0123456789"
 
@@ -66,6 +67,12 @@ async def stores(redis: Redis, redis_url: str) -> AsyncIterator[Stores]:
     key = Secret(base64.b64encode(b"k" * 32).decode())
     async with open_stores(Settings(redis_url=Secret(redis_url), encryption_key=(key,))) as (stores, _):
         yield stores
+
+
+@pytest.fixture
+async def store(stores: Stores) -> Store:
+    """Stores events."""
+    return await Store(stores).open()
 
 
 @pytest.fixture

@@ -54,6 +54,8 @@ CALLS = (
     Call("GET", "event-type"),
     Call("GET", "app"),
     Call("GET", "source"),
+    Call("GET", "undelivered"),
+    Call("GET", "operational-event"),
 )
 TEXTS = st.sampled_from(
     [
@@ -83,7 +85,21 @@ VALUES = st.recursive(
     max_leaves=10,
 )
 QUERIES = st.dictionaries(
-    st.sampled_from(["limit", "iterator", "order", "before", "after", "status", "event_types", "with_content"]),
+    st.sampled_from(
+        [
+            "limit",
+            "iterator",
+            "order",
+            "before",
+            "after",
+            "status",
+            "event_types",
+            "with_content",
+            "app",
+            "endpoint",
+            "source",
+        ]
+    ),
     st.sampled_from(["", "1", "-1", "~", "~ep_x", "e30", "2026-01-01T00:00:00", "true", "é", "\x00", "9" * 30]),
     max_size=3,
 )

@@ -20,56 +20,14 @@ from svix.api.errors.http_error import HttpError
 from svix.api.errors.http_validation_error import HTTPValidationError
 from svix.models import MessageStatus, StatusCodeClass
 
-from relay.domain import envelope
 from relay.domain.event_types import CALL, GOAL, codes_of
-from relay.domain.identity import message_id
-from relay.domain.model import ApiKeyAuth, Attempt, EndpointId, MessageId, Source, SourceUid, StoredEvent
+from relay.domain.model import Attempt, EndpointId, MessageId, SourceUid
 from relay.store import keys
 from relay.store.attempts import pack_attempt
-from relay.store.events import pack_event
-from relay.store.pages import RowCommit
 from relay.wiring import Stores
+from tests.integration.api.storing import NOW, A, B, Store
 
-A, B = SourceUid("a"), SourceUid("b")
-NOW = 1_790_000_000_000
 URL = "https://hooks.example.com/in"
-
-Store = Callable[..., Awaitable[MessageId]]
-
-
-@pytest.fixture
-async def store(stores: Stores) -> Store:
-    """Stores an event of a row in one of two sources, as a page is committed."""
-    for uid in (A, B):
-        source = Source(
-            uid=uid, name=uid, base_url="https://u.test", version="v2", igrp=1, auth=ApiKeyAuth("k"), routes=("all",)
-        )
-        await stores.sources.put(uid, lambda _, source=source: source)  # type: ignore[misc]
-    tokens = {uid: await stores.routes.take(uid) or 0 for uid in (A, B)}
-
-    async def commit(
-        source: SourceUid, row_id: int, *, classes: int = CALL, at_ms: int = NOW, **trigger: Any
-    ) -> MessageId:
-        _, number = await stores.pages.known(source, "t", [row_id])
-        message = message_id(source, space="t", row_id=row_id, digest=b"d" * 32, recurrence=0)
-        data = envelope.data(
-            source=source, igrp=1, row_id=row_id, revision=1, classes=classes, trigger={"rowId": row_id, **trigger}
-        )
-        event = StoredEvent(
-            id=message,
-            row_id=str(row_id),
-            stored_at_ms=at_ms,
-            revision=1,
-            types=codes_of(classes, None),
-            body=envelope.encode(data, timestamp="2026-09-21T00:00:00.000Z"),
-        )
-        row = RowCommit(row_id, b"seen", message=message, number=number, event=pack_event(event))
-        await stores.pages.commit(
-            source, "all", [row], space="t", cursor=row_id, token=tokens[source], version=2**50, now_ms=at_ms
-        )
-        return message
-
-    return commit
 
 
 async def attempt(
@@ -242,7 +200,7 @@ async def test_a_message_is_sent_again(svix: SvixAsync, stores: Stores, store: S
     found = await stores.events.find(A, message)
     assert found is not None
     lane = await stores.redis.lrange(keys.lane(A, EndpointId(endpoint.id)), 0, -1)  # type: ignore[misc]
-    assert lane == [f"{found[0]}:{codes_of(CALL, None)[0]}".encode()]
+    assert lane == [f"{found[0]}:{codes_of(CALL, None)[0]}:1:0:1".encode()]
 
 
 async def test_reads_at_once_do_not_get_in_each_others_way(svix: SvixAsync, store: Store) -> None:

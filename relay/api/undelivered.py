@@ -1,0 +1,90 @@
+"""What was not delivered, and why."""
+
+from typing import Annotated
+
+from litestar import Controller, get
+from litestar.params import QueryParameter
+
+from relay.api.dependencies import PagingGiven, StoresGiven
+from relay.api.iterators import read_iterator, write_iterator
+from relay.api.schemas.common import ListOut, moment
+from relay.api.schemas.sources import source_uid
+from relay.api.schemas.undelivered import State, UndeliveredOut
+from relay.api.undelivered_walk import Found, Place, Scope, walk
+from relay.domain.event_types import EVENT_TYPES
+from relay.domain.model import EndpointId, SourceUid, StoredEvent
+from relay.errors import Fault, Invalid
+from relay.store.endpoints import PREFIX
+from relay.wiring import Stores
+
+Name = Annotated[str | None, QueryParameter(max_length=256)]
+
+
+class UndeliveredController(Controller):
+    """`/api/v1/undelivered`."""
+
+    path = "/undelivered"
+    tags = ["undelivered"]  # noqa: RUF012 - the framework's own attribute
+
+    @get("/", summary="List what was not delivered")
+    async def list_undelivered(
+        self,
+        stores: StoresGiven,
+        paging: PagingGiven,
+        app: Name = None,
+        endpoint: Name = None,
+        source: Name = None,
+        which: Annotated[State | None, QueryParameter(name="state")] = None,
+    ) -> ListOut[UndeliveredOut]:
+        """Deliveries that were given up, and those that wait for a disabled or paused endpoint.
+
+        By source the dead ones, newest first; then by endpoint the waiting ones, oldest first. What waits for its next
+        try is not among them: it is pending. A page may be short, and not the last: `done` says which is.
+        """
+        scope = await _scope(stores, app=app, endpoint=endpoint, source=source, state=which)
+        start: Place | None = read_iterator(paging.iterator, Place) if paging.iterator else None  # type: ignore[arg-type]
+        found, end = await walk(stores, scope, start=start, limit=paging.limit)
+        return ListOut(
+            data=await _shown(stores, found), iterator=None if end is None else write_iterator(end), done=end is None
+        )
+
+
+async def _scope(
+    stores: Stores, *, app: str | None, endpoint: str | None, source: str | None, state: State | None
+) -> Scope:
+    application = await stores.applications.get(app) if app else None
+    if endpoint and not application and not endpoint.startswith(PREFIX):
+        raise Invalid(Fault(("query", "endpoint"), "must be an id, or come with the app in which it is a uid"))
+    one = None
+    if endpoint and application:
+        one = await stores.endpoints.get(application.id, endpoint)
+    elif endpoint:
+        one = await stores.endpoints.named(EndpointId(endpoint))
+    sources = [(await stores.sources.get(source_uid(source))).uid] if source else await stores.sources.uids()
+    return Scope(sorted(sources), application, one, state)
+
+
+async def _shown(stores: Stores, found: list[Found]) -> list[UndeliveredOut]:
+    numbers: dict[SourceUid, set[int]] = {}
+    for each in found:
+        numbers.setdefault(each.source, set()).add(each.reference.number)
+    events = {source: await stores.events.read(source, some) for source, some in numbers.items()}
+    return [_show(each, events[each.source].get(each.reference.number)) for each in found]
+
+
+def _show(found: Found, event: StoredEvent | None) -> UndeliveredOut:
+    at_ms = event.stored_at_ms if found.dead_at_ms is None and event is not None else found.dead_at_ms
+    # A reference counts the try that comes next; that of a used-up schedule names the last one.
+    untried = 0 if found.reason == "schedule_used_up" else 1
+    return UndeliveredOut(
+        app_id=found.endpoint.app_id,
+        endpoint_id=found.endpoint.id,
+        source=found.source,
+        msg_id=event.id if event else None,
+        row_id=event.row_id if event else None,
+        event_type=EVENT_TYPES[found.reference.type_code],
+        state=found.state,
+        reason=found.reason,
+        since=None if at_ms is None else moment(at_ms),
+        attempts=found.reference.attempt - untried,
+    )

@@ -1,0 +1,203 @@
+"""What was not delivered, and what the relay did by itself, through the API."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from relay.api import undelivered_walk
+from relay.domain.event_types import CALL, codes_of
+from relay.domain.model import EndpointId, SourceUid
+from relay.store import keys
+from relay.wiring import Stores
+from tests.integration.api.storing import NOW, A, B, Store
+
+URL = "https://hooks.example.com/in"
+CODE = codes_of(CALL, None)[0]
+
+
+class Losses:
+    """Two applications with endpoints: crm and erp of one, other of two."""
+
+    def __init__(self, http: httpx.AsyncClient, stores: Stores, store: Store) -> None:
+        self.http, self.stores, self.store = http, stores, store
+        self.ids: dict[str, str] = {}
+
+    async def open(self) -> "Losses":
+        for app, uids in (("one", ("crm", "erp")), ("two", ("other",))):
+            self.ids[app] = (await self.http.post("/app", json={"name": app, "uid": app})).json()["id"]
+            for uid in uids:
+                made = await self.http.post(f"/app/{app}/endpoint", json={"url": URL, "uid": uid})
+                self.ids[uid] = made.json()["id"]
+        return self
+
+    async def give_up(
+        self, source: SourceUid, row: int, uid: str, *, at_ms: int, tail: str = "10 schedule_used_up"
+    ) -> str:
+        """A delivery that ended as a dispatcher ends it; `tail` is the next try, and the reason."""
+        message = await self.store(source, row)
+        number, _ = await self.stores.events.find(source, message) or (0, None)
+        member = f"{self.ids[uid]} {number}:{CODE}:{tail}"
+        await self.stores.redis.zadd(keys.dead(source), {member: at_ms})
+        return message
+
+    async def listed(self, **query: Any) -> list[dict[str, Any]]:
+        """All pages."""
+        entries: list[dict[str, Any]] = []
+        for _ in range(100):
+            page = (await self.http.get("/undelivered", params=query)).json()
+            assert len(page["data"]) <= query.get("limit", 50)
+            entries += page["data"]
+            if page["done"]:
+                return entries
+            query["iterator"] = page["iterator"]
+        raise AssertionError("no last page")
+
+
+@pytest.fixture
+async def losses(http: httpx.AsyncClient, stores: Stores, store: Store) -> Losses:
+    """Nothing is lost yet."""
+    return await Losses(http, stores, store).open()
+
+
+async def test_what_was_given_up_is_listed_with_the_reason(losses: Losses) -> None:
+    """By source, newest first: where it was to go, what it was, why it was given up, when, after how many tries."""
+    late = await losses.give_up(A, 1, "crm", at_ms=NOW + 5000)
+    poison = await losses.give_up(A, 2, "other", at_ms=NOW + 9000, tail="1:5 poison")
+    await losses.give_up(B, 3, "erp", at_ms=NOW + 1)
+    first, second, third = await losses.listed()
+    assert (first["msgId"], first["reason"], first["attempts"]) == (poison, "poison", 0)
+    assert second == {
+        "appId": losses.ids["one"],
+        "endpointId": losses.ids["crm"],
+        "source": "a",
+        "msgId": late,
+        "rowId": "1",
+        "eventType": "call.created",
+        "state": "dead",
+        "reason": "schedule_used_up",
+        "since": "2026-09-21T14:13:25Z",
+        "attempts": 10,
+    }
+    assert third["source"] == "b"
+
+
+async def test_an_event_that_is_not_kept_is_listed_too(losses: Losses) -> None:
+    """Its message can't be named any more; that something is missing can."""
+    await losses.give_up(A, 1, "crm", at_ms=NOW, tail="3 event_not_kept")
+    await losses.stores.redis.delete(keys.events(A, 0))
+    (entry,) = await losses.listed()
+    assert (entry["msgId"], entry["rowId"], entry["reason"], entry["attempts"]) == (None, None, "event_not_kept", 2)
+
+
+@pytest.mark.parametrize("change", [{"disabled": True}, {"paused": True}])
+async def test_what_waits_for_an_endpoint_that_gets_nothing_is_listed(losses: Losses, change: dict[str, bool]) -> None:
+    """Oldest first, as long as it is disabled or paused; what waits for one that is well is on its way."""
+    crm, erp = losses.ids["crm"], losses.ids["erp"]
+    messages = [await losses.store(A, row, to=[crm, erp], at_ms=NOW + row) for row in (1, 2)]
+    assert await losses.listed() == []
+    await losses.http.patch("/app/one/endpoint/crm", json=change)
+    entries = await losses.listed()
+    assert [(e["endpointId"], e["msgId"], e["state"], e["attempts"]) for e in entries] == [
+        (crm, messages[0], "waiting", 0),
+        (crm, messages[1], "waiting", 0),
+    ]
+    assert entries[0]["since"] == "2026-09-21T14:13:20.001000Z"
+    assert entries[0]["reason"] == ("endpoint_paused" if "paused" in change else "endpoint_disabled")
+
+
+@pytest.mark.parametrize("steps", [3, 2000])
+@pytest.mark.parametrize("limit", [1, 2, 50])
+async def test_pages_hold_everything_once(
+    losses: Losses, limit: int, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dead ones of both sources and waiting ones of all endpoints, whatever the size of a page and of a request."""
+    monkeypatch.setattr(undelivered_walk, "STEPS_AT_MOST", steps)
+    monkeypatch.setattr(undelivered_walk, "READ_AT_ONCE", 2)
+    for row in range(4):
+        await losses.give_up(A if row % 2 else B, row, "crm" if row < 2 else "other", at_ms=NOW)
+    for uid, app in (("crm", "one"), ("erp", "one"), ("other", "two")):
+        await losses.http.patch(f"/app/{app}/endpoint/{uid}", json={"paused": uid != "erp"})
+    for row in range(10, 14):
+        await losses.store(A if row % 2 else B, row, to=[losses.ids[uid] for uid in ("crm", "erp", "other")])
+    entries = await losses.listed(limit=limit)
+    seen = [(e["state"], e["endpointId"], e["rowId"]) for e in entries]
+    waiting = {("waiting", losses.ids[uid], str(row)) for uid in ("crm", "other") for row in range(10, 14)}
+    dead = {("dead", losses.ids["crm" if row < 2 else "other"], str(row)) for row in range(4)}
+    assert len(seen) == len(set(seen))
+    assert set(seen) == waiting | dead
+    for query, expected in (
+        ({"app": "one"}, {s for s in waiting | dead if s[1] != losses.ids["other"]}),
+        ({"app": "one", "endpoint": "crm"}, {s for s in waiting | dead if s[1] == losses.ids["crm"]}),
+        ({"endpoint": losses.ids["other"]}, {s for s in waiting | dead if s[1] == losses.ids["other"]}),
+        ({"source": "a"}, {s for s in waiting | dead if int(s[2]) % 2}),
+        ({"state": "dead"}, dead),
+        ({"state": "waiting", "app": "two"}, {s for s in waiting if s[1] == losses.ids["other"]}),
+    ):
+        found = await losses.listed(limit=limit, **query)
+        assert {(e["state"], e["endpointId"], e["rowId"]) for e in found} == expected, query
+
+
+async def test_a_list_goes_on_when_where_it_was_is_gone(losses: Losses) -> None:
+    """An endpoint that is deleted between two pages takes what waits for it along, and nothing else."""
+    for app, uid in (("one", "crm"), ("one", "erp"), ("two", "other")):
+        await losses.http.patch(f"/app/{app}/endpoint/{uid}", json={"paused": True})
+    for row in (1, 2):
+        await losses.store(A, row, to=[losses.ids[uid] for uid in ("crm", "erp", "other")])
+    first = (await losses.http.get("/undelivered", params={"limit": 1})).json()
+    gone = first["data"][0]["endpointId"]
+    uid = next(uid for uid, endpoint in losses.ids.items() if endpoint == gone)
+    await losses.http.delete(f"/app/{'two' if uid == 'other' else 'one'}/endpoint/{uid}")
+    rest = await losses.listed(iterator=first["iterator"])
+    expected = {losses.ids[uid] for uid in ("crm", "erp", "other")} - {gone}
+    assert [(e["endpointId"], e["rowId"]) for e in rest] == [
+        (e, r) for e in sorted(expected, key=_of(losses)) for r in "12"
+    ]
+
+
+def _of(losses: Losses) -> Any:
+    apps = {losses.ids["crm"]: losses.ids["one"], losses.ids["erp"]: losses.ids["one"]}
+    return lambda endpoint: (apps.get(endpoint, losses.ids["two"]), endpoint)
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ({"app": "none"}, 404),
+        ({"source": "none"}, 404),
+        ({"endpoint": "ep_none"}, 404),
+        ({"app": "one", "endpoint": "none"}, 404),
+        ({"endpoint": "crm"}, 422),
+        ({"state": "lost"}, 422),
+        ({"iterator": "e30"}, 422),
+    ],
+)
+async def test_what_is_not_there_is_not_an_empty_list(losses: Losses, query: dict[str, str], status: int) -> None:
+    """A typing error must not look like a system in which all is well."""
+    assert (await losses.http.get("/undelivered", params=query)).status_code == status
+
+
+async def test_a_delivery_that_is_sent_again_is_not_given_up(losses: Losses) -> None:
+    """It is in the lane again as a first try by hand, and no longer in the list."""
+    message = await losses.give_up(A, 1, "crm", at_ms=NOW)
+    await losses.give_up(A, 2, "crm", at_ms=NOW)
+    assert (await losses.http.post(f"/app/one/msg/{message}/endpoint/crm/resend")).status_code == 202
+    assert [entry["rowId"] for entry in await losses.listed()] == ["2"]
+    lane = await losses.stores.redis.lrange(keys.lane(A, EndpointId(losses.ids["crm"])), 0, -1)  # type: ignore[misc]
+    number, _ = await losses.stores.events.find(A, message) or (0, None)  # type: ignore[arg-type]
+    assert lane == [f"{number}:{CODE}:1:0:1".encode()]
+
+
+async def test_operational_events_come_newest_first(http: httpx.AsyncClient, stores: Stores) -> None:
+    """Page by page, with what they are about."""
+    for n in range(5):
+        await stores.operations.note("endpoint.disabled", {"endpointId": f"ep_{n}"}, now_ms=NOW + n)
+    first = (await http.get("/operational-event", params={"limit": 3})).json()
+    rest = (await http.get("/operational-event", params={"limit": 3, "iterator": first["iterator"]})).json()
+    assert [event["data"]["endpointId"] for event in first["data"] + rest["data"]] == [
+        f"ep_{n}" for n in (4, 3, 2, 1, 0)
+    ]
+    assert (first["done"], rest["done"]) == (False, True)
+    newest = first["data"][0]
+    assert (newest["type"], newest["timestamp"]) == ("endpoint.disabled", "2026-09-21T14:13:20.004000Z")
+    assert (await http.get("/operational-event", params={"iterator": "x"})).status_code == 422

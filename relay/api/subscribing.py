@@ -3,35 +3,17 @@
 from collections.abc import Iterable
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from msgspec import UNSET, structs
 
+from relay.api.credentials import checked_auth, checked_certificate
 from relay.api.headers import checked_headers
 from relay.api.schemas.applications import checked_filter, checked_uid
 from relay.api.schemas.common import camel, either, given
-from relay.api.schemas.endpoints import (
-    BasicAuthIn,
-    BearerIn,
-    ClientCertificateIn,
-    EndpointIn,
-    EndpointPatch,
-    EndpointUpsertIn,
-    OAuth2In,
-)
+from relay.api.schemas.endpoints import EndpointIn, EndpointPatch, EndpointUpsertIn
 from relay.api.signing_keys import new_keys, resigned
 from relay.domain.addresses import EgressPolicy
 from relay.domain.event_types import EVENT_TYPES
-from relay.domain.model import (
-    ApplicationId,
-    BasicAuth,
-    Bearer,
-    ClientCertificate,
-    Endpoint,
-    EndpointAuth,
-    EndpointId,
-    OAuth2,
-)
+from relay.domain.model import ApplicationId, Endpoint, EndpointId
 from relay.domain.paths import ENVELOPE_FIELDS, kind_of
 from relay.errors import Fault, Invalid
 from relay.outbound.targets import vet_url
@@ -117,9 +99,9 @@ def _fields(body: EndpointIn | EndpointUpsertIn | EndpointPatch, policy: EgressP
         if fields.get(name) is not None:
             fields[name] = tuple(fields[name])
     if body.auth is not UNSET:
-        fields["auth"] = _auth(body.auth, policy)
+        fields["auth"] = checked_auth(body.auth, policy)
     if body.client_certificate is not UNSET:
-        fields["client_certificate"] = _certificate(body.client_certificate)
+        fields["client_certificate"] = checked_certificate(body.client_certificate)
     return fields
 
 
@@ -135,37 +117,3 @@ def _check_order_key(path: str) -> None:
     in_row = first not in ENVELOPE_FIELDS or path == "rowId" or (first == "trigger" and rest)
     if not in_row or kind_of(path) in ("number", "notes"):
         raise Invalid(Fault(("body", "orderKey"), "must name a field of the row that holds a text or an id"))
-
-
-def _auth(auth: BasicAuthIn | BearerIn | OAuth2In | None, policy: EgressPolicy) -> EndpointAuth | None:
-    match auth:
-        case BasicAuthIn():
-            return BasicAuth(auth.username, auth.password)
-        case BearerIn():
-            return Bearer(auth.token)
-        case OAuth2In():
-            vet_url(auth.token_url, policy, path=("body", "auth", "tokenUrl"))
-            return OAuth2(
-                token_url=auth.token_url,
-                client_id=auth.client_id,
-                client_secret=auth.client_secret,
-                scope=auth.scope,
-            )
-    return None
-
-
-def _certificate(pair: ClientCertificateIn | None) -> ClientCertificate | None:
-    if pair is None:
-        return None
-    path = ("body", "clientCertificate")
-    try:
-        first = x509.load_pem_x509_certificates(pair.certificate.encode())[0]
-    except ValueError:
-        raise Invalid(Fault((*path, "certificate"), "must be one or more certificates in PEM")) from None
-    try:
-        private = load_pem_private_key(pair.private_key.encode(), password=None)
-    except (ValueError, TypeError):
-        raise Invalid(Fault((*path, "privateKey"), "must be a private key in PEM, not encrypted")) from None
-    if private.public_key() != first.public_key():
-        raise Invalid(Fault((*path, "privateKey"), "is not the key of the first certificate"))
-    return ClientCertificate(certificate=pair.certificate, private_key=pair.private_key)

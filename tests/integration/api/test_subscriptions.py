@@ -6,7 +6,12 @@ from typing import Any
 import httpx
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256K1,
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    generate_private_key,
+)
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
@@ -196,11 +201,23 @@ async def test_an_order_by_key_has_its_key(http: httpx.AsyncClient, app_id: str)
     assert (await http.patch(path, json={"order": "keyed"})).status_code == 422
 
 
-async def test_a_certificate_needs_its_own_key(http: httpx.AsyncClient, app_id: str) -> None:
-    """Another key is refused: the first callback would fail."""
-    pair = {"certificate": _certificate(_private_key()), "privateKey": _pem(_private_key())}
-    answer = await http.post("/app/one/endpoint", json={"url": URL, "clientCertificate": pair})
-    assert answer.json()["detail"][0]["loc"] == ["body", "clientCertificate", "privateKey"]
+@pytest.mark.parametrize(
+    ("certified", "given", "message"),
+    [
+        (SECP256R1(), SECP256R1(), "is not the key"),
+        (SECP256K1(), None, "ECDSA on P-256"),
+    ],
+    ids=["of another", "of a curve that TLS does not have"],
+)
+async def test_a_certificate_needs_its_own_key(
+    http: httpx.AsyncClient, app_id: str, certified: Any, given: Any, message: str
+) -> None:
+    """What the first callback would fail with is refused when it is saved."""
+    own = generate_private_key(certified)
+    pair = {"certificate": _certificate(own), "privateKey": _pem(generate_private_key(given) if given else own)}
+    (fault,) = (await http.post("/app/one/endpoint", json={"url": URL, "clientCertificate": pair})).json()["detail"]
+    assert fault["loc"] == ["body", "clientCertificate", "privateKey"]
+    assert message in fault["msg"]
 
 
 async def test_keys_do_not_pile_up(http: httpx.AsyncClient, app_id: str, clock: Any) -> None:

@@ -1,0 +1,279 @@
+"""What is set through the API, seen by a receiver: a real dispatcher sends over real sockets."""
+
+import asyncio
+import base64
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from ipaddress import ip_network
+from typing import Any
+
+import httpx
+import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from litestar import Litestar
+from standardwebhooks import Webhook
+
+from relay import wiring
+from relay.api.app import create_api
+from relay.config import Settings
+from relay.domain.addresses import EgressPolicy
+from relay.domain.model import Secret
+from relay.outbound.clients import ClientOptions
+from relay.outbound.egress import Egress
+from relay.pipeline.clock import Clock
+from relay.pipeline.following import follow
+from relay.store.notices import Notices
+from relay.wiring import Stores, open_dispatch
+from tests.fault.certificates import Authority, server_context
+from tests.fault.hostile_sink import HostileSink, Received, hostile_sink
+from tests.fault.token_server import token_server
+from tests.integration.api.storing import A, Store
+
+KEY = "test-key-0123456789"
+HERE = (ip_network("127.0.0.1/32"),)
+AUTHORITY = Authority()
+PLAIN = "secret-header-value"
+
+
+@pytest.fixture(scope="session")
+def last() -> list[Stores]:
+    """What the application works with."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def api(last: list[Stores]) -> Litestar:
+    """The API, to which this machine is a place where receivers may be."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Stores]:
+        yield last[-1]
+
+    return create_api(opened, admin_key=Secret(KEY), policy=EgressPolicy(allow=HERE), clock=Clock())
+
+
+@pytest.fixture
+async def http(api: Litestar, stores: Stores) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with the key, and an application."""
+    api.state.stores = stores
+    transport, headers = httpx.ASGITransport(api), {"authorization": f"Bearer {KEY}"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://relay/api/v1", headers=headers) as client:
+        await client.put("/app/one", json={"name": "One"})
+        yield client
+
+
+@pytest.fixture
+async def sink() -> AsyncIterator[HostileSink]:
+    """A receiver."""
+    async with hostile_sink() as running:
+        yield running
+
+
+@pytest.fixture
+async def dispatcher(stores: Stores, store: Store, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """The sending side of a worker, which follows what the API changes."""
+    monkeypatch.setattr(wiring, "Egress", partial(Egress, options=ClientOptions(roots=(AUTHORITY.root,))))
+    settings = Settings(egress_allow=HERE, attempt_timeout_seconds=2.0, dispatch_slots=16)
+    async with open_dispatch(settings, stores) as (catalogue, dispatcher):
+
+        async def changed() -> None:
+            await catalogue.refresh()
+            dispatcher.follow_sources()
+
+        following = asyncio.create_task(follow(Notices(stores.redis), changed=changed, woken=dispatcher.wake))
+        await changed()
+        yield
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+        await dispatcher.drain(1.0)
+
+
+Make = Callable[..., Awaitable[str]]
+
+
+@pytest.fixture
+def make(http: httpx.AsyncClient, sink: HostileSink) -> Make:
+    """Makes an endpoint at a path of the receiver; gives its id."""
+
+    async def make(path: str = "fine", **fields: Any) -> str:
+        body = {"url": f"http://127.0.0.1:{sink.port}/{path}"} | fields
+        answer = await http.post("/app/one/endpoint", json=body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    return make
+
+
+async def until(ready: Callable[[], Any], *, within_s: float = 5.0) -> Any:
+    """Wait for something to be true."""
+    async with asyncio.timeout(within_s):
+        while True:
+            found = ready()
+            if found := await found if asyncio.iscoroutine(found) else found:
+                return found
+            await asyncio.sleep(0.005)
+
+
+async def arrived(sink: HostileSink, number: int = 1, *, within_s: float = 5.0) -> list[Received]:
+    """The first requests, once there are so many."""
+    await until(lambda: len(sink.received) >= number, within_s=within_s)
+    return sink.received
+
+
+@pytest.mark.usefixtures("dispatcher")
+async def test_what_was_given_up_is_sent_again_by_hand(
+    http: httpx.AsyncClient, sink: HostileSink, store: Store, make: Make
+) -> None:
+    """It leaves the list, arrives under the id that it had, and its attempt says that somebody asked for it."""
+    endpoint = await make("status/500", uid="crm", retrySchedule=[])
+    message = await store(A, 1, to=[endpoint])
+
+    async def given_up() -> Any:
+        return (await http.get("/undelivered", params={"endpoint": endpoint})).json()["data"]
+
+    (entry,) = await until(given_up)
+    assert (entry["msgId"], entry["reason"], entry["attempts"]) == (message, "schedule_used_up", 1)
+    await http.patch("/app/one/endpoint/crm", json={"url": f"http://127.0.0.1:{sink.port}/fine"})
+    assert (await http.post(f"/app/one/msg/{message}/endpoint/crm/resend")).status_code == 202
+    first, second = await arrived(sink, 2)
+    assert first.headers["webhook-id"] == second.headers["webhook-id"] == message
+    assert first.body == second.body
+    assert await given_up() == []
+
+    async def attempts() -> Any:
+        listed = (await http.get(f"/app/one/attempt/msg/{message}")).json()["data"]
+        return listed if len(listed) == 2 else None
+
+    shown = [(each["responseStatusCode"], each["number"]) for each in await until(attempts)]
+    assert shown == [(204, 1), (500, 1)]
+
+
+def is_signed(received: Received, whpk: str) -> bool:
+    """Whether a callback carries a `v1a` signature of a published key."""
+    key = Ed25519PublicKey.from_public_bytes(base64.b64decode(whpk.removeprefix("whpk_")))
+    signed = f"{received.headers['webhook-id']}.{received.headers['webhook-timestamp']}.".encode() + received.body
+    for item in received.headers["webhook-signature"].split(" "):
+        version, _, signature = item.partition(",")
+        with suppress(InvalidSignature):
+            if version == "v1a":
+                key.verify(base64.b64decode(signature), signed)
+                return True
+    return False
+
+
+@pytest.mark.usefixtures("dispatcher")
+async def test_both_signatures_are_verified_with_what_the_api_gives(
+    http: httpx.AsyncClient, sink: HostileSink, store: Store, make: Make
+) -> None:
+    """The secret by Standard Webhooks' own library, the public key by anybody, before and after a rotation."""
+    endpoint = await make(uid="crm", signatures=["v1", "v1a"])
+
+    async def published() -> list[str]:
+        answer = await http.get(f"http://relay/.well-known/webhook-keys/{endpoint}", headers={"authorization": ""})
+        assert answer.headers["cache-control"] == "public, max-age=300"
+        assert all(set(key) == {"kty", "crv", "use", "kid", "x", "publicKey"} for key in answer.json()["keys"])
+        return [key["publicKey"] for key in answer.json()["keys"]]
+
+    secret = (await http.get("/app/one/endpoint/crm/secret")).json()
+    keys = await published()
+    assert keys == [secret["publicKey"]]
+    await store(A, 1, to=[endpoint])
+    await http.post("/app/one/endpoint/crm/secret/rotate")
+    new_secret, new_keys = (await http.get("/app/one/endpoint/crm/secret")).json(), await published()
+    assert (len(new_keys), new_keys[1:]) == (2, keys)
+    await arrived(sink)
+    await store(A, 2, to=[endpoint])
+    for received, proofs in zip(await arrived(sink, 2), ([secret], [secret, new_secret]), strict=True):
+        for proof in proofs:
+            Webhook(proof["key"]).verify(received.body, received.headers)
+            assert is_signed(received, proof["publicKey"])
+    await http.patch("/app/one/endpoint/crm", json={"signatures": ["v1"]})
+    assert (await http.get(f"http://relay/.well-known/webhook-keys/{endpoint}")).status_code == 404
+
+
+@pytest.mark.usefixtures("dispatcher")
+@pytest.mark.parametrize(
+    ("auth", "sent"),
+    [
+        ({"type": "basic", "username": "relay", "password": "pä:ss"}, "Basic cmVsYXk6cMOkOnNz"),
+        ({"type": "bearer", "token": "t0ken"}, "Bearer t0ken"),
+        ({"type": "oauth2", "clientId": "relay", "clientSecret": "s", "scope": "events"}, "Bearer token-1"),
+    ],
+    ids=lambda value: value.get("type") if isinstance(value, dict) else "",
+)
+async def test_an_endpoint_is_told_who_calls(
+    sink: HostileSink, store: Store, make: Make, auth: dict[str, str], sent: str
+) -> None:
+    """With a name and a password, a fixed token, or one that is got from an authorization server, once."""
+    async with token_server() as tokens:
+        if auth["type"] == "oauth2":
+            auth = auth | {"tokenUrl": f"http://127.0.0.1:{tokens.port}/token"}
+        endpoint = await make(auth=auth)
+        for row in (1, 2):
+            await store(A, row, to=[endpoint])
+        assert [each.headers["authorization"] for each in await arrived(sink, 2)] == [sent] * 2
+        expected = "Basic cmVsYXk6cw==", "grant_type=client_credentials&scope=events"
+        assert tokens.asked == ([expected] if auth["type"] == "oauth2" else [])
+
+
+@pytest.mark.usefixtures("dispatcher")
+async def test_an_endpoint_is_shown_a_certificate(http: httpx.AsyncClient, store: Store, make: Make) -> None:
+    """A receiver that wants a client certificate (mTLS) gets the endpoint's, and nobody else's."""
+    pair = AUTHORITY.issue("relay", client=True)
+    shown = {"certificate": pair.certificate, "privateKey": pair.private_key}
+    tls = server_context(AUTHORITY.issue("127.0.0.1"), clients_of=AUTHORITY)
+    async with hostile_sink(tls=tls) as strict:
+        url = f"https://127.0.0.1:{strict.port}/fine"
+        endpoints = [await make(url=url, clientCertificate=shown), await make(url=url)]
+        message = await store(A, 1, to=endpoints)
+
+        async def tried() -> Any:
+            listed = (await http.get(f"/app/one/attempt/msg/{message}")).json()["data"]
+            return {each["endpointId"]: each["responseStatusCode"] for each in listed} if len(listed) == 2 else None
+
+        assert await until(tried) == dict(zip(endpoints, (204, 0), strict=True))
+        assert len(strict.received) == 1
+
+
+@pytest.mark.usefixtures("dispatcher")
+async def test_headers_whose_values_are_hidden_are_sent_as_they_are(
+    http: httpx.AsyncClient, sink: HostileSink, store: Store, make: Make
+) -> None:
+    """Masked for whoever looks, whole for the receiver, and untouched by a change of another."""
+    endpoint = await make(uid="crm", headers={"X-Api-Key": PLAIN, "X-Team": "a"})
+    await http.patch("/app/one/endpoint/crm/headers", json={"headers": {"x-team": "b"}})
+    shown = await http.get("/app/one/endpoint/crm/headers")
+    assert shown.json() == {"headers": {"x-team": "b"}, "sensitive": ["x-api-key"]}
+    await store(A, 1, to=[endpoint])
+    (received,) = await arrived(sink)
+    assert (received.headers["x-api-key"], received.headers["x-team"]) == (PLAIN, "b")
+
+
+@pytest.mark.usefixtures("dispatcher")
+@pytest.mark.parametrize("off", [{"paused": True}, {"disabled": True}])
+async def test_what_comes_meanwhile_is_kept_and_sent_after(
+    http: httpx.AsyncClient, sink: HostileSink, store: Store, make: Make, off: dict[str, bool]
+) -> None:
+    """An endpoint that is paused or disabled gets nothing, and everything within a second once that is over."""
+    endpoint = await make(uid="crm", order="fifo")
+    await store(A, 1, to=[endpoint])
+    await arrived(sink)
+    await http.patch("/app/one/endpoint/crm", json=off)
+    messages = [await store(A, row, to=[endpoint]) for row in range(2, 7)]
+
+    async def all_wait() -> bool:
+        waiting = (await http.get("/undelivered", params={"endpoint": endpoint})).json()["data"]
+        return [entry["msgId"] for entry in waiting] == messages
+
+    await until(all_wait)
+    await asyncio.sleep(0.1)
+    assert len(sink.received) == 1
+    on = time.monotonic()
+    await http.patch("/app/one/endpoint/crm", json=dict.fromkeys(off, False))
+    received = await arrived(sink, 6)
+    assert time.monotonic() - on < 1
+    assert [each.headers["webhook-id"] for each in received[1:]] == messages

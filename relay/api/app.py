@@ -16,6 +16,7 @@ from relay.api.auth import bearer
 from relay.api.change_log import ChangeLog
 from relay.api.dependencies import provide_application, provide_once, provide_stores
 from relay.api.endpoint_secrets import EndpointSecretController
+from relay.api.endpoint_stats import endpoint_stats
 from relay.api.endpoints import EndpointController
 from relay.api.event_types import EventTypeController
 from relay.api.messages import MessageController
@@ -66,7 +67,7 @@ def create_api(opened: OpenStores, *, admin_key: Secret, policy: EgressPolicy, c
         route_handlers=[
             SourceController, ApplicationController, EndpointController, EndpointSecretController,
             EventTypeController, MessageController, AttemptController, UndeliveredController,
-            OperationalEventController,
+            OperationalEventController, endpoint_stats,
         ],
         guards=[bearer(admin_key)],
         security=[{"key": []}],

@@ -17,8 +17,9 @@ from relay.store.identifiers import base62
 SUCCESS, PENDING, FAIL, SENDING = 0, 1, 2, 3
 """Svix's numbers of a status."""
 STATUS_TEXT = ("success", "pending", "fail", "sending")
-STATUS_OF: Mapping[str, int] = {"delivered": SUCCESS, "retry": PENDING}
-"""What a delivery is after an attempt with this verdict; after any other it has failed."""
+STATUS_OF: Mapping[str, int] = {"delivered": SUCCESS, "retry": PENDING, "disabled": PENDING}
+"""What a delivery is after an attempt with this verdict; after any other it has failed. One that disabled its endpoint
+waits for it."""
 
 
 class _Message(Out, frozen=True, kw_only=True):
@@ -91,6 +92,21 @@ class DestinationOut(Out, frozen=True, kw_only=True):
     version: int = 1
     created_at: datetime
     updated_at: datetime
+
+
+class EndpointStatsOut(Out, frozen=True, kw_only=True):
+    """Deliveries by their state."""
+
+    success: int
+    pending: int
+    """They are tried again."""
+    fail: int
+    """They were given up."""
+    sending: int
+    canceled: int = 0
+    """Svix's; nothing is canceled here."""
+    complete: bool
+    """All attempts that are kept of that time were looked at."""
 
 
 class EmptyOut(Out, frozen=True, kw_only=True):

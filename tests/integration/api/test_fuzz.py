@@ -51,6 +51,7 @@ CALLS = (
     Call("GET", "app/one/attempt/msg/{}"),
     Call("POST", "app/one/msg/{}/endpoint/crm/resend"),
     Call("GET", "app/one/endpoint/crm/msg"),
+    Call("GET", "app/one/endpoint/crm/stats"),
     Call("GET", "event-type"),
     Call("GET", "app"),
     Call("GET", "source"),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from svix.api import (
     ApplicationIn,
+    EndpointGetStatsOptions,
     EndpointIn,
     MessageAttemptListAttemptedMessagesOptions,
     MessageAttemptListByEndpointOptions,
@@ -20,6 +21,7 @@ from svix.api.errors.http_error import HttpError
 from svix.api.errors.http_validation_error import HTTPValidationError
 from svix.models import MessageStatus, StatusCodeClass
 
+from relay.api import feeds
 from relay.domain.event_types import CALL, GOAL, codes_of
 from relay.domain.model import Attempt, EndpointId, MessageId, SourceUid
 from relay.store import keys
@@ -189,6 +191,33 @@ async def test_a_delivery_is_what_its_last_attempt_made_of_it(svix: SvixAsync, s
     assert messages[1].next_attempt == datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=NOW + 5001)
     pending = MessageAttemptListAttemptedMessagesOptions(status=MessageStatus.PENDING)
     assert [m.id for m in (await svix.message_attempt.list_attempted_messages("one", "crm", pending)).data] == [second]
+
+
+async def test_an_endpoints_deliveries_are_counted(
+    svix: SvixAsync, http: Any, stores: Stores, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each by its last try in the range of time; what waits or flies is counted as it is now."""
+    await svix.application.create(ApplicationIn(name="One", uid="one"))
+    crm = await svix.endpoint.create("one", EndpointIn(url=URL, uid="crm"))
+    messages = [await store(A, row) for row in range(3)] + [await store(B, 3)]
+    for n, (message, verdict) in enumerate(
+        [(0, "retry"), (1, "delivered"), (0, "delivered"), (2, "retry"), (3, "retry"), (3, "dead"), (2, "disabled")]
+    ):
+        await attempt(stores, B if message == 3 else A, messages[message], crm.id, at_ms=NOW + n, verdict=verdict)
+    await store(A, 9, to=[crm.id])
+
+    async def counted(**options: datetime) -> tuple[int, ...]:
+        stats = await svix.endpoint.get_stats("one", "crm", EndpointGetStatsOptions(**options))
+        return stats.success, stats.pending, stats.fail, stats.sending, stats.canceled
+
+    start = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=NOW)
+    assert await counted() == (2, 1, 1, 1, 0)
+    assert await counted(since=start + timedelta(milliseconds=3)) == (0, 1, 1, 1, 0)
+    assert await counted(until=start + timedelta(milliseconds=2)) == (1, 1, 0, 1, 0)
+    assert (await http.get("/app/one/endpoint/crm/stats")).json()["complete"] is True
+    monkeypatch.setattr(feeds, "READ_AT_MOST", 2)
+    answer = (await http.get("/app/one/endpoint/crm/stats")).json()
+    assert (answer["pending"], answer["fail"], answer["complete"]) == (1, 1, False)
 
 
 async def test_a_message_is_sent_again(svix: SvixAsync, stores: Stores, store: Store) -> None:

@@ -22,6 +22,11 @@ class Store:
         self._stores = stores
         self._tokens: dict[SourceUid, int] = {}
 
+    async def _token(self, source: SourceUid) -> int:
+        if source not in self._tokens:
+            self._tokens[source] = await self._stores.routes.take(source) or 0
+        return self._tokens[source]
+
     async def open(self) -> "Store":
         """Make both sources."""
         for uid in (A, B):
@@ -35,7 +40,6 @@ class Store:
                 routes=("all",),
             )
             await self._stores.sources.put(uid, lambda _, source=source: source)  # type: ignore[misc]
-            self._tokens[uid] = await self._stores.routes.take(uid) or 0
         return self
 
     async def __call__(
@@ -65,7 +69,8 @@ class Store:
         )
         lanes = [(EndpointId(endpoint), types[0]) for endpoint in to]
         row = RowCommit(row_id, b"seen", message, number, pack_event(event), lanes)
+        token = await self._token(source)
         await self._stores.pages.commit(
-            source, "all", [row], space="t", cursor=row_id, token=self._tokens[source], version=2**50, now_ms=at_ms
+            source, "all", [row], space="t", cursor=row_id, token=token, version=2**50, now_ms=at_ms
         )
         return message

@@ -213,7 +213,7 @@ def test_it_stops_everything_else(source: dict[str, Any]) -> None:
     assert not compile_filter(source)(DATA)
 
 
-@pytest.mark.parametrize(("source", "path"), REFUSED, ids=lambda value: repr(value)[:60])
+@pytest.mark.parametrize(("source", "path"), REFUSED, ids=[str(n) for n in range(len(REFUSED))])
 def test_what_is_no_filter_is_refused_with_its_place(source: Any, path: tuple[str | int, ...]) -> None:
     """A typo must not become a filter that passes nothing, or everything."""
     with pytest.raises(Invalid) as refused:
@@ -262,7 +262,6 @@ def test_every_operator_is_documented() -> None:
         ({"act": None}, []),
         ({"act": {"$in": ["call", None]}}, []),
     ],
-    ids=repr,
 )
 def test_a_filter_tells_what_it_pins(source: dict[str, Any], pinned: list[tuple[str, set[Any]]]) -> None:
     """Only what must hold, and only values that can be looked up, may take an endpoint out of a search."""

@@ -1,5 +1,6 @@
 """Running an ASGI application until a signal says stop, for every command that listens."""
 
+import contextlib
 import signal
 import sys
 from types import FrameType
@@ -26,7 +27,8 @@ def listen(app: Any, *, host: str, port: int, drain_s: int = 10, lifespan: bool 
             lifespan="on" if lifespan else "off",
         )
     )
-    server.run()
+    with contextlib.suppress(SystemExit):  # Of a signal, or of uvicorn, which has logged why it cannot start.
+        server.run()
     return 0 if server.started else 1
 
 

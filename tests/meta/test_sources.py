@@ -25,7 +25,10 @@ def length(function: Function) -> int:
 def public(tree: ast.Module | ast.ClassDef) -> Iterator[Function | ast.ClassDef]:
     """What can be used from outside: functions, classes and their methods, but nothing inside of functions."""
     for node in tree.body:
-        if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_"):
+        if not isinstance(node, Function | ast.ClassDef) or node.name.startswith("_"):
+            continue
+        # A setter's docstring is its getter's.
+        if not any(isinstance(each, ast.Attribute) and each.attr == "setter" for each in node.decorator_list):
             yield node
             if isinstance(node, ast.ClassDef):
                 yield from public(node)

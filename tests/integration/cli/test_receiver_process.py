@@ -64,3 +64,12 @@ def test_it_verifies_logs_counts_and_stops(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_taken_port_is_told(tmp_path: Path) -> None:
+    """When it cannot listen it says why and exits with 1, as the API does, instead of seeming to run."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        command = [sys.executable, "-m", "relay.cli.main", "receiver", "--port", str(taken.getsockname()[1])]
+        result = subprocess.run([*command, "--secret", SECRET], capture_output=True, text=True, timeout=20, check=False)
+    assert result.returncode == 1
+    assert "address already in use" in result.stderr

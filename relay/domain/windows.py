@@ -22,6 +22,11 @@ class Window:
         self._slow_start = True
         self._baseline_ms = 0.0
 
+    def limit(self, most: int) -> None:
+        """Take in another maximum."""
+        self._most = float(most)
+        self.size = min(self.size, self._most)
+
     def succeeded(self, duration_ms: float) -> None:
         """Learn from a success: grow if it was about as quick as the quickest, else stop growing so fast."""
         baseline = self._baseline_ms

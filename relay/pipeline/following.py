@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 
 import structlog
 
@@ -24,12 +25,14 @@ async def follow(
     failures = 0
     while True:
         try:
-            async for notice in notices.listen():
-                failures = 0
-                if notice is None:
-                    await changed()
-                else:
-                    woken(notice)
+            # Closed, and its connection given back, whatever ends this.
+            async with aclosing(notices.listen()) as heard:
+                async for notice in heard:
+                    failures = 0
+                    if notice is None:
+                        await changed()
+                    else:
+                        woken(notice)
         except StoreUnavailable as error:
             failures += 1
             log.warning("notices_interrupted", error=str(error), failures=failures)

@@ -11,7 +11,6 @@ from relay.store.scripts import script
 
 SWEEP_AT_ONCE = 1000
 """Retries or lanes that one sweep makes ready: about 3 ms of the server's time."""
-FOREVER = "inf"
 POISON_CRASHES = 5
 """A delivery that killed its worker so often is set aside (goal G10)."""
 
@@ -23,8 +22,8 @@ class Handed:
     endpoint: EndpointId
     more: int = 0
     """How many references to take; -1 lets the lane go."""
-    park_until: int | str = ""
-    """ms until when to put the lane aside, FOREVER, or '' to keep it."""
+    park_until: int | None = None
+    """ms until when to put the lane aside; None: keep it."""
     health: str = ""
     """What to remember of the lane's health; '-': it is well; '': as before."""
     ended: list[bytes] = field(default_factory=list)
@@ -54,7 +53,7 @@ class Given:
 
     endpoint: EndpointId
     state: str
-    """`held`, `idle`, `ready`, `parked`, or `lost`."""
+    """`held`, `claimed` (held from now on), `idle`, `ready`, `parked`, or `lost`."""
     references: list[bytes]
     health: str
     """What was remembered of its health when it was claimed; '': it is well."""
@@ -114,15 +113,19 @@ class Lanes:
         ]
         return int(answer[0]), given
 
-    async def held(self, source: SourceUid, session: str) -> dict[EndpointId, set[bytes]]:
-        """What a session holds: its lanes, and what is in flight of each. For a worker that lost an answer."""
+    async def held(self, source: SourceUid, session: str) -> list[Given]:
+        """What a session holds: its lanes, with all that is in flight of each. For a worker that lost an answer."""
         owners = await self._redis.hgetall(keys.lanes(source))  # type: ignore[misc]
         mine = [EndpointId(endpoint.decode()) for endpoint, owner in owners.items() if owner == session.encode()]
         async with self._redis.pipeline(transaction=False) as pipe:
             for endpoint in mine:
                 pipe.smembers(keys.flight(source, endpoint))
-            flights = await pipe.execute()
-        return dict(zip(mine, map(set, flights), strict=True))
+                pipe.hget(keys.health(source), endpoint)
+            found = await pipe.execute()
+        return [
+            Given(endpoint, "held", list(flight), (health or b"").decode())
+            for endpoint, flight, health in zip(mine, found[::2], found[1::2], strict=True)
+        ]
 
     async def sweep(self, source: SourceUid, *, now_ms: int) -> Sweep:
         """Make ready whatever's time has come."""
@@ -134,15 +137,13 @@ class Lanes:
             self._redis, [n(source) for n in names], args
         )
         soonest = float(next_ms) if next_ms else None
-        coming = int(soonest) if soonest is not None and soonest != float(FOREVER) else None
-        return Sweep(ready, coming, retries, reclaimed, poisoned)
+        return Sweep(ready, None if soonest is None else int(soonest), retries, reclaimed, poisoned)
 
     async def leave(self, source: SourceUid, session: str) -> None:
-        """Forget a session that has let go of all its lanes."""
+        """End a session: it counts as dead from now on, so the next sweep takes up whatever it did not let go."""
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.zrem(keys.sessions(source), session)
-            pipe.hdel(keys.turns(source), session)
             pipe.hdel(keys.trials(source), session)
+            pipe.zadd(keys.sessions(source), {session: 0}, xx=True)
             await pipe.execute()
 
     async def try_alone(self, source: SourceUid, session: str, endpoint: EndpointId, stored: bytes) -> None:
@@ -155,8 +156,9 @@ class Lanes:
         return {key.decode(): int(number) for key, number in found.items()}
 
     async def unpark(self, source: SourceUid, endpoint: EndpointId) -> None:
-        """Let a parked lane go on at the next sweep; nothing happens if it is not parked."""
+        """Let a parked lane go on at the next sweep as if it were well; nothing else happens if it is not parked."""
         async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hdel(keys.health(source), endpoint)
             pipe.zadd(keys.parked(source), {endpoint: 0}, xx=True)
             pipe.publish(keys.WAKE_CHANNEL, source)
             await pipe.execute()
@@ -208,7 +210,8 @@ def _attempt_groups(handed: Sequence[Handed]) -> list[str | bytes | int]:
 
 
 def _lane_group(lane: Handed) -> list[str | bytes | int]:
-    args: list[str | bytes | int] = [lane.endpoint, lane.more, lane.park_until, lane.health, len(lane.ended)]
+    until_ms = "" if lane.park_until is None else lane.park_until
+    args: list[str | bytes | int] = [lane.endpoint, lane.more, until_ms, lane.health, len(lane.ended)]
     args += lane.ended
     for group in (lane.retries, lane.dead, lane.back, lane.blocks, lane.behind):
         args.append(len(group))

@@ -1,6 +1,6 @@
 """Notices between processes over pub/sub: quick, and not to be relied on. Whoever misses one finds out by itself."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -18,7 +18,7 @@ class Notices:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def listen(self) -> AsyncIterator[SourceUid | None]:
+    async def listen(self) -> AsyncGenerator[SourceUid | None, None]:
         """None for a change of the configuration (and once at the start), else the source that has new work.
 
         Raises StoreUnavailable when the connection is lost.

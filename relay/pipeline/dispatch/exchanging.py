@@ -59,6 +59,7 @@ class Exchange:
         self._unanswered: list[Handed] | None = None
         """What was handed in without an answer: it is handed in again, word for word."""
         self._look_everywhere = True
+        self._next_look = 0.0
         self._others_wait = False
         self._draining = False
 
@@ -101,6 +102,8 @@ class Exchange:
             except StoreUnavailable as error:
                 failures += 1
                 self._wake.set()
+                # All workers must have had time to renew their sessions before anybody takes up the lanes of the dead.
+                next_sweep = max(next_sweep, loop.time() + HEARTBEAT_S)
                 log.warning("store_unavailable", source=self.source, error=str(error), failures=failures)
                 await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S)) - 1])
             await _wait(self._wake, until=min(next_sweep, next_beat if self._holding else next_sweep))
@@ -111,7 +114,10 @@ class Exchange:
         sweep = await self._lanes.sweep(self.source, now_ms=now_ms)
         if sweep.reclaimed:
             log.warning("lanes_reclaimed", source=self.source, lanes=sweep.reclaimed, poisoned=sweep.poisoned)
-        if sweep.ready or sweep.retries:
+        now = asyncio.get_running_loop().time()
+        if sweep.ready or sweep.retries or (self._holding and now >= self._next_look):
+            # Lanes that are held too: a notice may be lost, and another worker's sweep tells nobody of a retry.
+            self._next_look = now + SWEEP_S
             self.look()
         if sweep.next_ms is None:
             return SWEEP_S
@@ -138,6 +144,8 @@ class Exchange:
         self._announce(await self._holding.take_in(given))
         if repeated:
             self._announce(await self._holding.recover(self._session))
+            # Results that came meanwhile were not handed in.
+            self._wake.set()
         self._unanswered = None
         self._others_wait = ready > 0
         if ready and claim:
@@ -145,7 +153,7 @@ class Exchange:
 
     def _announce(self, lanes: Iterable[HeldLane]) -> None:
         for lane in lanes:
-            if lane.stopped_until != "" or not lane.handed.is_empty():
+            if lane.is_stopped or not lane.handed.is_empty():
                 self.results(lane)
             self._to_send(lane)
 
@@ -156,28 +164,31 @@ class Exchange:
         dirty, self._dirty = self._dirty, set()
         most_ahead = max(2, MOST_AHEAD // (len(self._holding) or 1))
         crowded = self._others_wait and len(self._holding) >= MOST_LANES
-        collected = []
-        for lane in dirty:
-            if self._holding.holds(lane):
-                handed = lane.collect(most_ahead=most_ahead)
-                if self._draining or (crowded and not lane.queue):
-                    # It goes to the end of those that are ready, and lanes that waited longer get their turn.
-                    handed.more = 0 if lane.flying else -1
-                collected.append(handed)
-        return collected
+        now_ms = self._clock.now_ms()
+        return [
+            # One that is let go stands at the end of those that are ready, and lanes that waited longer get their turn.
+            lane.collect(
+                now_ms=now_ms, most_ahead=most_ahead, let_go=self._draining or (crowded and not lane.waiting())
+            )
+            for lane in dirty
+            if self._holding.holds(lane)
+        ]
+
+    def forget(self) -> None:
+        """The source is gone: send nothing more of it."""
+        self._holding.let_all_go()
 
     def drain(self) -> None:
         """Hand back what waits here, and let each lane go as soon as nothing of it is in flight."""
         self._draining = True
         for lane in self._holding.lanes():
-            lane.hand_back(lane.queue.clear())
             self.results(lane)
 
     async def leave(self) -> None:
         """The last exchange of a session: everything is let go. Raises StoreUnavailable."""
         await self.exchange()
-        for lane in self._holding.lanes():
-            self._dirty.add(lane)
+        # Also what an answer brought after the draining began, and what an answer that was lost had brought.
+        self._dirty.update(self._holding.lanes())
         await self.exchange()
         await self._lanes.leave(self.source, self._session)
 

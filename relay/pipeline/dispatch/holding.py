@@ -15,7 +15,7 @@ from relay.pipeline.dispatch.lane import HeldLane
 from relay.pipeline.dispatch.queues import ByKey, InOrder, KeyOf, Queue, Unordered
 from relay.pipeline.dispatch.windows import Windows
 from relay.store.bodies import Bodies
-from relay.store.lanes import FOREVER, Given, Lanes
+from relay.store.lanes import Given, Lanes
 
 log = structlog.get_logger()
 
@@ -53,35 +53,39 @@ class Holding:
 
         One round trip for the events that are not at hand, one more for each new lane that is ordered by a key.
         """
-        with_work: list[tuple[HeldLane, list[bytes]]] = []
+        lanes: dict[HeldLane, list[bytes]] = {}
         for each in given:
-            if each.state != "held":
+            if each.state not in ("held", "claimed"):
                 self._forget(each)
             elif (lane := await self._lane(each)) is not None:
                 lane.exhausted = len(each.references) < lane.asked
-                if each.references:
-                    with_work.append((lane, each.references))
-        numbers = {parse_reference(reference).number for _, references in with_work for reference in references}
+                lanes[lane] = each.references
+        numbers = {parse_reference(reference).number for references in lanes.values() for reference in references}
         events = await self._bodies.read(self._source, numbers) if numbers else {}
-        for lane, references in with_work:
+        for lane, references in lanes.items():
             for stored in references:
                 reference = parse_reference(stored)
                 event = events.get(reference.number)
                 if event is None:
                     lane.handed.dead.append((stored, "event_not_kept"))
+                    lane.queue.given_up(reference, lane.handed)
                 else:
                     lane.queue.push(Delivery(stored, reference, event), lane.handed)
-        return [lane for lane, _ in with_work]
+            if lane.is_empty():
+                # In the store something of it is in flight, which this worker never heard of: back to the start.
+                lane.stop(0)
+        return [lane for lane, references in lanes.items() if references or lane.is_stopped]
 
     async def recover(self, session: str) -> list[HeldLane]:
         """Find out what the session holds after an answer was lost: what this worker does not know of, it takes in."""
-        held = await self._lanes.held(self._source, session)
-        given = []
-        for endpoint, flight in held.items():
-            lane = self._held.get(endpoint)
-            unknown = flight - _known(lane) if lane else flight
-            given.append(Given(endpoint, "held", sorted(unknown, key=parse_reference), ""))
-        return await self.take_in(given)
+        unknown = []
+        for each in await self._lanes.held(self._source, session):
+            lane = self._held.get(each.endpoint)
+            references = set(each.references) - (_known(lane) if lane else set())
+            if references or lane is None:
+                ordered = sorted(references, key=parse_reference)
+                unknown.append(Given(each.endpoint, "held", ordered, each.health))
+        return await self.take_in(unknown)
 
     def changed(self, endpoint_id: EndpointId) -> HeldLane | None:
         """Take in that an endpoint was changed, disabled or deleted; gives its lane, if it is held."""
@@ -90,25 +94,41 @@ class Holding:
             return None
         endpoint = self._catalogue.endpoint(endpoint_id)
         if endpoint is None or endpoint.disabled or endpoint.paused:
-            lane.stop(FOREVER)
+            lane.is_off = True
         elif (endpoint.order, endpoint.order_key) != (lane.endpoint.order, lane.endpoint.order_key):
             # What waits here is in the old order: give it back, and claim it again in the new one.
             lane.stop(0)
         else:
+            lane.is_off = False
             lane.endpoint = endpoint
             lane.prepared = self._catalogue.prepared(endpoint)
             lane.rights = 0 if self._catalogue.limits(endpoint) else None
+            lane.window.limit(endpoint.max_in_flight)
+        return lane
+
+    def let_all_go(self) -> None:
+        """The source is gone: send nothing more of it."""
+        for endpoint in list(self._held):
+            self._drop(endpoint)
+
+    def _drop(self, endpoint: EndpointId) -> HeldLane | None:
+        lane = self._held.pop(endpoint, None)
+        if lane is not None:
+            lane.is_off = True
+            lane.suspects.clear()
+            lane.queue.clear()
         return lane
 
     def _forget(self, given: Given) -> None:
-        lane = self._held.pop(given.endpoint, None)
+        lane = self._drop(given.endpoint)
         if lane is not None and given.state == "lost":
             # Another worker has taken it up: what waits here is sent by that one.
-            lane.queue.clear()
-            lane.stop(FOREVER)
             log.warning("lane_lost", source=self._source, endpoint=given.endpoint)
 
     async def _lane(self, given: Given) -> HeldLane | None:
+        if given.state == "claimed" and self._drop(given.endpoint) is not None:
+            # This worker slept so long that the lane was taken from it, and is its again now: with other references.
+            log.warning("lane_lost", source=self._source, endpoint=given.endpoint)
         lane = self._held.get(given.endpoint)
         if lane is not None:
             return lane
@@ -129,8 +149,7 @@ class Holding:
             queue=await self._queue(endpoint),
             rights=0 if self._catalogue.limits(endpoint) else None,
         )
-        if endpoint.disabled or endpoint.paused:
-            lane.stop(FOREVER)
+        lane.is_off = endpoint.disabled or endpoint.paused
         self._held[given.endpoint] = lane
         return lane
 
@@ -146,11 +165,8 @@ def _known(lane: HeldLane) -> set[bytes]:
     """What a lane has of its flight: also what it was about to hand in."""
     handed = lane.handed
     groups = (handed.retries, handed.dead, handed.back, handed.behind)
-    waiting = lane.queue.clear()
-    for delivery in waiting:
-        lane.queue.push(delivery, handed)
     return {
-        *(delivery.stored for delivery in (*waiting, *lane.flying)),
+        *(delivery.stored for delivery in (*lane.waiting(), *lane.flying)),
         *handed.ended,
         *(entry[0] for group in groups for entry in group),
     }

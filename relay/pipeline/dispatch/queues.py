@@ -1,10 +1,11 @@
 """What waits in a held lane, in the order that its endpoint asked for."""
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
+from relay.domain.references import Reference
 from relay.pipeline.dispatch.delivery import Delivery
 from relay.store.lanes import Handed
 
@@ -15,29 +16,47 @@ RETRY_BURST = 8.0
 KeyOf = Callable[[Delivery], str | None]
 
 
-class Queue(Protocol):
+class Queue(ABC):
     """The deliveries of one lane that this worker has claimed and does not send yet."""
 
+    @abstractmethod
     def __len__(self) -> int:
         """How many could be sent now."""
 
+    @abstractmethod
     def push(self, delivery: Delivery, handed: Handed) -> None:
         """Take in a delivery that was claimed, in the lane's order."""
 
+    @abstractmethod
+    def push_first(self, delivery: Delivery) -> None:
+        """Take back a delivery that was popped and not tried."""
+
+    @abstractmethod
     def pop(self) -> Delivery:
         """The next one to send. Raises IndexError when none can be."""
 
-    def ended(self, delivery: Delivery, handed: Handed) -> None:
+    @abstractmethod
+    def waiting(self) -> list[Delivery]:
+        """Everything that is here, in order."""
+
+    @abstractmethod
+    def clear(self) -> list[Delivery]:
+        """Give everything back, in order."""
+
+    def ended(self, delivery: Delivery, handed: Handed) -> None:  # noqa: B027 - only an order by key cares
         """A delivery that was popped is delivered or dead."""
 
-    def postponed(self, delivery: Delivery, handed: Handed) -> None:
+    def postponed(self, delivery: Delivery, handed: Handed) -> None:  # noqa: B027
         """A delivery that was popped waits for its next try."""
 
-    def clear(self) -> list[Delivery]:
-        """Give back everything, in order."""
+    def given_up(self, reference: Reference, handed: Handed) -> None:  # noqa: B027
+        """A delivery that never came here is dead: its event is not kept any more."""
+
+    def handed_in(self, handed: Handed) -> None:  # noqa: B027
+        """What was noted in `handed` is on its way to the store."""
 
 
-class Unordered:
+class Unordered(Queue):
     """Any order. Retries go first, but are rationed while there is something new: a receiver that is well again must
     not be drowned by what it missed."""
 
@@ -50,9 +69,15 @@ class Unordered:
         return len(self._new) + len(self._again)
 
     def push(self, delivery: Delivery, _handed: Handed) -> None:
+        """Take in a delivery that was claimed."""
         (self._again if delivery.reference.attempt > 1 else self._new).append(delivery)
 
+    def push_first(self, delivery: Delivery) -> None:
+        """Take back a delivery that was popped and not tried."""
+        self._again.appendleft(delivery)
+
     def pop(self) -> Delivery:
+        """A retry if there is one and the ration allows it, else the oldest that was never tried."""
         if self._again and (self._budget >= 1.0 or not self._new):
             if self._new:
                 self._budget -= 1.0
@@ -60,20 +85,19 @@ class Unordered:
         self._budget = min(RETRY_BURST, self._budget + RETRY_SHARE)
         return self._new.popleft()
 
-    def ended(self, delivery: Delivery, handed: Handed) -> None:
-        pass
-
-    def postponed(self, delivery: Delivery, handed: Handed) -> None:
-        pass
+    def waiting(self) -> list[Delivery]:
+        """Retries first."""
+        return [*self._again, *self._new]
 
     def clear(self) -> list[Delivery]:
-        rest = [*self._again, *self._new]
+        """Give everything back."""
+        rest = self.waiting()
         self._again.clear()
         self._new.clear()
         return rest
 
 
-class InOrder:
+class InOrder(Queue):
     """The order of the lane: one after the other, the first before all others."""
 
     def __init__(self) -> None:
@@ -83,24 +107,29 @@ class InOrder:
         return len(self._waiting)
 
     def push(self, delivery: Delivery, _handed: Handed) -> None:
+        """Take in a delivery behind all others."""
         self._waiting.append(delivery)
 
+    def push_first(self, delivery: Delivery) -> None:
+        """Take back a delivery before all others."""
+        self._waiting.appendleft(delivery)
+
     def pop(self) -> Delivery:
+        """The first."""
         return self._waiting.popleft()
 
-    def ended(self, delivery: Delivery, handed: Handed) -> None:
-        pass
-
-    def postponed(self, delivery: Delivery, handed: Handed) -> None:
-        pass
+    def waiting(self) -> list[Delivery]:
+        """Everything, in the order of the lane."""
+        return list(self._waiting)
 
     def clear(self) -> list[Delivery]:
-        rest = list(self._waiting)
+        """Give everything back, in the order of the lane."""
+        rest = self.waiting()
         self._waiting.clear()
         return rest
 
 
-class ByKey:
+class ByKey(Queue):
     """In order for each key. A key whose first event must be tried again is blocked: what comes after it waits in a
     list of its own in the store, and other keys go on."""
 
@@ -116,6 +145,7 @@ class ByKey:
         return len(self._free)
 
     def push(self, delivery: Delivery, handed: Handed) -> None:
+        """Take in a delivery, behind those of its key; one whose key is blocked goes back to wait in the store."""
         key = self._digest(delivery)
         if key is None:
             self._free.append(delivery)
@@ -127,10 +157,31 @@ class ByKey:
             self._behind[key] = deque()
             self._free.append(delivery)
 
+    def push_first(self, delivery: Delivery) -> None:
+        """Take back a delivery that was popped: those of its key still wait for it."""
+        self._free.appendleft(delivery)
+
     def pop(self) -> Delivery:
+        """The first of some key."""
         return self._free.popleft()
 
+    def waiting(self) -> list[Delivery]:
+        """Everything, by the events' numbers."""
+        rest = [*self._free, *(later for behind in self._behind.values() for later in behind)]
+        return sorted(rest, key=lambda delivery: delivery.reference.number)
+
+    def clear(self) -> list[Delivery]:
+        """Give everything back. A key with a delivery in flight stays taken."""
+        rest = self.waiting()
+        for delivery in self._free:
+            self._behind.pop(self._digest(delivery) or "", None)
+        self._free.clear()
+        for behind in self._behind.values():
+            behind.clear()
+        return rest
+
     def ended(self, delivery: Delivery, handed: Handed) -> None:
+        """The next of its key may go."""
         key = self._digest(delivery)
         if key is None:
             return
@@ -143,6 +194,7 @@ class ByKey:
             self._behind[key] = behind
 
     def postponed(self, delivery: Delivery, handed: Handed) -> None:
+        """Its key is blocked until it has ended."""
         key = self._digest(delivery)
         if key is None:
             return
@@ -151,17 +203,14 @@ class ByKey:
             handed.blocks.append((key, delivery.reference.number))
         handed.behind += [(later.stored, key) for later in self._behind.pop(key, ())]
 
+    def given_up(self, reference: Reference, handed: Handed) -> None:
+        """Whatever key waited for it waits no more."""
+        handed.released += [key for key, number in self._blocked.items() if number == reference.number]
+
     def handed_in(self, handed: Handed) -> None:
-        """What `ended` released is on its way to the store."""
+        """What was released is free from now on."""
         for key in handed.released:
             self._blocked.pop(key, None)
-
-    def clear(self) -> list[Delivery]:
-        rest = [*self._free, *(later for behind in self._behind.values() for later in behind)]
-        self._free.clear()
-        for behind in self._behind.values():
-            behind.clear()
-        return sorted(rest, key=lambda delivery: delivery.reference.number)
 
     def _digest(self, delivery: Delivery) -> str | None:
         key = self._key_of(delivery)

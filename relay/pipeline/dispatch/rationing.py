@@ -28,7 +28,7 @@ class Rationing:
 
     def want(self, lane: HeldLane) -> None:
         """Fetch rights for a lane, if it has used up its own and has something to send."""
-        if lane.rights == 0 and lane.queue and lane.stopped_until == "" and lane not in self._fetching:
+        if lane.rights == 0 and lane.queue and not lane.is_stopped and lane not in self._fetching:
             task = asyncio.create_task(self._fetch(lane))
             self._fetching[lane] = task
             task.add_done_callback(lambda _: self._fetching.pop(lane, None))
@@ -41,7 +41,7 @@ class Rationing:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _fetch(self, lane: HeldLane) -> None:
-        while lane.queue and lane.stopped_until == "":
+        while lane.queue and not lane.is_stopped:
             limits = self._catalogue.limits(lane.endpoint)
             if not limits:
                 lane.rights = None

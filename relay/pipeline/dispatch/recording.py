@@ -7,9 +7,8 @@ from relay.domain.judging import Verdict, judge
 from relay.domain.model import Attempt
 from relay.domain.outcomes import BLAMELESS, Outcome
 from relay.pipeline.dispatch.delivery import Delivery
-from relay.pipeline.dispatch.lane import HeldLane
+from relay.pipeline.dispatch.lane import ASIDE_MS, HeldLane
 from relay.store.attempts import pack_attempt
-from relay.store.lanes import FOREVER
 
 AFTER_THE_LANE_MS = 100
 """How long after its lane's next probe a failed probe comes back."""
@@ -76,12 +75,13 @@ def _failed(
     if verdict.pause_until_ms:
         lane.stop(verdict.pause_until_ms)
     if verdict.kind == "disabled":
-        lane.stop(FOREVER)
+        # Until the configuration says so too: should that fail, the lane is tried again.
+        lane.stop(now_ms + ASIDE_MS)
         lane.handed.back.append((delivery.stored, delivery.stored))
     elif probing and lane.health.half_open:
         # A probe uses up no try. It comes back after the lane does, so that the next probe is of another event, if
         # there is one: an event that its receiver cannot bear must not keep the lane closed.
-        verdict = Verdict("retry", due_ms=int(lane.stopped_until) + AFTER_THE_LANE_MS)
+        verdict = Verdict("retry", due_ms=(lane.stopped_until or now_ms) + AFTER_THE_LANE_MS)
         _postpone(lane, delivery, delivery.stored.decode(), verdict.due_ms)
     elif verdict.kind == "dead":
         lane.handed.dead.append((delivery.stored, verdict.reason))

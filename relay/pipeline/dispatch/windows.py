@@ -11,11 +11,10 @@ REMEMBERED = 10_000
 class SharedWindow(Window):
     """An endpoint's window, with how many callbacks are in flight in it."""
 
-    __slots__ = ("flying", "most")
+    __slots__ = ("flying",)
 
     def __init__(self, most: int) -> None:
         super().__init__(most)
-        self.most = most
         self.flying = 0
 
 
@@ -26,10 +25,11 @@ class Windows:
         self._windows: OrderedDict[EndpointId, SharedWindow] = OrderedDict()
 
     def of(self, endpoint: Endpoint) -> SharedWindow:
-        """The window of an endpoint; a new one when its maximum was changed."""
+        """The window of an endpoint, with the maximum that the endpoint has now."""
         known = self._windows.pop(endpoint.id, None)
-        if known is None or known.most != endpoint.max_in_flight:
+        if known is None:
             known = SharedWindow(endpoint.max_in_flight)
+        known.limit(endpoint.max_in_flight)
         self._windows[endpoint.id] = known
         if len(self._windows) > REMEMBERED:
             self._windows.popitem(last=False)

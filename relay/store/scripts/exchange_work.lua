@@ -11,14 +11,21 @@
 --     an endpoint that is ordered by a key: {key, number of the event that it waits for}; {reference, key} that wait
 --     behind one; keys that wait no more; and last its attempts `number:ms`}
 -- RETURNS: {lanes still ready, {endpoint, state, {references}, health or ''} for each lane handed in, then for each
---   claimed}. The state is 'held', 'idle', 'ready', 'parked', or 'lost': the session does not hold the lane any more,
---   and nothing that was handed in for it was taken. A lane whose breaker is open (`since:opens`) gives one reference.
---   A call with the number of the last one hands nothing in again, so that one whose answer was lost can be repeated.
+--   claimed}. The state is 'held', 'claimed', 'idle', 'ready', 'parked', or 'lost': the session does not hold the lane
+--   any more, and nothing that was handed in for it was taken but its attempts. A lane whose breaker is open
+--   (`since:opens`) gives one reference. A call with the number of the last one hands nothing in again, so that one
+--   whose answer was lost can be repeated.
 -- ATOMIC BECAUSE a delivery must be in exactly one place: lane, flight, due, dead, waiting or ended.
 local lanes, ready, sessions, turns, due, dead, parked, references, attempt_buckets, attempt_sizes, health = unpack(KEYS)
 local prefix, session, turn, now, lives, most_lanes, per_lane, bucket_size = unpack(ARGV, 1, 8)
 local UNPACK = 4000 -- Lua's stack holds 8,000.
 local at, answer, ended = 9, {0}, {}
+
+-- The server's own clock: a worker whose clock is wrong must not count as dead.
+local time = redis.call('TIME')
+redis.call('ZADD', sessions, time[1] * 1000 + math.floor(time[2] / 1000) + lives, session)
+local first_time = redis.call('HGET', turns, session) ~= turn
+redis.call('HSET', turns, session, turn)
 
 local function count()
   at = at + 1
@@ -44,10 +51,32 @@ end
 local function take(endpoint, most)
   local taken = most > 0 and redis.call('LPOP', prefix .. 'lane:' .. endpoint, most)
   if not taken or #taken == 0 then return {} end
-  redis.call('SADD', prefix .. 'flight:' .. endpoint, unpack(taken))
-  return taken
+  local flight = prefix .. 'flight:' .. endpoint
+  local there = redis.call('SMISMEMBER', flight, unpack(taken))
+  if redis.call('SADD', flight, unpack(taken)) == #taken then return taken end
+  -- Sent again by hand while it was on its way: two of one are one.
+  local once, known = {}, {}
+  for i, reference in ipairs(taken) do
+    if there[i] == 1 or known[reference] then
+      ends(reference)
+    else
+      once[#once + 1], known[reference] = reference, true
+    end
+  end
+  return once
+end
+local function number_of(reference) return tonumber(string.match(reference, '^%d+')) end
+-- What is still in flight when a lane is let go is what its worker never heard of: it goes back.
+local function settle(endpoint)
+  local flight = prefix .. 'flight:' .. endpoint
+  local left = redis.call('SMEMBERS', flight)
+  if #left == 0 then return end
+  table.sort(left, function(a, b) return number_of(a) > number_of(b) end)
+  for _, reference in ipairs(left) do redis.call('LPUSH', prefix .. 'lane:' .. endpoint, reference) end
+  redis.call('DEL', flight)
 end
 local function let_go(endpoint)
+  settle(endpoint)
   if redis.call('EXISTS', prefix .. 'lane:' .. endpoint) == 1 then
     redis.call('HSET', lanes, endpoint, 'r')
     redis.call('RPUSH', ready, endpoint)
@@ -57,24 +86,34 @@ local function let_go(endpoint)
   return 'idle'
 end
 
--- The seven lists of results of one lane; only read past when they are not to be taken.
+-- The lists of results of one lane; only read past when they are not to be taken.
 local function hand_in(endpoint, taken_in)
   local lane, flight = prefix .. 'lane:' .. endpoint, prefix .. 'flight:' .. endpoint
   local blocked = prefix .. 'blocked:' .. endpoint
   local function lands(i) return redis.call('SREM', flight, ARGV[i]) == 1 end
   local function waiting(i) return prefix .. 'waiting:' .. endpoint .. ':' .. ARGV[i] end
 
+  local function lists(key, score, member, reference)
+    -- One that stands there already, sent again by hand meanwhile, stands for both.
+    if redis.call('ZADD', key, score, endpoint .. ' ' .. member) == 0 then ends(reference) end
+  end
+
   local size = count()
-  if taken_in and size > 0 then
-    bulk('SREM', flight, at, size)
-    for i = at, at + size - 1 do ends(ARGV[i]) end
+  for first = at, taken_in and at + size - 1 or 0, UNPACK do
+    local last = math.min(first + UNPACK, at + size) - 1
+    -- Only what is in flight is counted: a lane may have been lost and claimed again meanwhile.
+    local there = redis.call('SMISMEMBER', flight, unpack(ARGV, first, last))
+    redis.call('SREM', flight, unpack(ARGV, first, last))
+    for i = first, last do
+      if there[i - first + 1] == 1 then ends(ARGV[i]) end
+    end
   end
   at = at + size
   each(3, taken_in and function(i)
-    if lands(i) then redis.call('ZADD', due, ARGV[i + 2], endpoint .. ' ' .. ARGV[i + 1]) end
+    if lands(i) then lists(due, ARGV[i + 2], ARGV[i + 1], ARGV[i]) end
   end)
   each(2, taken_in and function(i)
-    if lands(i) then redis.call('ZADD', dead, now, endpoint .. ' ' .. ARGV[i] .. ' ' .. ARGV[i + 1]) end
+    if lands(i) then lists(dead, now, ARGV[i] .. ' ' .. ARGV[i + 1], ARGV[i]) end
   end)
   local size_back = count()
   if taken_in then
@@ -92,15 +131,9 @@ local function hand_in(endpoint, taken_in)
     while redis.call('LMOVE', waiting(i), lane, 'RIGHT', 'LEFT') do end
   end)
   size = count()
-  if taken_in and size > 0 then bulk('RPUSH', prefix .. 'attempted:' .. endpoint, at, size) end
+  if first_time and size > 0 then bulk('RPUSH', prefix .. 'attempted:' .. endpoint, at, size) end
   at = at + size
 end
-
--- The server's own clock: a worker whose clock is wrong must not count as dead.
-local time = redis.call('TIME')
-redis.call('ZADD', sessions, time[1] * 1000 + math.floor(time[2] / 1000) + lives, session)
-local first_time = redis.call('HGET', turns, session) ~= turn
-redis.call('HSET', turns, session, turn)
 
 for _ = 1, count() do
   local bucket, bytes = ARGV[at], ARGV[at + 1]
@@ -128,6 +161,7 @@ for _ = 1, count() do
   if not held then
     state = 'lost'
   elseif until_ms ~= '' then
+    settle(endpoint)
     redis.call('HSET', lanes, endpoint, 'p')
     redis.call('ZADD', parked, until_ms, endpoint)
     state = 'parked'
@@ -139,7 +173,6 @@ for _ = 1, count() do
   end
   answer[#answer + 1] = {endpoint, state, taken, ''}
 end
-for bucket, number in pairs(ended) do redis.call('HINCRBY', references, bucket, -number) end
 
 local claimed = tonumber(most_lanes) > 0 and redis.call('LPOP', ready, most_lanes) or {}
 for _, endpoint in ipairs(claimed) do
@@ -148,11 +181,12 @@ for _, endpoint in ipairs(claimed) do
     local taken = take(endpoint, string.find(condition, ':', 1, true) and 1 or tonumber(per_lane))
     if #taken > 0 then
       redis.call('HSET', lanes, endpoint, session)
-      answer[#answer + 1] = {endpoint, 'held', taken, condition}
+      answer[#answer + 1] = {endpoint, 'claimed', taken, condition}
     else
       redis.call('HDEL', lanes, endpoint)
     end
   end
 end
+for bucket, number in pairs(ended) do redis.call('HINCRBY', references, bucket, -number) end
 answer[1] = redis.call('LLEN', ready)
 return answer

@@ -44,6 +44,18 @@ local function crashed(reference, tried_alone)
   if try == '' then try = '1' end
   return number .. ':' .. type .. ':' .. try .. ':' .. crashes, crashes
 end
+-- What waited behind the key of a delivery that is given up goes on.
+local function release(endpoint, number)
+  local blocked = prefix .. 'blocked:' .. endpoint
+  local entries = redis.call('HGETALL', blocked)
+  for i = 1, #entries, 2 do
+    if tonumber(entries[i + 1]) == number then
+      local waiting = prefix .. 'waiting:' .. endpoint .. ':' .. entries[i]
+      redis.call('HDEL', blocked, entries[i])
+      while redis.call('LMOVE', waiting, prefix .. 'lane:' .. endpoint, 'RIGHT', 'LEFT') do end
+    end
+  end
+end
 local function reclaim(endpoint, trial)
   local flight = prefix .. 'flight:' .. endpoint
   local references = redis.call('SMEMBERS', flight)
@@ -52,6 +64,7 @@ local function reclaim(endpoint, trial)
     local again, crashes = crashed(reference, trial == endpoint .. ' ' .. reference)
     if crashes >= poison then
       redis.call('ZADD', dead, now, endpoint .. ' ' .. again .. ' poison')
+      release(endpoint, number_of(reference))
       poisoned = poisoned + 1
     else
       redis.call('LPUSH', prefix .. 'lane:' .. endpoint, again)

@@ -55,6 +55,7 @@ class WireRequest(httpx.Request):
 
     @headers.setter
     def headers(self, headers: httpx.Headers) -> None:
+        """Replace them all."""
         self.wire_headers = headers.multi_items()
 
 

@@ -230,6 +230,23 @@ async def test_keys_do_not_pile_up(http: httpx.AsyncClient, app_id: str, clock: 
     assert (await http.post(path)).status_code == 200
 
 
+async def test_a_public_key_is_published_for_as_long_as_it_signs(
+    http: httpx.AsyncClient, app_id: str, clock: Any
+) -> None:
+    """The newest first; an endpoint without any is not found, and neither is one by its uid."""
+    made = (await http.post("/app/one/endpoint", json={"url": URL, "uid": "crm", "signatures": ["v1a"]})).json()
+    path = f"http://relay/.well-known/webhook-keys/{made['id']}"
+    (old,) = (await http.get(path)).json()["keys"]
+    await http.post("/app/one/endpoint/crm/secret/rotate", json={"gracePeriodSeconds": 60})
+    new, still = (await http.get(path)).json()["keys"]
+    assert still == old
+    clock.at_ms += 60_000
+    assert (await http.get(path)).json()["keys"] == [new]
+    other = (await http.post("/app/one/endpoint", json={"url": URL})).json()["id"]
+    for name in (other, "crm", "ep_none"):
+        assert (await http.get(f"http://relay/.well-known/webhook-keys/{name}")).status_code == 404
+
+
 async def test_a_request_that_is_sent_again_makes_nothing_twice(http: httpx.AsyncClient, app_id: str) -> None:
     """With one idempotency-key the answer is the same; other content under it is refused; other keys are others."""
     bodies = {"/app": {"name": "Two"}, "/app/one/endpoint": {"url": URL}}

@@ -138,6 +138,16 @@ async def test_pages_hold_everything_once(
         assert {(e["state"], e["endpointId"], e["rowId"]) for e in found} == expected, query
 
 
+async def test_a_request_looks_at_a_bounded_number_of_things(losses: Losses, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page in which nothing was found yet says that it is not the last, and the list goes on from there."""
+    monkeypatch.setattr(undelivered_walk, "STEPS_AT_MOST", 4)
+    for row in range(9):
+        await losses.give_up(A, row, "erp" if row else "crm", at_ms=NOW + row)
+    page = (await losses.http.get("/undelivered", params={"app": "one", "endpoint": "crm"})).json()
+    assert (page["data"], page["done"]) == ([], False)
+    assert [entry["rowId"] for entry in await losses.listed(app="one", endpoint="crm")] == ["0"]
+
+
 async def test_a_list_goes_on_when_where_it_was_is_gone(losses: Losses) -> None:
     """An endpoint that is deleted between two pages takes what waits for it along, and nothing else."""
     for app, uid in (("one", "crm"), ("one", "erp"), ("two", "other")):

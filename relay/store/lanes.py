@@ -9,6 +9,7 @@ from relay.domain.model import EndpointId, SourceUid
 from relay.store import keys
 from relay.store.scripts import script
 
+LOOK_AT_ONCE = 1000
 SWEEP_AT_ONCE = 1000
 """Retries or lanes that one sweep makes ready: about 3 ms of the server's time."""
 POISON_CRASHES = 5
@@ -176,7 +177,12 @@ class Lanes:
 
     async def resend(self, source: SourceUid, endpoint: EndpointId, reference: str) -> None:
         """Put one delivery at the end of a lane (again), and out of the dead ones if it is there."""
-        args = [keys.prefix(source), endpoint, reference, keys.EVENTS_PER_BUCKET, keys.WAKE_CHANNEL, source]
+        # Looked for outside of the script, which would keep everybody waiting while it looks through all of them.
+        match = f"{endpoint} {reference.partition(':')[0]}:*"
+        dead = [
+            member async for member, _ in self._redis.zscan_iter(keys.dead(source), match=match, count=LOOK_AT_ONCE)
+        ]
+        args = [keys.prefix(source), endpoint, reference, keys.EVENTS_PER_BUCKET, keys.WAKE_CHANNEL, source, *dead]
         names = (keys.lanes, keys.ready, keys.dead, keys.references)
         await script("resend_delivery")(self._redis, [n(source) for n in names], args)
 

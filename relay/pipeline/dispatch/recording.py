@@ -49,6 +49,7 @@ def record(
         next_at_ms=verdict.due_ms,
         headers=outcome.headers,
         body=outcome.body,
+        trigger=reference.by_hand,
     )
     lane.handed.attempts.append((reference.number, began_ms, pack_attempt(attempt)))
     return verdict
@@ -87,7 +88,7 @@ def _failed(
         lane.handed.dead.append((delivery.stored, verdict.reason))
         lane.queue.ended(delivery, lane.handed)
     else:
-        again = delivery.reference._replace(attempt=delivery.reference.attempt + 1, crashes=0).text()
+        again = delivery.reference._replace(attempt=delivery.reference.attempt + 1, crashes=0, by_hand=0).text()
         _postpone(lane, delivery, again, verdict.due_ms)
     return verdict
 

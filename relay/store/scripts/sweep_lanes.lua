@@ -38,11 +38,11 @@ end
 
 local function number_of(reference) return tonumber(string.match(reference, '^%d+')) end
 local function crashed(reference, tried_alone)
-  local number, type, try, crashes = string.match(reference, '^(%d+):(%d+):?(%d*):?(%d*)$')
+  local number, type, try, crashes, rest = string.match(reference, '^(%d+):(%d+):?(%d*):?(%d*)(.*)$')
   crashes = tonumber(crashes) or 0
   if crashes < 2 or tried_alone then crashes = crashes + 1 end
   if try == '' then try = '1' end
-  return number .. ':' .. type .. ':' .. try .. ':' .. crashes, crashes
+  return number .. ':' .. type .. ':' .. try .. ':' .. crashes .. rest, crashes
 end
 -- What waited behind the key of a delivery that is given up goes on.
 local function release(endpoint, number)

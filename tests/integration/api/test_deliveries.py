@@ -148,8 +148,25 @@ async def test_what_was_given_up_is_sent_again_by_hand(
         listed = (await http.get(f"/app/one/attempt/msg/{message}")).json()["data"]
         return listed if len(listed) == 2 else None
 
-    shown = [(each["responseStatusCode"], each["number"]) for each in await until(attempts)]
-    assert shown == [(204, 1), (500, 1)]
+    shown = [(each["responseStatusCode"], each["triggerType"], each["number"]) for each in await until(attempts)]
+    assert shown == [(204, 1, 1), (500, 0, 1)]
+
+
+@pytest.mark.usefixtures("dispatcher")
+async def test_what_fails_by_hand_goes_on_by_schedule(http: httpx.AsyncClient, store: Store, make: Make) -> None:
+    """The first of the new tries was asked for by somebody, those after it are the relay's own."""
+    endpoint = await make("status/500", uid="crm", retrySchedule=[0.01])
+    message = await store(A, 1, to=[endpoint])
+
+    async def tried(times: int) -> Any:
+        attempts = (await http.get(f"/app/one/attempt/msg/{message}")).json()["data"]
+        return [(each["number"], each["triggerType"]) for each in attempts] if len(attempts) == times else None
+
+    await until(lambda: tried(2))
+    await http.post(f"/app/one/msg/{message}/endpoint/crm/resend")
+    assert await until(lambda: tried(4)) == [(2, 0), (1, 1), (2, 0), (1, 0)]
+    (entry,) = (await http.get("/undelivered")).json()["data"]
+    assert (entry["msgId"], entry["attempts"]) == (message, 2)
 
 
 def is_signed(received: Received, whpk: str) -> bool:

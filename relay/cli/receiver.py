@@ -5,6 +5,7 @@ answer 2xx as soon as it is kept. It remembers ids in memory; a real one has a u
 """
 
 import argparse
+import asyncio
 import base64
 import json
 import os
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     logs: list[TextIO] = [] if args.quiet else [sys.stdout]
     if args.log:
         logs.append(args.log.open("a", encoding="utf-8"))
-    return listen(Receiver(secrets, logs), host=args.host, port=args.port, lifespan=False)
+    return asyncio.run(listen(Receiver(secrets, logs), host=args.host, port=args.port, lifespan=False))
 
 
 def _secrets(texts: Sequence[str]) -> dict[str, Webhook]:

@@ -1,14 +1,18 @@
 """`relay serve`: the REST API on RELAY_HOST and RELAY_PORT."""
 
 import argparse
+import dataclasses
 import os
 
 import structlog
+import uvloop
 
 from relay.api.app import create_app
 from relay.cli.serving import listen
-from relay.config import load
+from relay.config import Settings, load
+from relay.domain.model import Secret
 from relay.observability import setup_logging
+from relay.wiring import server_url
 
 
 def add_arguments(_parser: argparse.ArgumentParser) -> None:
@@ -16,8 +20,15 @@ def add_arguments(_parser: argparse.ArgumentParser) -> None:
 
 
 def run(_args: argparse.Namespace) -> int:
-    """Serve until a signal; raises Invalid for wrong settings."""
+    """Serve until a signal; raises Invalid for wrong settings, StoreUnavailable when no embedded server starts."""
     settings = load(os.environ)
     setup_logging(settings.log_format, settings.log_level)
-    structlog.get_logger().info("api_starting", host=settings.host, port=settings.port)
-    return listen(create_app(settings), host=settings.host, port=settings.port)
+    return uvloop.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> int:
+    # Opened out here, so that what is wrong with an embedded server is told in one line, and not as a failed start-up.
+    async with server_url(settings) as url:
+        app = create_app(dataclasses.replace(settings, redis_url=Secret(url)))
+        structlog.get_logger().info("api_starting", host=settings.host, port=settings.port)
+        return await listen(app, host=settings.host, port=settings.port)

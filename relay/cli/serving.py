@@ -8,9 +8,12 @@ from typing import Any
 
 import uvicorn
 
+DRAIN_S = 10
+"""How long requests that are being answered may hold up the end."""
 
-def listen(app: Any, *, host: str, port: int, drain_s: int = 10, lifespan: bool = True) -> int:
-    """Serve `app` until SIGINT or SIGTERM, give open requests `drain_s` seconds, and return 0; 1 if it cannot start."""
+
+async def listen(app: Any, *, host: str, port: int, lifespan: bool = True) -> int:
+    """Serve `app` until SIGINT or SIGTERM and return 0; 1 if it cannot start, after the reason was logged."""
     # uvicorn raises the signal again when it is done: without a handler the process would seem to be killed.
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
@@ -23,12 +26,12 @@ def listen(app: Any, *, host: str, port: int, drain_s: int = 10, lifespan: bool 
             access_log=False,
             server_header=False,
             ws="none",
-            timeout_graceful_shutdown=drain_s,
+            timeout_graceful_shutdown=DRAIN_S,
             lifespan="on" if lifespan else "off",
         )
     )
-    with contextlib.suppress(SystemExit):  # Of a signal, or of uvicorn, which has logged why it cannot start.
-        server.run()
+    with contextlib.suppress(SystemExit):
+        await server.serve()
     return 0 if server.started else 1
 
 

@@ -38,3 +38,11 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
     await client.flushdb()
     yield client
     await client.aclose()
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """An empty folder whose path is short enough for a socket in it; pytest's own are not."""
+    folder = Path(tempfile.mkdtemp(prefix="relay-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)

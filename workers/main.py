@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import structlog
 import uvloop
 from arq.connections import ArqRedis
+from arq.worker import Worker
 from redis.exceptions import RedisError
 
 from relay.config import Settings
@@ -37,6 +38,7 @@ GARBAGE_AFTER = 50_000
 DRAIN_S = 21.0
 """In-flight attempts may take their 20 s; the process ends within 25 s of SIGTERM."""
 RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0)
+JOBS_END_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,28 +149,54 @@ def _explain(tasks: list[asyncio.Task[None]]) -> int:
 
 
 async def _serve_jobs(parts: Parts, stopping: asyncio.Event) -> None:
-    """Run arq's worker, and another one each time that it ends because Redis went away (reliability A2)."""
+    """Run arq's worker, and another one each time that it ends because Redis went away (reliability A2).
+
+    Jobs that run when that happens go on: they outlive Redis, and a slice has its lease.
+    """
     failures = 0
-    while not stopping.is_set():
-        connection = connect_jobs(parts.url)
-        worker = make_worker(parts.context, connection)
-        main = asyncio.create_task(worker.async_run())
-        try:
-            stop = asyncio.create_task(stopping.wait())
-            await asyncio.wait({main, stop}, return_when=asyncio.FIRST_COMPLETED)
-            stop.cancel()
-            worker.allow_pick_jobs = False
-            if stopping.is_set() and worker.tasks:
-                await asyncio.wait(worker.tasks.values(), timeout=5)
-            if main.done():
-                main.result()
-        except (RedisError, OSError) as error:
-            failures += 1
-            log.warning("jobs_interrupted", error=type(error).__name__, failures=failures)
-            await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S)) - 1])
-        finally:
-            for task in (main, *worker.tasks.values()):
-                task.cancel()
-            with contextlib.suppress(RedisError, OSError):
-                await asyncio.gather(main, *worker.tasks.values(), return_exceptions=True)
-                await connection.aclose()
+    left: set[asyncio.Task[None]] = set()
+    try:
+        while not stopping.is_set():
+            connection = connect_jobs(parts.url)
+            worker = make_worker(parts.context, connection)
+            try:
+                await _run_until(worker, stopping)
+            except (RedisError, OSError) as error:
+                failures += 1
+                log.warning("jobs_interrupted", error=type(error).__name__, failures=failures)
+                await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S)) - 1])
+            ending = asyncio.create_task(_finish(worker, connection))
+            left.add(ending)
+            ending.add_done_callback(left.discard)
+    finally:
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+
+async def _run_until(worker: Worker, stopping: asyncio.Event) -> None:
+    """Run until it is time to stop; raises what ended arq's worker before."""
+    main, stop = asyncio.create_task(worker.async_run()), asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait({main, stop}, return_when=asyncio.FIRST_COMPLETED)
+        worker.allow_pick_jobs = False
+        if stopping.is_set() and worker.tasks:
+            await asyncio.wait(worker.tasks.values(), timeout=JOBS_END_WITHIN_S)
+        if main.done():
+            main.result()
+    finally:
+        main.cancel()
+        stop.cancel()
+        await asyncio.gather(main, stop, return_exceptions=True)
+
+
+async def _finish(worker: Worker, connection: ArqRedis) -> None:
+    """Wait for a worker's last jobs, then close its connection."""
+    jobs = list(worker.tasks.values())
+    try:
+        await asyncio.gather(*jobs, return_exceptions=True)
+    finally:
+        for job in jobs:
+            job.cancel()
+        with contextlib.suppress(RedisError, OSError):
+            await connection.aclose()

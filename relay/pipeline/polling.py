@@ -23,6 +23,7 @@ log = structlog.get_logger()
 SLICE_S = 20.0
 """A slice ends after this, so that arq's jobs stay short: what arq believes of a killed worker lasts that long."""
 RENEW_S = 3.0
+STORE_RETRY_S = 0.2
 LOOK_AGAIN_S = 0.5
 """How soon a waiting slice notices that its source was changed."""
 SMALLEST_LIMIT = 2
@@ -62,34 +63,53 @@ class Polling:
         """Set when the worker ends: slices finish the page that they are at."""
 
     async def slice(self, uid: SourceUid) -> None:
-        """Poll a source's routes for up to 20 s, if no other poller does."""
+        """Poll a source's routes for up to 20 s, if no other poller does.
+
+        Redis may go away and come back meanwhile: as long as the lease is this poller's, it goes on.
+        """
         token = await self._routes.take(uid)
         if token is None:
             return
+        ends_ms = self._clock.now_ms() + round(SLICE_S * 1000)
         renewing = asyncio.create_task(self._renew(uid, token))
-        work = asyncio.create_task(self._work(uid, token))
         try:
-            await asyncio.wait({renewing, work}, return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
-                await work
+            while not renewing.done() and not await self._done(uid, token, renewing, ends_ms):
+                await self._rest(STORE_RETRY_S)
         except Fenced as error:
             log.warning("poller_fenced", source=uid, error=str(error))
         finally:
             await cancelled(renewing)
-            await cancelled(work)
             with suppress(StoreUnavailable):
                 await self._routes.give_back(uid, token)
 
+    async def _done(self, uid: SourceUid, token: int, renewing: asyncio.Task[None], ends_ms: int) -> bool:
+        """Work until the slice's end, or until the lease is lost. False: Redis went away, and there is time left."""
+        work = asyncio.create_task(self._work(uid, token, ends_ms))
+        try:
+            await asyncio.wait({renewing, work}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                await work
+        except StoreUnavailable as error:
+            log.warning("slice_interrupted", source=uid, error=str(error))
+            return self.stopping.is_set() or self._clock.now_ms() >= ends_ms
+        finally:
+            await cancelled(work)
+        return True
+
     async def _renew(self, uid: SourceUid, token: int) -> None:
         """Keep the lease; ends when it is lost."""
-        while await self._routes.keep(uid, token):
-            # Should this worker die, a tick takes the source up when the lease has run out.
-            await self._routes.poll_at(uid, self._clock.now_ms() + LEASE_MS)
-            await asyncio.sleep(RENEW_S)
-        log.warning("poller_lost_its_lease", source=uid)
+        while True:
+            try:
+                if not await self._routes.keep(uid, token):
+                    log.warning("poller_lost_its_lease", source=uid)
+                    return
+                # Should this worker die, a tick takes the source up when the lease has run out.
+                await self._routes.poll_at(uid, self._clock.now_ms() + LEASE_MS)
+                await asyncio.sleep(RENEW_S)
+            except StoreUnavailable:
+                await asyncio.sleep(STORE_RETRY_S)
 
-    async def _work(self, uid: SourceUid, token: int) -> None:
-        ends_ms = self._clock.now_ms() + round(SLICE_S * 1000)
+    async def _work(self, uid: SourceUid, token: int, ends_ms: int) -> None:
         polls: dict[str, RoutePoll] = {}
         try:
             await self._poll_in_turn(uid, token, polls, ends_ms)

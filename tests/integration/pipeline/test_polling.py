@@ -542,7 +542,7 @@ async def test_a_store_that_goes_away_costs_nothing(rig: Rig, takes_effect: bool
         faults.left = None
         await rig.redis.delete(keys.lease(UK))
         rig.clock.advance(11)
-    assert faults.met > 20
+    assert faults.met > 15  # A slice has about so many commands until it is caught up.
     await catch_up(rig, polling)
     assert await rig.row_ids(endpoint) == list(range(1, shown + 1))
 

@@ -106,14 +106,8 @@ securityContext:
 envFrom:
   - configMapRef:
       name: {{ include "relay.fullname" . }}
-env:
-  {{- range $name := list "RELAY_REDIS_URL" "RELAY_ADMIN_KEY" "RELAY_ENCRYPTION_KEY" }}
-  - name: {{ $name }}
-    valueFrom:
-      secretKeyRef:
-        name: {{ include "relay.secret" $ }}
-        key: {{ $name }}
-  {{- end }}
+  - secretRef:
+      name: {{ include "relay.secret" . }}
 volumeMounts:
   - name: tmp
     mountPath: /tmp

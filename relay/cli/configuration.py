@@ -6,14 +6,14 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from relay.config import Settings, variable
+from relay.domain.model import Secret
 
 PAGE = Path("docs/configuration.md")
 CHART_SCHEMA = Path("helm/values.schema.json")
-NOT_IN_THE_CHART = {"redis_url", "admin_key", "encryption_key", "data_dir", "port", "worker_port"}
-"""What the chart keeps in a secret, or sets itself."""
+CHART_SETS = {"data_dir", "port", "worker_port"}
 HEAD = """# Settings
 
 Made from `relay/config.py` by `python -m relay.cli.configuration`; a test fails when it is not current.
@@ -41,13 +41,13 @@ def render() -> str:
 
 
 def render_chart_schema(schema: str) -> str:
-    """The chart's schema with the settings that `settings` may hold."""
+    """The chart's schema with what `settings` may hold: no secrets, for it becomes a ConfigMap."""
     values = json.loads(schema)
     # Strings only: YAML would make 1.2096e+06 of a large number.
     values["properties"]["settings"]["properties"] = {
         variable(setting.name): {"type": "string", "description": setting.metadata["text"]}
         for setting in dataclasses.fields(Settings)
-        if setting.name not in NOT_IN_THE_CHART
+        if setting.name not in CHART_SETS and Secret not in get_args(setting.type)
     }
     return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 

@@ -157,12 +157,10 @@ class Lanes:
         return {key.decode(): int(number) for key, number in found.items()}
 
     async def unpark(self, source: SourceUid, endpoint: EndpointId) -> None:
-        """Let a parked lane go on at the next sweep as if it were well; nothing else happens if it is not parked."""
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hdel(keys.health(source), endpoint)
-            pipe.zadd(keys.parked(source), {endpoint: 0}, xx=True)
-            pipe.publish(keys.WAKE_CHANNEL, source)
-            await pipe.execute()
+        """Let a parked lane go on as if it were well; nothing else happens if it is not parked."""
+        args = [keys.prefix(source), endpoint, keys.WAKE_CHANNEL, source]
+        names = (keys.lanes, keys.ready, keys.parked, keys.health)
+        await script("unpark_lane")(self._redis, [n(source) for n in names], args)
 
     async def release_waiting(self, source: SourceUid, endpoint: EndpointId) -> None:
         """Let everything that waits behind a key go on, for the endpoint is ordered otherwise now."""

@@ -1,6 +1,6 @@
 """The lanes of one source that this worker holds: how one comes in, what it gets, and how it goes."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import structlog
 
@@ -48,11 +48,14 @@ class Holding:
         """The held lane of an endpoint."""
         return self._held.get(endpoint)
 
-    async def take_in(self, given: Iterable[Given]) -> list[HeldLane]:
+    async def take_in(self, given: Sequence[Given]) -> list[HeldLane]:
         """Take in what an exchange gave; gives the lanes that have something new to say or to send.
 
         One round trip for the events that are not at hand, one more for each new lane that is ordered by a key.
         """
+        if any(each.endpoint not in self._held and self._is_off(each.endpoint) for each in given):
+            # Made, enabled or deleted a moment ago? The configuration knows.
+            await self._catalogue.refresh()
         lanes: dict[HeldLane, list[bytes]] = {}
         for each in given:
             if each.state not in ("held", "claimed"):
@@ -93,7 +96,7 @@ class Holding:
         if lane is None:
             return None
         endpoint = self._catalogue.endpoint(endpoint_id)
-        if endpoint is None or endpoint.disabled or endpoint.paused:
+        if endpoint is None or self._is_off(endpoint_id):
             lane.is_off = True
         elif (endpoint.order, endpoint.order_key) != (lane.endpoint.order, lane.endpoint.order_key):
             # What waits here is in the old order: give it back, and claim it again in the new one.
@@ -105,6 +108,11 @@ class Holding:
             lane.rights = 0 if self._catalogue.limits(endpoint) else None
             lane.window.limit(endpoint.max_in_flight)
         return lane
+
+    def _is_off(self, endpoint_id: EndpointId) -> bool:
+        """Whether an endpoint gets nothing, as far as this worker knows."""
+        endpoint = self._catalogue.endpoint(endpoint_id)
+        return endpoint is None or endpoint.disabled or endpoint.paused
 
     def let_all_go(self) -> None:
         """The source is gone: send nothing more of it."""
@@ -134,10 +142,6 @@ class Holding:
             return lane
         endpoint = self._catalogue.endpoint(given.endpoint)
         if endpoint is None:
-            # Made a moment ago, or deleted: the configuration knows.
-            await self._catalogue.refresh()
-            endpoint = self._catalogue.endpoint(given.endpoint)
-        if endpoint is None:
             await self._lanes.drop(self._source, given.endpoint)
             return None
         lane = HeldLane(
@@ -149,7 +153,7 @@ class Holding:
             queue=await self._queue(endpoint),
             rights=0 if self._catalogue.limits(endpoint) else None,
         )
-        lane.is_off = endpoint.disabled or endpoint.paused
+        lane.is_off = self._is_off(endpoint.id)
         self._held[given.endpoint] = lane
         return lane
 

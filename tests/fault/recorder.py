@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -22,24 +22,30 @@ class Reply(NamedTuple):
     headers: tuple[str, ...] = ()
 
 
-Habit = Callable[[int], Reply | None]
-"""From the number of the request at its path, counted from 0, to the answer; None: there is none, ever."""
+Habit = Callable[[int, int], Reply | None]
+"""From the number of the request at its path, counted from 0, and its row, to the answer; None: there is none, ever."""
 
 
 def always(status: int = 204, *headers: str, after_s: float = 0.0) -> Habit:
     """The same answer each time."""
     reply = Reply(status, after_s, headers)
-    return lambda _: reply
+    return lambda _number, _row: reply
 
 
 def never() -> Habit:
     """Take the request and say nothing."""
-    return lambda _: None
+    return lambda _number, _row: None
 
 
-def in_turn(first: Sequence[Reply | None], then: Reply | None = Reply()) -> Habit:  # noqa: B008 - it is frozen
-    """One answer after the other, and the last one from then on."""
-    return lambda number: first[number] if number < len(first) else then
+def failing_rows(tries: Callable[[int], int], status: int = 422) -> Habit:
+    """Refuse the first tries of some rows: as many as `tries` says for a row. Then, and for the others, 204."""
+    seen: Counter[int] = Counter()
+
+    def habit(_number: int, row: int) -> Reply:
+        seen[row] += 1
+        return Reply(status) if seen[row] <= tries(row) else Reply()
+
+    return habit
 
 
 class Arrival(NamedTuple):
@@ -88,8 +94,10 @@ class Recorder:
         path = exchange.target.lstrip("/").partition("?")[0]
         habit, number = self.habits.get(path), self._counts[path]
         self._counts[path] += 1
-        reply = habit(number) if habit is not None else Reply()
-        self._note(path, exchange, reply.status if reply else 0)
+        found = _ROW_ID.search(exchange.body)
+        row = int(found[1]) if found else 0
+        reply = habit(number, row) if habit is not None else Reply()
+        self._note(path, exchange, row, reply.status if reply else 0)
         self.flying[path] += 1
         self.most_flying[path] = max(self.most_flying[path], self.flying[path])
         exchange.ended = lambda: self.flying.subtract((path,))
@@ -109,12 +117,9 @@ class Recorder:
         """End the log."""
         self._log.close()
 
-    def _note(self, path: str, exchange: Exchange, status: int) -> None:
-        found = _ROW_ID.search(exchange.body)
-        arrival = Arrival(
-            time.monotonic(), time.time_ns() // 1_000_000, path, exchange.header("webhook-id"),
-            int(found[1]) if found else 0, status,
-        )  # fmt: skip
+    def _note(self, path: str, exchange: Exchange, row: int, status: int) -> None:
+        message = exchange.header("webhook-id")
+        arrival = Arrival(time.monotonic(), time.time_ns() // 1_000_000, path, message, row, status)
         self.arrivals.append(arrival)
         self._log.write("\t".join(map(str, arrival)) + "\n")
 

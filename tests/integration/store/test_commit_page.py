@@ -10,7 +10,7 @@ from relay.domain.model import EndpointId, MessageId, SourceUid, StoredEvent
 from relay.errors import Fenced, StaleSubscriptions
 from relay.store import keys
 from relay.store.events import Events, pack_event
-from relay.store.lanes import FOREVER, Handed, Lanes
+from relay.store.lanes import Handed, Lanes
 from relay.store.pages import EVENTS_AT_ONCE, LANE_ENTRIES_AT_ONCE, Pages, RowCommit, first_prefix
 from relay.store.routes import Routes
 from tests.integration.books import dump, read_books
@@ -135,7 +135,7 @@ async def test_a_lane_is_made_ready_once(redis: Redis, commit: Commit) -> None:
     claim = {"now_ms": NOW, "lives_ms": 60_000, "per_lane": 10}
     await lanes.exchange(UK, [], session="s", turn=1, claim=1, **claim)
     await lanes.exchange(
-        UK, [Handed(parked, park_until=FOREVER, ended=[b"1:2"])], session="s", turn=2, claim=0, **claim
+        UK, [Handed(parked, park_until=NOW + 1000, ended=[b"1:2"])], session="s", turn=2, claim=0, **claim
     )
     await commit(row(2, held), cursor=2)
     await lanes.exchange(UK, [], session="s", turn=3, claim=1, **claim)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import uvloop
 
-from tests.bench import dispatching, end_to_end
+from tests.bench import committing, dispatching, end_to_end, resources, rows, transports
 from tests.bench.bench import Bench
 from tests.bench.figures import Report
 from tests.bench.sinks import sink
 
-PARTS = {module.PART: module for module in (dispatching, end_to_end)}
+PARTS = {module.PART: module for module in (transports, rows, committing, dispatching, end_to_end, resources)}
 
 
 def main() -> int:

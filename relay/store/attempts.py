@@ -1,14 +1,18 @@
 """The log of attempts: one record for each HTTP try, written with what came of it, shed oldest first."""
 
+from collections.abc import Sequence
+
 import msgspec
 from redis.asyncio import Redis
 
 from relay.domain.model import Attempt, EndpointId, SourceUid
 from relay.store import keys
+from relay.store.scripts import script
 
 _decoder = msgspec.msgpack.Decoder(Attempt)
 pack_attempt = msgspec.msgpack.Encoder().encode
 """Attempt → bytes, the form that is stored."""
+UNLISTED_AT_ONCE = 1000
 
 
 class Attempts:
@@ -54,21 +58,21 @@ class Attempts:
     async def shed(self, source: SourceUid, *, budget_bytes: int) -> int:
         """Drop the oldest buckets until the log is within its budget; gives the number of bytes dropped."""
         dropped = 0
-        while (total := await self.total_bytes(source)) > budget_bytes:
+        while await self.total_bytes(source) > budget_bytes:
             oldest = await self._redis.zrange(keys.attempt_buckets(source), 0, 0)
             if not oldest:
                 break
             bucket = int(oldest[0])
-            size = int(await self._redis.hget(keys.attempt_sizes(source), str(bucket)) or 0)  # type: ignore[misc]
-            fields = await self._redis.hkeys(keys.attempts(source, bucket))  # type: ignore[misc]
-            async with self._redis.pipeline(transaction=True) as pipe:
-                for field in fields:
+            await self._unlist(source, await self._redis.hkeys(keys.attempts(source, bucket)))  # type: ignore[misc]
+            names = [keys.attempt_buckets(source), keys.attempt_sizes(source)]
+            dropped += int(await script("shed_attempts")(self._redis, names, [keys.prefix(source), bucket]))
+        return dropped
+
+    async def _unlist(self, source: SourceUid, fields: Sequence[bytes]) -> None:
+        """Take attempts out of their endpoints' lists. They stand at the beginning, for they are the oldest."""
+        for first in range(0, len(fields), UNLISTED_AT_ONCE):
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for field in fields[first : first + UNLISTED_AT_ONCE]:
                     number, endpoint, began_ms = field.decode().split(":")
                     pipe.lrem(keys.endpoint_attempts(source, EndpointId(endpoint)), 1, f"{number}:{began_ms}")
-                pipe.unlink(keys.attempts(source, bucket))
-                pipe.zrem(keys.attempt_buckets(source), bucket)
-                pipe.hdel(keys.attempt_sizes(source), str(bucket))
-                pipe.hincrby(keys.attempt_sizes(source), "total", -size)
                 await pipe.execute()
-            dropped += min(size, total)
-        return dropped

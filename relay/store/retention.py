@@ -21,9 +21,12 @@ class Retention:
 
     async def forget_dead(self, source: SourceUid, *, before_ms: int) -> int:
         """Forget deliveries that were given up before a time; their events need not be kept for them any more."""
-        names = (keys.dead, keys.references)
+        names = [keys.dead(source), keys.references(source)]
         args = [before_ms, DEAD_AT_ONCE, keys.EVENTS_PER_BUCKET]
-        return int(await script("forget_dead")(self._redis, [n(source) for n in names], args))
+        forgotten = 0
+        while gone := int(await script("forget_dead")(self._redis, names, args)):
+            forgotten += gone
+        return forgotten
 
     async def forget_events(self, source: SourceUid, *, before_ms: int) -> int:
         """Forget buckets of events that were stored before a time and have no delivery left; gives how many events."""
@@ -37,8 +40,8 @@ class Retention:
             if events and max(event.stored_at_ms for event in events.values()) >= before_ms:
                 break  # Buckets are in the order of time: the later ones are younger.
             args: list[str | int] = [keys.prefix(source), bucket]
-            for event in events.values():
-                args += shard_of(event.id)
+            for number, event in events.items():
+                args += (*shard_of(event.id), number)
             forgotten += int(await script("forget_events")(self._redis, [keys.references(source)], args))
         return forgotten
 

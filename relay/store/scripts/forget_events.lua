@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Forget a bucket of events, unless a delivery of one of them came to life meanwhile.
 -- KEYS: 1 references
--- ARGV: 1 the source's prefix, 2 bucket, then {shard, field} of each event's message id
+-- ARGV: 1 the source's prefix, 2 bucket, then {shard, field, number} of each event's message id
 -- RETURNS: how many events were forgotten
 -- ATOMIC BECAUSE an event that is sent again by hand must not vanish between the look and the deletion.
 local references = KEYS[1]
@@ -10,8 +10,10 @@ if tonumber(redis.call('HGET', references, bucket) or '0') > 0 then return 0 end
 redis.call('HDEL', references, bucket)
 redis.call('UNLINK', prefix .. 'events:' .. bucket)
 local forgotten = 0
-for i = 3, #ARGV, 2 do
-  redis.call('HDEL', prefix .. 'ids:' .. ARGV[i], ARGV[i + 1])
+for i = 3, #ARGV, 3 do
+  local shard, field, number = prefix .. 'ids:' .. ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  -- The same event may have been stored again since, under a number of its own.
+  if redis.call('HGET', shard, field) == number then redis.call('HDEL', shard, field) end
   forgotten = forgotten + 1
 end
 return forgotten

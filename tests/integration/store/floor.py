@@ -1,0 +1,95 @@
+"""Lanes with something in them, and sessions that work on them: what the tests of the lanes' scripts stand on."""
+
+from typing import Any
+
+from redis.asyncio import Redis
+
+from relay.domain.model import EndpointId, MessageId, SourceUid, StoredEvent
+from relay.store import keys
+from relay.store.events import pack_event
+from relay.store.lanes import Given, Handed, Lanes
+from relay.store.pages import Pages, RowCommit
+from relay.store.routes import Routes
+from tests.integration.books import Books, read_books
+
+UK = SourceUid("uk")
+A, B, C = EndpointId("ep_a"), EndpointId("ep_b"), EndpointId("ep_c")
+NOW = 1_790_000_000_000
+
+
+class Floor:
+    """The lanes of one source. `now_ms` is what the workers' clocks say."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
+        self.lanes = Lanes(redis)
+        self.now_ms = NOW
+        self._token = 0
+        self._turns: dict[str, int] = {}
+
+    async def fill(self, *endpoints: EndpointId, numbers: range, stored_at_ms: int = NOW) -> None:
+        """Commit events with these numbers, each for all of the endpoints."""
+        if not self._token:
+            self._token = await Routes(self.redis).take(UK) or 0
+        rows = [
+            RowCommit(n, b"seen", message(n), n, packed(n, stored_at_ms), [(endpoint, 2) for endpoint in endpoints])
+            for n in numbers
+        ]
+        await self.redis.set(keys.sequence(UK), numbers.stop - 1)
+        await Pages(self.redis).commit(
+            UK, "all", rows, space="t", cursor=None, token=self._token, version=0, now_ms=stored_at_ms
+        )
+
+    async def exchange(
+        self, session: str, *handed: Handed, claim: int = 0, per_lane: int = 8, again: bool = False, **options: Any
+    ) -> list[Given]:
+        """One exchange of a session. `again`: it repeats the last one, whose answer was lost."""
+        self._turns[session] = self._turns.get(session, 0) + (0 if again else 1)
+        _, given = await self.lanes.exchange(
+            UK,
+            handed,
+            session=session,
+            turn=self._turns[session],
+            now_ms=self.now_ms,
+            lives_ms=options.get("lives_ms", 60_000),
+            claim=claim,
+            per_lane=per_lane,
+        )
+        return given
+
+    async def claim(self, session: str, *, lanes: int = 1, per_lane: int = 8, **options: Any) -> dict[str, list[bytes]]:
+        """Claim ready lanes; gives the references of each."""
+        given = await self.exchange(session, claim=lanes, per_lane=per_lane, **options)
+        return {each.endpoint: each.references for each in given}
+
+    async def dies(self, session: str) -> None:
+        """The session's time is over."""
+        await self.redis.zadd(keys.sessions(UK), {session: 0})
+
+    async def books(self) -> Books:
+        """Where everything is; fails if it does not add up."""
+        books = await read_books(self.redis, UK)
+        assert books.faults() == []
+        return books
+
+    async def waiting(self, endpoint: EndpointId) -> list[str]:
+        """The references in a lane, from its head."""
+        return [reference.text() for reference in (await self.books()).waiting.get(endpoint, [])]
+
+    async def flying(self, endpoint: EndpointId) -> set[str]:
+        """The references in flight."""
+        return {reference.text() for reference in (await self.books()).flying.get(endpoint, [])}
+
+
+def message(number: int) -> MessageId:
+    """The id of the event with a number."""
+    return MessageId(f"msg_{number:012d}{0:040d}")
+
+
+def packed(number: int, stored_at_ms: int = NOW) -> bytes:
+    """A small event."""
+    return pack_event(
+        StoredEvent(
+            id=message(number), row_id=str(number), stored_at_ms=stored_at_ms, revision=1, types=b"\2", body=b"{}"
+        )
+    )

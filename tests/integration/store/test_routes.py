@@ -1,0 +1,100 @@
+"""Routes: their leases, cursors and states, and the lines that were set aside."""
+
+import pytest
+from redis.asyncio import Redis
+
+from relay.domain.model import SourceUid
+from relay.store import keys, routes
+from relay.store.routes import LEASE_MS, Routes
+
+UK, US = SourceUid("uk"), SourceUid("us")
+
+
+@pytest.fixture
+def store(redis: Redis) -> Routes:
+    return Routes(redis)
+
+
+async def test_one_poller_at_a_time(store: Routes, redis: Redis) -> None:
+    """The lease is one poller's until it is given back or has run out, and each has a higher token (goal G7)."""
+    first = await store.take(UK)
+    assert first == 1
+    assert await store.take(UK) is None
+    assert await store.take(US) == 1
+    await store.give_back(UK, first)
+    second = await store.take(UK)
+    assert second == 2
+    assert 0 < await redis.pttl(keys.lease(UK)) <= LEASE_MS
+
+
+async def test_a_lease_is_renewed_by_its_owner_only(store: Routes, redis: Redis) -> None:
+    """Whoever lost it can neither keep it nor give it back."""
+    first = await store.take(UK) or 0
+    await redis.pexpire(keys.lease(UK), 100)
+    assert await store.keep(UK, first)
+    assert await redis.pttl(keys.lease(UK)) > 100
+    await redis.delete(keys.lease(UK))
+    assert not await store.keep(UK, first)
+    second = await store.take(UK)
+    assert not await store.keep(UK, first)
+    await store.give_back(UK, first)
+    assert await redis.get(keys.lease(UK)) == str(second).encode()
+
+
+async def test_a_route_is_started_once(store: Routes) -> None:
+    """A cursor that is there is never put back by a second start."""
+    await store.start(UK, "all", 500, now_ms=10)
+    await store.start(UK, "all", 400, now_ms=20)
+    assert (await store.states(UK, ["all"]))[0].cursor == 500
+
+
+async def test_states_are_read_as_they_were_saved(store: Routes) -> None:
+    """Every field comes back, None clears one, and a route that never ran is as good as new."""
+    await store.save(UK, "calls", {"state": "failing", "failures": 3, "last_error": "no", "next_poll_at_ms": 7})
+    await store.save(UK, "calls", {"last_error": None, "failures": 0})
+    calls, goals = await store.states(UK, ["calls", "goals"])
+    assert (calls.state, calls.failures, calls.last_error, calls.next_poll_at_ms) == ("failing", 0, None, 7)
+    assert (goals.route, goals.cursor, goals.state) == ("goals", None, "waiting")
+
+
+async def test_the_cursor_of_a_time(store: Routes, redis: Redis) -> None:
+    """It is the one that the route had then; what lies before is forgotten."""
+    assert await store.cursor_at(UK, "all", time_ms=99) is None
+    await store.start(UK, "all", 100, now_ms=10)
+    for cursor, at_ms in ((200, 20), (300, 30)):
+        await redis.zadd(keys.trail(UK, "all"), {str(cursor): at_ms})
+    assert await store.cursor_at(UK, "all", time_ms=5) == 100
+    assert await store.cursor_at(UK, "all", time_ms=25) == 200
+    assert await store.cursor_at(UK, "all", time_ms=15) == 200
+    assert await store.cursor_at(UK, "all", time_ms=1000) == 300
+
+
+async def test_who_is_due(store: Routes) -> None:
+    """Sources whose time has come, and those that never had one."""
+    await store.poll_at(UK, 100)
+    assert await store.to_poll([UK, US], now_ms=99) == [US]
+    assert await store.to_poll([UK, US], now_ms=100) == [UK, US]
+
+
+def line(number: int) -> dict[str, dict[str, object]]:
+    return {f"d{number}": {"route": "all", "rowId": str(number), "reason": "r", "line": "l", "seenAtMs": number}}
+
+
+async def test_lines_are_set_aside_once(store: Routes) -> None:
+    """The same line again is neither kept nor counted twice; the newest are shown first."""
+    await store.set_aside(UK, line(1) | line(2))
+    await store.set_aside(UK, line(2) | line(3))
+    assert [each["rowId"] for each in await store.quarantined(UK, 2)] == ["3", "2"]
+    assert await store.quarantined_total(UK) == 3
+    assert await store.quarantined_total(US) == 0
+
+
+async def test_lines_are_bounded(store: Routes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest make room, and all are counted."""
+    monkeypatch.setattr(routes, "QUARANTINE_KEPT", 5)
+    for number in range(1, 10):
+        await store.set_aside(UK, line(number))
+    kept = [each["rowId"] for each in await store.quarantined(UK, 100)]
+    assert kept[:4] == ["9", "8", "7", "6"]
+    assert len(kept) <= 6
+    assert await store.quarantined_total(UK) == 9

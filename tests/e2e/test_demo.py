@@ -26,7 +26,10 @@ def demo(folder: Path, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
         try:
             yield process
         finally:
-            process.kill()
+            # Twice: at once. Killed, it could not end its own processes.
+            for _ in range(2):
+                process.terminate()
+            process.wait(40)
     left = [entry for entry in Path("/proc").glob("[0-9]*/environ") if mark in environ(entry)]
     assert left == []
     assert list(folder.iterdir()) == []

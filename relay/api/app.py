@@ -62,24 +62,8 @@ def create_api(opened: OpenStores, *, admin_key: Secret, policy: EgressPolicy, c
             app.state.stores = stores
             yield
 
-    guarded = Router(
-        "/api/v1",
-        route_handlers=[
-            SourceController, ApplicationController, EndpointController, EndpointSecretController,
-            EventTypeController, MessageController, AttemptController, UndeliveredController,
-            OperationalEventController, endpoint_stats,
-        ],
-        guards=[bearer(admin_key)],
-        security=[{"key": []}],
-        dependencies={
-            "application": Provide(provide_application),
-            "once": Provide(provide_once),
-            "paging": Provide(provide_paging, sync_to_thread=False),
-            "asked": Provide(provide_attempt_query, sync_to_thread=False),
-        },
-    )  # fmt: skip
     return Litestar(
-        [guarded, webhook_keys, health.live, health.ready, health.svix_health],
+        [_guarded(admin_key), webhook_keys, health.live, health.ready, health.svix_health],
         dependencies={
             "stores": Provide(provide_stores, sync_to_thread=False),
             "policy": Provide(lambda: policy, sync_to_thread=False),
@@ -93,6 +77,26 @@ def create_api(opened: OpenStores, *, admin_key: Secret, policy: EgressPolicy, c
         request_max_body_size=BODY_AT_MOST,
         response_headers={
             "cache-control": "no-store", "content-security-policy": docs.POLICY, "x-content-type-options": "nosniff",
+        },
+    )  # fmt: skip
+
+
+def _guarded(admin_key: Secret) -> Router:
+    """Everything that needs the key."""
+    return Router(
+        "/api/v1",
+        route_handlers=[
+            SourceController, ApplicationController, EndpointController, EndpointSecretController,
+            EventTypeController, MessageController, AttemptController, UndeliveredController,
+            OperationalEventController, endpoint_stats,
+        ],
+        guards=[bearer(admin_key)],
+        security=[{"key": []}],
+        dependencies={
+            "application": Provide(provide_application),
+            "once": Provide(provide_once),
+            "paging": Provide(provide_paging, sync_to_thread=False),
+            "asked": Provide(provide_attempt_query, sync_to_thread=False),
         },
     )  # fmt: skip
 

@@ -29,9 +29,7 @@ class Rationing:
     def want(self, lane: HeldLane) -> None:
         """Fetch rights for a lane, if it has used up its own and has something to send."""
         if lane.rights == 0 and lane.queue and not lane.is_stopped and lane not in self._fetching:
-            task = asyncio.create_task(self._fetch(lane))
-            self._fetching[lane] = task
-            task.add_done_callback(lambda _: self._fetching.pop(lane, None))
+            self._fetching[lane] = asyncio.create_task(self._fetch(lane))
 
     async def close(self) -> None:
         """Stop fetching."""
@@ -41,6 +39,14 @@ class Rationing:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _fetch(self, lane: HeldLane) -> None:
+        try:
+            await self._fetch_some(lane)
+        finally:
+            # Before the lane goes on: it may use up what it got, and want more, at once.
+            del self._fetching[lane]
+        self._to_send(lane)
+
+    async def _fetch_some(self, lane: HeldLane) -> None:
         while lane.queue and not lane.is_stopped:
             limits = self._catalogue.limits(lane.endpoint)
             if not limits:
@@ -56,4 +62,3 @@ class Rationing:
                 lane.rights = given
                 break
             await asyncio.sleep(min(wait_s, LONGEST_WAIT_S))
-        self._to_send(lane)

@@ -47,7 +47,7 @@ class Case:
 
 
 CASES: dict[str, Case] = {}
-MODULES = ("isolation",)
+MODULES = ("isolation", "kills", "recovery")
 """Of tests.fault.cases, in the order in which they are run."""
 
 

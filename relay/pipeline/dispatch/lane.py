@@ -12,7 +12,7 @@ from relay.pipeline.dispatch.windows import SharedWindow
 from relay.store.lanes import Handed
 
 SMALLEST_READ = 16
-LARGEST_READ = 1024
+LARGEST_READ = 256
 ASIDE_MS = 60_000
 """A lane that is put aside because its endpoint is disabled is looked at again after this. No notice of a change is to
 be relied on, so no lane is ever parked for good."""

@@ -14,113 +14,16 @@ from relay.domain.addresses import (
     classify_address,
     embedded_addresses,
 )
-
-FORBIDDEN = """
-0.0.0.0 unspecified
-0.1.2.3 unspecified
-10.0.0.1 private
-10.255.255.255 private
-100.64.0.1 shared
-100.127.255.255 shared
-100.100.100.200 metadata
-127.0.0.1 loopback
-127.254.254.254 loopback
-169.254.169.254 metadata
-169.254.170.2 metadata
-169.254.0.1 link_local
-168.63.129.16 metadata
-172.16.0.1 private
-172.31.255.255 private
-192.0.0.1 protocol_assignment
-192.0.0.8 protocol_assignment
-192.0.0.170 protocol_assignment
-192.0.0.192 metadata
-192.0.2.1 documentation
-192.31.196.1 anycast_service
-192.52.193.1 anycast_service
-192.88.99.1 transition
-192.168.0.1 private
-192.175.48.1 anycast_service
-198.18.0.1 benchmarking
-198.19.255.255 benchmarking
-198.51.100.1 documentation
-203.0.113.1 documentation
-224.0.0.1 multicast
-239.255.255.250 multicast
-240.0.0.1 reserved
-255.255.255.255 reserved
-:: unspecified
-::1 loopback
-::2 unspecified
-::127.0.0.1 loopback
-::169.254.169.254 metadata
-::8.8.8.8 transition
-::ffff:127.0.0.1 loopback
-::ffff:7f00:1 loopback
-::ffff:169.254.169.254 metadata
-::ffff:100.100.100.200 metadata
-::ffff:168.63.129.16 metadata
-::ffff:10.0.0.1 private
-::ffff:0:127.0.0.1 loopback
-::ffff:0:8.8.8.8 transition
-64:ff9b::7f00:1 loopback
-64:ff9b::a9fe:a9fe metadata
-64:ff9b::a00:1 private
-64:ff9b:1::a9fe:a9fe transition
-64:ff9b:1::808:808 transition
-100::1 discard
-100:0:0:1::1 discard
-2001::1 unspecified
-2001:0:7f00:1::1 loopback
-2001:0:808:808:0:0:f7f7:f7f7 transition
-2001:0:808:808:0:0:80ff:fffe loopback
-2001:1::1 protocol_assignment
-2001:2::1 benchmarking
-2001:3::1 protocol_assignment
-2001:4:112::1 protocol_assignment
-2001:10::1 protocol_assignment
-2001:20::1 protocol_assignment
-2001:30::1 protocol_assignment
-2001:db8::1 documentation
-2002:7f00:1::1 loopback
-2002:a9fe:a9fe::1 metadata
-2002:c0a8:1::1 private
-2002:808:808::1 transition
-2620:4f:8000::1 anycast_service
-3fff::1 documentation
-4000::1 reserved
-5f00::1 reserved
-8000::1 reserved
-fc00::1 private
-fd00:ec2::254 metadata
-fd00:ec2::23 metadata
-fd20:ce::254 metadata
-fd7a:115c:a1e0::1 private
-fe80::1 link_local
-fe80::1%eth0 link_local
-2606:4700:4700::1111%eth0 link_local
-febf:ffff::1 link_local
-fec0::1 private
-ff02::1 multicast
-ff0e::1 multicast
-"""
-
-PUBLIC = """
-1.0.0.1 1.1.1.1 8.8.8.8 8.8.4.4 9.9.9.9 11.0.0.1 52.95.110.1 93.184.216.34 99.255.255.255 100.63.255.255 100.128.0.1
-104.16.0.1 126.255.255.255 128.0.0.1 140.82.112.3 168.63.129.15 168.63.129.17 169.253.255.255 169.255.0.1
-172.15.255.255 172.32.0.1 191.255.255.255 192.0.1.1 192.0.3.1 192.167.255.255 192.169.0.1 198.17.255.255 198.20.0.1
-203.0.112.1 203.0.114.1 223.255.255.255 ::ffff:8.8.8.8 64:ff9b::808:808 2001:200::1 2001:4860:4860::8888
-2606:4700:4700::1111 2620:fe::fe 2a00:1450:4001:81b::200e 2003::1 3ffe::1
-"""
+from tests.fault.addresses import FORBIDDEN, PUBLIC
 
 
-@pytest.mark.parametrize(("text", "reason"), [line.split() for line in FORBIDDEN.strip().splitlines()])
+@pytest.mark.parametrize(("text", "reason"), FORBIDDEN)
 def test_an_address_that_is_not_of_the_internet_is_denied_with_its_reason(text: str, reason: str) -> None:
     """Every special-purpose range of IANA's, and every spelling of an IPv4 address inside IPv6, is denied."""
     assert classify_address(ip_address(text)) == Denied(Reason(reason))
 
 
-@pytest.mark.parametrize("text", PUBLIC.split())
+@pytest.mark.parametrize("text", PUBLIC)
 def test_a_public_address_is_allowed(text: str) -> None:
     """What lies right beside a special range is still reachable, and so is what is mapped or behind NAT64."""
     assert classify_address(ip_address(text)) == Allowed()

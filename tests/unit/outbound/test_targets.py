@@ -7,33 +7,10 @@ import pytest
 from relay.domain.addresses import EgressPolicy
 from relay.errors import Invalid
 from relay.outbound.targets import vet_url
+from tests.fault.addresses import HOSTS, NAMES
 
 PUBLIC_ONLY = EgressPolicy()
 PRIVATE_TOO = EgressPolicy(allow=(ip_network("10.1.0.0/16"), ip_network("127.0.0.0/8")))
-
-_ADDRESSES = """
-0.0.0.0 0.1.2.3 10.0.0.1 100.64.0.1 100.100.100.200 127.0.0.1 127.254.254.254 169.254.169.254 169.254.170.2
-168.63.129.16 172.16.0.1 172.31.255.255 192.0.0.1 192.0.0.170 192.0.0.192 192.0.2.1 192.88.99.1 192.168.0.1 198.18.0.1
-198.51.100.1 203.0.113.1 224.0.0.1 239.255.255.250 240.0.0.1 255.255.255.255
-127.1 127.0.1 0 0x7f000001 0x7f.1 0X7F.0.0.1 2130706433 017700000001 0177.0.0.1 127.0.0.1. 0xa9fea9fe 2852039166
-①②⑦.⓪.⓪.① １２７.０.０.１ 127。0。0。1
-[::] [::1] [::127.0.0.1] [::169.254.169.254] [::ffff:127.0.0.1] [::ffff:7f00:1] [::FFFF:169.254.169.254]
-[::ffff:100.100.100.200] [::ffff:0:127.0.0.1] [64:ff9b::7f00:1] [64:ff9b::a9fe:a9fe] [64:ff9b:1::a9fe:a9fe] [100::1]
-[2001::1] [2001:0:7f00:1::1] [2001:2::1] [2001:db8::1] [2002:7f00:1::1] [2002:a9fe:a9fe::1] [3fff::1] [5f00::1]
-[fc00::1] [fd00:ec2::254] [FD00:EC2::23] [fd20:ce::254] [fe80::1] [fe80::1%eth0] [fe80::1%25eth0] [febf:ffff::1]
-[fec0::1] [ff02::1] [ff0e::1]
-"""
-
-_NAMES = """
-localhost LOCALHOST LocalHost. foo.localhost localhost.localdomain.local metadata metadata.google.internal
-METADATA.google.INTERNAL metadata.goog instance-data instance-data.ec2.internal foo.internal printer.local api.svc
-kubernetes kubernetes.default.svc kubernetes.default.svc.cluster.local relay router.lan
-router.home.arpa wiki.intranet example.com. example..com .example.com -example.com example-.com example.com:0
-a.1 1.2.3 256.1.1.1 1.2.3.4.5 example.0x1 user@example.com user:secret@example.com :@example.com example.com%00.evil.com
-exam%70le.com ex\x00ample.com 127.0.0.1\x00.example.com ex\tample.com ex\u200bample..com example.com\\@10.0.0.1
-"""
-ADDRESSES = _ADDRESSES.split()
-NAMES = [name for name in _NAMES.replace("\n", " ").split(" ") if name]
 
 OTHERS = [
     "",
@@ -76,9 +53,9 @@ OTHERS = [
 ]
 
 REFUSED = (
-    [f"https://{host}/hook" for host in ADDRESSES + NAMES]
-    + [f"HTTPS://{host}:8443" for host in ADDRESSES]
-    + [f"http://{host}" for host in ADDRESSES]
+    [f"https://{host}/hook" for host in (*HOSTS, *NAMES)]
+    + [f"HTTPS://{host}:8443" for host in HOSTS]
+    + [f"http://{host}" for host in HOSTS]
     + OTHERS
 )
 

@@ -8,12 +8,25 @@ from pathlib import Path
 
 import uvloop
 
-from tests.bench import committing, dispatching, end_to_end, resources, rows, transports
+from tests.bench import (
+    committing,
+    dispatching,
+    end_to_end,
+    ingesting,
+    isolation,
+    latency,
+    resources,
+    rows,
+    transports,
+)
 from tests.bench.bench import Bench
 from tests.bench.figures import Report
 from tests.bench.sinks import sink
 
-PARTS = {module.PART: module for module in (transports, rows, committing, dispatching, end_to_end, resources)}
+PARTS = {
+    module.PART: module
+    for module in (transports, rows, committing, ingesting, dispatching, end_to_end, latency, isolation, resources)
+}
 
 
 def main() -> int:

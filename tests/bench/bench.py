@@ -1,10 +1,10 @@
 """What all parts share: the folder, the sink, the rows, the baseline, and how long things may take."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tests.bench.driving import BareTransport, drive_transport
 from tests.bench.figures import Figure, Report
@@ -56,7 +56,20 @@ class Bench:
             results.append((await run(), baseline))
         return results
 
-    def add(self, part: str, what: str, values: list[float], unit: str, *, baselines: list[float], **more: str) -> None:
+    def add(
+        self,
+        part: str,
+        what: str,
+        values: Sequence[float],
+        unit: str,
+        *,
+        baselines: Sequence[float],
+        goal: str = "",
+        note: str = "",
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
         """Report a figure with its ratio to the baselines that were taken beside it."""
         ratio = median(value / baseline for value, baseline in zip(values, baselines, strict=True))
-        self.report.add(Figure(part, what, values, unit, ratio=ratio, baseline=BASELINE, **more))
+        self.report.add(
+            Figure(part, what, values, unit, ratio=ratio, baseline=BASELINE, goal=goal, note=note, more=more or {})
+        )

@@ -3,19 +3,18 @@
 import time
 from itertools import islice
 
-from relay.domain.model import EndpointId
+from relay.domain.model import EndpointId, SourceUid
 from relay.store.pages import RowCommit, first_prefix
 from tests.bench.bench import Bench
 from tests.bench.figures import Figure
 from tests.bench.flows import fresh_source
 from tests.bench.ground import ROUTE, Ground, ground
-from tests.bench.judging import commits
+from tests.bench.judging import NOW_MS, commits
 
 PART = "commit"
 TEXT = "the script that stores a page, with rows that are judged already"
 ROWS = 10_000
 LANES = (1, 10, 100, 10_000)
-NOW_MS = 1_700_000_000_000
 
 
 async def run(bench: Bench) -> None:
@@ -56,7 +55,7 @@ async def _pace(bench: Bench, store: Ground, lanes: int) -> float:
         return len(rows) / (time.perf_counter() - began)
 
 
-async def _commit(store: Ground, uid: str, page: list[RowCommit], *, token: int, version: int) -> list[RowCommit]:
+async def _commit(store: Ground, uid: SourceUid, page: list[RowCommit], *, token: int, version: int) -> list[RowCommit]:
     prefix = first_prefix(page)
     await store.stores.pages.commit(
         uid, ROUTE, prefix, space="t", cursor=prefix[-1].row_id, token=token, version=version, now_ms=NOW_MS

@@ -1,14 +1,15 @@
 """Dispatch alone: lanes that were filled beforehand, one worker that empties them."""
 
+from functools import partial
 from itertools import islice
 
 from relay.domain.matching import Matcher
 from relay.domain.model import Source
 from relay.store.pages import first_prefix
 from tests.bench.bench import Bench
-from tests.bench.flows import Flow, Watch, fresh_source
+from tests.bench.flows import Flow, Watch, describe, fresh_source, numbers
 from tests.bench.ground import ROUTE, Ground, ground
-from tests.bench.judging import commits
+from tests.bench.judging import NOW_MS, commits
 from tests.bench.workers import worker
 
 PART = "dispatch"
@@ -25,7 +26,7 @@ async def run(bench: Bench) -> None:
         async with ground(bench.own_folder(f"d{count}")) as store:
             await store.subscribe(count, lambda number: f"{bench.sink.url}/{number}")
             rows = max(2, bench.size(DELIVERIES) // count)
-            results = await bench.beside_baseline(lambda store=store, rows=rows: _dispatch(bench, store, rows))
+            results = await bench.beside_baseline(partial(_dispatch, bench, store, rows))
         flows = [flow for flow, _ in results]
         bench.add(
             PART,
@@ -35,17 +36,8 @@ async def run(bench: Bench) -> None:
             baselines=[baseline for _, baseline in results],
             goal=GOALS.get(count, ""),
             note=describe(flows),
+            more=numbers(flows),
         )
-
-
-def describe(flows: list[Flow]) -> str:
-    """The costs of the middle run, in words."""
-    flow = sorted(flows, key=lambda flow: flow.per_s)[len(flows) // 2]
-    cpu = " + ".join(f"{name} {used:.0f}" for name, used in flow.cpu_us.items())
-    return (
-        f"{sum(flow.cpu_us.values()):.0f} µs of CPU each ({cpu}), "
-        f"{flow.round_trips:.3f} round trips, {flow.commands:.2f} commands"
-    )
 
 
 async def _dispatch(bench: Bench, store: Ground, rows: int) -> Flow:
@@ -76,6 +68,6 @@ async def fill(bench: Bench, store: Ground, source: Source, rows: int) -> None:
                 cursor=prefix[-1].row_id,
                 token=token,
                 version=await store.version(),
-                now_ms=1_700_000_000_000,
+                now_ms=NOW_MS,
             )
             page = page[len(prefix) :]

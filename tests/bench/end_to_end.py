@@ -1,8 +1,9 @@
 """End to end: an upstream, a server, one worker and a sink, each a process of its own."""
 
+from functools import partial
+
 from tests.bench.bench import Bench
-from tests.bench.dispatching import describe
-from tests.bench.flows import Flow, Watch, fresh_source
+from tests.bench.flows import Flow, Watch, describe, fresh_source, numbers
 from tests.bench.ground import Ground, ground
 from tests.bench.upstream import Upstream, upstream
 from tests.bench.workers import worker
@@ -22,9 +23,7 @@ async def run(bench: Bench) -> None:
         rows = bench.rows.lines(max(1, bench.size(DELIVERIES) // count))
         async with ground(folder) as store, upstream(folder, rows) as feed:
             await store.subscribe(count, lambda number: f"{bench.sink.url}/{number}")
-            results = await bench.beside_baseline(
-                lambda store=store, feed=feed, rows=rows: _flow(bench, store, feed, len(rows))
-            )
+            results = await bench.beside_baseline(partial(_flow, bench, store, feed, len(rows)))
         flows = [flow for flow, _ in results]
         bench.add(
             PART,
@@ -34,6 +33,7 @@ async def run(bench: Bench) -> None:
             baselines=[baseline for _, baseline in results],
             goal=GOALS.get(count, ""),
             note=describe(flows),
+            more=numbers(flows),
         )
 
 

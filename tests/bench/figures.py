@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Any
 
 WIDTHS = (34, 16, 21, 9, 19)
 HEAD = ("what", "figure", "from – to", "ratio", "goal")
@@ -24,7 +25,7 @@ class Figure:
     """What the ratio is to."""
     goal: str = ""
     note: str = ""
-    more: Mapping[str, float | int | str] = field(default_factory=dict)
+    more: Mapping[str, Any] = field(default_factory=dict)
     """Further numbers, for JSON only."""
 
     @property

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from relay.domain.model import Source
 from tests.bench.ground import ROUTE, Ground
@@ -69,6 +70,17 @@ class Watch:
         await self._wait(look_once)
         return await self.moment()
 
+    async def stored(self, last_row_id: int) -> Moment:
+        """Wait until the route's cursor is at a row."""
+
+        async def look_once() -> int | None:
+            self._looks += 1
+            (state,) = await self._ground.stores.routes.states(self._source.uid, [ROUTE])
+            return 0 if (state.cursor or 0) >= last_row_id else None
+
+        await self._wait(look_once)
+        return await self.moment()
+
     async def _wait(self, look_once: Callable[[], Awaitable[int | None]]) -> int:
         deadline = time.monotonic() + GIVE_UP_AFTER_S
         while (seen := await look_once()) is None:
@@ -76,7 +88,8 @@ class Watch:
                 process.check()
             if time.monotonic() > deadline:
                 left = await self._ground.outstanding(self._source)
-                raise TimeoutError(f"{left} deliveries are left after {GIVE_UP_AFTER_S:g} s")
+                (state,) = await self._ground.stores.routes.states(self._source.uid, [ROUTE])
+                raise TimeoutError(f"{left} deliveries are left after {GIVE_UP_AFTER_S:g} s; the route: {state}")
             await asyncio.sleep(SAMPLE_S)
         return seen
 
@@ -96,6 +109,27 @@ class Watch:
             (last.server.answers - first.server.answers - self._looks) / deliveries,
             (last.server.commands - first.server.commands - self._looks) / deliveries,
         )
+
+
+def describe(flows: Sequence[Flow], each: str = "delivery") -> str:
+    """The costs of the middle run, in words."""
+    flow = _middle(flows)
+    cpu = " + ".join(f"{name} {used:.0f}" for name, used in flow.cpu_us.items())
+    return (
+        f"a {each}: {sum(flow.cpu_us.values()):.0f} µs of CPU ({cpu}), "
+        f"{flow.round_trips:.3f} round trips, {flow.commands:.2f} commands"
+    )
+
+
+def numbers(flows: Sequence[Flow]) -> dict[str, Any]:
+    """The costs of the middle run, as numbers."""
+    flow = _middle(flows)
+    cpu_us = {name: round(used, 1) for name, used in flow.cpu_us.items()}
+    return {"cpu_us": cpu_us, "round_trips": round(flow.round_trips, 4), "commands": round(flow.commands, 3)}
+
+
+def _middle(flows: Sequence[Flow]) -> Flow:
+    return sorted(flows, key=lambda flow: flow.per_s)[len(flows) // 2]
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,23 +46,20 @@ class Ground:
 
         async def make_some() -> None:
             for number in turns:
-                made = await self.stores.endpoints.create(
-                    lambda i, number=number: self._endpoint(i, url(number), filters(number), paused=paused),
-                    now_ms=1 + len(self.endpoints) + number,
-                )
-                self.endpoints.append(made)
+                make = partial(self._endpoint, url=url(number), wanted=filters(number), paused=paused)
+                self.endpoints.append(await self.stores.endpoints.create(make, now_ms=1 + number))
 
         await asyncio.gather(*(make_some() for _ in range(AT_ONCE)))
         return self.endpoints
 
-    def _endpoint(self, endpoint: EndpointId, url: str, filter_: dict[str, Any] | None, *, paused: bool) -> Endpoint:
+    def _endpoint(self, endpoint: EndpointId, *, url: str, wanted: dict[str, Any] | None, paused: bool) -> Endpoint:
         secret = "whsec_" + base64.b64encode(os.urandom(32)).decode()
         return Endpoint(
             id=endpoint,
             app_id=self.application.id,
             url=url,
             keys=(SigningKey(key=secret),),
-            filter=filter_,
+            filter=wanted,
             paused=paused,
         )
 
@@ -91,7 +89,8 @@ class Ground:
 
     async def outstanding(self, source: Source) -> int:
         """How many deliveries of a source have not ended."""
-        return sum(map(int, (await self.stores.redis.hgetall(keys.references(source.uid))).values()))  # type: ignore[misc]
+        counts: dict[bytes, bytes] = await self.stores.redis.hgetall(keys.references(source.uid))  # type: ignore[misc]
+        return sum(map(int, counts.values()))
 
 
 @asynccontextmanager

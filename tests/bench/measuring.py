@@ -11,7 +11,6 @@ from redis.asyncio import Redis
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
-SCRIPTED = ("evalsha", "eval", "fcall")
 
 
 def cpu_s(pid: int) -> float:

@@ -7,10 +7,10 @@ from relay.domain.model import EndpointId, MessageId, StoredEvent
 from relay.store.events import pack_event
 from relay.store.pages import RowCommit, first_prefix
 from tests.bench.bench import Bench
-from tests.bench.committing import NOW_MS
 from tests.bench.figures import Figure
 from tests.bench.flows import fresh_source
 from tests.bench.ground import ROUTE, Ground, ground
+from tests.bench.judging import NOW_MS
 from tests.bench.measuring import ServerCounts, cpu_s, rss_bytes, used_memory
 from tests.bench.workers import worker
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from tests.bench.processes import Child, child, free_port, listens
 
 # One process without a master, so that one id has all of its CPU time.
@@ -23,7 +21,6 @@ http {{
   server {{
     listen 127.0.0.1:{port} backlog=4096;
     location / {{ return 204; }}
-    location = /requests {{ stub_status; }}
   }}
 }}
 """
@@ -41,14 +38,6 @@ class Sink:
     def url(self) -> str:
         """Where callbacks go; any path below it will do as well."""
         return f"http://127.0.0.1:{self.port}/hook"
-
-    async def requests(self) -> int | None:
-        """How many requests it has had, as it counts itself; None when it does not."""
-        if self.kind != "nginx":
-            return None
-        async with httpx.AsyncClient(trust_env=False) as client:
-            page = await client.get(f"http://127.0.0.1:{self.port}/requests")
-        return int(page.text.splitlines()[2].split()[2])
 
 
 @asynccontextmanager

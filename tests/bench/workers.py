@@ -16,7 +16,7 @@ WORKER = ("-m", "relay.cli.main", "worker")
 async def worker(ground: Ground, folder: Path, *, profile: Path | None = None) -> AsyncIterator[Child]:
     """Run one worker over a ground for as long as the block lasts, which begins when its health server listens.
 
-    With `profile` it is sampled from that moment on, see relay.bench.profiling.
+    With `profile` it is sampled from that moment on, see tests.bench.profiling.
     """
     port = free_port()
     environment = {**ground.environment, "RELAY_WORKER_PORT": str(port)}

@@ -1,0 +1,53 @@
+"""Ingest: an upstream, a server, and one worker whose endpoints are paused, so that it stores and sends nothing."""
+
+from relay.domain.model import SourceUid
+from tests.bench.bench import Bench
+from tests.bench.figures import Figure
+from tests.bench.flows import Flow, Watch, describe, fresh_source, numbers
+from tests.bench.ground import Ground, ground
+from tests.bench.judging import judged
+from tests.bench.measuring import middle
+from tests.bench.subscribing import FILTERS, filter_of, matcher
+from tests.bench.upstream import Upstream, upstream
+from tests.bench.workers import worker
+
+PART = "ingest"
+TEXT = "one route of an upstream into ten lanes, by one worker that sends nothing; the endpoints' filters differ"
+ROWS = 40_000
+
+
+async def run(bench: Bench) -> None:
+    """Measure rows/s; the ratio is to what judging alone takes, measured right before."""
+    bench.report.begin(PART, TEXT)
+    folder, rows = bench.own_folder("n"), bench.rows.lines(bench.size(ROWS))
+    match = matcher(len(FILTERS)).match
+    flows, alone = [], []
+    async with ground(folder) as store, upstream(folder, rows) as feed:
+        await store.subscribe(len(FILTERS), lambda _: bench.sink.url, filters=filter_of, paused=True)
+        for _ in range(bench.runs):
+            spent = judged(rows[:2000], match, source=SourceUid("bench"))[1]
+            alone.append(1e6 / sum(spent.values()))
+            flows.append(await _flow(bench, store, feed, len(rows)))
+    bench.report.add(
+        Figure(
+            PART,
+            "ten endpoints",
+            [flow.per_s for flow in flows],
+            "rows/s",
+            ratio=middle([flow.per_s / pace for flow, pace in zip(flows, alone, strict=True)]),
+            baseline=f"rows alone ({middle(alone):,.0f}/s)",
+            goal="≥ 25,000/s",
+            note=describe(flows, "row"),
+            more=numbers(flows),
+        )
+    )
+
+
+async def _flow(bench: Bench, store: Ground, feed: Upstream, rows: int) -> Flow:
+    async with (
+        worker(store, bench.own_folder("w"), profile=bench.profile) as process,
+        fresh_source(store, feed.url, paused=False) as source,
+    ):
+        watch = Watch(store, source, {"worker": process, "upstream": feed.child})
+        first, _ = await watch.begun()
+        return watch.flow(first, await watch.stored(feed.last_row_id), rows)

@@ -47,7 +47,7 @@ class Case:
 
 
 CASES: dict[str, Case] = {}
-MODULES = ("isolation", "kills", "recovery", "poison", "retries")
+MODULES = ("isolation", "kills", "recovery", "poison", "retries", "egress", "answers", "forbidden")
 """Of tests.fault.cases, in the order in which they are run."""
 
 

@@ -59,7 +59,9 @@ class Holding:
         lanes: dict[HeldLane, list[bytes]] = {}
         for each in given:
             if each.state not in ("held", "claimed"):
-                self._forget(each)
+                lane = self._forget(each)
+                if each.state == "parked" and lane is not None and lane.was_off:
+                    await self._make_sure_of(each.endpoint)
             elif (lane := await self._lane(each)) is not None:
                 lane.exhausted = len(each.references) < lane.asked
                 lanes[lane] = each.references
@@ -109,6 +111,12 @@ class Holding:
             lane.window.limit(endpoint.max_in_flight)
         return lane
 
+    async def _make_sure_of(self, endpoint: EndpointId) -> None:
+        """Let a lane go on that was put aside while its endpoint was enabled: who did that found it not parked yet."""
+        await self._catalogue.refresh()
+        if not self._is_off(endpoint):
+            await self._lanes.unpark(self._source, endpoint)
+
     def _is_off(self, endpoint_id: EndpointId) -> bool:
         """Whether an endpoint gets nothing, as far as this worker knows."""
         endpoint = self._catalogue.endpoint(endpoint_id)
@@ -127,11 +135,12 @@ class Holding:
             lane.queue.clear()
         return lane
 
-    def _forget(self, given: Given) -> None:
+    def _forget(self, given: Given) -> HeldLane | None:
         lane = self._drop(given.endpoint)
         if lane is not None and given.state == "lost":
             # Another worker has taken it up: what waits here is sent by that one.
             log.warning("lane_lost", source=self._source, endpoint=given.endpoint)
+        return lane
 
     async def _lane(self, given: Given) -> HeldLane | None:
         if given.state == "claimed" and self._drop(given.endpoint) is not None:

@@ -37,6 +37,7 @@ class HeldLane:
         "source",
         "stopped_until",
         "suspects",
+        "was_off",
         "window",
     )
 
@@ -71,6 +72,8 @@ class HeldLane:
         """There were fewer than that: nothing more waits in the store, as far as this worker knows."""
         self.is_off = False
         """Its endpoint is disabled, paused or gone, or the lane is somebody else's."""
+        self.was_off = False
+        """It was handed in to be parked for that reason."""
         self.stopped_until: int | None = None
         """ms until when it is to be parked; None: it goes on."""
 
@@ -130,6 +133,7 @@ class HeldLane:
         handed, self.handed = self.handed, Handed(self.endpoint.id)
         self.queue.handed_in(handed)
         if self.is_stopped and not self.flying:
+            self.was_off = self.is_off
             handed.park_until = max(self.stopped_until or 0, now_ms + ASIDE_MS if self.is_off else 0)
         elif let_go and not self.flying:
             handed.more = -1

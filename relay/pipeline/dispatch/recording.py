@@ -7,12 +7,13 @@ from relay.domain.judging import Verdict, judge
 from relay.domain.model import Attempt
 from relay.domain.outcomes import BLAMELESS, Outcome
 from relay.pipeline.dispatch.delivery import Delivery
-from relay.pipeline.dispatch.lane import ASIDE_MS, HeldLane
+from relay.pipeline.dispatch.lane import HeldLane
 from relay.store.attempts import pack_attempt
 
 AFTER_THE_LANE_MS = 100
 """How long after its lane's next probe a failed probe comes back."""
 BLAMELESS_PAUSE_MS = 5_000
+UNTIL_DISABLED_MS = 1_000
 
 
 def record(
@@ -77,7 +78,7 @@ def _failed(
         lane.stop(verdict.pause_until_ms)
     if verdict.kind == "disabled":
         # Until the configuration says so too: should that fail, the lane is tried again.
-        lane.stop(now_ms + ASIDE_MS)
+        lane.stop(now_ms + UNTIL_DISABLED_MS)
         lane.handed.back.append((delivery.stored, delivery.stored))
     elif probing and lane.health.half_open:
         # A probe uses up no try. It comes back after the lane does, so that the next probe is of another event, if

@@ -14,7 +14,7 @@ from tests.fault.hostile_sink import BEHAVIOURS, HostileSink, canary, silent_lis
 
 Send = Callable[..., Awaitable[Outcome]]
 
-DEADLINE_S = 0.3
+DEADLINE_S = 0.6
 
 EXPECTED: dict[str, int | Failure] = {
     "alt-svc": 200,

@@ -1,5 +1,6 @@
 """A client of the real server whose process dies, or whose connection breaks, between any two commands."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from redis.asyncio.client import Pipeline
@@ -22,24 +23,36 @@ class Faults:
         """Whether the command that meets the fault still takes effect."""
         self.kind: type[BaseException] = StoreUnavailable
         self.met = 0
-        self.commands = 0
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None
+        """What somebody else does just before that command, which then passes."""
 
     def after(self, commands: int, *, takes_effect: bool, kind: type[BaseException] = StoreUnavailable) -> None:
-        """Let so many commands pass, then fail one."""
-        self.left, self.takes_effect, self.kind = commands, takes_effect, kind
+        """Let so many commands pass, then fail one. Who has died fails at all that follow too."""
+        self.left, self.takes_effect, self.kind, self.met = commands, takes_effect, kind, 0
 
-    def strikes(self) -> bool:
-        """Count a command; True: this is the one."""
-        self.commands += 1
+    def interrupt(self, commands: int, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        """Let so many commands pass, and have something done before the next one."""
+        self.left, self.meanwhile, self.met = commands, meanwhile, 0
+
+    def stop(self) -> None:
+        """There is no fault to come any more."""
+        self.left = self.meanwhile = None
+
+    async def strikes(self) -> bool:
+        """Count a command; True: it is the one that fails."""
         if self.left is None:
             return False
         self.left -= 1
         if self.left >= 0:
             return False
-        if self.kind is not Died:
+        if self.kind is not Died or self.meanwhile is not None:
             self.left = None
         self.met += 1
-        return True
+        if self.meanwhile is None:
+            return True
+        meanwhile, self.meanwhile = self.meanwhile, None
+        await meanwhile()
+        return False
 
 
 class FaultyRedis(StoreRedis):
@@ -48,7 +61,7 @@ class FaultyRedis(StoreRedis):
     faults: Faults
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        if not self.faults.strikes():
+        if not await self.faults.strikes():
             return await super().execute_command(*args, **options)
         if self.faults.takes_effect and self.faults.met == 1:
             await super().execute_command(*args, **options)
@@ -66,7 +79,7 @@ class FaultyPipeline(StorePipeline):
     faults: Faults
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
-        if not self.command_stack or not self.faults.strikes():
+        if not self.command_stack or not await self.faults.strikes():
             return await super().execute(raise_on_error)
         if self.faults.takes_effect and self.faults.met == 1:
             if not self.is_transaction:

@@ -40,6 +40,12 @@ class FakeUpstream:
         self.gate = asyncio.Event()
         """Answers wait while it is not set."""
         self.gate.set()
+        self._held: asyncio.Event | None = None
+
+    def hold_next(self) -> asyncio.Event:
+        """The next answer is on its way until the event is set, whatever is shown meanwhile."""
+        self._held = asyncio.Event()
+        return self._held
 
     def client(self) -> httpx.AsyncClient:
         """A client that can reach nothing else."""
@@ -62,9 +68,11 @@ class FakeUpstream:
         try:
             await asyncio.sleep(0)
             await self.gate.wait()
-            if self.amiss:
-                return self.amiss.popleft()(self, request)
-            return (self.always or page)(self, request)
+            held, self._held = self._held, None
+            response = (self.amiss.popleft() if self.amiss else self.always or page)(self, request)
+            if held is not None:
+                await held.wait()
+            return response
         finally:
             self.in_flight -= 1
 

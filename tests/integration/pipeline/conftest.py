@@ -15,6 +15,7 @@ async def rig(redis_url: str, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> 
     """Everything over one client, whose connection may break when a test wants it."""
     # The clock stands still: what moves it should be noticed sooner than in half a second.
     monkeypatch.setattr(polling, "LOOK_AGAIN_S", 0.01)
+    monkeypatch.setattr(polling, "STORE_RETRY_S", 0.01)
     client = faulty(redis_url)
     yield Rig(client, redis)
     await client.aclose()

@@ -1,0 +1,396 @@
+"""Whatever happens, in whatever order: a row is one event, and an event one delivery for each endpoint that wants it.
+
+A machine of random steps against the real server: rows that come, come late and change; pollers that die between any
+two commands, sleep and come back; endpoints that are made, disabled and deleted while a page is on its way; workers
+that lose answers and die. After each step the store's books must add up, and at the end nothing is missing or double.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from itertools import cycle
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from redis.asyncio import Redis
+
+from relay.domain.envelope import decode
+from relay.domain.event_types import EVENT_TYPES
+from relay.domain.model import Endpoint, EndpointId, StoredEvent
+from relay.errors import StoreUnavailable
+from relay.pipeline import polling as polling_module
+from relay.pipeline.polling import Polling
+from relay.store import keys
+from relay.store.retention import Retention
+from tests.fakes.faulty_redis import Died, faulty
+from tests.fakes.upstream import make_row
+from tests.integration.books import read_books
+from tests.integration.pipeline.rig import UK, Rig
+from tests.integration.pipeline.toy_worker import ToyWorker
+
+ROUTES = ("calls", "all")
+WANTS: dict[str, tuple[str, ...] | None] = {
+    "all": None,
+    "goals": ("goal.created", "goal.updated"),
+    "new": ("call.created",),
+}
+GAPS = st.lists(st.integers(1, 3), min_size=1, max_size=6)
+SOME_COMMAND = st.integers(0, 24)
+OUTCOMES = st.lists(
+    st.sampled_from(["ended", "ended", "ended", "retry", "dead", "back", "keep"]), min_size=1, max_size=6
+)
+
+
+class Subscriber:
+    """An endpoint, the events that were there before it was, and those that came while it was being made."""
+
+    def __init__(self, endpoint: Endpoint, *, before: set[int], meanwhile: set[int]) -> None:
+        self.endpoint = endpoint
+        self.before = before
+        self.meanwhile = meanwhile
+
+    def wants(self, number: int, event: StoredEvent) -> bool:
+        types = {EVENT_TYPES[code] for code in event.types}
+        wanted = self.endpoint.event_types
+        return number not in self.before and (wanted is None or not types.isdisjoint(wanted))
+
+
+class World(RuleBasedStateMachine):
+    """One source with two routes that show the same rows with different columns."""
+
+    url: ClassVar[str]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.broken = False
+        self.versions: dict[int, list[dict[str, Any]]] = {}
+        self.subscribers: dict[EndpointId, Subscriber] = {}
+        self.events: dict[int, StoredEvent] = {}
+        self.sent: Counter[tuple[EndpointId, int]] = Counter()
+        self.workers: dict[int, ToyWorker] = {}
+        self.born = 0
+        self.cursors = dict.fromkeys(ROUTES, 0)
+        self.asleep: tuple[asyncio.Task[None], asyncio.Event, Polling] | None = None
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            self.runner.run(asyncio.wait_for(work, 10))
+        except BaseException:
+            self.broken = True
+            raise
+
+    @initialize()
+    def begin(self) -> None:
+        async def work() -> None:
+            self.eyes = Redis.from_url(self.url, protocol=3)
+            await self.eyes.flushdb()
+            self.rig = Rig(faulty(self.url), self.eyes)
+            await self.rig.source(*ROUTES, batch_size=4)
+            self.application = await self.rig.application()
+            await self.subscribe("all")
+
+        self.run(work())
+
+    # Rows
+
+    @rule(
+        gaps=st.lists(st.integers(1, 3), min_size=1, max_size=6), goal=st.booleans(), routes=st.sampled_from([1, 2, 3])
+    )
+    def rows_come(self, gaps: list[int], goal: bool, routes: int) -> None:
+        newest = max(self.versions, default=0)
+        for gap in gaps:
+            newest += gap
+            self.show(make_row(newest, **({"goal": "1"} if goal else {})), routes)
+
+    @rule(data=st.data(), routes=st.sampled_from([1, 2, 3]))
+    def a_row_comes_late(self, data: st.DataObject, routes: int) -> None:
+        missing = sorted(set(range(1, max(self.versions, default=0))) - set(self.versions))
+        if missing:
+            self.show(make_row(data.draw(st.sampled_from(missing))), routes)
+
+    @precondition(lambda self: self.versions)
+    @rule(data=st.data(), columns=st.sampled_from([{"goal": "2"}, {"callDuration": "9"}, {"callDuration": "61"}]))
+    def a_row_changes(self, data: st.DataObject, columns: dict[str, str]) -> None:
+        row_id = data.draw(st.sampled_from(sorted(self.versions)))
+        shown = sum(bit for bit, route in enumerate(ROUTES, 1) if row_id in self.rig.upstream.lines[route])
+        self.show(self.versions[row_id][-1] | columns, shown)
+
+    def show(self, row: dict[str, Any], routes: int) -> None:
+        """Routes show different columns: the same row is not the same line."""
+        self.versions.setdefault(int(row["rowId"]), []).append(row)
+        for bit, route in enumerate(ROUTES, 1):
+            if routes & bit:
+                self.rig.upstream.show(row | ({"chName": "x", "extra": "y"} if route == "calls" else {}), route=route)
+
+    # Pollers
+
+    @rule()
+    def poll(self) -> None:
+        self.run(self.polled())
+
+    @rule(commands=SOME_COMMAND, takes_effect=st.booleans())
+    def a_poller_dies(self, commands: int, takes_effect: bool) -> None:
+        self.rig.redis.faults.after(commands, takes_effect=takes_effect, kind=Died)
+        self.run(self.polled())
+
+    @rule(commands=SOME_COMMAND, takes_effect=st.booleans())
+    def a_connection_breaks(self, commands: int, takes_effect: bool) -> None:
+        self.rig.redis.faults.after(commands, takes_effect=takes_effect)
+        self.run(self.polled())
+
+    @rule(commands=SOME_COMMAND, wants=st.sampled_from(sorted(WANTS)))
+    def an_endpoint_is_made_while_a_page_is_on_its_way(self, commands: int, wants: str) -> None:
+        self.rig.redis.faults.interrupt(commands, lambda: self.subscribe(wants))
+        self.run(self.polled())
+
+    @precondition(lambda self: self.subscribers)
+    @rule(commands=SOME_COMMAND, data=st.data())
+    def an_endpoint_goes_while_a_page_is_on_its_way(self, commands: int, data: st.DataObject) -> None:
+        endpoint = data.draw(st.sampled_from(list(self.subscribers)))
+        self.rig.redis.faults.interrupt(commands, lambda: self.unsubscribe(endpoint))
+        self.run(self.polled())
+
+    @precondition(lambda self: self.asleep is None)
+    @rule()
+    def a_poller_falls_asleep(self) -> None:
+        async def work() -> None:
+            self.rig.clock.advance(61)
+            held, poller = self.rig.upstream.hold_next(), self.rig.poller(overlap_s=10**6)
+            task = asyncio.create_task(poller.slice(UK))
+            before = len(self.rig.upstream.requests)
+            while len(self.rig.upstream.requests) == before and not task.done():
+                await asyncio.sleep(0.001)
+            await self.eyes.delete(keys.lease(UK))
+            self.asleep = task, held, poller
+
+        self.run(work())
+
+    @precondition(lambda self: self.asleep is not None)
+    @rule()
+    def it_wakes(self) -> None:
+        self.run(self.woken())
+
+    async def woken(self) -> None:
+        assert self.asleep is not None
+        (task, held, poller), self.asleep = self.asleep, None
+        held.set()
+        poller.stopping.set()
+        await task
+
+    async def polled(self) -> None:
+        """One slice of a new process, until there is nothing to do, or until it dies."""
+        self.rig.clock.advance(61)
+        poller = self.rig.poller(overlap_s=10**6)
+        task = asyncio.create_task(poller.slice(UK))
+        while not (task.done() or await self.idle()):
+            await asyncio.sleep(0.001)
+        poller.stopping.set()
+        with suppress(Died, StoreUnavailable):
+            await task
+        faults = self.rig.redis.faults
+        meanwhile = faults.meanwhile
+        faults.stop()
+        if meanwhile is not None:
+            await meanwhile()
+        await self.eyes.delete(keys.lease(UK))
+        await self.learn()
+
+    async def idle(self) -> bool:
+        states = [await self.rig.state(route) for route in ROUTES]
+        now_ms = self.rig.clock.at_ms
+        return all(s.cursor is not None and min(s.next_poll_at_ms, s.overlap_at_ms) > now_ms for s in states)
+
+    async def learn(self) -> None:
+        """Note the events that are there now: old ones may be forgotten later."""
+        newest = await self.rig.events.newest(UK)
+        for first in range(max(self.events, default=0), newest + 1, 500):
+            self.events |= await self.rig.events.read(UK, range(first, first + 500))
+
+    # Subscribers
+
+    @precondition(lambda self: len(self.subscribers) < 6)
+    @rule(wants=st.sampled_from(sorted(WANTS)))
+    def an_endpoint_is_made(self, wants: str) -> None:
+        self.run(self.subscribe(wants))
+
+    @precondition(lambda self: len(self.subscribers) > 1)
+    @rule(data=st.data())
+    def an_endpoint_is_deleted(self, data: st.DataObject) -> None:
+        self.run(self.unsubscribe(data.draw(st.sampled_from(list(self.subscribers)))))
+
+    @precondition(lambda self: self.subscribers)
+    @rule(data=st.data(), disabled=st.booleans())
+    def an_endpoint_is_switched(self, data: st.DataObject, disabled: bool) -> None:
+        self.run(self.switch(data.draw(st.sampled_from(list(self.subscribers))), disabled=disabled))
+
+    async def subscribe(self, wants: str) -> None:
+        await self.learn()
+        before = set(self.events)
+        made = await self.rig.endpoints.create(
+            lambda i: Endpoint(id=i, app_id=self.application.id, url="https://crm.test/", event_types=WANTS[wants]),
+            now_ms=0,
+        )
+        await self.learn()
+        self.subscribers[made.id] = Subscriber(made, before=before, meanwhile=set(self.events) - before)
+
+    async def unsubscribe(self, endpoint: EndpointId) -> None:
+        if self.subscribers.pop(endpoint, None) is not None:
+            await self.rig.endpoints.delete(self.application.id, endpoint)
+
+    async def switch(self, endpoint: EndpointId, *, disabled: bool) -> None:
+        await self.rig.change(self.subscribers[endpoint].endpoint, disabled=disabled)
+        await self.rig.catalogue.refresh()
+
+    # Workers
+
+    @rule(which=st.integers(0, 2), outcomes=OUTCOMES, more=st.integers(0, 4))
+    def a_worker_works(self, which: int, outcomes: list[str], more: int) -> None:
+        self.run(self.worker(which).work(cycle(outcomes), more=more))
+
+    @rule(which=st.integers(0, 2), outcomes=OUTCOMES, takes_effect=st.booleans(), commands=st.integers(0, 2))
+    def a_worker_loses_an_answer(self, which: int, outcomes: list[str], takes_effect: bool, commands: int) -> None:
+        self.rig.redis.faults.after(commands, takes_effect=takes_effect)
+        self.run(self.worker(which).work(cycle(outcomes)))
+        self.rig.redis.faults.stop()
+
+    @rule(which=st.integers(0, 2))
+    def a_worker_dies(self, which: int) -> None:
+        if (worker := self.workers.pop(which, None)) is not None:
+            self.run(worker.die())
+
+    @rule(which=st.integers(0, 2))
+    def a_worker_sleeps_too_long(self, which: int) -> None:
+        if which in self.workers:
+            self.run(self.workers[which].die())
+
+    @rule(seconds=st.sampled_from([1, 40]))
+    def time_passes(self, seconds: int) -> None:
+        async def work() -> None:
+            self.rig.clock.advance(seconds)
+            await self.rig.lanes.sweep(UK, now_ms=self.rig.clock.at_ms)
+
+        self.run(work())
+
+    @rule()
+    def the_dead_are_sent_again(self) -> None:
+        self.run(self.resurrect())
+
+    @rule()
+    def old_events_are_forgotten(self) -> None:
+        async def work() -> None:
+            await Retention(self.eyes).forget_events(UK, before_ms=self.rig.clock.at_ms)
+
+        self.run(work())
+
+    def worker(self, which: int) -> ToyWorker:
+        if which not in self.workers:
+            self.born += 1
+            self.workers[which] = ToyWorker(self.rig, f"worker {self.born}", self.sent)
+        return self.workers[which]
+
+    async def resurrect(self) -> None:
+        for endpoint, reference, _ in (await read_books(self.eyes, UK)).dead:
+            await self.rig.lanes.resend(UK, endpoint, f"{reference.number}:{reference.type_code}")
+
+    # What must be true
+
+    @invariant()
+    def the_books_add_up(self) -> None:
+        if hasattr(self, "rig"):
+            self.run(self.checked())
+
+    async def checked(self) -> None:
+        books = await read_books(self.eyes, UK)
+        assert books.faults() == []
+        for route in ROUTES:
+            cursor = (await self.rig.state(route)).cursor or 0
+            assert cursor >= self.cursors[route]
+            self.cursors[route] = cursor
+
+    def teardown(self) -> None:
+        try:
+            if hasattr(self, "rig") and not self.broken:
+                self.run(self.end())
+        finally:
+            if hasattr(self, "rig"):
+                self.runner.run(self.close())
+            self.runner.close()
+
+    async def close(self) -> None:
+        if self.asleep is not None:
+            await self.woken()
+        await self.rig.redis.aclose()
+        await self.eyes.aclose()
+
+    async def end(self) -> None:
+        """Everything comes to rest: then nothing may be missing, and nothing double."""
+        if self.asleep is not None:
+            await self.woken()
+        for _ in range(2):
+            await self.polled()
+        for endpoint in self.subscribers:
+            await self.switch(endpoint, disabled=False)
+        for worker in self.workers.values():
+            await worker.die()
+        await self.resurrect()
+        last = ToyWorker(self.rig, "last", self.sent)
+        for _ in range(200):
+            self.rig.clock.advance(40)
+            await self.rig.lanes.sweep(UK, now_ms=self.rig.clock.at_ms)
+            await last.work(cycle(["ended"]), claim=100, per_lane=100, more=100)
+            if not (books := await read_books(self.eyes, UK)).places:
+                break
+        await self.checked()
+        assert not any(books.references.values())
+        self.rows_are_events()
+        self.events_are_deliveries()
+
+    def rows_are_events(self) -> None:
+        told: dict[int, list[tuple[int, bytes]]] = {}
+        for _, event in sorted(self.events.items()):
+            told.setdefault(int(event.row_id), []).append((event.revision, event.body))
+        assert set(told) == set(self.versions)
+        for row_id, versions in self.versions.items():
+            assert [revision for revision, _ in told[row_id]] == list(range(1, len(told[row_id]) + 1))
+            assert len(told[row_id]) <= len(versions)
+            newest = decode(told[row_id][-1][1])["trigger"]
+            assert str(newest["callDuration"]) == versions[-1]["callDuration"]
+            assert str(newest.get("goal")) == str(versions[-1].get("goal"))
+        assert len({event.id for event in self.events.values()}) == len(self.events)
+
+    def events_are_deliveries(self) -> None:
+        wanted = {
+            (endpoint, number): number not in subscriber.meanwhile
+            for endpoint, subscriber in self.subscribers.items()
+            for number, event in self.events.items()
+            if subscriber.wants(number, event)
+        }
+        sent = {delivery for delivery in self.sent if delivery[0] in self.subscribers}
+        assert sorted(sent - set(wanted)) == []
+        assert sorted({delivery for delivery, surely in wanted.items() if surely} - sent) == []
+
+
+@pytest.mark.timeout(120)
+def test_exactly_once(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is missed, doubled or lost, and the books add up after every step."""
+    monkeypatch.setattr(polling_module, "LOOK_AGAIN_S", 0.005)
+    monkeypatch.setattr(polling_module, "STORE_RETRY_S", 0.005)
+    bound: Callable[[], Any] = type("World", (World,), {"url": redis_url})
+    run_state_machine_as_test(
+        bound,
+        settings=settings(
+            max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )

@@ -3,7 +3,7 @@
 import math
 import random
 from asyncio import sleep
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -28,14 +28,8 @@ async def retry_after(seed: int) -> AsyncIterator[Finding]:
     """A receiver says when it wants the next request, in seconds or as a date, or talks nonsense."""
     async with stage(seed) as on:
         due: dict[str, int] = {}
-        for status in (429, 503):
-            for wait_s in (2, 4):
-                await _asks(
-                    on, due, f"seconds-{status}-{wait_s}", status, lambda now, s=wait_s: (str(s), now + s * 1000)
-                )
-                await _asks(on, due, f"date-{status}-{wait_s}", status, lambda now, s=wait_s: _date(now + s * 1000))
-        for number, value in enumerate(("-5", "NaN", _date(0)[0], "")):
-            await _asks(on, due, f"none-{number}", 500, lambda now, v=value: (v, now + round(OWN_S * 900)))
+        for name, status, ask in _askers():
+            await _asks(on, due, name, status, ask)
         await on.endpoint("years", always(429, f"retry-after: {TEN_YEARS_S}"), retry_schedule=(OWN_S,) * 3)
         await on.worker()
         names = list(on.endpoints)
@@ -58,7 +52,33 @@ async def retry_after(seed: int) -> AsyncIterator[Finding]:
     yield _nonsense(random.Random(seed))
 
 
-async def _asks(on: Stage, due: dict[str, int], name: str, status: int, ask: Callable[[int], tuple[str, int]]) -> None:
+Ask = Callable[[int], tuple[str, int]]
+"""From now, in ms, to a Retry-After and the time from which the next request may come."""
+
+
+def _askers() -> Iterator[tuple[str, int, Ask]]:
+    """Endpoints by name, with the status and the header of their first answer."""
+    for status in (429, 503):
+        for wait_s in (2, 4):
+            yield f"seconds-{status}-{wait_s}", status, _in_seconds(wait_s)
+            yield f"date-{status}-{wait_s}", status, _at_a_date(wait_s)
+    for number, value in enumerate(("-5", "NaN", _date(0)[0], "")):
+        yield f"none-{number}", 500, _in_vain(value)
+
+
+def _in_seconds(wait_s: int) -> Ask:
+    return lambda now: (str(wait_s), now + wait_s * 1000)
+
+
+def _at_a_date(wait_s: int) -> Ask:
+    return lambda now: _date(now + wait_s * 1000)
+
+
+def _in_vain(value: str) -> Ask:
+    return lambda now: (value, now + round(OWN_S * 900))
+
+
+async def _asks(on: Stage, due: dict[str, int], name: str, status: int, ask: Ask) -> None:
     """An endpoint whose first answer asks for a wait; `due` gets the time from which it may come again."""
 
     def habit(number: int, _row: int) -> Reply:

@@ -12,7 +12,7 @@ from tests.bench.sinks import Sink
 from tests.bench.upstream import Rows
 
 BASELINE = "the bare transport"
-BASELINE_REQUESTS = 12_000
+BASELINE_REQUESTS = 8_000
 Result = TypeVar("Result")
 
 

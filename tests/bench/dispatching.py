@@ -1,20 +1,21 @@
 """Dispatch alone: lanes that were filled beforehand, one worker that empties them."""
 
+from collections.abc import Sequence
 from functools import partial
-from itertools import islice
 
 from relay.domain.matching import Matcher
-from relay.domain.model import Source
-from relay.store.pages import first_prefix
+from relay.domain.model import SourceUid
+from relay.store.pages import RowCommit
 from tests.bench.bench import Bench
+from tests.bench.filling import fill
 from tests.bench.flows import Flow, Watch, describe, fresh_source, numbers
-from tests.bench.ground import ROUTE, Ground, ground
-from tests.bench.judging import NOW_MS, commits
+from tests.bench.ground import Ground, ground
+from tests.bench.judging import commits
 from tests.bench.workers import worker
 
 PART = "dispatch"
 TEXT = "one worker empties lanes that were filled before it started"
-DELIVERIES = 30_000
+DELIVERIES = 20_000
 ENDPOINTS = (1, 10, 100, 10_000)
 GOALS = {1: "≥ 15,000/s, 0.5"}
 
@@ -25,7 +26,8 @@ async def run(bench: Bench) -> None:
     for count in bench.among(ENDPOINTS):
         async with ground(bench.own_folder(f"d{count}")) as store:
             await store.subscribe(count, lambda number: f"{bench.sink.url}/{number}")
-            rows = max(2, bench.size(DELIVERIES) // count)
+            lines = bench.rows.lines(max(2, bench.size(DELIVERIES) // count))
+            rows = commits(lines, Matcher([store.application], store.endpoints).match, source=SourceUid("bench"))
             results = await bench.beside_baseline(partial(_dispatch, bench, store, rows))
         flows = [flow for flow, _ in results]
         bench.add(
@@ -40,34 +42,12 @@ async def run(bench: Bench) -> None:
         )
 
 
-async def _dispatch(bench: Bench, store: Ground, rows: int) -> Flow:
+async def _dispatch(bench: Bench, store: Ground, rows: Sequence[RowCommit]) -> Flow:
     async with fresh_source(store, "http://127.0.0.1:9", paused=True) as source:
-        await fill(bench, store, source, rows)
+        await fill(store, source, rows)
         total = await store.outstanding(source)
         async with worker(store, bench.own_folder("w"), profile=bench.profile) as process:
             watch = Watch(store, source, {"worker": process, "sink": bench.sink.child})
             first, left = await watch.begun(below=total)
             last = await watch.ended()
             return watch.flow(first, last, left)
-
-
-async def fill(bench: Bench, store: Ground, source: Source, rows: int) -> None:
-    """Commit rows as a poller would, with every endpoint of the ground as it is."""
-    match = Matcher([store.application], store.endpoints).match
-    waiting = iter(commits(bench.rows.lines(rows), match, source=source.uid))
-    token = await store.stores.routes.take(source.uid)
-    assert token is not None
-    while page := list(islice(waiting, 500)):
-        while page:
-            prefix = first_prefix(page)
-            await store.stores.pages.commit(
-                source.uid,
-                ROUTE,
-                prefix,
-                space="t",
-                cursor=prefix[-1].row_id,
-                token=token,
-                version=await store.version(),
-                now_ms=NOW_MS,
-            )
-            page = page[len(prefix) :]

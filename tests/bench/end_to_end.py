@@ -10,7 +10,7 @@ from tests.bench.workers import worker
 
 PART = "end-to-end"
 TEXT = "upstream, embedded server, one worker, sink"
-DELIVERIES = 40_000
+DELIVERIES = 24_000
 ENDPOINTS = (1, 10, 10_000)
 GOALS = {1: "≥ 10,000/s, 0.3", 10: "≥ 15,000/s, 0.45", 10_000: "≥ 10,000/s"}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-WIDTHS = (34, 16, 21, 9, 19)
+WIDTHS = (36, 16, 21, 9, 19)
 HEAD = ("what", "figure", "from – to", "ratio", "goal")
 
 

@@ -13,7 +13,7 @@ from tests.bench.workers import worker
 
 PART = "ingest"
 TEXT = "one route of an upstream into ten lanes, by one worker that sends nothing; the endpoints' filters differ"
-ROWS = 40_000
+ROWS = 20_000
 
 
 async def run(bench: Bench) -> None:

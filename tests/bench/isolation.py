@@ -12,12 +12,14 @@ from tests.bench.measuring import percentile
 from tests.bench.timing import Callbacks, stopwatch, time_callbacks
 
 PART = "isolation"
-TEXT = "50 endpoints, 1,000 events a second in all; some endpoints take callbacks and never answer"
+TEXT = "50 endpoints, 1,000 events a second in all; some take callbacks and never answer, so attempts end after 5 s"
 ENDPOINTS = 50
 SILENT = (0, 1, 5)
 ALWAYS_HEALTHY = range(max(SILENT), ENDPOINTS)
 RATE = 1_000
-SECONDS = 24
+SECONDS = 16
+SETTINGS = {"RELAY_ATTEMPT_TIMEOUT_SECONDS": "5"}
+"""So that in a run of 16 s slots are held and given up, and held again."""
 COLUMN = "c_turn"
 
 
@@ -49,7 +51,7 @@ def _in_turn(line: bytes, number: int) -> bytes:
 
 
 async def _callbacks(bench: Bench, rows: Sequence[bytes], silent: int) -> Callbacks:
-    async with stopwatch(bench) as (url, _), ground(bench.own_folder(f"o{silent}")) as store:
+    async with stopwatch(bench) as (url, _), ground(bench.own_folder(f"o{silent}"), SETTINGS) as store:
         await store.subscribe(
             ENDPOINTS,
             lambda number: f"{url}/{'never/' if number < silent else ''}{number}",

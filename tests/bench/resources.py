@@ -5,11 +5,12 @@ import time
 
 from relay.domain.model import EndpointId, MessageId, StoredEvent
 from relay.store.events import pack_event
-from relay.store.pages import RowCommit, first_prefix
+from relay.store.pages import RowCommit
 from tests.bench.bench import Bench
 from tests.bench.figures import Figure
+from tests.bench.filling import fill
 from tests.bench.flows import fresh_source
-from tests.bench.ground import ROUTE, Ground, ground
+from tests.bench.ground import Ground, ground
 from tests.bench.judging import NOW_MS
 from tests.bench.measuring import ServerCounts, cpu_s, rss_bytes, used_memory
 from tests.bench.workers import worker
@@ -58,16 +59,8 @@ async def run(bench: Bench) -> None:
 
 async def _waiting(store: Ground, count: int) -> float:
     async with fresh_source(store, "http://127.0.0.1:9", paused=True) as source:
-        token = await store.stores.routes.take(source.uid)
-        assert token is not None
         empty = await used_memory(store.stores.redis)
-        rows = [_row(number) for number in range(1, count + 1)]
-        while rows:
-            prefix = first_prefix(rows[:1000])
-            await store.stores.pages.commit(
-                source.uid, ROUTE, prefix, space="t", cursor=None, token=token, version=10**9, now_ms=NOW_MS
-            )
-            rows = rows[len(prefix) :]
+        await fill(store, source, [_row(number) for number in range(1, count + 1)])
         return (await used_memory(store.stores.redis) - empty) / count
 
 

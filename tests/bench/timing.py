@@ -76,7 +76,9 @@ async def time_callbacks(bench: Bench, store: Ground, url: str, rows: Sequence[b
 
 def _callbacks(shown: bytes, arrivals: bytes) -> Callbacks:
     shown_ns = {int(row): int(ns) for row, ns in (line.split() for line in shown.splitlines())}
+    began_ns = min(shown_ns.values())
     arrived: dict[str, dict[int, int]] = {}
     for path, row, ns in (line.split() for line in arrivals.splitlines()):
-        arrived.setdefault(path.decode(), {}).setdefault(int(row), int(ns))
+        if int(ns) >= began_ns:  # What came before is of another run.
+            arrived.setdefault(path.decode(), {}).setdefault(int(row), int(ns))
     return Callbacks(arrived, shown_ns)

@@ -30,7 +30,6 @@ from relay.domain.event_types import EVENT_TYPES
 from relay.domain.model import Endpoint, EndpointId, StoredEvent
 from relay.errors import StoreUnavailable
 from relay.pipeline import polling as polling_module
-from relay.pipeline.polling import Polling
 from relay.store import keys
 from relay.store.retention import Retention
 from tests.fakes.faulty_redis import Died, faulty
@@ -46,10 +45,11 @@ WANTS: dict[str, tuple[str, ...] | None] = {
     "new": ("call.created",),
 }
 GAPS = st.lists(st.integers(1, 3), min_size=1, max_size=6)
-SOME_COMMAND = st.integers(0, 24)
 OUTCOMES = st.lists(
     st.sampled_from(["ended", "ended", "ended", "retry", "dead", "back", "keep"]), min_size=1, max_size=6
 )
+MOST_SUBSCRIBERS = 5
+POLL_FAULTS = st.sampled_from(["none", "dies", "breaks", "subscribed", "unsubscribed", "overtaken"])
 
 
 class Subscriber:
@@ -82,7 +82,6 @@ class World(RuleBasedStateMachine):
         self.workers: dict[int, ToyWorker] = {}
         self.born = 0
         self.cursors = dict.fromkeys(ROUTES, 0)
-        self.asleep: tuple[asyncio.Task[None], asyncio.Event, Polling] | None = None
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -105,27 +104,20 @@ class World(RuleBasedStateMachine):
 
     # Rows
 
-    @rule(
-        gaps=st.lists(st.integers(1, 3), min_size=1, max_size=6), goal=st.booleans(), routes=st.sampled_from([1, 2, 3])
-    )
-    def rows_come(self, gaps: list[int], goal: bool, routes: int) -> None:
+    @rule(gaps=GAPS, goal=st.booleans(), routes=st.sampled_from([1, 2, 3, 3]), data=st.data())
+    def the_upstream_moves(self, gaps: list[int], goal: bool, routes: int, data: st.DataObject) -> None:
         newest = max(self.versions, default=0)
+        missing = sorted(set(range(1, newest)) - set(self.versions))
+        if self.versions:
+            row_id = data.draw(st.sampled_from(sorted(self.versions)))
+            changes = data.draw(st.sampled_from([{}, {"goal": "2"}, {"callDuration": "9"}, {"callDuration": "61"}]))
+            where = sum(bit for bit, route in enumerate(ROUTES, 1) if row_id in self.rig.upstream.lines[route])
+            self.show(self.versions[row_id][-1] | changes, where)
+        if missing:
+            self.show(make_row(data.draw(st.sampled_from(missing))), routes)
         for gap in gaps:
             newest += gap
             self.show(make_row(newest, **({"goal": "1"} if goal else {})), routes)
-
-    @rule(data=st.data(), routes=st.sampled_from([1, 2, 3]))
-    def a_row_comes_late(self, data: st.DataObject, routes: int) -> None:
-        missing = sorted(set(range(1, max(self.versions, default=0))) - set(self.versions))
-        if missing:
-            self.show(make_row(data.draw(st.sampled_from(missing))), routes)
-
-    @precondition(lambda self: self.versions)
-    @rule(data=st.data(), columns=st.sampled_from([{"goal": "2"}, {"callDuration": "9"}, {"callDuration": "61"}]))
-    def a_row_changes(self, data: st.DataObject, columns: dict[str, str]) -> None:
-        row_id = data.draw(st.sampled_from(sorted(self.versions)))
-        shown = sum(bit for bit, route in enumerate(ROUTES, 1) if row_id in self.rig.upstream.lines[route])
-        self.show(self.versions[row_id][-1] | columns, shown)
 
     def show(self, row: dict[str, Any], routes: int) -> None:
         """Routes show different columns: the same row is not the same line."""
@@ -136,69 +128,52 @@ class World(RuleBasedStateMachine):
 
     # Pollers
 
-    @rule()
-    def poll(self) -> None:
+    @rule(fault=POLL_FAULTS, commands=st.integers(0, 30), takes_effect=st.booleans(), data=st.data())
+    def a_poller_polls(self, fault: str, commands: int, takes_effect: bool, data: st.DataObject) -> None:
+        faults = self.rig.redis.faults
+        if fault == "dies":
+            faults.after(commands, takes_effect=takes_effect, kind=Died)
+        elif fault == "breaks":
+            faults.after(commands, takes_effect=takes_effect)
+        elif fault == "subscribed" and len(self.subscribers) < MOST_SUBSCRIBERS:
+            wants = data.draw(st.sampled_from(sorted(WANTS)))
+            faults.interrupt(commands, lambda: self.subscribe(wants))
+        elif fault == "unsubscribed" and len(self.subscribers) > 1:
+            endpoint = data.draw(st.sampled_from(list(self.subscribers)))
+            faults.interrupt(commands, lambda: self.unsubscribe(endpoint))
+        elif fault == "overtaken":
+            faults.interrupt(commands, self.overtaken)
         self.run(self.polled())
 
-    @rule(commands=SOME_COMMAND, takes_effect=st.booleans())
-    def a_poller_dies(self, commands: int, takes_effect: bool) -> None:
-        self.rig.redis.faults.after(commands, takes_effect=takes_effect, kind=Died)
-        self.run(self.polled())
-
-    @rule(commands=SOME_COMMAND, takes_effect=st.booleans())
-    def a_connection_breaks(self, commands: int, takes_effect: bool) -> None:
-        self.rig.redis.faults.after(commands, takes_effect=takes_effect)
-        self.run(self.polled())
-
-    @rule(commands=SOME_COMMAND, wants=st.sampled_from(sorted(WANTS)))
-    def an_endpoint_is_made_while_a_page_is_on_its_way(self, commands: int, wants: str) -> None:
-        self.rig.redis.faults.interrupt(commands, lambda: self.subscribe(wants))
-        self.run(self.polled())
-
-    @precondition(lambda self: self.subscribers)
-    @rule(commands=SOME_COMMAND, data=st.data())
-    def an_endpoint_goes_while_a_page_is_on_its_way(self, commands: int, data: st.DataObject) -> None:
-        endpoint = data.draw(st.sampled_from(list(self.subscribers)))
-        self.rig.redis.faults.interrupt(commands, lambda: self.unsubscribe(endpoint))
-        self.run(self.polled())
-
-    @precondition(lambda self: self.asleep is None)
-    @rule()
-    def a_poller_falls_asleep(self) -> None:
+    @rule(others_poll=st.booleans())
+    def a_poller_sleeps(self, others_poll: bool) -> None:
         async def work() -> None:
             self.rig.clock.advance(61)
             held, poller = self.rig.upstream.hold_next(), self.rig.poller(overlap_s=10**6)
             task = asyncio.create_task(poller.slice(UK))
             before = len(self.rig.upstream.requests)
-            while len(self.rig.upstream.requests) == before and not task.done():
-                await asyncio.sleep(0.001)
-            await self.eyes.delete(keys.lease(UK))
-            self.asleep = task, held, poller
+            while len(self.rig.upstream.requests) == before:
+                await asyncio.sleep(0)
+            if others_poll:
+                await self.overtaken()
+            held.set()
+            poller.stopping.set()
+            await task
+            await self.learn()
 
         self.run(work())
 
-    @precondition(lambda self: self.asleep is not None)
-    @rule()
-    def it_wakes(self) -> None:
-        self.run(self.woken())
-
-    async def woken(self) -> None:
-        assert self.asleep is not None
-        (task, held, poller), self.asleep = self.asleep, None
-        held.set()
-        poller.stopping.set()
-        await task
+    async def overtaken(self) -> None:
+        """The lease runs out, and another process polls."""
+        await self.eyes.delete(keys.lease(UK))
+        await self.slice()
+        await self.eyes.delete(keys.lease(UK))
 
     async def polled(self) -> None:
-        """One slice of a new process, until there is nothing to do, or until it dies."""
+        """A process polls, until there is nothing to do, or until it dies."""
         self.rig.clock.advance(61)
-        poller = self.rig.poller(overlap_s=10**6)
-        task = asyncio.create_task(poller.slice(UK))
-        while not (task.done() or await self.idle()):
-            await asyncio.sleep(0.001)
-        poller.stopping.set()
         with suppress(Died, StoreUnavailable):
-            await task
+            await self.slice()
         faults = self.rig.redis.faults
         meanwhile = faults.meanwhile
         faults.stop()
@@ -206,6 +181,14 @@ class World(RuleBasedStateMachine):
             await meanwhile()
         await self.eyes.delete(keys.lease(UK))
         await self.learn()
+
+    async def slice(self) -> None:
+        poller = self.rig.poller(overlap_s=10**6)
+        task = asyncio.create_task(poller.slice(UK))
+        while not (task.done() or await self.idle()):
+            await asyncio.sleep(0)
+        poller.stopping.set()
+        await task
 
     async def idle(self) -> bool:
         states = [await self.rig.state(route) for route in ROUTES]
@@ -220,20 +203,16 @@ class World(RuleBasedStateMachine):
 
     # Subscribers
 
-    @precondition(lambda self: len(self.subscribers) < 6)
-    @rule(wants=st.sampled_from(sorted(WANTS)))
-    def an_endpoint_is_made(self, wants: str) -> None:
-        self.run(self.subscribe(wants))
-
-    @precondition(lambda self: len(self.subscribers) > 1)
-    @rule(data=st.data())
-    def an_endpoint_is_deleted(self, data: st.DataObject) -> None:
-        self.run(self.unsubscribe(data.draw(st.sampled_from(list(self.subscribers)))))
-
     @precondition(lambda self: self.subscribers)
-    @rule(data=st.data(), disabled=st.booleans())
-    def an_endpoint_is_switched(self, data: st.DataObject, disabled: bool) -> None:
-        self.run(self.switch(data.draw(st.sampled_from(list(self.subscribers))), disabled=disabled))
+    @rule(what=st.sampled_from(["make", "delete", "disable", "enable"]), data=st.data())
+    def an_endpoint_changes(self, what: str, data: st.DataObject) -> None:
+        endpoint = data.draw(st.sampled_from(list(self.subscribers)))
+        if what == "make" and len(self.subscribers) < MOST_SUBSCRIBERS:
+            self.run(self.subscribe(data.draw(st.sampled_from(sorted(WANTS)))))
+        elif what == "delete" and len(self.subscribers) > 1:
+            self.run(self.unsubscribe(endpoint))
+        elif what in ("disable", "enable"):
+            self.run(self.switch(endpoint, disabled=what == "disable"))
 
     async def subscribe(self, wants: str) -> None:
         await self.learn()
@@ -255,42 +234,36 @@ class World(RuleBasedStateMachine):
 
     # Workers
 
-    @rule(which=st.integers(0, 2), outcomes=OUTCOMES, more=st.integers(0, 4))
-    def a_worker_works(self, which: int, outcomes: list[str], more: int) -> None:
-        self.run(self.worker(which).work(cycle(outcomes), more=more))
+    @rule(which=st.integers(0, 1), turns=st.lists(st.tuples(OUTCOMES, st.integers(0, 4)), min_size=1, max_size=4))
+    def a_worker_works(self, which: int, turns: list[tuple[list[str], int]]) -> None:
+        for outcomes, more in turns:
+            self.run(self.worker(which).work(cycle(outcomes), more=more))
 
-    @rule(which=st.integers(0, 2), outcomes=OUTCOMES, takes_effect=st.booleans(), commands=st.integers(0, 2))
+    @rule(which=st.integers(0, 1), outcomes=OUTCOMES, takes_effect=st.booleans(), commands=st.integers(0, 1))
     def a_worker_loses_an_answer(self, which: int, outcomes: list[str], takes_effect: bool, commands: int) -> None:
+        self.run(self.worker(which).work(cycle(["keep"])))
         self.rig.redis.faults.after(commands, takes_effect=takes_effect)
         self.run(self.worker(which).work(cycle(outcomes)))
         self.rig.redis.faults.stop()
 
-    @rule(which=st.integers(0, 2))
-    def a_worker_dies(self, which: int) -> None:
-        if (worker := self.workers.pop(which, None)) is not None:
-            self.run(worker.die())
+    @rule(which=st.integers(0, 1), wakes=st.booleans())
+    def a_worker_is_given_up(self, which: int, wakes: bool) -> None:
+        """It died, or it slept so long that others took it for dead, and goes on with what it remembers."""
+        worker = self.worker(which)
+        self.run(worker.work(cycle(["keep"])))
+        self.run(worker.die())
+        if not wakes:
+            del self.workers[which]
 
-    @rule(which=st.integers(0, 2))
-    def a_worker_sleeps_too_long(self, which: int) -> None:
-        if which in self.workers:
-            self.run(self.workers[which].die())
-
-    @rule(seconds=st.sampled_from([1, 40]))
-    def time_passes(self, seconds: int) -> None:
+    @rule(seconds=st.sampled_from([1, 40]), resend=st.booleans(), forget=st.booleans())
+    def time_passes(self, seconds: int, resend: bool, forget: bool) -> None:
         async def work() -> None:
             self.rig.clock.advance(seconds)
             await self.rig.lanes.sweep(UK, now_ms=self.rig.clock.at_ms)
-
-        self.run(work())
-
-    @rule()
-    def the_dead_are_sent_again(self) -> None:
-        self.run(self.resurrect())
-
-    @rule()
-    def old_events_are_forgotten(self) -> None:
-        async def work() -> None:
-            await Retention(self.eyes).forget_events(UK, before_ms=self.rig.clock.at_ms)
+            if resend:
+                await self.resurrect()
+            if forget:
+                await Retention(self.eyes).forget_events(UK, before_ms=self.rig.clock.at_ms)
 
         self.run(work())
 
@@ -329,15 +302,11 @@ class World(RuleBasedStateMachine):
             self.runner.close()
 
     async def close(self) -> None:
-        if self.asleep is not None:
-            await self.woken()
         await self.rig.redis.aclose()
         await self.eyes.aclose()
 
     async def end(self) -> None:
         """Everything comes to rest: then nothing may be missing, and nothing double."""
-        if self.asleep is not None:
-            await self.woken()
         for _ in range(2):
             await self.polled()
         for endpoint in self.subscribers:
@@ -391,6 +360,6 @@ def test_exactly_once(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     run_state_machine_as_test(
         bound,
         settings=settings(
-            max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

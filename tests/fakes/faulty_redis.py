@@ -7,6 +7,7 @@ from redis.asyncio.client import Pipeline
 
 from relay.errors import StoreUnavailable
 from relay.store.connection import StorePipeline, StoreRedis
+from relay.store.scripts import script
 
 
 class Died(BaseException):
@@ -25,22 +26,24 @@ class Faults:
         self.met = 0
         self.meanwhile: Callable[[], Awaitable[None]] | None = None
         """What somebody else does just before that command, which then passes."""
+        self.only: str | None = None
+        """The name of the script that counts; None: every command does."""
 
     def after(self, commands: int, *, takes_effect: bool, kind: type[BaseException] = StoreUnavailable) -> None:
         """Let so many commands pass, then fail one. Who has died fails at all that follow too."""
         self.left, self.takes_effect, self.kind, self.met = commands, takes_effect, kind, 0
 
-    def interrupt(self, commands: int, meanwhile: Callable[[], Awaitable[None]]) -> None:
-        """Let so many commands pass, and have something done before the next one."""
-        self.left, self.meanwhile, self.met = commands, meanwhile, 0
+    def interrupt(self, commands: int, meanwhile: Callable[[], Awaitable[None]], *, only: str | None = None) -> None:
+        """Let so many commands, or calls of a script, pass, and have something done before the next one."""
+        self.left, self.meanwhile, self.only, self.met = commands, meanwhile, only, 0
 
     def stop(self) -> None:
         """There is no fault to come any more."""
-        self.left = self.meanwhile = None
+        self.left = self.meanwhile = self.only = None
 
-    async def strikes(self) -> bool:
+    async def strikes(self, *command: object) -> bool:
         """Count a command; True: it is the one that fails."""
-        if self.left is None:
+        if self.left is None or (self.only is not None and script(self.only).sha not in command):
             return False
         self.left -= 1
         if self.left >= 0:
@@ -61,7 +64,7 @@ class FaultyRedis(StoreRedis):
     faults: Faults
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        if not await self.faults.strikes():
+        if not await self.faults.strikes(*args):
             return await super().execute_command(*args, **options)
         if self.faults.takes_effect and self.faults.met == 1:
             await super().execute_command(*args, **options)

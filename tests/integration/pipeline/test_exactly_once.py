@@ -9,6 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from itertools import cycle
 from typing import Any, ClassVar
 
@@ -49,7 +50,6 @@ OUTCOMES = st.lists(
     st.sampled_from(["ended", "ended", "ended", "retry", "dead", "back", "keep"]), min_size=1, max_size=6
 )
 MOST_SUBSCRIBERS = 5
-POLL_FAULTS = st.sampled_from(["none", "dies", "breaks", "subscribed", "unsubscribed", "overtaken"])
 
 
 class Subscriber:
@@ -128,21 +128,22 @@ class World(RuleBasedStateMachine):
 
     # Pollers
 
-    @rule(fault=POLL_FAULTS, commands=st.integers(0, 30), takes_effect=st.booleans(), data=st.data())
-    def a_poller_polls(self, fault: str, commands: int, takes_effect: bool, data: st.DataObject) -> None:
-        faults = self.rig.redis.faults
-        if fault == "dies":
-            faults.after(commands, takes_effect=takes_effect, kind=Died)
-        elif fault == "breaks":
-            faults.after(commands, takes_effect=takes_effect)
-        elif fault == "subscribed" and len(self.subscribers) < MOST_SUBSCRIBERS:
+    @rule(fault=st.sampled_from(["none", "dies", "breaks"]), commands=st.integers(0, 30), takes_effect=st.booleans())
+    def a_poller_polls(self, fault: str, commands: int, takes_effect: bool) -> None:
+        if fault != "none":
+            kind = Died if fault == "dies" else StoreUnavailable
+            self.rig.redis.faults.after(commands, takes_effect=takes_effect, kind=kind)
+        self.run(self.polled())
+
+    @rule(what=st.sampled_from(["subscribe", "unsubscribe", "overtake"]), commits=st.integers(0, 1), data=st.data())
+    def something_happens_before_a_commit(self, what: str, commits: int, data: st.DataObject) -> None:
+        meanwhile = self.overtaken
+        if what == "subscribe" and len(self.subscribers) < MOST_SUBSCRIBERS:
             wants = data.draw(st.sampled_from(sorted(WANTS)))
-            faults.interrupt(commands, lambda: self.subscribe(wants))
-        elif fault == "unsubscribed" and len(self.subscribers) > 1:
-            endpoint = data.draw(st.sampled_from(list(self.subscribers)))
-            faults.interrupt(commands, lambda: self.unsubscribe(endpoint))
-        elif fault == "overtaken":
-            faults.interrupt(commands, self.overtaken)
+            meanwhile = partial(self.subscribe, wants)
+        elif what == "unsubscribe" and len(self.subscribers) > 1:
+            meanwhile = partial(self.unsubscribe, data.draw(st.sampled_from(list(self.subscribers))))
+        self.rig.redis.faults.interrupt(commits, meanwhile, only="commit_page")
         self.run(self.polled())
 
     @rule(others_poll=st.booleans())
@@ -237,7 +238,7 @@ class World(RuleBasedStateMachine):
     @rule(which=st.integers(0, 1), turns=st.lists(st.tuples(OUTCOMES, st.integers(0, 4)), min_size=1, max_size=4))
     def a_worker_works(self, which: int, turns: list[tuple[list[str], int]]) -> None:
         for outcomes, more in turns:
-            self.run(self.worker(which).work(cycle(outcomes), more=more))
+            self.run(self.worker(which).work(cycle(outcomes), claim=more, more=more))
 
     @rule(which=st.integers(0, 1), outcomes=OUTCOMES, takes_effect=st.booleans(), commands=st.integers(0, 1))
     def a_worker_loses_an_answer(self, which: int, outcomes: list[str], takes_effect: bool, commands: int) -> None:
@@ -360,6 +361,6 @@ def test_exactly_once(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     run_state_machine_as_test(
         bound,
         settings=settings(
-            max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

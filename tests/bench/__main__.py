@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import signal
+import sys
 import tempfile
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from tests.bench import (
 )
 from tests.bench.bench import Bench
 from tests.bench.figures import Report
+from tests.bench.processes import ChildFailed
 from tests.bench.sinks import sink
 
 PARTS = {
@@ -45,6 +47,9 @@ def main() -> int:
         uvloop.run(_run(args))
     except (KeyboardInterrupt, asyncio.CancelledError):
         return 130
+    except ChildFailed as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 

@@ -34,6 +34,10 @@ class Bench:
         """How many of something: a quarter of it in a quick run."""
         return count // 4 if self.quick else count
 
+    def seconds(self, wanted: int) -> int:
+        """How long rows come at a steady rate: ten seconds in a quick run, for the first three do not count."""
+        return min(wanted, 10) if self.quick else wanted
+
     def among(self, counts: Sequence[int]) -> list[int]:
         """Those numbers of endpoints that were asked for."""
         return [count for count in counts if not self.endpoints or count in self.endpoints]

@@ -26,7 +26,7 @@ COLUMN = "c_turn"
 async def run(bench: Bench) -> None:
     """Measure the same 45 endpoints each time; ratios are to the run in which all answer."""
     bench.report.begin(PART, TEXT)
-    rows = [_in_turn(line, n) for n, line in enumerate(bench.rows.lines(RATE * bench.size(SECONDS)))]
+    rows = [_in_turn(line, n) for n, line in enumerate(bench.rows.lines(RATE * bench.seconds(SECONDS)))]
     calm: tuple[float, float] | None = None
     for silent in SILENT:
         p99, share, came = _judged(await _callbacks(bench, rows, silent), rows)

@@ -12,7 +12,7 @@ from tests.bench.workers import worker
 PART = "latency"
 TEXT = "one endpoint at half load: from the answer that shows a row to the first byte of its callback"
 FULL_ROWS = 16_000
-SECONDS = 24.0
+SECONDS = 24
 """Longer than a poll slice, so that the change from one to the next is in it."""
 
 
@@ -22,7 +22,7 @@ async def run(bench: Bench) -> None:
     async with stopwatch(bench) as (url, _), ground(bench.own_folder("l")) as store:
         await store.subscribe(1, lambda _: f"{url}/hook")
         rate = await _full_load(bench, store) / 2
-        rows = bench.rows.lines(round(rate * bench.size(round(SECONDS))))
+        rows = bench.rows.lines(round(rate * bench.seconds(SECONDS)))
         callbacks = await time_callbacks(bench, store, url, rows, rate=rate)
     wanted = [("/hook", row) for row in callbacks.steady()]
     delays = callbacks.delays_ms(wanted)

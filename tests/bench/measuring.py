@@ -14,9 +14,10 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def cpu_s(pid: int) -> float:
-    """Seconds of CPU that a process has used, in user and kernel mode, all of its threads together."""
+    """Seconds of CPU that a process and its children have used, in user and kernel mode, with all of their threads."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return (int(fields[11]) + int(fields[12])) / TICKS + sum(map(cpu_s, map(int, children)))
 
 
 def threads_s(pid: int) -> dict[str, float]:

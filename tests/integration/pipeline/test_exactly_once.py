@@ -98,14 +98,18 @@ class World(RuleBasedStateMachine):
             self.rig = Rig(faulty(self.url), self.eyes)
             await self.rig.source(*ROUTES, batch_size=4)
             self.application = await self.rig.application()
-            await self.subscribe("all")
+            for wants in ("all", "new"):
+                await self.subscribe(wants)
+            for row_id in (1, 2, 4, 7):
+                self.show(make_row(row_id), 3)
+            await self.polled()
 
         self.run(work())
 
     # Rows
 
-    @rule(gaps=GAPS, goal=st.booleans(), routes=st.sampled_from([1, 2, 3, 3]), data=st.data())
-    def the_upstream_moves(self, gaps: list[int], goal: bool, routes: int, data: st.DataObject) -> None:
+    @rule(gaps=GAPS, goal=st.booleans(), routes=st.sampled_from([1, 2, 3, 3]), polled=st.booleans(), data=st.data())
+    def the_upstream_moves(self, gaps: list[int], goal: bool, routes: int, polled: bool, data: st.DataObject) -> None:
         newest = max(self.versions, default=0)
         missing = sorted(set(range(1, newest)) - set(self.versions))
         if self.versions:
@@ -118,6 +122,8 @@ class World(RuleBasedStateMachine):
         for gap in gaps:
             newest += gap
             self.show(make_row(newest, **({"goal": "1"} if goal else {})), routes)
+        if polled:
+            self.run(self.polled())
 
     def show(self, row: dict[str, Any], routes: int) -> None:
         """Routes show different columns: the same row is not the same line."""
@@ -247,13 +253,15 @@ class World(RuleBasedStateMachine):
         self.run(self.worker(which).work(cycle(outcomes)))
         self.rig.redis.faults.stop()
 
-    @rule(which=st.integers(0, 1), wakes=st.booleans())
-    def a_worker_is_given_up(self, which: int, wakes: bool) -> None:
+    @rule(which=st.integers(0, 1), wakes=st.booleans(), outcomes=OUTCOMES, more=st.integers(0, 2))
+    def a_worker_is_given_up(self, which: int, wakes: bool, outcomes: list[str], more: int) -> None:
         """It died, or it slept so long that others took it for dead, and goes on with what it remembers."""
         worker = self.worker(which)
         self.run(worker.work(cycle(["keep"])))
         self.run(worker.die())
-        if not wakes:
+        if wakes:
+            self.run(worker.work(cycle(outcomes), claim=more, more=more))
+        else:
             del self.workers[which]
 
     @rule(seconds=st.sampled_from([1, 40]), resend=st.booleans(), forget=st.booleans())

@@ -11,7 +11,8 @@ RelayError
 │   ├── Refused        stop the route until its credentials change (401, 403)
 │   └── LimitRefused   ask for fewer rows (hazard H7)
 ├── Fenced             another worker took over: drop the work, keep nothing
-└── StaleSubscriptions a page was matched against old subscriptions: match it again
+├── StaleSubscriptions a page was matched against old subscriptions: match it again
+└── Unreadable         what is stored is damaged or of another release: set it aside and say so
 """
 
 from dataclasses import dataclass
@@ -84,3 +85,7 @@ class Fenced(RelayError):  # noqa: N818
 
 class StaleSubscriptions(RelayError):  # noqa: N818
     """The page was matched against older subscriptions than the source has."""
+
+
+class Unreadable(RelayError):  # noqa: N818
+    """Something in the store is damaged, or of a release that this one does not know."""

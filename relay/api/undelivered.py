@@ -13,6 +13,7 @@ from relay.api.schemas.undelivered import State, UndeliveredOut
 from relay.api.undelivered_walk import Found, Place, Scope, walk
 from relay.domain.event_types import EVENT_TYPES
 from relay.domain.model import EndpointId, SourceUid, StoredEvent
+from relay.domain.references import Reference, tag_of
 from relay.errors import Fault, Invalid
 from relay.store.endpoints import PREFIX
 from relay.wiring import Stores
@@ -69,7 +70,12 @@ async def _shown(stores: Stores, found: list[Found]) -> list[UndeliveredOut]:
     for each in found:
         numbers.setdefault(each.source, set()).add(each.reference.number)
     events = {source: await stores.events.read(source, some) for source, some in numbers.items()}
-    return [_show(each, events[each.source].get(each.reference.number)) for each in found]
+    return [_show(each, _meant(each.reference, events[each.source])) for each in found]
+
+
+def _meant(reference: Reference, events: dict[int, StoredEvent]) -> StoredEvent | None:
+    event = events.get(reference.number)
+    return event if event is not None and tag_of(event.id) == reference.tag else None
 
 
 def _show(found: Found, event: StoredEvent | None) -> UndeliveredOut:

@@ -7,7 +7,7 @@ from relay.domain import envelope
 from relay.domain.event_types import EVENT_TYPES
 from relay.domain.filtering import compile_filter
 from relay.domain.model import Application, Attempt, Endpoint, MessageId, SourceUid, StoredEvent
-from relay.domain.references import Reference
+from relay.domain.references import Reference, tag_of
 from relay.errors import NotFound
 from relay.wiring import Stores
 
@@ -36,7 +36,7 @@ async def attempts_of(
     item: Item[StoredEvent], application: Application, stores: Stores
 ) -> list[tuple[Attempt, Endpoint]]:
     """The attempts to send an event to the application's own endpoints, newest first."""
-    attempts = await stores.attempts.of_event(item.source, item.position)
+    attempts = await stores.attempts.of_event(item.source, item.position, tag_of(item.value.id))
     ours = await stores.endpoints.among(application.id, (attempt.endpoint_id for attempt in attempts))
     newest_first = sorted(attempts, key=_when, reverse=True)
     return [(attempt, ours[attempt.endpoint_id]) for attempt in newest_first if attempt.endpoint_id in ours]
@@ -48,14 +48,16 @@ async def events_of(items: Sequence[Item[Attempt]], stores: Stores) -> list[Stor
     for item in items:
         numbers.setdefault(item.source, set()).add(item.value.seq)
     found = {source: await stores.events.read(source, some) for source, some in numbers.items()}
-    return [found[item.source].get(item.value.seq) for item in items]
+    events = [found[item.source].get(item.value.seq) for item in items]
+    # Its number may be another event's by now.
+    return [e if e and tag_of(e.id) == item.value.tag else None for item, e in zip(items, events, strict=True)]
 
 
 async def are_last(items: Sequence[Item[Attempt]], stores: Stores) -> list[bool]:
     """Whether each attempt is the last one to send its event to its endpoint."""
     last = []
     for item in items:
-        attempts = await stores.attempts.of_event(item.source, item.value.seq)
+        attempts = await stores.attempts.of_event(item.source, item.value.seq, item.value.tag)
         mine = [attempt for attempt in attempts if attempt.endpoint_id == item.value.endpoint_id]
         last.append(all(_when(attempt) <= _when(item.value) for attempt in mine))
     return last
@@ -69,4 +71,4 @@ def reference(item: Item[StoredEvent], endpoint: Endpoint) -> Reference:
     """A delivery by hand of an event to an endpoint, as the first of its types that the endpoint subscribed to."""
     wanted = endpoint.event_types
     codes = [code for code in item.value.types if wanted is None or EVENT_TYPES[code] in wanted]
-    return Reference(item.position, (codes or item.value.types)[0], by_hand=1)
+    return Reference(item.position, (codes or item.value.types)[0], tag_of(item.value.id), by_hand=1)

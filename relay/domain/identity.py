@@ -35,12 +35,13 @@ VOLATILE = frozenset(
 )
 """Columns that can change although the row did not. A longer list changes the ids of events in a rebuilt store."""
 
-_HEAD = Layout("<BHQ8s")
+_VERSION = 1
+_HEAD = Layout("<BBHQ8s")
 _DIGEST_BYTES = 8
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of a row that was seen: 27 bytes, and 8 more for each time that it changed."""
+    """What is kept of a row that was seen: 28 bytes, and 8 more for each time that it changed."""
 
     owner: int
     """The index in model.ROUTES of the route that showed it first."""
@@ -55,12 +56,14 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
     def pack(self) -> bytes:
         """As bytes, for the store."""
-        return _HEAD.pack(self.owner, self.classes, self.number, self.raw) + b"".join(self.digests)
+        return _HEAD.pack(_VERSION, self.owner, self.classes, self.number, self.raw) + b"".join(self.digests)
 
     @classmethod
     def unpack(cls, packed: bytes) -> "Seen":
-        """From bytes of `pack`."""
-        owner, classes, number, raw = _HEAD.unpack_from(packed)
+        """From bytes of `pack`, of this release or the one before. Raises ValueError on anything else."""
+        if len(packed) <= _HEAD.size or (len(packed) - _HEAD.size) % _DIGEST_BYTES or packed[0] != _VERSION:
+            raise ValueError("what is known of the row has a form that this release does not know")
+        _, owner, classes, number, raw = _HEAD.unpack_from(packed)
         starts = range(_HEAD.size, len(packed), _DIGEST_BYTES)
         digests = tuple(packed[start : start + _DIGEST_BYTES] for start in starts)
         return cls(owner=owner, number=number, classes=classes, raw=raw, digests=digests)

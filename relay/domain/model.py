@@ -205,7 +205,7 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
 
     endpoint_id: EndpointId
     seq: int
-    """The event's number in its source."""
+    """The event's number in its source. Numbers can be given twice: `tag` says which event is meant."""
     number: int
     """1 for the first try."""
     type_code: int
@@ -222,6 +222,8 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
     body: bytes = b""
     trigger: int = 0
     """0: by schedule; 1: sent again by hand."""
+    tag: str = ""
+    """The beginning of the event's id, see relay.domain.references."""
 
 
 class RouteState(Struct, frozen=True, kw_only=True):

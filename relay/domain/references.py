@@ -1,6 +1,16 @@
-"""A reference: what stands in a lane for one delivery: `number:type:try:crashes:by_hand`, the last three if need be."""
+"""A reference: what stands in a lane for one delivery: `a{number}:{type}:{tag}:{attempt}:{crashes}:{by_hand}`.
 
+The leading letter is the version of the form; the last three are left out where they say nothing. Numbers can be given
+twice, when a server loses its last second or a source is made anew, so the tag says which event is meant.
+"""
+
+import re
 from typing import NamedTuple
+
+from relay.domain.model import MessageId
+
+VERSION = "a"
+_FORM = re.compile(rb"a(\d{1,16}):(\d{1,3}):([a-z0-9]{5})(?::(\d{1,6}))?(?::(\d{1,6}))?(?::([01]))?")
 
 
 class Reference(NamedTuple):
@@ -9,6 +19,8 @@ class Reference(NamedTuple):
     number: int
     """The event's number in its source."""
     type_code: int
+    tag: str
+    """The beginning of the event's id: see `tag_of`."""
     attempt: int = 1
     """Which try the next one is."""
     crashes: int = 0
@@ -18,18 +30,25 @@ class Reference(NamedTuple):
 
     def text(self) -> str:
         """The form that is stored: as short as it can be, for there are millions."""
+        text = f"{VERSION}{self.number}:{self.type_code}:{self.tag}"
         if self.by_hand:
-            return f"{self.number}:{self.type_code}:{self.attempt}:{self.crashes}:{self.by_hand}"
+            return f"{text}:{self.attempt}:{self.crashes}:{self.by_hand}"
         if self.crashes:
-            return f"{self.number}:{self.type_code}:{self.attempt}:{self.crashes}"
+            return f"{text}:{self.attempt}:{self.crashes}"
         if self.attempt > 1:
-            return f"{self.number}:{self.type_code}:{self.attempt}"
-        return f"{self.number}:{self.type_code}"
+            return f"{text}:{self.attempt}"
+        return text
+
+
+def tag_of(message: MessageId) -> str:
+    """25 bits that tell events of one number apart."""
+    return message[4:9]
 
 
 def parse_reference(text: bytes) -> Reference:
-    """Read what `text()` wrote. Raises ValueError on anything else."""
-    try:
-        return Reference(*map(int, text.split(b":")))
-    except TypeError:
-        raise ValueError("a reference has two to five numbers") from None
+    """Read what `text()` wrote. Raises ValueError on anything else, also on the form of another release."""
+    found = _FORM.fullmatch(text)
+    if found is None:
+        raise ValueError("no reference of a form that this release knows")
+    number, code, tag, attempt, crashes, by_hand = found.groups()
+    return Reference(int(number), int(code), tag.decode(), int(attempt or 1), int(crashes or 0), int(by_hand or 0))

@@ -1,16 +1,18 @@
 """The log of attempts: one record for each HTTP try, written with what came of it, shed oldest first."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
-import msgspec
 from redis.asyncio import Redis
 
 from relay.domain.model import Attempt, EndpointId, SourceUid
+from relay.errors import Unreadable
 from relay.store import keys
+from relay.store.packing import Packing
 from relay.store.scripts import script
 
-_decoder = msgspec.msgpack.Decoder(Attempt)
-pack_attempt = msgspec.msgpack.Encoder().encode
+PACKING = Packing(Attempt, version=1)
+pack_attempt = PACKING.pack
 """Attempt → bytes, the form that is stored."""
 UNLISTED_AT_ONCE = 1000
 
@@ -21,12 +23,12 @@ class Attempts:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def of_event(self, source: SourceUid, number: int) -> list[Attempt]:
-        """All attempts to deliver one event, to whichever endpoint, oldest first."""
+    async def of_event(self, source: SourceUid, number: int, tag: str) -> list[Attempt]:
+        """All attempts to deliver one event, to whichever endpoint, oldest first. `tag` is its references' tag."""
         key = keys.attempts(source, number // keys.ATTEMPTS_PER_BUCKET)
-        found = [
-            _decoder.decode(record) async for _, record in self._redis.hscan_iter(key, match=f"{number}:*", count=1000)
-        ]
+        records = [record async for _, record in self._redis.hscan_iter(key, match=f"{number}:*", count=1000)]
+        # Its number may have been another event's before.
+        found = [attempt for attempt in _readable(records) if attempt.tag == tag]
         return sorted(found, key=lambda attempt: attempt.started_at_ms)
 
     async def of_endpoint(
@@ -48,7 +50,7 @@ class Attempts:
                 bucket = int(number) // keys.ATTEMPTS_PER_BUCKET
                 pipe.hget(keys.attempts(source, bucket), f"{number}:{endpoint}:{began_ms}")
             records = await pipe.execute()
-        found = [(first + i, _decoder.decode(record)) for i, record in enumerate(records) if record is not None]
+        found = [(first + i, attempt) for i, record in enumerate(records) for attempt in _readable([record])]
         return found[::-1]
 
     async def total_bytes(self, source: SourceUid) -> int:
@@ -76,3 +78,11 @@ class Attempts:
                     number, endpoint, began_ms = field.decode().split(":")
                     pipe.lrem(keys.endpoint_attempts(source, EndpointId(endpoint)), 1, f"{number}:{began_ms}")
                 await pipe.execute()
+
+
+def _readable(records: Iterable[bytes | None]) -> Iterator[Attempt]:
+    """Attempts that are there, and of a form that this release knows."""
+    for record in records:
+        if record is not None:
+            with suppress(Unreadable):
+                yield PACKING.unpack(record)

@@ -1,18 +1,18 @@
 """Events as they are kept: packed once, in buckets of 256, found by number or by message id."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import groupby
 
-import msgspec
 from redis.asyncio import Redis
 
 from relay.domain.model import MessageId, SourceUid, StoredEvent
+from relay.errors import Unreadable
 from relay.store import keys
+from relay.store.packing import Packing
 
-_decoder = msgspec.msgpack.Decoder(StoredEvent)
-_encoder = msgspec.msgpack.Encoder()
-
-pack_event = _encoder.encode
+PACKING = Packing(StoredEvent, version=1)
+pack_event = PACKING.pack
 """StoredEvent → bytes, the form that is stored."""
 
 
@@ -33,7 +33,7 @@ class Events:
         self._redis = redis
 
     async def read(self, source: SourceUid, numbers: Iterable[int]) -> dict[int, StoredEvent]:
-        """Read events by number, in one round trip; those that are not kept any more are left out."""
+        """Read events by number, in one round trip; those that are not kept any more, or unreadable, are left out."""
         groups = [(b, list(n)) for b, n in groupby(sorted(set(numbers)), key=bucket_of)]
         if not groups:
             return {}
@@ -41,12 +41,13 @@ class Events:
             for bucket, members in groups:
                 pipe.hmget(keys.events(source, bucket), [str(n) for n in members])
             found = await pipe.execute()
-        return {
-            number: _decoder.decode(packed)
-            for (_, members), values in zip(groups, found, strict=True)
-            for number, packed in zip(members, values, strict=True)
-            if packed is not None
-        }
+        events: dict[int, StoredEvent] = {}
+        for (_, members), values in zip(groups, found, strict=True):
+            for number, packed in zip(members, values, strict=True):
+                if packed is not None:
+                    with suppress(Unreadable):
+                        events[number] = PACKING.unpack(packed)
+        return events
 
     async def find(self, source: SourceUid, message: MessageId) -> tuple[int, StoredEvent] | None:
         """Find an event by its message id: its number and itself."""

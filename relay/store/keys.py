@@ -1,7 +1,8 @@
 """Every key of the relay in Redis, one function each: its type, who writes it, how long it lives.
 
-All keys of one source carry the hash tag `{source uid}`, so that whatever must be atomic is one slot. What is not a
-source's carries the tag `{config}`. arq's own keys (`arq:*`, `relay:jobs`) are not listed here.
+All keys of one source begin with `relay:s:{source uid}:`, a prefix that nothing else has, and carry its hash tag, so
+that whatever must be atomic is one slot. What is not a source's carries the tag `{config}`, `{rates}` or `{endpoints}`.
+arq's own keys (`arq:*`, `relay:jobs`) are not listed here.
 """
 
 from relay.domain.model import EndpointId, SourceUid
@@ -38,7 +39,7 @@ OPERATIONS = config("operations")
 
 def prefix(source: SourceUid) -> str:
     """What all keys of a source begin with; scripts build the names of lanes and buckets from it."""
-    return f"relay:{{{source}}}:"
+    return f"relay:s:{{{source}}}:"
 
 
 def subscriptions(source: SourceUid) -> str:

@@ -176,7 +176,8 @@ class Lanes:
     async def resend(self, source: SourceUid, endpoint: EndpointId, reference: str) -> None:
         """Put one delivery at the end of a lane (again), and out of the dead ones if it is there."""
         # Looked for outside of the script, which would keep everybody waiting while it looks through all of them.
-        match = f"{endpoint} {reference.partition(':')[0]}:*"
+        number, _, tag, *_ = reference.split(":")
+        match = f"{endpoint} {number}:*:{tag}*"
         dead = [
             member async for member, _ in self._redis.zscan_iter(keys.dead(source), match=match, count=LOOK_AT_ONCE)
         ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from relay.domain.model import EndpointId, MessageId, SourceUid
+from relay.domain.references import Reference, tag_of
 from relay.errors import Fenced, StaleSubscriptions
 from relay.store import keys
 from relay.store.events import bucket_of, shard_of
@@ -111,8 +112,9 @@ def _groups(rows: Iterable[RowCommit], space: str) -> list[str | bytes | int]:
         shard, field = shard_of(row.message)
         hashes.setdefault(f"ids:{shard}", []).extend((field, row.number))
         references[bucket] = references.get(bucket, 0) + len(row.lanes)
+        tag = tag_of(row.message)
         for endpoint, type_code in row.lanes:
-            lanes.setdefault(endpoint, []).append(f"{row.number}:{type_code}")
+            lanes.setdefault(endpoint, []).append(Reference(row.number, type_code, tag).text())
     args: list[str | bytes | int] = [len(hashes)]
     for suffix, fields in hashes.items():
         args += (suffix, len(fields))

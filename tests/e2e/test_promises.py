@@ -16,6 +16,7 @@ from relay.domain import envelope
 from relay.domain.identity import VOLATILE
 from relay.domain.model import ApiKeyAuth, Application, SigningKey, Source, SourceUid
 from relay.domain.normalising import normalise
+from relay.domain.references import tag_of
 from relay.store import keys
 from tests.bench.processes import child, free_port, listens
 from tests.fault.cases.kills import kill
@@ -137,8 +138,12 @@ async def test_nobody_gets_in_or_out() -> None:
         await until(lambda: on.recorder.of("ok"), within_s=20, what="the callback that is allowed")
 
         async def refused() -> bool:
-            attempts = [await on.stores.attempts.of_event(SOURCE, number) for number in range(1, 3)]
-            return sum(1 for some in attempts for each in some if "refused_address" in each.error) >= 2
+            attempts = [
+                attempt
+                for number, event in (await on.stores.events.read(SOURCE, range(1, 3))).items()
+                for attempt in await on.stores.attempts.of_event(SOURCE, number, tag_of(event.id))
+            ]
+            return sum("refused_address" in attempt.error for attempt in attempts) >= 2
 
         await until(refused, within_s=20, what="the attempts that are refused")
         assert on.recorder.of("inside") == []

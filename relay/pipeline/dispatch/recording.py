@@ -51,6 +51,7 @@ def record(
         headers=outcome.headers,
         body=outcome.body,
         trigger=reference.by_hand,
+        tag=reference.tag,
     )
     lane.handed.attempts.append((reference.number, began_ms, pack_attempt(attempt)))
     return verdict

@@ -9,7 +9,7 @@ local prefix, endpoint, bucket_size = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local lane, flight = prefix .. 'lane:' .. endpoint, prefix .. 'flight:' .. endpoint
 local ended, total = {}, 0
 local function ends(reference)
-  local bucket = math.floor(tonumber(string.match(reference, '^%d+')) / bucket_size)
+  local bucket = math.floor(tonumber(string.match(reference, '^%a(%d+)')) / bucket_size)
   ended[bucket] = (ended[bucket] or 0) + 1
   total = total + 1
 end

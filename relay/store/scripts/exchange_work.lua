@@ -45,7 +45,7 @@ local function bulk(command, key, first, size)
   end
 end
 local function ends(reference)
-  local bucket = math.floor(tonumber(string.match(reference, '^%d+')) / bucket_size)
+  local bucket = math.floor(tonumber(string.match(reference, '^%a(%d+)')) / bucket_size)
   ended[bucket] = (ended[bucket] or 0) + 1
 end
 local function take(endpoint, most)
@@ -65,7 +65,7 @@ local function take(endpoint, most)
   end
   return once
 end
-local function number_of(reference) return tonumber(string.match(reference, '^%d+')) end
+local function number_of(reference) return tonumber(string.match(reference, '^%a(%d+)')) end
 -- What is still in flight when a lane is let go is what its worker never heard of: it goes back.
 local function settle(endpoint)
   local flight = prefix .. 'flight:' .. endpoint

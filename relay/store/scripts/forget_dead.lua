@@ -8,7 +8,7 @@ local dead, references = KEYS[1], KEYS[2]
 local before, most, bucket_size = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local members = redis.call('ZRANGEBYSCORE', dead, '-inf', '(' .. before, 'LIMIT', 0, most)
 for _, member in ipairs(members) do
-  local number = string.match(member, '^%S+ (%d+)')
+  local number = string.match(member, '^%S+ %a(%d+)')
   redis.call('HINCRBY', references, math.floor(tonumber(number) / bucket_size), -1)
   redis.call('ZREM', dead, member)
 end

@@ -7,7 +7,7 @@
 -- ATOMIC BECAUSE the event must be kept as long as any delivery of it has not ended.
 local lanes, ready, dead, references = unpack(KEYS)
 local prefix, endpoint, reference, bucket_size, channel, uid = unpack(ARGV, 1, 6)
-local number = string.match(reference, '^%d+')
+local number = string.match(reference, '^%a(%d+)')
 local was_dead = #ARGV > 6 and redis.call('ZREM', dead, unpack(ARGV, 7)) or 0
 redis.call('HINCRBY', references, math.floor(tonumber(number) / bucket_size), 1 - was_dead)
 redis.call('RPUSH', prefix .. 'lane:' .. endpoint, reference)

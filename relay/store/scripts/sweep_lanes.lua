@@ -6,7 +6,7 @@
 --   found to be poison}
 -- ATOMIC BECAUSE a delivery must be in exactly one place, and a lane in exactly one state.
 -- A reference that was in flight when its session died comes back with its count of crashes one higher
--- (number:type:try:crashes). From the second on only the one that was tried alone is blamed for a crash.
+-- (see relay.domain.references). From the second on only the one that was tried alone is blamed for a crash.
 local lanes, ready, sessions, turns, trials, due, dead, parked = unpack(KEYS)
 local prefix, now, most, poison = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local retries, reclaimed, poisoned = 0, 0, 0
@@ -36,13 +36,13 @@ for _, endpoint in ipairs(redis.call('ZRANGEBYSCORE', parked, '-inf', now, 'LIMI
   end
 end
 
-local function number_of(reference) return tonumber(string.match(reference, '^%d+')) end
+local function number_of(reference) return tonumber(string.match(reference, '^%a(%d+)')) end
 local function crashed(reference, tried_alone)
-  local number, type, try, crashes, rest = string.match(reference, '^(%d+):(%d+):?(%d*):?(%d*)(.*)$')
+  local head, try, crashes, rest = string.match(reference, '^(%a%d+:%d+:%w+):?(%d*):?(%d*)(.*)$')
   crashes = tonumber(crashes) or 0
   if crashes < 2 or tried_alone then crashes = crashes + 1 end
   if try == '' then try = '1' end
-  return number .. ':' .. type .. ':' .. try .. ':' .. crashes .. rest, crashes
+  return head .. ':' .. try .. ':' .. crashes .. rest, crashes
 end
 -- What waited behind the key of a delivery that is given up goes on.
 local function release(endpoint, number)

@@ -24,6 +24,7 @@ from svix.models import MessageStatus, StatusCodeClass
 from relay.api import feeds
 from relay.domain.event_types import CALL, GOAL, codes_of
 from relay.domain.model import Attempt, EndpointId, MessageId, SourceUid
+from relay.domain.references import tag_of
 from relay.store import keys
 from relay.store.attempts import pack_attempt
 from relay.wiring import Stores
@@ -50,6 +51,7 @@ async def attempt(
         verdict=verdict,
         next_at_ms=at_ms + 5000 if verdict == "retry" else 0,
         body=b"said",
+        tag=tag_of(message),
     )
     bucket = keys.attempts(source, number // keys.ATTEMPTS_PER_BUCKET)
     await stores.redis.hset(bucket, f"{number}:{endpoint}:{at_ms}", pack_attempt(record))  # type: ignore[misc]
@@ -229,7 +231,7 @@ async def test_a_message_is_sent_again(svix: SvixAsync, stores: Stores, store: S
     found = await stores.events.find(A, message)
     assert found is not None
     lane = await stores.redis.lrange(keys.lane(A, EndpointId(endpoint.id)), 0, -1)  # type: ignore[misc]
-    assert lane == [f"{found[0]}:{codes_of(CALL, None)[0]}:1:0:1".encode()]
+    assert lane == [f"a{found[0]}:{codes_of(CALL, None)[0]}:{tag_of(message)}:1:0:1".encode()]
 
 
 async def test_reads_at_once_do_not_get_in_each_others_way(svix: SvixAsync, store: Store) -> None:

@@ -37,7 +37,7 @@ class Losses:
         """A delivery that ended as a dispatcher ends it; `tail` is the next try, and the reason."""
         message = await self.store(source, row)
         number, _ = await self.stores.events.find(source, message) or (0, None)
-        member = f"{self.ids[uid]} {number}:{CODE}:{tail}"
+        member = f"{self.ids[uid]} a{number}:{CODE}:{message[4:9]}:{tail}"
         await self.stores.redis.zadd(keys.dead(source), {member: at_ms})
         return message
 
@@ -195,7 +195,7 @@ async def test_a_delivery_that_is_sent_again_is_not_given_up(losses: Losses) -> 
     assert [entry["rowId"] for entry in await losses.listed()] == ["2"]
     lane = await losses.stores.redis.lrange(keys.lane(A, EndpointId(losses.ids["crm"])), 0, -1)  # type: ignore[misc]
     number, _ = await losses.stores.events.find(A, message) or (0, None)  # type: ignore[arg-type]
-    assert lane == [f"{number}:{CODE}:1:0:1".encode()]
+    assert lane == [f"a{number}:{CODE}:{message[4:9]}:1:0:1".encode()]
 
 
 async def test_operational_events_come_newest_first(http: httpx.AsyncClient, stores: Stores) -> None:

@@ -284,7 +284,7 @@ class World(RuleBasedStateMachine):
 
     async def resurrect(self) -> None:
         for endpoint, reference, _ in (await read_books(self.eyes, UK)).dead:
-            await self.rig.lanes.resend(UK, endpoint, f"{reference.number}:{reference.type_code}")
+            await self.rig.lanes.resend(UK, endpoint, reference._replace(attempt=1, crashes=0, by_hand=0).text())
 
     # What must be true
 

@@ -22,7 +22,7 @@ def floor(redis: Redis) -> Floor:
 def attempt(endpoint: EndpointId, number: int, began_ms: int) -> tuple[int, int, bytes]:
     made = Attempt(
         endpoint_id=endpoint, seq=number, number=1, type_code=2, started_at_ms=began_ms,
-        duration_ms=3, status=500, verdict="retry",
+        duration_ms=3, status=500, verdict="retry", tag="00000",
     )  # fmt: skip
     return number, began_ms, pack_attempt(made)
 
@@ -38,7 +38,7 @@ async def test_attempts_of_an_event(floor: Floor) -> None:
     """All tries of one event are found, to whichever endpoint, oldest first."""
     await note(floor, A, (1, 5), (11, 6), (1, 9))
     await note(floor, B, (1, 7))
-    found = await Attempts(floor.redis).of_event(UK, 1)
+    found = await Attempts(floor.redis).of_event(UK, 1, "00000")
     assert [(each.endpoint_id, each.started_at_ms - NOW) for each in found] == [(A, 5), (B, 7), (A, 9)]
 
 
@@ -63,7 +63,7 @@ async def test_the_oldest_are_shed(floor: Floor) -> None:
     assert [each.seq for _, each in await attempts.of_endpoint(UK, A, before=None, limit=9)] == [2, 2 * BUCKET, 1]
     assert await attempts.shed(UK, budget_bytes=0) == size - size // 4
     assert await attempts.total_bytes(UK) == 0
-    assert await attempts.of_event(UK, 1) == []
+    assert await attempts.of_event(UK, 1, "00000") == []
     left = {keys.endpoint_attempts(UK, A), keys.attempt_buckets(UK), keys.attempts(UK, 0)}
     assert await floor.redis.exists(*left) == 0
 

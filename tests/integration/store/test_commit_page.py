@@ -61,7 +61,10 @@ async def test_everything_is_there_afterwards(redis: Redis, commit: Commit) -> N
     assert (await routes.states(UK, ["all"]))[0].cursor == 300
     assert await routes.cursor_at(UK, "all", time_ms=NOW) == 300
     books = await read_books(redis, UK)
-    assert {e: [ref.text() for ref in refs] for e, refs in books.waiting.items()} == {A: ["1:2", "2:2"], B: ["2:2"]}
+    assert {e: [ref.text() for ref in refs] for e, refs in books.waiting.items()} == {
+        A: ["a1:2:00000", "a2:2:00000"],
+        B: ["a2:2:00000"],
+    }
     assert books.ready == [A, B]
     assert books.references == {0: 3, 1: 0}
     assert books.faults() == []
@@ -135,7 +138,7 @@ async def test_a_lane_is_made_ready_once(redis: Redis, commit: Commit) -> None:
     claim = {"now_ms": NOW, "lives_ms": 60_000, "per_lane": 10}
     await lanes.exchange(UK, [], session="s", turn=1, claim=1, **claim)
     await lanes.exchange(
-        UK, [Handed(parked, park_until=NOW + 1000, ended=[b"1:2"])], session="s", turn=2, claim=0, **claim
+        UK, [Handed(parked, park_until=NOW + 1000, ended=[b"a1:2:00000"])], session="s", turn=2, claim=0, **claim
     )
     await commit(row(2, held), cursor=2)
     await lanes.exchange(UK, [], session="s", turn=3, claim=1, **claim)

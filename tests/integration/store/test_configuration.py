@@ -272,7 +272,7 @@ async def test_a_deleted_application_takes_its_endpoints_along(stores: Stores) -
     await stores.source(A)
     application = await stores.application("tenant")
     endpoints = [await stores.endpoint(application.id, f"e{n}") for n in range(3)]
-    await stores.redis.rpush(keys.lane(A, endpoints[0].id), "1:0")  # type: ignore[misc]
+    await stores.redis.rpush(keys.lane(A, endpoints[0].id), "a1:0:abcde")  # type: ignore[misc]
     await stores.applications.delete("tenant")
     with pytest.raises(NotFound):
         await stores.endpoint(application.id)
@@ -314,11 +314,11 @@ async def test_a_lane_goes_on_when_its_endpoint_is_enabled(stores: Stores) -> No
         )
 
     parked, ready, idle = (b"p", [], NOW), (b"r", [endpoint.id.encode()], None), (None, [], None)
-    assert await state_after("7:0", description="d") == parked
-    assert await state_after("7:0", disabled=True) == parked
-    assert await state_after("7:0", url="https://other.test/") == parked
-    assert await state_after("7:0", disabled=False) == ready
-    assert await state_after("7:0", url="https://third.test/") == ready
+    assert await state_after("a7:0:abcde", description="d") == parked
+    assert await state_after("a7:0:abcde", disabled=True) == parked
+    assert await state_after("a7:0:abcde", url="https://other.test/") == parked
+    assert await state_after("a7:0:abcde", disabled=False) == ready
+    assert await state_after("a7:0:abcde", url="https://third.test/") == ready
     assert await state_after(paused=True) == parked
     assert await state_after(paused=False) == idle
 

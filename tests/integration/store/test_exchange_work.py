@@ -19,7 +19,7 @@ def floor(redis: Redis) -> Floor:
 
 
 def refs(first: int, last: int) -> list[bytes]:
-    return [b"%d:2" % number for number in range(first, last + 1)]
+    return [b"a%d:2:00000" % number for number in range(first, last + 1)]
 
 
 async def test_a_lane_is_claimed_from_its_head(floor: Floor) -> None:
@@ -29,7 +29,7 @@ async def test_a_lane_is_claimed_from_its_head(floor: Floor) -> None:
     assert await floor.claim("t", lanes=5) == {}
     books = await floor.books()
     assert (books.lanes, books.ready) == ({A: "s"}, [])
-    assert await floor.flying(A) == {"1:2", "2:2", "3:2"}
+    assert await floor.flying(A) == {"a1:2:00000", "a2:2:00000", "a3:2:00000"}
 
 
 async def test_no_more_lanes_are_claimed_than_asked_for(floor: Floor) -> None:
@@ -48,7 +48,7 @@ async def test_what_ended_is_gone(floor: Floor) -> None:
     await floor.claim("s", lanes=2)
     given = await floor.exchange("s", Handed(A, ended=refs(1, 2)))
     assert given == [Given(A, "held", [], "")]
-    assert await floor.flying(A) == {"3:2"}
+    assert await floor.flying(A) == {"a3:2:00000"}
     assert (await floor.books()).references == {0: 4}
 
 
@@ -68,19 +68,19 @@ async def test_a_retry_waits_until_it_is_due(floor: Floor) -> None:
     """It stands in the due set under its next try, by the time of that."""
     await floor.fill(A, numbers=range(1, 2))
     await floor.claim("s")
-    given = await floor.exchange("s", Handed(A, retries=[(b"1:2", "1:2:2", NOW + 5000)]))
+    given = await floor.exchange("s", Handed(A, retries=[(b"a1:2:00000", "a1:2:00000:2", NOW + 5000)]))
     assert [each.state for each in given] == ["idle"]
-    assert (await floor.books()).due == [(A, Reference(1, 2, 2))]
-    assert await floor.redis.zscore(keys.due(UK), f"{A} 1:2:2") == NOW + 5000
+    assert (await floor.books()).due == [(A, Reference(1, 2, "00000", 2))]
+    assert await floor.redis.zscore(keys.due(UK), f"{A} a1:2:00000:2") == NOW + 5000
 
 
 async def test_what_is_given_up_is_kept_with_its_reason(floor: Floor) -> None:
     """A dead delivery still counts for its event, which can be sent again."""
     await floor.fill(A, numbers=range(1, 2))
     await floor.claim("s")
-    await floor.exchange("s", Handed(A, dead=[(b"1:2", "schedule_used_up")]))
+    await floor.exchange("s", Handed(A, dead=[(b"a1:2:00000", "schedule_used_up")]))
     books = await floor.books()
-    assert books.dead == [(A, Reference(1, 2), "schedule_used_up")]
+    assert books.dead == [(A, Reference(1, 2, "00000"), "schedule_used_up")]
     assert books.references == {0: 1}
 
 
@@ -90,7 +90,7 @@ async def test_what_is_put_back_keeps_its_order(floor: Floor) -> None:
     await floor.claim("s", per_lane=3)
     given = await floor.exchange("s", Handed(A, more=-1, back=[(ref, ref) for ref in refs(1, 3)]))
     assert given == [Given(A, "ready", [], "")]
-    assert await floor.waiting(A) == ["1:2", "2:2", "3:2", "4:2", "5:2"]
+    assert await floor.waiting(A) == ["a1:2:00000", "a2:2:00000", "a3:2:00000", "a4:2:00000", "a5:2:00000"]
     assert (await floor.books()).ready == [A]
 
 
@@ -103,7 +103,7 @@ async def test_a_lane_is_parked(floor: Floor) -> None:
     await floor.fill(A, numbers=range(3, 4))
     assert await floor.claim("t") == {}
     assert (await floor.books()).lanes == {A: "p"}
-    assert await floor.waiting(A) == ["1:2", "2:2", "3:2"]
+    assert await floor.waiting(A) == ["a1:2:00000", "a2:2:00000", "a3:2:00000"]
 
 
 async def test_what_a_worker_never_heard_of_goes_back(floor: Floor) -> None:
@@ -112,8 +112,8 @@ async def test_what_a_worker_never_heard_of_goes_back(floor: Floor) -> None:
     await floor.claim("s", lanes=2)
     given = await floor.exchange("s", Handed(A, more=-1, ended=refs(2, 2)), Handed(B, park_until=NOW, ended=refs(1, 1)))
     assert [each.state for each in given] == ["ready", "parked"]
-    assert await floor.waiting(A) == ["1:2", "3:2", "4:2"]
-    assert await floor.waiting(B) == ["2:2", "3:2", "4:2"]
+    assert await floor.waiting(A) == ["a1:2:00000", "a3:2:00000", "a4:2:00000"]
+    assert await floor.waiting(B) == ["a2:2:00000", "a3:2:00000", "a4:2:00000"]
     assert (await floor.books()).flying == {}
 
 
@@ -132,8 +132,8 @@ async def test_an_open_breaker_gives_one_reference(floor: Floor) -> None:
     """While the receiver is down one probe goes out, however many were asked for."""
     await floor.fill(A, numbers=range(1, 10))
     await floor.claim("s")
-    await floor.exchange("s", Handed(A, health="1790000000000:2", more=-1))
-    assert await floor.exchange("t", claim=1, per_lane=8) == [Given(A, "claimed", refs(1, 1), "1790000000000:2")]
+    await floor.exchange("s", Handed(A, health="a1790000000000:2:00000", more=-1))
+    assert await floor.exchange("t", claim=1, per_lane=8) == [Given(A, "claimed", refs(1, 1), "a1790000000000:2:00000")]
 
 
 async def test_a_lost_lane_takes_nothing(floor: Floor) -> None:
@@ -148,10 +148,10 @@ async def test_a_lost_lane_takes_nothing(floor: Floor) -> None:
         A,
         more=5,
         health="1:1",
-        ended=[b"1:2", b"1:2:1:1"],
-        retries=[(b"2:2:1:1", "2:2:2", NOW)],
-        dead=[(b"3:2:1:1", "x")],
-        back=[(b"1:2:1:1", b"1:2")],
+        ended=[b"a1:2:00000", b"a1:2:00000:1:1"],
+        retries=[(b"a2:2:00000:1:1", "a2:2:00000:2", NOW)],
+        dead=[(b"a3:2:00000:1:1", "x")],
+        back=[(b"a1:2:00000:1:1", b"a1:2:00000")],
     )
     assert await floor.exchange("sleeper", late) == [Given(A, "lost", [], "")]
     after = await dump(floor.redis)
@@ -166,10 +166,10 @@ async def test_a_lane_that_is_claimed_again_counts_nothing_twice(floor: Floor) -
     await floor.claim("s", lanes=2)
     await floor.dies("s")
     await floor.lanes.sweep(UK, now_ms=NOW)
-    assert (await floor.claim("s"))[A] == [b"1:2:1:1", b"2:2:1:1"]
+    assert (await floor.claim("s"))[A] == [b"a1:2:00000:1:1", b"a2:2:00000:1:1"]
     await floor.exchange("s", Handed(A, ended=refs(1, 2)))
     assert (await floor.books()).references == {0: 4}
-    await floor.exchange("s", Handed(A, ended=[b"1:2:1:1", b"2:2:1:1"]))
+    await floor.exchange("s", Handed(A, ended=[b"a1:2:00000:1:1", b"a2:2:00000:1:1"]))
     assert (await floor.books()).references == {0: 2}
 
 
@@ -178,11 +178,11 @@ def everything(**more: Any) -> Handed:
     return Handed(
         A,
         ended=refs(1, 2),
-        retries=[(b"3:2", "3:2:2", NOW + 9)],
-        dead=[(b"4:2", "x")],
-        back=[(b"5:2", b"5:2")],
+        retries=[(b"a3:2:00000", "a3:2:00000:2", NOW + 9)],
+        dead=[(b"a4:2:00000", "x")],
+        back=[(b"a5:2:00000", b"a5:2:00000")],
         blocks=[("k", 6)],
-        behind=[(b"7:2", "k")],
+        behind=[(b"a7:2:00000", "k")],
         attempts=[(1, NOW, b"record"), (3, NOW, b"another")],
         health="1790000000000",
         **more,
@@ -259,26 +259,31 @@ async def test_a_key_that_is_blocked_waits_apart(floor: Floor) -> None:
     await floor.claim("s", per_lane=5)
     await floor.exchange(
         "s",
-        Handed(A, retries=[(b"1:2", "1:2:2", NOW)], blocks=[("k", 1)], behind=[(b"2:2", "k"), (b"4:2", "k")]),
+        Handed(
+            A,
+            retries=[(b"a1:2:00000", "a1:2:00000:2", NOW)],
+            blocks=[("k", 1)],
+            behind=[(b"a2:2:00000", "k"), (b"a4:2:00000", "k")],
+        ),
     )
     books = await floor.books()
     assert [ref.number for ref in books.behind[A]] == [2, 4]
     assert await floor.lanes.blocked(UK, A) == {"k": 1}
     await floor.lanes.sweep(UK, now_ms=NOW)
     await floor.exchange("s", Handed(A, more=1))
-    await floor.exchange("s", Handed(A, ended=[b"1:2:2"], released=["k"]))
-    assert await floor.waiting(A) == ["2:2", "4:2", "6:2", "7:2"]
+    await floor.exchange("s", Handed(A, ended=[b"a1:2:00000:2"], released=["k"]))
+    assert await floor.waiting(A) == ["a2:2:00000", "a4:2:00000", "a6:2:00000", "a7:2:00000"]
     assert await floor.lanes.blocked(UK, A) == {}
 
 
 async def test_two_of_one_are_one(floor: Floor) -> None:
     """An event that is sent again by hand while it is on its way is given out once, and counts once."""
     await floor.fill(A, numbers=range(1, 3))
-    await floor.lanes.resend(UK, A, "1:2")
+    await floor.lanes.resend(UK, A, "a1:2:00000")
     assert await floor.claim("s", per_lane=2) == {A: refs(1, 2)}
-    await floor.lanes.resend(UK, A, "2:2")
+    await floor.lanes.resend(UK, A, "a2:2:00000")
     await floor.exchange("s", Handed(A, more=4))
-    assert await floor.flying(A) == {"1:2", "2:2"}
+    assert await floor.flying(A) == {"a1:2:00000", "a2:2:00000"}
     assert await floor.waiting(A) == []
     await floor.exchange("s", Handed(A, ended=refs(1, 2)))
     assert (await floor.books()).references == {0: 0}
@@ -288,10 +293,10 @@ async def test_two_retries_of_one_are_one(floor: Floor) -> None:
     """So is one whose second copy fails while the first waits for its next try, or was given up."""
     await floor.fill(A, numbers=range(1, 3))
     await floor.claim("s")
-    failed = Handed(A, retries=[(b"1:2", "1:2:2", NOW)], dead=[(b"2:2", "x")])
+    failed = Handed(A, retries=[(b"a1:2:00000", "a1:2:00000:2", NOW)], dead=[(b"a2:2:00000", "x")])
     await floor.exchange("s", failed)
     for number in (1, 2):
-        await floor.redis.rpush(keys.lane(UK, A), f"{number}:2")
+        await floor.redis.rpush(keys.lane(UK, A), f"a{number}:2:00000")
         await floor.redis.hincrby(keys.references(UK), "0", 1)
     await floor.redis.hset(keys.lanes(UK), A, "r")
     await floor.redis.rpush(keys.ready(UK), A)

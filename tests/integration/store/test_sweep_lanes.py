@@ -19,7 +19,7 @@ async def retry(floor: Floor, number: int, due_ms: int) -> None:
     """An event of A that failed once."""
     await floor.fill(A, numbers=range(number, number + 1))
     await floor.claim("s")
-    await floor.exchange("s", Handed(A, retries=[(b"%d:2" % number, f"{number}:2:2", due_ms)]))
+    await floor.exchange("s", Handed(A, retries=[(b"a%d:2:00000" % number, f"a{number}:2:00000:2", due_ms)]))
 
 
 async def test_nothing_to_do_is_nothing_done(floor: Floor) -> None:
@@ -37,7 +37,7 @@ async def test_due_retries_become_ready(floor: Floor) -> None:
     await floor.fill(A, numbers=range(4, 5))
     assert await floor.lanes.sweep(UK, now_ms=NOW + 9) == Sweep(1, NOW + 10, 0, 0, 0)
     assert await floor.lanes.sweep(UK, now_ms=NOW + 20) == Sweep(1, NOW + 30, 2, 0, 0)
-    assert await floor.waiting(A) == ["1:2:2", "2:2:2", "4:2"]
+    assert await floor.waiting(A) == ["a1:2:00000:2", "a2:2:00000:2", "a4:2:00000"]
 
 
 @pytest.mark.parametrize("state", ["idle", "ready", "held", "parked"])
@@ -49,11 +49,11 @@ async def test_a_retry_wakes_its_lane_only(floor: Floor, state: str) -> None:
     if state in ("held", "parked"):
         await floor.claim("s", per_lane=1)
     if state == "parked":
-        await floor.exchange("s", Handed(A, park_until=NOW + 1000, ended=[b"2:2"]))
+        await floor.exchange("s", Handed(A, park_until=NOW + 1000, ended=[b"a2:2:00000"]))
     assert (await floor.lanes.sweep(UK, now_ms=NOW)).retries == 1
     expected = {"idle": "r", "ready": "r", "held": "s", "parked": "p"}
     assert (await floor.books()).lanes == {A: expected[state]}
-    assert (await floor.waiting(A))[0] == "1:2:2"
+    assert (await floor.waiting(A))[0] == "a1:2:00000:2"
 
 
 async def test_a_sweep_is_bounded(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +73,7 @@ async def test_a_parked_lane_goes_on_at_its_time(floor: Floor) -> None:
     await floor.fill(B, numbers=range(3, 4))
     await floor.claim("s", lanes=2, per_lane=1)
     await floor.exchange(
-        "s", Handed(A, park_until=NOW + 5, ended=[b"1:2"]), Handed(B, park_until=NOW + 7, ended=[b"3:2"])
+        "s", Handed(A, park_until=NOW + 5, ended=[b"a1:2:00000"]), Handed(B, park_until=NOW + 7, ended=[b"a3:2:00000"])
     )
     assert await floor.lanes.sweep(UK, now_ms=NOW + 4) == Sweep(0, NOW + 5, 0, 0, 0)
     assert await floor.lanes.sweep(UK, now_ms=NOW + 9) == Sweep(1, None, 0, 0, 0)
@@ -85,7 +85,7 @@ async def test_what_comes_first_is_told(floor: Floor) -> None:
     await retry(floor, 1, NOW + 50)
     await floor.fill(A, numbers=range(2, 3))
     await floor.claim("s")
-    await floor.exchange("s", Handed(A, park_until=NOW + 40, ended=[b"2:2"]))
+    await floor.exchange("s", Handed(A, park_until=NOW + 40, ended=[b"a2:2:00000"]))
     assert (await floor.lanes.sweep(UK, now_ms=NOW)).next_ms == NOW + 40
     assert (await floor.lanes.sweep(UK, now_ms=NOW + 45)).next_ms == NOW + 50
 
@@ -95,12 +95,12 @@ async def test_a_dead_workers_lanes_are_taken_up(floor: Floor) -> None:
     await floor.fill(A, B, numbers=range(1, 13))
     await floor.claim("dead", per_lane=11)
     await floor.claim("living")
-    await floor.exchange("dead", Handed(A, ended=[b"2:2"], retries=[(b"3:2", "3:2:2", NOW + 9)]))
+    await floor.exchange("dead", Handed(A, ended=[b"a2:2:00000"], retries=[(b"a3:2:00000", "a3:2:00000:2", NOW + 9)]))
     await floor.dies("dead")
     assert await floor.lanes.sweep(UK, now_ms=NOW) == Sweep(1, NOW + 9, 0, 1, 0)
     books = await floor.books()
     assert books.lanes == {A: "r", B: "living"}
-    assert await floor.waiting(A) == [f"{number}:2:1:1" for number in (1, *range(4, 12))] + ["12:2"]
+    assert await floor.waiting(A) == [f"a{number}:2:00000:1:1" for number in (1, *range(4, 12))] + ["a12:2:00000"]
     assert books.sessions == {"living"}
     assert await floor.redis.hkeys(keys.turns(UK)) == [b"living"]
 
@@ -142,7 +142,7 @@ async def test_crashes_are_counted_up_to_suspicion(floor: Floor) -> None:
     await floor.fill(A, numbers=range(1, 3))
     for expected in (1, 2, 2):
         _, waiting = await crash(floor)
-        assert waiting == [f"1:2:1:{expected}", f"2:2:1:{expected}"]
+        assert waiting == [f"a1:2:00000:1:{expected}", f"a2:2:00000:1:{expected}"]
 
 
 async def test_the_one_that_kills_its_workers_is_found(floor: Floor) -> None:
@@ -151,12 +151,12 @@ async def test_the_one_that_kills_its_workers_is_found(floor: Floor) -> None:
     for _ in range(2):
         await crash(floor)
     for expected in (3, 4):
-        suspect = b"1:2:1:%d" % (expected - 1)
+        suspect = b"a1:2:00000:1:%d" % (expected - 1)
         sweep, waiting = await crash(floor, trial=suspect)
-        assert (sweep.poisoned, waiting) == (0, [f"1:2:1:{expected}", "2:2:1:2"])
-    sweep, waiting = await crash(floor, trial=b"1:2:1:4")
-    assert (sweep.poisoned, waiting) == (1, ["2:2:1:2"])
-    assert (await floor.books()).dead == [(A, Reference(1, 2, 1, 5), "poison")]
+        assert (sweep.poisoned, waiting) == (0, [f"a1:2:00000:1:{expected}", "a2:2:00000:1:2"])
+    sweep, waiting = await crash(floor, trial=b"a1:2:00000:1:4")
+    assert (sweep.poisoned, waiting) == (1, ["a2:2:00000:1:2"])
+    assert (await floor.books()).dead == [(A, Reference(1, 2, "00000", 1, 5), "poison")]
 
 
 async def test_what_waits_behind_poison_goes_on(floor: Floor) -> None:
@@ -164,13 +164,14 @@ async def test_what_waits_behind_poison_goes_on(floor: Floor) -> None:
     await floor.fill(A, numbers=range(1, 4))
     await floor.claim("s", per_lane=2)
     await floor.exchange(
-        "s", Handed(A, more=-1, back=[(b"1:2", b"1:2:2:4")], blocks=[("k", 1)], behind=[(b"2:2", "k")])
+        "s",
+        Handed(A, more=-1, back=[(b"a1:2:00000", b"a1:2:00000:2:4")], blocks=[("k", 1)], behind=[(b"a2:2:00000", "k")]),
     )
     await floor.claim("s", per_lane=1)
-    await floor.lanes.try_alone(UK, "s", A, b"1:2:2:4")
+    await floor.lanes.try_alone(UK, "s", A, b"a1:2:00000:2:4")
     await floor.dies("s")
     assert (await floor.lanes.sweep(UK, now_ms=NOW)).poisoned == 1
-    assert await floor.waiting(A) == ["2:2", "3:2"]
+    assert await floor.waiting(A) == ["a2:2:00000", "a3:2:00000"]
     assert (await floor.books()).behind == {}
     assert await floor.lanes.blocked(UK, A) == {}
 
@@ -185,10 +186,10 @@ async def test_a_lane_is_dropped_whole(floor: Floor) -> None:
             Handed(
                 endpoint,
                 health="5:1",
-                retries=[(b"1:2", "1:2:2", NOW)],
-                dead=[(b"2:2", "x")],
+                retries=[(b"a1:2:00000", "a1:2:00000:2", NOW)],
+                dead=[(b"a2:2:00000", "x")],
                 blocks=[("k", 1)],
-                behind=[(b"3:2", "k")],
+                behind=[(b"a3:2:00000", "k")],
                 attempts=[(1, NOW, b"record")],
             ),
         )
@@ -201,7 +202,7 @@ async def test_a_lane_is_dropped_whole(floor: Floor) -> None:
     assert books.lanes == {B: "s"}
     assert books.references == {0: 8}
     assert await floor.redis.hkeys(keys.health(UK)) == [B.encode()]
-    assert [each.state for each in await floor.exchange("s", Handed(A, more=8, ended=[b"4:2"]))] == ["lost"]
+    assert [each.state for each in await floor.exchange("s", Handed(A, more=8, ended=[b"a4:2:00000"]))] == ["lost"]
     assert (await floor.books()).references == {0: 8}
 
 
@@ -211,7 +212,9 @@ async def test_a_lane_that_is_dropped_is_nobodys(floor: Floor, park: bool) -> No
     await floor.fill(A, numbers=range(1, 3))
     if park:
         await floor.claim("s")
-        await floor.exchange("s", Handed(A, park_until=NOW, back=[(b"1:2", b"1:2"), (b"2:2", b"2:2")]))
+        await floor.exchange(
+            "s", Handed(A, park_until=NOW, back=[(b"a1:2:00000", b"a1:2:00000"), (b"a2:2:00000", b"a2:2:00000")])
+        )
     await floor.lanes.drop(UK, A)
     assert (await floor.lanes.sweep(UK, now_ms=NOW)).ready == 0
     books = await floor.books()
@@ -224,7 +227,7 @@ async def test_an_unparked_lane_is_ready_at_once(floor: Floor) -> None:
     await floor.claim("s")
     await floor.lanes.unpark(UK, A)
     assert (await floor.books()).lanes == {A: "s"}
-    await floor.exchange("s", Handed(A, park_until=NOW + 9999, health="5:3", back=[(b"1:2", b"1:2")]))
+    await floor.exchange("s", Handed(A, park_until=NOW + 9999, health="5:3", back=[(b"a1:2:00000", b"a1:2:00000")]))
     await floor.lanes.unpark(UK, A)
     assert (await floor.books()).lanes == {A: "r"}
     assert [each.health for each in await floor.exchange("t", claim=1)] == [""]
@@ -238,13 +241,13 @@ async def test_what_waits_behind_keys_is_released(floor: Floor) -> None:
         "s",
         Handed(
             A,
-            retries=[(b"1:2", "1:2:2", NOW), (b"2:2", "2:2:2", NOW)],
+            retries=[(b"a1:2:00000", "a1:2:00000:2", NOW), (b"a2:2:00000", "a2:2:00000:2", NOW)],
             blocks=[("k", 1), ("l", 2)],
-            behind=[(b"3:2", "k"), (b"4:2", "l")],
+            behind=[(b"a3:2:00000", "k"), (b"a4:2:00000", "l")],
         ),
     )
     assert (await floor.books()).lanes == {}
     await floor.lanes.release_waiting(UK, A)
-    assert sorted(await floor.waiting(A)) == ["3:2", "4:2"]
+    assert sorted(await floor.waiting(A)) == ["a3:2:00000", "a4:2:00000"]
     assert (await floor.books()).lanes == {A: "r"}
     assert await floor.lanes.blocked(UK, A) == {}

@@ -11,7 +11,7 @@ A, CRM = SourceUid("a"), EndpointId("ep_crm")
 
 
 async def give_up(redis: Redis, number: int, *, at_ms: int) -> str:
-    member = f"{CRM} {number}:0:10 schedule_used_up"
+    member = f"{CRM} a{number}:0:abcde:10 schedule_used_up"
     await redis.zadd(keys.dead(A), {member: at_ms})
     return member
 
@@ -37,8 +37,8 @@ async def test_the_newest_come_first_and_none_is_left_out_while_others_go(redis:
 @pytest.mark.parametrize("limit", [1, 2, 3, 100])
 async def test_what_waits_behind_a_key_waits_too(redis: Redis, limit: int) -> None:
     """A lane comes first, then the lists of its blocked keys, as if they were one."""
-    await redis.rpush(keys.lane(A, CRM), "1:0", "2:0:3")  # type: ignore[misc]
-    for key, references in (("k1", ["5:0", "6:0", "7:0"]), ("k2", ["8:0"])):
+    await redis.rpush(keys.lane(A, CRM), "a1:0:abcde", "a2:0:abcde:3")  # type: ignore[misc]
+    for key, references in (("k1", ["a5:0:abcde", "a6:0:abcde", "a7:0:abcde"]), ("k2", ["a8:0:abcde"])):
         await redis.hset(keys.blocked(A, CRM), key, "4")  # type: ignore[misc]
         await redis.rpush(keys.waiting(A, CRM, key), *references)  # type: ignore[misc]
     undelivered = Undelivered(redis)

@@ -10,6 +10,7 @@ REFERENCES = st.builds(
     Reference,
     number=st.integers(0, 2**53),
     type_code=st.integers(0, 255),
+    tag=st.text("abcdefghijklmnopqrstuvwxyz234567", min_size=5, max_size=5),
     attempt=st.integers(1, 100),
     crashes=st.integers(0, 100),
     by_hand=st.integers(0, 1),
@@ -25,19 +26,32 @@ def test_what_is_written_is_what_is_read(reference: Reference) -> None:
 @pytest.mark.parametrize(
     ("reference", "text"),
     [
-        (Reference(7, 2), "7:2"),
-        (Reference(7, 2, 3), "7:2:3"),
-        (Reference(7, 2, 1, 1), "7:2:1:1"),
-        (Reference(7, 2, 3, 4), "7:2:3:4"),
-        (Reference(7, 2, by_hand=1), "7:2:1:0:1"),
+        (Reference(7, 2, "abcde"), "a7:2:abcde"),
+        (Reference(7, 2, "abcde", 3), "a7:2:abcde:3"),
+        (Reference(7, 2, "abcde", 1, 1), "a7:2:abcde:1:1"),
+        (Reference(7, 2, "abcde", 3, 4), "a7:2:abcde:3:4"),
+        (Reference(7, 2, "abcde", by_hand=1), "a7:2:abcde:1:0:1"),
     ],
 )
 def test_a_reference_is_as_short_as_it_can_be(reference: Reference, text: str) -> None:
-    """Millions wait, and nearly all of them were never tried: they carry a number and a type only."""
+    """Millions wait, and nearly all of them were never tried: they carry what tells them apart only."""
     assert reference.text() == text
 
 
-@pytest.mark.parametrize("text", [b"", b"7", b"seven:2", b"7:2:", b"7:2:1:0:1:9"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"7",
+        b"7:2",
+        b"b7:2:abcde",
+        b"aseven:2:abcde",
+        b"a7:2:",
+        b"a7:2:abcde:",
+        b"a7:2:abcde:1:0:1:9",
+        b"a7:2:ABCDE",
+    ],
+)
 def test_anything_else_is_refused(text: bytes) -> None:
     """A text that no reference has raises ValueError, and is never taken for another delivery."""
     with pytest.raises(ValueError):

@@ -29,7 +29,9 @@ def lane(name: str, *, waiting: int = 1000, health: str = "") -> HeldLane:
         rights=None,
     )
     for number in range(waiting):
-        made.queue.push(Delivery(b"%d:0" % number, Reference(number, 0), EVENT), Handed(EndpointId(name)))
+        made.queue.push(
+            Delivery(b"a%d:0:abcde" % number, Reference(number, 0, "abcde"), EVENT), Handed(EndpointId(name))
+        )
     return made
 
 

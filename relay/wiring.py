@@ -26,6 +26,7 @@ from relay.pipeline.upkeep import Upkeep
 from relay.store.applications import Applications
 from relay.store.attempts import Attempts
 from relay.store.bodies import Bodies
+from relay.store.conditions import Conditions
 from relay.store.configuration import Configuration
 from relay.store.connection import connect
 from relay.store.embedded import embedded_server
@@ -118,6 +119,7 @@ async def open_dispatch(settings: Settings, stores: Stores) -> AsyncIterator[tup
         session=f"{platform.node()}-{uuid.uuid4().hex[:12]}",
         lanes=stores.lanes,
         rates=Rates(stores.redis),
+        conditions=Conditions(stores.redis),
         bodies=stores.bodies,
         catalogue=catalogue,
         sender=sender,

@@ -130,7 +130,12 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
     health = Health(alive=lambda: not any(task.done() for task in tasks), ready=ready)
     work = {
         "health": serve_health(health, host=settings.host, port=settings.worker_port),
-        "notices": follow(Notices(parts.stores.redis), changed=changed, woken=parts.dispatcher.wake),
+        "notices": follow(
+            Notices(parts.stores.redis),
+            changed=changed,
+            woken=parts.dispatcher.wake,
+            condition_changed=parts.dispatcher.condition_changed,
+        ),
         "tick": tick_forever(
             queue=parts.queue, routes=parts.stores.routes, catalogue=parts.catalogue, clock=Clock(), refresh=changed
         ),

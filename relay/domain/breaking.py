@@ -1,8 +1,11 @@
-"""The breaker: when a lane stops sending to a receiver that is down, and how it finds out that it is up again.
+"""The breaker: when an endpoint rests because its receiver is down, and how the relay finds out that it is up again.
 
-While it is open events wait and their tries are not used up; one probe at a time asks whether the receiver is back.
-What is remembered between two holders of a lane is one short text.
+While the breaker is open events wait, and their tries are not used up. One probe at a time, over all workers, asks
+whether the receiver is back. `Health` is what one worker has seen; `Condition` is what the store remembers for all of
+them.
 """
+
+import msgspec
 
 from relay.domain.outcomes import Outcome
 
@@ -13,7 +16,7 @@ SHARE, AT_LEAST, SPAN_MS = 0.5, 10, 30_000
 FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 5_000, 30_000
 """Between probes, doubling: a receiver that is up again is found out within 35 s (goal G22)."""
 GIVE_UP_MS = 5 * 86_400_000
-"""An endpoint that failed this long without one success is disabled (Standard Webhooks)."""
+"""An endpoint that went so long without one success is disabled (Standard Webhooks)."""
 RECEIVER_IS_ALIVE = frozenset({408, 425, 429})
 
 
@@ -21,64 +24,48 @@ def speaks_for_receiver(outcome: Outcome) -> bool:
     """Whether a failure says something of the receiver, and not only of this one event.
 
     No answer at all and 5xx do; so do 408, 425 and 429. Other 4xx and 3xx come from a receiver that works and does
-    not want this event: they must not stop the rest of its lane.
+    not want this event: they must not stop the rest of what waits.
     """
     return outcome.status == 0 or outcome.status >= 500 or outcome.status in RECEIVER_IS_ALIVE
 
 
-class Health:
-    """What is known of one lane's receiver. `opens` is how often the breaker opened since the last success."""
+class Health(msgspec.Struct, frozen=True):
+    """What one worker knows of one endpoint's receiver."""
 
-    __slots__ = ("_in_a_row", "_is_open", "_span_failed", "_span_start_ms", "_span_total", "failing_since_ms", "opens")
+    failing_since_ms: int = 0
+    """When the first failure after the last success ended; 0: there was none."""
+    opens: int = 0
+    """How often the breaker opened since the receiver last worked; 0: it is closed."""
+    in_a_row: int = 0
+    span_start_ms: int = 0
+    span_total: int = 0
+    span_failed: int = 0
 
-    def __init__(self, remembered: str = "") -> None:
-        """`remembered` is what `text()` gave; '': it is well."""
-        since, _, opens = remembered.partition(":")
-        self.failing_since_ms = int(since or 0)
-        self.opens = int(opens or 0)
-        self._in_a_row = self._span_total = self._span_failed = self._span_start_ms = 0
-        # The next holder of the lane probes, this one sends nothing more.
-        self._is_open = False
+    def succeeded(self, now_ms: int) -> "Health":
+        """What is known after a success."""
+        start, total, failed = self._span(now_ms)
+        if self.opens:
+            start, total, failed = now_ms, 0, 0
+        return Health(0, 0, 0, start, total + 1, failed)
 
-    def text(self) -> str:
-        """What to remember: '-' when it is well, else since when it fails, and how often the breaker opened."""
-        if not self.failing_since_ms:
-            return "-"
-        return f"{self.failing_since_ms}:{self.opens}" if self.opens else str(self.failing_since_ms)
+    def refused(self, now_ms: int) -> "Health":
+        """What is known after a failure that speaks for one event only: the receiver works, and there is no success."""
+        start, total, failed = self._span(now_ms)
+        return Health(self.failing_since_ms or now_ms, 0, 0, start, total + 1, failed)
 
-    @property
-    def half_open(self) -> bool:
-        """Whether only one probe at a time may go out."""
-        return self.opens > 0
+    def failed(self, now_ms: int, *, probing: bool) -> "Health":
+        """What is known after a failure that speaks for the receiver.
 
-    def succeeded(self, now_ms: int) -> bool:
-        """Learn of a success. True: it was not well before, so what is remembered changes."""
-        self._in_a_row = 0
-        self._count(now_ms, failed=0)
-        if not self.failing_since_ms:
-            return False
-        if self.half_open:
-            self._span_total = self._span_failed = 0
-        self.failing_since_ms = self.opens = 0
-        self._is_open = False
-        return True
-
-    def failed(self, now_ms: int) -> bool:
-        """Learn of a failure that speaks for the receiver. True: the breaker opens (again).
-
-        What was in flight when it opened says nothing new: it is no failed probe, and makes no pause longer.
+        What was in flight when the breaker opened says nothing new: it is no failed probe, and makes no pause longer.
         """
-        self.failing_since_ms = self.failing_since_ms or now_ms
-        if self._is_open:
-            return False
-        self._in_a_row += 1
-        self._count(now_ms, failed=1)
-        if self.half_open or self._in_a_row >= CONSECUTIVE or self._share_is_high():
-            self.opens += 1
-            self._is_open = True
-            self._in_a_row = self._span_total = self._span_failed = 0
-            return True
-        return False
+        since = self.failing_since_ms or now_ms
+        if self.opens and not probing:
+            return msgspec.structs.replace(self, failing_since_ms=since)
+        start, total, failed = self._span(now_ms)
+        total, failed, in_a_row = total + 1, failed + 1, self.in_a_row + 1
+        if self.opens or in_a_row >= CONSECUTIVE or (total >= AT_LEAST and failed >= SHARE * total):
+            return Health(since, self.opens + 1, 0, now_ms, 0, 0)
+        return Health(since, 0, in_a_row, start, total, failed)
 
     def pause_ms(self, jitter: float) -> int:
         """How long until the next probe; `jitter` from 0 to 1 shortens it by up to a tenth."""
@@ -86,14 +73,44 @@ class Health:
         return round(pause * (1 - jitter / 10))
 
     def is_hopeless(self, now_ms: int) -> bool:
-        """Whether it failed so long that the endpoint is to be disabled."""
+        """Whether it went so long without a success that the endpoint is to be disabled."""
         return bool(self.failing_since_ms) and now_ms - self.failing_since_ms >= GIVE_UP_MS
 
-    def _count(self, now_ms: int, *, failed: int) -> None:
-        if now_ms - self._span_start_ms > SPAN_MS:
-            self._span_start_ms, self._span_total, self._span_failed = now_ms, 0, 0
-        self._span_total += 1
-        self._span_failed += failed
+    def _span(self, now_ms: int) -> tuple[int, int, int]:
+        if now_ms - self.span_start_ms > SPAN_MS:
+            return now_ms, 0, 0
+        return self.span_start_ms, self.span_total, self.span_failed
 
-    def _share_is_high(self) -> bool:
-        return self._span_total >= AT_LEAST and self._span_failed >= SHARE * self._span_total
+
+class Condition(msgspec.Struct, frozen=True):
+    """What the store remembers of an endpoint that is not well, for all workers."""
+
+    failing_since_ms: int = 0
+    opens: int = 0
+    until_ms: int = 0
+    """The breaker: nothing is sent before."""
+    asked_ms: int = 0
+    """A Retry-After: nothing is sent before."""
+    probe_until_ms: int = 0
+    """The right to probe ends then; 0: nobody has it."""
+    prober: str = ""
+    """The session that has it."""
+
+    def text(self) -> str:
+        """The form that is stored."""
+        numbers = (self.failing_since_ms, self.opens, self.until_ms, self.asked_ms, self.probe_until_ms)
+        return f"1:{':'.join(map(str, numbers))}:{self.prober}"
+
+
+WELL = Condition()
+
+
+def parse_condition(text: bytes | None) -> Condition:
+    """Read what is stored. Nothing, and what this release can't read, means that the endpoint is well."""
+    if not text:
+        return WELL
+    version, *numbers, prober = text.decode("utf-8", "replace").split(":", 6)
+    if version != "1" or len(numbers) != 5 or not all(number.isdecimal() for number in numbers):
+        return WELL
+    since, opens, until_ms, asked_ms, probe_until_ms = map(int, numbers)
+    return Condition(since, opens, until_ms, asked_ms, probe_until_ms, prober)

@@ -35,6 +35,11 @@ class Catalogue:
         """An endpoint, or None if there is none (any more)."""
         return self._endpoints.get(endpoint)
 
+    def is_off(self, endpoint_id: EndpointId) -> bool:
+        """Whether nothing may be sent to an endpoint, as far as this process knows."""
+        endpoint = self._endpoints.get(endpoint_id)
+        return endpoint is None or endpoint.disabled or endpoint.paused
+
     def prepared(self, endpoint: Endpoint) -> PreparedEndpoint:
         """What is made of an endpoint once, for all of its callbacks."""
         return self._sender.prepare(endpoint)

@@ -6,9 +6,9 @@ from contextlib import aclosing
 
 import structlog
 
-from relay.domain.model import SourceUid
+from relay.domain.model import EndpointId, SourceUid
 from relay.errors import StoreUnavailable
-from relay.store.notices import Notices
+from relay.store.notices import ConditionChanged, Notices, Woken
 
 log = structlog.get_logger()
 
@@ -16,9 +16,15 @@ RECONNECT_S = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
 async def follow(
-    notices: Notices, *, changed: Callable[[], Awaitable[None]], woken: Callable[[SourceUid], None]
+    notices: Notices,
+    *,
+    changed: Callable[[], Awaitable[None]],
+    woken: Callable[[SourceUid], None],
+    condition_changed: Callable[[EndpointId, str], Awaitable[None]],
 ) -> None:
-    """Call `changed` after each change of the configuration and `woken` with each source that has new work.
+    """Call `changed` after each change of the configuration, `woken` with each source that has new work.
+
+    `condition_changed` is called with an endpoint and the session that changed what is remembered of it.
 
     Runs until cancelled. After every (re)connection `changed` is called once, for what was missed meanwhile.
     """
@@ -29,10 +35,12 @@ async def follow(
             async with aclosing(notices.listen()) as heard:
                 async for notice in heard:
                     failures = 0
-                    if notice is None:
-                        await changed()
+                    if isinstance(notice, Woken):
+                        woken(notice.source)
+                    elif isinstance(notice, ConditionChanged):
+                        await condition_changed(notice.endpoint, notice.session)
                     else:
-                        woken(notice)
+                        await changed()
         except StoreUnavailable as error:
             failures += 1
             log.warning("notices_interrupted", error=str(error), failures=failures)

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable
 
+import msgspec
 from redis.asyncio import Redis
 
 from relay.domain.model import ApplicationId, Endpoint, EndpointId, SourceUid
 from relay.errors import NotFound
+from relay.store.conditions import Conditions
 from relay.store.configuration import APPLICATION, ENDPOINT, Configuration
 from relay.store.idempotency import Once, settle
 from relay.store.identifiers import new_id
@@ -27,6 +29,7 @@ class Endpoints:
         self._applications = Records(redis, vault, APPLICATION)
         self._configuration = Configuration(redis, vault)
         self._lanes = Lanes(redis)
+        self._conditions = Conditions(redis)
 
     async def get(self, application: ApplicationId, id_or_uid: str) -> Endpoint:
         """Read one of an application by its id or uid. Raises NotFound."""
@@ -81,15 +84,14 @@ class Endpoints:
         def make(endpoint: Endpoint | None) -> Endpoint:
             if endpoint is None or endpoint.app_id != application:
                 raise _missing(application, id_or_uid)
-            return change(endpoint)
+            return _count_order(endpoint, change(endpoint))
 
         saved = await self._records.put(await self._id(application, id_or_uid), make)
         sources = await self._sources(application)
         await self._configuration.announce(saved.version, sources)
-        for source in sources:
-            if saved.before and _order(saved.before) != _order(saved.after):
-                await self._lanes.release_waiting(source, saved.after.id)
-            if _may_go_on(saved.before, saved.after):
+        if _may_go_on(saved.before, saved.after):
+            await self._conditions.forget(saved.after.id)
+            for source in sources:
                 await self._lanes.unpark(source, saved.after.id)
         return saved.after
 
@@ -117,8 +119,9 @@ def _missing(application: ApplicationId, id_or_uid: str) -> NotFound:
     return NotFound(f"application {application} has no endpoint {id_or_uid}")
 
 
-def _order(endpoint: Endpoint) -> tuple[str, str | None]:
-    return endpoint.order, endpoint.order_key
+def _count_order(before: Endpoint, after: Endpoint) -> Endpoint:
+    changed = (before.order, before.order_key) != (after.order, after.order_key)
+    return msgspec.structs.replace(after, order_version=before.order_version + changed)
 
 
 def _may_go_on(before: Endpoint | None, after: Endpoint) -> bool:

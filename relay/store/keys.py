@@ -15,6 +15,11 @@ CHANGED_CHANNEL = "relay:changed"
 """Pub/sub: the configuration's new version, as text. Workers read what changed."""
 WAKE_CHANNEL = "relay:wake"
 """Pub/sub: the uid of a source that has ready lanes."""
+CONDITION_CHANNEL = "relay:condition"
+"""Pub/sub: an endpoint whose condition changed, and the session that changed it."""
+
+CONDITIONS = "relay:{endpoints}:conditions"
+"""hash: endpoint → what is remembered of one that is not well, see relay.domain.breaking. Lives until it is well."""
 
 
 def config(name: str) -> str:
@@ -100,6 +105,11 @@ def references(source: SourceUid) -> str:
     return prefix(source) + "references"
 
 
+def owed(source: SourceUid) -> str:
+    """hash: endpoint → bytes of the events that its deliveries keep. Lives as long as they."""
+    return prefix(source) + "owed"
+
+
 def lane(source: SourceUid, endpoint: EndpointId) -> str:
     """list: references of the events that wait for an endpoint, oldest at the head. Lives while not empty."""
     return f"{prefix(source)}lane:{endpoint}"
@@ -160,9 +170,9 @@ def attempt_sizes(source: SourceUid) -> str:
     return prefix(source) + "attempt_sizes"
 
 
-def health(source: SourceUid) -> str:
-    """hash: endpoint → what is known of a lane that fails, see relay.domain.breaking. Lives until it is well."""
-    return prefix(source) + "health"
+def swept(source: SourceUid) -> str:
+    """string: ms of the server's clock when the lanes were swept last. Kept."""
+    return prefix(source) + "swept"
 
 
 def seen_floor(source: SourceUid, space: str) -> str:
@@ -175,13 +185,19 @@ def turns(source: SourceUid) -> str:
     return prefix(source) + "turns"
 
 
-def trials(source: SourceUid) -> str:
-    """hash: session → `endpoint reference` of a suspect that it tries alone. Lives as long as the session."""
-    return prefix(source) + "trials"
+def tried(source: SourceUid, session: str) -> str:
+    """set: `endpoint reference` of what was in flight at a crash and is on the wire again. Lives as the session."""
+    return f"{prefix(source)}tried:{session}"
+
+
+def blockers(source: SourceUid) -> str:
+    """set: endpoints with blocked keys. Lives while there are any."""
+    return prefix(source) + "blockers"
 
 
 def blocked(source: SourceUid, endpoint: EndpointId) -> str:
-    """hash: key (digest) → number of the event that later ones with this key wait for. Lives while one waits."""
+    """hash: key (digest) → number of the event that later ones with this key wait for; the field '' has the version of
+    the endpoint's order. Lives while a key is blocked."""
     return f"{prefix(source)}blocked:{endpoint}"
 
 

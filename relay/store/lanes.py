@@ -1,12 +1,14 @@
 """Lanes: what waits for each endpoint, who holds it, and what came of it. See the scripts for what is atomic."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
 from relay.domain.model import EndpointId, SourceUid
+from relay.domain.sending.effects import HandIn
 from relay.store import keys
+from relay.store.exchanging import Exchanged, Given, operations, read_exchanged, read_given
 from relay.store.scripts import script
 
 LOOK_AT_ONCE = 1000
@@ -14,50 +16,11 @@ SWEEP_AT_ONCE = 1000
 """Retries or lanes that one sweep makes ready: about 3 ms of the server's time."""
 POISON_CRASHES = 5
 """A delivery that killed its worker so often is set aside (goal G10)."""
-
-
-@dataclass(slots=True)
-class Handed:
-    """What a worker hands in for one lane that it holds. References are in their stored form."""
-
-    endpoint: EndpointId
-    more: int = 0
-    """How many references to take; -1 lets the lane go."""
-    park_until: int | None = None
-    """ms until when to put the lane aside; None: keep it."""
-    health: str = ""
-    """What to remember of the lane's health; '-': it is well; '': as before."""
-    ended: list[bytes] = field(default_factory=list)
-    retries: list[tuple[bytes, str, int]] = field(default_factory=list)
-    """Reference, the next one, and the ms when it is due."""
-    dead: list[tuple[bytes, str]] = field(default_factory=list)
-    """Reference and reason."""
-    back: list[tuple[bytes, str | bytes]] = field(default_factory=list)
-    """Reference, and what to put back at the lane's head for it; oldest first."""
-    blocks: list[tuple[str, int]] = field(default_factory=list)
-    """Key, and the number of the event that later ones with this key wait for."""
-    behind: list[tuple[bytes, str]] = field(default_factory=list)
-    """Reference, and the key that it waits behind."""
-    released: list[str] = field(default_factory=list)
-    """Keys that nothing waits for any more."""
-    attempts: list[tuple[int, int, bytes]] = field(default_factory=list)
-    """Event number, ms when it began, and the packed Attempt."""
-
-    def is_empty(self) -> bool:
-        """Whether there is nothing to hand in."""
-        return not (self.ended or self.retries or self.dead or self.back or self.behind or self.attempts)
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What a worker got for one lane: its state now, and references that it has claimed."""
-
-    endpoint: EndpointId
-    state: str
-    """`held`, `claimed` (held from now on), `idle`, `ready`, `parked`, or `lost`."""
-    references: list[bytes]
-    health: str
-    """What was remembered of its health when it was claimed; '': it is well."""
+LONGEST_PAUSE_MS = 3_000
+"""Lanes are swept each second. After a longer pause the server stood still, and no session is dead for that."""
+GRACE_MS = 5_000
+"""For so long sessions live on after such a pause: every worker has found the server again by then."""
+RELEASED_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +33,8 @@ class Sweep:
     retries: int
     reclaimed: int
     poisoned: int
+    more: bool
+    """There is more to do now."""
 
 
 class Lanes:
@@ -81,91 +46,77 @@ class Lanes:
     async def exchange(
         self,
         source: SourceUid,
-        handed: Sequence[Handed],
+        handed: Sequence[HandIn],
         *,
         session: str,
         turn: int,
         now_ms: int,
         lives_ms: int,
-        claim: int,
-        per_lane: int,
-    ) -> tuple[int, list[Given]]:
+        believes: bool,
+        claim: int = 0,
+        per_lane: int = 0,
+    ) -> Exchanged:
         """Hand results in and claim more, in one step.
 
-        `turn` counts the session's calls: one with the same number as the last hands nothing in a second time.
-        The session lives on for `lives_ms`. `claim` is the number of further lanes to claim, `per_lane` the references
-        for each. Returns how many lanes are still ready, and for each lane handed in or claimed what became of it.
+        `turn` counts the session's calls: one with the same number as the last does nothing. The session lives on for
+        `lives_ms`. `believes`: it holds lanes, as far as it knows, and wants to hear if they are not its own any more.
+        `claim` is the number of further lanes to claim, `per_lane` the references for each.
         """
-        args: list[str | bytes | int] = [
-            keys.prefix(source), session, turn, now_ms, lives_ms, claim, per_lane, keys.EVENTS_PER_BUCKET,
-        ]  # fmt: skip
-        args += _attempt_groups(handed)
-        args.append(len(handed))
-        for lane in handed:
-            args += _lane_group(lane)
         names = (
             keys.lanes, keys.ready, keys.sessions, keys.turns, keys.due, keys.dead, keys.parked, keys.references,
-            keys.attempt_buckets, keys.attempt_sizes, keys.health,
+            keys.owed, keys.attempt_buckets, keys.attempt_sizes, keys.blockers,
         )  # fmt: skip
-        answer = await script("exchange_work")(self._redis, [name(source) for name in names], args)
-        given = [
-            Given(EndpointId(e.decode()), state.decode(), refs, health.decode())
-            for e, state, refs, health in answer[1:]
-        ]
-        return int(answer[0]), given
+        head = [keys.prefix(source), session, turn, now_ms, lives_ms, keys.EVENTS_PER_BUCKET, int(believes)]
+        args = [*head, *operations(handed, claim=claim, per_lane=per_lane)]
+        return read_exchanged(await script("exchange")(self._redis, [name(source) for name in names], args))
 
     async def held(self, source: SourceUid, session: str) -> list[Given]:
         """What a session holds: its lanes, with all that is in flight of each. For a worker that lost an answer."""
-        owners = await self._redis.hgetall(keys.lanes(source))  # type: ignore[misc]
-        mine = [EndpointId(endpoint.decode()) for endpoint, owner in owners.items() if owner == session.encode()]
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for endpoint in mine:
-                pipe.smembers(keys.flight(source, endpoint))
-                pipe.hget(keys.health(source), endpoint)
-            found = await pipe.execute()
-        return [
-            Given(endpoint, "held", list(flight), (health or b"").decode())
-            for endpoint, flight, health in zip(mine, found[::2], found[1::2], strict=True)
-        ]
+        return read_given(await script("read_held")(self._redis, [keys.lanes(source)], [keys.prefix(source), session]))
 
     async def sweep(self, source: SourceUid, *, now_ms: int) -> Sweep:
         """Make ready whatever's time has come."""
         names = (
-            keys.lanes, keys.ready, keys.sessions, keys.turns, keys.trials, keys.due, keys.dead, keys.parked,
+            keys.lanes, keys.ready, keys.sessions, keys.turns, keys.swept, keys.due, keys.dead, keys.parked,
+            keys.blockers,
         )  # fmt: skip
-        args = [keys.prefix(source), now_ms, SWEEP_AT_ONCE, POISON_CRASHES]
-        ready, next_ms, retries, reclaimed, poisoned = await script("sweep_lanes")(
+        args = [keys.prefix(source), now_ms, SWEEP_AT_ONCE, POISON_CRASHES, LONGEST_PAUSE_MS, GRACE_MS]
+        ready, next_ms, retries, reclaimed, poisoned, more = await script("sweep_lanes")(
             self._redis, [n(source) for n in names], args
         )
         soonest = float(next_ms) if next_ms else None
-        return Sweep(ready, None if soonest is None else int(soonest), retries, reclaimed, poisoned)
+        return Sweep(ready, None if soonest is None else int(soonest), retries, reclaimed, poisoned, bool(more))
 
     async def leave(self, source: SourceUid, session: str) -> None:
         """End a session: it counts as dead from now on, so the next sweep takes up whatever it did not let go."""
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hdel(keys.trials(source), session)
+            pipe.delete(keys.tried(source, session))
             pipe.zadd(keys.sessions(source), {session: 0}, xx=True)
             await pipe.execute()
 
-    async def try_alone(self, source: SourceUid, session: str, endpoint: EndpointId, stored: bytes) -> None:
-        """Note that a session is about to try one suspect alone: if it dies now, that one is to blame."""
-        await self._redis.hset(keys.trials(source), session, f"{endpoint} {stored.decode()}")  # type: ignore[misc]
-
-    async def blocked(self, source: SourceUid, endpoint: EndpointId) -> dict[str, int]:
-        """The keys of an endpoint that wait, each with the number of the event that it waits for."""
-        found = await self._redis.hgetall(keys.blocked(source, endpoint))  # type: ignore[misc]
-        return {key.decode(): int(number) for key, number in found.items()}
+    async def announce(self, session: str, trials: Iterable[tuple[SourceUid, EndpointId, bytes]]) -> None:
+        """Note that a session puts deliveries on the wire that were in flight at a crash: if it dies, they count."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for source, endpoint, stored in trials:
+                pipe.sadd(keys.tried(source, session), f"{endpoint} {stored.decode()}")
+            await pipe.execute()
 
     async def unpark(self, source: SourceUid, endpoint: EndpointId) -> None:
-        """Let a parked lane go on as if it were well; nothing else happens if it is not parked."""
+        """Let a parked lane go on; nothing happens if it is not parked."""
         args = [keys.prefix(source), endpoint, keys.WAKE_CHANNEL, source]
-        names = (keys.lanes, keys.ready, keys.parked, keys.health)
+        names = (keys.lanes, keys.ready, keys.parked)
         await script("unpark_lane")(self._redis, [n(source) for n in names], args)
 
-    async def release_waiting(self, source: SourceUid, endpoint: EndpointId) -> None:
-        """Let everything that waits behind a key go on, for the endpoint is ordered otherwise now."""
-        args = [keys.prefix(source), endpoint, keys.WAKE_CHANNEL, source]
-        await script("release_waiting")(self._redis, [keys.lanes(source), keys.ready(source)], args)
+    async def blockers(self, source: SourceUid) -> list[EndpointId]:
+        """The endpoints with blocked keys."""
+        return [EndpointId(name.decode()) for name in await self._redis.smembers(keys.blockers(source))]  # type: ignore[misc]
+
+    async def release_waiting(self, source: SourceUid, endpoint: EndpointId, order_version: int) -> None:
+        """Let everything go on that waits behind keys of an order which the endpoint does not have any more."""
+        names = (keys.lanes, keys.ready, keys.blockers)
+        args = [keys.prefix(source), endpoint, order_version, RELEASED_AT_ONCE, keys.WAKE_CHANNEL, source]
+        while await script("release_waiting")(self._redis, [n(source) for n in names], args) == RELEASED_AT_ONCE:
+            pass
 
     async def drop(self, source: SourceUid, endpoint: EndpointId) -> None:
         """Forget everything that waits for an endpoint that was deleted."""
@@ -197,33 +148,3 @@ class Lanes:
     async def retrying(self, source: SourceUid) -> int:
         """How many deliveries of a source wait for their next try."""
         return int(await self._redis.zcard(keys.due(source)))
-
-
-def _attempt_groups(handed: Sequence[Handed]) -> list[str | bytes | int]:
-    groups: dict[int, list[str | bytes]] = {}
-    sizes: dict[int, int] = {}
-    for lane in handed:
-        for number, began_ms, record in lane.attempts:
-            bucket = number // keys.ATTEMPTS_PER_BUCKET
-            groups.setdefault(bucket, []).extend((f"{number}:{lane.endpoint}:{began_ms}", record))
-            sizes[bucket] = sizes.get(bucket, 0) + len(record)
-    args: list[str | bytes | int] = [len(groups)]
-    for bucket, fields in groups.items():
-        args += (bucket, sizes[bucket], len(fields))
-        args += fields
-    return args
-
-
-def _lane_group(lane: Handed) -> list[str | bytes | int]:
-    until_ms = "" if lane.park_until is None else lane.park_until
-    args: list[str | bytes | int] = [lane.endpoint, lane.more, until_ms, lane.health, len(lane.ended)]
-    args += lane.ended
-    for group in (lane.retries, lane.dead, lane.back, lane.blocks, lane.behind):
-        args.append(len(group))
-        for entry in group:
-            args += entry
-    args.append(len(lane.released))
-    args += lane.released
-    args.append(len(lane.attempts))
-    args += [f"{number}:{began_ms}" for number, began_ms, _ in lane.attempts]
-    return args

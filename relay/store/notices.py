@@ -1,15 +1,36 @@
 """Notices between processes over pub/sub: quick, and not to be relied on. Whoever misses one finds out by itself."""
 
 from collections.abc import AsyncGenerator
+from typing import NamedTuple
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from relay.domain.model import SourceUid
+from relay.domain.model import EndpointId, SourceUid
 from relay.errors import StoreUnavailable
 from relay.store import keys
 
 QUIET_S = 5.0
+
+
+class Changed(NamedTuple):
+    """The configuration changed."""
+
+
+class Woken(NamedTuple):
+    """A source has new work in its lanes."""
+
+    source: SourceUid
+
+
+class ConditionChanged(NamedTuple):
+    """What is remembered of an endpoint was changed by a session, or by the API."""
+
+    endpoint: EndpointId
+    session: str
+
+
+Notice = Changed | Woken | ConditionChanged
 
 
 class Notices:
@@ -18,22 +39,25 @@ class Notices:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def listen(self) -> AsyncGenerator[SourceUid | None, None]:
-        """None for a change of the configuration (and once at the start), else the source that has new work.
-
-        Raises StoreUnavailable when the connection is lost.
-        """
+    async def listen(self) -> AsyncGenerator[Notice, None]:
+        """What others tell, and Changed once at the start. Raises StoreUnavailable when the connection is lost."""
         async with self._redis.pubsub() as channel:
             try:
-                await channel.subscribe(keys.CHANGED_CHANNEL, keys.WAKE_CHANNEL)
-                yield None
+                await channel.subscribe(keys.CHANGED_CHANNEL, keys.WAKE_CHANNEL, keys.CONDITION_CHANNEL)
+                yield Changed()
                 while True:
                     message = await channel.get_message(ignore_subscribe_messages=True, timeout=QUIET_S)
                     if message is None:
                         continue
-                    yield SourceUid(message["data"].decode()) if message["channel"] == WAKE else None
+                    yield _read(message["channel"].decode(), message["data"].decode())
             except (RedisError, OSError) as error:
                 raise StoreUnavailable(f"the notices of Redis were interrupted ({type(error).__name__})") from error
 
 
-WAKE = keys.WAKE_CHANNEL.encode()
+def _read(channel: str, text: str) -> Notice:
+    if channel == keys.WAKE_CHANNEL:
+        return Woken(SourceUid(text))
+    if channel == keys.CONDITION_CHANNEL:
+        endpoint, _, session = text.partition(" ")
+        return ConditionChanged(EndpointId(endpoint), session)
+    return Changed()

@@ -1,5 +1,5 @@
-"""Dispatch: from a lane to a judged callback.
+"""Dispatch: what drives the core of `relay.domain.sending` with the store and the sender.
 
-`dispatcher` starts everything; `exchanging` takes references of lanes from the store and hands results back, one round
-trip for many lanes; `lane` is what a worker knows of a lane that it holds; `turns` decides whose turn it is to send.
+`dispatcher` puts what happens into the core and does what it asks for; `exchanging` makes the exchanges of one source;
+`asking` gathers small questions to the store into few round trips; `arriving` finds the events of references.
 """

@@ -1,4 +1,4 @@
-"""The dispatcher: a pool of senders over the lanes that this worker holds, and one exchange for each source."""
+"""The dispatcher: puts what happens into the core, sends what it gives, and does what it asks for."""
 
 import asyncio
 from collections import deque
@@ -8,29 +8,32 @@ import structlog
 
 from relay.domain.envelope import HEADS
 from relay.domain.model import Endpoint, EndpointId, SourceUid
+from relay.domain.outcomes import Outcome
+from relay.domain.sending.core import Core
+from relay.domain.sending.delivery import Delivery
+from relay.domain.sending.effects import Disable, Effect, Unpark
+from relay.domain.sending.effects import Exchange as WantedExchange
 from relay.errors import StoreUnavailable
 from relay.outbound.callbacks import CallbackSender
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
-from relay.pipeline.dispatch.delivery import Delivery
+from relay.pipeline.dispatch.arriving import Arriving
+from relay.pipeline.dispatch.asking import Asking
 from relay.pipeline.dispatch.exchanging import Exchange
-from relay.pipeline.dispatch.holding import Holding
-from relay.pipeline.dispatch.lane import HeldLane
-from relay.pipeline.dispatch.rationing import Rationing
-from relay.pipeline.dispatch.recording import record
-from relay.pipeline.dispatch.trials import SUSPECT_CRASHES, Trials
-from relay.pipeline.dispatch.turns import Turns
-from relay.pipeline.dispatch.windows import Windows
 from relay.store.bodies import Bodies
+from relay.store.conditions import Conditions
 from relay.store.lanes import Lanes
 from relay.store.rates import Rates
 
 log = structlog.get_logger()
 
-Disable = Callable[[Endpoint, str], Awaitable[None]]
+DisableEndpoint = Callable[[Endpoint, str], Awaitable[None]]
 """What is done when an endpoint must be disabled: the endpoint and the reason."""
-BROKEN_PAUSE_MS = 30_000
 WATCH_S = 0.5
+PROBE_MARGIN_S = 5.0
+"""The right to probe outlasts the attempt by so long."""
+SOONEST_TICK_S = 0.01
+LATEST_TICK_S = 1.0
 
 
 class Dispatcher:
@@ -42,11 +45,12 @@ class Dispatcher:
         session: str,
         lanes: Lanes,
         rates: Rates,
+        conditions: Conditions,
         bodies: Bodies,
         catalogue: Catalogue,
         sender: CallbackSender,
         clock: Clock,
-        disable: Disable,
+        disable: DisableEndpoint,
         slots: int,
         deadline_s: float,
         schedule: Sequence[float],
@@ -54,73 +58,100 @@ class Dispatcher:
         """`slots`: callbacks in flight at most; `deadline_s`: of one attempt; `schedule`: seconds before each retry."""
         self._session = session
         self._lanes = lanes
-        self._bodies = bodies
+        self._conditions = conditions
         self._catalogue = catalogue
         self._sender = sender
         self._clock = clock
         self._disable = disable
         self._slots = slots
         self._deadline_s = deadline_s
-        self._schedule = schedule
-        self._turns = Turns(slots)
-        self._windows = Windows()
+        self._core = Core(session=session, slots=slots, schedule=schedule)
+        self._arriving = Arriving(
+            core=self._core, catalogue=catalogue, bodies=bodies, conditions=conditions, clock=clock
+        )
+        self._asking = Asking(
+            core=self._core,
+            session=session,
+            lanes=lanes,
+            rates=rates,
+            conditions=conditions,
+            catalogue=catalogue,
+            clock=clock,
+            probe_lives_ms=round((deadline_s + PROBE_MARGIN_S) * 1000),
+            answered=self._follow,
+        )
         self._exchanges: dict[SourceUid, tuple[Exchange, asyncio.Task[None]]] = {}
+        self._asker: asyncio.Task[None] | None = None
         self._idle: deque[asyncio.Future[None]] = deque()
         self._waking = 0
-        """Senders that were woken or made, and have not looked for a lane yet."""
+        """Senders that were woken or made, and have not looked for a delivery yet."""
         self._senders: set[asyncio.Task[None]] = set()
         self._side_tasks: set[asyncio.Task[None]] = set()
-        self._rationing = Rationing(rates=rates, catalogue=catalogue, to_send=self._to_send)
-        self._trials = Trials(to_send=self._to_send)
+        self._alarm: asyncio.TimerHandle | None = None
         self._draining = False
         catalogue.listen(self._endpoint_changed)
+
+    # What others say
 
     def follow_sources(self) -> None:
         """Start an exchange for each source that is new, stop those of sources that are gone."""
         if self._draining:
             return
+        if self._asker is None:
+            self._asker = asyncio.create_task(self._asking.run(), name="asking")
         for source in self._catalogue.sources:
             if source not in self._exchanges:
-                exchange = self._exchange(source)
+                self._core.follow(source)
+                exchange = Exchange(
+                    source,
+                    core=self._core,
+                    session=self._session,
+                    lanes=self._lanes,
+                    arriving=self._arriving,
+                    catalogue=self._catalogue,
+                    clock=self._clock,
+                    answered=self._follow,
+                )
                 self._exchanges[source] = exchange, asyncio.create_task(exchange.run(), name=f"exchange {source}")
         for source in set(self._exchanges) - set(self._catalogue.sources):
-            exchange, task = self._exchanges.pop(source)
-            task.cancel()
-            exchange.forget()
-
-    def _exchange(self, source: SourceUid) -> Exchange:
-        holding = Holding(
-            source, lanes=self._lanes, bodies=self._bodies, catalogue=self._catalogue, windows=self._windows
-        )
-        return Exchange(
-            source,
-            session=self._session,
-            lanes=self._lanes,
-            holding=holding,
-            clock=self._clock,
-            to_send=self._to_send,
-        )
+            self._exchanges.pop(source)[1].cancel()
+            self._core.forget(source)
+        self._follow()
 
     def wake(self, source: SourceUid) -> None:
         """There is new work in a source's lanes."""
-        if source in self._exchanges:
-            self._exchanges[source][0].look()
+        self._core.noticed(source)
+        self._follow()
+
+    async def condition_changed(self, endpoint: EndpointId, session: str) -> None:
+        """Another session, or the API, changed what is remembered of an endpoint. Raises StoreUnavailable."""
+        if session != self._session and self._core.is_known(endpoint):
+            conditions = await self._conditions.read([endpoint])
+            self._core.learnt(endpoint, conditions[endpoint], self._clock.now_ms())
+            self._follow()
+
+    def _endpoint_changed(self, endpoint: EndpointId) -> None:
+        if self._core.is_known(endpoint):
+            self._arriving.configure(endpoint)
+            self._follow()
+        for exchange, _ in self._exchanges.values():
+            exchange.check_orders()
 
     async def watch(self) -> None:
         """Runs until cancelled; raises what ended a task that must run for ever: a bug, and the process should end."""
         while not self._draining:
-            for source, (_, task) in list(self._exchanges.items()):
+            tasks = [task for _, task in self._exchanges.values()]
+            for task in [*tasks, *([self._asker] if self._asker else [])]:
                 if task.done() and not task.cancelled():
-                    raise RuntimeError(f"the exchange of source {source} ended") from task.exception()
+                    raise RuntimeError(f"the task {task.get_name()} ended") from task.exception()
             await asyncio.sleep(WATCH_S)
 
     async def drain(self, within_s: float) -> None:
         """Send nothing new, wait for what is in flight, and hand everything back. Takes `within_s` at the most."""
         self._draining = True
         exchanges = [exchange for exchange, _ in self._exchanges.values()]
-        await self._rationing.close()
-        for exchange in exchanges:
-            exchange.drain()
+        self._core.drain(self._clock.now_ms())
+        self._follow()
         while self._idle:
             self._idle.popleft().set_result(None)
         if self._senders:
@@ -128,113 +159,124 @@ class Dispatcher:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        for _, task in self._exchanges.values():
+        tasks = [task for _, task in self._exchanges.values()] + ([self._asker] if self._asker else [])
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*(task for _, task in self._exchanges.values()), return_exceptions=True)
-        left = await asyncio.gather(*(exchange.leave() for exchange in exchanges), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._follow()
+        left = await asyncio.gather(
+            self._asking.flush(), *(exchange.leave() for exchange in exchanges), return_exceptions=True
+        )
         await asyncio.gather(*self._side_tasks, return_exceptions=True)
+        if self._alarm is not None:
+            self._alarm.cancel()
         for error in left:
             if error is not None:
                 raise error
 
-    def _endpoint_changed(self, endpoint: EndpointId) -> None:
-        for exchange, _ in self._exchanges.values():
-            exchange.changed(endpoint)
+    # What follows from whatever was put into the core
 
-    def _to_send(self, lane: HeldLane) -> None:
-        """A lane may have something to send: give it a turn, or get it the right to one."""
-        self._turns.add(lane)
-        if lane.rights == 0:
-            self._rationing.want(lane)
-        self._wake()
+    def _follow(self) -> None:
+        """Do what the core asks for, and let senders go to work. Called after every input."""
+        for effect in self._core.effects():
+            self._do(effect)
+        while self._waking < self._core.turns() and not self._draining:
+            if self._idle:
+                self._idle.popleft().set_result(None)
+            elif len(self._senders) < self._slots:
+                task = asyncio.create_task(self._send_forever())
+                self._senders.add(task)
+                task.add_done_callback(self._senders.discard)
+            else:
+                break
+            self._waking += 1
+        self._set_alarm()
 
-    def _wake(self) -> None:
-        """Let one more sender go to work, if there is a lane that no sender is on its way to."""
-        if len(self._turns) <= self._waking or self._draining:
+    def _do(self, effect: Effect) -> None:
+        if isinstance(effect, WantedExchange):
+            if (exchange := self._exchanges.get(effect.source)) is not None:
+                exchange[0].want(urgent=effect.urgent)
+        elif isinstance(effect, Disable):
+            self._aside(self._disable_endpoint(effect))
+        elif isinstance(effect, Unpark):
+            self._aside(self._lanes.unpark(effect.source, effect.endpoint))
+        else:
+            self._asking.ask(effect)
+
+    def _set_alarm(self) -> None:
+        at_ms = self._core.wake_ms()
+        if not at_ms or self._draining:
             return
-        if self._idle:
-            self._waking += 1
-            self._idle.popleft().set_result(None)
-        elif len(self._senders) < self._slots:
-            self._waking += 1
-            task = asyncio.create_task(self._send_forever())
-            self._senders.add(task)
-            task.add_done_callback(self._senders.discard)
-
-    async def _send_forever(self) -> None:
         loop = asyncio.get_running_loop()
-        self._waking -= 1
-        while not self._draining:
-            lane = self._turns.next()
-            if lane is None:
-                future: asyncio.Future[None] = loop.create_future()
-                self._idle.append(future)
-                await future
-                self._waking -= 1
-                continue
-            delivery = lane.begin()
-            self._to_send(lane)
-            if delivery.reference.crashes >= SUSPECT_CRASHES and not self._trials.begin(lane, delivery):
-                lane.land(delivery)
-                self._turns.end(lane)
-                continue
-            try:
-                await self._attempt(lane, delivery)
-            except Exception:
-                # A bug of ours, for a receiver can cause none: the delivery waits in its lane until it is mended.
-                log.exception("attempt_broke", endpoint=lane.endpoint.id, number=delivery.reference.number)
-                lane.hand_back([delivery])
-                lane.stop(self._clock.now_ms() + BROKEN_PAUSE_MS)
-            except asyncio.CancelledError:
-                lane.hand_back([delivery])
-                raise
-            finally:
-                lane.land(delivery)
-                # This sender goes on with whatever has a turn now: it need not be woken.
-                self._turns.end(lane)
-                if (exchange := self._exchanges.get(lane.source)) is not None:
-                    exchange[0].results(lane)
+        delay_s = (at_ms - self._clock.now_ms()) / 1000
+        when = loop.time() + max(SOONEST_TICK_S, min(LATEST_TICK_S, delay_s))
+        if self._alarm is None or self._alarm.cancelled() or when < self._alarm.when():
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm = loop.call_at(when, self._tick)
 
-    async def _attempt(self, lane: HeldLane, delivery: Delivery) -> None:
-        if delivery.reference.crashes < SUSPECT_CRASHES:
-            await self._send(lane, delivery)
-            return
+    def _tick(self) -> None:
+        self._alarm = None
+        self._core.tick(self._clock.now_ms())
+        self._follow()
+
+    async def _disable_endpoint(self, effect: Disable) -> None:
         try:
-            await self._lanes.try_alone(lane.source, self._session, lane.endpoint.id, delivery.stored)
-            await self._send(lane, delivery)
+            await self._disable(effect.endpoint, effect.reason)
         except StoreUnavailable:
-            # Without that note nobody would be to blame.
-            lane.hand_back([delivery])
-        finally:
-            self._trials.end()
-
-    async def _send(self, lane: HeldLane, delivery: Delivery) -> None:
-        event = delivery.event
-        outcome = await self._sender.send(
-            lane.prepared,
-            message_id=event.id,
-            body=HEADS[delivery.reference.type_code] + event.body,
-            timestamp_s=self._clock.now_ms() // 1000,
-            deadline_s=self._deadline_s,
-        )
-        verdict = record(
-            lane,
-            delivery,
-            outcome,
-            now_ms=self._clock.now_ms(),
-            jitter=self._clock.jitter(),
-            schedule=self._schedule,
-        )
-        if verdict.kind == "disabled":
-            self._aside(self._disable(lane.endpoint, verdict.reason))
+            self._core.not_disabled(effect.endpoint.id)
+            raise
 
     def _aside(self, work: Awaitable[None]) -> None:
         async def run() -> None:
             try:
                 await work
+            except StoreUnavailable as error:
+                # Whatever it was for comes up again.
+                log.warning("side_task_interrupted", error=str(error))
             except Exception:
                 log.exception("side_task_failed")
 
         task = asyncio.create_task(run())
         self._side_tasks.add(task)
         task.add_done_callback(self._side_tasks.discard)
+
+    # Senders
+
+    async def _send_forever(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._waking -= 1
+        while not self._draining:
+            delivery = self._core.next(self._clock.now_ms())
+            # Also what follows from the attempt before this one.
+            self._follow()
+            if delivery is None:
+                future: asyncio.Future[None] = loop.create_future()
+                self._idle.append(future)
+                await future
+                self._waking -= 1
+                continue
+            try:
+                outcome = await self._send(delivery)
+            except Exception:
+                # A bug of ours, for a receiver can cause none: the delivery waits in its lane until it is mended.
+                log.exception("attempt_broke", endpoint=delivery.lane.machine.id, number=delivery.reference.number)
+                self._core.broke(delivery, self._clock.now_ms())
+            except asyncio.CancelledError:
+                self._core.untried(delivery, self._clock.now_ms())
+                raise
+            else:
+                self._core.landed(delivery, outcome, now_ms=self._clock.now_ms(), jitter=self._clock.jitter())
+        self._follow()
+
+    async def _send(self, delivery: Delivery) -> Outcome:
+        endpoint = delivery.lane.machine.endpoint
+        assert endpoint is not None  # noqa: S101 - nothing is sent to an endpoint that is not known
+        event = delivery.event
+        return await self._sender.send(
+            self._catalogue.prepared(endpoint),
+            message_id=event.id,
+            body=HEADS[delivery.reference.type_code] + event.body,
+            timestamp_s=self._clock.now_ms() // 1000,
+            deadline_s=self._deadline_s,
+        )

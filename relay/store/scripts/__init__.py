@@ -26,6 +26,34 @@ class Script:
             return await redis.eval(self.text, len(keys), *keys, *args)  # type: ignore[misc]
 
 
+Call = tuple[Script, Sequence[str], Sequence[Any]]
+"""A script, its keys and its arguments."""
+
+
+async def run_all(redis: Redis, calls: Sequence[Call]) -> list[Any]:
+    """Run scripts one after the other in one round trip; gives their answers. Raises what redis-py raises."""
+    answers = await _run(redis, calls)
+    unknown = {each[0].name: each[0] for each, a in zip(calls, answers, strict=True) if isinstance(a, NoScriptError)}
+    if unknown:
+        for each in unknown.values():
+            await redis.script_load(each.text)
+        # Those that ran must not run twice.
+        again = [call for call, answer in zip(calls, answers, strict=True) if isinstance(answer, NoScriptError)]
+        repeated = iter(await _run(redis, again))
+        answers = [next(repeated) if isinstance(answer, NoScriptError) else answer for answer in answers]
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return answers
+
+
+async def _run(redis: Redis, calls: Sequence[Call]) -> list[Any]:
+    async with redis.pipeline(transaction=False) as pipe:
+        for each, keys, args in calls:
+            pipe.evalsha(each.sha, len(keys), *keys, *args)
+        return await pipe.execute(raise_on_error=False)
+
+
 @cache
 def script(name: str) -> Script:
     """The script of `name`.lua."""

@@ -1,19 +1,28 @@
 #!lua flags=allow-oom
--- Let everything that waits behind a blocked key of an endpoint go on: its order was changed.
--- KEYS: 1 lanes, 2 ready
--- ARGV: 1 the source's prefix, 2 endpoint, 3 wake channel, 4 source uid
--- RETURNS: the number of keys that were blocked
+-- Let everything that waits behind blocked keys of an endpoint go on, if they were blocked in another order than its own.
+-- KEYS: 1 lanes, 2 ready, 3 blockers
+-- ARGV: 1 the source's prefix, 2 endpoint, 3 version of its order now, 4 how many at most, 5 wake channel, 6 source uid
+-- RETURNS: how many go on; as many as asked for: call it again
 -- ATOMIC BECAUSE a delivery must be in exactly one place, and a lane in exactly one state.
-local lanes, ready = KEYS[1], KEYS[2]
-local prefix, endpoint, channel, uid = unpack(ARGV)
+local lanes, ready, blockers = unpack(KEYS)
+local prefix, endpoint, version, most, channel, uid = unpack(ARGV)
 local blocked, lane = prefix .. 'blocked:' .. endpoint, prefix .. 'lane:' .. endpoint
-local names = redis.call('HKEYS', blocked)
-for _, key in ipairs(names) do
-  while redis.call('LMOVE', prefix .. 'waiting:' .. endpoint .. ':' .. key, lane, 'RIGHT', 'LEFT') do end
+if redis.call('HGET', blocked, '') == version then return 0 end
+local released, left = 0, tonumber(most)
+for _, key in ipairs(redis.call('HKEYS', blocked)) do
+  local waiting = prefix .. 'waiting:' .. endpoint .. ':' .. key
+  while key ~= '' and left > 0 and redis.call('LMOVE', waiting, lane, 'RIGHT', 'LEFT') do
+    released, left = released + 1, left - 1
+  end
+  if left == 0 then break end
+  if key ~= '' then redis.call('HDEL', blocked, key) end
 end
-redis.call('DEL', blocked)
+if redis.call('HLEN', blocked) <= 1 then
+  redis.call('DEL', blocked)
+  redis.call('SREM', blockers, endpoint)
+end
 if redis.call('EXISTS', lane) == 1 and redis.call('HSETNX', lanes, endpoint, 'r') == 1 then
   redis.call('RPUSH', ready, endpoint)
 end
-if #names > 0 then redis.call('PUBLISH', channel, uid) end
-return #names
+if released > 0 then redis.call('PUBLISH', channel, uid) end
+return released

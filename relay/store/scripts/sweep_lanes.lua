@@ -1,15 +1,17 @@
 #!lua flags=allow-oom
--- Make ready what waited for a time that has come: due retries, parked lanes, and lanes of sessions that died.
--- KEYS: 1 lanes, 2 ready, 3 sessions, 4 turns, 5 trials, 6 due, 7 dead, 8 parked
--- ARGV: 1 the source's prefix, 2 now in ms, 3 how many retries and lanes at most, 4 crashes until a delivery is poison
+-- Make ready what waited for a time that has come: due retries, parked lanes, and the lanes of a session that died.
+-- KEYS: 1 lanes, 2 ready, 3 sessions, 4 turns, 5 swept, 6 due, 7 dead, 8 parked, 9 blockers
+-- ARGV: 1 the source's prefix, 2 now in ms, 3 how many retries and lanes at most, 4 crashes until a delivery is poison,
+--   5 ms between two sweeps at most while the server works, 6 ms that sessions live on after a longer pause
 -- RETURNS: {ready lanes, ms of the next thing to come or '', retries made ready, lanes taken from the dead, deliveries
---   found to be poison}
+--   found to be poison, whether there is more to do now}
 -- ATOMIC BECAUSE a delivery must be in exactly one place, and a lane in exactly one state.
--- A reference that was in flight when its session died comes back with its count of crashes one higher
--- (see relay.domain.references). From the second on only the one that was tried alone is blamed for a crash.
-local lanes, ready, sessions, turns, trials, due, dead, parked = unpack(KEYS)
-local prefix, now, most, poison = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local retries, reclaimed, poisoned = 0, 0, 0
+-- A reference that was in flight when its session died comes back with its count of crashes one higher. From the first
+-- crash on a delivery is announced before it is sent, and only what was announced counts: what a worker had read ahead
+-- is not to blame for its death.
+local lanes, ready, sessions, turns, swept, due, dead, parked, blockers = unpack(KEYS)
+local prefix, now, most, poison, pause, grace = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+local retries, reclaimed, poisoned, more = 0, 0, 0, 0
 
 local function wake(endpoint)
   redis.call('HSET', lanes, endpoint, 'r')
@@ -17,15 +19,20 @@ local function wake(endpoint)
 end
 
 local members = redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, most)
+if #members == most then more = 1 end
 for i = #members, 1, -1 do -- Pushed to the head newest first, so that the oldest ends up there.
   local endpoint, reference = string.match(members[i], '^(%S+) (%S+)$')
   redis.call('ZREM', due, members[i])
-  redis.call('LPUSH', prefix .. 'lane:' .. endpoint, reference)
-  if redis.call('HEXISTS', lanes, endpoint) == 0 then wake(endpoint) end
-  retries = retries + 1
+  if endpoint then
+    redis.call('LPUSH', prefix .. 'lane:' .. endpoint, reference)
+    if redis.call('HEXISTS', lanes, endpoint) == 0 then wake(endpoint) end
+    retries = retries + 1
+  end
 end
 
-for _, endpoint in ipairs(redis.call('ZRANGEBYSCORE', parked, '-inf', now, 'LIMIT', 0, most)) do
+local over = redis.call('ZRANGEBYSCORE', parked, '-inf', now, 'LIMIT', 0, most)
+if #over == most then more = 1 end
+for _, endpoint in ipairs(over) do
   redis.call('ZREM', parked, endpoint)
   if redis.call('HGET', lanes, endpoint) == 'p' then
     if redis.call('EXISTS', prefix .. 'lane:' .. endpoint) == 1 then
@@ -36,11 +43,12 @@ for _, endpoint in ipairs(redis.call('ZRANGEBYSCORE', parked, '-inf', now, 'LIMI
   end
 end
 
-local function number_of(reference) return tonumber(string.match(reference, '^%a(%d+)')) end
-local function crashed(reference, tried_alone)
+local function number_of(reference) return tonumber(string.match(reference, '^%a(%d+)') or '0') end
+local function crashed(reference, announced)
   local head, try, crashes, rest = string.match(reference, '^(%a%d+:%d+:%w+):?(%d*):?(%d*)(.*)$')
+  if not head then return reference, 0 end
   crashes = tonumber(crashes) or 0
-  if crashes < 2 or tried_alone then crashes = crashes + 1 end
+  if crashes == 0 or announced then crashes = crashes + 1 end
   if try == '' then try = '1' end
   return head .. ':' .. try .. ':' .. crashes .. rest, crashes
 end
@@ -49,19 +57,23 @@ local function release(endpoint, number)
   local blocked = prefix .. 'blocked:' .. endpoint
   local entries = redis.call('HGETALL', blocked)
   for i = 1, #entries, 2 do
-    if tonumber(entries[i + 1]) == number then
+    if entries[i] ~= '' and tonumber(entries[i + 1]) == number then
       local waiting = prefix .. 'waiting:' .. endpoint .. ':' .. entries[i]
       redis.call('HDEL', blocked, entries[i])
       while redis.call('LMOVE', waiting, prefix .. 'lane:' .. endpoint, 'RIGHT', 'LEFT') do end
     end
   end
+  if redis.call('HLEN', blocked) <= 1 then
+    redis.call('DEL', blocked)
+    redis.call('SREM', blockers, endpoint)
+  end
 end
-local function reclaim(endpoint, trial)
+local function reclaim(endpoint, tried)
   local flight = prefix .. 'flight:' .. endpoint
   local references = redis.call('SMEMBERS', flight)
   table.sort(references, function(a, b) return number_of(a) > number_of(b) end)
   for _, reference in ipairs(references) do
-    local again, crashes = crashed(reference, trial == endpoint .. ' ' .. reference)
+    local again, crashes = crashed(reference, tried[endpoint .. ' ' .. reference])
     if crashes >= poison then
       redis.call('ZADD', dead, now, endpoint .. ' ' .. again .. ' poison')
       release(endpoint, number_of(reference))
@@ -76,20 +88,32 @@ local function reclaim(endpoint, trial)
 end
 
 local time = redis.call('TIME') -- Sessions live by the server's clock.
-local gone = redis.call('ZRANGEBYSCORE', sessions, '-inf', time[1] * 1000 + math.floor(time[2] / 1000))
-if #gone > 0 then
-  local trial_of = {}
-  for _, session in ipairs(gone) do trial_of[session] = redis.call('HGET', trials, session) or '' end
-  local held = redis.call('HGETALL', lanes)
-  for i = 1, #held, 2 do
-    if trial_of[held[i + 1]] then reclaim(held[i], trial_of[held[i + 1]]) end
+local at = time[1] * 1000 + math.floor(time[2] / 1000)
+local before = tonumber(redis.call('GET', swept) or at)
+redis.call('SET', swept, at)
+if at - before > pause then
+  -- Nobody could sweep, so nobody could renew a session either: the server stood still, or was away.
+  for _, session in ipairs(redis.call('ZRANGEBYSCORE', sessions, '-inf', at + grace)) do
+    redis.call('ZADD', sessions, at + grace, session)
   end
-  redis.call('ZREM', sessions, unpack(gone))
-  redis.call('HDEL', turns, unpack(gone))
-  redis.call('HDEL', trials, unpack(gone))
+else
+  -- One at a time: the work of a sweep is bounded.
+  local gone = redis.call('ZRANGEBYSCORE', sessions, '-inf', at, 'LIMIT', 0, 1)[1]
+  if gone then
+    local tried = {}
+    for _, member in ipairs(redis.call('SMEMBERS', prefix .. 'tried:' .. gone)) do tried[member] = true end
+    local held = redis.call('HGETALL', lanes)
+    for i = 1, #held, 2 do
+      if held[i + 1] == gone then reclaim(held[i], tried) end
+    end
+    redis.call('ZREM', sessions, gone)
+    redis.call('HDEL', turns, gone)
+    redis.call('DEL', prefix .. 'tried:' .. gone)
+    more = 1
+  end
 end
 
 local next_ms = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')[2] or ''
 local unpark_ms = redis.call('ZRANGE', parked, 0, 0, 'WITHSCORES')[2] or ''
 if next_ms == '' or (unpark_ms ~= '' and tonumber(unpark_ms) < tonumber(next_ms)) then next_ms = unpark_ms end
-return {redis.call('LLEN', ready), next_ms, retries, reclaimed, poisoned}
+return {redis.call('LLEN', ready), next_ms, retries, reclaimed, poisoned, more}

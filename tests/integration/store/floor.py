@@ -5,9 +5,11 @@ from typing import Any
 from redis.asyncio import Redis
 
 from relay.domain.model import EndpointId, MessageId, SourceUid, StoredEvent
+from relay.domain.sending.effects import HandIn
 from relay.store import keys
 from relay.store.events import pack_event
-from relay.store.lanes import Given, Handed, Lanes
+from relay.store.exchanging import Exchanged, Given
+from relay.store.lanes import Lanes
 from relay.store.pages import Pages, RowCommit
 from relay.store.routes import Routes
 from tests.integration.books import Books, read_books
@@ -41,21 +43,35 @@ class Floor:
         )
 
     async def exchange(
-        self, session: str, *handed: Handed, claim: int = 0, per_lane: int = 8, again: bool = False, **options: Any
+        self, session: str, *handed: HandIn, claim: int = 0, per_lane: int = 8, again: bool = False, **options: Any
     ) -> list[Given]:
         """One exchange of a session. `again`: it repeats the last one, whose answer was lost."""
-        self._turns[session] = self._turns.get(session, 0) + (0 if again else 1)
-        _, given = await self.lanes.exchange(
+        return (await self.exchanged(session, *handed, claim=claim, per_lane=per_lane, again=again, **options)).given
+
+    async def exchanged(
+        self,
+        session: str,
+        *handed: HandIn,
+        claim: int = 0,
+        per_lane: int = 8,
+        again: bool = False,
+        lives_ms: int = 60_000,
+        believes: bool = False,
+        skip: int = 0,
+    ) -> Exchanged:
+        """The same, with its verdict. `skip`: calls that the session made and the store does not know."""
+        self._turns[session] = self._turns.get(session, 0) + (0 if again else 1) + skip
+        return await self.lanes.exchange(
             UK,
             handed,
             session=session,
             turn=self._turns[session],
             now_ms=self.now_ms,
-            lives_ms=options.get("lives_ms", 60_000),
+            lives_ms=lives_ms,
+            believes=believes,
             claim=claim,
             per_lane=per_lane,
         )
-        return given
 
     async def claim(self, session: str, *, lanes: int = 1, per_lane: int = 8, **options: Any) -> dict[str, list[bytes]]:
         """Claim ready lanes; gives the references of each."""

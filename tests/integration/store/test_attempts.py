@@ -6,9 +6,9 @@ import pytest
 from redis.asyncio import Redis
 
 from relay.domain.model import Attempt, EndpointId
+from relay.domain.sending.effects import HandIn
 from relay.store import keys
 from relay.store.attempts import Attempts, pack_attempt
-from relay.store.lanes import Handed
 from tests.integration.store.floor import NOW, UK, A, B, Floor
 
 BUCKET = keys.ATTEMPTS_PER_BUCKET
@@ -31,7 +31,7 @@ async def note(floor: Floor, endpoint: EndpointId, *tries: tuple[int, int]) -> N
     """Attempts of an endpoint: the event's number, and ms after NOW."""
     for number, at_ms in tries:
         floor.now_ms = NOW + at_ms
-        await floor.exchange("s", Handed(endpoint, attempts=[attempt(endpoint, number, NOW + at_ms)]))
+        await floor.exchange("s", HandIn(endpoint, attempts=[attempt(endpoint, number, NOW + at_ms)]))
 
 
 async def test_attempts_of_an_event(floor: Floor) -> None:

@@ -7,10 +7,10 @@ from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError
 
 from relay.domain.model import EndpointId, MessageId, SourceUid, StoredEvent
+from relay.domain.sending.effects import HandIn, Lanes
 from relay.errors import Fenced, StaleSubscriptions
 from relay.store import keys
 from relay.store.events import Events, pack_event
-from relay.store.lanes import Handed, Lanes
 from relay.store.pages import EVENTS_AT_ONCE, LANE_ENTRIES_AT_ONCE, Pages, RowCommit, first_prefix
 from relay.store.routes import Routes
 from tests.integration.books import dump, read_books
@@ -138,7 +138,12 @@ async def test_a_lane_is_made_ready_once(redis: Redis, commit: Commit) -> None:
     claim = {"now_ms": NOW, "lives_ms": 60_000, "per_lane": 10}
     await lanes.exchange(UK, [], session="s", turn=1, claim=1, **claim)
     await lanes.exchange(
-        UK, [Handed(parked, park_until=NOW + 1000, ended=[b"a1:2:00000"])], session="s", turn=2, claim=0, **claim
+        UK,
+        [HandIn(parked, leaving="park", until_ms=NOW + 1000, ended=[b"a1:2:00000"])],
+        session="s",
+        turn=2,
+        claim=0,
+        **claim,
     )
     await commit(row(2, held), cursor=2)
     await lanes.exchange(UK, [], session="s", turn=3, claim=1, **claim)

@@ -3,9 +3,9 @@
 import pytest
 from redis.asyncio import Redis
 
+from relay.domain.sending.effects import HandIn
 from relay.store import keys, retention
 from relay.store.events import Events
-from relay.store.lanes import Handed
 from relay.store.pages import Pages
 from relay.store.retention import Retention
 from relay.store.routes import Routes
@@ -50,11 +50,11 @@ async def test_an_event_stays_as_long_as_anybody_waits_for_it(floor: Floor, kept
     await floor.fill(A, numbers=range(1, 2))
     await floor.fill(numbers=range(BUCKET, BUCKET + 1))
     results = {
-        "flying": Handed(A),
-        "due": Handed(A, retries=[(b"a1:2:00000", "a1:2:00000:2", NOW)]),
-        "dead": Handed(A, dead=[(b"a1:2:00000", "x")]),
-        "behind": Handed(A, blocks=[("k", 0)], behind=[(b"a1:2:00000", "k")]),
-        "parked": Handed(A, park_until=NOW, back=[(b"a1:2:00000", b"a1:2:00000")]),
+        "flying": HandIn(A),
+        "due": HandIn(A, due=[(b"a1:2:00000", "a1:2:00000:2", NOW)]),
+        "dead": HandIn(A, dead=[(b"a1:2:00000", "x")]),
+        "behind": HandIn(A, blocks=[("k", 0)], behind=[(b"a1:2:00000", "k")]),
+        "parked": HandIn(A, leaving="park", until_ms=NOW, back=[(b"a1:2:00000", b"a1:2:00000")]),
     }
     if place != "waiting":
         await floor.claim("s")
@@ -103,9 +103,9 @@ async def test_the_dead_go_after_their_own_time(floor: Floor, kept: Retention) -
     """All of those that were given up before a time go, however many, and let their events go."""
     await floor.fill(A, B, numbers=range(1, 31))
     await floor.claim("s", lanes=2, per_lane=30)
-    await floor.exchange("s", Handed(A, dead=[(b"a%d:2:00000" % n, "x") for n in range(1, 31)]))
+    await floor.exchange("s", HandIn(A, dead=[(b"a%d:2:00000" % n, "x") for n in range(1, 31)]))
     floor.now_ms = NOW + 5
-    await floor.exchange("s", Handed(B, dead=[(b"a1:2:00000", "x")], ended=[b"a%d:2:00000" % n for n in range(2, 31)]))
+    await floor.exchange("s", HandIn(B, dead=[(b"a1:2:00000", "x")], ended=[b"a%d:2:00000" % n for n in range(2, 31)]))
     assert await kept.forget_dead(UK, before_ms=NOW) == 0
     assert await kept.forget_dead(UK, before_ms=NOW + 5) == 30
     assert (await floor.books()).references == {0: 1}
@@ -116,7 +116,7 @@ async def test_however_many_dead_there_are(floor: Floor, kept: Retention, monkey
     monkeypatch.setattr(retention, "DEAD_AT_ONCE", 10)
     await floor.fill(A, numbers=range(1, 36))
     await floor.claim("s", per_lane=35)
-    await floor.exchange("s", Handed(A, dead=[(b"a%d:2:00000" % n, "x") for n in range(1, 36)]))
+    await floor.exchange("s", HandIn(A, dead=[(b"a%d:2:00000" % n, "x") for n in range(1, 36)]))
     assert await kept.forget_dead(UK, before_ms=NOW + 1) == 35
     assert (await floor.books()).dead == []
 

@@ -4,8 +4,8 @@ import pytest
 from redis.asyncio import Redis
 
 from relay.domain.references import Reference
+from relay.domain.sending.effects import HandIn, Sweep
 from relay.store import keys, lanes
-from relay.store.lanes import Handed, Sweep
 from tests.integration.books import dump
 from tests.integration.store.floor import NOW, UK, A, B, Floor
 
@@ -19,7 +19,7 @@ async def retry(floor: Floor, number: int, due_ms: int) -> None:
     """An event of A that failed once."""
     await floor.fill(A, numbers=range(number, number + 1))
     await floor.claim("s")
-    await floor.exchange("s", Handed(A, retries=[(b"a%d:2:00000" % number, f"a{number}:2:00000:2", due_ms)]))
+    await floor.exchange("s", HandIn(A, due=[(b"a%d:2:00000" % number, f"a{number}:2:00000:2", due_ms)]))
 
 
 async def test_nothing_to_do_is_nothing_done(floor: Floor) -> None:
@@ -49,7 +49,7 @@ async def test_a_retry_wakes_its_lane_only(floor: Floor, state: str) -> None:
     if state in ("held", "parked"):
         await floor.claim("s", per_lane=1)
     if state == "parked":
-        await floor.exchange("s", Handed(A, park_until=NOW + 1000, ended=[b"a2:2:00000"]))
+        await floor.exchange("s", HandIn(A, leaving="park", until_ms=NOW + 1000, ended=[b"a2:2:00000"]))
     assert (await floor.lanes.sweep(UK, now_ms=NOW)).retries == 1
     expected = {"idle": "r", "ready": "r", "held": "s", "parked": "p"}
     assert (await floor.books()).lanes == {A: expected[state]}
@@ -73,7 +73,9 @@ async def test_a_parked_lane_goes_on_at_its_time(floor: Floor) -> None:
     await floor.fill(B, numbers=range(3, 4))
     await floor.claim("s", lanes=2, per_lane=1)
     await floor.exchange(
-        "s", Handed(A, park_until=NOW + 5, ended=[b"a1:2:00000"]), Handed(B, park_until=NOW + 7, ended=[b"a3:2:00000"])
+        "s",
+        HandIn(A, leaving="park", until_ms=NOW + 5, ended=[b"a1:2:00000"]),
+        HandIn(B, leaving="park", until_ms=NOW + 7, ended=[b"a3:2:00000"]),
     )
     assert await floor.lanes.sweep(UK, now_ms=NOW + 4) == Sweep(0, NOW + 5, 0, 0, 0)
     assert await floor.lanes.sweep(UK, now_ms=NOW + 9) == Sweep(1, None, 0, 0, 0)
@@ -85,7 +87,7 @@ async def test_what_comes_first_is_told(floor: Floor) -> None:
     await retry(floor, 1, NOW + 50)
     await floor.fill(A, numbers=range(2, 3))
     await floor.claim("s")
-    await floor.exchange("s", Handed(A, park_until=NOW + 40, ended=[b"a2:2:00000"]))
+    await floor.exchange("s", HandIn(A, leaving="park", until_ms=NOW + 40, ended=[b"a2:2:00000"]))
     assert (await floor.lanes.sweep(UK, now_ms=NOW)).next_ms == NOW + 40
     assert (await floor.lanes.sweep(UK, now_ms=NOW + 45)).next_ms == NOW + 50
 
@@ -95,7 +97,7 @@ async def test_a_dead_workers_lanes_are_taken_up(floor: Floor) -> None:
     await floor.fill(A, B, numbers=range(1, 13))
     await floor.claim("dead", per_lane=11)
     await floor.claim("living")
-    await floor.exchange("dead", Handed(A, ended=[b"a2:2:00000"], retries=[(b"a3:2:00000", "a3:2:00000:2", NOW + 9)]))
+    await floor.exchange("dead", HandIn(A, ended=[b"a2:2:00000"], due=[(b"a3:2:00000", "a3:2:00000:2", NOW + 9)]))
     await floor.dies("dead")
     assert await floor.lanes.sweep(UK, now_ms=NOW) == Sweep(1, NOW + 9, 0, 1, 0)
     books = await floor.books()
@@ -165,7 +167,9 @@ async def test_what_waits_behind_poison_goes_on(floor: Floor) -> None:
     await floor.claim("s", per_lane=2)
     await floor.exchange(
         "s",
-        Handed(A, more=-1, back=[(b"a1:2:00000", b"a1:2:00000:2:4")], blocks=[("k", 1)], behind=[(b"a2:2:00000", "k")]),
+        HandIn(
+            A, leaving="go", back=[(b"a1:2:00000", b"a1:2:00000:2:4")], blocks=[("k", 1)], behind=[(b"a2:2:00000", "k")]
+        ),
     )
     await floor.claim("s", per_lane=1)
     await floor.lanes.try_alone(UK, "s", A, b"a1:2:00000:2:4")
@@ -183,10 +187,10 @@ async def test_a_lane_is_dropped_whole(floor: Floor) -> None:
     for endpoint in (A, B):
         await floor.exchange(
             "s",
-            Handed(
+            HandIn(
                 endpoint,
                 health="5:1",
-                retries=[(b"a1:2:00000", "a1:2:00000:2", NOW)],
+                due=[(b"a1:2:00000", "a1:2:00000:2", NOW)],
                 dead=[(b"a2:2:00000", "x")],
                 blocks=[("k", 1)],
                 behind=[(b"a3:2:00000", "k")],
@@ -202,7 +206,7 @@ async def test_a_lane_is_dropped_whole(floor: Floor) -> None:
     assert books.lanes == {B: "s"}
     assert books.references == {0: 8}
     assert await floor.redis.hkeys(keys.health(UK)) == [B.encode()]
-    assert [each.state for each in await floor.exchange("s", Handed(A, more=8, ended=[b"a4:2:00000"]))] == ["lost"]
+    assert [each.state for each in await floor.exchange("s", HandIn(A, take=8, ended=[b"a4:2:00000"]))] == ["lost"]
     assert (await floor.books()).references == {0: 8}
 
 
@@ -213,7 +217,10 @@ async def test_a_lane_that_is_dropped_is_nobodys(floor: Floor, park: bool) -> No
     if park:
         await floor.claim("s")
         await floor.exchange(
-            "s", Handed(A, park_until=NOW, back=[(b"a1:2:00000", b"a1:2:00000"), (b"a2:2:00000", b"a2:2:00000")])
+            "s",
+            HandIn(
+                A, leaving="park", until_ms=NOW, back=[(b"a1:2:00000", b"a1:2:00000"), (b"a2:2:00000", b"a2:2:00000")]
+            ),
         )
     await floor.lanes.drop(UK, A)
     assert (await floor.lanes.sweep(UK, now_ms=NOW)).ready == 0
@@ -227,7 +234,9 @@ async def test_an_unparked_lane_is_ready_at_once(floor: Floor) -> None:
     await floor.claim("s")
     await floor.lanes.unpark(UK, A)
     assert (await floor.books()).lanes == {A: "s"}
-    await floor.exchange("s", Handed(A, park_until=NOW + 9999, health="5:3", back=[(b"a1:2:00000", b"a1:2:00000")]))
+    await floor.exchange(
+        "s", HandIn(A, leaving="park", until_ms=NOW + 9999, health="5:3", back=[(b"a1:2:00000", b"a1:2:00000")])
+    )
     await floor.lanes.unpark(UK, A)
     assert (await floor.books()).lanes == {A: "r"}
     assert [each.health for each in await floor.exchange("t", claim=1)] == [""]
@@ -239,9 +248,9 @@ async def test_what_waits_behind_keys_is_released(floor: Floor) -> None:
     await floor.claim("s", per_lane=4)
     await floor.exchange(
         "s",
-        Handed(
+        HandIn(
             A,
-            retries=[(b"a1:2:00000", "a1:2:00000:2", NOW), (b"a2:2:00000", "a2:2:00000:2", NOW)],
+            due=[(b"a1:2:00000", "a1:2:00000:2", NOW), (b"a2:2:00000", "a2:2:00000:2", NOW)],
             blocks=[("k", 1), ("l", 2)],
             behind=[(b"a3:2:00000", "k"), (b"a4:2:00000", "l")],
         ),

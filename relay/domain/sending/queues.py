@@ -5,15 +5,17 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 
-from relay.domain.references import Reference
-from relay.pipeline.dispatch.delivery import Delivery
-from relay.store.lanes import Handed
+from relay.domain.envelope import decode
+from relay.domain.model import Endpoint, StoredEvent
+from relay.domain.paths import reader
+from relay.domain.sending.delivery import Delivery
+from relay.domain.sending.effects import HandIn
 
 RETRY_SHARE = 0.2
 """While events wait that were never tried, so many retries go out for each of those (goal G23)."""
 RETRY_BURST = 8.0
 
-KeyOf = Callable[[Delivery], str | None]
+KeyOf = Callable[[StoredEvent], str | None]
 
 
 class Queue(ABC):
@@ -24,7 +26,7 @@ class Queue(ABC):
         """How many could be sent now."""
 
     @abstractmethod
-    def push(self, delivery: Delivery, handed: Handed) -> None:
+    def push(self, delivery: Delivery, results: HandIn) -> None:
         """Take in a delivery that was claimed, in the lane's order."""
 
     @abstractmethod
@@ -40,20 +42,20 @@ class Queue(ABC):
         """Everything that is here, in order."""
 
     @abstractmethod
-    def clear(self) -> list[Delivery]:
-        """Give everything back, in order."""
+    def clear(self) -> None:
+        """Forget everything that waits here."""
 
-    def ended(self, delivery: Delivery, handed: Handed) -> None:  # noqa: B027 - only an order by key cares
+    def ended(self, delivery: Delivery, results: HandIn) -> None:  # noqa: B027 - only an order by key cares
         """A delivery that was popped is delivered or dead."""
 
-    def postponed(self, delivery: Delivery, handed: Handed) -> None:  # noqa: B027
+    def postponed(self, delivery: Delivery, results: HandIn) -> None:  # noqa: B027
         """A delivery that was popped waits for its next try."""
 
-    def given_up(self, reference: Reference, handed: Handed) -> None:  # noqa: B027
+    def given_up(self, number: int, results: HandIn) -> None:  # noqa: B027
         """A delivery that never came here is dead: its event is not kept any more."""
 
-    def handed_in(self, handed: Handed) -> None:  # noqa: B027
-        """What was noted in `handed` is on its way to the store."""
+    def handed_in(self, results: HandIn) -> None:  # noqa: B027
+        """What was noted in `results` is on its way to the store."""
 
 
 class Unordered(Queue):
@@ -68,7 +70,7 @@ class Unordered(Queue):
     def __len__(self) -> int:
         return len(self._new) + len(self._again)
 
-    def push(self, delivery: Delivery, _handed: Handed) -> None:
+    def push(self, delivery: Delivery, _results: HandIn) -> None:
         """Take in a delivery that was claimed."""
         (self._again if delivery.reference.attempt > 1 else self._new).append(delivery)
 
@@ -89,12 +91,10 @@ class Unordered(Queue):
         """Retries first."""
         return [*self._again, *self._new]
 
-    def clear(self) -> list[Delivery]:
-        """Give everything back."""
-        rest = self.waiting()
+    def clear(self) -> None:
+        """Forget everything."""
         self._again.clear()
         self._new.clear()
-        return rest
 
 
 class InOrder(Queue):
@@ -106,7 +106,7 @@ class InOrder(Queue):
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def push(self, delivery: Delivery, _handed: Handed) -> None:
+    def push(self, delivery: Delivery, _results: HandIn) -> None:
         """Take in a delivery behind all others."""
         self._waiting.append(delivery)
 
@@ -122,11 +122,9 @@ class InOrder(Queue):
         """Everything, in the order of the lane."""
         return list(self._waiting)
 
-    def clear(self) -> list[Delivery]:
-        """Give everything back, in the order of the lane."""
-        rest = self.waiting()
+    def clear(self) -> None:
+        """Forget everything."""
         self._waiting.clear()
-        return rest
 
 
 class ByKey(Queue):
@@ -144,13 +142,13 @@ class ByKey(Queue):
     def __len__(self) -> int:
         return len(self._free)
 
-    def push(self, delivery: Delivery, handed: Handed) -> None:
+    def push(self, delivery: Delivery, results: HandIn) -> None:
         """Take in a delivery, behind those of its key; one whose key is blocked goes back to wait in the store."""
-        key = self._digest(delivery)
+        key = delivery.key = self._digest(delivery)
         if key is None:
             self._free.append(delivery)
         elif self._blocked.get(key, delivery.reference.number) != delivery.reference.number:
-            handed.behind.append((delivery.stored, key))
+            results.behind.append((delivery.stored, key))
         elif key in self._behind:
             self._behind[key].append(delivery)
         else:
@@ -170,48 +168,68 @@ class ByKey(Queue):
         rest = [*self._free, *(later for behind in self._behind.values() for later in behind)]
         return sorted(rest, key=lambda delivery: delivery.reference.number)
 
-    def clear(self) -> list[Delivery]:
-        """Give everything back. A key with a delivery in flight stays taken."""
-        rest = self.waiting()
+    def clear(self) -> None:
+        """Forget everything that waits here. A key with a delivery in flight stays taken."""
         for delivery in self._free:
-            self._behind.pop(self._digest(delivery) or "", None)
+            if delivery.key is not None:
+                self._behind.pop(delivery.key, None)
         self._free.clear()
         for behind in self._behind.values():
             behind.clear()
-        return rest
 
-    def ended(self, delivery: Delivery, handed: Handed) -> None:
+    def ended(self, delivery: Delivery, results: HandIn) -> None:
         """The next of its key may go."""
-        key = self._digest(delivery)
+        key = delivery.key
         if key is None:
             return
-        if key in self._blocked:
+        if self._blocked.get(key) == delivery.reference.number:
             # It stays blocked until that is handed in: what is claimed meanwhile must get in line behind the others.
-            handed.released.append(key)
+            results.freed.append(key)
         behind = self._behind.pop(key, None)
         if behind:
             self._free.append(behind.popleft())
             self._behind[key] = behind
 
-    def postponed(self, delivery: Delivery, handed: Handed) -> None:
+    def postponed(self, delivery: Delivery, results: HandIn) -> None:
         """Its key is blocked until it has ended."""
-        key = self._digest(delivery)
+        key = delivery.key
         if key is None:
             return
         if key not in self._blocked:
             self._blocked[key] = delivery.reference.number
-            handed.blocks.append((key, delivery.reference.number))
-        handed.behind += [(later.stored, key) for later in self._behind.pop(key, ())]
+            results.blocks.append((key, delivery.reference.number))
+        results.behind += [(later.stored, key) for later in self._behind.pop(key, ())]
 
-    def given_up(self, reference: Reference, handed: Handed) -> None:
+    def given_up(self, number: int, results: HandIn) -> None:
         """Whatever key waited for it waits no more."""
-        handed.released += [key for key, number in self._blocked.items() if number == reference.number]
+        results.freed += [key for key, waits_for in self._blocked.items() if waits_for == number]
 
-    def handed_in(self, handed: Handed) -> None:
-        """What was released is free from now on."""
-        for key in handed.released:
+    def handed_in(self, results: HandIn) -> None:
+        """What was freed is free from now on."""
+        for key in results.freed:
             self._blocked.pop(key, None)
 
     def _digest(self, delivery: Delivery) -> str | None:
-        key = self._key_of(delivery)
+        key = self._key_of(delivery.event)
         return None if key is None else hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+def queue_for(endpoint: Endpoint | None, blocked: dict[str, int]) -> Queue:
+    """An empty queue in the order that an endpoint asks for. `blocked`: its keys that wait, see ByKey."""
+    if endpoint is None or endpoint.order == "fifo":
+        # Nothing is sent to one that is not known: what came goes back as it was.
+        return InOrder()
+    if endpoint.order == "keyed" and endpoint.order_key:
+        return ByKey(key_reader(endpoint.order_key), blocked)
+    return Unordered()
+
+
+def key_reader(path: str) -> KeyOf:
+    """Reads the key that an event is ordered by; None: it has none, and no order."""
+    read = reader(path)
+
+    def key(event: StoredEvent) -> str | None:
+        value = read(decode(event.body))
+        return str(value) if isinstance(value, str | int) and str(value) else None
+
+    return key

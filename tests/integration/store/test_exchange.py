@@ -6,9 +6,10 @@ import pytest
 from redis.asyncio import Redis
 
 from relay.domain.references import Reference
+from relay.domain.sending.effects import HandIn
 from relay.store import keys
 from relay.store.attempts import Attempts
-from relay.store.lanes import Given, Handed
+from relay.store.exchanging import Given
 from tests.integration.books import dump
 from tests.integration.store.floor import NOW, UK, A, B, C, Floor
 
@@ -25,7 +26,7 @@ def refs(first: int, last: int) -> list[bytes]:
 async def test_a_lane_is_claimed_from_its_head(floor: Floor) -> None:
     """Who claims a lane holds it alone, with as many of its oldest references as asked for."""
     await floor.fill(A, numbers=range(1, 11))
-    assert await floor.exchange("s", claim=5, per_lane=3) == [Given(A, "claimed", refs(1, 3), "")]
+    assert await floor.exchange("s", claim=5, per_lane=3) == [Given(A, "claimed", refs(1, 3), {})]
     assert await floor.claim("t", lanes=5) == {}
     books = await floor.books()
     assert (books.lanes, books.ready) == ({A: "s"}, [])
@@ -46,8 +47,8 @@ async def test_what_ended_is_gone(floor: Floor) -> None:
     """A delivered event leaves the lane and the count that keeps it."""
     await floor.fill(A, B, numbers=range(1, 4))
     await floor.claim("s", lanes=2)
-    given = await floor.exchange("s", Handed(A, ended=refs(1, 2)))
-    assert given == [Given(A, "held", [], "")]
+    given = await floor.exchange("s", HandIn(A, ended=refs(1, 2)))
+    assert given == [Given(A, "held", [], {})]
     assert await floor.flying(A) == {"a3:2:00000"}
     assert (await floor.books()).references == {0: 4}
 
@@ -56,9 +57,9 @@ async def test_more_is_taken_while_there_is_more(floor: Floor) -> None:
     """A held lane reads on from its head, and becomes idle when nothing waits and nothing is in flight."""
     await floor.fill(A, numbers=range(1, 6))
     await floor.claim("s", per_lane=2)
-    assert await floor.exchange("s", Handed(A, more=2)) == [Given(A, "held", refs(3, 4), "")]
-    assert await floor.exchange("s", Handed(A, more=2, ended=refs(1, 4))) == [Given(A, "held", refs(5, 5), "")]
-    assert await floor.exchange("s", Handed(A, more=2, ended=refs(5, 5))) == [Given(A, "idle", [], "")]
+    assert await floor.exchange("s", HandIn(A, take=2)) == [Given(A, "held", refs(3, 4), {})]
+    assert await floor.exchange("s", HandIn(A, take=2, ended=refs(1, 4))) == [Given(A, "held", refs(5, 5), {})]
+    assert await floor.exchange("s", HandIn(A, take=2, ended=refs(5, 5))) == [Given(A, "idle", [], {})]
     assert (await floor.books()).lanes == {}
     await floor.fill(A, numbers=range(6, 7))
     assert (await floor.books()).lanes == {A: "r"}
@@ -68,7 +69,7 @@ async def test_a_retry_waits_until_it_is_due(floor: Floor) -> None:
     """It stands in the due set under its next try, by the time of that."""
     await floor.fill(A, numbers=range(1, 2))
     await floor.claim("s")
-    given = await floor.exchange("s", Handed(A, retries=[(b"a1:2:00000", "a1:2:00000:2", NOW + 5000)]))
+    given = await floor.exchange("s", HandIn(A, due=[(b"a1:2:00000", "a1:2:00000:2", NOW + 5000)]))
     assert [each.state for each in given] == ["idle"]
     assert (await floor.books()).due == [(A, Reference(1, 2, "00000", 2))]
     assert await floor.redis.zscore(keys.due(UK), f"{A} a1:2:00000:2") == NOW + 5000
@@ -78,7 +79,7 @@ async def test_what_is_given_up_is_kept_with_its_reason(floor: Floor) -> None:
     """A dead delivery still counts for its event, which can be sent again."""
     await floor.fill(A, numbers=range(1, 2))
     await floor.claim("s")
-    await floor.exchange("s", Handed(A, dead=[(b"a1:2:00000", "schedule_used_up")]))
+    await floor.exchange("s", HandIn(A, dead=[(b"a1:2:00000", "schedule_used_up")]))
     books = await floor.books()
     assert books.dead == [(A, Reference(1, 2, "00000"), "schedule_used_up")]
     assert books.references == {0: 1}
@@ -88,8 +89,8 @@ async def test_what_is_put_back_keeps_its_order(floor: Floor) -> None:
     """Untried references return to the head as they were, before those that were never taken."""
     await floor.fill(A, numbers=range(1, 6))
     await floor.claim("s", per_lane=3)
-    given = await floor.exchange("s", Handed(A, more=-1, back=[(ref, ref) for ref in refs(1, 3)]))
-    assert given == [Given(A, "ready", [], "")]
+    given = await floor.exchange("s", HandIn(A, leaving="go", back=[(ref, ref) for ref in refs(1, 3)]))
+    assert given == [Given(A, "ready", [], {})]
     assert await floor.waiting(A) == ["a1:2:00000", "a2:2:00000", "a3:2:00000", "a4:2:00000", "a5:2:00000"]
     assert (await floor.books()).ready == [A]
 
@@ -98,8 +99,10 @@ async def test_a_lane_is_parked(floor: Floor) -> None:
     """A parked lane is nobody's, and what comes for it waits."""
     await floor.fill(A, numbers=range(1, 3))
     await floor.claim("s")
-    given = await floor.exchange("s", Handed(A, park_until=NOW + 9, back=[(ref, ref) for ref in refs(1, 2)]))
-    assert given == [Given(A, "parked", [], "")]
+    given = await floor.exchange(
+        "s", HandIn(A, leaving="park", until_ms=NOW + 9, back=[(ref, ref) for ref in refs(1, 2)])
+    )
+    assert given == [Given(A, "parked", [], {})]
     await floor.fill(A, numbers=range(3, 4))
     assert await floor.claim("t") == {}
     assert (await floor.books()).lanes == {A: "p"}
@@ -110,7 +113,9 @@ async def test_what_a_worker_never_heard_of_goes_back(floor: Floor) -> None:
     """A lane that is let go or parked leaves nothing in flight, where nobody would look for it."""
     await floor.fill(A, B, numbers=range(1, 5))
     await floor.claim("s", lanes=2)
-    given = await floor.exchange("s", Handed(A, more=-1, ended=refs(2, 2)), Handed(B, park_until=NOW, ended=refs(1, 1)))
+    given = await floor.exchange(
+        "s", HandIn(A, leaving="go", ended=refs(2, 2)), HandIn(B, leaving="park", until_ms=NOW, ended=refs(1, 1))
+    )
     assert [each.state for each in given] == ["ready", "parked"]
     assert await floor.waiting(A) == ["a1:2:00000", "a3:2:00000", "a4:2:00000"]
     assert await floor.waiting(B) == ["a2:2:00000", "a3:2:00000", "a4:2:00000"]
@@ -121,9 +126,9 @@ async def test_health_travels_with_the_lane(floor: Floor) -> None:
     """What one holder learned of a receiver the next one is told; a lane that is well has nothing to tell."""
     await floor.fill(A, numbers=range(1, 10))
     await floor.claim("s")
-    await floor.exchange("s", Handed(A, health="1790000000000", more=-1))
+    await floor.exchange("s", HandIn(A, health="1790000000000", leaving="go"))
     assert [each.health for each in await floor.exchange("t", claim=1)] == ["1790000000000"]
-    await floor.exchange("t", Handed(A, health="-", more=-1))
+    await floor.exchange("t", HandIn(A, health="-", leaving="go"))
     assert [each.health for each in await floor.exchange("u", claim=1)] == [""]
     assert await floor.redis.exists(keys.health(UK)) == 0
 
@@ -132,7 +137,7 @@ async def test_an_open_breaker_gives_one_reference(floor: Floor) -> None:
     """While the receiver is down one probe goes out, however many were asked for."""
     await floor.fill(A, numbers=range(1, 10))
     await floor.claim("s")
-    await floor.exchange("s", Handed(A, health="a1790000000000:2:00000", more=-1))
+    await floor.exchange("s", HandIn(A, health="a1790000000000:2:00000", leaving="go"))
     assert await floor.exchange("t", claim=1, per_lane=8) == [Given(A, "claimed", refs(1, 1), "a1790000000000:2:00000")]
 
 
@@ -144,16 +149,16 @@ async def test_a_lost_lane_takes_nothing(floor: Floor) -> None:
     await floor.lanes.sweep(UK, now_ms=NOW)
     await floor.claim("heir", per_lane=3)
     before = await dump(floor.redis)
-    late = Handed(
+    late = HandIn(
         A,
-        more=5,
+        take=5,
         health="1:1",
         ended=[b"a1:2:00000", b"a1:2:00000:1:1"],
-        retries=[(b"a2:2:00000:1:1", "a2:2:00000:2", NOW)],
+        due=[(b"a2:2:00000:1:1", "a2:2:00000:2", NOW)],
         dead=[(b"a3:2:00000:1:1", "x")],
         back=[(b"a1:2:00000:1:1", b"a1:2:00000")],
     )
-    assert await floor.exchange("sleeper", late) == [Given(A, "lost", [], "")]
+    assert await floor.exchange("sleeper", late) == [Given(A, "lost", [], {})]
     after = await dump(floor.redis)
     for name in (keys.sessions(UK), keys.turns(UK)):
         before.pop(name), after.pop(name)
@@ -167,18 +172,18 @@ async def test_a_lane_that_is_claimed_again_counts_nothing_twice(floor: Floor) -
     await floor.dies("s")
     await floor.lanes.sweep(UK, now_ms=NOW)
     assert (await floor.claim("s"))[A] == [b"a1:2:00000:1:1", b"a2:2:00000:1:1"]
-    await floor.exchange("s", Handed(A, ended=refs(1, 2)))
+    await floor.exchange("s", HandIn(A, ended=refs(1, 2)))
     assert (await floor.books()).references == {0: 4}
-    await floor.exchange("s", Handed(A, ended=[b"a1:2:00000:1:1", b"a2:2:00000:1:1"]))
+    await floor.exchange("s", HandIn(A, ended=[b"a1:2:00000:1:1", b"a2:2:00000:1:1"]))
     assert (await floor.books()).references == {0: 2}
 
 
 def everything(**more: Any) -> Handed:
     """One of each kind of result, for ten references from 1 on."""
-    return Handed(
+    return HandIn(
         A,
         ended=refs(1, 2),
-        retries=[(b"a3:2:00000", "a3:2:00000:2", NOW + 9)],
+        due=[(b"a3:2:00000", "a3:2:00000:2", NOW + 9)],
         dead=[(b"a4:2:00000", "x")],
         back=[(b"a5:2:00000", b"a5:2:00000")],
         blocks=[("k", 6)],
@@ -207,8 +212,8 @@ async def test_a_repeated_call_still_gives_work(floor: Floor) -> None:
     """What the lost answer gave and what the repeated one gives are both in flight: nothing is given twice."""
     await floor.fill(A, B, numbers=range(1, 7))
     await floor.exchange("s", claim=1, per_lane=2)
-    lost = await floor.exchange("s", Handed(A, more=2, ended=refs(1, 1)), claim=1, per_lane=2)
-    again = await floor.exchange("s", Handed(A, more=2, ended=refs(1, 1)), claim=1, per_lane=2, again=True)
+    lost = await floor.exchange("s", HandIn(A, take=2, ended=refs(1, 1)), claim=1, per_lane=2)
+    again = await floor.exchange("s", HandIn(A, take=2, ended=refs(1, 1)), claim=1, per_lane=2, again=True)
     assert [each.references for each in lost] == [refs(3, 4), refs(1, 2)]
     assert [each.references for each in again] == [refs(5, 6)]
     held = {each.endpoint: set(each.references) for each in await floor.lanes.held(UK, "s")}
@@ -220,7 +225,7 @@ async def test_what_is_held_is_told_with_its_health(floor: Floor) -> None:
     """A worker that lost an answer finds out about its lanes, and about nobody else's."""
     await floor.fill(A, B, numbers=range(1, 3))
     await floor.claim("s")
-    await floor.exchange("s", Handed(A, health="5:1"))
+    await floor.exchange("s", HandIn(A, health="5:1"))
     await floor.claim("t")
     held = await floor.lanes.held(UK, "s")
     assert [(each.endpoint, each.state, set(each.references), each.health) for each in held] == [
@@ -233,7 +238,7 @@ async def test_attempts_are_written_with_what_came_of_them(floor: Floor) -> None
     await floor.fill(A, numbers=range(1, 70))
     await floor.claim("s", per_lane=64)
     records = [(number, NOW + number, b"x" * number) for number in (1, 40, 41)]
-    await floor.exchange("s", Handed(A, attempts=records))
+    await floor.exchange("s", HandIn(A, attempts=records))
     assert await floor.redis.hgetall(keys.attempt_sizes(UK)) == {b"0": b"1", b"1": b"81", b"total": b"82"}
     assert await floor.redis.hget(keys.attempts(UK, 1), f"41:{A}:{NOW + 41}") == b"x" * 41
     assert await floor.redis.lrange(keys.endpoint_attempts(UK, A), 0, -1) == [
@@ -248,7 +253,7 @@ async def test_attempts_of_a_lost_lane_are_kept(floor: Floor) -> None:
     await floor.claim("s")
     await floor.dies("s")
     await floor.lanes.sweep(UK, now_ms=NOW)
-    await floor.exchange("s", Handed(A, ended=refs(1, 1), attempts=[(1, NOW, b"record")]))
+    await floor.exchange("s", HandIn(A, ended=refs(1, 1), attempts=[(1, NOW, b"record")]))
     assert await floor.redis.hget(keys.attempts(UK, 0), f"1:{A}:{NOW}") == b"record"
     assert await floor.redis.llen(keys.endpoint_attempts(UK, A)) == 1
 
@@ -259,9 +264,9 @@ async def test_a_key_that_is_blocked_waits_apart(floor: Floor) -> None:
     await floor.claim("s", per_lane=5)
     await floor.exchange(
         "s",
-        Handed(
+        HandIn(
             A,
-            retries=[(b"a1:2:00000", "a1:2:00000:2", NOW)],
+            due=[(b"a1:2:00000", "a1:2:00000:2", NOW)],
             blocks=[("k", 1)],
             behind=[(b"a2:2:00000", "k"), (b"a4:2:00000", "k")],
         ),
@@ -270,8 +275,8 @@ async def test_a_key_that_is_blocked_waits_apart(floor: Floor) -> None:
     assert [ref.number for ref in books.behind[A]] == [2, 4]
     assert await floor.lanes.blocked(UK, A) == {"k": 1}
     await floor.lanes.sweep(UK, now_ms=NOW)
-    await floor.exchange("s", Handed(A, more=1))
-    await floor.exchange("s", Handed(A, ended=[b"a1:2:00000:2"], released=["k"]))
+    await floor.exchange("s", HandIn(A, take=1))
+    await floor.exchange("s", HandIn(A, ended=[b"a1:2:00000:2"], freed=["k"]))
     assert await floor.waiting(A) == ["a2:2:00000", "a4:2:00000", "a6:2:00000", "a7:2:00000"]
     assert await floor.lanes.blocked(UK, A) == {}
 
@@ -282,10 +287,10 @@ async def test_two_of_one_are_one(floor: Floor) -> None:
     await floor.lanes.resend(UK, A, "a1:2:00000")
     assert await floor.claim("s", per_lane=2) == {A: refs(1, 2)}
     await floor.lanes.resend(UK, A, "a2:2:00000")
-    await floor.exchange("s", Handed(A, more=4))
+    await floor.exchange("s", HandIn(A, take=4))
     assert await floor.flying(A) == {"a1:2:00000", "a2:2:00000"}
     assert await floor.waiting(A) == []
-    await floor.exchange("s", Handed(A, ended=refs(1, 2)))
+    await floor.exchange("s", HandIn(A, ended=refs(1, 2)))
     assert (await floor.books()).references == {0: 0}
 
 
@@ -293,7 +298,7 @@ async def test_two_retries_of_one_are_one(floor: Floor) -> None:
     """So is one whose second copy fails while the first waits for its next try, or was given up."""
     await floor.fill(A, numbers=range(1, 3))
     await floor.claim("s")
-    failed = Handed(A, retries=[(b"a1:2:00000", "a1:2:00000:2", NOW)], dead=[(b"a2:2:00000", "x")])
+    failed = HandIn(A, due=[(b"a1:2:00000", "a1:2:00000:2", NOW)], dead=[(b"a2:2:00000", "x")])
     await floor.exchange("s", failed)
     for number in (1, 2):
         await floor.redis.rpush(keys.lane(UK, A), f"a{number}:2:00000")
@@ -325,9 +330,9 @@ async def test_thousands_are_handed_in_at_once(floor: Floor) -> None:
     await floor.fill(A, numbers=range(1, 10_001))
     await floor.claim("s", per_lane=8)
     for _ in range(13):
-        await floor.exchange("s", Handed(A, more=1000))
+        await floor.exchange("s", HandIn(A, take=1000))
     attempts = [(number, NOW, b"r") for number in range(1, 5_001)]
-    await floor.exchange("s", Handed(A, ended=refs(1, 9_000), attempts=attempts))
+    await floor.exchange("s", HandIn(A, ended=refs(1, 9_000), attempts=attempts))
     assert len(await floor.flying(A)) == 1000
     assert await floor.redis.llen(keys.endpoint_attempts(UK, A)) == 5_000
 

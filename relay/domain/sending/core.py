@@ -1,0 +1,323 @@
+"""The core: the machines of all endpoints, whose turn it is, and who is tried alone. A driver talks to this alone.
+
+Each input ends with `_settle`, which derives from the machine's state what must happen next. So no caller has to
+remember to wake anybody: after any input the driver sends what `next` gives, and does what `effects` lists.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import heappop, heappush
+from itertools import count
+from typing import NamedTuple
+
+from relay.domain.breaking import Condition
+from relay.domain.model import Endpoint, EndpointId, SourceUid, StoredEvent
+from relay.domain.outcomes import Outcome
+from relay.domain.references import Reference
+from relay.domain.sending.delivery import Delivery
+from relay.domain.sending.effects import Announce, Effect, HandIn
+from relay.domain.sending.endpoint import EndpointMachine
+from relay.domain.sending.holding import Holding
+from relay.domain.sending.lane import Lane
+from relay.domain.sending.queues import queue_for
+from relay.domain.sending.trials import Trials
+from relay.domain.sending.turns import Turns
+
+MOST_AHEAD = 16_384
+"""Deliveries that wait in a worker: 30 MB of events at most, usually far less, for lanes share them."""
+REMEMBERED = 10_000
+"""Endpoints of which no lane is held, and whose window is still known."""
+BROKEN_REST_MS = 30_000
+
+
+class Arrival(NamedTuple):
+    """One reference that the store gave, with its event."""
+
+    stored: bytes
+    reference: Reference | None
+    """None: it can't be read."""
+    event: StoredEvent | None
+    """None: it is not kept, or can't be read."""
+    is_wanted: bool = True
+    """False: the endpoint's filter does not let it pass, which could not be told before."""
+
+
+class Claim(NamedTuple):
+    """A lane that is held from now on, or more of it."""
+
+    endpoint: EndpointId
+    arrivals: Sequence[Arrival]
+    blocked: Mapping[str, int]
+    """Keys that wait in the store, each with the number of the event that it waits for."""
+
+
+class Core:
+    """See the module. Times are ms since 1970; `schedule` has the seconds before each retry."""
+
+    def __init__(self, *, session: str, slots: int, schedule: Sequence[float]) -> None:
+        self._session = session
+        self._schedule = schedule
+        self._turns = Turns(slots)
+        self._trials = Trials()
+        self._machines: OrderedDict[EndpointId, EndpointMachine] = OrderedDict()
+        self._holdings: dict[SourceUid, Holding] = {}
+        self._effects: list[Effect] = []
+        self._cleared: deque[Delivery] = deque()
+        """Deliveries whose going on the wire was announced."""
+        self._alarms: list[tuple[int, int, EndpointMachine]] = []
+        self._numbers = count()
+        self._draining = False
+
+    # What the driver takes
+
+    def next(self, now_ms: int) -> Delivery | None:
+        """The next delivery to send. It takes a slot until it is put in again: landed, broken or untried."""
+        while self._cleared:
+            cleared = self._cleared.popleft()
+            if not cleared.lane.machine.is_held_back:
+                return cleared
+            self.untried(cleared, now_ms)
+        while not self._draining and (machine := self._turns.next()) is not None:
+            delivery = machine.take()
+            if delivery is None:
+                self._turns.end(machine)
+            elif not delivery.reference.crashes:
+                if machine.rights == 0:
+                    self._settle(machine, now_ms)
+                self._turns.add(machine)
+                return delivery
+            elif self._trials.begin(delivery):
+                self._effects.append(Announce(delivery))
+                self._turns.add(machine)
+            else:
+                self._turns.end(machine)
+                self._settle(machine, now_ms)
+        return None
+
+    def turns(self) -> int:
+        """How many more deliveries could be sent now, at most."""
+        return len(self._cleared) + (0 if self._draining else len(self._turns))
+
+    def effects(self) -> list[Effect]:
+        """What the driver is asked to do, once."""
+        effects, self._effects = self._effects, []
+        return effects
+
+    def wake_ms(self) -> int:
+        """When to put in `tick`; 0: no time is waited for."""
+        return self._alarms[0][0] if self._alarms else 0
+
+    def collect(self, source: SourceUid, now_ms: int) -> tuple[list[HandIn], int]:
+        """What to hand in for a source, and how many further lanes to claim."""
+        holding = self._holdings[source]
+        most_ahead = max(2, MOST_AHEAD // (self.held() or 1))
+        handed = holding.collect(most_ahead=most_ahead, now_ms=now_ms)
+        return handed, 0 if self._draining else holding.claims()
+
+    def held(self, source: SourceUid | None = None) -> int:
+        """How many lanes are held, of one source or of all."""
+        if source is not None:
+            return len(self._holdings[source].lanes)
+        return sum(len(holding.lanes) for holding in self._holdings.values())
+
+    def missing(
+        self, source: SourceUid, held: Mapping[EndpointId, Sequence[bytes]], pending: Iterable[HandIn]
+    ) -> dict[EndpointId, list[bytes]]:
+        """After an answer was lost: what the store says is in flight here, and this worker does not know of."""
+        return self._holdings[source].missing(held, pending)
+
+    def is_known(self, endpoint: EndpointId) -> bool:
+        """Whether an endpoint's configuration and condition were put in, and still count."""
+        return endpoint in self._machines
+
+    # Sources and endpoints
+
+    def follow(self, source: SourceUid) -> None:
+        """Hold lanes of a source from now on."""
+        self._holdings[source] = holding = Holding(source)
+        holding.look()
+        self._take_wanted(holding)
+
+    def forget(self, source: SourceUid) -> None:
+        """A source is gone: nothing more of it is sent."""
+        for lane in self._holdings.pop(source).lanes.values():
+            lane.forget()
+            lane.machine.left(lane, parked=False)
+
+    def noticed(self, source: SourceUid) -> None:
+        """There may be new work in a source's lanes."""
+        if (holding := self._holdings.get(source)) is not None and not self._draining:
+            holding.look()
+            self._take_wanted(holding)
+
+    def configured(
+        self, endpoint_id: EndpointId, endpoint: Endpoint | None, limits: Sequence[int], *, is_off: bool, now_ms: int
+    ) -> None:
+        """Take in an endpoint as it is now; None: it is not known. `limits`: the rates that bind it, a second."""
+        machine = self._machines.pop(endpoint_id, None) or EndpointMachine(endpoint_id, session=self._session)
+        self._machines[endpoint_id] = machine
+        machine.configured(endpoint, limits, is_off=is_off)
+        self._settle(machine, now_ms)
+        self._forget_oldest()
+
+    def learnt(self, endpoint: EndpointId, condition: Condition, now_ms: int) -> None:
+        """Take in what the store remembers of an endpoint."""
+        if (machine := self._machines.get(endpoint)) is not None:
+            machine.learnt(condition, now_ms)
+            self._settle(machine, now_ms)
+
+    def may_send(self, endpoint: EndpointId, given: int, wait_ms: int, now_ms: int) -> None:
+        """Take in rights that were fetched for an endpoint, or the ms until there are some."""
+        if (machine := self._machines.get(endpoint)) is not None:
+            machine.may_send(given, wait_ms, now_ms)
+            self._settle(machine, now_ms)
+
+    def not_disabled(self, endpoint: EndpointId) -> None:
+        """Disabling an endpoint failed."""
+        if (machine := self._machines.get(endpoint)) is not None:
+            machine.not_disabled()
+
+    # Lanes and the exchange
+
+    def claimed(self, source: SourceUid, claim: Claim, now_ms: int) -> None:
+        """A lane is held from now on. Its endpoint was configured before."""
+        holding, machine = self._holdings[source], self._machines[claim.endpoint]
+        self._machines.move_to_end(claim.endpoint)
+        if (slept := holding.lanes.pop(claim.endpoint, None)) is not None:
+            # It was taken from this worker, which slept, and is its again now: with other references.
+            slept.forget()
+        endpoint = machine.endpoint
+        order_version = endpoint.order_version if endpoint is not None else 0
+        queue = queue_for(endpoint, dict(claim.blocked))
+        lane = Lane(source, machine, queue, order_version=order_version)
+        lane.leaves = self._draining
+        holding.lanes[claim.endpoint] = machine.lanes[source] = lane
+        self._arrive(lane, claim.arrivals)
+        self._settle(machine, now_ms)
+
+    def answered(
+        self, source: SourceUid, handed: HandIn, *, state: str, arrivals: Sequence[Arrival], now_ms: int
+    ) -> None:
+        """The store took what was handed in for a lane. `state` is what the lane is now: held, or not any more."""
+        holding = self._holdings.get(source)
+        lane = holding.lanes.get(handed.endpoint) if holding is not None else None
+        if holding is None or lane is None:
+            return
+        lane.answered(stays=state == "held", wanted=handed.take, got=len(arrivals))
+        if state == "held":
+            self._arrive(lane, arrivals)
+        else:
+            self._leave(holding, lane, parked=state == "parked")
+        self._settle(lane.machine, now_ms)
+
+    def claims_answered(self, source: SourceUid, ready: int) -> None:
+        """The exchange is over; so many lanes of the source are still ready."""
+        if (holding := self._holdings.get(source)) is not None:
+            holding.others_wait(0 if self._draining else ready)
+            self._take_wanted(holding)
+
+    def recovered(self, source: SourceUid, held: Sequence[Claim], now_ms: int) -> None:
+        """After a lost answer: the lanes that the store says are held here, each with what was missing of it."""
+        holding = self._holdings[source]
+        for endpoint in set(holding.lanes) - {claim.endpoint for claim in held}:
+            lane = holding.lanes[endpoint]
+            lane.forget()
+            self._leave(holding, lane, parked=False)
+        for claim in held:
+            if (known := holding.lanes.get(claim.endpoint)) is None:
+                self.claimed(source, claim, now_ms)
+            else:
+                known.answered(stays=True, wanted=0, got=0)
+                self._arrive(known, claim.arrivals)
+                self._settle(known.machine, now_ms)
+
+    # Attempts
+
+    def landed(self, delivery: Delivery, outcome: Outcome, *, now_ms: int, jitter: float) -> None:
+        """An attempt has ended, whatever came of it."""
+        machine = delivery.lane.machine
+        self._effects += machine.landed(delivery, outcome, now_ms=now_ms, jitter=jitter, schedule=self._schedule)
+        self._over(delivery, now_ms)
+
+    def broke(self, delivery: Delivery, now_ms: int) -> None:
+        """An attempt ended by a bug of ours: the endpoint rests, and the delivery waits untried."""
+        delivery.lane.machine.broke(delivery, now_ms + BROKEN_REST_MS)
+        self._over(delivery, now_ms)
+
+    def untried(self, delivery: Delivery, now_ms: int) -> None:
+        """A delivery that `next` gave, or that was to be announced, did not go out."""
+        delivery.lane.machine.untried(delivery)
+        self._over(delivery, now_ms)
+
+    def announced(self, delivery: Delivery) -> None:
+        """It stands in the store that a delivery goes on the wire."""
+        self._cleared.append(delivery)
+
+    def tick(self, now_ms: int) -> None:
+        """Time has passed."""
+        while self._alarms and self._alarms[0][0] <= now_ms:
+            self._settle(self._alarm(), now_ms)
+
+    def drain(self, now_ms: int) -> None:
+        """Begin nothing more, hand back what waits, and let every lane go as soon as nothing of it is in flight."""
+        self._draining = True
+        while self._cleared:
+            self.untried(self._cleared.popleft(), now_ms)
+        for machine in self._machines.values():
+            for lane in machine.lanes.values():
+                lane.leaves = True
+            self._settle(machine, now_ms)
+
+    # What follows from an input
+
+    def _over(self, delivery: Delivery, now_ms: int) -> None:
+        self._turns.end(delivery.lane.machine)
+        if delivery.reference.crashes or self._trials.is_tried(delivery):
+            for lane in self._trials.end(delivery):
+                self._settle(lane.machine, now_ms)
+        self._settle(delivery.lane.machine, now_ms)
+
+    def _settle(self, machine: EndpointMachine, now_ms: int) -> None:
+        self._trials.put_up(machine.lanes.values())
+        self._effects += machine.settle(now_ms)
+        self._turns.add(machine)
+        for lane in machine.lanes.values():
+            if (holding := self._holdings.get(lane.source)) is not None:
+                holding.mark(lane)
+                if holding.wanted is not None:
+                    self._take_wanted(holding)
+        wake_ms = machine.wake_ms()
+        if wake_ms and not now_ms < machine.alarm_ms <= wake_ms:
+            machine.alarm_ms = max(wake_ms, now_ms + 1)
+            heappush(self._alarms, (machine.alarm_ms, next(self._numbers), machine))
+
+    def _alarm(self) -> EndpointMachine:
+        _, _, machine = heappop(self._alarms)
+        machine.alarm_ms = 0
+        return machine
+
+    def _take_wanted(self, holding: Holding) -> None:
+        if (wanted := holding.asked()) is not None:
+            self._effects.append(wanted)
+
+    def _leave(self, holding: Holding, lane: Lane, *, parked: bool) -> None:
+        del holding.lanes[lane.machine.id]
+        self._effects += lane.machine.left(lane, parked=parked)
+
+    def _arrive(self, lane: Lane, arrivals: Iterable[Arrival]) -> None:
+        for stored, reference, event, is_wanted in arrivals:
+            if reference is None:
+                lane.never_came(stored, None, "unreadable")
+            elif not is_wanted:
+                lane.results.ended.append(stored)
+            elif event is None:
+                lane.never_came(stored, reference.number, "event_not_kept")
+            else:
+                lane.push(Delivery(lane, stored, reference, event))
+
+    def _forget_oldest(self) -> None:
+        while len(self._machines) > REMEMBERED + self.held():
+            endpoint, machine = self._machines.popitem(last=False)
+            if machine.lanes or machine.flying:
+                self._machines[endpoint] = machine
+                return

@@ -1,0 +1,184 @@
+"""A lane as the worker that holds it knows it: what waits here, what is in flight, and what came of the rest."""
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from relay.domain.model import Attempt, SourceUid
+from relay.domain.sending.delivery import Delivery
+from relay.domain.sending.effects import HandIn
+from relay.domain.sending.queues import Queue
+from relay.domain.sending.states import LANE_TABLE, LaneEvent, LaneState
+
+if TYPE_CHECKING:
+    from relay.domain.sending.endpoint import EndpointMachine
+
+SMALLEST_READ = 16
+LARGEST_READ = 256
+SUSPECT_CRASHES = 2
+"""A delivery that was on the wire so often when a worker died is tried alone."""
+
+
+class Lane:
+    """One lane under this worker's session."""
+
+    __slots__ = (
+        "exhausted",
+        "flying",
+        "in_line",
+        "leaves",
+        "machine",
+        "order_version",
+        "queue",
+        "read_ahead",
+        "results",
+        "source",
+        "state",
+        "suspects",
+        "until_ms",
+    )
+
+    def __init__(self, source: SourceUid, machine: "EndpointMachine", queue: Queue, *, order_version: int) -> None:
+        self.source = source
+        self.machine = machine
+        self.queue = queue
+        self.order_version = order_version
+        self.state = LaneState.OPEN
+        self.flying: set[Delivery] = set()
+        self.suspects: deque[Delivery] = deque()
+        """What waits for its trial."""
+        self.results = self._blank()
+        self.read_ahead = SMALLEST_READ
+        self.exhausted = False
+        """Nothing more waits in the store, as far as this worker knows."""
+        self.until_ms = 0
+        """An ordered lane waits until then, because its head does; 0: it goes on."""
+        self.leaves = False
+        """It has to go: its order changed, its worker drains, or other lanes wait for their turn."""
+        self.in_line = False
+        """It stands among the lanes of its endpoint that have something to send."""
+
+    def _blank(self) -> HandIn:
+        return HandIn(self.machine.id, order_version=self.order_version)
+
+    def on(self, event: LaneEvent) -> None:
+        """Go to the next state, if the event leads to one."""
+        self.state = LANE_TABLE.get((self.state, event), self.state)
+
+    def settle(self, now_ms: int, *, is_held_back: bool) -> None:
+        """Close, or open again, as its endpoint and its own head allow."""
+        if self.until_ms and self.until_ms <= now_ms:
+            self.until_ms = 0
+        closes = is_held_back or self.leaves or self.until_ms
+        self.on(LaneEvent.CLOSE if closes else LaneEvent.REOPEN)
+
+    def can_send(self) -> bool:
+        """Whether it has something that may go now, as far as it is concerned itself."""
+        if self.state is not LaneState.OPEN or not self.queue or self.until_ms:
+            return False
+        return not (self.machine.in_order and (self.flying or self.suspects))
+
+    def is_short(self) -> bool:
+        """Whether its next exchange should not wait: it could send more than is here, or has to leave."""
+        if self.state is LaneState.OPEN:
+            return not (self.exhausted or self.queue)
+        return self.state is LaneState.CLOSING and not self.flying
+
+    def is_low(self) -> bool:
+        """Whether half of what it may read ahead is used up."""
+        return self.state is LaneState.OPEN and len(self.queue) <= self.read_ahead // 2
+
+    def has_work(self) -> bool:
+        """Whether there is something of it to hand in, or it has to leave."""
+        return self.results.has_results() or self.state is LaneState.CLOSING
+
+    def waiting(self) -> list[Delivery]:
+        """What was claimed and is not in flight, in order."""
+        return [*self.suspects, *self.queue.waiting()]
+
+    def push(self, delivery: Delivery) -> None:
+        """Take in a delivery that was claimed."""
+        self.queue.push(delivery, self.results)
+
+    def begin(self) -> Delivery:
+        """Take the next delivery into flight."""
+        delivery = self.queue.pop()
+        self.flying.add(delivery)
+        return delivery
+
+    def put_back(self, delivery: Delivery) -> None:
+        """A delivery in flight was not tried, or must be tried again before all others."""
+        self.flying.discard(delivery)
+        self.queue.push_first(delivery)
+
+    def ended(self, delivery: Delivery) -> None:
+        """A delivery in flight has reached its receiver."""
+        self.flying.discard(delivery)
+        self.results.ended.append(delivery.stored)
+        self.queue.ended(delivery, self.results)
+
+    def gave_up(self, delivery: Delivery, reason: str) -> None:
+        """A delivery in flight is dead."""
+        self.flying.discard(delivery)
+        self.results.dead.append((delivery.stored, reason))
+        self.queue.ended(delivery, self.results)
+
+    def postponed(self, delivery: Delivery, due_ms: int) -> None:
+        """A delivery in flight waits in the store for its next try."""
+        self.flying.discard(delivery)
+        self.results.due.append((delivery.stored, delivery.reference.text(), due_ms))
+        self.queue.postponed(delivery, self.results)
+
+    def never_came(self, stored: bytes, number: int | None, reason: str) -> None:
+        """What was claimed can't be sent, for its event is not there, or its reference can't be read."""
+        self.results.dead.append((stored, reason))
+        if number is not None:
+            self.queue.given_up(number, self.results)
+
+    def noted(self, attempt: Attempt) -> None:
+        """An attempt is to be kept in the log."""
+        self.results.attempts.append(attempt)
+
+    def collect(self, *, most_ahead: int, now_ms: int) -> HandIn:
+        """Take what is to be handed in, with how many references to read ahead.
+
+        A lane that closes hands back what waits here. It leaves when nothing of it is in flight: parked, while it or
+        its endpoint has to wait, else let go, so that others may have it.
+        """
+        if self.state is LaneState.CLOSING:
+            self.results.back += [(each.stored, each.reference.text()) for each in self.waiting()]
+            self.suspects.clear()
+            self.queue.clear()
+        handed, self.results = self.results, self._blank()
+        self.queue.handed_in(handed)
+        if self.state is LaneState.OPEN:
+            handed.take = self._wanted(most_ahead)
+        elif self.state is LaneState.CLOSING and not self.flying:
+            self.on(LaneEvent.LEAVE)
+            until_ms = max(self.until_ms, self.machine.aside_until(now_ms))
+            handed.leaving = "park" if until_ms else "go"
+            handed.until_ms = until_ms
+        return handed
+
+    def _wanted(self, most_ahead: int) -> int:
+        if not self.queue:
+            # It ran dry since the last time: read further ahead.
+            self.read_ahead = min(self.read_ahead * 2, LARGEST_READ)
+        wanted = 1 if self.machine.is_probing else min(self.read_ahead, most_ahead)
+        return wanted - len(self.queue) if len(self.queue) <= wanted // 2 else 0
+
+    def answered(self, *, stays: bool, wanted: int, got: int) -> None:
+        """The store has taken what was handed in, and says whether the lane is held."""
+        self.on(LaneEvent.STAYED if stays else LaneEvent.LEFT)
+        self.exhausted = got < wanted
+        if self.state is LaneState.GONE:
+            self.forget()
+
+    def forget(self) -> None:
+        """Somebody else has it: what waits here is sent by them."""
+        self.state = LaneState.GONE
+        self.suspects.clear()
+        self.queue.clear()
+
+    def known(self) -> set[bytes]:
+        """Every reference of which this worker has something: deliveries, and results to hand in."""
+        return {each.stored for each in (*self.waiting(), *self.flying)} | self.results.references()

@@ -1,0 +1,81 @@
+"""From references that the store gave to what the core takes in: endpoints, conditions and events are looked up."""
+
+from collections.abc import Mapping, Sequence
+
+from relay.domain.envelope import HEADS
+from relay.domain.model import EndpointId, SourceUid
+from relay.domain.references import Reference, parse_reference
+from relay.domain.sending.core import Arrival, Claim, Core
+from relay.pipeline.catalogue import Catalogue
+from relay.pipeline.clock import Clock
+from relay.store.bodies import Bodies
+from relay.store.conditions import Conditions
+
+
+class Arriving:
+    """Looks up what the core must know before references arrive."""
+
+    def __init__(
+        self, *, core: Core, catalogue: Catalogue, bodies: Bodies, conditions: Conditions, clock: Clock
+    ) -> None:
+        self._core = core
+        self._catalogue = catalogue
+        self._bodies = bodies
+        self._conditions = conditions
+        self._clock = clock
+
+    async def introduce(self, endpoints: Sequence[EndpointId]) -> None:
+        """Put the endpoints of lanes that are claimed into the core. Raises StoreUnavailable."""
+        if not endpoints:
+            return
+        if any(self._catalogue.is_off(endpoint) for endpoint in endpoints):
+            # Made, enabled or deleted a moment ago? The configuration knows.
+            await self._catalogue.refresh()
+        conditions = await self._conditions.read(endpoints)
+        now_ms = self._clock.now_ms()
+        for endpoint in endpoints:
+            if not self._core.is_known(endpoint):
+                self.configure(endpoint)
+            self._core.learnt(endpoint, conditions[endpoint], now_ms)
+
+    def configure(self, endpoint_id: EndpointId) -> None:
+        """Put an endpoint into the core as it is now."""
+        endpoint = self._catalogue.endpoint(endpoint_id)
+        limits = tuple(self._catalogue.limits(endpoint).values()) if endpoint is not None else ()
+        is_off = self._catalogue.is_off(endpoint_id)
+        self._core.configured(endpoint_id, endpoint, limits, is_off=is_off, now_ms=self._clock.now_ms())
+
+    async def arrivals(
+        self, source: SourceUid, references: Mapping[EndpointId, Sequence[bytes]]
+    ) -> dict[EndpointId, list[Arrival]]:
+        """References with their events, by endpoint. At most one round trip. Raises StoreUnavailable."""
+        parsed = {endpoint: [(stored, _parse(stored)) for stored in some] for endpoint, some in references.items()}
+        wanted = [reference for some in parsed.values() for _, reference in some if reference is not None]
+        numbers = [reference.number for reference in wanted]
+        events = await self._bodies.read(source, numbers) if wanted else {}
+        found: dict[EndpointId, list[Arrival]] = {}
+        for endpoint_id, some in parsed.items():
+            arrivals = found[endpoint_id] = []
+            for stored, reference in some:
+                event = events.get(reference.number) if reference is not None else None
+                arrivals.append(Arrival(stored, reference, event))
+        return found
+
+    async def claims(
+        self,
+        source: SourceUid,
+        references: Mapping[EndpointId, Sequence[bytes]],
+        blocked: Mapping[EndpointId, Mapping[str, int]],
+    ) -> list[Claim]:
+        """Lanes that are held from now on. Raises StoreUnavailable."""
+        await self.introduce(list(references))
+        arrivals = await self.arrivals(source, references)
+        return [Claim(endpoint, some, blocked[endpoint]) for endpoint, some in arrivals.items()]
+
+
+def _parse(stored: bytes) -> Reference | None:
+    try:
+        reference = parse_reference(stored)
+    except ValueError:
+        return None
+    return reference if reference.type_code < len(HEADS) else None

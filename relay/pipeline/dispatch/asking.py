@@ -1,0 +1,120 @@
+"""Small questions to the store, gathered: conditions, sending rights and trials of all endpoints in few round trips."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from relay.domain.sending.core import Core
+from relay.domain.sending.effects import Announce, Change, FetchRights
+from relay.errors import StoreUnavailable
+from relay.pipeline.catalogue import Catalogue
+from relay.pipeline.clock import Clock
+from relay.store.conditions import ConditionChange, Conditions
+from relay.store.lanes import Lanes
+from relay.store.rates import Rates
+
+log = structlog.get_logger()
+
+Question = Change | FetchRights | Announce
+RETRY_S = 0.5
+
+
+class Asking:
+    """Asks until there is an answer; `answered` is called after answers were put into the core."""
+
+    def __init__(
+        self,
+        *,
+        core: Core,
+        session: str,
+        lanes: Lanes,
+        rates: Rates,
+        conditions: Conditions,
+        catalogue: Catalogue,
+        clock: Clock,
+        probe_lives_ms: int,
+        answered: Callable[[], None],
+    ) -> None:
+        """`probe_lives_ms`: the right to probe lasts so long, which is longer than an attempt."""
+        self._core = core
+        self._session = session
+        self._lanes = lanes
+        self._rates = rates
+        self._conditions = conditions
+        self._catalogue = catalogue
+        self._clock = clock
+        self._probe_lives_ms = probe_lives_ms
+        self._answered = answered
+        self._questions: list[Question] = []
+        self._asked = asyncio.Event()
+
+    def ask(self, question: Question) -> None:
+        """Ask soon."""
+        self._questions.append(question)
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Ask until cancelled. Redis may go away and come back meanwhile."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            questions, self._questions = self._questions, []
+            try:
+                await self._announce([each for each in questions if isinstance(each, Announce)])
+                await self._fetch([each for each in questions if isinstance(each, FetchRights)])
+                await self.change([each for each in questions if isinstance(each, Change)])
+            except StoreUnavailable as error:
+                log.warning("questions_not_answered", questions=len(questions), error=str(error))
+                # What was answered is asked again too: nothing of it does harm twice.
+                self._questions = [*(each for each in questions if not isinstance(each, Announce)), *self._questions]
+                self._asked.set()
+                await asyncio.sleep(RETRY_S)
+            self._answered()
+
+    async def flush(self) -> None:
+        """Tell what is left to tell, once. Raises StoreUnavailable."""
+        await self.change([each for each in self._questions if isinstance(each, Change) and each.verb != "probe"])
+
+    async def change(self, changes: list[Change]) -> None:
+        """Change conditions, and put what they are then into the core."""
+        if not changes:
+            return
+        now_ms = self._clock.now_ms()
+        conditions = await self._conditions.change(
+            [ConditionChange(each.endpoint, each.verb, each.opens, each.until_ms) for each in changes],
+            session=self._session,
+            now_ms=now_ms,
+            probe_lives_ms=self._probe_lives_ms,
+        )
+        for change, condition in zip(changes, conditions, strict=True):
+            self._core.learnt(change.endpoint, condition, now_ms)
+
+    async def _fetch(self, wishes: list[FetchRights]) -> None:
+        bound = []
+        for wish in wishes:
+            endpoint = self._catalogue.endpoint(wish.endpoint)
+            if endpoint is not None and (limits := self._catalogue.limits(endpoint)):
+                bound.append((wish, limits))
+        if not bound:
+            return
+        answers = await self._rates.take([(limits, wish.wanted) for wish, limits in bound])
+        now_ms = self._clock.now_ms()
+        for (wish, _), (given, wait_s) in zip(bound, answers, strict=True):
+            self._core.may_send(wish.endpoint, given, round(wait_s * 1000), now_ms)
+
+    async def _announce(self, trials: list[Announce]) -> None:
+        if not trials:
+            return
+        deliveries = [each.delivery for each in trials]
+        try:
+            await self._lanes.announce(
+                self._session, [(d.lane.source, d.lane.machine.id, d.stored) for d in deliveries]
+            )
+        except StoreUnavailable:
+            # Without that note nobody would be to blame.
+            for delivery in deliveries:
+                self._core.untried(delivery, self._clock.now_ms())
+            raise
+        for delivery in deliveries:
+            self._core.announced(delivery)

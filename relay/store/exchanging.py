@@ -1,0 +1,108 @@
+"""How an exchange is written down for exchange.lua, which lists its operations, and how its answer is read."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NamedTuple
+
+from relay.domain.model import EndpointId
+from relay.domain.sending.effects import HandIn
+from relay.store import keys
+from relay.store.attempts import pack_attempt
+
+Argument = str | bytes | int
+
+
+class Given(NamedTuple):
+    """What a worker got for one lane: its state now, and references that it has claimed."""
+
+    endpoint: EndpointId
+    state: str
+    """`held`, `claimed` (held from now on), `idle`, `ready`, `parked`, or `lost`."""
+    references: list[bytes]
+    blocked: dict[str, int]
+    """Keys that wait, each with the number of the event that it waits for; of a lane that is claimed."""
+
+
+class Exchanged(NamedTuple):
+    """The answer to an exchange."""
+
+    verdict: Literal["done", "again", "astray"]
+    """Only of one that is done there is more to say."""
+    ready: int
+    """Lanes that are still ready."""
+    given: list[Given]
+    """For each lane that was handed in, in that order, and then for each that was claimed."""
+
+
+def operations(handed: Sequence[HandIn], *, claim: int, per_lane: int) -> list[Argument]:
+    """The operations of one exchange."""
+    args: list[Argument] = []
+    _logs(args, handed)
+    for lane in handed:
+        _lane(args, lane)
+    if claim:
+        args += ("claim", claim, per_lane)
+    return args
+
+
+def _lane(args: list[Argument], lane: HandIn) -> None:
+    args += ("lane", lane.endpoint)
+    _results(args, lane)
+    if lane.attempts:
+        args += ("tried", len(lane.attempts), *(f"{each.seq}:{each.started_at_ms}" for each in lane.attempts))
+    if lane.leaving == "stay":
+        args += ("stay", lane.take)
+    elif lane.leaving == "park":
+        args += ("park", lane.until_ms)
+    else:
+        args.append("go")
+
+
+def _results(args: list[Argument], lane: HandIn) -> None:
+    if lane.ended:
+        args += ("ended", len(lane.ended), *lane.ended)
+    for stored, again, due_ms in lane.due:
+        args += ("due", stored, again, due_ms)
+    for stored, reason in lane.dead:
+        args += ("dead", stored, reason)
+    for stored, again in reversed(lane.back):
+        args += ("back", stored, again)
+    for key, number in lane.blocks:
+        args += ("block", key, number, lane.order_version)
+    for stored, key in lane.behind:
+        args += ("behind", stored, key)
+    for key in lane.freed:
+        args += ("free", key)
+
+
+def _logs(args: list[Argument], handed: Iterable[HandIn]) -> None:
+    groups: dict[int, list[Argument]] = {}
+    sizes: dict[int, int] = {}
+    for lane in handed:
+        for attempt in lane.attempts:
+            record, bucket = pack_attempt(attempt), attempt.seq // keys.ATTEMPTS_PER_BUCKET
+            name = f"{attempt.seq}:{lane.endpoint}:{attempt.started_at_ms}"
+            groups.setdefault(bucket, []).extend((name, record))
+            sizes[bucket] = sizes.get(bucket, 0) + len(record)
+    for bucket, fields in groups.items():
+        args += ("log", bucket, sizes[bucket], len(fields), *fields)
+
+
+def read_exchanged(answer: Sequence[Any]) -> Exchanged:
+    """Read the answer of exchange.lua."""
+    verdict, ready, *given = answer
+    return Exchanged(verdict.decode(), int(ready), read_given(given))
+
+
+def read_given(entries: Iterable[Sequence[Any]]) -> list[Given]:
+    """Read what a script says of lanes."""
+    return [
+        Given(EndpointId(endpoint.decode()), state.decode(), list(references), _blocked(waits))
+        for endpoint, state, references, waits in entries
+    ]
+
+
+def _blocked(waits: Sequence[bytes]) -> dict[str, int]:
+    if not waits:
+        return {}
+    pairs = zip(waits[::2], waits[1::2], strict=True)
+    return {key.decode(): int(number) for key, number in pairs if key}

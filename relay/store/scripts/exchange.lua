@@ -1,0 +1,216 @@
+#!lua flags=allow-oom
+-- Hand in what came of claimed deliveries, and get more to do: a list of tagged operations, done in their order.
+-- KEYS: 1 lanes, 2 ready, 3 sessions, 4 turns, 5 due, 6 dead, 7 parked, 8 references, 9 owed, 10 attempt buckets,
+--   11 attempt sizes, 12 blockers
+-- ARGV: 1 the source's prefix, 2 session, 3 its number for this call, 4 now in ms, 5 ms that the session lives on,
+--   6 events in a bucket, 7 '1' if the session believes to hold lanes, then operations:
+--   log {bucket, bytes, number of arguments, field, record, …}: keep records of attempts
+--   lane {endpoint}: what follows is about this lane, up to stay, park or go
+--   ended {number of references, reference, …}: they reached their receiver, or nobody wants them
+--   due {reference, next one, ms}: it waits for its next try · dead {reference, reason}: it is given up
+--   back {reference, next one}: it goes to the lane's head; of several the newest first
+--   block {key, number of the event that later ones wait for, order version} · behind {reference, key}: it waits for a
+--   blocked key · free {key}: nothing waits for it any more
+--   tried {number of entries, `number:ms`, …}: the lane's attempts, for the endpoint's list
+--   stay {how many to take more} · park {ms until when} · go {}: let the lane go
+--   claim {lanes at most, references of each}: hold further lanes
+-- RETURNS: {verdict, lanes still ready, then for each lane and each claimed one {endpoint, state, {references}, {key,
+--   number of the event that it waits for, …}}}. The verdict is 'done', 'again' (this call was done before, and its answer
+--   lost) or 'astray' (the store does not know the session's call before this one: it went back in time, or took the
+--   session for dead). Of these two nothing was done, and the session has to ask what it holds. The state is 'held',
+--   'claimed', 'idle', 'ready', 'parked', or 'lost': the session does not hold the lane, and only attempts were taken.
+-- ATOMIC BECAUSE a delivery must be in exactly one place: lane, flight, due, dead, waiting or ended.
+local lanes, ready, sessions, turns, due, dead, parked, references, owed = unpack(KEYS, 1, 9)
+local attempt_buckets, attempt_sizes, blockers = unpack(KEYS, 10, 12)
+local prefix, session, turn, now, lives, bucket_size, believes = unpack(ARGV, 1, 7)
+local UNPACK = 4000 -- Lua's stack holds 8,000.
+local at, answer, ended, freed = 8, {'done', 0}, {}, {}
+
+-- The server's own clock: a worker whose clock is wrong must not count as dead.
+local time = redis.call('TIME')
+redis.call('ZADD', sessions, time[1] * 1000 + math.floor(time[2] / 1000) + lives, session)
+local last = tonumber(redis.call('HGET', turns, session) or '0')
+redis.call('HSET', turns, session, turn)
+if last == tonumber(turn) then return {'again', 0} end
+if believes == '1' and last ~= tonumber(turn) - 1 then return {'astray', 0} end
+
+local function pop()
+  at = at + 1
+  return ARGV[at - 1]
+end
+local function count() return tonumber(pop()) end
+-- Calls `act` with the first and the last index of each piece of a counted list.
+local function pieces(act)
+  local size = count()
+  for first = at, at + size - 1, UNPACK do act(first, math.min(first + UNPACK, at + size) - 1) end
+  at = at + size
+end
+local function number_of(reference) return tonumber(string.match(reference, '^%a(%d+)') or '0') end
+
+local endpoint, held, lane, flight, blocked
+local function waiting(key) return prefix .. 'waiting:' .. endpoint .. ':' .. key end
+local function ends(reference)
+  local number = number_of(reference)
+  local bucket = math.floor(number / bucket_size)
+  ended[bucket] = (ended[bucket] or 0) + 1
+  freed[endpoint] = (freed[endpoint] or 0) + redis.call('HSTRLEN', prefix .. 'events:' .. bucket, number)
+end
+-- What was announced before it was sent, for it was in flight at a crash, is no more.
+local function forget_trial(reference)
+  if string.find(reference, '^%a%d+:%d+:%w+:%d+:[1-9]') then
+    redis.call('SREM', prefix .. 'tried:' .. session, endpoint .. ' ' .. reference)
+  end
+end
+local function lands(reference)
+  if not held or redis.call('SREM', flight, reference) == 0 then return false end
+  forget_trial(reference)
+  return true
+end
+local function lists(key, score, member, reference)
+  -- One that stands there already, sent again by hand meanwhile, stands for both.
+  if redis.call('ZADD', key, score, endpoint .. ' ' .. member) == 0 then ends(reference) end
+end
+local function take(most)
+  local taken = most > 0 and redis.call('LPOP', lane, most)
+  if not taken or #taken == 0 then return {} end
+  local there = redis.call('SMISMEMBER', flight, unpack(taken))
+  if redis.call('SADD', flight, unpack(taken)) == #taken then return taken end
+  -- Sent again by hand while it was on its way: two of one are one.
+  local once, known = {}, {}
+  for i, reference in ipairs(taken) do
+    if there[i] == 1 or known[reference] then
+      ends(reference)
+    else
+      once[#once + 1], known[reference] = reference, true
+    end
+  end
+  return once
+end
+-- What is still in flight when a lane is let go is what its worker never heard of: it goes back.
+local function settle()
+  local left = redis.call('SMEMBERS', flight)
+  if #left == 0 then return end
+  table.sort(left, function(a, b) return number_of(a) > number_of(b) end)
+  for _, reference in ipairs(left) do
+    forget_trial(reference)
+    redis.call('LPUSH', lane, reference)
+  end
+  redis.call('DEL', flight)
+end
+local function let_go()
+  settle()
+  if redis.call('EXISTS', lane) == 1 then
+    redis.call('HSET', lanes, endpoint, 'r')
+    redis.call('RPUSH', ready, endpoint)
+    return 'ready'
+  end
+  redis.call('HDEL', lanes, endpoint)
+  return 'idle'
+end
+local function about(name)
+  endpoint = name
+  held = redis.call('HGET', lanes, endpoint) == session
+  lane, flight, blocked = prefix .. 'lane:' .. endpoint, prefix .. 'flight:' .. endpoint, prefix .. 'blocked:' .. endpoint
+end
+local function says(state, taken, waits) answer[#answer + 1] = {endpoint, held and state or 'lost', taken or {}, waits or {}} end
+
+local operations = {}
+function operations.log()
+  local bucket, bytes = pop(), pop()
+  pieces(function(first, last_one) redis.call('HSET', prefix .. 'attempts:' .. bucket, unpack(ARGV, first, last_one)) end)
+  redis.call('ZADD', attempt_buckets, now, bucket)
+  redis.call('HINCRBY', attempt_sizes, bucket, bytes)
+  redis.call('HINCRBY', attempt_sizes, 'total', bytes)
+end
+function operations.lane() about(pop()) end
+function operations.ended()
+  pieces(function(first, last_one)
+    if not held then return end
+    -- Only what is in flight is counted: a lane may have been lost and claimed again meanwhile.
+    local there = redis.call('SMISMEMBER', flight, unpack(ARGV, first, last_one))
+    redis.call('SREM', flight, unpack(ARGV, first, last_one))
+    for i = first, last_one do
+      if there[i - first + 1] == 1 then
+        ends(ARGV[i])
+        forget_trial(ARGV[i])
+      end
+    end
+  end)
+end
+function operations.due()
+  local reference, again, due_ms = pop(), pop(), pop()
+  if lands(reference) then lists(due, due_ms, again, reference) end
+end
+function operations.dead()
+  local reference, reason = pop(), pop()
+  if lands(reference) then lists(dead, now, reference .. ' ' .. reason, reference) end
+end
+function operations.back()
+  local reference, again = pop(), pop()
+  if lands(reference) then redis.call('LPUSH', lane, again) end
+end
+function operations.block()
+  local key, number, order_version = pop(), pop(), pop()
+  if not held then return end
+  redis.call('HSET', blocked, key, number, '', order_version)
+  redis.call('SADD', blockers, endpoint)
+end
+function operations.behind()
+  local reference, key = pop(), pop()
+  if lands(reference) then redis.call('RPUSH', waiting(key), reference) end
+end
+function operations.free()
+  local key = pop()
+  if not held then return end
+  redis.call('HDEL', blocked, key)
+  if redis.call('HLEN', blocked) <= 1 then
+    redis.call('DEL', blocked)
+    redis.call('SREM', blockers, endpoint)
+  end
+  while redis.call('LMOVE', waiting(key), lane, 'RIGHT', 'LEFT') do end
+end
+function operations.tried()
+  pieces(function(first, last_one) redis.call('RPUSH', prefix .. 'attempted:' .. endpoint, unpack(ARGV, first, last_one)) end)
+end
+function operations.stay()
+  local more = count()
+  if not held then return says('lost') end
+  local taken = take(more)
+  if #taken == 0 and redis.call('EXISTS', flight) == 0 then return says(let_go()) end
+  says('held', taken)
+end
+function operations.park()
+  local until_ms = pop()
+  if not held then return says('lost') end
+  settle()
+  redis.call('HSET', lanes, endpoint, 'p')
+  redis.call('ZADD', parked, until_ms, endpoint)
+  says('parked')
+end
+function operations.go()
+  if held then says(let_go()) else says('lost') end
+end
+function operations.claim()
+  local most, each = pop(), count()
+  for _, name in ipairs(redis.call('LPOP', ready, most) or {}) do
+    if redis.call('HGET', lanes, name) == 'r' then
+      about(name)
+      held = true
+      local taken = take(each)
+      if #taken > 0 then
+        redis.call('HSET', lanes, endpoint, session)
+        says('claimed', taken, redis.call('HGETALL', blocked))
+      else
+        redis.call('HDEL', lanes, endpoint)
+      end
+    end
+  end
+end
+
+while at <= #ARGV do operations[pop()]() end
+for bucket, number in pairs(ended) do redis.call('HINCRBY', references, bucket, -number) end
+for name, bytes in pairs(freed) do
+  if redis.call('HINCRBY', owed, name, -bytes) <= 0 then redis.call('HDEL', owed, name) end
+end
+answer[2] = redis.call('LLEN', ready)
+return answer

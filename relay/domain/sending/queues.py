@@ -4,9 +4,10 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
+from typing import ClassVar
 
 from relay.domain.envelope import decode
-from relay.domain.model import Endpoint, StoredEvent
+from relay.domain.model import Endpoint, Order, StoredEvent
 from relay.domain.paths import reader
 from relay.domain.sending.delivery import Delivery
 from relay.domain.sending.effects import HandIn
@@ -20,6 +21,9 @@ KeyOf = Callable[[StoredEvent], str | None]
 
 class Queue(ABC):
     """The deliveries of one lane that this worker has claimed and does not send yet."""
+
+    order: ClassVar[Order]
+    """The order that its endpoint asked for when the lane was claimed."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -62,6 +66,8 @@ class Unordered(Queue):
     """Any order. Retries go first, but are rationed while there is something new: a receiver that is well again must
     not be drowned by what it missed."""
 
+    order = "unordered"
+
     def __init__(self) -> None:
         self._new: deque[Delivery] = deque()
         self._again: deque[Delivery] = deque()
@@ -100,6 +106,8 @@ class Unordered(Queue):
 class InOrder(Queue):
     """The order of the lane: one after the other, the first before all others."""
 
+    order = "fifo"
+
     def __init__(self) -> None:
         self._waiting: deque[Delivery] = deque()
 
@@ -130,6 +138,8 @@ class InOrder(Queue):
 class ByKey(Queue):
     """In order for each key. A key whose first event must be tried again is blocked: what comes after it waits in a
     list of its own in the store, and other keys go on."""
+
+    order = "keyed"
 
     def __init__(self, key_of: KeyOf, blocked: dict[str, int]) -> None:
         """`blocked`: keys that wait, by their digest, each with the number of the event that it waits for."""

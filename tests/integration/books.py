@@ -30,11 +30,14 @@ async def dump(redis: Redis) -> dict[str, Any]:
         for name in names:
             pipe.type(name)
         types = await pipe.execute()
+        # One may be gone by now.
+        there = [(name, kind) for name, kind in zip(names, types, strict=True) if kind in READS]
+        names, types = [name for name, _ in there], [kind for _, kind in there]
         for name, kind in zip(names, types, strict=True):
             command, *arguments = READS[kind]
             pipe.execute_command(command, name, *arguments)
         values = await pipe.execute()
-    return {name.decode(): value for name, value in zip(names, values, strict=True)}
+    return {name.decode(): value for name, value in zip(names, values, strict=True) if value is not None}
 
 
 @dataclass

@@ -129,6 +129,8 @@ class EndpointMachine:
             self._on(EndpointEvent.OFF)
         else:
             self._on(EndpointEvent.ON)
+            if before is None:
+                self.window = Window(endpoint.max_in_flight)
             self.window.limit(endpoint.max_in_flight)
         if tuple(limits) != self._limits:
             self._limits, self.rights, self._rights_at_ms = tuple(limits), 0 if limits else None, 0

@@ -21,6 +21,9 @@ KeyOf = Callable[[StoredEvent], str | None]
 class Queue(ABC):
     """The deliveries of one lane that this worker has claimed and does not send yet."""
 
+    is_ordered = True
+    """Whether it matters which of two goes first."""
+
     @abstractmethod
     def __len__(self) -> int:
         """How many could be sent now."""
@@ -61,6 +64,8 @@ class Queue(ABC):
 class Unordered(Queue):
     """Any order. Retries go first, but are rationed while there is something new: a receiver that is well again must
     not be drowned by what it missed."""
+
+    is_ordered = False
 
     def __init__(self) -> None:
         self._new: deque[Delivery] = deque()

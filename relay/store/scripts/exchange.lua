@@ -3,7 +3,7 @@
 -- KEYS: 1 lanes, 2 ready, 3 sessions, 4 turns, 5 due, 6 dead, 7 parked, 8 references, 9 owed, 10 attempt buckets,
 --   11 attempt sizes, 12 blockers
 -- ARGV: 1 the source's prefix, 2 session, 3 its number for this call, 4 now in ms, 5 ms that the session lives on,
---   6 events in a bucket, 7 '1' if the session believes to hold lanes, then operations:
+--   6 events in a bucket, then operations:
 --   log {bucket, bytes, number of arguments, field, record, …}: keep records of attempts
 --   lane {endpoint}: what follows is about this lane, up to stay, park or go
 --   ended {number of references, reference, …}: they reached their receiver, or nobody wants them
@@ -22,9 +22,9 @@
 -- ATOMIC BECAUSE a delivery must be in exactly one place: lane, flight, due, dead, waiting or ended.
 local lanes, ready, sessions, turns, due, dead, parked, references, owed = unpack(KEYS, 1, 9)
 local attempt_buckets, attempt_sizes, blockers = unpack(KEYS, 10, 12)
-local prefix, session, turn, now, lives, bucket_size, believes = unpack(ARGV, 1, 7)
+local prefix, session, turn, now, lives, bucket_size = unpack(ARGV, 1, 6)
 local UNPACK = 4000 -- Lua's stack holds 8,000.
-local at, answer, ended, freed = 8, {'done', 0}, {}, {}
+local at, answer, ended, freed = 7, {'done', 0}, {}, {}
 
 -- The server's own clock: a worker whose clock is wrong must not count as dead.
 local time = redis.call('TIME')
@@ -32,7 +32,7 @@ redis.call('ZADD', sessions, time[1] * 1000 + math.floor(time[2] / 1000) + lives
 local last = tonumber(redis.call('HGET', turns, session) or '0')
 redis.call('HSET', turns, session, turn)
 if last == tonumber(turn) then return {'again', 0} end
-if believes == '1' and last ~= tonumber(turn) - 1 then return {'astray', 0} end
+if last ~= tonumber(turn) - 1 then return {'astray', 0} end
 
 local function pop()
   at = at + 1

@@ -140,7 +140,6 @@ class Dispatching:
             turn=1,
             now_ms=self.rig.clock.at_ms,
             lives_ms=-1,
-            believes=False,
             claim=9,
             per_lane=99,
         )

@@ -150,6 +150,8 @@ class Exchange:
             self._unanswered = None
         else:
             await self._recover(handed, done=exchanged.verdict == "again")
+            # What was not done is handed in once more, as the call that the store expects.
+            self._turn = exchanged.last + (exchanged.verdict == "astray")
         self._core.renewed(self.source, asked_ms + SESSION_LIVES_MS - MARGIN_MS, self._clock.now_ms())
         self._answered()
 
@@ -178,7 +180,7 @@ class Exchange:
     async def _recover(self, handed: list[HandIn], *, done: bool) -> None:
         """Ask what the session holds, after an answer was lost or the store went back in time.
 
-        `done`: what was handed in was taken. Otherwise it is handed in once more, as the next call.
+        `done`: what was handed in was taken.
         """
         held = await self._lanes.held(self.source, self._session)
         in_flight = {each.endpoint: each.references for each in held}
@@ -190,8 +192,6 @@ class Exchange:
         self._core.recovered(self.source, claims, self._clock.now_ms())
         if done:
             self._unanswered = None
-        else:
-            self._turn += 1
         self._wanted.set()
 
     async def leave(self) -> None:

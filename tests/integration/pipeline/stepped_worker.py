@@ -53,7 +53,6 @@ class SteppedWorker:
             catalogue=self.catalogue, clock=rig.clock, probe_lives_ms=25_000, answered=lambda: None,
         )  # fmt: skip
         self._exchanges: dict[SourceUid, ExchangeDriver] = {}
-        self._later: list[Effect] = []
         self.catalogue.listen(self._changed)
 
     async def work(self, outcomes: Iterator[str]) -> None:
@@ -69,6 +68,7 @@ class SteppedWorker:
             self.core.tick(self.rig.clock.at_ms)
             self.send()
             await self._follow()
+            await self._asking.ask_now()
 
     def send(self) -> None:
         """Begin whatever may begin."""
@@ -95,7 +95,8 @@ class SteppedWorker:
             machine.id
             for machine in self.core._machines.values()
             if machine.is_runnable()
-            and machine.flying < SLOTS // 4
+            # One that has more in flight than slots are free waits for those who have less.
+            and machine.flying < self.core._turns._free
             and any(lane.can_send() and lane.may_pass(self.rig.clock.at_ms) for lane in machine.lanes.values())
         ]
 
@@ -128,16 +129,13 @@ class SteppedWorker:
 
     async def _follow(self) -> None:
         """Do what the core asks for, until it asks for nothing more."""
-        while effects := [*self._later, *self.core.effects()]:
-            self._later = []
+        while effects := self.core.effects():
             for effect in effects:
                 try:
                     await self._do(effect)
                 except StoreUnavailable:
-                    # The real driver is told of a disabling that failed, and asks its questions again by itself.
                     if isinstance(effect, Disable):
                         self.core.not_disabled(effect.endpoint.id)
-                    raise
             await self._asking.ask_now()
             self.send()
 

@@ -290,14 +290,18 @@ class World(RuleBasedStateMachine):
         said = [str(Counter(names.get(endpoint, endpoint) for endpoint, _ in left))]
         for source in SOURCES:
             books = await read_books(self.eyes, source)
-            said.append(f"{source}: lanes {books.lanes}, due {books.due}, behind {books.behind}, flying {books.flying}")
-            said.append(f"waiting {books.waiting}")
+            places = {"waiting": books.waiting, "flying": books.flying, "behind": books.behind}
+            counts = {place: {names.get(e): len(refs) for e, refs in some.items()} for place, some in places.items()}
+            lanes = {names.get(e): state for e, state in books.lanes.items()}
+            said.append(f"{source}: lanes {lanes}, due {books.due}, {counts}")
         for worker in self.workers.values():
             for machine in worker.core._machines.values():
                 lanes = [
                     (lane.source, lane.state, len(lane.queue), len(lane.flying)) for lane in machine.lanes.values()
                 ]
                 said.append(f"{worker.name} {names.get(machine.id)} {machine.state} {machine.condition} {lanes}")
+                said.append(f"{machine.flying} flying, {machine.window.size} {len(machine.line)} {machine.rights}")
+            said.append(f"{worker.core._turns._free} slots, {len(worker.flying)} {worker.core._trials._tried}")
         return said
 
     def orders_were_kept(self) -> None:

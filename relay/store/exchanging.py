@@ -29,6 +29,8 @@ class Exchanged(NamedTuple):
     """Only of one that is done there is more to say."""
     ready: int
     """Lanes that are still ready."""
+    last: int
+    """Of one that is not done: the number of the session's last call that was."""
     given: list[Given]
     """For each lane that was handed in, in that order, and then for each that was claimed."""
 
@@ -89,8 +91,10 @@ def _logs(args: list[Argument], handed: Iterable[HandIn]) -> None:
 
 def read_exchanged(answer: Sequence[Any]) -> Exchanged:
     """Read the answer of exchange.lua."""
-    verdict, ready, *given = answer
-    return Exchanged(verdict.decode(), int(ready), read_given(given))
+    verdict, number, *given = answer
+    if verdict != b"done":
+        return Exchanged(verdict.decode(), 0, int(number), [])
+    return Exchanged("done", int(number), 0, read_given(given))
 
 
 def read_given(entries: Iterable[Sequence[Any]]) -> list[Given]:

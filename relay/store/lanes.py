@@ -52,21 +52,19 @@ class Lanes:
         turn: int,
         now_ms: int,
         lives_ms: int,
-        believes: bool,
         claim: int = 0,
         per_lane: int = 0,
     ) -> Exchanged:
         """Hand results in and claim more, in one step.
 
         `turn` counts the session's calls: one with the same number as the last does nothing. The session lives on for
-        `lives_ms`. `believes`: it holds lanes, as far as it knows, and wants to hear if they are not its own any more.
-        `claim` is the number of further lanes to claim, `per_lane` the references for each.
+        `lives_ms`. `claim` is the number of further lanes to claim, `per_lane` the references for each.
         """
         names = (
             keys.lanes, keys.ready, keys.sessions, keys.turns, keys.due, keys.dead, keys.parked, keys.references,
             keys.owed, keys.attempt_buckets, keys.attempt_sizes, keys.blockers,
         )  # fmt: skip
-        head = [keys.prefix(source), session, turn, now_ms, lives_ms, keys.EVENTS_PER_BUCKET, int(believes)]
+        head = [keys.prefix(source), session, turn, now_ms, lives_ms, keys.EVENTS_PER_BUCKET]
         args = [*head, *operations(handed, claim=claim, per_lane=per_lane)]
         return read_exchanged(await script("exchange")(self._redis, [name(source) for name in names], args))
 

@@ -30,11 +30,32 @@ async def dump(redis: Redis) -> dict[str, Any]:
         for name in names:
             pipe.type(name)
         types = await pipe.execute()
+        # One may be gone by now.
+        there = [(name, kind) for name, kind in zip(names, types, strict=True) if kind in READS]
+        names, types = [name for name, _ in there], [kind for _, kind in there]
         for name, kind in zip(names, types, strict=True):
             command, *arguments = READS[kind]
             pipe.execute_command(command, name, *arguments)
         values = await pipe.execute()
-    return {name.decode(): value for name, value in zip(names, values, strict=True)}
+    return {name.decode(): value for name, value in zip(names, values, strict=True) if value is not None}
+
+
+async def snapshot(redis: Redis) -> dict[bytes, bytes]:
+    """A copy of every key, as the server writes it down."""
+    names = sorted([name async for name in redis.scan_iter(count=1000)])
+    async with redis.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.dump(name)
+        return dict(zip(names, await pipe.execute(), strict=True))
+
+
+async def restore(redis: Redis, copy: dict[bytes, bytes]) -> None:
+    """Put every key back as it was: what was written since is lost."""
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.flushdb()
+        for name, value in copy.items():
+            pipe.restore(name, 0, value)
+        await pipe.execute()
 
 
 @dataclass

@@ -80,7 +80,7 @@ class Core:
                 return cleared
             self.untried(cleared, now_ms)
         while not self._draining and (machine := self._turns.next()) is not None:
-            delivery = machine.take()
+            delivery = machine.take(now_ms)
             if delivery is None:
                 self._turns.end(machine)
             elif not delivery.reference.crashes:
@@ -192,7 +192,7 @@ class Core:
         endpoint = machine.endpoint
         order_version = endpoint.order_version if endpoint is not None else NO_ORDER
         queue = queue_for(endpoint, dict(claim.blocked))
-        lane = Lane(source, machine, queue, order_version=order_version)
+        lane = Lane(holding, machine, queue, order_version=order_version)
         lane.leaves = self._draining
         holding.lanes[claim.endpoint] = machine.lanes[source] = lane
         self._arrive(lane, claim.arrivals)
@@ -212,6 +212,15 @@ class Core:
         else:
             self._leave(holding, lane, parked=state == "parked")
         self._settle(lane.machine, now_ms)
+
+    def renewed(self, source: SourceUid, until_ms: int, now_ms: int) -> None:
+        """The store has renewed this worker's session: until then nobody takes a lane of the source from it."""
+        if (holding := self._holdings.get(source)) is not None:
+            ended, holding.lease_ms = holding.lease_ms <= now_ms, until_ms
+            if ended:
+                # What is ordered stood still.
+                for lane in holding.lanes.values():
+                    self._settle(lane.machine, now_ms)
 
     def claims_answered(self, source: SourceUid, ready: int) -> None:
         """The exchange is over; so many lanes of the source are still ready."""

@@ -176,12 +176,12 @@ class EndpointMachine:
         """Disabling it failed: the next answer that asks for it tries again."""
         self._disabling = False
 
-    def take(self) -> Delivery | None:
+    def take(self, now_ms: int) -> Delivery | None:
         """The next delivery to go out, of the lanes in turn; None: there is none after all."""
         while self.line:
             lane = self.line.popleft()
             lane.in_line = False
-            if lane.can_send():
+            if lane.can_send() and lane.may_pass(now_ms):
                 delivery = lane.begin()
                 self._stand_in_line(lane)
                 self.flying += 1

@@ -19,6 +19,8 @@ class Holding:
     def __init__(self, source: SourceUid) -> None:
         self.source = source
         self.lanes: dict[EndpointId, Lane] = {}
+        self.lease_ms = 0
+        """Until then nobody can have taken a lane from this worker."""
         self.wanted: Exchange | None = None
         self._marked: dict[Lane, None] = {}
         """Lanes with something to hand in, or that could take more."""

@@ -11,6 +11,7 @@ from relay.domain.sending.states import LANE_TABLE, LaneEvent, LaneState
 
 if TYPE_CHECKING:
     from relay.domain.sending.endpoint import EndpointMachine
+    from relay.domain.sending.holding import Holding
 
 SMALLEST_READ = 16
 LARGEST_READ = 256
@@ -27,6 +28,7 @@ class Lane:
         "ahead",
         "exhausted",
         "flying",
+        "holding",
         "in_line",
         "leaves",
         "machine",
@@ -34,14 +36,13 @@ class Lane:
         "queue",
         "read_ahead",
         "results",
-        "source",
         "state",
         "suspects",
         "until_ms",
     )
 
-    def __init__(self, source: SourceUid, machine: "EndpointMachine", queue: Queue, *, order_version: int) -> None:
-        self.source = source
+    def __init__(self, holding: "Holding", machine: "EndpointMachine", queue: Queue, *, order_version: int) -> None:
+        self.holding = holding
         self.machine = machine
         self.queue = queue
         self.order_version = order_version
@@ -76,11 +77,20 @@ class Lane:
         closes = is_held_back or self.leaves or self.until_ms
         self.on(LaneEvent.CLOSE if closes else LaneEvent.REOPEN)
 
+    @property
+    def source(self) -> SourceUid:
+        """The source that it belongs to."""
+        return self.holding.source
+
     def can_send(self) -> bool:
         """Whether it has something that may go now, as far as it is concerned itself."""
         if self.state is not LaneState.OPEN or not self.queue or self.until_ms:
             return False
         return not (self.queue.order == "fifo" and (self.flying or self.suspects))
+
+    def may_pass(self, now_ms: int) -> bool:
+        """Whether nobody else can have been given the lane meanwhile; where order counts, that must be sure."""
+        return self.queue.order == "unordered" or now_ms < self.holding.lease_ms
 
     def is_short(self) -> bool:
         """Whether its next exchange should not wait: it could send more than is here, or has to leave."""

@@ -52,6 +52,7 @@ class Arriving:
         parsed = {endpoint: [(stored, _parse(stored)) for stored in some] for endpoint, some in references.items()}
         wanted = [reference for some in parsed.values() for _, reference in some if reference is not None]
         numbers = [reference.number for reference in wanted]
+        self._bodies._kept.clear()
         events = await self._bodies.read(source, numbers) if wanted else {}
         found: dict[EndpointId, list[Arrival]] = {}
         for endpoint_id, some in parsed.items():

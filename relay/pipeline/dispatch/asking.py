@@ -58,25 +58,32 @@ class Asking:
         """Ask until cancelled. Redis may go away and come back meanwhile."""
         while True:
             await self._asked.wait()
-            self._asked.clear()
-            questions, self._questions = self._questions, []
             try:
-                await self._announce([each for each in questions if isinstance(each, Announce)])
-                await self._fetch([each for each in questions if isinstance(each, FetchRights)])
-                await self.change([each for each in questions if isinstance(each, Change)])
+                await self.ask_now()
             except StoreUnavailable as error:
-                log.warning("questions_not_answered", questions=len(questions), error=str(error))
-                # What was answered is asked again too: nothing of it does harm twice.
-                self._questions = [*(each for each in questions if not isinstance(each, Announce)), *self._questions]
-                self._asked.set()
+                log.warning("questions_not_answered", questions=len(self._questions), error=str(error))
                 await asyncio.sleep(RETRY_S)
             self._answered()
 
+    async def ask_now(self) -> None:
+        """Ask what is to be asked, once. Raises StoreUnavailable; then it is still to be asked."""
+        self._asked.clear()
+        questions, self._questions = self._questions, []
+        try:
+            await self._announce([each for each in questions if isinstance(each, Announce)])
+            await self._fetch([each for each in questions if isinstance(each, FetchRights)])
+            await self._change([each for each in questions if isinstance(each, Change)])
+        except StoreUnavailable:
+            # What was answered is asked again too: nothing of it does harm twice. Trials were put back.
+            self._questions = [*(each for each in questions if not isinstance(each, Announce)), *self._questions]
+            self._asked.set()
+            raise
+
     async def flush(self) -> None:
         """Tell what is left to tell, once. Raises StoreUnavailable."""
-        await self.change([each for each in self._questions if isinstance(each, Change) and each.verb != "probe"])
+        await self._change([each for each in self._questions if isinstance(each, Change) and each.verb != "probe"])
 
-    async def change(self, changes: list[Change]) -> None:
+    async def _change(self, changes: list[Change]) -> None:
         """Change conditions, and put what they are then into the core."""
         if not changes:
             return

@@ -28,6 +28,8 @@ ORDERS_S = 30.0
 """How often blocked keys of an order that an endpoint does not have any more are looked for."""
 SESSION_LIVES_MS = 10_000
 """A killed worker's lanes are taken up after this and a sweep (goal G2: at most 45 s)."""
+MARGIN_MS = 1_000
+"""A worker stops to send what is ordered so long before its lanes can be taken up by others."""
 FIRST_READ = 8
 RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -58,7 +60,7 @@ class Exchange:
         self._wanted = asyncio.Event()
         self._urgent = asyncio.Event()
         self._turn = 0
-        self._unanswered: tuple[list[HandIn], int, bool] | None = None
+        self._unanswered: tuple[list[HandIn], int] | None = None
         """What was handed in without an answer: it is handed in again, word for word."""
         self._next_look = self._next_orders = 0.0
 
@@ -130,17 +132,16 @@ class Exchange:
         """One round trip: results and wishes in, work out; further ones for what is not at hand."""
         if self._unanswered is None:
             self._turn += 1
-            believes = self._core.held(self.source) > 0
-            self._unanswered = *self._core.collect(self.source, self._clock.now_ms()), believes
-        handed, claim, believes = self._unanswered
+            self._unanswered = self._core.collect(self.source, self._clock.now_ms())
+        handed, claim = self._unanswered
+        asked_ms = self._clock.now_ms()
         exchanged = await self._lanes.exchange(
             self.source,
             handed,
             session=self._session,
             turn=self._turn,
-            now_ms=self._clock.now_ms(),
+            now_ms=asked_ms,
             lives_ms=SESSION_LIVES_MS,
-            believes=believes,
             claim=claim,
             per_lane=FIRST_READ,
         )
@@ -149,6 +150,9 @@ class Exchange:
             self._unanswered = None
         else:
             await self._recover(handed, done=exchanged.verdict == "again")
+            # What was not done is handed in once more, as the call that the store expects.
+            self._turn = exchanged.last + (exchanged.verdict == "astray")
+        self._core.renewed(self.source, asked_ms + SESSION_LIVES_MS - MARGIN_MS, self._clock.now_ms())
         self._answered()
 
     async def _take_in(self, handed: list[HandIn], exchanged: Exchanged) -> None:
@@ -176,24 +180,18 @@ class Exchange:
     async def _recover(self, handed: list[HandIn], *, done: bool) -> None:
         """Ask what the session holds, after an answer was lost or the store went back in time.
 
-        `done`: what was handed in was taken. Otherwise it is handed in once more, as the next call.
+        `done`: what was handed in was taken.
         """
         held = await self._lanes.held(self.source, self._session)
         in_flight = {each.endpoint: each.references for each in held}
         missing = self._core.missing(self.source, in_flight, () if done else handed)
         claims = await self._arriving.claims(self.source, missing, {each.endpoint: each.blocked for each in held})
-        log.warning(
-            "lanes_recovered",
-            source=self.source,
-            lanes=len(held),
-            deliveries=sum(map(len, missing.values())),
-            done=done,
-        )
+        if held or handed:
+            found = sum(map(len, missing.values()))
+            log.warning("lanes_recovered", source=self.source, lanes=len(held), deliveries=found, done=done)
         self._core.recovered(self.source, claims, self._clock.now_ms())
         if done:
             self._unanswered = None
-        else:
-            self._turn += 1
         self._wanted.set()
 
     async def leave(self) -> None:

@@ -3,7 +3,7 @@
 -- KEYS: 1 lanes, 2 ready, 3 sessions, 4 turns, 5 due, 6 dead, 7 parked, 8 references, 9 owed, 10 attempt buckets,
 --   11 attempt sizes, 12 blockers
 -- ARGV: 1 the source's prefix, 2 session, 3 its number for this call, 4 now in ms, 5 ms that the session lives on,
---   6 events in a bucket, 7 '1' if the session believes to hold lanes, then operations:
+--   6 events in a bucket, then operations:
 --   log {bucket, bytes, number of arguments, field, record, …}: keep records of attempts
 --   lane {endpoint}: what follows is about this lane, up to stay, park or go
 --   ended {number of references, reference, …}: they reached their receiver, or nobody wants them
@@ -14,25 +14,25 @@
 --   tried {number of entries, `number:ms`, …}: the lane's attempts, for the endpoint's list
 --   stay {how many to take more} · park {ms until when} · go {}: let the lane go
 --   claim {lanes at most, references of each}: hold further lanes
--- RETURNS: {verdict, lanes still ready, then for each lane and each claimed one {endpoint, state, {references}, {key,
---   number of the event that it waits for, …}}}. The verdict is 'done', 'again' (this call was done before, and its answer
---   lost) or 'astray' (the store does not know the session's call before this one: it went back in time, or took the
---   session for dead). Of these two nothing was done, and the session has to ask what it holds. The state is 'held',
---   'claimed', 'idle', 'ready', 'parked', or 'lost': the session does not hold the lane, and only attempts were taken.
+-- RETURNS: {'done', lanes still ready, then for each lane and each claimed one {endpoint, state, {references}, {key,
+--   number of the event that it waits for, …}}}. The state is 'held', 'claimed', 'idle', 'ready', 'parked', or 'lost': the
+--   session does not hold the lane, and only attempts were taken. Or without having done anything, {verdict, number of
+--   the session's last call}: 'again' (this call was done before, and its answer lost), or 'astray' (the one before it
+--   was not: the store went back in time, or took the session for dead). Then the session has to ask what it holds.
 -- ATOMIC BECAUSE a delivery must be in exactly one place: lane, flight, due, dead, waiting or ended.
 local lanes, ready, sessions, turns, due, dead, parked, references, owed = unpack(KEYS, 1, 9)
 local attempt_buckets, attempt_sizes, blockers = unpack(KEYS, 10, 12)
-local prefix, session, turn, now, lives, bucket_size, believes = unpack(ARGV, 1, 7)
+local prefix, session, turn, now, lives, bucket_size = unpack(ARGV, 1, 6)
 local UNPACK = 4000 -- Lua's stack holds 8,000.
-local at, answer, ended, freed = 8, {'done', 0}, {}, {}
+local at, answer, ended, freed = 7, {'done', 0}, {}, {}
 
 -- The server's own clock: a worker whose clock is wrong must not count as dead.
 local time = redis.call('TIME')
 redis.call('ZADD', sessions, time[1] * 1000 + math.floor(time[2] / 1000) + lives, session)
 local last = tonumber(redis.call('HGET', turns, session) or '0')
+if last == tonumber(turn) then return {'again', last} end
+if last ~= tonumber(turn) - 1 then return {'astray', last} end
 redis.call('HSET', turns, session, turn)
-if last == tonumber(turn) then return {'again', 0} end
-if believes == '1' and last ~= tonumber(turn) - 1 then return {'astray', 0} end
 
 local function pop()
   at = at + 1
@@ -110,14 +110,18 @@ end
 local function about(name)
   endpoint = name
   held = redis.call('HGET', lanes, endpoint) == session
-  lane, flight, blocked = prefix .. 'lane:' .. endpoint, prefix .. 'flight:' .. endpoint, prefix .. 'blocked:' .. endpoint
+  lane, flight = prefix .. 'lane:' .. endpoint, prefix .. 'flight:' .. endpoint
+  blocked = prefix .. 'blocked:' .. endpoint
 end
-local function says(state, taken, waits) answer[#answer + 1] = {endpoint, held and state or 'lost', taken or {}, waits or {}} end
+local function says(state, taken, waits)
+  answer[#answer + 1] = {endpoint, held and state or 'lost', taken or {}, waits or {}}
+end
 
 local operations = {}
 function operations.log()
   local bucket, bytes = pop(), pop()
-  pieces(function(first, last_one) redis.call('HSET', prefix .. 'attempts:' .. bucket, unpack(ARGV, first, last_one)) end)
+  local records = prefix .. 'attempts:' .. bucket
+  pieces(function(first, last_one) redis.call('HSET', records, unpack(ARGV, first, last_one)) end)
   redis.call('ZADD', attempt_buckets, now, bucket)
   redis.call('HINCRBY', attempt_sizes, bucket, bytes)
   redis.call('HINCRBY', attempt_sizes, 'total', bytes)
@@ -170,7 +174,8 @@ function operations.free()
   while redis.call('LMOVE', waiting(key), lane, 'RIGHT', 'LEFT') do end
 end
 function operations.tried()
-  pieces(function(first, last_one) redis.call('RPUSH', prefix .. 'attempted:' .. endpoint, unpack(ARGV, first, last_one)) end)
+  local attempted = prefix .. 'attempted:' .. endpoint
+  pieces(function(first, last_one) redis.call('RPUSH', attempted, unpack(ARGV, first, last_one)) end)
 end
 function operations.stay()
   local more = count()

@@ -56,7 +56,6 @@ class Floor:
         per_lane: int = 8,
         again: bool = False,
         lives_ms: int = 60_000,
-        believes: bool = False,
         skip: int = 0,
     ) -> Exchanged:
         """The same, with its verdict. `skip`: calls that the session made and the store does not know."""
@@ -68,7 +67,6 @@ class Floor:
             turn=self._turns[session],
             now_ms=self.now_ms,
             lives_ms=lives_ms,
-            believes=believes,
             claim=claim,
             per_lane=per_lane,
         )

@@ -13,6 +13,7 @@ from relay.domain.model import ApplicationId, Endpoint, EndpointId, MessageId, S
 from relay.domain.outcomes import Failure, Outcome
 from relay.domain.references import Reference, parse_reference, tag_of
 from relay.domain.sending.delivery import Delivery
+from tests.unit.domain.sending.toy_store import SESSION_LIVES_MS
 from tests.unit.domain.sending.toy_worker import ToyWorker, World
 
 SOURCES = [SourceUid("uk"), SourceUid("fr")]
@@ -160,6 +161,7 @@ class Walk(RuleBasedStateMachine):
     def a_worker_is_given_up(self, which: int, wakes: bool) -> None:
         """It died, or others took it for dead and it goes on with what it remembers."""
         worker = self.worker(which)
+        self.time_passes(SESSION_LIVES_MS)
         for source in SOURCES:
             self.world.store.sources[source].ends(worker.session)
         if not wakes:

@@ -13,7 +13,7 @@ from relay.domain.model import EndpointId, StoredEvent
 from relay.domain.references import parse_reference
 from relay.domain.sending.effects import Change, HandIn
 
-GRACE_MS = 10_000
+SESSION_LIVES_MS = 10_000
 PROBE_LIVES_MS = 25_000
 
 
@@ -44,7 +44,7 @@ class ToySource:
     blocked: dict[EndpointId, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     order_versions: dict[EndpointId, int] = field(default_factory=dict)
     waiting: dict[tuple[EndpointId, str], list[bytes]] = field(default_factory=lambda: defaultdict(list))
-    turns: dict[str, tuple[int, bool]] = field(default_factory=dict)
+    turns: dict[str, int] = field(default_factory=dict)
     tried: set[tuple[str, EndpointId, bytes]] = field(default_factory=set)
     sequence: int = 0
     events: dict[int, StoredEvent] = field(default_factory=dict)
@@ -54,12 +54,10 @@ class ToySource:
     def exchange(
         self, session: str, turn: int, handed: Sequence[HandIn], *, now_ms: int, claim: int, per_lane: int
     ) -> tuple[str, int, list[Given]]:
-        last, astray = self.turns.get(session, (0, False))
-        if last == turn:
-            return ("astray" if astray else "again"), 0, []
-        self.turns[session] = turn, last != turn - 1
+        last = self.turns.get(session, 0)
         if last != turn - 1:
-            return "astray", 0, []
+            return ("again" if last == turn else "astray"), last, []
+        self.turns[session] = turn
         given = [self._hand_in(session, lane, now_ms) for lane in handed]
         for endpoint in self.ready[:claim]:
             self.lanes[endpoint] = session

@@ -14,7 +14,7 @@ from relay.domain.sending.effects import Announce, Change, Disable, Effect, Exch
 from relay.domain.sending.endpoint import EndpointMachine
 from relay.domain.sending.lane import Lane
 from relay.domain.sending.states import EndpointState, LaneState
-from tests.unit.domain.sending.toy_store import Given, ToyStore
+from tests.unit.domain.sending.toy_store import SESSION_LIVES_MS, Given, ToyStore
 
 SCHEDULE = (5.0, 60.0)
 PER_LANE = 3
@@ -166,6 +166,9 @@ class ToyWorker:
             del self._unanswered[source]
         else:
             self._recover(source, handed, done=verdict == "again")
+            self._turns[source] = ready + (verdict == "astray")
+        if fate == "works":
+            self.core.renewed(source, self.world.now_ms + SESSION_LIVES_MS - 1, self.world.now_ms)
         self.follow()
 
     def _take_in(self, source: SourceUid, handed: list[HandIn], given: list[Given]) -> None:
@@ -202,8 +205,6 @@ class ToyWorker:
         self.core.recovered(source, claims, self.world.now_ms)
         if done:
             del self._unanswered[source]
-        else:
-            self._turns[source] += 1
         self.wanted.add(source)
 
     def rests(self, source: SourceUid) -> bool:

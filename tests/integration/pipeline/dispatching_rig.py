@@ -1,0 +1,186 @@
+"""Workers that dispatch for real, over real stores, to subscribers that are scripted."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from relay.config import STANDARD_SCHEDULE
+from relay.domain.model import Endpoint
+from relay.outbound.callbacks import CallbackSender
+from relay.pipeline.catalogue import Catalogue
+from relay.pipeline.disabling import Disabling
+from relay.pipeline.dispatch.dispatcher import Dispatcher
+from relay.pipeline.ingest import read_lines
+from relay.store.attempts import Attempts
+from relay.store.conditions import Conditions
+from relay.store.events import Events
+from relay.store.lanes import Lanes
+from relay.store.operations import Operations
+from relay.store.rates import Rates
+from tests.fakes.subscribers import Subscribers
+from tests.fakes.upstream import make_row
+from tests.integration.books import read_books
+from tests.integration.pipeline.rig import UK, Rig, until
+
+
+class Worker:
+    """One worker's dispatcher, with a catalogue of its own."""
+
+    def __init__(self, rig: Rig, subscribers: Subscribers, name: str, schedule: Sequence[float], slots: int) -> None:
+        sender = CallbackSender(subscribers, policy=rig.policy, user_agent="tests")
+        self.name = name
+        self.catalogue: Catalogue = rig.new_catalogue(sender)
+        self.dispatcher = Dispatcher(
+            session=name,
+            lanes=rig.lanes,
+            rates=Rates(rig.redis),
+            conditions=Conditions(rig.redis),
+            bodies=rig.bodies,
+            catalogue=self.catalogue,
+            sender=sender,
+            clock=rig.clock,
+            disable=Disabling(rig.endpoints, Operations(rig.redis), rig.clock),
+            slots=slots,
+            deadline_s=20.0,
+            schedule=schedule,
+        )
+
+    async def start(self) -> None:
+        """Begin to send."""
+        await self.catalogue.refresh()
+        self.dispatcher.follow_sources()
+
+    async def dies(self) -> None:
+        """Stop in the middle of everything, as a killed process does."""
+        dispatcher = self.dispatcher
+        tasks = [*dispatcher._senders, *(task for _, task in dispatcher._exchanges.values())]
+        tasks += [dispatcher._asker] if dispatcher._asker else []
+        dispatcher._exchanges.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Dispatching:
+    """Rows that come, workers that send, and time that passes when a test says so."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        self.subscribers = Subscribers()
+        self.workers: list[Worker] = []
+        self._token = 0
+        self._newest = 0
+
+    @asynccontextmanager
+    async def worker(self, *, schedule: Sequence[float] = STANDARD_SCHEDULE, slots: int = 64) -> AsyncIterator[Worker]:
+        """A worker that is drained when the block ends, unless it died."""
+        worker = Worker(self.rig, self.subscribers, f"worker {len(self.workers) + 1}", schedule, slots)
+        self.workers.append(worker)
+        await worker.start()
+        try:
+            yield worker
+        finally:
+            if worker.dispatcher._exchanges:
+                await worker.dispatcher.drain(1.0)
+
+    async def rows(self, count: int, **columns: Any) -> list[int]:
+        """So many rows come, and are events; gives their ids."""
+        source = self.rig.catalogue.sources[UK]
+        self._token = self._token or await self.rig.routes.take(UK) or 0
+        ids = list(range(self._newest + 1, self._newest + 1 + count))
+        self._newest += count
+        lines = read_lines([msgspec.json.encode(make_row(i, **columns)) for i in ids])
+        ingest = self.rig.ingest()
+        await ingest.take_in(source, "all", lines, row_ids=ids, cursor=ids[-1], token=self._token)
+        self.wake()
+        return ids
+
+    def wake(self) -> None:
+        """What Redis tells workers when lanes were filled."""
+        for worker in self.workers:
+            worker.dispatcher.wake(UK)
+
+    async def changed(self) -> None:
+        """What Redis tells workers when the configuration was changed."""
+        for worker in self.workers:
+            await worker.catalogue.refresh()
+            worker.dispatcher.follow_sources()
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let time pass, and make ready what came due."""
+        self.rig.clock.advance(seconds)
+        await Lanes(self.rig.eyes).sweep(UK, now_ms=self.rig.clock.at_ms)
+        self.wake()
+
+    @asynccontextmanager
+    async def time_passing(self) -> AsyncIterator[None]:
+        """The clock goes as fast as the real one."""
+
+        async def pass_on() -> None:
+            while True:
+                await asyncio.sleep(0.005)
+                self.rig.clock.advance(0.005)
+
+        task = asyncio.create_task(pass_on())
+        try:
+            yield
+        finally:
+            task.cancel()
+
+    async def worker_dies_with_everything(self) -> None:
+        """A worker claims all lanes, puts whatever was in flight at a crash before on the wire, and dies."""
+        lanes = Lanes(self.rig.eyes)
+        claimed = await lanes.exchange(
+            UK,
+            [],
+            session="dead",
+            turn=1,
+            now_ms=self.rig.clock.at_ms,
+            lives_ms=-1,
+            claim=9,
+            per_lane=99,
+        )
+        await lanes.announce("dead", [(UK, each.endpoint, ref) for each in claimed.given for ref in each.references])
+        await self.pass_time(0)
+
+    async def change(self, endpoint: Endpoint, **fields: Any) -> Endpoint:
+        """Change an endpoint, and let the workers know."""
+        changed = await self.rig.change(endpoint, **fields)
+        await self.changed()
+        return changed
+
+    async def left(self) -> int:
+        """How many deliveries have not ended."""
+        return sum((await read_books(self.rig.eyes, UK)).references.values())
+
+    async def all_ended(self) -> None:
+        """Wait until nothing is left."""
+
+        async def none() -> bool:
+            return await self.left() == 0
+
+        await until(none)
+        await self.settled()
+
+    async def settled(self) -> None:
+        """Wait until no lane is held: everything that was sent is handed in."""
+
+        async def quiet() -> bool:
+            # Read while workers go on: what does not add up in one look does in the next, if all is well.
+            books = await read_books(self.rig.eyes, UK)
+            is_quiet = not books.flying and all(state in ("r", "p") for state in books.lanes.values())
+            return is_quiet and not books.faults()
+
+        await until(quiet)
+
+    async def attempts(self, endpoint: Endpoint) -> list[tuple[int, int, str]]:
+        """An endpoint's attempts, oldest first: which try, the status, the verdict."""
+        found = await Attempts(self.rig.eyes).of_endpoint(UK, endpoint.id, before=None, limit=1000)
+        return [(each.number, each.status, each.verdict) for _, each in reversed(found)]
+
+    def events(self) -> Events:
+        """The events, as a bystander reads them."""
+        return Events(self.rig.eyes)

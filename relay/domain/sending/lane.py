@@ -50,7 +50,7 @@ class Lane:
         self.flying: set[Delivery] = set()
         self.suspects: deque[Delivery] = deque()
         """What waits for its trial."""
-        self.results = self._blank()
+        self.results = HandIn(machine.id)
         self.read_ahead = SMALLEST_READ
         self.ahead = SMALLEST_READ
         """How many it may have here, as its last exchange was told: a probe needs one."""
@@ -62,9 +62,6 @@ class Lane:
         """It has to go: its order changed, its worker drains, or other lanes wait for their turn."""
         self.in_line = False
         """It stands among the lanes of its endpoint that have something to send."""
-
-    def _blank(self) -> HandIn:
-        return HandIn(self.machine.id, order_version=self.order_version)
 
     def on(self, event: LaneEvent) -> None:
         """Go to the next state, if the event leads to one."""
@@ -170,7 +167,7 @@ class Lane:
                 self.queue.push_first(self.suspects.pop())
             self.results.back += [(each.stored, each.reference.text()) for each in self.queue.waiting()]
             self.queue.clear()
-        handed, self.results = self.results, self._blank()
+        handed, self.results = self.results, HandIn(self.machine.id)
         self.queue.handed_in(handed)
         if self.state is LaneState.OPEN:
             handed.take = self._wanted(most_ahead)

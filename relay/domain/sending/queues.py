@@ -141,9 +141,13 @@ class ByKey(Queue):
 
     order = "keyed"
 
-    def __init__(self, key_of: KeyOf, blocked: dict[str, int]) -> None:
-        """`blocked`: keys that wait, by their digest, each with the number of the event that it waits for."""
+    def __init__(self, key_of: KeyOf, blocked: dict[str, int], *, order_version: int = 0) -> None:
+        """`blocked`: keys that wait in the store, each with the number of the event that it waits for.
+
+        Their names begin with the version of the order: those of another one are none of this queue's keys.
+        """
         self._key_of = key_of
+        self._order_version = order_version
         self._blocked = blocked
         self._free: deque[Delivery] = deque()
         self._behind: dict[str, deque[Delivery]] = {}
@@ -221,7 +225,7 @@ class ByKey(Queue):
 
     def _digest(self, delivery: Delivery) -> str | None:
         key = self._key_of(delivery.event)
-        return None if key is None else hashlib.sha256(key.encode()).hexdigest()[:32]
+        return None if key is None else f"{self._order_version}.{hashlib.sha256(key.encode()).hexdigest()[:32]}"
 
 
 def queue_for(endpoint: Endpoint | None, blocked: dict[str, int]) -> Queue:
@@ -230,7 +234,7 @@ def queue_for(endpoint: Endpoint | None, blocked: dict[str, int]) -> Queue:
         # Nothing is sent to one that is not known: what came goes back as it was.
         return InOrder()
     if endpoint.order == "keyed" and endpoint.order_key:
-        return ByKey(key_reader(endpoint.order_key), blocked)
+        return ByKey(key_reader(endpoint.order_key), blocked, order_version=endpoint.order_version)
     return Unordered()
 
 

@@ -42,7 +42,6 @@ class ToySource:
     due: dict[tuple[EndpointId, bytes], int] = field(default_factory=dict)
     dead: set[tuple[EndpointId, bytes]] = field(default_factory=set)
     blocked: dict[EndpointId, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
-    order_versions: dict[EndpointId, int] = field(default_factory=dict)
     waiting: dict[tuple[EndpointId, str], list[bytes]] = field(default_factory=lambda: defaultdict(list))
     turns: dict[str, int] = field(default_factory=dict)
     tried: set[tuple[str, EndpointId, bytes]] = field(default_factory=set)
@@ -83,7 +82,6 @@ class ToySource:
                 lane.insert(0, again.encode())
         for key, number in handed.blocks:
             self.blocked[endpoint][key] = number
-            self.order_versions[endpoint] = handed.order_version
         strays = []
         for stored, key in handed.behind:
             if self._lands(session, endpoint, stored):
@@ -183,10 +181,10 @@ class ToySource:
 
     def release(self, endpoint: EndpointId, order_version: int) -> None:
         """What waits behind keys of another order goes on."""
-        if self.order_versions.get(endpoint) != order_version:
-            for key in list(self.blocked[endpoint]):
+        for key in list(self.blocked[endpoint]):
+            if not key.startswith(f"{order_version}."):
                 self._free(endpoint, key)
-            self.wake(endpoint)
+        self.wake(endpoint)
 
     def places(self) -> list[tuple[EndpointId, bytes]]:
         """Everything that has not ended."""

@@ -142,7 +142,7 @@ class Lane:
     def postponed(self, delivery: Delivery, due_ms: int) -> None:
         """A delivery in flight waits in the store for its next try."""
         self.flying.discard(delivery)
-        self.results.due.append((delivery.stored, delivery.reference.text(), due_ms))
+        self.results.due.append((delivery.stored, delivery.reference.text(), due_ms, delivery.key or ""))
         self.queue.postponed(delivery, self.results)
 
     def never_came(self, stored: bytes, number: int | None, reason: str) -> None:

@@ -189,7 +189,7 @@ class Exchange:
         if held or handed:
             found = sum(map(len, missing.values()))
             log.warning("lanes_recovered", source=self.source, lanes=len(held), deliveries=found, done=done)
-        self._core.recovered(self.source, claims, self._clock.now_ms())
+        self._core.recovered(self.source, claims, is_astray=not done, now_ms=self._clock.now_ms())
         if done:
             self._unanswered = None
         self._wanted.set()

@@ -202,7 +202,7 @@ class ToyWorker:
         for each in held:
             self._introduce(each.endpoint)
             claims.append(Claim(each.endpoint, self._arrivals(source, missing[each.endpoint]), each.blocked))
-        self.core.recovered(source, claims, self.world.now_ms)
+        self.core.recovered(source, claims, is_astray=not done, now_ms=self.world.now_ms)
         if done:
             del self._unanswered[source]
         self.wanted.add(source)

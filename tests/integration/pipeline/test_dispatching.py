@@ -270,7 +270,9 @@ async def test_a_worker_that_missed_the_enabling_looks_again(floor: Dispatching)
         refresh, worker.catalogue.refresh = worker.catalogue.refresh, nothing  # type: ignore[method-assign]
         await floor.rig.change(crm, disabled=False)
         worker.catalogue.refresh = refresh  # type: ignore[method-assign]
-        floor.wake()
+        # What the tick finds out each second.
+        assert await worker.catalogue.is_stale()
+        await floor.changed()
         await floor.all_ended()
 
 

@@ -17,9 +17,9 @@ from relay.api.schemas.sources import (
     SourceOut,
     show_route,
     show_source,
-    source_uid,
 )
 from relay.domain.model import Source
+from relay.domain.names import source_uid
 from relay.errors import NotFound
 from relay.pipeline.clock import Clock
 from relay.wiring import Stores

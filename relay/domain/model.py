@@ -177,6 +177,8 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     max_in_flight: int = 64
     order: Order = "unordered"
     order_key: str | None = None
+    order_version: int = 0
+    """Counts changes of the order: what waits behind a key waits under one of these only."""
     retry_schedule: tuple[float, ...] | None = None
     """Seconds before each further try; None: the relay's own schedule."""
     auth: EndpointAuth | None = None

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta
 
 from relay.errors import Fault, Invalid
 
@@ -83,7 +83,3 @@ def camel(name: str) -> str:
 def under(path: tuple[str | int, ...], error: Invalid) -> Invalid:
     """The same faults, seen from further outside."""
     return Invalid(*(Fault((*path, *fault.path), fault.message, fault.kind) for fault in error.faults))
-
-
-Maybe = UnsetType
-"""Marks a field that may be left out."""

@@ -147,7 +147,9 @@ async def _endpoints(stores: Stores, scope: Scope, start: AtWaiting | None) -> A
         last = batch[-1].app_id, batch[-1].id
 
 
-async def _behind(stores: Stores, scope: Scope, last: tuple[ApplicationId, EndpointId] | None) -> list[Endpoint]:
+async def _behind(stores: Stores, scope: Scope, last: tuple[ApplicationId, EndpointId] | None) -> Sequence[Endpoint]:
     if scope.application is None:
-        return await stores.endpoints.everywhere(after=last, limit=READ_AT_ONCE)
-    return await stores.endpoints.page(scope.application.id, after=last and last[1], limit=READ_AT_ONCE)
+        page = await stores.endpoints.everywhere(after=last, limit=READ_AT_ONCE)
+    else:
+        page = await stores.endpoints.page(scope.application.id, after=last and last[1], limit=READ_AT_ONCE)
+    return page.values

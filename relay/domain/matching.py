@@ -104,11 +104,18 @@ def wants(application: Application, endpoint: Endpoint, types: bytes, data: Data
 
 def unfit_reason(application: Application, endpoint: Endpoint) -> str | None:
     """Why nothing can be sent to an endpoint until it, or its application, is mended; None: it is fit."""
-    for whose, each in (("its application's", application), ("its", endpoint)):
-        try:
-            _compiled(each.filter)
-        except Invalid as error:
-            return f"{whose} filter can't be used by this release, save another one: {error}"
+    if (fault := filter_fault(application)) is not None:
+        return f"its application's {fault}"
+    fault = filter_fault(endpoint)
+    return None if fault is None else f"its {fault}"
+
+
+def filter_fault(filtered: Application | Endpoint) -> str | None:
+    """What is wrong with a filter; None: it can be used."""
+    try:
+        _compiled(filtered.filter)
+    except Invalid as error:
+        return f"filter can't be used by this release, save another one: {error}"
     return None
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
-from msgspec import UNSET, Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from relay.errors import Fault, Invalid
 
@@ -28,6 +28,14 @@ class Out(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An answer's body."""
 
 
+class UnreadableOut(Out, frozen=True, kw_only=True):
+    """Something that is there, and can't be read: by another release, or with another encryption key, it may be."""
+
+    id: str
+    """Its id; a source's uid."""
+    reason: str
+
+
 class ListOut(Out, Generic[T], frozen=True, kw_only=True):
     """One page of a list, as Svix has it."""
 
@@ -37,6 +45,8 @@ class ListOut(Out, Generic[T], frozen=True, kw_only=True):
     prev_iterator: str | None = None
     done: bool
     """There is nothing behind this page."""
+    unreadable: list[UnreadableOut] | UnsetType = UNSET
+    """What would stand in `data` and can't be read: PUT it again, or DELETE it. Left out when there is none."""
 
 
 def moment(at_ms: int) -> datetime:

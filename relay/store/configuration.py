@@ -141,9 +141,10 @@ class Configuration:
     async def _read(self, version: int, members: Iterable[str], *, complete: bool) -> Changes:
         owners: dict[str, dict[str, str]] = {"source": {}, "application": {}, "endpoint": {}}
         for member in members:
-            kind, *owner, object_id = member.split("/")
+            kind, _, place = member.partition("/")
             if kind in owners:  # A newer release may have more.
-                owners[kind][object_id] = "/".join(owner)
+                owner, _, object_id = place.rpartition("/")
+                owners[kind][object_id] = owner
         changes = Changes(version, complete, {}, {}, {}, [])
         changes.sources = await self._some(self._sources, owners["source"], changes)  # type: ignore[assignment]
         changes.applications = await self._some(self._applications, owners["application"], changes)  # type: ignore[assignment]

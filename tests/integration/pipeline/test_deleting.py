@@ -16,7 +16,7 @@ from relay.store.deletions import Deletions
 from relay.store.routes import Routes
 from tests.fakes.faulty_redis import Died
 from tests.integration.books import dump
-from tests.integration.pipeline.rig import UK, Rig
+from tests.integration.pipeline.rig import UK, Rig, until
 
 US = SourceUid("us")
 BUCKET = keys.EVENTS_PER_BUCKET
@@ -366,3 +366,22 @@ async def test_what_a_deletion_must_know_is_read_from_any_tombstone(rig: Rig) ->
     found = {each.id: (each.version, each.sources) for each in await Deletions(rig.redis).pending()}
     assert found == {"ep_a": (7, None), "ep_b": (8, (UK,)), "ep_c": (0, None)}
     await until_over(rig)
+
+
+async def test_a_worker_goes_on_whatever_the_store_does(rig: Rig) -> None:
+    """It is woken by a change of the configuration, and outlives a store that is away for a moment."""
+    deleting = rig.deleting()
+    task = asyncio.create_task(deleting.forever())
+    try:
+        for fails in (False, True):
+            await make(rig, UK)
+            await fill(rig.eyes, UK, EndpointId("ep_a"))
+            await rig.sources.delete(UK)
+            if fails:
+                rig.redis.faults.after(3, takes_effect=False)
+            deleting.wake()
+            await until(lambda: is_over(rig.eyes))
+            assert not task.done()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -307,6 +307,7 @@ async def test_a_deleted_endpoint_gets_nothing_more(floor: Dispatching) -> None:
         await floor.rig.endpoints.delete(crm.app_id, crm.id)
         await floor.changed()
         gate.set()
+        assert await floor.rig.deleting().run(within_s=5)
         await floor.all_ended()
     assert len(floor.subscribers.rows(CRM)) == 1
     assert sorted(floor.subscribers.rows(ERP)) == list(range(1, 31))

@@ -69,7 +69,7 @@ def _results(args: list[Argument], lane: HandIn) -> None:
     for stored, again in reversed(lane.back):
         args += ("back", stored, again)
     for key, number in lane.blocks:
-        args += ("block", key, number, lane.order_version)
+        args += ("block", key, number)
     for stored, key in lane.behind:
         args += ("behind", stored, key)
     for key in lane.freed:

@@ -205,8 +205,8 @@ def blockers(source: SourceUid) -> str:
 
 
 def blocked(source: SourceUid, endpoint: EndpointId) -> str:
-    """hash: key (digest) → number of the event that later ones with this key wait for; the field '' has the version of
-    the endpoint's order. Lives while a key is blocked."""
+    """hash: `{version of the endpoint's order}.{digest of the key}` → number of the event that later ones with this key
+    wait for. Lives while a key is blocked."""
     return f"{prefix(source)}blocked:{endpoint}"
 
 

@@ -18,7 +18,7 @@ from relay.domain.sending.delivery import Delivery
 from relay.domain.sending.effects import Announce, Effect, HandIn, Unpark
 from relay.domain.sending.endpoint import EndpointMachine
 from relay.domain.sending.holding import Holding
-from relay.domain.sending.lane import Lane
+from relay.domain.sending.lane import NO_ORDER, Lane
 from relay.domain.sending.queues import queue_for
 from relay.domain.sending.states import EndpointState
 from relay.domain.sending.trials import Trials
@@ -63,6 +63,8 @@ class Core:
         self._machines: OrderedDict[EndpointId, EndpointMachine] = OrderedDict()
         self._holdings: dict[SourceUid, Holding] = {}
         self._effects: list[Effect] = []
+        self._trying: dict[Delivery, None] = {}
+        """Deliveries whose going on the wire is being announced."""
         self._cleared: deque[Delivery] = deque()
         """Deliveries whose going on the wire was announced."""
         self._alarms: list[tuple[int, int, EndpointMachine]] = []
@@ -88,6 +90,7 @@ class Core:
                 self._turns.add(machine)
                 return delivery
             elif self._trials.begin(delivery):
+                self._trying[delivery] = None
                 self._effects.append(Announce(delivery))
                 self._turns.add(machine)
             else:
@@ -192,7 +195,7 @@ class Core:
             # It was taken from this worker, which slept, and is its again now: with other references.
             slept.forget()
         endpoint = machine.endpoint
-        order_version = endpoint.order_version if endpoint is not None else 0
+        order_version = endpoint.order_version if endpoint is not None else NO_ORDER
         queue = queue_for(endpoint, dict(claim.blocked))
         lane = Lane(holding, machine, queue, order_version=order_version)
         lane.leaves = self._draining
@@ -227,7 +230,7 @@ class Core:
     def claims_answered(self, source: SourceUid, ready: int) -> None:
         """The exchange is over; so many lanes of the source are still ready."""
         if (holding := self._holdings.get(source)) is not None:
-            holding.others_wait(0 if self._draining else ready)
+            holding.exchanged(0 if self._draining else ready)
             self._take_wanted(holding)
 
     def recovered(self, source: SourceUid, held: Sequence[Claim], now_ms: int) -> None:
@@ -260,12 +263,16 @@ class Core:
 
     def untried(self, delivery: Delivery, now_ms: int) -> None:
         """A delivery that `next` gave, or that was to be announced, did not go out."""
-        delivery.lane.machine.untried(delivery)
-        self._over(delivery, now_ms)
+        self._trying.pop(delivery, None)
+        if delivery in delivery.lane.flying:
+            delivery.lane.machine.untried(delivery)
+            self._over(delivery, now_ms)
 
     def announced(self, delivery: Delivery) -> None:
         """It stands in the store that a delivery goes on the wire."""
-        self._cleared.append(delivery)
+        if delivery in self._trying:
+            del self._trying[delivery]
+            self._cleared.append(delivery)
 
     def tick(self, now_ms: int) -> None:
         """Time has passed."""
@@ -275,8 +282,10 @@ class Core:
     def drain(self, now_ms: int) -> None:
         """Begin nothing more, hand back what waits, and let every lane go as soon as nothing of it is in flight."""
         self._draining = True
-        while self._cleared:
-            self.untried(self._cleared.popleft(), now_ms)
+        not_sent, self._trying = [*self._trying, *self._cleared], {}
+        self._cleared.clear()
+        for delivery in not_sent:
+            self.untried(delivery, now_ms)
         for machine in self._machines.values():
             for lane in machine.lanes.values():
                 lane.leaves = True

@@ -85,8 +85,6 @@ class HandIn:
     freed: list[str] = field(default_factory=list)
     """Keys that nothing waits for any more."""
     attempts: list[Attempt] = field(default_factory=list)
-    order_version: int = 0
-    """Of the endpoint, when keys were blocked."""
     leaving: Literal["stay", "park", "go"] = "stay"
     take: int = 0
     """How many references to take more, of a lane that stays."""

@@ -123,20 +123,22 @@ class EndpointMachine:
 
     def configured(self, endpoint: Endpoint | None, limits: Sequence[int], *, is_off: bool) -> None:
         """Take in the endpoint as it is now; None: it is unknown. `limits`: the rates that bind it, a second."""
-        before, self.endpoint = self.endpoint, endpoint
+        if self.endpoint is None and endpoint is not None:
+            self.window = Window(endpoint.max_in_flight)
+        self.endpoint = endpoint
         self._disabling = False
         if endpoint is None or is_off:
             self._on(EndpointEvent.OFF)
         else:
             self._on(EndpointEvent.ON)
-            if before is None:
-                self.window = Window(endpoint.max_in_flight)
             self.window.limit(endpoint.max_in_flight)
         if tuple(limits) != self._limits:
             self._limits, self.rights, self._rights_at_ms = tuple(limits), 0 if limits else None, 0
-        if before is not None and endpoint is not None and _order(before) != _order(endpoint):
-            # What waits here is in the old order: give it back, and claim it again in the new one.
-            for lane in self.lanes.values():
+            # Whoever was asked for rights may find no limit any more, and say nothing.
+            self._fetching = False
+        for lane in self.lanes.values():
+            if endpoint is not None and lane.order_version != endpoint.order_version:
+                # What waits here is in another order: give it back, and claim it again in the new one.
                 lane.until_ms, lane.leaves = 0, True
 
     def learnt(self, condition: Condition, now_ms: int) -> None:
@@ -211,7 +213,7 @@ class EndpointMachine:
             attempt=delivery.reference.attempt,
             health=self.health,
             probing=self.is_probing,
-            order=endpoint.order if endpoint is not None else "unordered",
+            order=delivery.lane.queue.order,
             schedule=schedule,
             jitter=jitter,
             now_ms=now_ms,
@@ -322,10 +324,6 @@ class EndpointMachine:
             self._disabling = True
             effects.append(Disable(self.endpoint, verdict.reason))
         return effects
-
-
-def _order(endpoint: Endpoint) -> tuple[str, str | None]:
-    return endpoint.order, endpoint.order_key
 
 
 def _later(condition: Condition, **fields: int) -> Condition:

@@ -34,7 +34,7 @@ class Holding:
         """Note that a lane may have something to hand in, or could take more."""
         if lane.state is LaneState.GONE or lane.state is LaneState.LEAVING:
             return
-        if lane.has_work() or lane.is_low():
+        if lane.has_work() or lane.wants_more():
             self._marked[lane] = None
             self._ask(urgent=lane.is_short())
 
@@ -71,11 +71,15 @@ class Holding:
         """How many more lanes to claim."""
         return max(0, min(LANES_AT_ONCE, MOST_LANES - len(self.lanes)))
 
-    def others_wait(self, ready: int) -> None:
-        """Take in how many lanes are still ready in the store."""
+    def exchanged(self, ready: int) -> None:
+        """An exchange is over; so many lanes are still ready in the store."""
         self._others_wait = ready > 0
-        if ready and self.claims():
+        # A call that was made again took nothing along of what was asked for meanwhile.
+        self._asked = None
+        if self._looks or (ready and self.claims()):
             self.look()
+        elif self._marked:
+            self._ask(urgent=any(lane.is_short() for lane in self._marked))
 
     def missing(
         self, held: Mapping[EndpointId, Sequence[bytes]], pending: Iterable[HandIn]

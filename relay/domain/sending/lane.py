@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SMALLEST_READ = 16
 LARGEST_READ = 256
+NO_ORDER = -1
+"""The order's version of a lane whose endpoint was not known when it was claimed."""
 SUSPECT_CRASHES = 2
 """A delivery that was on the wire so often when a worker died is tried alone."""
 
@@ -23,6 +25,7 @@ class Lane:
     """One lane under this worker's session."""
 
     __slots__ = (
+        "ahead",
         "exhausted",
         "flying",
         "holding",
@@ -47,8 +50,10 @@ class Lane:
         self.flying: set[Delivery] = set()
         self.suspects: deque[Delivery] = deque()
         """What waits for its trial."""
-        self.results = self._blank()
+        self.results = HandIn(machine.id)
         self.read_ahead = SMALLEST_READ
+        self.ahead = SMALLEST_READ
+        """How many it may have here, as its last exchange was told: a probe needs one."""
         self.exhausted = False
         """Nothing more waits in the store, as far as this worker knows."""
         self.until_ms = 0
@@ -57,9 +62,6 @@ class Lane:
         """It has to go: its order changed, its worker drains, or other lanes wait for their turn."""
         self.in_line = False
         """It stands among the lanes of its endpoint that have something to send."""
-
-    def _blank(self) -> HandIn:
-        return HandIn(self.machine.id, order_version=self.order_version)
 
     def on(self, event: LaneEvent) -> None:
         """Go to the next state, if the event leads to one."""
@@ -81,11 +83,11 @@ class Lane:
         """Whether it has something that may go now, as far as it is concerned itself."""
         if self.state is not LaneState.OPEN or not self.queue or self.until_ms:
             return False
-        return not (self.machine.in_order and (self.flying or self.suspects))
+        return not (self.queue.order == "fifo" and (self.flying or self.suspects))
 
     def may_pass(self, now_ms: int) -> bool:
         """Whether nobody else can have been given the lane meanwhile; where order counts, that must be sure."""
-        return not self.queue.is_ordered or now_ms < self.holding.lease_ms
+        return self.queue.order == "unordered" or now_ms < self.holding.lease_ms
 
     def is_short(self) -> bool:
         """Whether its next exchange should not wait: it could send more than is here, or has to leave."""
@@ -95,11 +97,16 @@ class Lane:
 
     def is_low(self) -> bool:
         """Whether half of what it may read ahead is used up."""
-        return self.state is LaneState.OPEN and len(self.queue) <= self.read_ahead // 2
+        return self.state is LaneState.OPEN and len(self.queue) <= self.ahead // 2
+
+    def wants_more(self) -> bool:
+        """Whether it is low, and more may wait in the store."""
+        return self.is_low() and not self.exhausted
 
     def has_work(self) -> bool:
-        """Whether there is something of it to hand in, or it has to leave."""
-        return self.results.has_results() or self.state is LaneState.CLOSING
+        """Whether there is something of it to hand in, or it can leave."""
+        closes = self.state is LaneState.CLOSING and (not self.flying or bool(self.waiting()))
+        return closes or self.results.has_results()
 
     def waiting(self) -> list[Delivery]:
         """What was claimed and is not in flight, in order."""
@@ -155,10 +162,12 @@ class Lane:
         its endpoint has to wait, else let go, so that others may have it.
         """
         if self.state is LaneState.CLOSING:
-            self.results.back += [(each.stored, each.reference.text()) for each in self.waiting()]
-            self.suspects.clear()
+            while self.suspects:
+                # The queue must know that they go: their keys are free then.
+                self.queue.push_first(self.suspects.pop())
+            self.results.back += [(each.stored, each.reference.text()) for each in self.queue.waiting()]
             self.queue.clear()
-        handed, self.results = self.results, self._blank()
+        handed, self.results = self.results, HandIn(self.machine.id)
         self.queue.handed_in(handed)
         if self.state is LaneState.OPEN:
             handed.take = self._wanted(most_ahead)
@@ -173,8 +182,8 @@ class Lane:
         if not self.queue:
             # It ran dry since the last time: read further ahead.
             self.read_ahead = min(self.read_ahead * 2, LARGEST_READ)
-        wanted = 1 if self.machine.is_probing else min(self.read_ahead, most_ahead)
-        return wanted - len(self.queue) if len(self.queue) <= wanted // 2 else 0
+        self.ahead = 1 if self.machine.is_probing else min(self.read_ahead, most_ahead)
+        return self.ahead - len(self.queue) if self.is_low() else 0
 
     def answered(self, *, stays: bool, wanted: int, got: int) -> None:
         """The store has taken what was handed in, and says whether the lane is held."""

@@ -4,9 +4,10 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
+from typing import ClassVar
 
 from relay.domain.envelope import decode
-from relay.domain.model import Endpoint, StoredEvent
+from relay.domain.model import Endpoint, Order, StoredEvent
 from relay.domain.paths import reader
 from relay.domain.sending.delivery import Delivery
 from relay.domain.sending.effects import HandIn
@@ -21,8 +22,8 @@ KeyOf = Callable[[StoredEvent], str | None]
 class Queue(ABC):
     """The deliveries of one lane that this worker has claimed and does not send yet."""
 
-    is_ordered = True
-    """Whether it matters which of two goes first."""
+    order: ClassVar[Order]
+    """The order that its endpoint asked for when the lane was claimed."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -65,7 +66,7 @@ class Unordered(Queue):
     """Any order. Retries go first, but are rationed while there is something new: a receiver that is well again must
     not be drowned by what it missed."""
 
-    is_ordered = False
+    order = "unordered"
 
     def __init__(self) -> None:
         self._new: deque[Delivery] = deque()
@@ -105,6 +106,8 @@ class Unordered(Queue):
 class InOrder(Queue):
     """The order of the lane: one after the other, the first before all others."""
 
+    order = "fifo"
+
     def __init__(self) -> None:
         self._waiting: deque[Delivery] = deque()
 
@@ -136,9 +139,15 @@ class ByKey(Queue):
     """In order for each key. A key whose first event must be tried again is blocked: what comes after it waits in a
     list of its own in the store, and other keys go on."""
 
-    def __init__(self, key_of: KeyOf, blocked: dict[str, int]) -> None:
-        """`blocked`: keys that wait, by their digest, each with the number of the event that it waits for."""
+    order = "keyed"
+
+    def __init__(self, key_of: KeyOf, blocked: dict[str, int], *, order_version: int = 0) -> None:
+        """`blocked`: keys that wait in the store, each with the number of the event that it waits for.
+
+        Their names begin with the version of the order: those of another one are none of this queue's keys.
+        """
         self._key_of = key_of
+        self._order_version = order_version
         self._blocked = blocked
         self._free: deque[Delivery] = deque()
         self._behind: dict[str, deque[Delivery]] = {}
@@ -216,7 +225,7 @@ class ByKey(Queue):
 
     def _digest(self, delivery: Delivery) -> str | None:
         key = self._key_of(delivery.event)
-        return None if key is None else hashlib.sha256(key.encode()).hexdigest()[:32]
+        return None if key is None else f"{self._order_version}.{hashlib.sha256(key.encode()).hexdigest()[:32]}"
 
 
 def queue_for(endpoint: Endpoint | None, blocked: dict[str, int]) -> Queue:
@@ -225,7 +234,7 @@ def queue_for(endpoint: Endpoint | None, blocked: dict[str, int]) -> Queue:
         # Nothing is sent to one that is not known: what came goes back as it was.
         return InOrder()
     if endpoint.order == "keyed" and endpoint.order_key:
-        return ByKey(key_reader(endpoint.order_key), blocked)
+        return ByKey(key_reader(endpoint.order_key), blocked, order_version=endpoint.order_version)
     return Unordered()
 
 

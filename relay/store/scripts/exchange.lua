@@ -9,8 +9,8 @@
 --   ended {number of references, reference, …}: they reached their receiver, or nobody wants them
 --   due {reference, next one, ms}: it waits for its next try · dead {reference, reason}: it is given up
 --   back {reference, next one}: it goes to the lane's head; of several the newest first
---   block {key, number of the event that later ones wait for, order version} · behind {reference, key}: it waits for a
---   blocked key · free {key}: nothing waits for it any more
+--   block {key, number of the event that later ones wait for} · behind {reference, key}: it waits for a blocked key, or
+--   goes back if nothing blocks it any more · free {key}: nothing waits for it any more
 --   tried {number of entries, `number:ms`, …}: the lane's attempts, for the endpoint's list
 --   stay {how many to take more} · park {ms until when} · go {}: let the lane go
 --   claim {lanes at most, references of each}: hold further lanes
@@ -50,7 +50,7 @@ local function pieces(act)
 end
 local function number_of(reference) return tonumber(string.match(reference, '^%a(%d+)') or '0') end
 
-local endpoint, held, lane, flight, blocked
+local endpoint, held, lane, flight, blocked, strays
 local function waiting(key) return prefix .. 'waiting:' .. endpoint .. ':' .. key end
 local function ends(reference)
   local number = number_of(reference)
@@ -89,8 +89,13 @@ local function take(most)
   end
   return once
 end
+-- What was to wait for a key that nothing blocks any more goes back, before anything behind it is taken.
+local function turn_back()
+  for i = #strays, 1, -1 do redis.call('LPUSH', lane, strays[i]) end
+end
 -- What is still in flight when a lane is let go is what its worker never heard of: it goes back.
 local function settle()
+  turn_back()
   local left = redis.call('SMEMBERS', flight)
   if #left == 0 then return end
   table.sort(left, function(a, b) return number_of(a) > number_of(b) end)
@@ -114,7 +119,7 @@ local function about(name)
   endpoint = name
   held = redis.call('HGET', lanes, endpoint) == session
   lane, flight = prefix .. 'lane:' .. endpoint, prefix .. 'flight:' .. endpoint
-  blocked = prefix .. 'blocked:' .. endpoint
+  blocked, strays = prefix .. 'blocked:' .. endpoint, {}
 end
 local function says(state, taken, waits)
   answer[#answer + 1] = {endpoint, held and state or 'lost', taken or {}, waits or {}}
@@ -157,23 +162,25 @@ function operations.back()
   if lands(reference) then redis.call('LPUSH', lane, again) end
 end
 function operations.block()
-  local key, number, order_version = pop(), pop(), pop()
+  local key, number = pop(), pop()
   if not held then return end
-  redis.call('HSET', blocked, key, number, '', order_version)
+  redis.call('HSET', blocked, key, number)
   redis.call('SADD', blockers, endpoint)
 end
 function operations.behind()
   local reference, key = pop(), pop()
-  if lands(reference) then redis.call('RPUSH', waiting(key), reference) end
+  if not lands(reference) then return end
+  if redis.call('HEXISTS', blocked, key) == 1 then
+    redis.call('RPUSH', waiting(key), reference)
+  else
+    strays[#strays + 1] = reference
+  end
 end
 function operations.free()
   local key = pop()
   if not held then return end
   redis.call('HDEL', blocked, key)
-  if redis.call('HLEN', blocked) <= 1 then
-    redis.call('DEL', blocked)
-    redis.call('SREM', blockers, endpoint)
-  end
+  if redis.call('EXISTS', blocked) == 0 then redis.call('SREM', blockers, endpoint) end
   while redis.call('LMOVE', waiting(key), lane, 'RIGHT', 'LEFT') do end
 end
 function operations.tried()
@@ -183,6 +190,7 @@ end
 function operations.stay()
   local more = count()
   if not held then return says('lost') end
+  turn_back()
   local taken = take(more)
   if #taken == 0 and redis.call('EXISTS', flight) == 0 then return says(let_go()) end
   says('held', taken)

@@ -7,20 +7,18 @@
 local lanes, ready, blockers = unpack(KEYS)
 local prefix, endpoint, version, most, channel, uid = unpack(ARGV)
 local blocked, lane = prefix .. 'blocked:' .. endpoint, prefix .. 'lane:' .. endpoint
-if redis.call('HGET', blocked, '') == version then return 0 end
 local released, left = 0, tonumber(most)
 for _, key in ipairs(redis.call('HKEYS', blocked)) do
-  local waiting = prefix .. 'waiting:' .. endpoint .. ':' .. key
-  while key ~= '' and left > 0 and redis.call('LMOVE', waiting, lane, 'RIGHT', 'LEFT') do
-    released, left = released + 1, left - 1
+  if string.match(key, '^(%d+)%.') ~= version then
+    local waiting = prefix .. 'waiting:' .. endpoint .. ':' .. key
+    while left > 0 and redis.call('LMOVE', waiting, lane, 'RIGHT', 'LEFT') do
+      released, left = released + 1, left - 1
+    end
+    if left == 0 then break end
+    redis.call('HDEL', blocked, key)
   end
-  if left == 0 then break end
-  if key ~= '' then redis.call('HDEL', blocked, key) end
 end
-if redis.call('HLEN', blocked) <= 1 then
-  redis.call('DEL', blocked)
-  redis.call('SREM', blockers, endpoint)
-end
+if redis.call('EXISTS', blocked) == 0 then redis.call('SREM', blockers, endpoint) end
 if redis.call('EXISTS', lane) == 1 and redis.call('HSETNX', lanes, endpoint, 'r') == 1 then
   redis.call('RPUSH', ready, endpoint)
 end

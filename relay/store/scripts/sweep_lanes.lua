@@ -57,16 +57,13 @@ local function release(endpoint, number)
   local blocked = prefix .. 'blocked:' .. endpoint
   local entries = redis.call('HGETALL', blocked)
   for i = 1, #entries, 2 do
-    if entries[i] ~= '' and tonumber(entries[i + 1]) == number then
+    if tonumber(entries[i + 1]) == number then
       local waiting = prefix .. 'waiting:' .. endpoint .. ':' .. entries[i]
       redis.call('HDEL', blocked, entries[i])
       while redis.call('LMOVE', waiting, prefix .. 'lane:' .. endpoint, 'RIGHT', 'LEFT') do end
     end
   end
-  if redis.call('HLEN', blocked) <= 1 then
-    redis.call('DEL', blocked)
-    redis.call('SREM', blockers, endpoint)
-  end
+  if redis.call('EXISTS', blocked) == 0 then redis.call('SREM', blockers, endpoint) end
 end
 local function reclaim(endpoint, tried)
   local flight = prefix .. 'flight:' .. endpoint

@@ -4,6 +4,7 @@ RelayError
 ├── Invalid            a caller's value is wrong: say which field and why (422)
 ├── NotFound           no such thing (404)
 ├── Conflict           it clashes with what is there (409)
+│   └── BeingDeleted   one of that name is not gone yet: try again in a moment (409)
 ├── Unauthorized       no key, or a wrong one (401)
 ├── StoreUnavailable   Redis does not answer: try again (503)
 ├── UpstreamError      the reports API did not give a page
@@ -49,6 +50,10 @@ class NotFound(RelayError):  # noqa: N818
 
 class Conflict(RelayError):  # noqa: N818
     """The id or uid is taken, or the thing is in a state that forbids this."""
+
+
+class BeingDeleted(Conflict):
+    """What had that name is still being deleted."""
 
 
 class Unauthorized(RelayError):  # noqa: N818

@@ -18,10 +18,12 @@ from relay.outbound.reports_api import ReportsApi
 from relay.outbound.resolver import Resolver
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
+from relay.pipeline.deleting import Deleting
 from relay.pipeline.disabling import Disabling
 from relay.pipeline.dispatch.dispatcher import Dispatcher
 from relay.pipeline.ingest import Ingest
 from relay.pipeline.polling import Overlap, Polling
+from relay.pipeline.troubles import Troubles
 from relay.pipeline.upkeep import Upkeep
 from relay.store.applications import Applications
 from relay.store.attempts import Attempts
@@ -29,6 +31,9 @@ from relay.store.bodies import Bodies
 from relay.store.conditions import Conditions
 from relay.store.configuration import Configuration
 from relay.store.connection import connect
+from relay.store.deleted_lanes import DeletedLanes
+from relay.store.deleted_sources import DeletedSources
+from relay.store.deletions import Deletions
 from relay.store.embedded import embedded_server
 from relay.store.endpoints import Endpoints
 from relay.store.events import Events
@@ -114,7 +119,8 @@ async def open_dispatch(settings: Settings, stores: Stores) -> AsyncIterator[tup
     proxy = settings.egress_proxy.reveal() if settings.egress_proxy else None
     transport = Egress(policy=egress_policy(settings), resolver=resolver, proxy=proxy)
     sender = CallbackSender(transport, policy=egress_policy(settings), user_agent=USER_AGENT)
-    catalogue = Catalogue(stores.configuration, sender)
+    troubles = Troubles(stores.operations, Clock())
+    catalogue = Catalogue(stores.configuration, sender, troubles=troubles)
     dispatcher = Dispatcher(
         session=f"{platform.node()}-{uuid.uuid4().hex[:12]}",
         lanes=stores.lanes,
@@ -124,7 +130,7 @@ async def open_dispatch(settings: Settings, stores: Stores) -> AsyncIterator[tup
         catalogue=catalogue,
         sender=sender,
         clock=Clock(),
-        disable=Disabling(stores.endpoints, stores.operations, Clock()),
+        disable=Disabling(stores.endpoints, Clock()),
         slots=settings.dispatch_slots,
         deadline_s=settings.attempt_timeout_seconds,
         schedule=settings.retry_schedule,
@@ -161,6 +167,17 @@ async def open_polling(settings: Settings, stores: Stores, catalogue: Catalogue)
             clock=Clock(),
             overlap=overlap,
         )
+
+
+def deleting_of(stores: Stores) -> Deleting:
+    """What deletes the rest of what was deleted."""
+    return Deleting(
+        deletions=Deletions(stores.redis),
+        configuration=stores.configuration,
+        endpoints=stores.endpoints,
+        lanes=DeletedLanes(stores.redis),
+        sources=DeletedSources(stores.redis),
+    )
 
 
 def upkeep_of(settings: Settings, stores: Stores) -> Upkeep:

@@ -7,9 +7,6 @@ from typing import Any
 
 import uvicorn
 
-STALE_S = 5.0
-"""A loop that did not come round for so long is stuck."""
-
 Ready = Callable[[], Awaitable[bool]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 

@@ -20,12 +20,13 @@ from relay.errors import StoreUnavailable
 from relay.jobs import connect_jobs
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
+from relay.pipeline.deleting import Deleting
 from relay.pipeline.dispatch.dispatcher import Dispatcher
 from relay.pipeline.following import follow
 from relay.pipeline.polling import Polling
 from relay.store.connection import ping
 from relay.store.notices import Notices
-from relay.wiring import Stores, open_dispatch, open_polling, open_stores, upkeep_of
+from relay.wiring import Stores, deleting_of, open_dispatch, open_polling, open_stores, upkeep_of
 from workers.context import Context
 from workers.health import Health, serve_health
 from workers.settings import make_worker
@@ -49,6 +50,7 @@ class Parts:
     catalogue: Catalogue
     dispatcher: Dispatcher
     polling: Polling
+    deleting: Deleting
     context: Context
     queue: ArqRedis
     url: str
@@ -91,7 +93,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
         queue = connect_jobs(url)
         stack.push_async_callback(queue.aclose)
         context = Context(catalogue, polling, upkeep_of(settings, stores))
-        yield Parts(stores, catalogue, dispatcher, polling, context, queue, url)
+        yield Parts(stores, catalogue, dispatcher, polling, deleting_of(stores), context, queue, url)
 
 
 async def _work(parts: Parts, settings: Settings, stopping: asyncio.Event) -> int:
@@ -117,8 +119,10 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
 
     async def changed() -> None:
         for source in await parts.catalogue.refresh():
-            await parts.stores.routes.poll_at(source, 0)
+            if source in parts.catalogue.sources:
+                await parts.stores.routes.poll_at(source, 0)
         parts.dispatcher.follow_sources()
+        parts.deleting.wake()
 
     async def ready() -> bool:
         try:
@@ -141,6 +145,7 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
         ),
         "jobs": _serve_jobs(parts, stopping),
         "dispatch": parts.dispatcher.watch(),
+        "deletions": parts.deleting.forever(),
     }
     tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
     return tasks

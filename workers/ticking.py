@@ -1,6 +1,6 @@
 """The worker's clock: each second, which sources are due for a poll slice; each minute, upkeep.
 
-Not arq's cron: a cron job that does nothing each second costs 20 commands, this costs two (docs/adr/0005).
+Not arq's cron: a cron job that does nothing each second costs 20 commands, this costs two (docs/adr/0003).
 """
 
 import asyncio

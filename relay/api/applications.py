@@ -6,6 +6,7 @@ from litestar import Controller, Response, delete, get, patch, post, put
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from relay.api.deletions import delete_at_once
 from relay.api.dependencies import ClockGiven, OnceGiven, PagingGiven, StoresGiven
 from relay.api.paging import read_page
 from relay.api.schemas.applications import (
@@ -69,14 +70,17 @@ class ApplicationController(Controller):
     ) -> Response[ApplicationOut]:
         """Replace an application (200), or make one of that uid (201)."""
         sources, now_ms = await stores.sources.uids(), clock.now_ms()
+        uid = None if app_id.startswith(PREFIX) else app_id
         try:
             application = await stores.applications.change(
-                app_id, lambda old: replaced(old, data, sources=sources, now_ms=now_ms)
+                app_id,
+                lambda old: replaced(old, data, sources=sources, now_ms=now_ms),
+                mend=lambda found: new_application(found, data, uid=uid, sources=sources, now_ms=now_ms),
             )
         except NotFound:
-            if app_id.startswith(PREFIX):
+            if uid is None:
                 raise
-            return Response(await _create(data, stores, clock, uid=app_id), status_code=201)
+            return Response(await _create(data, stores, clock, uid=uid), status_code=201)
         return Response(show_application(application), status_code=200)
 
     @patch("/{app_id:str}", summary="Change an application")
@@ -93,6 +97,7 @@ class ApplicationController(Controller):
     async def delete_application(self, app_id: FromPath[str], stores: StoresGiven) -> None:
         """Delete an application with its endpoints, and whatever waits for them."""
         await stores.applications.delete(app_id)
+        await delete_at_once(stores)
 
 
 async def _create(

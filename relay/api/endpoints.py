@@ -4,6 +4,7 @@ from litestar import Controller, Response, delete, get, patch, post, put
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody
 
+from relay.api.deletions import delete_at_once
 from relay.api.dependencies import ApplicationGiven, ClockGiven, OnceGiven, PagingGiven, PolicyGiven, StoresGiven
 from relay.api.paging import read_page
 from relay.api.schemas.common import ListOut
@@ -15,6 +16,7 @@ from relay.errors import NotFound
 from relay.pipeline.clock import Clock
 from relay.store.endpoints import PREFIX
 from relay.store.idempotency import Once
+from relay.store.records import Page
 from relay.wiring import Stores
 
 MADE = {201: ResponseSpec(EndpointOut, description="It was made")}
@@ -32,10 +34,10 @@ class EndpointController(Controller):
     ) -> ListOut[EndpointOut]:
         """An application's endpoints in the order in which they were made."""
 
-        async def read(*, after: str | None, limit: int, descending: bool) -> list[Endpoint]:
+        async def read(*, after: str | None, limit: int, descending: bool) -> Page[Endpoint]:
             return await stores.endpoints.page(application.id, after=after, limit=limit, descending=descending)
 
-        return await read_page(read, paging, key=lambda e: e.id, show=show_endpoint)
+        return await read_page(read, paging, key=lambda e: e.id, show=lambda e: show_endpoint(e, application))
 
     @post("/", summary="Make an endpoint")
     async def create_endpoint(
@@ -55,7 +57,7 @@ class EndpointController(Controller):
         self, application: ApplicationGiven, endpoint_id: FromPath[str], stores: StoresGiven
     ) -> EndpointOut:
         """An endpoint by its id or uid, without its secrets."""
-        return show_endpoint(await stores.endpoints.get(application.id, endpoint_id))
+        return show_endpoint(await stores.endpoints.get(application.id, endpoint_id), application)
 
     @put("/{endpoint_id:str}", summary="Replace or make an endpoint", responses=MADE)
     async def upsert_endpoint(
@@ -69,16 +71,20 @@ class EndpointController(Controller):
     ) -> Response[EndpointOut]:
         """Replace an endpoint (200), or make one of that uid (201)."""
         now_ms = clock.now_ms()
+        uid = None if endpoint_id.startswith(PREFIX) else endpoint_id
         try:
             endpoint = await stores.endpoints.change(
-                application.id, endpoint_id, lambda old: replaced(old, data, policy=policy, now_ms=now_ms)
+                application.id,
+                endpoint_id,
+                lambda old: replaced(old, data, policy=policy, now_ms=now_ms),
+                mend=lambda found: new_endpoint(found, application.id, data, policy=policy, now_ms=now_ms, uid=uid),
             )
         except NotFound:
-            if endpoint_id.startswith(PREFIX):
+            if uid is None:
                 raise
-            made = await _create(application, data, stores, policy, clock, uid=endpoint_id)
+            made = await _create(application, data, stores, policy, clock, uid=uid)
             return Response(made, status_code=201)
-        return Response(show_endpoint(endpoint), status_code=200)
+        return Response(show_endpoint(endpoint, application), status_code=200)
 
     @patch("/{endpoint_id:str}", summary="Change an endpoint")
     async def patch_endpoint(
@@ -95,7 +101,7 @@ class EndpointController(Controller):
         endpoint = await stores.endpoints.change(
             application.id, endpoint_id, lambda old: patched(old, data, policy=policy, now_ms=now_ms)
         )
-        return show_endpoint(endpoint)
+        return show_endpoint(endpoint, application)
 
     @delete("/{endpoint_id:str}", summary="Delete an endpoint")
     async def delete_endpoint(
@@ -103,6 +109,7 @@ class EndpointController(Controller):
     ) -> None:
         """Delete an endpoint with whatever waits for it."""
         await stores.endpoints.delete(application.id, endpoint_id)
+        await delete_at_once(stores)
 
 
 async def _create(
@@ -121,4 +128,4 @@ async def _create(
         now_ms=now_ms,
         once=once,
     )
-    return show_endpoint(endpoint)
+    return show_endpoint(endpoint, application)

@@ -8,6 +8,7 @@ from relay.api.paging import read_page
 from relay.api.schemas.common import ListOut
 from relay.api.schemas.event_types import CATALOGUE, EventTypeOut
 from relay.errors import NotFound
+from relay.store.records import Page
 
 
 class EventTypeController(Controller):
@@ -29,7 +30,7 @@ class EventTypeController(Controller):
         return CATALOGUE[name]
 
 
-async def _read(*, after: str | None, limit: int, descending: bool) -> list[EventTypeOut]:
+async def _read(*, after: str | None, limit: int, descending: bool) -> Page[EventTypeOut]:
     names = sorted(CATALOGUE, reverse=descending)
     behind = [n for n in names if after is None or (n < after if descending else n > after)]
-    return [CATALOGUE[name] for name in behind[:limit]]
+    return Page([CATALOGUE[name] for name in behind[:limit]])

@@ -1,12 +1,14 @@
 """Lists by pages, as Svix has them: `limit`, `iterator` and `order` in, `{data, iterator, prevIterator, done}` out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol, TypeVar
 
 from litestar.params import QueryParameter
+from msgspec import UNSET
 
-from relay.api.schemas.common import ListOut
+from relay.api.schemas.common import ListOut, UnreadableOut
+from relay.store.records import Page
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -30,7 +32,7 @@ class Paging:
 class Reader(Protocol[T_co]):
     """Reads up to `limit` from behind the key `after` on."""
 
-    async def __call__(self, *, after: str | None, limit: int, descending: bool) -> Sequence[T_co]:
+    async def __call__(self, *, after: str | None, limit: int, descending: bool) -> Page[T_co]:
         """Read them."""
 
 
@@ -49,13 +51,20 @@ async def read_page(read: Reader[T], paging: Paging, *, key: Callable[[T], str],
     """One page of a list that is ordered by a key. An iterator that begins with BACK leads to the page before it."""
     back = paging.iterator is not None and paging.iterator.startswith(BACK)
     after = paging.iterator.removeprefix(BACK) if paging.iterator else None
-    found = await read(after=after, limit=paging.limit + 1, descending=paging.descending is not back)
-    things = list(found[: paging.limit])
+    backwards = paging.descending is not back
+    found = await read(after=after, limit=paging.limit + 1, descending=backwards)
+    things, done = list(found.values[: paging.limit]), len(found.values) <= paging.limit
+    unreadable = [
+        UnreadableOut(id=each, reason=why)
+        for each, why in found.unreadable.items()
+        if done or (each > key(things[-1])) is backwards  # What is behind the last one belongs to the next page.
+    ]
     if back:
         things.reverse()
     return ListOut(
         data=[show(thing) for thing in things],
         iterator=key(things[-1]) if things else paging.iterator,
         prev_iterator=f"{BACK}{key(things[0])}" if things and after is not None else None,
-        done=len(found) <= paging.limit,
+        done=done,
+        unreadable=unreadable or UNSET,
     )

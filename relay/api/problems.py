@@ -8,7 +8,17 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
-from relay.errors import Conflict, Fault, Invalid, NotFound, RelayError, StoreUnavailable, Unauthorized
+from relay.errors import (
+    BeingDeleted,
+    Conflict,
+    Fault,
+    Invalid,
+    NotFound,
+    RelayError,
+    StoreUnavailable,
+    Unauthorized,
+    Unreadable,
+)
 
 log = structlog.get_logger()
 
@@ -17,7 +27,9 @@ MEDIA_TYPE = "application/problem+json"
 PROBLEMS: dict[type[RelayError], tuple[HTTPStatus, str]] = {
     Invalid: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid"),
     NotFound: (HTTPStatus.NOT_FOUND, "not_found"),
+    BeingDeleted: (HTTPStatus.CONFLICT, "being_deleted"),
     Conflict: (HTTPStatus.CONFLICT, "conflict"),
+    Unreadable: (HTTPStatus.CONFLICT, "unreadable"),
     Unauthorized: (HTTPStatus.UNAUTHORIZED, "authentication_failed"),
     StoreUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
 }
@@ -32,9 +44,10 @@ CODES = {
 }
 """What the framework's own answers are called."""
 
-HEADERS: dict[HTTPStatus, dict[str, str]] = {
-    HTTPStatus.UNAUTHORIZED: {"www-authenticate": 'Bearer realm="relay"'},
-    HTTPStatus.SERVICE_UNAVAILABLE: {"retry-after": "1"},
+HEADERS: dict[str, dict[str, str]] = {
+    "authentication_failed": {"www-authenticate": 'Bearer realm="relay"'},
+    "unavailable": {"retry-after": "1"},
+    "being_deleted": {"retry-after": "2"},
 }
 
 
@@ -49,9 +62,7 @@ def problem(
         "code": code,
         "detail": detail,
     }
-    return Response(
-        content, status_code=status, media_type=MEDIA_TYPE, headers=HEADERS.get(status, {}) | (headers or {})
-    )
+    return Response(content, status_code=status, media_type=MEDIA_TYPE, headers=HEADERS.get(code, {}) | (headers or {}))
 
 
 def handlers() -> ExceptionHandlersMap:

@@ -7,6 +7,7 @@ from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import structs
 
+from relay.api.deletions import delete_at_once, when_deleted
 from relay.api.dependencies import ClockGiven, PagingGiven, StoresGiven
 from relay.api.paging import read_page
 from relay.api.schemas.common import ListOut
@@ -17,9 +18,9 @@ from relay.api.schemas.sources import (
     SourceOut,
     show_route,
     show_source,
-    source_uid,
 )
 from relay.domain.model import Source
+from relay.domain.names import source_uid
 from relay.errors import NotFound
 from relay.pipeline.clock import Clock
 from relay.wiring import Stores
@@ -38,7 +39,13 @@ class SourceController(Controller):
         """All sources with the states of their routes, by uid."""
         page = await read_page(stores.sources.page, paging, key=lambda s: s.uid, show=lambda s: s)
         shown = [await _shown(source, stores, clock) for source in page.data]
-        return ListOut(data=shown, iterator=page.iterator, prev_iterator=page.prev_iterator, done=page.done)
+        return ListOut(
+            data=shown,
+            iterator=page.iterator,
+            prev_iterator=page.prev_iterator,
+            done=page.done,
+            unreadable=page.unreadable,
+        )
 
     @put("/{uid:str}", summary="Make or change a source", responses=MADE)
     async def put_source(
@@ -47,11 +54,19 @@ class SourceController(Controller):
         """Make a source (201) or replace its settings (200). No cursor moves.
 
         Credentials that are left out stay, but must be given again when `baseUrl` has another scheme, host or port:
-        they would be sent there.
+        they would be sent there. A source that can't be read is mended, if all of it is given. After a deletion it can
+        take a moment until there can be another source of that uid: 409, try again.
         """
-        checked = source_uid(uid)
-        now_ms = clock.now_ms()
-        source, new = await stores.sources.put(checked, lambda old: data.applied_to(checked, old, now_ms=now_ms))
+        checked, now_ms = source_uid(uid), clock.now_ms()
+
+        def mend() -> Source:
+            # Under which credentials a route was stopped is not known any more: it starts again.
+            return structs.replace(data.applied_to(checked, None, now_ms=now_ms), auth_version=now_ms)
+
+        source, new = await when_deleted(
+            stores,
+            lambda: stores.sources.put(checked, lambda old: data.applied_to(checked, old, now_ms=now_ms), mend=mend),
+        )
         return Response(await _shown(source, stores, clock), status_code=201 if new else 200)
 
     @get("/{uid:str}", summary="Get a source")
@@ -63,6 +78,7 @@ class SourceController(Controller):
     async def delete_source(self, uid: FromPath[str], stores: StoresGiven) -> None:
         """Delete a source with its cursors, events, attempts, and whatever still waits to be delivered."""
         await stores.sources.delete(source_uid(uid))
+        await delete_at_once(stores)
 
     @get("/{uid:str}/route/{route:str}", summary="Get a route's state")
     async def get_route(

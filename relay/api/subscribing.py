@@ -7,13 +7,14 @@ from msgspec import UNSET, structs
 
 from relay.api.credentials import checked_auth, checked_certificate
 from relay.api.headers import checked_headers
-from relay.api.schemas.applications import checked_filter, checked_uid
+from relay.api.schemas.applications import checked_filter
 from relay.api.schemas.common import camel, either, given
 from relay.api.schemas.endpoints import EndpointIn, EndpointPatch, EndpointUpsertIn
 from relay.api.signing_keys import new_keys, resigned
 from relay.domain.addresses import EgressPolicy
 from relay.domain.event_types import EVENT_TYPES
 from relay.domain.model import ApplicationId, Endpoint, EndpointId
+from relay.domain.names import own_uid
 from relay.domain.paths import ENVELOPE_FIELDS, kind_of
 from relay.errors import Fault, Invalid
 from relay.outbound.targets import vet_url
@@ -37,7 +38,7 @@ def new_endpoint(
     uid: str | None = None,
 ) -> Endpoint:
     """An endpoint as it is asked for, with its signing keys; `uid` is for a body that has none. Raises Invalid."""
-    fields = {"uid": checked_uid(uid, prefix=PREFIX)} | _fields(body, policy)
+    fields = {"uid": own_uid(uid, prefix=PREFIX, path=("path", "endpoint_id"))} | _fields(body, policy)
     secret = body.secret if isinstance(body, EndpointIn) and body.secret else None
     headers = body.headers if isinstance(body, EndpointIn) and body.headers else {}
     return _whole(
@@ -92,7 +93,7 @@ def _fields(body: EndpointIn | EndpointUpsertIn | EndpointPatch, policy: EgressP
     if "url" in fields:
         vet_url(fields["url"], policy)
     if "uid" in fields:
-        checked_uid(fields["uid"], prefix=PREFIX)
+        own_uid(fields["uid"], prefix=PREFIX)
     if "filter" in fields:
         fields["filter"] = checked_filter(fields["filter"])
     for name in ("channels", "retry_schedule"):

@@ -8,11 +8,11 @@ from litestar.params import QueryParameter
 from relay.api.dependencies import PagingGiven, StoresGiven
 from relay.api.iterators import read_iterator, write_iterator
 from relay.api.schemas.common import ListOut, moment
-from relay.api.schemas.sources import source_uid
 from relay.api.schemas.undelivered import State, UndeliveredOut
 from relay.api.undelivered_walk import Found, Place, Scope, walk
 from relay.domain.event_types import EVENT_TYPES
 from relay.domain.model import EndpointId, SourceUid, StoredEvent
+from relay.domain.names import source_uid
 from relay.domain.references import Reference, tag_of
 from relay.errors import Fault, Invalid
 from relay.store.endpoints import PREFIX
@@ -61,7 +61,10 @@ async def _scope(
         one = await stores.endpoints.get(application.id, endpoint)
     elif endpoint:
         one = await stores.endpoints.named(EndpointId(endpoint))
-    sources = [(await stores.sources.get(source_uid(source))).uid] if source else await stores.sources.uids()
+    if source:
+        sources = [(await stores.sources.get(source_uid(source, path=("query", "source")))).uid]
+    else:
+        sources = await stores.sources.uids()
     return Scope(sorted(sources), application, one, state)
 
 

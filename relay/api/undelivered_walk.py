@@ -8,8 +8,10 @@ import msgspec
 from msgspec import structs
 
 from relay.api.schemas.undelivered import State
+from relay.domain.matching import unfit_reason
 from relay.domain.model import Application, ApplicationId, Endpoint, EndpointId, SourceUid
 from relay.domain.references import Reference
+from relay.errors import NotFound, Unreadable
 from relay.wiring import Stores
 
 STEPS_AT_MOST = 2_000
@@ -111,14 +113,17 @@ async def _dead(stores: Stores, scope: Scope, start: AtDead | None) -> Steps:
 
 
 async def _waiting(stores: Stores, scope: Scope, start: AtWaiting | None) -> Steps:
+    owners: dict[ApplicationId, Application | None] = {}
     async for endpoint in _endpoints(stores, scope, start):
         here = AtWaiting(endpoint.app_id, endpoint.id)
         if start is not None and start.endpoint == endpoint.id:
             here = start
         yield here, None
-        if not (endpoint.disabled or endpoint.paused):
+        if endpoint.app_id not in owners:  # Endpoints come by application.
+            owners = {endpoint.app_id: await _owner(stores, endpoint)}
+        reason = _why_it_waits(owners[endpoint.app_id], endpoint)
+        if reason is None:
             continue
-        reason = "endpoint_disabled" if endpoint.disabled else "endpoint_paused"
         for source in scope.sources:
             if source < here.source:
                 continue
@@ -129,6 +134,23 @@ async def _waiting(stores: Stores, scope: Scope, start: AtWaiting | None) -> Ste
                     behind = structs.replace(here, source=source, first=place + 1)
                     yield behind, Found(source, endpoint, reference, "waiting", reason)
                 first += len(batch)
+
+
+async def _owner(stores: Stores, endpoint: Endpoint) -> Application | None:
+    """The application of an endpoint; None: it can't be read, or is being deleted."""
+    try:
+        return await stores.applications.get(endpoint.app_id)
+    except (NotFound, Unreadable):
+        return None
+
+
+def _why_it_waits(owner: Application | None, endpoint: Endpoint) -> str | None:
+    """Why nothing is sent to an endpoint; None: nothing keeps its events from being sent."""
+    if endpoint.disabled:
+        return "endpoint_disabled"
+    if endpoint.paused:
+        return "endpoint_paused"
+    return "endpoint_unfit" if owner is None or unfit_reason(owner, endpoint) else None
 
 
 async def _endpoints(stores: Stores, scope: Scope, start: AtWaiting | None) -> AsyncGenerator[Endpoint, None]:
@@ -147,7 +169,9 @@ async def _endpoints(stores: Stores, scope: Scope, start: AtWaiting | None) -> A
         last = batch[-1].app_id, batch[-1].id
 
 
-async def _behind(stores: Stores, scope: Scope, last: tuple[ApplicationId, EndpointId] | None) -> list[Endpoint]:
+async def _behind(stores: Stores, scope: Scope, last: tuple[ApplicationId, EndpointId] | None) -> Sequence[Endpoint]:
     if scope.application is None:
-        return await stores.endpoints.everywhere(after=last, limit=READ_AT_ONCE)
-    return await stores.endpoints.page(scope.application.id, after=last and last[1], limit=READ_AT_ONCE)
+        page = await stores.endpoints.everywhere(after=last, limit=READ_AT_ONCE)
+    else:
+        page = await stores.endpoints.page(scope.application.id, after=last and last[1], limit=READ_AT_ONCE)
+    return page.values

@@ -8,7 +8,7 @@ from relay.domain.event_types import EVENT_TYPES
 from relay.domain.filtering import compile_filter
 from relay.domain.model import Application, Attempt, Endpoint, MessageId, SourceUid, StoredEvent
 from relay.domain.references import Reference, tag_of
-from relay.errors import NotFound
+from relay.errors import Invalid, NotFound, Unreadable
 from relay.wiring import Stores
 
 Sees = Callable[[StoredEvent], bool]
@@ -18,7 +18,12 @@ def sight(application: Application) -> Sees:
     """Whether an event of one of its sources passes the application's filter."""
     if not application.filter:
         return lambda _: True
-    passes = compile_filter(application.filter)
+    try:
+        passes = compile_filter(application.filter)
+    except Invalid as error:
+        raise Unreadable(
+            f"the filter of application {application.id} can't be used, save another one: {error}"
+        ) from None
     return lambda event: passes(envelope.decode(event.body))
 
 

@@ -5,7 +5,7 @@ and by the value of one field that their filters pin (`act`, `dgrpName`, …).
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from relay.domain.filtering import Data, DataTest, Filter, both, compile_filter
 from relay.domain.model import Application, Endpoint, EndpointId
 from relay.domain.operators import as_number
 from relay.domain.paths import reader
+from relay.errors import Invalid
 
 Match = tuple[EndpointId, int]
 _ANY = frozenset(range(len(EVENT_TYPES)))
@@ -40,17 +41,28 @@ class _Plan:
 class Matcher:
     """The subscriptions of one source. It never changes: make a new one when a subscription does."""
 
-    def __init__(self, applications: Iterable[Application], endpoints: Iterable[Endpoint]) -> None:
-        """Compile all filters; raises Invalid if one is none. An endpoint whose application is gone gets nothing.
+    def __init__(
+        self, applications: Iterable[Application], endpoints: Iterable[Endpoint], *, unfit: Collection[EndpointId] = ()
+    ) -> None:
+        """Compile all filters. An endpoint whose application is gone gets nothing.
 
-        Disabled endpoints match too: what comes is kept for them.
+        Disabled endpoints match too: what comes is kept for them. So do endpoints that are `unfit` for whatever reason,
+        or whose filters can't be compiled, by their event types alone: see `unchecked`.
         """
-        filters = {each.id: _compiled(each.filter) for each in applications}
-        self._subscriptions = [
-            _Subscription(each.id, _codes(each.event_types), _joined(filters[each.app_id], _compiled(each.filter)))
-            for each in endpoints
-            if each.app_id in filters
-        ]
+        of = {each.id: each for each in applications}
+        self._subscriptions, unchecked = [], set(unfit)
+        for each in endpoints:
+            if (application := of.get(each.app_id)) is None:
+                continue
+            compiled = None
+            if each.id not in unchecked:
+                try:
+                    compiled = _filter_of(application, each)
+                except Invalid:
+                    unchecked.add(each.id)
+            self._subscriptions.append(_Subscription(each.id, _codes(each.event_types), compiled))
+        self.unchecked = frozenset(unchecked)
+        """Endpoints whose filters were not asked: that has to be done before anything is sent to them (see `wants`)."""
         self._plans: dict[bytes, _Plan] = {}
 
     def match(self, types: bytes, data: Data) -> list[Match]:
@@ -80,6 +92,31 @@ class Matcher:
                 filtered.append(((each.endpoint, code), each.filter))
         _index(plan, filtered)
         return plan
+
+
+def wants(application: Application, endpoint: Endpoint, types: bytes, data: Data) -> bool:
+    """Whether an endpoint gets an event, asked by itself; see `Matcher.match`. Raises Invalid if a filter is none."""
+    if not _codes(endpoint.event_types).intersection(types):
+        return False
+    compiled = _filter_of(application, endpoint)
+    return compiled is None or compiled.test(data)
+
+
+def unfit_reason(application: Application, endpoint: Endpoint) -> str | None:
+    """Why nothing can be sent to an endpoint until it, or its application, is mended; None: it is fit."""
+    if (fault := filter_fault(application)) is not None:
+        return f"its application's {fault}"
+    fault = filter_fault(endpoint)
+    return None if fault is None else f"its {fault}"
+
+
+def filter_fault(filtered: Application | Endpoint) -> str | None:
+    """What is wrong with a filter; None: it can be used."""
+    try:
+        _compiled(filtered.filter)
+    except Invalid as error:
+        return f"filter can't be used by this release, save another one: {error}"
+    return None
 
 
 def _index(plan: _Plan, filtered: list[tuple[Match, Filter]]) -> None:
@@ -125,7 +162,9 @@ def _codes(event_types: tuple[str, ...] | None) -> frozenset[int]:
     return frozenset(code_of(name) for name in event_types if name in EVENT_TYPES)
 
 
-def _joined(outer: Filter | None, inner: Filter | None) -> Filter | None:
+def _filter_of(application: Application, endpoint: Endpoint) -> Filter | None:
+    """What an endpoint's events must pass; None: all do. Raises Invalid."""
+    outer, inner = _compiled(application.filter), _compiled(endpoint.filter)
     if outer is None or inner is None:
         return outer or inner
     return both(outer, inner)

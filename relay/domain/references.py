@@ -1,7 +1,8 @@
 """A reference: what stands in a lane for one delivery: `a{number}:{type}:{tag}:{attempt}:{crashes}:{by_hand}`.
 
-The leading letter is the version of the form; the last three are left out where they say nothing. Numbers can be given
-twice, when a server loses its last second or a source is made anew, so the tag says which event is meant.
+The leading letter is the version of the form: `a`, or `u` where the endpoint's filter has not been asked yet. The last
+three are left out where they say nothing. Numbers can be given twice, when a server loses its last second or a source
+is made anew, so the tag says which event is meant.
 """
 
 import re
@@ -9,8 +10,8 @@ from typing import NamedTuple
 
 from relay.domain.model import MessageId
 
-VERSION = "a"
-_FORM = re.compile(rb"a(\d{1,16}):(\d{1,3}):([a-z0-9]{5})(?::(\d{1,6}))?(?::(\d{1,6}))?(?::([01]))?")
+CHECKED, UNCHECKED = "a", "u"
+_FORM = re.compile(rb"([au])(\d{1,16}):(\d{1,3}):([a-z0-9]{5})(?::(\d{1,6}))?(?::(\d{1,6}))?(?::([01]))?")
 
 
 class Reference(NamedTuple):
@@ -27,10 +28,12 @@ class Reference(NamedTuple):
     """How many workers died with it in flight."""
     by_hand: int = 0
     """1: somebody asked for the next try."""
+    unchecked: int = 0
+    """1: the endpoint was unfit when the event came, so its filter has to be asked before it is sent."""
 
     def text(self) -> str:
         """The form that is stored: as short as it can be, for there are millions."""
-        text = f"{VERSION}{self.number}:{self.type_code}:{self.tag}"
+        text = f"{UNCHECKED if self.unchecked else CHECKED}{self.number}:{self.type_code}:{self.tag}"
         if self.by_hand:
             return f"{text}:{self.attempt}:{self.crashes}:{self.by_hand}"
         if self.crashes:
@@ -50,5 +53,6 @@ def parse_reference(text: bytes) -> Reference:
     found = _FORM.fullmatch(text)
     if found is None:
         raise ValueError("no reference of a form that this release knows")
-    number, code, tag, attempt, crashes, by_hand = found.groups()
-    return Reference(int(number), int(code), tag.decode(), int(attempt or 1), int(crashes or 0), int(by_hand or 0))
+    form, number, code, tag, *counts = found.groups()
+    attempt, crashes, by_hand = (int(count or 0) for count in counts)
+    return Reference(int(number), int(code), tag.decode(), attempt or 1, crashes, by_hand, int(form == b"u"))

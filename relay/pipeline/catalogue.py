@@ -1,44 +1,100 @@
 """Sources, applications and endpoints as this process knows them: a mirror that follows the configuration."""
 
 import asyncio
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal, TypeVar
 
-from relay.domain.matching import Matcher
-from relay.domain.model import Application, ApplicationId, Endpoint, EndpointId, Source, SourceUid
+import msgspec
+
+from relay.domain import envelope
+from relay.domain.matching import Matcher, filter_fault, unfit_reason, wants
+from relay.domain.model import Application, ApplicationId, Endpoint, EndpointId, Source, SourceUid, StoredEvent
+from relay.errors import Unreadable
 from relay.outbound.callbacks import CallbackSender, PreparedEndpoint
-from relay.store.configuration import Changes, Configuration
+from relay.pipeline.troubles import Troubles
+from relay.store.configuration import APPLICATION, ENDPOINT, Changes, Configuration, UnreadableRecord
+from relay.store.record_form import Kind
 
-K = TypeVar("K")
-V = TypeVar("V")
+K = TypeVar("K", bound=str)
+V = TypeVar("V", bound=msgspec.Struct)
+
+FILTERS_BETWEEN_PAUSES = 200
+Standing = Literal["known", "unreadable", "gone"]
 
 
 class Catalogue:
-    """The mirror. `refresh` brings it up to date; who listens is told which endpoints changed."""
+    """The mirror. `refresh` brings it up to date; who listens is told which endpoints changed.
 
-    def __init__(self, configuration: Configuration, sender: CallbackSender) -> None:
+    An object is known, or gone, or there and unreadable: then nothing is polled or sent for it, and events are kept for
+    it. An endpoint is unfit when its filter, or its application, can't be used: events are kept for it, unchecked.
+    """
+
+    def __init__(
+        self, configuration: Configuration, sender: CallbackSender, *, troubles: Troubles | None = None
+    ) -> None:
         self._configuration = configuration
         self._sender = sender
+        self._troubles = troubles
         self.version = 0
         self.sources: dict[SourceUid, Source] = {}
         self._applications: dict[ApplicationId, Application] = {}
         self._endpoints: dict[EndpointId, Endpoint] = {}
+        self._unreadable: dict[str, UnreadableRecord] = {}
+        self._unfit: dict[EndpointId, str | None] = {}
+        """What was found out since the endpoint, or its application, changed."""
         self._matchers: dict[SourceUid, Matcher] = {}
         self._refreshing = asyncio.Lock()
         self._listeners: list[Callable[[EndpointId], None]] = []
 
     def listen(self, listener: Callable[[EndpointId], None]) -> None:
-        """Call `listener` with the id of each endpoint that is made, changed or deleted from now on."""
+        """Call `listener` with the id of each endpoint that is made, changed or deleted from now on, and of each whose
+        application is."""
         self._listeners.append(listener)
 
     def endpoint(self, endpoint: EndpointId) -> Endpoint | None:
-        """An endpoint, or None if there is none (any more)."""
-        return self._endpoints.get(endpoint)
+        """An endpoint, or None if there is none (any more), or it can't be read: see `standing`."""
+        known = self._endpoints.get(endpoint)
+        return known if known is not None and self._has_application(known) else None
+
+    def standing(self, endpoint: EndpointId) -> Standing:
+        """Whether an endpoint is known, there but unreadable, or gone: then its application may be gone, too."""
+        if self.endpoint(endpoint) is not None:
+            return "known"
+        record = self._unreadable.get(f"endpoint/{endpoint}")
+        glimpse = record.glimpse if record else None
+        return "unreadable" if isinstance(glimpse, Endpoint) and self._has_application(glimpse) else "gone"
+
+    def unfit(self, endpoint: EndpointId) -> str | None:
+        """Why nothing can be sent to an endpoint until it is mended; None: it is fit, or gone."""
+        if (record := self._unreadable.get(f"endpoint/{endpoint}")) is not None:
+            return f"its record can't be read: {record.why}"
+        if (known := self._endpoints.get(endpoint)) is None:
+            return None
+        if (record := self._unreadable.get(f"application/{known.app_id}")) is not None:
+            return f"its application's record can't be read: {record.why}"
+        if (application := self._applications.get(known.app_id)) is None:
+            return None
+        if endpoint not in self._unfit:
+            self._unfit[endpoint] = unfit_reason(application, known)
+        return self._unfit[endpoint]
+
+    def passes(self, endpoint: Endpoint, event: StoredEvent) -> bool:
+        """Whether an endpoint gets an event that was put into its lane while it was unfit.
+
+        Raises Unreadable when it (still, or again) is: then the event has to wait.
+        """
+        application = self._applications.get(endpoint.app_id)
+        if application is None or (reason := self.unfit(endpoint.id)) is not None:
+            raise Unreadable(reason if application else "its application can't be read, or is gone")
+        data = envelope.decode(event.body)
+        if application.sources is not None and data["source"] not in application.sources:
+            return False
+        return wants(application, endpoint, event.types, data)
 
     def is_off(self, endpoint_id: EndpointId) -> bool:
         """Whether nothing may be sent to an endpoint, as far as this process knows."""
-        endpoint = self._endpoints.get(endpoint_id)
-        return endpoint is None or endpoint.disabled or endpoint.paused
+        endpoint = self.endpoint(endpoint_id)
+        return endpoint is None or endpoint.disabled or endpoint.paused or self.unfit(endpoint_id) is not None
 
     def prepared(self, endpoint: Endpoint) -> PreparedEndpoint:
         """What is made of an endpoint once, for all of its callbacks."""
@@ -52,45 +108,140 @@ class Catalogue:
 
     def endpoints_of(self, source: SourceUid) -> list[Endpoint]:
         """The endpoints whose applications take events of a source."""
-        takers = {a.id for a in self._applications.values() if a.sources is None or source in a.sources}
+        takers = {a.id for a in self._applications.values() if _takes(a, source)}
         return [endpoint for endpoint in self._endpoints.values() if endpoint.app_id in takers]
 
     def matcher(self, source: SourceUid) -> Matcher:
         """Who wants which events of a source; made anew after a change."""
         matcher = self._matchers.get(source)
         if matcher is None:
-            applications = [a for a in self._applications.values() if a.sources is None or source in a.sources]
-            matcher = self._matchers[source] = Matcher(applications, self.endpoints_of(source))
+            matcher = self._matchers[source] = self._new_matcher(source)
         return matcher
+
+    def _new_matcher(self, source: SourceUid) -> Matcher:
+        glimpses = [record.glimpse for record in self._unreadable.values()]
+        unread = [each for each in glimpses if isinstance(each, Application)]
+        dim = [each for each in glimpses if isinstance(each, Endpoint)]
+        applications = [a for a in (*self._applications.values(), *unread) if _takes(a, source)]
+        endpoints = [*self._endpoints.values(), *dim]
+        owners = {a.id for a in unread}
+        unfit = {e.id for e in dim} | {e.id for e in endpoints if e.app_id in owners}
+        return Matcher(applications, endpoints, unfit=unfit)
 
     async def is_stale(self) -> bool:
         """Whether the configuration has another version: for whoever may have missed a notice."""
+        if self._troubles is not None and self._troubles.are_untold():
+            return True
         return await self._configuration.version() != self.version
 
     async def refresh(self) -> set[SourceUid]:
         """Read what changed; gives the sources that did. Raises StoreUnavailable; then nothing here changed."""
         async with self._refreshing:
+            before = set(self.sources)
             changes = await self._configuration.changes(self.version)
-            self._take_in(changes)
-        return set(changes.sources)
+            endpoints = self._take_in(changes)
+            for endpoint in endpoints:
+                for listener in self._listeners:
+                    listener(endpoint)
+            if self._troubles is not None:
+                await self._look_for_troubles(self._troubles, changes)
+        return set(changes.sources) | (before - set(self.sources))
 
-    def _take_in(self, changes: Changes) -> None:
-        changed = set(changes.endpoints)
+    def _take_in(self, changes: Changes) -> set[EndpointId]:
+        """Gives the endpoints for which something is different."""
+        changed, tenants = set(changes.endpoints), self._tenants_changed(changes)
+        matters = (
+            changes.complete
+            or bool(changes.sources or changes.unreadable)
+            or _matters(APPLICATION, self._applications, changes.applications)
+            or _matters(ENDPOINT, self._endpoints, changes.endpoints)
+        )
         if changes.complete:
-            changed |= set(self._endpoints)
-            self.sources, self._applications, self._endpoints = {}, {}, {}
+            unread = {EndpointId(record.id) for record in self._unreadable.values() if record.kind == "endpoint"}
+            changed |= set(self._endpoints) | unread
+            self.sources, self._applications, self._endpoints, self._unreadable = {}, {}, {}, {}
+        for name in _names(changes):
+            self._unreadable.pop(name, None)
         _apply(self.sources, changes.sources)
         _apply(self._applications, changes.applications)
         _apply(self._endpoints, changes.endpoints)
-        if changed or changes.applications or changes.sources or changes.complete:
+        for record in changes.unreadable:
+            self._unreadable[record.name] = record
+            match record.kind:
+                case "source":
+                    self.sources.pop(SourceUid(record.id), None)
+                case "application":
+                    self._applications.pop(ApplicationId(record.id), None)
+                case "endpoint":
+                    self._endpoints.pop(EndpointId(record.id), None)
+                    changed.add(EndpointId(record.id))
+        changed |= {endpoint.id for endpoint in self._endpoints.values() if endpoint.app_id in tenants}
+        for endpoint in changed:
+            self._unfit.pop(endpoint, None)
+        if matters:
             self._matchers.clear()
         self.version = changes.version
-        for endpoint in changed:
-            for listener in self._listeners:
-                listener(endpoint)
+        return changed
+
+    def _tenants_changed(self, changes: Changes) -> set[str]:
+        """The applications whose endpoints are concerned: a new name is nothing to them."""
+        changed = {record.id for record in changes.unreadable if record.kind == "application"}
+        for application, after in changes.applications.items():
+            before = self._applications.get(application)
+            if before is None or after is None or _binds(before) != _binds(after):
+                changed.add(application)
+        return changed
+
+    async def _look_for_troubles(self, troubles: Troubles, changes: Changes) -> None:
+        for name in _names(changes):
+            troubles.forget(name)
+        for record in changes.unreadable:
+            troubles.found(record.name, f"{record.kind}.unreadable", reason=record.why, **_ids(record.kind, record))
+        filtered = [each for each in (*changes.applications.values(), *changes.endpoints.values()) if each]
+        for i, each in enumerate(filtered):
+            kind = "endpoint" if isinstance(each, Endpoint) else "application"
+            if (fault := filter_fault(each)) is not None:
+                troubles.found(f"{kind}/{each.id}", f"{kind}.unfit", reason=f"its {fault}", **_ids(kind, each))
+            if i % FILTERS_BETWEEN_PAUSES == FILTERS_BETWEEN_PAUSES - 1:
+                await asyncio.sleep(0)
+        await troubles.tell()
+
+    def _has_application(self, endpoint: Endpoint) -> bool:
+        return endpoint.app_id in self._applications or f"application/{endpoint.app_id}" in self._unreadable
 
 
-def _apply(known: dict[K, V], changes: dict[K, V | None]) -> None:
+def _takes(application: Application, source: SourceUid) -> bool:
+    return application.sources is None or source in application.sources
+
+
+def _binds(application: Application) -> tuple[Any, ...]:
+    return application.rate_limit, application.sources, application.filter
+
+
+def _names(changes: Changes) -> Iterator[str]:
+    """`{kind}/{id}` of what is known, or known to be gone, now."""
+    yield from (f"source/{uid}" for uid in changes.sources)
+    yield from (f"application/{application}" for application in changes.applications)
+    yield from (f"endpoint/{endpoint}" for endpoint in changes.endpoints)
+
+
+def _ids(kind: str, thing: UnreadableRecord | Application | Endpoint) -> dict[str, str]:
+    """How operational events say which one it is."""
+    endpoint = thing.glimpse if isinstance(thing, UnreadableRecord) else thing
+    ids = {"appId": endpoint.app_id} if isinstance(endpoint, Endpoint) else {}
+    return ids | {{"source": "source", "application": "appId", "endpoint": "endpointId"}[kind]: thing.id}
+
+
+def _matters(kind: Kind[V], known: Mapping[K, V], changes: Mapping[K, V | None]) -> bool:
+    """Whether events may be somebody else's after some changes."""
+    for key, after in changes.items():
+        before = known.get(key)
+        if before is None or after is None or kind.matching(before) != kind.matching(after):
+            return True
+    return False
+
+
+def _apply(known: dict[K, V], changes: Mapping[K, V | None]) -> None:
     for key, value in changes.items():
         if value is None:
             known.pop(key, None)

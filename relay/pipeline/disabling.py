@@ -1,13 +1,11 @@
 """Disabling an endpoint whose receiver is gone: what comes for it is kept, and nothing is sent any more."""
 
-import msgspec
 import structlog
 
 from relay.domain.model import Endpoint
-from relay.errors import NotFound
+from relay.errors import Conflict, NotFound, Unreadable
 from relay.pipeline.clock import Clock
 from relay.store.endpoints import Endpoints
-from relay.store.operations import Operations
 
 log = structlog.get_logger()
 
@@ -15,25 +13,21 @@ log = structlog.get_logger()
 class Disabling:
     """Disables endpoints on the relay's own decision."""
 
-    def __init__(self, endpoints: Endpoints, operations: Operations, clock: Clock) -> None:
+    def __init__(self, endpoints: Endpoints, clock: Clock) -> None:
         self._endpoints = endpoints
-        self._operations = operations
         self._clock = clock
 
     async def __call__(self, endpoint: Endpoint, reason: str) -> None:
-        """Disable an endpoint, saying why, once. Nothing happens if it was deleted or disabled meanwhile."""
-        before: list[Endpoint] = []
+        """Disable an endpoint, saying why, once, however many attempts and workers ask for it.
 
-        def off(current: Endpoint) -> Endpoint:
-            before[:] = [current]
-            return msgspec.structs.replace(current, disabled=True, disabled_reason=reason)
-
+        Nothing happens if it was deleted or disabled meanwhile, or a newer release has it in its care.
+        """
         try:
-            await self._endpoints.change(endpoint.app_id, endpoint.id, off)
+            disabled = await self._endpoints.disable(endpoint, reason, now_ms=self._clock.now_ms())
         except NotFound:
             return
-        if before[0].disabled:
+        except (Conflict, Unreadable) as error:
+            log.warning("endpoint_not_disabled", endpoint=endpoint.id, error=str(error))
             return
-        data = {"appId": endpoint.app_id, "endpointId": endpoint.id, "reason": reason}
-        await self._operations.note("endpoint.disabled", data, now_ms=self._clock.now_ms())
-        log.warning("endpoint_disabled", endpoint=endpoint.id, reason=reason)
+        if disabled:
+            log.warning("endpoint_disabled", endpoint=endpoint.id, reason=reason)

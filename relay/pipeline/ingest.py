@@ -206,7 +206,7 @@ class Ingest:
             rest, committed = rest[len(prefix) :], True
 
     def _matched(self, source: Source, rows: Sequence[Taken]) -> list[RowCommit]:
-        match = self._catalogue.matcher(source.uid).match
+        matcher = self._catalogue.matcher(source.uid)
         return [
             RowCommit(row.row_id, row.seen.pack())
             if row.event is None
@@ -216,7 +216,8 @@ class Ingest:
                 row.message,
                 row.number,
                 pack_event(row.event),
-                match(row.event.types, row.data),
+                matcher.match(row.event.types, row.data),
+                matcher.unchecked,
             )
             for row in rows
         ]

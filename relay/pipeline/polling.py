@@ -67,7 +67,7 @@ class Polling:
 
         Redis may go away and come back meanwhile: as long as the lease is this poller's, it goes on.
         """
-        token = await self._routes.take(uid)
+        token = await self._routes.take(uid, version=self._catalogue.version)
         if token is None:
             return
         ends_ms = self._clock.now_ms() + round(SLICE_S * 1000)

@@ -1,23 +1,20 @@
 """Applications: tenants, found by id or by the uid that their owner gave them."""
 
-import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 
 from redis.asyncio import Redis
 
-from relay.domain.model import Application, ApplicationId, Endpoint
+from relay.domain.model import Application, ApplicationId
 from relay.errors import NotFound
 from relay.store.configuration import APPLICATION, Configuration
-from relay.store.endpoints import Endpoints
+from relay.store.deletions import remainder
 from relay.store.idempotency import Once, settle
 from relay.store.identifiers import new_id
-from relay.store.records import Records
+from relay.store.records import Page, Records, Saved
 from relay.store.vault import Vault
 
 PREFIX = "app_"
-DELETED_AT_ONCE = 20
-"""Each takes a connection for a moment."""
+FOLDER = "application"
 
 
 class Applications:
@@ -27,18 +24,17 @@ class Applications:
         self._redis = redis
         self._records = Records(redis, vault, APPLICATION)
         self._configuration = Configuration(redis, vault)
-        self._endpoints = Endpoints(redis, vault)
 
     async def get(self, id_or_uid: str) -> Application:
-        """Read one by its id or uid. Raises NotFound."""
-        kept = await self._records.find(await self._id(id_or_uid))
-        if kept is None:
+        """Read one by its id or uid. Raises NotFound, or Unreadable."""
+        application = await self._records.find(await self._id(id_or_uid))
+        if application is None:
             raise NotFound(f"there is no application {id_or_uid}")
-        return kept.value
+        return application
 
-    async def page(self, *, after: str | None, limit: int, descending: bool = False) -> list[Application]:
+    async def page(self, *, after: str | None, limit: int, descending: bool = False) -> Page[Application]:
         """Up to `limit` applications in the order in which they were made, from behind the id `after` on."""
-        return await self._records.page("application", after=after, limit=limit, descending=descending)
+        return await self._records.page(FOLDER, after=after, limit=limit, descending=descending)
 
     async def create(
         self, make: Callable[[ApplicationId], Application], *, now_ms: int, once: Once | None = None
@@ -47,40 +43,46 @@ class Applications:
 
         Raises Conflict when its uid is taken.
         """
-        application_id = await settle(self._redis, once, new_id(PREFIX, now_ms=now_ms))
-        return await self._put(application_id, lambda made_id, before: before or make(made_id))
+        new = ApplicationId(await settle(self._redis, once, new_id(PREFIX, now_ms=now_ms)))
+        return await self._announced(await self._records.put(new, lambda before: before or make(new)))
 
-    async def change(self, id_or_uid: str, change: Callable[[Application], Application]) -> Application:
-        """Change one. Raises NotFound, or Conflict when its new uid is taken."""
+    async def change(
+        self,
+        id_or_uid: str,
+        change: Callable[[Application], Application],
+        *,
+        mend: Callable[[ApplicationId], Application] | None = None,
+    ) -> Application:
+        """Change one; one that can't be read is replaced by what `mend` makes.
 
-        def make(_: ApplicationId, application: Application | None) -> Application:
+        Raises NotFound, Conflict when its new uid is taken, or Unreadable.
+        """
+        found = ApplicationId(await self._id(id_or_uid))
+
+        def make(application: Application | None) -> Application:
             if application is None:
                 raise NotFound(f"there is no application {id_or_uid}")
             return change(application)
 
-        return await self._put(await self._id(id_or_uid), make)
+        return await self._announced(await self._records.put(found, make, mend=mend and (lambda: mend(found))))
 
     async def delete(self, id_or_uid: str) -> None:
-        """Delete one with its endpoints and whatever waits for them. Raises NotFound."""
-        application = await self.get(id_or_uid)
-        while endpoints := await self._endpoints.page(application.id, after=None, limit=DELETED_AT_ONCE):
-            async with asyncio.TaskGroup() as group:
-                for endpoint in endpoints:
-                    group.create_task(self._delete(endpoint))
-        version, application = await self._records.delete(application.id)
-        await self._configuration.announce(version, await self._configuration.sources_of(application))
+        """Delete one, readable or not: none of its endpoints gets anything from now on. Raises NotFound.
 
-    async def _delete(self, endpoint: Endpoint) -> None:
-        with suppress(NotFound):  # Somebody else was quicker.
-            await self._endpoints.delete(endpoint.app_id, endpoint.id)
+        They, and whatever waits for them, go by and by, see relay.pipeline.deleting.
+        """
+        found = await self._id(id_or_uid)
+        # One that can't be read may have had any source.
+        version, gone = await self._records.delete(
+            found, FOLDER, deletion=lambda application: remainder(application.sources if application else None)
+        )
+        had = gone or Application(id=ApplicationId(found), name="")
+        await self._configuration.announce(version, await self._configuration.sources_of(had), matched=version)
 
-    async def _put(
-        self, application_id: str, make: Callable[[ApplicationId, Application | None], Application]
-    ) -> Application:
-        saved = await self._records.put(application_id, lambda before: make(ApplicationId(application_id), before))
+    async def _announced(self, saved: Saved[Application]) -> Application:
         # Those that it had and those that it has: both kinds of page were matched against something else.
         sources = [s for a in (saved.before, saved.after) for s in await self._configuration.sources_of(a)]
-        await self._configuration.announce(saved.version, sources)
+        await self._configuration.announce(saved.version, sources, matched=saved.matched)
         return saved.after
 
     async def _id(self, id_or_uid: str) -> str:

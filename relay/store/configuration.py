@@ -1,24 +1,64 @@
 """The configuration as a whole: what changed since a version, and telling everybody who must know."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
+import msgspec
 from redis.asyncio import Redis
 
-from relay.domain.model import Application, ApplicationId, Endpoint, EndpointId, Source, SourceUid
+from relay.domain.model import ROUTES, Application, ApplicationId, Endpoint, EndpointId, Source, SourceUid
 from relay.store import keys
-from relay.store.records import Kind, Records
+from relay.store.record_form import VERSION, Kind
+from relay.store.records import READ_AT_ONCE, Records
 from relay.store.scripts import script
 from relay.store.vault import Vault
 
-SOURCE = Kind("source", Source, id_of=lambda s: s.uid, folder=lambda _: "source", sealed=("auth",))
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def _source_fault(source: Source) -> str | None:
+    if not source.routes or not set(source.routes) <= set(ROUTES):
+        return "it has a route that this release does not know, or none"
+    return None if source.poll_interval_s > 0 and source.batch_size > 0 else "it has an interval or a batch of nothing"
+
+
+def _limit_fault(limited: Application | Endpoint) -> str | None:
+    return None if limited.rate_limit is None or limited.rate_limit > 0 else "it has a rate limit of nothing"
+
+
+def _glimpse_application(application: str, _: str, fields: Mapping[str, Any]) -> Application:
+    """An application that may not see less than the one that can't be read."""
+    sources = _legible(fields, "sources", tuple[SourceUid, ...] | None)
+    return Application(id=ApplicationId(application), name="", sources=sources)
+
+
+def _glimpse_endpoint(endpoint: str, application: str, fields: Mapping[str, Any]) -> Endpoint:
+    """An endpoint that does not want less than the one that can't be read."""
+    types = _legible(fields, "event_types", tuple[str, ...] | None)
+    return Endpoint(id=EndpointId(endpoint), app_id=ApplicationId(application), url="", event_types=types)
+
+
+def _legible(fields: Mapping[str, Any], name: str, kind: Any) -> Any:
+    """A field of an unreadable record; None where it can't be trusted."""
+    if fields.get("v", VERSION) != VERSION:
+        return None
+    try:
+        return msgspec.convert(fields.get(name), kind)
+    except msgspec.ValidationError:
+        return None
+
+
+SOURCE = Kind("source", Source, id_of=lambda s: s.uid, folder=lambda _: "source", sealed=("auth",), fault=_source_fault)
 APPLICATION = Kind(
     "application",
     Application,
     id_of=lambda a: a.id,
     folder=lambda _: "application",
     uid=lambda a: a.uid,
-    contents=lambda a: f"endpoint/{a.id}",
+    matching=lambda a: (a.sources, a.filter),
+    fault=_limit_fault,
+    glimpse=_glimpse_application,
 )
 ENDPOINT = Kind(
     "endpoint",
@@ -29,10 +69,29 @@ ENDPOINT = Kind(
     owner=lambda e: e.app_id,
     owners="application",
     sealed=("keys", "headers", "auth", "client_certificate"),
+    matching=lambda e: (e.app_id, e.event_types, e.channels, e.filter),
+    fault=_limit_fault,
+    glimpse=_glimpse_endpoint,
 )
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadableRecord:
+    """A record that this release can't read."""
+
+    kind: str
+    id: str
+    why: str
+    glimpse: Source | Application | Endpoint | None
+    """What can be trusted of it: enough to keep events for whoever should get them."""
+
+    @property
+    def name(self) -> str:
+        """`{kind}/{id}`."""
+        return f"{self.kind}/{self.id}"
+
+
+@dataclass(slots=True)
 class Changes:
     """What differs from an older version of the configuration. None: it was deleted."""
 
@@ -42,6 +101,8 @@ class Changes:
     sources: dict[SourceUid, Source | None]
     applications: dict[ApplicationId, Application | None]
     endpoints: dict[EndpointId, Endpoint | None]
+    unreadable: list[UnreadableRecord]
+    """What is there, and in none of the above."""
 
 
 class Configuration:
@@ -54,37 +115,59 @@ class Configuration:
         self._endpoints = Records(redis, vault, ENDPOINT)
 
     async def changes(self, since: int) -> Changes:
-        """What changed after version `since`; 0, or a version that the store is behind of, gives everything.
+        """What changed after version `since`.
 
-        An object may be newer than the version that is given with it, never older. Raises StoreUnavailable when a
-        secret can't be opened.
+        0 gives everything, and so does a version that is not in the store's history: it is too old, or the store lost
+        it, and with it who knows what. An object may be newer than the version that is given with it, never older.
         """
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.get(keys.config("version"))
-            pipe.zrangebyscore(keys.config("changes"), f"({since}", "+inf")
-            newest, members = await pipe.execute()
-        version = int(newest or 0)
-        if version < since:  # The store was emptied, or put back to an older state.
-            return await self.changes(0)
-        ids: dict[str, list[str]] = {"source": [], "application": [], "endpoint": []}
+        found = await self._redis.zrangebyscore(keys.config("history"), since, "+inf") if since else []
+        entries = [bytes(member).decode().partition(" ")[::2] for member in found]
+        if entries and int(entries[0][0]) == since:
+            changed = dict.fromkeys(member for _, member in entries[1:])
+            return await self._read(int(entries[-1][0]), changed, complete=False)
+        version = await self.version()
+        return await self._read(version, await self._index(), complete=True)
+
+    async def _index(self) -> list[str]:
+        """All objects, as they stand in the index."""
+        members: list[str] = []
+        while True:
+            low = f"({members[-1]}" if members else "-"
+            found = await self._redis.zrangebylex(keys.config("index"), low, "+", start=0, num=READ_AT_ONCE)
+            members += [bytes(member).decode() for member in found]
+            if len(found) < READ_AT_ONCE:
+                return members
+
+    async def _read(self, version: int, members: Iterable[str], *, complete: bool) -> Changes:
+        owners: dict[str, dict[str, str]] = {"source": {}, "application": {}, "endpoint": {}}
         for member in members:
-            kind, _, object_id = bytes(member).decode().partition("/")
-            ids[kind].append(object_id)
-        sources = await self._sources.read(ids["source"])
-        applications = await self._applications.read(ids["application"])
-        endpoints = await self._endpoints.read(ids["endpoint"])
-        keep_deleted = since > 0
-        return Changes(
-            version,
-            not keep_deleted,
-            {SourceUid(i): s for i, s in sources.items() if s or keep_deleted},
-            {ApplicationId(i): a for i, a in applications.items() if a or keep_deleted},
-            {EndpointId(i): e for i, e in endpoints.items() if e or keep_deleted},
-        )
+            kind, _, place = member.partition("/")
+            if kind in owners:  # A newer release may have more.
+                owner, _, object_id = place.rpartition("/")
+                owners[kind][object_id] = owner
+        changes = Changes(version, complete, {}, {}, {}, [])
+        changes.sources = await self._some(self._sources, owners["source"], changes)  # type: ignore[assignment]
+        changes.applications = await self._some(self._applications, owners["application"], changes)  # type: ignore[assignment]
+        changes.endpoints = await self._some(self._endpoints, owners["endpoint"], changes)  # type: ignore[assignment]
+        return changes
+
+    async def _some(self, records: Records[T], owners: Mapping[str, str], changes: Changes) -> dict[str, T | None]:
+        found: dict[str, T | None] = {}
+        for object_id, kept in (await records.read(owners)).items():
+            if kept is None:
+                if not changes.complete:
+                    found[object_id] = None
+            elif kept.value is not None:
+                found[object_id] = kept.value
+            else:
+                glimpse: Any = records.kind.glimpse(object_id, owners[object_id], kept.fields)
+                changes.unreadable.append(UnreadableRecord(records.kind.name, object_id, kept.why, glimpse))
+        return found
 
     async def version(self) -> int:
-        """The newest version: it counts changes."""
-        return int(await self._redis.get(keys.config("version")) or 0)
+        """The newest version; 0: nothing was ever written. Versions grow, and none is given twice."""
+        newest = await self._redis.zrange(keys.config("history"), -1, -1)
+        return int(bytes(newest[0]).partition(b" ")[0]) if newest else 0
 
     async def source_uids(self) -> list[SourceUid]:
         """The uids of all sources."""
@@ -94,16 +177,19 @@ class Configuration:
         """The sources whose events an application may get; none for one that is gone."""
         if application is None:
             return []
-        return await self.source_uids() if application.sources is None else list(application.sources)
+        known = await self.source_uids()
+        return known if application.sources is None else [uid for uid in application.sources if uid in set(known)]
 
-    async def announce(self, version: int, sources: Iterable[SourceUid]) -> None:
-        """Make pages of these sources that were matched against an older version be matched again; tell the workers.
+    async def announce(self, version: int, sources: Iterable[SourceUid] = (), *, matched: int = 0) -> None:
+        """Make pages of `sources` that were matched before version `matched` be matched again; tell the workers.
 
-        Call it before the change is answered, so that an endpoint that was answered misses nothing.
+        Call it before the change is answered, so that an endpoint that was answered misses nothing. `version` 0:
+        nothing was changed, and nobody has to be told.
         """
         raising = script("raise_subscriptions")
         async with self._redis.pipeline(transaction=False) as pipe:
-            for source in dict.fromkeys(sources):
-                pipe.eval(raising.text, 1, keys.subscriptions(source), str(version))
-            pipe.publish(keys.CHANGED_CHANNEL, version)
+            for source in dict.fromkeys(sources) if matched else ():
+                pipe.eval(raising.text, 1, keys.subscriptions(source), str(matched))
+            if version:
+                pipe.publish(keys.CHANGED_CHANNEL, version)
             await pipe.execute()

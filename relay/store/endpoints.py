@@ -1,22 +1,25 @@
 """Endpoints: subscribers of one application, found by id or by the uid that their owner gave them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 
 import msgspec
+from msgspec import structs
 from redis.asyncio import Redis
 
-from relay.domain.model import ApplicationId, Endpoint, EndpointId, SourceUid
-from relay.errors import NotFound
+from relay.domain.model import Application, ApplicationId, Endpoint, EndpointId, SourceUid
+from relay.errors import NotFound, Unreadable
 from relay.store.conditions import Conditions
 from relay.store.configuration import APPLICATION, ENDPOINT, Configuration
+from relay.store.deletions import remainder
 from relay.store.idempotency import Once, settle
 from relay.store.identifiers import new_id
 from relay.store.lanes import Lanes
-from relay.store.records import Records
+from relay.store.records import Note, Page, Records, Saved
 from relay.store.vault import Vault
 
 PREFIX = "ep_"
-WORTH_A_TRY = ("disabled", "paused", "url", "keys", "headers", "auth", "client_certificate")
+WORTH_A_TRY = ("disabled", "paused", "url", "keys", "headers", "auth", "client_certificate", "filter")
 """A change of these may help an endpoint that was put aside."""
 
 
@@ -32,37 +35,43 @@ class Endpoints:
         self._conditions = Conditions(redis)
 
     async def get(self, application: ApplicationId, id_or_uid: str) -> Endpoint:
-        """Read one of an application by its id or uid. Raises NotFound."""
-        kept = await self._records.find(await self._id(application, id_or_uid))
-        if kept is None or kept.value.app_id != application:
+        """Read one of an application by its id or uid. Raises NotFound, or Unreadable."""
+        found = await self._id(application, id_or_uid)
+        async with self._only_of(application, found):
+            endpoint = await self._records.find(found)
+        if endpoint is None or endpoint.app_id != application:
             raise _missing(application, id_or_uid)
-        return kept.value
+        return endpoint
 
     async def page(
         self, application: ApplicationId, *, after: str | None, limit: int, descending: bool = False
-    ) -> list[Endpoint]:
+    ) -> Page[Endpoint]:
         """Up to `limit` endpoints in the order in which they were made, from behind the id `after` on."""
-        return await self._records.page(f"endpoint/{application}", after=after, limit=limit, descending=descending)
+        return await self._records.page(_folder(application), after=after, limit=limit, descending=descending)
 
-    async def everywhere(self, *, after: tuple[ApplicationId, EndpointId] | None, limit: int) -> list[Endpoint]:
+    async def everywhere(self, *, after: tuple[ApplicationId, EndpointId] | None, limit: int) -> Page[Endpoint]:
         """Up to `limit` endpoints of all applications, in the order of both ids, from behind `after` on."""
         behind = None if after is None else "/".join(after)
         return await self._records.page("endpoint", after=behind, limit=limit)
+
+    async def ids(self, application: ApplicationId, *, limit: int) -> list[EndpointId]:
+        """The first `limit` endpoints of an application, readable or not."""
+        return [EndpointId(i) for i in await self._records.ids(_folder(application), after=None, limit=limit)]
 
     async def among(self, application: ApplicationId, ids: Iterable[EndpointId]) -> dict[EndpointId, Endpoint]:
         """Those of some endpoints that are the application's."""
         return {i: e for i, e in (await self.read(ids)).items() if e.app_id == application}
 
     async def read(self, ids: Iterable[EndpointId]) -> dict[EndpointId, Endpoint]:
-        """Some endpoints by their ids, of whatever application; those that are gone are left out."""
+        """Some endpoints by their ids, of whatever application; those that are gone or unreadable are left out."""
         found = await self._records.read(dict.fromkeys(ids))
-        return {e.id: e for e in found.values() if e is not None}
+        return {kept.value.id: kept.value for kept in found.values() if kept is not None and kept.value is not None}
 
     async def named(self, endpoint: EndpointId) -> Endpoint:
-        """Read one by its id, of whatever application. Raises NotFound."""
-        if (kept := await self._records.find(endpoint)) is None:
+        """Read one by its id, of whatever application. Raises NotFound, or Unreadable."""
+        if (found := await self._records.find(endpoint)) is None:
             raise NotFound(f"there is no endpoint {endpoint}")
-        return kept.value
+        return found
 
     async def create(
         self, make: Callable[[EndpointId], Endpoint], *, now_ms: int, once: Once | None = None
@@ -71,43 +80,102 @@ class Endpoints:
 
         Raises Conflict when its uid is taken, NotFound when its application is gone.
         """
-        endpoint_id = EndpointId(await settle(self._redis, once, new_id(PREFIX, now_ms=now_ms)))
-        saved = await self._records.put(endpoint_id, lambda before: before or make(endpoint_id))
-        await self._configuration.announce(saved.version, await self._sources(saved.after.app_id))
-        return saved.after
+        new = EndpointId(await settle(self._redis, once, new_id(PREFIX, now_ms=now_ms)))
+        saved = await self._records.put(new, lambda before: before or make(new))
+        return await self._announced(saved)
 
     async def change(
-        self, application: ApplicationId, id_or_uid: str, change: Callable[[Endpoint], Endpoint]
+        self,
+        application: ApplicationId,
+        id_or_uid: str,
+        change: Callable[[Endpoint], Endpoint],
+        *,
+        mend: Callable[[EndpointId], Endpoint] | None = None,
     ) -> Endpoint:
-        """Change one; what is put aside for it goes on if the change may help. Raises NotFound or Conflict."""
+        """Change one; what is put aside for it goes on if the change may help.
+
+        One that can't be read is replaced by what `mend` makes. Raises NotFound, Conflict or Unreadable.
+        """
+        found = EndpointId(await self._id(application, id_or_uid))
+        if mend is not None and not await self._records.holds(_folder(application), found):
+            raise _missing(application, id_or_uid)
 
         def make(endpoint: Endpoint | None) -> Endpoint:
             if endpoint is None or endpoint.app_id != application:
                 raise _missing(application, id_or_uid)
-            return _count_order(endpoint, change(endpoint))
+            return _reordered(endpoint, change(endpoint))
 
-        saved = await self._records.put(await self._id(application, id_or_uid), make)
-        sources = await self._sources(application)
-        await self._configuration.announce(saved.version, sources)
-        if _may_go_on(saved.before, saved.after):
-            await self._conditions.forget(saved.after.id)
-            for source in sources:
-                await self._lanes.unpark(source, saved.after.id)
+        async with self._only_of(application, found):
+            saved = await self._records.put(found, make, mend=mend and (lambda: mend(found)))
+        await self._announced(saved)
+        await self._go_on(saved)
         return saved.after
 
+    async def disable(self, endpoint: Endpoint, reason: str, *, now_ms: int) -> bool:
+        """Disable one and note that as an operational event, in one step; False: it is disabled already.
+
+        Raises NotFound, or Unreadable.
+        """
+
+        def off(current: Endpoint | None) -> Endpoint:
+            if current is None:
+                raise NotFound(f"there is no endpoint {endpoint.id}")
+            return current if current.disabled else structs.replace(current, disabled=True, disabled_reason=reason)
+
+        def note(after: Endpoint) -> Note:
+            data = {"appId": after.app_id, "endpointId": after.id, "reason": reason}
+            return "endpoint.disabled", now_ms, msgspec.json.encode(data)
+
+        saved = await self._records.put(endpoint.id, off, note=note)
+        await self._announced(saved)
+        return saved.before is not None and not saved.before.disabled
+
     async def delete(self, application: ApplicationId, id_or_uid: str) -> None:
-        """Delete one with whatever waits for it. Raises NotFound."""
-        endpoint = await self.get(application, id_or_uid)
-        version, _ = await self._records.delete(endpoint.id)
-        await self._configuration.announce(version, await self._sources(application))
-        # Of every source: the application may have had others before.
-        for source in await self._configuration.source_uids():
-            await self._lanes.drop(source, endpoint.id)
+        """Delete one, readable or not: it gets nothing from now on. Raises NotFound.
+
+        Whatever waits for it goes by and by, see relay.pipeline.deleting.
+        """
+        found = await self._id(application, id_or_uid)
+        if not await self._records.holds(_folder(application), found):
+            raise _missing(application, id_or_uid)
+        sources = await self._sources(application)
+        version, _ = await self._records.delete(found, _folder(application), deletion=lambda _: remainder(sources))
+        await self._configuration.announce(version, sources, matched=version)
+
+    @asynccontextmanager
+    async def _only_of(self, application: ApplicationId, endpoint: str) -> AsyncIterator[None]:
+        """That a record can't be read is no affair of another application."""
+        try:
+            yield
+        except Unreadable:
+            if await self._records.holds(_folder(application), endpoint):
+                raise
+            raise _missing(application, endpoint) from None
+
+    async def _announced(self, saved: Saved[Endpoint]) -> Endpoint:
+        sources = await self._sources(saved.after.app_id)
+        await self._configuration.announce(saved.version, sources, matched=saved.matched)
+        return saved.after
+
+    async def _go_on(self, saved: Saved[Endpoint]) -> None:
+        """Take up what is put aside, from every source: also those that the application does not have any more."""
+        before, after = saved.before, saved.after
+        reordered, helped = before is not None and _order(before) != _order(after), _may_go_on(before, after)
+        if helped:
+            await self._conditions.forget(after.id)
+        for source in await self._configuration.source_uids() if reordered or helped else ():
+            if reordered:
+                await self._lanes.release_waiting(source, after.id, after.order_version)
+            if helped:
+                await self._lanes.unpark(source, after.id)
 
     async def _sources(self, application: ApplicationId) -> list[SourceUid]:
         # Read after the write: a source or a change of the application that comes later raises a later version itself.
-        kept = await self._applications.find(application)
-        return await self._configuration.sources_of(kept.value if kept else None)
+        try:
+            kept = await self._applications.find(application)
+        except Unreadable:  # It may have any source.
+            kept = Application(id=application, name="")
+        return await self._configuration.sources_of(kept)
 
     async def _id(self, application: ApplicationId, id_or_uid: str) -> str:
         if id_or_uid.startswith(PREFIX):
@@ -115,14 +183,25 @@ class Endpoints:
         return await self._records.id_of_uid(f"{application}/{id_or_uid}")
 
 
+def _folder(application: ApplicationId) -> str:
+    return f"endpoint/{application}"
+
+
 def _missing(application: ApplicationId, id_or_uid: str) -> NotFound:
     return NotFound(f"application {application} has no endpoint {id_or_uid}")
 
 
-def _count_order(before: Endpoint, after: Endpoint) -> Endpoint:
-    changed = (before.order, before.order_key) != (after.order, after.order_key)
-    return msgspec.structs.replace(after, order_version=before.order_version + changed)
+def _reordered(before: Endpoint, after: Endpoint) -> Endpoint:
+    """An endpoint whose order is another one has a new version of it."""
+    moved = before.order_version + (_order(before) != _order(after))
+    return structs.replace(after, order_version=moved)
 
 
 def _may_go_on(before: Endpoint | None, after: Endpoint) -> bool:
-    return not (after.disabled or after.paused) and any(getattr(before, f) != getattr(after, f) for f in WORTH_A_TRY)
+    if after.disabled or after.paused:
+        return False
+    return before is None or any(getattr(before, name) != getattr(after, name) for name in WORTH_A_TRY)
+
+
+def _order(endpoint: Endpoint) -> tuple[str, str | None]:
+    return endpoint.order, endpoint.order_key

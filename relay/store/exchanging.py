@@ -25,7 +25,7 @@ class Given(NamedTuple):
 class Exchanged(NamedTuple):
     """The answer to an exchange."""
 
-    verdict: Literal["done", "again", "astray"]
+    verdict: Literal["done", "again", "astray", "gone"]
     """Only of one that is done there is more to say."""
     ready: int
     """Lanes that are still ready."""

@@ -27,10 +27,13 @@ def config(name: str) -> str:
 
     `sources`, `applications`, `endpoints`: hashes of id → JSON with sealed secrets · `application_uids`: hash uid →
     id · `endpoint_uids`: hash `{app id}/{uid}` → id · `index`: zset of `source/{uid}`, `application/{id}`,
-    `endpoint/{app id}/{id}`, all with score 0: what lists are read from, in the order of the text · `version`: counter
-    of changes · `changes`: zset of `source/…`, `application/…`, `endpoint/…` by the version that changed them last
-    (deleted ones too) · `idempotency:{digest of a request's path and key}`: string `{digest of its content} {id of what
-    it made}`, for a day.
+    `endpoint/{app id}/{id}`, all with score 0: what lists are read from, in the order of the text · `history`: zset of
+    `{version} {member of the index}` of the newest changes, by their versions ·
+    `matched`: hash `{kind}/{id}` → the version that last changed who gets which events by it · `deletions`: hash
+    `{kind}/{id}` → `{version} {JSON}` of what was deleted and is not all gone yet · `reported`: hash `{kind}/{id}` →
+    the kind of the operational event that says what is wrong with it, until it is written again ·
+    `idempotency:{digest of a request's path and key}`: string `{digest of its content} {id of what it made}`, for a
+    day.
     """
     return f"relay:{{config}}:{name}"
 
@@ -53,8 +56,14 @@ def subscriptions(source: SourceUid) -> str:
 
 
 def fence(source: SourceUid) -> str:
-    """string: counter; the newest fencing token of the source's poller. Kept."""
+    """string: the newest fencing token of the source's poller, the µs when it was given; or of a source that was
+    deleted `-{version of the deletion}`, until another one of that name is polled. Kept, also of deleted sources."""
     return prefix(source) + "fence"
+
+
+def emptying(source: SourceUid) -> str:
+    """string: how far the look for what is left of a deleted source has come, a cursor of SCAN. Lives until its end."""
+    return prefix(source) + "emptying"
 
 
 def lease(source: SourceUid) -> str:

@@ -62,7 +62,7 @@ class Lanes:
         """
         names = (
             keys.lanes, keys.ready, keys.sessions, keys.turns, keys.due, keys.dead, keys.parked, keys.references,
-            keys.owed, keys.attempt_buckets, keys.attempt_sizes, keys.blockers,
+            keys.owed, keys.attempt_buckets, keys.attempt_sizes, keys.blockers, keys.fence,
         )  # fmt: skip
         head = [keys.prefix(source), session, turn, now_ms, lives_ms, keys.EVENTS_PER_BUCKET]
         args = [*head, *operations(handed, claim=claim, per_lane=per_lane)]
@@ -115,12 +115,6 @@ class Lanes:
         args = [keys.prefix(source), endpoint, order_version, RELEASED_AT_ONCE, keys.WAKE_CHANNEL, source]
         while await script("release_waiting")(self._redis, [n(source) for n in names], args) == RELEASED_AT_ONCE:
             pass
-
-    async def drop(self, source: SourceUid, endpoint: EndpointId) -> None:
-        """Forget everything that waits for an endpoint that was deleted."""
-        args = [keys.prefix(source), endpoint, keys.EVENTS_PER_BUCKET]
-        names = (keys.lanes, keys.ready, keys.due, keys.dead, keys.parked, keys.references)
-        await script("drop_lane")(self._redis, [n(source) for n in names], args)
 
     async def resend(self, source: SourceUid, endpoint: EndpointId, reference: str) -> None:
         """Put one delivery at the end of a lane (again), and out of the dead ones if it is there."""

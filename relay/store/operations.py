@@ -1,11 +1,13 @@
 """Operational events: what the relay did on its own decision, for the operator to see. A short log, not a queue."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
 
 from relay.store import keys
+from relay.store.scripts import script
 
 KEPT = 10_000
 
@@ -30,6 +32,14 @@ class Operations:
         """Write one down. `data` holds ids and reasons, never row content."""
         fields = {"kind": kind, "at": str(now_ms), "data": msgspec.json.encode(data)}
         await self._redis.xadd(keys.OPERATIONS, fields, maxlen=KEPT, approximate=True)  # type: ignore[arg-type]
+
+    async def report_once(self, thing: str, kind: str, data: Mapping[str, str], *, now_ms: int) -> None:
+        """Write down what is wrong with a thing, unless that was done and the thing was not written since.
+
+        `thing` is `{kind}/{id}` of an object of the configuration, see relay.store.records.
+        """
+        names = [keys.config("reported"), keys.OPERATIONS]
+        await script("report_once")(self._redis, names, [thing, kind, now_ms, msgspec.json.encode(data), KEPT])
 
     async def page(self, *, before: str | None, limit: int) -> list[Operation]:
         """Up to `limit`, newest first; `before`: older than that position."""

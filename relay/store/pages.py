@@ -1,6 +1,6 @@
 """Pages: what is known of their rows before, and the one step that commits them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from redis.asyncio import Redis
@@ -31,6 +31,8 @@ class RowCommit:
     """The packed StoredEvent; empty: the row is no event."""
     lanes: Sequence[tuple[EndpointId, int]] = ()
     """The endpoints that want the event, with the code of its type for each."""
+    unchecked: Collection[EndpointId] = frozenset()
+    """Those of them (and others) whose filters were not asked."""
 
 
 class Pages:
@@ -114,7 +116,8 @@ def _groups(rows: Iterable[RowCommit], space: str) -> list[str | bytes | int]:
         references[bucket] = references.get(bucket, 0) + len(row.lanes)
         tag = tag_of(row.message)
         for endpoint, type_code in row.lanes:
-            lanes.setdefault(endpoint, []).append(Reference(row.number, type_code, tag).text())
+            reference = Reference(row.number, type_code, tag, unchecked=int(endpoint in row.unchecked))
+            lanes.setdefault(endpoint, []).append(reference.text())
     args: list[str | bytes | int] = [len(hashes)]
     for suffix, fields in hashes.items():
         args += (suffix, len(fields))

@@ -1,60 +1,52 @@
-"""Objects of the configuration as they are kept: JSON with sealed secrets, an index, uids, and versions of changes."""
+"""Objects of the configuration in the store: an index, uids, and a history of changes around their records."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import msgspec
 from redis.asyncio import Redis
 
-from relay.errors import Conflict, NotFound
+from relay.errors import BeingDeleted, Conflict, NotFound, Unreadable
 from relay.store import keys
+from relay.store.record_form import Form, Kept, Kind
 from relay.store.scripts import script
 from relay.store.vault import Vault
 
 T = TypeVar("T", bound=msgspec.Struct)
+S_co = TypeVar("S_co", covariant=True)
 
 TRIES = 100
 """How often a change is made again because another one came between: more than any honest contention needs."""
 READ_AT_ONCE = 500
 """Objects in one command: 1 MB or so."""
+HISTORY_KEPT = 4096
+"""Changes that a reader may be behind of before it reads everything anew: about 300 kB."""
 
-
-@dataclass(frozen=True, slots=True)
-class Kind(Generic[T]):
-    """What differs between sources, applications and endpoints."""
-
-    name: str
-    struct: type[T]
-    id_of: Callable[[T], str]
-    folder: Callable[[T], str]
-    """Where the object stands in the index: lists are one folder's."""
-    uid: Callable[[T], str | None] = lambda _: None
-    """The object's entry among the uids of its kind."""
-    owner: Callable[[T], str] = lambda _: ""
-    owners: str = ""
-    """The kind that it belongs to."""
-    contents: Callable[[T], str] = lambda _: ""
-    """The folder that must be empty before the object is deleted."""
-    sealed: tuple[str, ...] = ()
-    """Fields that hold secrets."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kept(Generic[T]):
-    """An object, and the bytes that it was read from: whoever replaces it must have seen them."""
-
-    value: T
-    stored: bytes
+Note = tuple[str, int, bytes]
+"""An operational event that belongs to a change: its kind, ms, and data."""
 
 
 @dataclass(frozen=True, slots=True)
 class Saved(Generic[T]):
-    """What one write did. `before` is None for a new object."""
+    """What came of one write."""
 
     version: int
+    """0: there was nothing to write."""
+    matched: int
+    """The version that last changed who gets which events by this object."""
     before: T | None
+    """None: it is new, or could not be read."""
     after: T
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[S_co]):
+    """A part of a list."""
+
+    values: Sequence[S_co]
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """Why records that stand among them can't be read, by id."""
 
 
 class Records(Generic[T]):
@@ -62,13 +54,13 @@ class Records(Generic[T]):
 
     def __init__(self, redis: Redis, vault: Vault, kind: Kind[T]) -> None:
         self._redis = redis
-        self._vault = vault
+        self._form = Form(kind, vault)
         self.kind = kind
 
-    async def find(self, object_id: str) -> Kept[T] | None:
-        """Read one by its id."""
-        stored = await self._redis.hget(keys.config(f"{self.kind.name}s"), object_id)  # type: ignore[misc]
-        return None if stored is None else Kept(self._decode(object_id, stored), stored)
+    async def find(self, object_id: str) -> T | None:
+        """Read one by its id; None: it is not there. Raises Unreadable."""
+        kept = await self._kept(object_id)
+        return None if kept is None else self._readable(object_id, kept)
 
     async def id_of_uid(self, uid: str) -> str:
         """The id under a uid. Raises NotFound."""
@@ -77,83 +69,137 @@ class Records(Generic[T]):
             raise NotFound(f"there is no {self.kind.name} {uid.rpartition('/')[2]}")
         return bytes(found).decode()
 
-    async def read(self, ids: Iterable[str]) -> dict[str, T | None]:
+    async def read(self, ids: Iterable[str]) -> dict[str, Kept[T] | None]:
         """Read many by their ids; None for one that is not there."""
         wanted = list(ids)
-        found: dict[str, T | None] = {}
+        found: dict[str, Kept[T] | None] = {}
         for first in range(0, len(wanted), READ_AT_ONCE):
             some = wanted[first : first + READ_AT_ONCE]
             stored = await self._redis.hmget(keys.config(f"{self.kind.name}s"), some)  # type: ignore[misc]
-            found |= {i: None if s is None else self._decode(i, s) for i, s in zip(some, stored, strict=True)}
+            found |= {i: None if s is None else self._form.read(i, s) for i, s in zip(some, stored, strict=True)}
         return found
 
-    async def page(self, folder: str, *, after: str | None, limit: int, descending: bool = False) -> list[T]:
-        """Up to `limit` of a folder in the order of their ids, from behind `after` on."""
+    async def ids(self, folder: str, *, after: str | None, limit: int, descending: bool = False) -> list[str]:
+        """Up to `limit` ids of a folder, and of those in it, in the order of the index, from behind `after` on."""
         low, high = f"[{folder}/", f"({folder}0"  # '0' follows '/' in ASCII.
         if after is not None:
             low, high = (low, f"({folder}/{after}") if descending else (f"({folder}/{after}", high)
         read = self._redis.zrevrangebylex if descending else self._redis.zrangebylex
         members = await read(keys.config("index"), *((high, low) if descending else (low, high)), start=0, num=limit)
-        found = await self.read(bytes(member).decode().rpartition("/")[2] for member in members)
-        return [value for value in found.values() if value is not None]
+        return [bytes(member).decode().removeprefix(f"{folder}/") for member in members]
 
-    async def put(self, object_id: str, make: Callable[[T | None], T]) -> Saved[T]:
+    async def page(self, folder: str, *, after: str | None, limit: int, descending: bool = False) -> Page[T]:
+        """Up to `limit` of a folder in the order of their ids, from behind `after` on; fewer are the last ones."""
+        values, unreadable = list[T](), dict[str, str]()
+        while limit > len(values):
+            wanted = limit - len(values)
+            places = await self.ids(folder, after=after, limit=wanted, descending=descending)
+            for object_id, kept in (await self.read(place.rpartition("/")[2] for place in places)).items():
+                if kept is not None and kept.value is not None:
+                    values.append(kept.value)
+                elif kept is not None:
+                    unreadable[object_id] = kept.why
+            if len(places) < wanted:
+                break
+            after = places[-1]
+        return Page(values, unreadable)
+
+    async def holds(self, folder: str, object_id: str) -> bool:
+        """Whether an object stands in a folder, readable or not."""
+        return await self._redis.zscore(keys.config("index"), f"{folder}/{object_id}") is not None
+
+    async def put(
+        self,
+        object_id: str,
+        make: Callable[[T | None], T],
+        *,
+        mend: Callable[[], T] | None = None,
+        note: Callable[[T], Note] | None = None,
+    ) -> Saved[T]:
         """Write what `make` makes of what is there (None: nothing). It is asked again when another writer came between.
 
-        Raises Conflict when the uid is taken, NotFound when what the object belongs to is gone, and what `make` raises.
+        What can't be read is replaced by what `mend` makes. A change that changes nothing is not written. `note` makes
+        the operational event that is written together with the change.
+        Raises Conflict when the uid is taken, NotFound when what the object belongs to is gone, BeingDeleted,
+        Unreadable when there is nothing to mend with, and what `make` and `mend` raise.
         """
         for _ in range(TRIES):
-            kept = await self.find(object_id)
-            value = make(kept.value if kept else None)
-            if version := await self._write(value, kept=kept, gone=False):
-                return Saved(version, kept.value if kept else None, value)
+            kept = await self._kept(object_id)
+            if kept is not None and kept.value is None and mend is not None:
+                value = mend()
+            else:
+                value = make(None if kept is None else self._readable(object_id, kept))
+            before = kept.value if kept else None
+            if kept is not None and before is not None and self._form.holds(kept, value):
+                matched = await self._redis.hget(keys.config("matched"), f"{self.kind.name}/{object_id}")  # type: ignore[misc]
+                return Saved(0, int(matched or 0), before, before)
+            matching = before is None or self.kind.matching(before) != self.kind.matching(value)
+            args = await self._arguments(object_id, kept, value, matching=matching)
+            if (answer := await self._write(object_id, [*args, *(note(value) if note else ())])) is not None:
+                return Saved(*answer, before, value)
         raise Conflict(f"{self.kind.name} {object_id} is being changed by others all the time; try again")
 
-    async def delete(self, object_id: str) -> tuple[int, T]:
-        """Delete one. Gives the version, and what it was. Raises NotFound, or Conflict when something is in it."""
+    async def delete(
+        self, object_id: str, folder: str, *, deletion: Callable[[T | None], bytes]
+    ) -> tuple[int, T | None]:
+        """Delete one, readable or not. Gives the version, and what it was. Raises NotFound.
+
+        `deletion` makes of it (None: it can't be read) what whoever deletes the rest has to know.
+        """
         for _ in range(TRIES):
-            kept = await self.find(object_id)
-            if kept is None:
+            kept = await self._kept(object_id) or Kept(b"", {}, None)
+            if not await self.holds(folder, object_id):
                 raise NotFound(f"there is no {self.kind.name} {object_id}")
-            if version := await self._write(kept.value, kept=kept, gone=True):
-                return version, kept.value
+            uid, rest = await self._uid(object_id, kept), deletion(kept.value)
+            args = [object_id, self.kind.name, folder, kept.stored, b"", uid, "", "", "1", rest, HISTORY_KEPT]
+            if (answer := await self._write(object_id, args)) is not None:
+                return answer[0], kept.value
         raise Conflict(f"{self.kind.name} {object_id} is being changed by others all the time; try again")
 
-    async def _write(self, value: T, *, kept: Kept[T] | None, gone: bool) -> int:
+    async def _arguments(self, object_id: str, kept: Kept[T] | None, value: T, *, matching: bool) -> list[Any]:
         kind = self.kind
-        names = (f"{kind.name}s", f"{kind.name}_uids", "index", "version", "changes", f"{kind.owners or kind.name}s")
-        args = [
-            kind.id_of(value),
-            kind.name,
-            kind.folder(value),
-            kept.stored if kept else b"",
-            b"" if gone else self._encode(value),
-            (kept and kind.uid(kept.value)) or "",
-            (not gone and kind.uid(value)) or "",
-            kind.owner(value),
-            kind.contents(value) if gone else "",
-        ]
-        answer = int(await script("save_configuration")(self._redis, [keys.config(name) for name in names], args))
-        if answer == -1:
-            raise Conflict(f"the uid {(kind.uid(value) or '').rpartition('/')[2]} is taken by another {kind.name}")
-        if answer == -2:
-            raise NotFound(f"there is no {kind.owners} {kind.owner(value)}")
-        if answer == -3:
-            raise Conflict(f"{kind.name} {kind.id_of(value)} is not empty")
-        return answer
+        old_uid = await self._uid(object_id, kept) if kept else ""
+        return [
+            object_id, kind.name, kind.folder(value), kept.stored if kept else b"", self._form.write(value, over=kept),
+            old_uid, kind.uid(value) or "", kind.owner(value), "1" if matching else "", b"", HISTORY_KEPT,
+        ]  # fmt: skip
 
-    def _encode(self, value: T) -> bytes:
-        fields: dict[str, Any] = msgspec.to_builtins(value)
-        for name in self.kind.sealed:
-            if fields[name]:
-                plain = msgspec.json.encode(fields[name])
-                fields[name] = self._vault.seal(plain, f"{self.kind.name}|{self.kind.id_of(value)}|{name}")
-        return msgspec.json.encode(fields)
+    async def _write(self, object_id: str, args: list[Any]) -> tuple[int, int] | None:
+        """The new version and the one of matching; None: another writer came between."""
+        kind, new_uid, owner = self.kind, args[6], args[7]
+        names = (f"{kind.name}s", f"{kind.name}_uids", "index", "history", f"{kind.owners or kind.name}s", "matched",
+                 "reported", "deletions")  # fmt: skip
+        version, *rest = await script("save_configuration")(
+            self._redis, [*(keys.config(name) for name in names), keys.OPERATIONS], args
+        )
+        if version == -1:
+            return None
+        if version == -2:
+            raise Conflict(f"the uid {new_uid.rpartition('/')[2]} is taken by another {kind.name}")
+        if version == -3:
+            raise NotFound(f"there is no {kind.owners} {owner}")
+        if version == -4:
+            raise BeingDeleted(f"{kind.name} {object_id} is still being deleted; try again in a moment")
+        return int(version), int(rest[0])
 
-    def _decode(self, object_id: str, stored: bytes) -> T:
-        fields: dict[str, Any] = msgspec.json.decode(stored)
-        for name in self.kind.sealed:
-            if fields[name]:
-                plain = self._vault.open(fields[name], f"{self.kind.name}|{object_id}|{name}")
-                fields[name] = msgspec.json.decode(plain)
-        return msgspec.convert(fields, self.kind.struct)
+    async def _kept(self, object_id: str) -> Kept[T] | None:
+        stored = await self._redis.hget(keys.config(f"{self.kind.name}s"), object_id)  # type: ignore[misc]
+        return None if stored is None else self._form.read(object_id, stored)
+
+    async def _uid(self, object_id: str, kept: Kept[T]) -> str:
+        """An object's entry among the uids: of one that can't be read it is looked for, for it must not stay."""
+        if kept.value is not None:
+            return self.kind.uid(kept.value) or ""
+        table = keys.config(f"{self.kind.name}_uids")
+        async for uid, holder in self._redis.hscan_iter(table, count=READ_AT_ONCE):
+            if bytes(holder) == object_id.encode():
+                return bytes(uid).decode()
+        return ""
+
+    def _readable(self, object_id: str, kept: Kept[T]) -> T:
+        if kept.value is None:
+            raise Unreadable(
+                f"{self.kind.name} {object_id} can't be read: {kept.why}. It is mended by a PUT of all of it, with its "
+                "secrets, or deleted"
+            )
+        return kept.value

@@ -15,6 +15,8 @@ LEASE_MS = 10_000
 QUARANTINE_KEPT = 1000
 """Lines that can be shown; all are counted. A line is 2 kB or so: 2 MB a source at most."""
 QUARANTINE_TOTAL = "total"
+NEWEST = 2**53
+"""A version of the configuration that is newer than any."""
 
 
 def space_of(route: str) -> str:
@@ -28,9 +30,13 @@ class Routes:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def take(self, source: SourceUid) -> int | None:
-        """Take the lease of a source's poller. Gives the fencing token, or None when another poller works."""
-        token = await script("take_poll")(self._redis, [keys.lease(source), keys.fence(source)], [LEASE_MS])
+    async def take(self, source: SourceUid, *, version: int = NEWEST) -> int | None:
+        """Take the lease of a source's poller. Gives the fencing token, which was never given before.
+
+        None: another poller works, or the source was deleted since `version` of the configuration.
+        """
+        names = [keys.lease(source), keys.fence(source)]
+        token = await script("take_poll")(self._redis, names, [LEASE_MS, version])
         return int(token) or None
 
     async def keep(self, source: SourceUid, token: int) -> bool:

@@ -10,7 +10,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from relay.domain.model import Secret
-from relay.errors import StoreUnavailable
+from relay.errors import Unreadable
 
 FORMAT = "v1"
 KEY_BYTES = 32
@@ -40,8 +40,12 @@ class Vault:
         wrapped = _encrypt(self._ring[self._sealing], own_key, bound)
         return ".".join((FORMAT, self._sealing, _text(wrapped), _text(_encrypt(AESGCM(own_key), text, bound))))
 
+    def is_current(self, sealed: str) -> bool:
+        """Whether a text is sealed under the key that seals now: others want to be saved once more."""
+        return sealed.startswith(f"{FORMAT}.{self._sealing}.")
+
     def open(self, sealed: str, context: str) -> bytes:
-        """Give the plain text. Raises StoreUnavailable when no key of the ring opens it in this context."""
+        """Give the plain text. Raises Unreadable when no key of the ring opens it in this context."""
         bound = context.encode()
         try:
             version, sealed_by, wrapped, text = sealed.split(".")
@@ -50,9 +54,9 @@ class Vault:
             own_key = _decrypt(self._ring[sealed_by], _bytes(wrapped), bound)
             return _decrypt(AESGCM(own_key), _bytes(text), bound)
         except KeyError:
-            raise StoreUnavailable(f"{context} is sealed with a key that is not in RELAY_ENCRYPTION_KEY") from None
+            raise Unreadable(f"{context} is sealed with a key that is not in RELAY_ENCRYPTION_KEY") from None
         except (InvalidTag, ValueError):
-            raise StoreUnavailable(f"{context} was changed in the store: its seal is broken") from None
+            raise Unreadable(f"{context} was changed in the store: its seal is broken") from None
 
 
 def key_id(key: bytes) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relay.domain.model import Source
+from relay.wiring import deleting_of
 from tests.bench.ground import ROUTE, Ground
 from tests.bench.measuring import Moment, look
 from tests.bench.processes import Child
@@ -140,3 +141,4 @@ async def fresh_source(ground: Ground, base_url: str, *, paused: bool) -> AsyncI
         yield source
     finally:
         await ground.stores.sources.delete(source.uid)
+        await deleting_of(ground.stores).run(within_s=60)

@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType, structs
 from relay.api.schemas.common import In, Metadata, Name, Out, Rate, Uid, either, given, moment, under
 from relay.domain.filtering import compile_filter
 from relay.domain.model import Application, ApplicationId, SourceUid
+from relay.domain.names import own_uid, source_uid
 from relay.errors import Fault, Invalid
 from relay.store.applications import PREFIX
 
@@ -66,7 +67,7 @@ def new_application(
     uid: str | None = None,
 ) -> Application:
     """An application as it is asked for; `uid` is for a body that has none. Raises Invalid."""
-    fields = {"uid": checked_uid(uid, prefix=PREFIX)} | _fields(body, sources)
+    fields = {"uid": own_uid(uid, prefix=PREFIX, path=("path", "app_id"))} | _fields(body, sources)
     return Application(id=application_id, created_at_ms=now_ms, updated_at_ms=now_ms, **fields)
 
 
@@ -111,19 +112,12 @@ def checked_filter(value: dict[str, Any] | None) -> dict[str, Any] | None:
     return value or None
 
 
-def checked_uid(uid: str | None, *, prefix: str) -> str | None:
-    """A uid that can't be taken for an id. Raises Invalid."""
-    if uid is not None and uid.startswith(prefix):
-        raise Invalid(Fault(("body", "uid"), f"must not begin with {prefix}: that is how ids begin"))
-    return uid
-
-
 def _fields(body: ApplicationIn | ApplicationPatch, known: Collection[SourceUid]) -> dict[str, Any]:
     fields = given(body, "name", "uid", "metadata", "sources", "filter")
     if rate := either(body, "throttle_rate", "rate_limit"):
         fields["rate_limit"] = rate[1]
     if "uid" in fields:
-        checked_uid(fields["uid"], prefix=PREFIX)
+        own_uid(fields["uid"], prefix=PREFIX)
     if "metadata" in fields:
         fields["metadata"] = fields["metadata"] or {}
     if "filter" in fields:
@@ -134,7 +128,8 @@ def _fields(body: ApplicationIn | ApplicationPatch, known: Collection[SourceUid]
 
 
 def _checked_sources(sources: list[str], known: Collection[SourceUid]) -> tuple[SourceUid, ...]:
-    missing = [(at, uid) for at, uid in enumerate(sources) if uid not in known]
+    uids = [source_uid(uid, path=("body", "sources", at)) for at, uid in enumerate(sources)]
+    missing = [(at, uid) for at, uid in enumerate(uids) if uid not in known]
     if missing:
         raise Invalid(*(Fault(("body", "sources", at), f"there is no source {uid}") for at, uid in missing))
-    return tuple(dict.fromkeys(SourceUid(uid) for uid in sources))
+    return tuple(dict.fromkeys(uids))

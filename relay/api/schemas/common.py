@@ -28,6 +28,14 @@ class Out(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An answer's body."""
 
 
+class UnreadableOut(Out, frozen=True, kw_only=True):
+    """Something that is there, and can't be read: by another release, or with another encryption key, it may be."""
+
+    id: str
+    """Its id; a source's uid."""
+    reason: str
+
+
 class ListOut(Out, Generic[T], frozen=True, kw_only=True):
     """One page of a list, as Svix has it."""
 
@@ -37,6 +45,8 @@ class ListOut(Out, Generic[T], frozen=True, kw_only=True):
     prev_iterator: str | None = None
     done: bool
     """There is nothing behind this page."""
+    unreadable: list[UnreadableOut] | UnsetType = UNSET
+    """What would stand in `data` and can't be read: PUT it again, or DELETE it. Left out when there is none."""
 
 
 def moment(at_ms: int) -> datetime:
@@ -83,7 +93,3 @@ def camel(name: str) -> str:
 def under(path: tuple[str | int, ...], error: Invalid) -> Invalid:
     """The same faults, seen from further outside."""
     return Invalid(*(Fault((*path, *fault.path), fault.message, fault.kind) for fault in error.faults))
-
-
-Maybe = UnsetType
-"""Marks a field that may be left out."""

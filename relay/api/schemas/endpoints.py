@@ -6,7 +6,8 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from relay.api.schemas.common import In, Metadata, Out, Rate, Uid, moment
-from relay.domain.model import BasicAuth, Bearer, Endpoint, OAuth2, Order
+from relay.domain.matching import unfit_reason
+from relay.domain.model import Application, BasicAuth, Bearer, Endpoint, OAuth2, Order
 from relay.domain.signing import Version, version_of
 
 Text = Annotated[str, Meta(min_length=1, max_length=4096)]
@@ -135,6 +136,8 @@ class EndpointOut(Out, frozen=True, kw_only=True):
     uid: str | None
     disabled: bool
     disabled_reason: str | None
+    unfit_reason: str | None
+    """Why nothing can be sent to it until it, or its application, is changed; null: it is fit. Events are kept."""
     paused: bool
     event_types: list[str] | None
     filter_types: list[str] | None
@@ -195,7 +198,7 @@ class HeadersOut(Out, frozen=True, kw_only=True):
     sensitive: list[str]
 
 
-def show_endpoint(endpoint: Endpoint) -> EndpointOut:
+def show_endpoint(endpoint: Endpoint, application: Application) -> EndpointOut:
     """An endpoint as it is answered."""
     types = None if endpoint.event_types is None else list(endpoint.event_types)
     certificate = endpoint.client_certificate
@@ -206,6 +209,7 @@ def show_endpoint(endpoint: Endpoint) -> EndpointOut:
         uid=endpoint.uid,
         disabled=endpoint.disabled,
         disabled_reason=endpoint.disabled_reason,
+        unfit_reason=unfit_reason(application, endpoint),
         paused=endpoint.paused,
         event_types=types,
         filter_types=types,

@@ -1,6 +1,5 @@
 """Sources on the wire. Secrets come in and never go out."""
 
-import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
@@ -11,8 +10,6 @@ from relay.api.schemas.common import In, Name, Out, moment, moment_or_none
 from relay.domain.model import ROUTES, ApiKeyAuth, BasicAuth, RouteState, Source, SourceAuth, SourceUid
 from relay.errors import Fault, Invalid
 
-SOURCE_UID = re.compile(r"(?!\.{1,2}$)[a-zA-Z0-9_.-]{1,128}")
-"""`.` and `..` are no names in a path."""
 Secret = Annotated[str, Meta(min_length=1, max_length=1024)]
 
 
@@ -120,13 +117,6 @@ class QuarantineOut(Out, frozen=True, kw_only=True):
     data: list[dict[str, Any]]
     total: int
     """How many there ever were; the newest are kept."""
-
-
-def source_uid(text: str) -> SourceUid:
-    """Check a uid: it stands in the names of keys. Raises Invalid."""
-    if not SOURCE_UID.fullmatch(text):
-        raise Invalid(Fault(("path", "uid"), "must be 1 to 128 letters, digits, dots, dashes or underscores"))
-    return SourceUid(text)
 
 
 def show_source(source: Source, states: list[RouteState], *, now_ms: int) -> SourceOut:

@@ -22,7 +22,8 @@ class UndeliveredOut(Out, frozen=True, kw_only=True):
     state: State
     """`dead`: it was given up. `waiting`: it is sent when its endpoint is enabled or resumed."""
     reason: str
-    """`schedule_used_up`, `poison` or `event_not_kept` of dead ones; `endpoint_disabled` or `endpoint_paused`."""
+    """`schedule_used_up`, `poison` or `event_not_kept` of dead ones; `endpoint_disabled`, `endpoint_paused` or
+    `endpoint_unfit`."""
     since: datetime | None
     """When it was given up, or stored."""
     attempts: int

@@ -15,11 +15,12 @@ from relay.domain.model import Endpoint, EndpointId, SourceUid, StoredEvent
 from relay.domain.outcomes import Outcome
 from relay.domain.references import Reference
 from relay.domain.sending.delivery import Delivery
-from relay.domain.sending.effects import Announce, Effect, HandIn
+from relay.domain.sending.effects import Announce, Effect, HandIn, Unpark
 from relay.domain.sending.endpoint import EndpointMachine
 from relay.domain.sending.holding import Holding
 from relay.domain.sending.lane import NO_ORDER, Lane
 from relay.domain.sending.queues import queue_for
+from relay.domain.sending.states import EndpointState
 from relay.domain.sending.trials import Trials
 from relay.domain.sending.turns import Turns
 
@@ -157,9 +158,13 @@ class Core:
         self, endpoint_id: EndpointId, endpoint: Endpoint | None, limits: Sequence[int], *, is_off: bool, now_ms: int
     ) -> None:
         """Take in an endpoint as it is now; None: it is not known. `limits`: the rates that bind it, a second."""
-        machine = self._machines.pop(endpoint_id, None) or EndpointMachine(endpoint_id, session=self._session)
-        self._machines[endpoint_id] = machine
+        known = self._machines.pop(endpoint_id, None)
+        machine = self._machines[endpoint_id] = known or EndpointMachine(endpoint_id, session=self._session)
+        was_off = known is not None and known.state is EndpointState.OFF
         machine.configured(endpoint, limits, is_off=is_off)
+        if was_off and not is_off:
+            # Its lanes may be put aside, whoever did that, and whatever kept the one who switched it on from saying so.
+            self._effects += [Unpark(source, endpoint_id) for source in self._holdings]
         self._settle(machine, now_ms)
         self._forget_oldest()
 

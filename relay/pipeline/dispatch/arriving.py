@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from relay.domain.envelope import HEADS
-from relay.domain.model import EndpointId, SourceUid
+from relay.domain.model import EndpointId, SourceUid, StoredEvent
 from relay.domain.references import Reference, parse_reference
 from relay.domain.sending.core import Arrival, Claim, Core
+from relay.errors import Unreadable
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.store.bodies import Bodies
@@ -59,8 +60,20 @@ class Arriving:
             arrivals = found[endpoint_id] = []
             for stored, reference in some:
                 event = events.get(reference.number) if reference is not None else None
-                arrivals.append(Arrival(stored, reference, event))
+                is_wanted = event is None or self._is_wanted(endpoint_id, reference, event)
+                arrivals.append(Arrival(stored, reference, event, is_wanted))
         return found
+
+    def _is_wanted(self, endpoint_id: EndpointId, reference: Reference | None, event: StoredEvent) -> bool:
+        """Whether an event that came while the endpoint's filter could not be used passes it by now."""
+        endpoint = self._catalogue.endpoint(endpoint_id)
+        if reference is None or not reference.unchecked or endpoint is None:
+            return True
+        try:
+            return self._catalogue.passes(endpoint, event)
+        except Unreadable:
+            # It is unfit again, and off for that: the event waits.
+            return True
 
     async def claims(
         self,

@@ -116,6 +116,8 @@ class Dispatcher:
         for source in set(self._exchanges) - set(self._catalogue.sources):
             self._exchanges.pop(source)[1].cancel()
             self._core.forget(source)
+            # Whoever deletes it waits until nobody works on it any more.
+            self._aside(self._lanes.leave(source, self._session))
         self._follow()
 
     def wake(self, source: SourceUid) -> None:

@@ -148,6 +148,10 @@ class Exchange:
         if exchanged.verdict == "done":
             await self._take_in(handed, exchanged)
             self._unanswered = None
+        elif exchanged.verdict == "gone":
+            # The configuration will say so in a moment.
+            self._core.recovered(self.source, (), asked_ms)
+            self._unanswered = None
         else:
             await self._recover(handed, done=exchanged.verdict == "again")
             # What was not done is handed in once more, as the call that the store expects.

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Hand in what came of claimed deliveries, and get more to do: a list of tagged operations, done in their order.
 -- KEYS: 1 lanes, 2 ready, 3 sessions, 4 turns, 5 due, 6 dead, 7 parked, 8 references, 9 owed, 10 attempt buckets,
---   11 attempt sizes, 12 blockers
+--   11 attempt sizes, 12 blockers, 13 fence
 -- ARGV: 1 the source's prefix, 2 session, 3 its number for this call, 4 now in ms, 5 ms that the session lives on,
 --   6 events in a bucket, then operations:
 --   log {bucket, bytes, number of arguments, field, record, …}: keep records of attempts
@@ -18,14 +18,17 @@
 --   number of the event that it waits for, …}}}. The state is 'held', 'claimed', 'idle', 'ready', 'parked', or 'lost': the
 --   session does not hold the lane, and only attempts were taken. Or without having done anything, {verdict, number of
 --   the session's last call}: 'again' (this call was done before, and its answer lost), or 'astray' (the one before it
---   was not: the store went back in time, or took the session for dead). Then the session has to ask what it holds.
+--   was not: the store went back in time, or took the session for dead). Then the session has to ask what it holds. Or
+--   'gone': the source was deleted.
 -- ATOMIC BECAUSE a delivery must be in exactly one place: lane, flight, due, dead, waiting or ended.
 local lanes, ready, sessions, turns, due, dead, parked, references, owed = unpack(KEYS, 1, 9)
-local attempt_buckets, attempt_sizes, blockers = unpack(KEYS, 10, 12)
+local attempt_buckets, attempt_sizes, blockers, fence = unpack(KEYS, 10, 13)
 local prefix, session, turn, now, lives, bucket_size = unpack(ARGV, 1, 6)
 local UNPACK = 4000 -- Lua's stack holds 8,000.
 local at, answer, ended, freed = 7, {'done', 0}, {}, {}
 
+-- The source was deleted: nobody may leave anything behind, see close_source.lua.
+if string.sub(redis.call('GET', fence) or '', 1, 1) == '-' then return {'gone', 0} end
 -- The server's own clock: a worker whose clock is wrong must not count as dead.
 local time = redis.call('TIME')
 redis.call('ZADD', sessions, time[1] * 1000 + math.floor(time[2] / 1000) + lives, session)

@@ -9,6 +9,7 @@ from relay.domain.identity import message_id
 from relay.domain.model import ApiKeyAuth, EndpointId, MessageId, Source, SourceUid, StoredEvent
 from relay.store.events import pack_event
 from relay.store.pages import RowCommit
+from relay.store.routes import NEWEST
 from relay.wiring import Stores
 
 A, B = SourceUid("a"), SourceUid("b")
@@ -71,6 +72,6 @@ class Store:
         row = RowCommit(row_id, b"seen", message, number, pack_event(event), lanes)
         token = await self._token(source)
         await self._stores.pages.commit(
-            source, "all", [row], space="t", cursor=row_id, token=token, version=2**50, now_ms=at_ms
+            source, "all", [row], space="t", cursor=row_id, token=token, version=NEWEST, now_ms=at_ms
         )
         return message

@@ -94,7 +94,14 @@ async def dispatcher(
             await catalogue.refresh()
             dispatcher.follow_sources()
 
-        following = asyncio.create_task(follow(Notices(stores.redis), changed=changed, woken=dispatcher.wake))
+        following = asyncio.create_task(
+            follow(
+                Notices(stores.redis),
+                changed=changed,
+                woken=dispatcher.wake,
+                condition_changed=dispatcher.condition_changed,
+            )
+        )
         await changed()
         yield
         following.cancel()

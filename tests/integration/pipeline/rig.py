@@ -25,11 +25,15 @@ from relay.domain.references import Reference
 from relay.outbound.callbacks import CallbackSender
 from relay.outbound.reports_api import ReportsApi
 from relay.pipeline.catalogue import Catalogue
+from relay.pipeline.deleting import Deleting
 from relay.pipeline.ingest import Ingest
 from relay.pipeline.polling import Overlap, Polling
 from relay.store.applications import Applications
 from relay.store.bodies import Bodies
 from relay.store.configuration import Configuration
+from relay.store.deleted_lanes import DeletedLanes
+from relay.store.deleted_sources import DeletedSources
+from relay.store.deletions import Deletions
 from relay.store.endpoints import Endpoints
 from relay.store.events import Events
 from relay.store.lanes import Lanes
@@ -70,6 +74,16 @@ class Rig:
             # Ingest and polling send nothing.
             sender = CallbackSender(None, policy=self.policy, user_agent="tests")  # type: ignore[arg-type]
         return Catalogue(self.configuration, sender)
+
+    def deleting(self) -> Deleting:
+        """A worker's job that ends deletions."""
+        return Deleting(
+            deletions=Deletions(self.redis),
+            configuration=self.configuration,
+            endpoints=self.endpoints,
+            lanes=DeletedLanes(self.redis),
+            sources=DeletedSources(self.redis),
+        )
 
     def ingest(self, catalogue: Catalogue | None = None) -> Ingest:
         """A page's way in."""

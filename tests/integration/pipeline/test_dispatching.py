@@ -270,7 +270,9 @@ async def test_a_worker_that_missed_the_enabling_looks_again(floor: Dispatching)
         refresh, worker.catalogue.refresh = worker.catalogue.refresh, nothing  # type: ignore[method-assign]
         await floor.rig.change(crm, disabled=False)
         worker.catalogue.refresh = refresh  # type: ignore[method-assign]
-        floor.wake()
+        # What the tick finds out each second.
+        assert await worker.catalogue.is_stale()
+        await floor.changed()
         await floor.all_ended()
 
 
@@ -305,6 +307,7 @@ async def test_a_deleted_endpoint_gets_nothing_more(floor: Dispatching) -> None:
         await floor.rig.endpoints.delete(crm.app_id, crm.id)
         await floor.changed()
         gate.set()
+        assert await floor.rig.deleting().run(within_s=5)
         await floor.all_ended()
     assert len(floor.subscribers.rows(CRM)) == 1
     assert sorted(floor.subscribers.rows(ERP)) == list(range(1, 31))

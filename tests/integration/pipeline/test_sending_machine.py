@@ -266,6 +266,7 @@ class World(RuleBasedStateMachine):
         """Everything is well again: then everything arrives, in its order, within a bounded time."""
         for name in self.endpoints:
             await self.change(name, disabled=False, paused=False)
+        await sessions_end(self.rig, *SOURCES)
         left: Counter[Any] = Counter()
         for _ in range(80):
             await self.resurrect()

@@ -74,7 +74,8 @@ async def test_an_older_token_changes_nothing(redis: Redis, commit: Commit, toke
     """A poller that slept while another took over is refused, whatever it brings (goal G7)."""
     await redis.delete(keys.lease(UK))
     newer = await Routes(redis).take(UK)
-    assert newer == token + 1
+    assert newer is not None
+    assert newer > token
     before = await dump(redis)
     with pytest.raises(Fenced):
         await commit(row(1, A), cursor=1)

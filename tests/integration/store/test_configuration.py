@@ -21,7 +21,7 @@ from relay.domain.model import (
     Source,
     SourceUid,
 )
-from relay.errors import Conflict, NotFound, StoreUnavailable
+from relay.errors import Conflict, NotFound, Unreadable
 from relay.store import keys
 from relay.store.applications import Applications
 from relay.store.configuration import Configuration
@@ -134,7 +134,7 @@ async def test_a_secret_that_was_moved_to_another_endpoint_is_refused(stores: St
     table = keys.config("endpoints")
     ours, theirs = [msgspec.json.decode(s) for s in await stores.redis.hmget(table, [first.id, second.id])]  # type: ignore[misc]
     await stores.redis.hset(table, first.id, msgspec.json.encode({**ours, "keys": theirs["keys"]}))  # type: ignore[misc]
-    with pytest.raises(StoreUnavailable, match="seal is broken"):
+    with pytest.raises(Unreadable, match="seal is broken"):
         await stores.endpoints.get(application.id, first.id)
 
 
@@ -186,7 +186,7 @@ async def test_an_endpoint_that_was_answered_misses_nothing(stores: Stores) -> N
     assert await stores.raised(A) == version
     assert await stores.raised(B) == before_b
     await stores.endpoint(everything.id)
-    assert await stores.raised(A) == await stores.raised(B) == version + 1
+    assert await stores.raised(A) == await stores.raised(B) == await stores.configuration.version() > version
 
 
 async def test_an_application_that_moves_concerns_its_old_and_its_new_sources(stores: Stores) -> None:
@@ -201,8 +201,8 @@ async def test_an_application_that_moves_concerns_its_old_and_its_new_sources(st
 
 async def test_subscriptions_are_never_lowered(stores: Stores) -> None:
     """A slow writer that comes late with an older version changes nothing."""
-    await stores.configuration.announce(7, [A])
-    await stores.configuration.announce(3, [A])
+    await stores.configuration.announce(7, [A], matched=7)
+    await stores.configuration.announce(8, [A], matched=3)
     assert await stores.raised(A) == 7
 
 
@@ -230,7 +230,7 @@ async def test_changes_are_what_happened_since(stores: Stores) -> None:
     await stores.applications.change(application.id, renamed("new"))
     await stores.endpoints.delete(application.id, endpoint.id)
     later = await stores.configuration.changes(start.version)
-    assert later.version == start.version + 2
+    assert later.version == await stores.configuration.version() > start.version
     assert (later.sources, later.endpoints) == ({}, {endpoint.id: None})
     assert not later.complete
     changed = later.applications[application.id]
@@ -260,25 +260,13 @@ async def test_lists_go_through_everything_once_in_either_order(stores: Stores) 
     expected = sorted(endpoint.id for endpoint in made)
     for descending in (False, True):
         seen: list[EndpointId] = []
-        while page := await stores.endpoints.page(
-            application.id, after=seen[-1] if seen else None, limit=2, descending=descending
-        ):
+        while page := (
+            await stores.endpoints.page(
+                application.id, after=seen[-1] if seen else None, limit=2, descending=descending
+            )
+        ).values:
             seen += [endpoint.id for endpoint in page]
         assert seen == (expected[::-1] if descending else expected)
-
-
-async def test_a_deleted_application_takes_its_endpoints_along(stores: Stores) -> None:
-    """Nothing of them is left, and no endpoint can be made in an application that is gone."""
-    await stores.source(A)
-    application = await stores.application("tenant")
-    endpoints = [await stores.endpoint(application.id, f"e{n}") for n in range(3)]
-    await stores.redis.rpush(keys.lane(A, endpoints[0].id), "a1:0:abcde")  # type: ignore[misc]
-    await stores.applications.delete("tenant")
-    with pytest.raises(NotFound):
-        await stores.endpoint(application.id)
-    changes = await stores.configuration.changes(0)
-    assert (changes.applications, changes.endpoints) == ({}, {})
-    assert not await stores.redis.exists(keys.lane(A, endpoints[0].id), keys.config("endpoint_uids"))
 
 
 async def test_an_endpoint_is_its_applications_only(stores: Stores) -> None:
@@ -321,21 +309,6 @@ async def test_a_lane_goes_on_when_its_endpoint_is_enabled(stores: Stores) -> No
     assert await state_after("a7:0:abcde", url="https://third.test/") == ready
     assert await state_after(paused=True) == parked
     assert await state_after(paused=False) == idle
-
-
-async def test_a_deleted_source_leaves_nothing_but_its_fence(stores: Stores) -> None:
-    """All of its keys are gone, a poller that slept is refused, and another source's keys are untouched."""
-    for uid in (A, B):
-        await stores.source(uid)
-        await stores.redis.set(keys.fence(uid), 4)
-        await stores.redis.hset(keys.route(uid, "all"), "cursor", 5)  # type: ignore[misc]
-    await stores.redis.mset({keys.prefix(A) + str(n): "" for n in range(2500)})
-    await stores.sources.delete(A)
-    assert [key async for key in stores.redis.scan_iter(match=keys.prefix(A) + "*")] == [keys.fence(A).encode()]
-    assert await stores.redis.get(keys.fence(A)) == b"5"
-    assert await stores.redis.exists(keys.route(B, "all"))
-    with pytest.raises(NotFound):
-        await stores.sources.get(A)
 
 
 async def test_a_saved_source_is_polled_at_the_next_tick(stores: Stores) -> None:

@@ -74,7 +74,7 @@ async def test_a_fault_is_named_with_the_path_to_it(
     """`loc` leads from the body (or the query, or the path) to the very value, also in nested objects and lists."""
 
     class Sources:
-        async def put(self, _: str, make: Callable[[None], Any]) -> None:
+        async def put(self, _: str, make: Callable[[None], Any], **__: Any) -> None:
             make(None)
 
     async with client_over(SimpleNamespace(sources=Sources())) as client:

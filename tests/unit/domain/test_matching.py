@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from relay.domain.event_types import CLASSES, EVENT_TYPES, codes_of, names
 from relay.domain.filtering import compile_filter
-from relay.domain.matching import Matcher
+from relay.domain.matching import Matcher, unfit_reason, wants
 from relay.domain.model import Application, ApplicationId, Endpoint, EndpointId
 from relay.errors import Invalid
 
@@ -78,10 +78,55 @@ def test_an_endpoint_without_its_application_gets_nothing() -> None:
     assert matched(Matcher([], [endpoint("orphan")]), 64, {}) == {}
 
 
-def test_a_filter_that_is_none_is_told() -> None:
-    """A wrong filter neither passes everything nor nothing in silence."""
+LIKE: dict[str, Any] = {"act": {"$like": "c"}}
+"""A filter that another release wrote, and this one does not know."""
+
+
+def test_an_endpoint_with_a_filter_that_is_none_stops_nobody() -> None:
+    """It gets what its event types let through, to be asked later; the others get what is theirs."""
+    matcher = Matcher(
+        [application("a"), application("b", filter=LIKE)],
+        [
+            endpoint("fine", filter={"act": "call"}),
+            endpoint("wrong", filter=LIKE, event_types=("trigger.created",)),
+            endpoint("other types", filter=LIKE, event_types=("goal.created",)),
+            endpoint("of b", app="b", filter={"act": "land"}),
+        ],
+    )
+    assert matched(matcher, 64, {"act": "call"}) == dict.fromkeys(("fine", "wrong", "of b"), "trigger.created")
+    assert matcher.unchecked == {"wrong", "other types", "of b"}
+
+
+def test_an_endpoint_that_is_told_to_be_unfit_is_not_asked() -> None:
+    """Of a record that can't be read nothing is known but whose it is: everything is kept for it."""
+    matcher = Matcher([application()], [endpoint("e", filter={"act": "land"})], unfit={EndpointId("e")})
+    assert set(matched(matcher, 64, {"act": "call"})) == {"e"}
+    assert matcher.unchecked == {"e"}
+
+
+@pytest.mark.parametrize(
+    ("app", "own", "says"),
+    [(None, None, None), ({"act": "call"}, {"act": "call"}, None), (None, LIKE, "its filter"), (LIKE, None, "its app")],
+)
+def test_an_unfit_endpoint_says_why(app: dict[str, Any] | None, own: dict[str, Any] | None, says: str | None) -> None:
+    """Whose filter it is, what is wrong with it, and what to do; nothing for one that is fit."""
+    reason = unfit_reason(application(filter=app), endpoint("e", filter=own))
+    assert (reason is None) == (says is None)
+    if says and reason:
+        assert reason.startswith(says)
+        assert "$like" in reason
+
+
+def test_one_endpoint_is_asked_by_itself() -> None:
+    """By its event types, its application's filter and its own: what the matcher would say."""
+    tenant = application(filter={"dgrp": "1"})
+    asked = endpoint("e", event_types=("call.created",), filter={"act": "call"})
+    call, land, other = data({"dgrp": "1", "act": "call"}), data({"dgrp": "1", "act": "land"}), data({"act": "call"})
+    types = codes_of(GOAL_CALL, None)
+    assert [wants(tenant, asked, types, each) for each in (call, land, other)] == [True, False, False]
+    assert not wants(tenant, asked, codes_of(64, None), call)
     with pytest.raises(Invalid):
-        Matcher([application()], [endpoint("wrong", filter={"act": {"$like": "c"}})])
+        wants(tenant, endpoint("e", filter=LIKE), types, call)
 
 
 @pytest.mark.parametrize("value", ["12", 12, "12.0", ["x", "12"], ["12", 12, "12.0"]], ids=repr)

@@ -14,6 +14,7 @@ REFERENCES = st.builds(
     attempt=st.integers(1, 100),
     crashes=st.integers(0, 100),
     by_hand=st.integers(0, 1),
+    unchecked=st.integers(0, 1),
 )
 
 
@@ -31,6 +32,7 @@ def test_what_is_written_is_what_is_read(reference: Reference) -> None:
         (Reference(7, 2, "abcde", 1, 1), "a7:2:abcde:1:1"),
         (Reference(7, 2, "abcde", 3, 4), "a7:2:abcde:3:4"),
         (Reference(7, 2, "abcde", by_hand=1), "a7:2:abcde:1:0:1"),
+        (Reference(7, 2, "abcde", unchecked=1), "u7:2:abcde"),
     ],
 )
 def test_a_reference_is_as_short_as_it_can_be(reference: Reference, text: str) -> None:

@@ -1,0 +1,46 @@
+"""What is wrong with records of the configuration, told once: in each process's log, and as one operational event."""
+
+from collections.abc import Mapping
+
+import structlog
+
+from relay.errors import StoreUnavailable
+from relay.pipeline.clock import Clock
+from relay.store.operations import Operations
+
+log = structlog.get_logger()
+
+
+class Troubles:
+    """What was found out, until it is told."""
+
+    def __init__(self, operations: Operations, clock: Clock) -> None:
+        self._operations = operations
+        self._clock = clock
+        self._told: dict[str, tuple[str, str]] = {}
+        self._untold: dict[str, tuple[str, Mapping[str, str]]] = {}
+
+    def found(self, thing: str, kind: str, *, reason: str, **ids: str) -> None:
+        """Something is wrong with a thing: `kind` is that of the event, `ids` say in it which thing it is."""
+        if self._told.get(thing) != (kind, reason):
+            self._told[thing] = kind, reason
+            self._untold[thing] = kind, {**ids, "reason": reason}
+            log.warning("trouble_found", kind=kind, reason=reason, **ids)
+
+    def forget(self, thing: str) -> None:
+        """A thing changed: whatever was wrong with it may be mended, or wrong once more."""
+        self._told.pop(thing, None)
+        self._untold.pop(thing, None)
+
+    def are_untold(self) -> bool:
+        """Whether the operator does not know of something yet."""
+        return bool(self._untold)
+
+    async def tell(self) -> None:
+        """Tell the operator what was found. Without the store it has to wait, and stops nothing."""
+        try:
+            for thing, (kind, data) in list(self._untold.items()):
+                await self._operations.report_once(thing, kind, data, now_ms=self._clock.now_ms())
+                del self._untold[thing]
+        except StoreUnavailable as error:
+            log.warning("troubles_not_reported", troubles=len(self._untold), error=str(error))

@@ -2,8 +2,8 @@
 -- Hand in what came of claimed deliveries, and get more to do: a list of tagged operations, done in their order.
 -- KEYS: 1 lanes, 2 ready, 3 sessions, 4 turns, 5 due, 6 dead, 7 parked, 8 references, 9 owed, 10 attempt buckets,
 --   11 attempt sizes, 12 blockers, 13 fence
--- ARGV: 1 the source's prefix, 2 session, 3 its number for this call, 4 now in ms, 5 ms that the session lives on,
---   6 events in a bucket, then operations:
+-- ARGV: 1 the source's prefix, 2 session, 3 its number for this call, 4 that of the call before, 5 now in ms, 6 ms that
+--   the session lives on, 7 events in a bucket, then operations:
 --   log {bucket, bytes, number of arguments, field, record, …}: keep records of attempts
 --   lane {endpoint}: what follows is about this lane, up to stay, park or go
 --   ended {number of references, reference, …}: they reached their receiver, or nobody wants them
@@ -23,18 +23,18 @@
 -- ATOMIC BECAUSE a delivery must be in exactly one place: lane, flight, due, dead, waiting or ended.
 local lanes, ready, sessions, turns, due, dead, parked, references, owed = unpack(KEYS, 1, 9)
 local attempt_buckets, attempt_sizes, blockers, fence = unpack(KEYS, 10, 13)
-local prefix, session, turn, now, lives, bucket_size = unpack(ARGV, 1, 6)
+local prefix, session, turn, before, now, lives, bucket_size = unpack(ARGV, 1, 7)
 local UNPACK = 4000 -- Lua's stack holds 8,000.
-local at, answer, ended, freed = 7, {'done', 0}, {}, {}
+local at, answer, ended, freed = 8, {'done', 0}, {}, {}
 
 -- The source was deleted: nobody may leave anything behind, see close_source.lua.
 if string.sub(redis.call('GET', fence) or '', 1, 1) == '-' then return {'gone', 0} end
 -- The server's own clock: a worker whose clock is wrong must not count as dead.
 local time = redis.call('TIME')
 redis.call('ZADD', sessions, time[1] * 1000 + math.floor(time[2] / 1000) + lives, session)
-local last = tonumber(redis.call('HGET', turns, session) or '0')
-if last == tonumber(turn) then return {'again', last} end
-if last ~= tonumber(turn) - 1 then return {'astray', last} end
+local last = redis.call('HGET', turns, session) or '0'
+if last == turn then return {'again', last} end
+if last ~= before then return {'astray', last} end
 redis.call('HSET', turns, session, turn)
 
 local function pop()

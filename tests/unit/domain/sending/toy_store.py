@@ -51,20 +51,20 @@ class ToySource:
     # exchange.lua
 
     def exchange(
-        self, session: str, turn: int, handed: Sequence[HandIn], *, now_ms: int, claim: int, per_lane: int
+        self, session: str, turn: int, before: int, handed: Sequence[HandIn], *, claim: int, per_lane: int
     ) -> tuple[str, int, list[Given]]:
         last = self.turns.get(session, 0)
-        if last != turn - 1:
+        if last == turn or last != before:
             return ("again" if last == turn else "astray"), last, []
         self.turns[session] = turn
-        given = [self._hand_in(session, lane, now_ms) for lane in handed]
+        given = [self._hand_in(session, lane) for lane in handed]
         for endpoint in self.ready[:claim]:
             self.lanes[endpoint] = session
             given.append(Given(endpoint, "claimed", self._take(endpoint, per_lane), dict(self.blocked[endpoint])))
         del self.ready[:claim]
         return "done", len(self.ready), given
 
-    def _hand_in(self, session: str, handed: HandIn, now_ms: int) -> Given:
+    def _hand_in(self, session: str, handed: HandIn) -> Given:
         endpoint = handed.endpoint
         if self.lanes.get(endpoint) != session:
             return Given(endpoint, "lost", [], {})

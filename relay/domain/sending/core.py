@@ -251,7 +251,9 @@ class Core:
                 known.answered(stays=True, wanted=0, got=0)
                 self._arrive(known, claim.arrivals)
             lane = holding.lanes[claim.endpoint]
-            lane.leaves = lane.leaves or is_astray
+            if is_astray:
+                lane.clear()
+                lane.leaves = True
             self._settle(lane.machine, now_ms)
 
     # Attempts

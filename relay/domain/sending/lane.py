@@ -195,6 +195,10 @@ class Lane:
     def forget(self) -> None:
         """Somebody else has it: what waits here is sent by them."""
         self.state = LaneState.GONE
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what waits here: the store has it too."""
         self.suspects.clear()
         self.queue.clear()
 

@@ -23,9 +23,10 @@ from relay.pipeline.clock import Clock
 from relay.pipeline.dispatch.dispatcher import Dispatcher
 from relay.pipeline.following import follow
 from relay.pipeline.polling import Polling
+from relay.pipeline.upkeep import Upkeep
 from relay.store.connection import ping
 from relay.store.notices import Notices
-from relay.wiring import Stores, open_dispatch, open_polling, open_stores, upkeep_of
+from relay.wiring import Stores, open_dispatch, open_polling, open_stores, pressure_of, upkeep_of
 from workers.context import Context
 from workers.health import Health, serve_health
 from workers.settings import make_worker
@@ -49,7 +50,7 @@ class Parts:
     catalogue: Catalogue
     dispatcher: Dispatcher
     polling: Polling
-    context: Context
+    upkeep: Upkeep
     queue: ArqRedis
     url: str
 
@@ -87,11 +88,12 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
     async with AsyncExitStack() as stack:
         stores, url = await stack.enter_async_context(open_stores(settings))
         catalogue, dispatcher = await stack.enter_async_context(open_dispatch(settings, stores))
-        polling = await stack.enter_async_context(open_polling(settings, stores, catalogue))
+        pressure = pressure_of(settings, stores)
+        polling = await stack.enter_async_context(open_polling(settings, stores, catalogue, pressure))
         queue = connect_jobs(url)
         stack.push_async_callback(queue.aclose)
-        context = Context(catalogue, polling, upkeep_of(settings, stores))
-        yield Parts(stores, catalogue, dispatcher, polling, context, queue, url)
+        upkeep = upkeep_of(settings, stores, pressure)
+        yield Parts(stores, catalogue, dispatcher, polling, upkeep, queue, url)
 
 
 async def _work(parts: Parts, settings: Settings, stopping: asyncio.Event) -> int:
@@ -136,6 +138,7 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
         ),
         "jobs": _serve_jobs(parts, stopping),
         "dispatch": parts.dispatcher.watch(),
+        "upkeep": parts.upkeep.run(lambda: list(parts.catalogue.sources.values())),
     }
     tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
     return tasks
@@ -158,7 +161,7 @@ async def _serve_jobs(parts: Parts, stopping: asyncio.Event) -> None:
     try:
         while not stopping.is_set():
             connection = connect_jobs(parts.url)
-            worker = make_worker(parts.context, connection)
+            worker = make_worker(Context(parts.polling), connection)
             try:
                 await _run_until(worker, stopping)
             except (RedisError, OSError) as error:

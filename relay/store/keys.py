@@ -36,6 +36,14 @@ POLLS = config("polls")
 OPERATIONS = config("operations")
 """stream: operational events, the newest 10,000."""
 
+CONDITIONS = config("conditions")
+"""hash: what holds now, so that its beginning and its end are noted once: `store` → `full` or `well`. Kept."""
+
+
+def upkeep(chore: str) -> str:
+    """string: there while one of the workers does a chore of upkeep, so that the others need not. Lives seconds."""
+    return config(f"upkeep:{chore}")
+
 
 def prefix(source: SourceUid) -> str:
     """What all keys of a source begin with; scripts build the names of lanes and buckets from it."""
@@ -80,6 +88,16 @@ def seen(source: SourceUid, space: str, bucket: int) -> str:
     return f"{prefix(source)}seen:{space}:{bucket}"
 
 
+def seen_buckets(source: SourceUid, space: str) -> str:
+    """zset: buckets of rows that are known, by themselves. Live as long as they."""
+    return f"{prefix(source)}seen_buckets:{space}"
+
+
+def marks(source: SourceUid, space: str) -> str:
+    """zset: the furthest cursor of all routes, by the ms when upkeep saw it; fewer, the older they are."""
+    return f"{prefix(source)}marks:{space}"
+
+
 def quarantine(source: SourceUid) -> str:
     """hash: digest of the line → JSON of a line that could not be read; the newest are kept, all are counted."""
     return prefix(source) + "quarantine"
@@ -98,6 +116,11 @@ def message_ids(source: SourceUid, shard: str) -> str:
 def references(source: SourceUid) -> str:
     """hash: bucket of events → deliveries that have not ended. Lives as long as the bucket."""
     return prefix(source) + "references"
+
+
+def owed(source: SourceUid) -> str:
+    """hash: endpoint → bytes of the events that its deliveries keep. Lives as long as they."""
+    return prefix(source) + "owed"
 
 
 def lane(source: SourceUid, endpoint: EndpointId) -> str:
@@ -135,6 +158,19 @@ def dead(source: SourceUid) -> str:
     return prefix(source) + "dead"
 
 
+def dropped(source: SourceUid, endpoint: EndpointId) -> str:
+    """zset: `reference reason message row` of deliveries that were given up and keep no event, by the ms when.
+
+    The newest 10,000 of an endpoint, for the retention of the dead.
+    """
+    return f"{prefix(source)}dropped:{endpoint}"
+
+
+def dropped_counts(source: SourceUid) -> str:
+    """hash: endpoint → how many of its deliveries were dropped, also those that are not listed any more."""
+    return prefix(source) + "dropped_counts"
+
+
 def sessions(source: SourceUid) -> str:
     """zset: sessions of workers that hold lanes, by the ms when they count as dead; renewed often."""
     return prefix(source) + "sessions"
@@ -163,11 +199,6 @@ def attempt_sizes(source: SourceUid) -> str:
 def health(source: SourceUid) -> str:
     """hash: endpoint → what is known of a lane that fails, see relay.domain.breaking. Lives until it is well."""
     return prefix(source) + "health"
-
-
-def seen_floor(source: SourceUid, space: str) -> str:
-    """string: the bucket of rows up to which what was known is forgotten. Kept."""
-    return f"{prefix(source)}seen_floor:{space}"
 
 
 def turns(source: SourceUid) -> str:

@@ -7,9 +7,9 @@ from redis.asyncio import Redis
 
 from relay.domain.model import EndpointId, SourceUid
 from relay.store import keys
+from relay.store.attempts import attempt_size
 from relay.store.scripts import script
 
-LOOK_AT_ONCE = 1000
 SWEEP_AT_ONCE = 1000
 """Retries or lanes that one sweep makes ready: about 3 ms of the server's time."""
 POISON_CRASHES = 5
@@ -173,18 +173,6 @@ class Lanes:
         names = (keys.lanes, keys.ready, keys.due, keys.dead, keys.parked, keys.references)
         await script("drop_lane")(self._redis, [n(source) for n in names], args)
 
-    async def resend(self, source: SourceUid, endpoint: EndpointId, reference: str) -> None:
-        """Put one delivery at the end of a lane (again), and out of the dead ones if it is there."""
-        # Looked for outside of the script, which would keep everybody waiting while it looks through all of them.
-        number, _, tag, *_ = reference.split(":")
-        match = f"{endpoint} {number}:*:{tag}*"
-        dead = [
-            member async for member, _ in self._redis.zscan_iter(keys.dead(source), match=match, count=LOOK_AT_ONCE)
-        ]
-        args = [keys.prefix(source), endpoint, reference, keys.EVENTS_PER_BUCKET, keys.WAKE_CHANNEL, source, *dead]
-        names = (keys.lanes, keys.ready, keys.dead, keys.references)
-        await script("resend_delivery")(self._redis, [n(source) for n in names], args)
-
     async def waiting(self, source: SourceUid, endpoints: Iterable[EndpointId]) -> list[int]:
         """How many deliveries wait in each lane, those in flight included, but not those that wait for a retry."""
         async with self._redis.pipeline(transaction=False) as pipe:
@@ -205,8 +193,9 @@ def _attempt_groups(handed: Sequence[Handed]) -> list[str | bytes | int]:
     for lane in handed:
         for number, began_ms, record in lane.attempts:
             bucket = number // keys.ATTEMPTS_PER_BUCKET
-            groups.setdefault(bucket, []).extend((f"{number}:{lane.endpoint}:{began_ms}", record))
-            sizes[bucket] = sizes.get(bucket, 0) + len(record)
+            name = f"{number}:{lane.endpoint}:{began_ms}"
+            groups.setdefault(bucket, []).extend((name, record))
+            sizes[bucket] = sizes.get(bucket, 0) + attempt_size(name, record)
     args: list[str | bytes | int] = [len(groups)]
     for bucket, fields in groups.items():
         args += (bucket, sizes[bucket], len(fields))

@@ -6,6 +6,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from relay.store import keys
+from relay.store.scripts import script
 
 KEPT = 10_000
 
@@ -26,10 +27,20 @@ class Operations:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def note(self, kind: str, data: dict[str, Any], *, now_ms: int) -> None:
-        """Write one down. `data` holds ids and reasons, never row content."""
-        fields = {"kind": kind, "at": str(now_ms), "data": msgspec.json.encode(data)}
-        await self._redis.xadd(keys.OPERATIONS, fields, maxlen=KEPT, approximate=True)  # type: ignore[arg-type]
+    async def note(
+        self, kind: str, data: dict[str, Any], *, now_ms: int, condition: tuple[str, str] = ("", "")
+    ) -> None:
+        """Write one down, also when the server is full. `data` holds ids and reasons, never row content.
+
+        `condition` names something that lasts, and what holds of it now: if that held before, nothing is written.
+        """
+        args = [kind, now_ms, msgspec.json.encode(data), KEPT, *condition]
+        await script("note_operation")(self._redis, [keys.OPERATIONS, keys.CONDITIONS], args)
+
+    async def condition(self, name: str) -> str | None:
+        """What holds of a condition; None: it was never noted."""
+        held = await self._redis.hget(keys.CONDITIONS, name)  # type: ignore[misc]
+        return None if held is None else held.decode()
 
     async def page(self, *, before: str | None, limit: int) -> list[Operation]:
         """Up to `limit`, newest first; `before`: older than that position."""

@@ -76,6 +76,7 @@ async def test_what_was_given_up_is_listed_with_the_reason(losses: Losses) -> No
         "eventType": "call.created",
         "state": "dead",
         "reason": "schedule_used_up",
+        "kept": True,
         "since": "2026-09-21T14:13:25Z",
         "attempts": 10,
     }
@@ -88,6 +89,7 @@ async def test_an_event_that_is_not_kept_is_listed_too(losses: Losses) -> None:
     await losses.stores.redis.delete(keys.events(A, 0))
     (entry,) = await losses.listed()
     assert (entry["msgId"], entry["rowId"], entry["reason"], entry["attempts"]) == (None, None, "event_not_kept", 2)
+    assert not entry["kept"]
 
 
 @pytest.mark.parametrize("change", [{"disabled": True}, {"paused": True}])

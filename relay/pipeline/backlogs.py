@@ -7,6 +7,7 @@ from math import ceil
 import structlog
 
 from relay.domain.model import EndpointId, SourceUid
+from relay.pipeline.apart import each_apart
 from relay.store.backlog import Backlog
 from relay.store.operations import Operations
 
@@ -29,10 +30,9 @@ class Backlogs:
     async def trim(self, sources: Sequence[SourceUid], *, now_ms: int) -> None:
         """One round over all endpoints. `now_ms` is the server's clock. Raises StoreUnavailable."""
         told: dict[EndpointId, Counter[str]] = {}
-        for source, wanted in (await self._over_budget(sources)).items():
-            await self._make_room(source, wanted, now_ms, told)
-        for source in sources:
-            await self._drop_old(source, now_ms, told)
+        over = await self._over_budget(sources)
+        await each_apart("make_room", over, lambda source: self._make_room(source, over[source], now_ms, told))
+        await each_apart("drop_old", sources, lambda source: self._drop_old(source, now_ms, told))
         for endpoint, counts in told.items():
             data = {"endpointId": endpoint, **counts}
             log.warning("backlog_dropped", **data)
@@ -40,7 +40,12 @@ class Backlogs:
 
     async def _over_budget(self, sources: Sequence[SourceUid]) -> dict[SourceUid, dict[EndpointId, int]]:
         """Bytes to let go: of each source as large a share as it has in what the endpoint keeps."""
-        owed = {source: await self._backlog.owed(source) for source in sources}
+        owed: dict[SourceUid, dict[EndpointId, int]] = {}
+
+        async def ask(source: SourceUid) -> None:
+            owed[source] = await self._backlog.owed(source)
+
+        await each_apart("measure_backlogs", sources, ask)
         totals: Counter[EndpointId] = Counter()
         for sizes in owed.values():
             totals.update(sizes)

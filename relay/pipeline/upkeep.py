@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from relay.domain.model import Source
+from relay.domain.model import Source, SourceUid
 from relay.errors import StoreUnavailable
+from relay.pipeline.apart import each_apart
 from relay.pipeline.backlogs import Backlogs
 from relay.pipeline.pressure import Pressure
 from relay.store.attempts import Attempts
@@ -30,8 +31,6 @@ SWEEP_S = 60.0
 """How often what is over is forgotten."""
 SETTLE_S = 2.0
 """After the start of a worker, before its first round."""
-
-Work = Callable[[Source], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,12 +78,17 @@ class Upkeep:
         too_much = await self._pressure.look()
         if not too_much or not await self._chores.take("shed", seconds=LOOK_S * 0.9):
             return
-        freed = await self._attempts.shed_share([source.uid for source in sources], most_bytes=too_much)
+        uids = [source.uid for source in sources]
+        freed = await self._shed_attempts(uids, too_much)
         events = 0
-        for source in sources:
+
+        async def shed_events(source: SourceUid) -> None:
+            nonlocal events, freed
             if freed < too_much:
-                forgotten, size = await self._retention.shed_events(source.uid, most_bytes=too_much - freed)
+                forgotten, size = await self._retention.shed_events(source, most_bytes=too_much - freed)
                 events, freed = events + forgotten, freed + size
+
+        await each_apart("shed_events", uids, shed_events)
         if freed:
             log.info("history_shed", bytes=freed, events=events, wanted=too_much)
 
@@ -92,18 +96,38 @@ class Upkeep:
         """Keep budgets: of the attempt logs, and of what waits for each endpoint."""
         if not await self._chores.take("trim", seconds=TRIM_S * 0.9):
             return
-        await _each(sources, "trim", self._trim_attempts)
-        await self._backlogs.trim([source.uid for source in sources], now_ms=await self._server.now_ms())
+        uids = [source.uid for source in sources]
+        await each_apart("trim_attempts", uids, self._trim_attempts)
+        await self._backlogs.trim(uids, now_ms=await self._server.now_ms())
 
     async def sweep(self, sources: list[Source]) -> None:
         """Forget what is over."""
         if await self._chores.take("sweep", seconds=SWEEP_S * 0.9):
-            await _each(sources, "sweep", self._sweep)
+            known = {source.uid: source for source in sources}
+            await each_apart("sweep", known, lambda uid: self._sweep(known[uid]))
 
-    async def _trim_attempts(self, source: Source) -> None:
-        shed = await self._attempts.shed(source.uid, budget_bytes=self._limits.attempt_log_bytes)
+    async def _shed_attempts(self, sources: list[SourceUid], too_much: int) -> int:
+        """Drop the oldest of all logs, from each as large a part of what it holds; gives the bytes dropped."""
+        totals: dict[SourceUid, int] = {}
+        freed = 0
+
+        async def measure(source: SourceUid) -> None:
+            totals[source] = await self._attempts.total_bytes(source)
+
+        async def shed(source: SourceUid) -> None:
+            nonlocal freed
+            if totals[source]:
+                freed += await self._attempts.shed(source, budget_bytes=int(totals[source] * kept))
+
+        await each_apart("measure_attempts", sources, measure)
+        kept = 1 - min(1.0, too_much / max(1, sum(totals.values())))
+        await each_apart("shed_attempts", totals, shed)
+        return freed
+
+    async def _trim_attempts(self, source: SourceUid) -> None:
+        shed = await self._attempts.shed(source, budget_bytes=self._limits.attempt_log_bytes)
         if shed:
-            log.info("attempts_shed", source=source.uid, bytes=shed)
+            log.info("attempts_shed", source=source, bytes=shed)
 
     async def _sweep(self, source: Source) -> None:
         now_ms = await self._server.now_ms()
@@ -120,16 +144,6 @@ class Upkeep:
             log.error("dead_deliveries_unreadable", source=source.uid, removed=damaged)
 
 
-async def _each(sources: list[Source], chore: str, work: Work) -> None:
-    for source in sources:
-        try:
-            await work(source)
-        except StoreUnavailable:
-            raise
-        except Exception as error:  # noqa: BLE001 - what is damaged in one source must not keep the others full
-            log.error("upkeep_failed", chore=chore, source=source.uid, error=repr(error))
-
-
 async def _again_and_again(every_s: float, work: Callable[[], Awaitable[None]]) -> None:
     await asyncio.sleep(min(every_s, SETTLE_S))
     while True:
@@ -137,4 +151,6 @@ async def _again_and_again(every_s: float, work: Callable[[], Awaitable[None]]) 
             await work()
         except StoreUnavailable as error:
             log.warning("upkeep_interrupted", error=str(error))
+        except Exception as error:  # noqa: BLE001 - a round that fails must not end the worker, nor the next round
+            log.error("upkeep_failed", error=repr(error), do="see docs/runbook.md")
         await asyncio.sleep(every_s)

@@ -82,17 +82,6 @@ class Attempts:
             dropped += step
         return dropped
 
-    async def shed_share(self, sources: Sequence[SourceUid], *, most_bytes: int) -> int:
-        """Drop the oldest of all logs, from each the same share of what it holds; gives the bytes dropped."""
-        totals = [await self.total_bytes(source) for source in sources]
-        kept = 1 - min(1.0, most_bytes / max(1, sum(totals)))
-        shed = [
-            await self.shed(source, budget_bytes=int(total * kept))
-            for source, total in zip(sources, totals, strict=True)
-            if total
-        ]
-        return sum(shed)
-
     async def _shed_oldest(self, source: SourceUid, wanted: int) -> int:
         """Drop as many of the oldest buckets as hold so many bytes, a step's work at most; gives the bytes dropped."""
         oldest = await self._redis.zrange(keys.attempt_buckets(source), 0, BUCKETS_AT_ONCE - 1)

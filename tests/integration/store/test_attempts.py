@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from relay.domain.model import Attempt, EndpointId, SourceUid
+from relay.domain.model import Attempt, EndpointId
 from relay.store import keys
 from relay.store.attempts import Attempts, pack_attempt
 from relay.store.lanes import Handed
@@ -127,17 +127,3 @@ async def test_the_budget_counts_what_the_server_uses(floor: Floor, body: int, e
     names = [name async for name in floor.redis.scan_iter(match=f"{keys.prefix(UK)}attempt*")]
     used = sum([await floor.redis.memory_usage(name, samples=0) or 0 for name in names])
     assert 0.85 < await Attempts(floor.redis).total_bytes(UK) / used < 1.15
-
-
-async def test_all_logs_give_the_same_share(floor: Floor) -> None:
-    """Where memory is short, as many bytes go as are asked for, from each source as large a part of its log."""
-    other = SourceUid("other")
-    await note(floor, A, *((number, number) for number in range(1, 40 * BUCKET, BUCKET)))
-    for name in (keys.attempt_buckets, keys.attempt_sizes):
-        await floor.redis.copy(name(UK), name(other))
-    attempts = Attempts(floor.redis)
-    size = await attempts.total_bytes(UK)
-    assert await attempts.shed_share([UK, other], most_bytes=size) >= size
-    for source in (UK, other):
-        assert 0.45 * size < await attempts.total_bytes(source) <= size / 2
-    assert await attempts.shed_share([SourceUid("none")], most_bytes=9) == 0

@@ -1,6 +1,7 @@
 """What is known of rows: as long as a route can show them again, and no longer."""
 
 import time
+from itertools import pairwise
 
 import pytest
 from redis.asyncio import Redis
@@ -181,7 +182,7 @@ async def test_marks_are_few_and_reach_far(shelf: Shelf, monkeypatch: pytest.Mon
     assert len(kept) < 250
     assert shelf.now_ms - kept[1][1] < 14 * day
     ages = [shelf.now_ms - at_ms for _, at_ms in kept]
-    assert all(older - younger <= max(older / 8, 600_000) for older, younger in zip(ages[1:], ages[2:], strict=False))
+    assert all(older - younger <= max(older / 8, 600_000) for older, younger in pairwise(ages[1:]))
 
 
 async def test_a_source_that_was_deleted_gets_no_mark(shelf: Shelf) -> None:

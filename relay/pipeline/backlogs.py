@@ -15,6 +15,8 @@ log = structlog.get_logger()
 
 ROOM = 0.05
 """An endpoint over its budget gets down to so much below it, so that this is not done, and told, each time."""
+Told = dict[EndpointId, Counter[str]]
+"""What was dropped of each endpoint."""
 FULL, TOO_OLD = "backlog_full", "backlog_too_old"
 
 
@@ -28,11 +30,19 @@ class Backlogs:
         self._longest_ms = round(longest_s * 1000)
 
     async def trim(self, sources: Sequence[SourceUid], *, now_ms: int) -> None:
-        """One round over all endpoints. `now_ms` is the server's clock. Raises StoreUnavailable."""
-        told: dict[EndpointId, Counter[str]] = {}
+        """Keep all endpoints within their bytes. `now_ms` is the server's clock. Raises StoreUnavailable."""
+        told: Told = {}
         over = await self._over_budget(sources)
         await each_apart("make_room", over, lambda source: self._make_room(source, over[source], now_ms, told))
+        await self._say(told, now_ms)
+
+    async def drop_old(self, sources: Sequence[SourceUid], *, now_ms: int) -> None:
+        """Drop what waits for longer than it may. `now_ms` is the server's clock. Raises StoreUnavailable."""
+        told: Told = {}
         await each_apart("drop_old", sources, lambda source: self._drop_old(source, now_ms, told))
+        await self._say(told, now_ms)
+
+    async def _say(self, told: Told, now_ms: int) -> None:
         for endpoint, counts in told.items():
             data = {"endpointId": endpoint, **counts}
             log.warning("backlog_dropped", **data)
@@ -59,32 +69,30 @@ class Backlogs:
             for source, sizes in owed.items()
         }
 
-    async def _make_room(
-        self, source: SourceUid, wanted: dict[EndpointId, int], now_ms: int, told: dict[EndpointId, Counter[str]]
-    ) -> None:
+    async def _make_room(self, source: SourceUid, wanted: dict[EndpointId, int], now_ms: int, told: Told) -> None:
         if not wanted:
             return
         dead = await self._backlog.drop_dead(source, wanted)
         for endpoint, size in wanted.items():
             done = dead[endpoint]
-            _tell(told, endpoint, given_up=done.deliveries, size=done.bytes)
+            _count(told, endpoint, given_up=done.deliveries, size=done.bytes)
             if done.bytes < size:
                 waiting = await self._backlog.drop_waiting(
                     source, endpoint, reason=FULL, now_ms=now_ms, most_bytes=size - done.bytes
                 )
-                _tell(told, endpoint, waiting=waiting.deliveries, size=waiting.bytes)
+                _count(told, endpoint, waiting=waiting.deliveries, size=waiting.bytes)
 
-    async def _drop_old(self, source: SourceUid, now_ms: int, told: dict[EndpointId, Counter[str]]) -> None:
+    async def _drop_old(self, source: SourceUid, now_ms: int, told: Told) -> None:
         below = await self._backlog.older_than(source, time_ms=now_ms - self._longest_ms)
         if not below:
             return
         for endpoint in await self._backlog.endpoints(source):
             old = await self._backlog.drop_waiting(source, endpoint, reason=TOO_OLD, now_ms=now_ms, below=below)
-            _tell(told, endpoint, too_old=old.deliveries, size=old.bytes)
+            _count(told, endpoint, too_old=old.deliveries, size=old.bytes)
 
 
-def _tell(
-    told: dict[EndpointId, Counter[str]],
+def _count(
+    told: Told,
     endpoint: EndpointId,
     *,
     given_up: int = 0,

@@ -104,6 +104,7 @@ class Upkeep:
         """Forget what is over."""
         if await self._chores.take("sweep", seconds=SWEEP_S * 0.9):
             known = {source.uid: source for source in sources}
+            await self._backlogs.drop_old(list(known), now_ms=await self._server.now_ms())
             await each_apart("sweep", known, lambda uid: self._sweep(known[uid]))
 
     async def _shed_attempts(self, sources: list[SourceUid], too_much: int) -> int:

@@ -73,17 +73,18 @@ class Backlog:
     async def older_than(self, source: SourceUid, *, time_ms: int) -> int:
         """The number below which all events were stored before a time; 0: none was. Only of those that somebody needs.
 
-        A bucket in which nothing can be read is as old as the one behind it.
+        One that can't be read is as old as the next one that can.
         """
         counts = await self._redis.hgetall(keys.references(source))  # type: ignore[misc]
         below = 0
         for bucket in sorted(int(bucket) for bucket, count in counts.items() if bucket.isdigit() and count != b"0"):
             first = bucket * keys.EVENTS_PER_BUCKET
             events = await self._events.read(source, range(first, first + keys.EVENTS_PER_BUCKET))
-            if events and max(event.stored_at_ms for event in events.values()) >= time_ms:
+            young = [number for number, event in events.items() if event.stored_at_ms >= time_ms]
+            if len(young) < len(events):
+                below = min(young, default=first + keys.EVENTS_PER_BUCKET)
+            if young:
                 break
-            if events:
-                below = first + keys.EVENTS_PER_BUCKET
         return below
 
     async def drop_dead(self, source: SourceUid, wanted: Mapping[EndpointId, int]) -> dict[EndpointId, Dropped]:

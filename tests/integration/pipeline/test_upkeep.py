@@ -279,7 +279,7 @@ async def test_polling_waits_for_room(rig: Rig) -> None:
         assert len(rig.upstream.requests) == asked
         rig.pressure.full, rig.pressure.said = False, ""
         await until(lambda: _at(rig, 6))
-    await until(lambda: _well(rig))
+        await until(lambda: _well(rig))
 
 
 async def _said(rig: Rig) -> bool:

@@ -227,6 +227,7 @@ class Told:
     async def trim(self, *sources: SourceUid, now_ms: int = NOW) -> list[dict[str, object]]:
         """One round; gives all operational events, oldest first."""
         await self.backlogs.trim(sources or (UK,), now_ms=now_ms)
+        await self.backlogs.drop_old(sources or (UK,), now_ms=now_ms)
         return [each.data for each in await self.operations.page(before=None, limit=99)][::-1]
 
 
@@ -262,7 +263,8 @@ async def test_the_budget_is_over_all_sources(shop: Shop) -> None:
 async def test_what_waits_too_long_is_dropped(shop: Shop) -> None:
     """By the age of the event, wherever its delivery waits; what was stored later stays."""
     told = Told(shop, most_bytes=10**9, longest_s=100)
-    size = keys.EVENTS_PER_BUCKET
+    size = keys.EVENTS_PER_BUCKET + 100
+    await shop.fill(numbers=range(10, 20), stored_at_ms=NOW - 200_000)
     await shop.fill(A, B, numbers=range(size - 5, size), stored_at_ms=NOW - 100_001)
     await shop.fill(A, numbers=range(size, size + 5), stored_at_ms=NOW - 99_000)
     await shop.claim("s", lanes=2, per_lane=2)

@@ -30,6 +30,7 @@ from relay.store.attempts import Attempts
 from relay.store.backlog import Backlog
 from relay.store.bodies import Bodies
 from relay.store.chores import Chores
+from relay.store.compaction import Compaction
 from relay.store.configuration import Configuration
 from relay.store.connection import connect
 from relay.store.embedded import embedded_server
@@ -189,6 +190,7 @@ def upkeep_of(settings: Settings, stores: Stores, pressure: Pressure) -> Upkeep:
         pressure=pressure,
         chores=Chores(redis),
         retention=Retention(redis),
+        compaction=Compaction(redis),
         rows=Rows(
             redis,
             overlap_rows=settings.overlap_rows,

@@ -17,6 +17,7 @@ from relay.pipeline.backlogs import Backlogs
 from relay.pipeline.pressure import Pressure
 from relay.store.attempts import Attempts
 from relay.store.chores import Chores
+from relay.store.compaction import Compaction
 from relay.store.retention import Retention
 from relay.store.rows import Rows
 from relay.store.server import Server
@@ -52,6 +53,7 @@ class Upkeep:
         pressure: Pressure,
         chores: Chores,
         retention: Retention,
+        compaction: Compaction,
         rows: Rows,
         attempts: Attempts,
         backlogs: Backlogs,
@@ -61,6 +63,7 @@ class Upkeep:
         self._pressure = pressure
         self._chores = chores
         self._retention = retention
+        self._compaction = compaction
         self._rows = rows
         self._attempts = attempts
         self._backlogs = backlogs
@@ -89,6 +92,8 @@ class Upkeep:
                 events, freed = events + forgotten, freed + size
 
         await each_apart("shed_events", uids, shed_events)
+        if freed < too_much and await self._chores.take("compact", seconds=TRIM_S):
+            await each_apart("compact", uids, lambda uid: self._compact(uid, before_ms=None))
         if freed:
             log.info("history_shed", bytes=freed, events=events, wanted=too_much)
 
@@ -130,6 +135,13 @@ class Upkeep:
         if shed:
             log.info("attempts_shed", source=source, bytes=shed)
 
+    async def _compact(self, source: SourceUid, *, before_ms: int | None) -> None:
+        """Forget events among those that wait, which nobody waits for; `before_ms` None: whatever their age."""
+        now_ms = await self._server.now_ms()
+        events, size = await self._compaction.compact(source, before_ms=now_ms if before_ms is None else before_ms)
+        if events:
+            log.info("events_compacted", source=source, events=events, bytes=size)
+
     async def _sweep(self, source: Source) -> None:
         now_ms = await self._server.now_ms()
         dead, damaged = await self._retention.forget_dead(
@@ -138,6 +150,7 @@ class Upkeep:
         events = await self._retention.forget_events(
             source.uid, before_ms=now_ms - round(self._limits.retention_s * 1000)
         )
+        await self._compact(source.uid, before_ms=now_ms - round(self._limits.retention_s * 1000))
         rows = await self._rows.forget(source, now_ms=now_ms)
         if dead or events or rows:
             log.info("upkeep", source=source.uid, dead=dead, events=events, row_buckets=rows)

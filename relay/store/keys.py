@@ -171,6 +171,11 @@ def dropped_counts(source: SourceUid) -> str:
     return prefix(source) + "dropped_counts"
 
 
+def revived(source: SourceUid) -> str:
+    """string: counter of deliveries of older events that were begun, such as those sent again by hand. Kept."""
+    return prefix(source) + "revived"
+
+
 def sessions(source: SourceUid) -> str:
     """zset: sessions of workers that hold lanes, by the ms when they count as dead; renewed often."""
     return prefix(source) + "sessions"

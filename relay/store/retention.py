@@ -25,15 +25,30 @@ _ENDED = re.compile(rb"0|-\d+")
 _ID = re.compile(rb"msg_[a-z0-9]{52}")
 
 
-@dataclass(slots=True)
-class _Bucket:
-    """A bucket of events that no delivery needs."""
+@dataclass(frozen=True, slots=True)
+class BucketEvent:
+    """One event of a bucket."""
 
     number: int
+    index: tuple[str, str]
+    """Where its message id is indexed: shard and field."""
     size: int
+    """What it takes of the server's memory, in bytes."""
+
+
+@dataclass(slots=True)
+class Bucket:
+    """A bucket of events, as far as it matters for forgetting them."""
+
+    number: int
     newest_ms: int | None
     """When its newest event was stored; None: none of them can be read."""
-    ids: list[tuple[MessageId, int]]
+    events: list[BucketEvent]
+
+    @property
+    def size(self) -> int:
+        """What it takes of the server's memory, in bytes."""
+        return sum(event.size for event in self.events)
 
 
 class Retention:
@@ -75,7 +90,7 @@ class Retention:
         One that can't be read goes with the next one that can, for buckets are in the order of time.
         """
         forgotten = 0
-        unread: list[_Bucket] = []
+        unread: list[Bucket] = []
         async with aclosing(self._ended(source)) as buckets:
             async for bucket in buckets:
                 if bucket.newest_ms is None:
@@ -99,28 +114,31 @@ class Retention:
                 forgotten, size = forgotten + gone, size + (bucket.size if gone else 0)
         return forgotten, size
 
-    async def _ended(self, source: SourceUid) -> AsyncGenerator[_Bucket, None]:
+    async def _ended(self, source: SourceUid) -> AsyncGenerator[Bucket, None]:
         """Buckets without deliveries but for the newest, which may still get events; oldest first."""
         counts = await self._redis.hgetall(keys.references(source))  # type: ignore[misc]
         newest = bucket_of(await self._events.newest(source))
         # What is no number is damage, and keeps its bucket: nobody knows who needs it.
         ended = sorted(int(b) for b, count in counts.items() if b.isdigit() and _ENDED.fullmatch(count))
         for number in ended[: bisect_left(ended, newest)][:BUCKETS_A_ROUND]:
-            yield await self._bucket(source, number)
+            yield await self.bucket(source, number)
 
-    async def _bucket(self, source: SourceUid, number: int) -> _Bucket:
+    async def bucket(self, source: SourceUid, number: int) -> Bucket:
+        """Read a bucket."""
         packed = await self._redis.hgetall(keys.events(source, number))  # type: ignore[misc]
-        found = _Bucket(number, sum(len(value) + EVENT_BYTES for value in packed.values()), None, [])
+        found = Bucket(number, None, [])
         for field, value in packed.items():
             with suppress(Unreadable):
                 found.newest_ms = max(found.newest_ms or 0, PACKING.unpack(value).stored_at_ms)
             # Looked for in its bytes: also an event of another release has an id that leads to it.
-            if (message := _ID.search(value)) is not None and field.isdigit():
-                found.ids.append((MessageId(message[0].decode()), int(field)))
+            message = _ID.search(value)
+            index = shard_of(MessageId(message[0].decode())) if message else ("", "")
+            if field.isdigit():
+                found.events.append(BucketEvent(int(field), index, len(value) + EVENT_BYTES))
         return found
 
-    async def _forget(self, source: SourceUid, bucket: _Bucket) -> int:
+    async def _forget(self, source: SourceUid, bucket: Bucket) -> int:
         args: list[str | int] = [keys.prefix(source), bucket.number]
-        for message, number in bucket.ids:
-            args += (*shard_of(message), number)
+        for event in bucket.events:
+            args += (*event.index, event.number)
         return int(await script("forget_events")(self._redis, [keys.references(source)], args))

@@ -112,7 +112,9 @@ class Undelivered:
             len(dead), *dead, *dropped,
         ]  # fmt: skip
         names = [name(source) for name in (keys.lanes, keys.ready, keys.dead, keys.references, keys.owed)]
-        answer = await script("resend_delivery")(self._redis, [*names, keys.dropped(source, endpoint)], args)
+        answer = await script("resend_delivery")(
+            self._redis, [*names, keys.dropped(source, endpoint), keys.revived(source)], args
+        )
         if int(answer) < 0:
             raise NotFound("the message is not kept any more, so it can't be sent again")
 

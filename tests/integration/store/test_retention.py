@@ -70,14 +70,14 @@ async def test_a_delivery_that_came_to_life_keeps_its_event(
     """Who resends between the look and the deletion loses nothing."""
     await floor.fill(numbers=range(1, 2))
     await floor.fill(numbers=range(BUCKET, BUCKET + 1))
-    look = Retention._bucket
+    look = Retention.bucket
 
     async def resent_meanwhile(self: Retention, *args: object) -> object:
         found = await look(self, *args)  # type: ignore[arg-type]
         await floor.resend(A, "a1:2:00000")
         return found
 
-    monkeypatch.setattr(Retention, "_bucket", resent_meanwhile)
+    monkeypatch.setattr(Retention, "bucket", resent_meanwhile)
     assert await kept.forget_events(UK, before_ms=NOW + 1) == 0
     assert await numbers_left(floor) == {1, BUCKET}
 

@@ -220,9 +220,11 @@ def load(environ: Mapping[str, str]) -> Settings:
             values[setting.name] = setting.metadata["read"](text)
         except ValueError as error:
             faults.append(Fault((name,), str(error)))
+    stop, shed = (
+        values.get(name, known[variable(name)].default) for name in ("memory_stop_share", "memory_shed_share")
+    )
+    if stop < shed:
+        faults.append(Fault((variable("memory_stop_share"),), "must not be below RELAY_MEMORY_SHED_SHARE"))
     if faults:
         raise Invalid(*faults)
-    settings = Settings(**values)
-    if settings.memory_stop_share < settings.memory_shed_share:
-        raise Invalid(Fault((variable("memory_stop_share"),), "must not be below RELAY_MEMORY_SHED_SHARE"))
-    return settings
+    return Settings(**values)

@@ -37,7 +37,7 @@ async def fill(eyes: Redis, source: SourceUid, endpoint: EndpointId, *, deliveri
     await Routes(eyes).take(source)
     await eyes.mset(
         {
-            keys.sequence(source): 9_000, keys.subscriptions(source): 1, keys.seen_floor(source, "t"): 3,
+            keys.sequence(source): 9_000, keys.subscriptions(source): 1, keys.revived(source): 3,
             f"{keys.prefix(source)}of a newer release:7": "",
         }
     )  # fmt: skip
@@ -49,6 +49,10 @@ async def fill(eyes: Redis, source: SourceUid, endpoint: EndpointId, *, deliveri
                 keys.attempt_sizes(source)):  # fmt: skip
         await eyes.hset(key, "3", "1")  # type: ignore[misc]
     await eyes.zadd(keys.attempt_buckets(source), {"3": 1})
+    await eyes.zadd(keys.seen_buckets(source, "t"), {"12": 12})
+    await eyes.zadd(keys.marks(source, "t"), {"1200": 1})
+    await eyes.zadd(keys.dropped(source, endpoint), {"a1:2:abcde backlog_full msg_1 1": 1})
+    await eyes.hset(keys.dropped_counts(source), endpoint, "1")  # type: ignore[misc]
     await eyes.rpush(keys.endpoint_attempts(source, endpoint), "3:1")  # type: ignore[misc]
     await eyes.sadd(keys.blockers(source), endpoint)  # type: ignore[misc]
     numbers = iter(range(5 * deliveries))

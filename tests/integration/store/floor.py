@@ -5,6 +5,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from relay.domain.model import EndpointId, MessageId, SourceUid, StoredEvent
+from relay.domain.references import parse_reference
 from relay.domain.sending.effects import HandIn
 from relay.store import keys
 from relay.store.events import pack_event
@@ -12,6 +13,7 @@ from relay.store.exchanging import Exchanged, Given
 from relay.store.lanes import Lanes
 from relay.store.pages import Pages, RowCommit
 from relay.store.routes import Routes
+from relay.store.undelivered import Undelivered
 from tests.integration.books import Books, read_books
 
 UK = SourceUid("uk")
@@ -75,6 +77,10 @@ class Floor:
         """Claim ready lanes; gives the references of each."""
         given = await self.exchange(session, claim=lanes, per_lane=per_lane, **options)
         return {each.endpoint: each.references for each in given}
+
+    async def resend(self, endpoint: EndpointId, reference: str) -> None:
+        """Somebody sends a delivery again by hand."""
+        await Undelivered(self.redis).resend(UK, endpoint, parse_reference(reference.encode()))
 
     async def dies(self, session: str) -> None:
         """The session's time is over."""

@@ -47,7 +47,9 @@ class Case:
 
 
 CASES: dict[str, Case] = {}
-MODULES = ("isolation", "kills", "recovery", "poison", "retries", "egress", "answers", "forbidden")
+MODULES = (
+    "isolation", "kills", "recovery", "poison", "retries", "egress", "answers", "forbidden", "outages",
+)  # fmt: skip
 """Of tests.fault.cases, in the order in which they are run."""
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from tests.fault.serving import Exchange, serving
 
 _ROW_ID = re.compile(rb'"rowId":"(\d+)"')
+_KEY = re.compile(rb'"c_key":"([^"]*)"')
 
 
 class Reply(NamedTuple):
@@ -59,6 +60,8 @@ class Arrival(NamedTuple):
     row: int
     status: int
     """What it is answered, now or later; 0: nothing."""
+    key: str = ""
+    """The key that its row was offered with."""
 
     @property
     def accepted(self) -> bool:
@@ -119,7 +122,8 @@ class Recorder:
 
     def _note(self, path: str, exchange: Exchange, row: int, status: int) -> None:
         message = exchange.header("webhook-id")
-        arrival = Arrival(time.monotonic(), time.time_ns() // 1_000_000, path, message, row, status)
+        key = found[1].decode() if (found := _KEY.search(exchange.body)) else ""
+        arrival = Arrival(time.monotonic(), time.time_ns() // 1_000_000, path, message, row, status, key)
         self.arrivals.append(arrival)
         self._log.write("\t".join(map(str, arrival)) + "\n")
 

@@ -68,8 +68,7 @@ async def promoted_replicas(seed: int, *, times: int, lag_s: tuple[float, float]
         doubtful = 0
         async with under_load(on):
             for _ in range(times):
-                await replica.ask("REPLICAOF", "127.0.0.1", link.port)
-                await until(lambda: caught_up(primary, replica), within_s=30, what="the replica to catch up")
+                await follow(replica, primary, link.port)
                 await asyncio.sleep(on.rng.uniform(2, 3))
                 since = monotonic() - SLACK_S
                 link.hold()
@@ -89,12 +88,17 @@ async def promoted_replicas(seed: int, *, times: int, lag_s: tuple[float, float]
             yield finding
 
 
-async def caught_up(primary: Server, replica: Server) -> bool:
-    """Whether a replica has everything but what is on its way."""
-    one, other = await primary.info("replication"), await replica.info("replication")
-    if other.get("master_link_status") != "up":
-        return False
-    return int(one["master_repl_offset"]) - int(other["slave_repl_offset"]) < 1_000_000
+async def follow(replica: Server, primary: Server, port: int) -> None:
+    """Make one server the other's replica, by a port that leads there, and wait until it has all that is not new."""
+
+    async def caught_up() -> bool:
+        one, other = await primary.info("replication"), await replica.info("replication")
+        if other.get("master_link_status") != "up":
+            return False
+        return int(one["master_repl_offset"]) - int(other["slave_repl_offset"]) < 1_000_000
+
+    await replica.ask("REPLICAOF", "127.0.0.1", port)
+    await until(caught_up, within_s=30, what="the replica to catch up")
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
 from tests.fault.case import Finding, case
 from tests.fault.checker import out_of_order
@@ -55,9 +56,9 @@ async def losing(seed: int, *, share: float, at_least: int) -> AsyncIterator[Fin
 async def _endpoints(on: Stage) -> None:
     once: Callable[[int], int] = lambda row: int(row % FAILS_EVERY == 0)  # noqa: E731
     for order in ("unordered", "fifo", "keyed"):
-        key = "c_key" if order == "keyed" else None
-        fields = {"order": order, "order_key": key, "retry_schedule": QUICK_RETRIES}
-        await on.endpoint(order, failing_rows(once, 500), everything=True, **fields)
+        fields: dict[str, Any] = {"order": order, "order_key": "c_key" if order == "keyed" else None}
+        habit = failing_rows(once, 500)
+        await on.endpoint(order, habit, everything=True, retry_schedule=QUICK_RETRIES, **fields)
 
 
 async def offer(on: Stage, seconds: float) -> None:

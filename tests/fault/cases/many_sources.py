@@ -36,7 +36,7 @@ DUPLICATES = FREEZES * ON_THE_WIRE
 
 @case("many-sources", goal="G11", seconds=80)
 async def many_sources(seed: int) -> AsyncIterator[Finding]:
-    """An endpoint with two sources and one with fifty, two callbacks at once; the server freezes for 11 s, three times."""
+    """An endpoint with two sources and one with fifty, two callbacks at once; three freezes of the server, of 11 s."""
     async for finding in freezing(seed, freezes=FREEZES):
         yield finding
 

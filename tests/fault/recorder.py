@@ -7,11 +7,14 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 from typing import NamedTuple
 
 from tests.fault.serving import Exchange, serving
 
 _ROW_ID = re.compile(rb'"rowId":"(\d+)"')
+MOST_IN_A_ROW = 3
+"""Failures in a row; five open the breaker."""
 _KEY = re.compile(rb'"c_key":"([^"]*)"')
 
 
@@ -45,6 +48,19 @@ def failing_rows(tries: Callable[[int], int], status: int = 422) -> Habit:
     def habit(_number: int, row: int) -> Reply:
         seen[row] += 1
         return Reply(status) if seen[row] <= tries(row) else Reply()
+
+    return habit
+
+
+def sometimes(rng: Random, share: float, status: int = 500, *, after_s: float = 0.0) -> Habit:
+    """Fail a share of the requests, but not many in a row: that would open the breaker, and nothing would be sent."""
+    in_a_row = 0
+
+    def habit(_number: int, _row: int) -> Reply:
+        nonlocal in_a_row
+        fails = in_a_row < MOST_IN_A_ROW and rng.random() < share
+        in_a_row = in_a_row + 1 if fails else 0
+        return Reply(status if fails else 204, after_s)
 
     return habit
 

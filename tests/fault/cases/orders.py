@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from itertools import count, cycle, islice
-from random import Random
 from time import monotonic
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ from relay.domain.model import Order
 from tests.fault.case import Finding, case
 from tests.fault.checker import Delivery, out_of_order_between
 from tests.fault.ending import ended
-from tests.fault.recorder import Habit, Reply
+from tests.fault.recorder import sometimes
 from tests.fault.stage import Stage, stage
 from tests.fault.upstream import GROUPS, Offered
 
@@ -27,8 +26,6 @@ EVERY_S = 1.0
 SETTLES_S = 0.3
 """After a change: the workers hear of it, and what is on its way arrives."""
 FAILING = 0.2
-MOST_IN_A_ROW = 3
-"""Failures: five would open the breaker, and nothing would be sent for longer than an order lasts."""
 QUICK_RETRIES = (0.2,) * 50
 QUIET_WITHIN_S = 40.0
 
@@ -61,7 +58,7 @@ async def order_changed(seed: int) -> AsyncIterator[Finding]:
 async def changing(seed: int, *, kinds: Sequence[Kind], failing: float) -> AsyncIterator[Finding]:
     """Change the order under load; `kinds` come round and round."""
     async with stage(seed) as on:
-        await on.endpoint(NAME, sometimes(on.rng, failing), everything=True, retry_schedule=QUICK_RETRIES)
+        await on.endpoint(NAME, sometimes(on.rng, failing, after_s=0.01), everything=True, retry_schedule=QUICK_RETRIES)
         for _ in range(WORKERS):
             await on.worker()
         load = asyncio.create_task(_offer(on))
@@ -76,19 +73,6 @@ async def changing(seed: int, *, kinds: Sequence[Kind], failing: float) -> Async
             wrong = [each for stretch in of_order for each in _wrong(on, stretch)]
             note = f"in {len(of_order)} stretches, such as {wrong[:3]}"
             yield Finding(f"callbacks out of order while it was {order}", len(wrong), "==", 0, "", note)
-
-
-def sometimes(rng: Random, share: float) -> Habit:
-    """Fail a share of the requests, but never many in a row."""
-    in_a_row = 0
-
-    def habit(_number: int, _row: int) -> Reply:
-        nonlocal in_a_row
-        fails = in_a_row < MOST_IN_A_ROW and rng.random() < share
-        in_a_row = in_a_row + 1 if fails else 0
-        return Reply(500 if fails else 204, 0.01)
-
-    return habit
 
 
 async def _stretch(on: Stage, kind: Kind) -> Stretch:

@@ -4,18 +4,25 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from time import monotonic
+from typing import Any
 
+from relay.domain.model import Order
 from tests.fault.case import Finding, case
 from tests.fault.ending import ended
 from tests.fault.proxy import proxy
-from tests.fault.recorder import always
+from tests.fault.recorder import sometimes
 from tests.fault.server import Server, own_server
 from tests.fault.stage import Stage, stage, until
 
 ENDPOINTS = 20
 RATE = 500.0
 WORKERS = 2
+ORDERS: dict[int, Order] = {0: "fifo", 1: "keyed"}
+"""Of the first endpoints; the others have none."""
+FAILING = 0.02
+QUICK_RETRIES = (0.5,) * 20
 QUIET_WITHIN_S = 40.0
+LEAST_CUT_MB = 0.2
 SLACK_S = 1.0
 """What was on its way when a server lost its end can have arrived so much earlier."""
 OVERLAP = {"RELAY_OVERLAP_SECONDS": "2", "RELAY_OVERLAP_INTERVAL_SECONDS": "0.5"}
@@ -44,7 +51,7 @@ async def cut_tails(seed: int, *, times: int, seconds: float) -> AsyncIterator[F
                 await server.start()
                 doubtful += accepted_since(on, since)
             await asyncio.sleep(3)
-        yield Finding("cut off the file", cut / 1e6, ">=", 0, "MB", f"in {times} times")
+        yield Finding("cut off the file", cut / 1e6, ">=", LEAST_CUT_MB * times, "MB", f"in {times} times")
         for finding in await ended(on, limit_s=QUIET_WITHIN_S, duplicates=doubtful):
             yield finding
 
@@ -103,9 +110,11 @@ async def follow(replica: Server, primary: Server, port: int) -> None:
 
 @asynccontextmanager
 async def under_load(on: Stage) -> AsyncIterator[None]:
-    """Endpoints, workers, and rows for as long as the block lasts."""
+    """Endpoints of all orders, workers, and rows for as long as the block lasts."""
     for number in range(ENDPOINTS):
-        await on.endpoint(_to(number), always(after_s=0.005))
+        habit = sometimes(on.rng, FAILING, after_s=0.005)
+        fields: dict[str, Any] = {"order": ORDERS.get(number, "unordered"), "order_key": "c_group"}
+        await on.endpoint(_to(number), habit, retry_schedule=QUICK_RETRIES, **fields)
     for _ in range(WORKERS):
         await on.worker()
     load = asyncio.create_task(on.offer_at(RATE, 3600, _to))

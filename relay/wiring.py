@@ -133,6 +133,7 @@ async def open_dispatch(settings: Settings, stores: Stores) -> AsyncIterator[tup
         lanes=stores.lanes,
         rates=Rates(stores.redis),
         conditions=Conditions(stores.redis),
+        deletions=Deletions(stores.redis),
         bodies=stores.bodies,
         catalogue=catalogue,
         sender=sender,

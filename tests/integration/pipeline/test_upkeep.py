@@ -21,7 +21,7 @@ from relay.store.events import Events
 from relay.wiring import Stores, open_stores, pressure_of, upkeep_of
 from tests.fakes.upstream import make_row
 from tests.integration.pipeline.rig import Rig, catch_up, slice_of, until
-from tests.integration.store.floor import NOW, UK, A, Floor
+from tests.integration.store.floor import NOW, UK, A, Floor, attempt
 
 MB = 2**20
 SETTINGS = {"RELAY_ADMIN_KEY": "k" * 16, "RELAY_ENCRYPTION_KEY": "A" * 43 + "="}
@@ -80,7 +80,7 @@ async def write_history(redis: Redis, *, buckets: int = 40) -> Floor:
         await floor.fill(A, numbers=numbers)
         await floor.claim("s", per_lane=200)
         references = [b"a%d:2:00000" % number for number in numbers]
-        attempts = [(number, NOW + number, b"x" * 300) for number in numbers]
+        attempts = [attempt(A, number, NOW + number, body=b"x" * 260) for number in numbers]
         await floor.exchange("s", HandIn(A, ended=references[1:], dead=[(references[0], "x")], attempts=attempts))
     await floor.fill(A, numbers=range(buckets * 256, buckets * 256 + 100))
     await redis.hset(keys.owed(UK), A, 10**6)

@@ -4,7 +4,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from relay.domain.model import EndpointId, MessageId, SourceUid, StoredEvent
+from relay.domain.model import Attempt, EndpointId, MessageId, SourceUid, StoredEvent
 from relay.domain.references import parse_reference
 from relay.domain.sending.effects import HandIn
 from relay.store import keys
@@ -113,3 +113,9 @@ def packed(number: int, stored_at_ms: int = NOW) -> bytes:
             id=message(number), row_id=str(number), stored_at_ms=stored_at_ms, revision=1, types=b"\2", body=b"{}"
         )
     )
+
+
+def attempt(endpoint: EndpointId, number: int, began_ms: int, **fields: Any) -> Attempt:
+    """A try of the event with a number."""
+    values = {"type_code": 2, "duration_ms": 3, "status": 500, "verdict": "retry", "tag": "00000"} | fields
+    return Attempt(endpoint_id=endpoint, seq=number, number=1, started_at_ms=began_ms, **values)

@@ -6,6 +6,7 @@ RelayError
 ├── Conflict           it clashes with what is there (409)
 ├── Unauthorized       no key, or a wrong one (401)
 ├── StoreUnavailable   Redis does not answer: try again (503)
+│   └── StoreFull      it has no room for what it was asked to take
 ├── UpstreamError      the reports API did not give a page
 │   ├── Retriable      back off, then ask again (429, 5xx, time-outs, broken bodies)
 │   ├── Refused        stop the route until its credentials change (401, 403)
@@ -57,6 +58,10 @@ class Unauthorized(RelayError):  # noqa: N818
 
 class StoreUnavailable(RelayError):  # noqa: N818
     """Redis cannot be reached or refuses to work; nothing was changed."""
+
+
+class StoreFull(StoreUnavailable):
+    """Redis has no room for what it was asked to take; nothing was changed."""
 
 
 class UpstreamError(RelayError):

@@ -10,7 +10,7 @@ import structlog
 from relay.domain.model import RouteState, Source, SourceUid
 from relay.domain.paging import advance
 from relay.domain.polling import backoff_ms, next_poll_ms, overlap_floor
-from relay.errors import Fenced, LimitRefused, Refused, Retriable, StoreUnavailable, UpstreamError
+from relay.errors import Fenced, LimitRefused, Refused, Retriable, StoreFull, StoreUnavailable, UpstreamError
 from relay.outbound.reports_api import ReportsApi
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
@@ -93,6 +93,8 @@ class Polling:
             if work.done():
                 await work
         except StoreUnavailable as error:
+            if isinstance(error, StoreFull):
+                self._pressure.refused()
             log.warning("slice_interrupted", source=uid, error=str(error))
             return self.stopping.is_set() or self._clock.now_ms() >= ends_ms
         finally:

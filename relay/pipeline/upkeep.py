@@ -72,13 +72,15 @@ class Upkeep:
     async def run(self, sources: Callable[[], list[Source]]) -> None:
         """Work until cancelled. `sources` gives those that there are at the moment."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_again_and_again(LOOK_S, lambda: self.watch_memory(sources())))
+            tasks.create_task(_again_and_again(LOOK_S, self._pressure.look))
+            # Apart from looking: whoever sheds a lot must not be the last to know how full it is.
+            tasks.create_task(_again_and_again(LOOK_S, lambda: self.shed(sources())))
             tasks.create_task(_again_and_again(TRIM_S, lambda: self.trim(sources())))
             tasks.create_task(_again_and_again(SWEEP_S, lambda: self.sweep(sources())))
 
-    async def watch_memory(self, sources: list[Source]) -> None:
-        """Look at the server's memory, and shed history if too much of it is used: attempts first, then events."""
-        too_much = await self._pressure.look()
+    async def shed(self, sources: list[Source]) -> None:
+        """Shed history if too much of the server's memory was used at the last look: attempts first, then events."""
+        too_much, self._pressure.excess = self._pressure.excess, 0
         if not too_much or not await self._chores.take("shed", seconds=LOOK_S * 0.9):
             return
         uids = [source.uid for source in sources]

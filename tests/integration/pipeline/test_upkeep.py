@@ -19,6 +19,7 @@ from relay.store import keys
 from relay.store.connection import connect
 from relay.store.events import Events
 from relay.wiring import Stores, open_stores, pressure_of, upkeep_of
+from tests.fakes.clock import StillClock
 from tests.fakes.upstream import make_row
 from tests.integration.pipeline.rig import Rig, catch_up, slice_of, until
 from tests.integration.store.floor import NOW, UK, A, Floor, attempt
@@ -62,9 +63,16 @@ def worker(stores: Stores, **settings: str) -> tuple[Pressure, Upkeep]:
 
 async def round_of(upkeep: Upkeep, redis: Redis, *sources: Source) -> None:
     """Everything that upkeep does, at once, as if no other worker had done it."""
-    for work in (upkeep.trim, upkeep.sweep, upkeep.watch_memory):
-        await redis.delete(*(keys.upkeep(chore) for chore in ("shed", "trim", "sweep")))
-        await work(list(sources) or [source()])
+    await redis.delete(*(keys.upkeep(chore) for chore in ("shed", "trim", "sweep")))
+    await upkeep.trim(list(sources) or [source()])
+    await upkeep.sweep(list(sources) or [source()])
+    await shed(upkeep, *sources)
+
+
+async def shed(upkeep: Upkeep, *sources: Source) -> None:
+    """A look, and what follows."""
+    await upkeep._pressure.look()
+    await upkeep.shed(list(sources) or [source()])
 
 
 async def fill(redis: Redis, *, size: int = MB) -> None:
@@ -115,14 +123,14 @@ async def test_attempts_are_shed_first_and_then_delivered_events(redis: Redis, s
     attempts = await stores.attempts.total_bytes(UK)
     await limit(0)
     await redis.config_set("maxmemory", int((await redis.info("memory"))["used_memory"] / 0.9) - attempts // 4)
-    await upkeep.watch_memory([source()])
+    await shed(upkeep)
     left = await stores.attempts.total_bytes(UK)
     assert attempts // 2 < left < attempts * 0.9
     assert len(await redis.hkeys(keys.references(UK))) == 41
     await redis.config_set("maxmemory", 1)
     for _ in range(3):
         await redis.delete(keys.upkeep("shed"))
-        await upkeep.watch_memory([source()])
+        await shed(upkeep)
     assert await stores.attempts.total_bytes(UK) == 0
     kept = await Events(redis).read(UK, range(41 * 256))
     # Of the others one delivery each was given up, and can be sent again.
@@ -132,7 +140,7 @@ async def test_attempts_are_shed_first_and_then_delivered_events(redis: Redis, s
     await redis.config_set("maxmemory", 0)
     await redis.hset(keys.references(UK), mapping=dict.fromkeys(range(40), 0))
     await redis.config_set("maxmemory", 1)
-    await upkeep.watch_memory([source()])
+    await shed(upkeep)
     assert await redis.hkeys(keys.references(UK)) == [b"40"]
 
 
@@ -146,7 +154,7 @@ async def test_all_logs_give_the_same_share(redis: Redis, stores: Stores, limit:
     _, upkeep = worker(stores, memory_shed_share="0.9", memory_stop_share="0.95")
     used = (await redis.info("memory"))["used_memory"]
     await redis.config_set("maxmemory", int((used - size) / 0.9))
-    await upkeep.watch_memory([source(), source("other"), source("none")])
+    await shed(upkeep, source(), source("other"), source("none"))
     await limit(MB)
     for uid in (UK, other):
         assert 0.4 * size < await stores.attempts.total_bytes(uid) < 0.6 * size
@@ -157,9 +165,9 @@ async def test_below_the_share_nothing_is_shed(redis: Redis, stores: Stores, lim
     await write_history(redis, buckets=2)
     pressure, upkeep = worker(stores)
     size = await stores.attempts.total_bytes(UK)
-    await upkeep.watch_memory([source()])
+    await shed(upkeep)
     await limit(50 * MB)
-    await upkeep.watch_memory([source()])
+    await shed(upkeep)
     assert (await stores.attempts.total_bytes(UK), pressure.full) == (size, False)
 
 
@@ -192,6 +200,34 @@ async def test_a_full_store_is_told_once(redis: Redis, stores: Stores, limit: Li
     await limit(0)
 
 
+async def test_what_is_refused_counts_as_full(redis: Redis, stores: Stores, limit: Limit) -> None:
+    """A page can be too much long before the memory is full: polling waits and says so, until there is more room."""
+    pressure, _ = worker(stores)
+    clock = StillClock()
+    pressure._clock = clock
+    await fill(redis, size=20 * MB)
+
+    async def look(share: float) -> bool:
+        used = (await redis.info("memory"))["used_memory"]
+        await redis.config_set("maxmemory", int(used / share))
+        await pressure.look()
+        return pressure.full
+
+    assert not await look(0.5)
+    pressure.refused()
+    assert pressure.full
+    assert await look(0.5)
+    assert await look(0.47)
+    assert not await look(0.44)
+    pressure.refused()
+    assert await look(0.5)
+    clock.advance(31)
+    assert not await look(0.5)
+    kinds = [event.kind for event in await stores.operations.page(before=None, limit=9)]
+    assert kinds == ["store.recovered", "store.full"] * 2
+    await limit(0)
+
+
 async def test_a_server_that_does_not_tell_has_no_limit(redis: Redis, stores: Stores, redis_url: str) -> None:
     """Where INFO is forbidden, nothing is shed and nothing stops; what to do is logged once."""
     await redis.acl_setuser(
@@ -202,7 +238,9 @@ async def test_a_server_that_does_not_tell_has_no_limit(redis: Redis, stores: St
         with structlog.testing.capture_logs() as logs:
             pressure, _ = worker(stores)
             pressure._server._redis = client
-            assert [await pressure.look() for _ in range(3)] == [0, 0, 0]
+            for _ in range(3):
+                await pressure.look()
+        assert (pressure.full, pressure.excess) == (False, 0)
         assert [entry["event"] for entry in logs] == ["memory_not_told"]
     finally:
         await client.aclose()
@@ -272,19 +310,19 @@ async def test_polling_waits_for_room(rig: Rig) -> None:
     polling = rig.poller()
     await catch_up(rig, polling)
     asked = len(rig.upstream.requests)
-    rig.pressure.full, rig.pressure.said = True, "Redis is nearly full"
+    rig.pressure.refused()
     rig.upstream.show(make_row(6))
     rig.clock.advance(11)
     async with slice_of(polling):
         await until(lambda: _said(rig))
         assert len(rig.upstream.requests) == asked
-        rig.pressure.full, rig.pressure.said = False, ""
+        rig.pressure.full = False
         await until(lambda: _at(rig, 6))
         await until(lambda: _well(rig))
 
 
 async def _said(rig: Rig) -> bool:
-    return (await rig.state()).last_error == "Redis is nearly full"
+    return "nearly full" in ((await rig.state()).last_error or "")
 
 
 async def _at(rig: Rig, cursor: int) -> bool:

@@ -62,14 +62,12 @@ def _lane(args: list[Argument], lane: HandIn) -> None:
 def _results(args: list[Argument], lane: HandIn) -> None:
     if lane.ended:
         args += ("ended", len(lane.ended), *lane.ended)
-    for stored, again, due_ms in lane.due:
-        args += ("due", stored, again, due_ms)
+    for stored, again, due_ms, key in lane.due:
+        args += ("due", stored, again, due_ms, key)
     for stored, reason in lane.dead:
         args += ("dead", stored, reason)
-    for stored, again in reversed(lane.back):
+    for stored, again in lane.back:
         args += ("back", stored, again)
-    for key, number in lane.blocks:
-        args += ("block", key, number)
     for stored, key in lane.behind:
         args += ("behind", stored, key)
     for key in lane.freed:

@@ -49,6 +49,7 @@ class Lanes:
         *,
         session: str,
         turn: int,
+        before: int,
         now_ms: int,
         lives_ms: int,
         claim: int = 0,
@@ -56,14 +57,15 @@ class Lanes:
     ) -> Exchanged:
         """Hand results in and claim more, in one step.
 
-        `turn` counts the session's calls: one with the same number as the last does nothing. The session lives on for
-        `lives_ms`. `claim` is the number of further lanes to claim, `per_lane` the references for each.
+        `turn` is this call's number, `before` that of the call before it: one with the same number as the last that the
+        store knows does nothing, nor does one after a call that it does not know. The session lives on for `lives_ms`.
+        `claim` is the number of further lanes to claim, `per_lane` the references for each.
         """
         names = (
             keys.lanes, keys.ready, keys.sessions, keys.turns, keys.due, keys.dead, keys.parked, keys.references,
             keys.owed, keys.attempt_buckets, keys.attempt_sizes, keys.blockers, keys.fence,
         )  # fmt: skip
-        head = [keys.prefix(source), session, turn, now_ms, lives_ms, keys.EVENTS_PER_BUCKET]
+        head = [keys.prefix(source), session, turn, before, now_ms, lives_ms, keys.EVENTS_PER_BUCKET]
         args = [*head, *operations(handed, claim=claim, per_lane=per_lane)]
         return read_exchanged(await script("exchange")(self._redis, [name(source) for name in names], args))
 

@@ -233,8 +233,12 @@ class Core:
             holding.exchanged(0 if self._draining else ready)
             self._take_wanted(holding)
 
-    def recovered(self, source: SourceUid, held: Sequence[Claim], now_ms: int) -> None:
-        """After a lost answer: the lanes that the store says are held here, each with what was missing of it."""
+    def recovered(self, source: SourceUid, held: Sequence[Claim], *, is_astray: bool, now_ms: int) -> None:
+        """After a lost answer: the lanes that the store says are held here, each with what was missing of it.
+
+        `is_astray`: the store went back in time, or took this worker for dead. Nothing that was believed of a lane
+        is to be relied on, so each is let go as soon as nothing of it is in flight, and claimed anew.
+        """
         holding = self._holdings[source]
         for endpoint in set(holding.lanes) - {claim.endpoint for claim in held}:
             lane = holding.lanes[endpoint]
@@ -246,7 +250,11 @@ class Core:
             else:
                 known.answered(stays=True, wanted=0, got=0)
                 self._arrive(known, claim.arrivals)
-                self._settle(known.machine, now_ms)
+            lane = holding.lanes[claim.endpoint]
+            if is_astray:
+                lane.clear()
+                lane.leaves = True
+            self._settle(lane.machine, now_ms)
 
     # Attempts
 

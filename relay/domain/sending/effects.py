@@ -72,14 +72,12 @@ class HandIn:
 
     endpoint: EndpointId
     ended: list[bytes] = field(default_factory=list)
-    due: list[tuple[bytes, str, int]] = field(default_factory=list)
-    """Reference, the next one, and the ms when it is due."""
+    due: list[tuple[bytes, str, int, str]] = field(default_factory=list)
+    """Reference, the next one, the ms when it is due, and the key whose later events wait for it, or ''."""
     dead: list[tuple[bytes, str]] = field(default_factory=list)
     """Reference and reason."""
     back: list[tuple[bytes, str]] = field(default_factory=list)
     """Reference, and what to put back at the lane's head for it; oldest first."""
-    blocks: list[tuple[str, int]] = field(default_factory=list)
-    """Key, and the number of the event that later ones with this key wait for."""
     behind: list[tuple[bytes, str]] = field(default_factory=list)
     """Reference, and the key that it waits behind."""
     freed: list[str] = field(default_factory=list)

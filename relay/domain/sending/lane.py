@@ -142,7 +142,7 @@ class Lane:
     def postponed(self, delivery: Delivery, due_ms: int) -> None:
         """A delivery in flight waits in the store for its next try."""
         self.flying.discard(delivery)
-        self.results.due.append((delivery.stored, delivery.reference.text(), due_ms))
+        self.results.due.append((delivery.stored, delivery.reference.text(), due_ms, delivery.key or ""))
         self.queue.postponed(delivery, self.results)
 
     def never_came(self, stored: bytes, number: int | None, reason: str) -> None:
@@ -195,6 +195,10 @@ class Lane:
     def forget(self) -> None:
         """Somebody else has it: what waits here is sent by them."""
         self.state = LaneState.GONE
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what waits here: the store has it too."""
         self.suspects.clear()
         self.queue.clear()
 

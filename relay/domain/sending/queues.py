@@ -209,9 +209,7 @@ class ByKey(Queue):
         key = delivery.key
         if key is None:
             return
-        if key not in self._blocked:
-            self._blocked[key] = delivery.reference.number
-            results.blocks.append((key, delivery.reference.number))
+        self._blocked[key] = delivery.reference.number
         results.behind += [(later.stored, key) for later in self._behind.pop(key, ())]
 
     def given_up(self, number: int, results: HandIn) -> None:

@@ -59,7 +59,8 @@ class Exchange:
         self._answered = answered
         self._wanted = asyncio.Event()
         self._urgent = asyncio.Event()
-        self._turn = 0
+        self._turn = self._before = 0
+        """The numbers of the newest call, and of the last one that the store is known to have taken."""
         self._unanswered: tuple[list[HandIn], int] | None = None
         """What was handed in without an answer: it is handed in again, word for word."""
         self._next_look = self._next_orders = 0.0
@@ -140,6 +141,7 @@ class Exchange:
             handed,
             session=self._session,
             turn=self._turn,
+            before=self._before,
             now_ms=asked_ms,
             lives_ms=SESSION_LIVES_MS,
             claim=claim,
@@ -147,15 +149,17 @@ class Exchange:
         )
         if exchanged.verdict == "done":
             await self._take_in(handed, exchanged)
-            self._unanswered = None
+            self._unanswered, self._before = None, self._turn
         elif exchanged.verdict == "gone":
             # The configuration will say so in a moment.
-            self._core.recovered(self.source, (), asked_ms)
+            self._core.recovered(self.source, (), is_astray=True, now_ms=asked_ms)
             self._unanswered = None
         else:
             await self._recover(handed, done=exchanged.verdict == "again")
-            # What was not done is handed in once more, as the call that the store expects.
-            self._turn = exchanged.last + (exchanged.verdict == "astray")
+            self._before = exchanged.last
+            if self._unanswered is not None:
+                # What was not done is handed in once more, under a number that no call had before.
+                self._turn = max(self._turn, exchanged.last) + 1
         self._core.renewed(self.source, asked_ms + SESSION_LIVES_MS - MARGIN_MS, self._clock.now_ms())
         self._answered()
 
@@ -193,7 +197,7 @@ class Exchange:
         if held or handed:
             found = sum(map(len, missing.values()))
             log.warning("lanes_recovered", source=self.source, lanes=len(held), deliveries=found, done=done)
-        self._core.recovered(self.source, claims, self._clock.now_ms())
+        self._core.recovered(self.source, claims, is_astray=not done, now_ms=self._clock.now_ms())
         if done:
             self._unanswered = None
         self._wanted.set()

@@ -2,15 +2,15 @@
 -- Hand in what came of claimed deliveries, and get more to do: a list of tagged operations, done in their order.
 -- KEYS: 1 lanes, 2 ready, 3 sessions, 4 turns, 5 due, 6 dead, 7 parked, 8 references, 9 owed, 10 attempt buckets,
 --   11 attempt sizes, 12 blockers, 13 fence
--- ARGV: 1 the source's prefix, 2 session, 3 its number for this call, 4 now in ms, 5 ms that the session lives on,
---   6 events in a bucket, then operations:
+-- ARGV: 1 the source's prefix, 2 session, 3 its number for this call, 4 that of the call before, 5 now in ms, 6 ms that
+--   the session lives on, 7 events in a bucket, then operations:
 --   log {bucket, bytes, number of arguments, field, record, …}: keep records of attempts
 --   lane {endpoint}: what follows is about this lane, up to stay, park or go
 --   ended {number of references, reference, …}: they reached their receiver, or nobody wants them
---   due {reference, next one, ms}: it waits for its next try · dead {reference, reason}: it is given up
---   back {reference, next one}: it goes to the lane's head; of several the newest first
---   block {key, number of the event that later ones wait for} · behind {reference, key}: it waits for a blocked key, or
---   goes back if nothing blocks it any more · free {key}: nothing waits for it any more
+--   due {reference, next one, ms, key or ''}: it waits for its next try, and later ones with its key wait for it
+--   dead {reference, reason}: it is given up · back {reference, next one}: it goes to the lane's head, in this order
+--   behind {reference, key}: it waits for a blocked key, or goes back if nothing blocks it any more
+--   free {key}: nothing waits for it any more
 --   tried {number of entries, `number:ms`, …}: the lane's attempts, for the endpoint's list
 --   stay {how many to take more} · park {ms until when} · go {}: let the lane go
 --   claim {lanes at most, references of each}: hold further lanes
@@ -23,18 +23,18 @@
 -- ATOMIC BECAUSE a delivery must be in exactly one place: lane, flight, due, dead, waiting or ended.
 local lanes, ready, sessions, turns, due, dead, parked, references, owed = unpack(KEYS, 1, 9)
 local attempt_buckets, attempt_sizes, blockers, fence = unpack(KEYS, 10, 13)
-local prefix, session, turn, now, lives, bucket_size = unpack(ARGV, 1, 6)
+local prefix, session, turn, before, now, lives, bucket_size = unpack(ARGV, 1, 7)
 local UNPACK = 4000 -- Lua's stack holds 8,000.
-local at, answer, ended, freed = 7, {'done', 0}, {}, {}
+local at, answer, ended, freed = 8, {'done', 0}, {}, {}
 
 -- The source was deleted: nobody may leave anything behind, see close_source.lua.
 if string.sub(redis.call('GET', fence) or '', 1, 1) == '-' then return {'gone', 0} end
 -- The server's own clock: a worker whose clock is wrong must not count as dead.
 local time = redis.call('TIME')
 redis.call('ZADD', sessions, time[1] * 1000 + math.floor(time[2] / 1000) + lives, session)
-local last = tonumber(redis.call('HGET', turns, session) or '0')
-if last == tonumber(turn) then return {'again', last} end
-if last ~= tonumber(turn) - 1 then return {'astray', last} end
+local last = redis.call('HGET', turns, session) or '0'
+if last == turn then return {'again', last} end
+if last ~= before then return {'astray', last} end
 redis.call('HSET', turns, session, turn)
 
 local function pop()
@@ -50,7 +50,7 @@ local function pieces(act)
 end
 local function number_of(reference) return tonumber(string.match(reference, '^%a(%d+)') or '0') end
 
-local endpoint, held, lane, flight, blocked, strays
+local endpoint, held, lane, flight, blocked, returned
 local function waiting(key) return prefix .. 'waiting:' .. endpoint .. ':' .. key end
 local function ends(reference)
   local number = number_of(reference)
@@ -89,21 +89,22 @@ local function take(most)
   end
   return once
 end
--- What was to wait for a key that nothing blocks any more goes back, before anything behind it is taken.
-local function turn_back()
-  for i = #strays, 1, -1 do redis.call('LPUSH', lane, strays[i]) end
+local function give_back()
+  for i = #returned, 1, -1 do redis.call('LPUSH', lane, returned[i]) end
 end
--- What is still in flight when a lane is let go is what its worker never heard of: it goes back.
+-- What is still in flight when a lane is let go is what its worker never heard of, or the store has again after it went
+-- back in time: it goes back too.
 local function settle()
-  turn_back()
   local left = redis.call('SMEMBERS', flight)
-  if #left == 0 then return end
-  table.sort(left, function(a, b) return number_of(a) > number_of(b) end)
   for _, reference in ipairs(left) do
     forget_trial(reference)
-    redis.call('LPUSH', lane, reference)
+    returned[#returned + 1] = reference
   end
-  redis.call('DEL', flight)
+  if #left > 0 then
+    table.sort(returned, function(a, b) return number_of(a) < number_of(b) end)
+    redis.call('DEL', flight)
+  end
+  give_back()
 end
 local function let_go()
   settle()
@@ -119,7 +120,7 @@ local function about(name)
   endpoint = name
   held = redis.call('HGET', lanes, endpoint) == session
   lane, flight = prefix .. 'lane:' .. endpoint, prefix .. 'flight:' .. endpoint
-  blocked, strays = prefix .. 'blocked:' .. endpoint, {}
+  blocked, returned = prefix .. 'blocked:' .. endpoint, {}
 end
 local function says(state, taken, waits)
   answer[#answer + 1] = {endpoint, held and state or 'lost', taken or {}, waits or {}}
@@ -150,8 +151,13 @@ function operations.ended()
   end)
 end
 function operations.due()
-  local reference, again, due_ms = pop(), pop(), pop()
-  if lands(reference) then lists(due, due_ms, again, reference) end
+  local reference, again, due_ms, key = pop(), pop(), pop(), pop()
+  if not lands(reference) then return end
+  lists(due, due_ms, again, reference)
+  if key ~= '' then
+    redis.call('HSET', blocked, key, number_of(reference))
+    redis.call('SADD', blockers, endpoint)
+  end
 end
 function operations.dead()
   local reference, reason = pop(), pop()
@@ -159,13 +165,7 @@ function operations.dead()
 end
 function operations.back()
   local reference, again = pop(), pop()
-  if lands(reference) then redis.call('LPUSH', lane, again) end
-end
-function operations.block()
-  local key, number = pop(), pop()
-  if not held then return end
-  redis.call('HSET', blocked, key, number)
-  redis.call('SADD', blockers, endpoint)
+  if lands(reference) then returned[#returned + 1] = again end
 end
 function operations.behind()
   local reference, key = pop(), pop()
@@ -173,7 +173,7 @@ function operations.behind()
   if redis.call('HEXISTS', blocked, key) == 1 then
     redis.call('RPUSH', waiting(key), reference)
   else
-    strays[#strays + 1] = reference
+    returned[#returned + 1] = reference
   end
 end
 function operations.free()
@@ -190,7 +190,7 @@ end
 function operations.stay()
   local more = count()
   if not held then return says('lost') end
-  turn_back()
+  give_back()
   local taken = take(more)
   if #taken == 0 and redis.call('EXISTS', flight) == 0 then return says(let_go()) end
   says('held', taken)

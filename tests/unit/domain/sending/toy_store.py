@@ -51,50 +51,50 @@ class ToySource:
     # exchange.lua
 
     def exchange(
-        self, session: str, turn: int, handed: Sequence[HandIn], *, now_ms: int, claim: int, per_lane: int
+        self, session: str, turn: int, before: int, handed: Sequence[HandIn], *, claim: int, per_lane: int
     ) -> tuple[str, int, list[Given]]:
         last = self.turns.get(session, 0)
-        if last != turn - 1:
+        if last == turn or last != before:
             return ("again" if last == turn else "astray"), last, []
         self.turns[session] = turn
-        given = [self._hand_in(session, lane, now_ms) for lane in handed]
+        given = [self._hand_in(session, lane) for lane in handed]
         for endpoint in self.ready[:claim]:
             self.lanes[endpoint] = session
             given.append(Given(endpoint, "claimed", self._take(endpoint, per_lane), dict(self.blocked[endpoint])))
         del self.ready[:claim]
         return "done", len(self.ready), given
 
-    def _hand_in(self, session: str, handed: HandIn, now_ms: int) -> Given:
+    def _hand_in(self, session: str, handed: HandIn) -> Given:
         endpoint = handed.endpoint
         if self.lanes.get(endpoint) != session:
             return Given(endpoint, "lost", [], {})
         flight, lane = self.flight[endpoint], self.lane[endpoint]
         for stored in handed.ended:
             self._lands(session, endpoint, stored)
-        for stored, again, due_ms in handed.due:
+        for stored, again, due_ms, key in handed.due:
             if self._lands(session, endpoint, stored):
                 self.due[endpoint, again.encode()] = due_ms
+                if key:
+                    self.blocked[endpoint][key] = number_of(stored)
         for stored, _ in handed.dead:
             if self._lands(session, endpoint, stored):
                 self.dead.add((endpoint, stored))
-        for stored, again in reversed(handed.back):
-            if self._lands(session, endpoint, stored):
-                lane.insert(0, again.encode())
-        for key, number in handed.blocks:
-            self.blocked[endpoint][key] = number
-        strays = []
+        returned = [again.encode() for stored, again in handed.back if self._lands(session, endpoint, stored)]
         for stored, key in handed.behind:
             if self._lands(session, endpoint, stored):
-                (self.waiting[endpoint, key] if key in self.blocked[endpoint] else strays).append(stored)
-        lane[:0] = strays
+                (self.waiting[endpoint, key] if key in self.blocked[endpoint] else returned).append(stored)
+        if handed.leaving != "stay" and flight:
+            self.tried -= {(session, endpoint, stored) for stored in flight}
+            returned = sorted([*returned, *flight], key=number_of)
+            flight.clear()
+        lane[:0] = returned
         for key in handed.freed:
             self._free(endpoint, key)
         if handed.leaving == "stay":
             taken = self._take(endpoint, handed.take)
-            return Given(endpoint, "held" if taken or flight else self._let_go(session, endpoint), taken, {})
+            return Given(endpoint, "held" if taken or flight else self._let_go(endpoint), taken, {})
         if handed.leaving == "go":
-            return Given(endpoint, self._let_go(session, endpoint), [], {})
-        self._settle(session, endpoint)
+            return Given(endpoint, self._let_go(endpoint), [], {})
         self.lanes[endpoint], self.parked[endpoint] = "p", handed.until_ms
         return Given(endpoint, "parked", [], {})
 
@@ -114,13 +114,7 @@ class ToySource:
         self.flight[endpoint] |= set(taken)
         return taken
 
-    def _settle(self, session: str, endpoint: EndpointId) -> None:
-        left = sorted(self.flight.pop(endpoint, ()), key=number_of)
-        self.tried -= {(session, endpoint, stored) for stored in left}
-        self.lane[endpoint][:0] = left
-
-    def _let_go(self, session: str, endpoint: EndpointId) -> str:
-        self._settle(session, endpoint)
+    def _let_go(self, endpoint: EndpointId) -> str:
         del self.lanes[endpoint]
         return "ready" if self.wake(endpoint) else "idle"
 

@@ -44,6 +44,7 @@ class ToyWorker:
         self.questions: list[Effect] = []
         self.wanted: set[SourceUid] = set()
         self._turns: dict[SourceUid, int] = defaultdict(int)
+        self._before: dict[SourceUid, int] = defaultdict(int)
         self._unanswered: dict[SourceUid, tuple[list[HandIn], int]] = {}
         for source in sources:
             self.core.follow(source)
@@ -156,7 +157,7 @@ class ToyWorker:
             self.wanted.add(source)
             return
         verdict, ready, given = self.world.store.sources[source].exchange(
-            self.session, self._turns[source], handed, now_ms=self.world.now_ms, claim=claim, per_lane=PER_LANE
+            self.session, self._turns[source], self._before[source], handed, claim=claim, per_lane=PER_LANE
         )
         if fate == "answer lost":
             self.wanted.add(source)
@@ -164,9 +165,12 @@ class ToyWorker:
             self._take_in(source, handed, given)
             self.core.claims_answered(source, ready)
             del self._unanswered[source]
+            self._before[source] = self._turns[source]
         else:
             self._recover(source, handed, done=verdict == "again")
-            self._turns[source] = ready + (verdict == "astray")
+            self._before[source] = ready
+            if verdict == "astray":
+                self._turns[source] = max(self._turns[source], ready) + 1
         if fate == "works":
             self.core.renewed(source, self.world.now_ms + SESSION_LIVES_MS - 1, self.world.now_ms)
         self.follow()
@@ -202,7 +206,7 @@ class ToyWorker:
         for each in held:
             self._introduce(each.endpoint)
             claims.append(Claim(each.endpoint, self._arrivals(source, missing[each.endpoint]), each.blocked))
-        self.core.recovered(source, claims, self.world.now_ms)
+        self.core.recovered(source, claims, is_astray=not done, now_ms=self.world.now_ms)
         if done:
             del self._unanswered[source]
         self.wanted.add(source)

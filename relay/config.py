@@ -43,6 +43,16 @@ def _seconds(value: str) -> float:
     return number
 
 
+def _share(value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0.1 <= number <= 0.99:
+        raise ValueError("must be a share from 0.1 to 0.99")
+    return number
+
+
 def _schedule(value: str) -> tuple[float, ...]:
     return tuple(_seconds(part) for part in value.split(",") if part.strip())
 
@@ -164,7 +174,21 @@ class Settings:
     )
     dead_retention_seconds: float = _setting(_seconds, 1_209_600.0, "How long given-up deliveries can be sent again")
     attempt_log_bytes: int = _setting(
-        _count, 268_435_456, "Budget of the attempt log of one source; the oldest go first"
+        _count, 268_435_456, "Memory for the attempt log of one source; the oldest go first"
+    )
+    endpoint_backlog_bytes: int = _setting(
+        _count,
+        268_435_456,
+        "Bytes of events that one endpoint may keep waiting, given-up ones included; the oldest are dropped first",
+    )
+    endpoint_backlog_seconds: float = _setting(
+        _seconds, 1_209_600.0, "How long an event may wait for an endpoint before it is dropped"
+    )
+    memory_shed_share: float = _setting(
+        _share, 0.75, "The share of Redis's `maxmemory` from which attempts, then delivered events, go early"
+    )
+    memory_stop_share: float = _setting(
+        _share, 0.85, "The share of Redis's `maxmemory` from which no source is polled, until it is 0.05 lower"
     )
 
 
@@ -196,6 +220,11 @@ def load(environ: Mapping[str, str]) -> Settings:
             values[setting.name] = setting.metadata["read"](text)
         except ValueError as error:
             faults.append(Fault((name,), str(error)))
+    stop, shed = (
+        values.get(name, known[variable(name)].default) for name in ("memory_stop_share", "memory_shed_share")
+    )
+    if stop < shed:
+        faults.append(Fault((variable("memory_stop_share"),), "must not be below RELAY_MEMORY_SHED_SHARE"))
     if faults:
         raise Invalid(*faults)
     return Settings(**values)

@@ -7,6 +7,7 @@ RelayError
 │   └── BeingDeleted   one of that name is not gone yet: try again in a moment (409)
 ├── Unauthorized       no key, or a wrong one (401)
 ├── StoreUnavailable   Redis does not answer: try again (503)
+│   └── StoreFull      it has no room for what it was asked to take
 ├── UpstreamError      the reports API did not give a page
 │   ├── Retriable      back off, then ask again (429, 5xx, time-outs, broken bodies)
 │   ├── Refused        stop the route until its credentials change (401, 403)
@@ -62,6 +63,10 @@ class Unauthorized(RelayError):  # noqa: N818
 
 class StoreUnavailable(RelayError):  # noqa: N818
     """Redis cannot be reached or refuses to work; nothing was changed."""
+
+
+class StoreFull(StoreUnavailable):
+    """Redis has no room for what it was asked to take; nothing was changed."""
 
 
 class UpstreamError(RelayError):

@@ -32,8 +32,3 @@ def connect_jobs(url: str) -> ArqRedis:
 async def poll(jobs: ArqRedis, source: SourceUid, *, tick: int) -> None:
     """Enqueue a poll slice of a source. The id carries the tick, so several workers' ticks make one job of it."""
     await jobs.enqueue_job("poll", source, _job_id=f"poll:{source}:{tick}")
-
-
-async def sweep(jobs: ArqRedis, source: SourceUid, *, tick: int) -> None:
-    """Enqueue a round of upkeep for a source."""
-    await jobs.enqueue_job("sweep", source, _job_id=f"sweep:{source}:{tick}")

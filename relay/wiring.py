@@ -16,6 +16,7 @@ from relay.outbound.callbacks import CallbackSender
 from relay.outbound.egress import Egress
 from relay.outbound.reports_api import ReportsApi
 from relay.outbound.resolver import Resolver
+from relay.pipeline.backlogs import Backlogs
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.deleting import Deleting
@@ -23,11 +24,15 @@ from relay.pipeline.disabling import Disabling
 from relay.pipeline.dispatch.dispatcher import Dispatcher
 from relay.pipeline.ingest import Ingest
 from relay.pipeline.polling import Overlap, Polling
+from relay.pipeline.pressure import Pressure
 from relay.pipeline.troubles import Troubles
-from relay.pipeline.upkeep import Upkeep
+from relay.pipeline.upkeep import Limits, Upkeep
 from relay.store.applications import Applications
 from relay.store.attempts import Attempts
+from relay.store.backlog import Backlog
 from relay.store.bodies import Bodies
+from relay.store.chores import Chores
+from relay.store.compaction import Compaction
 from relay.store.conditions import Conditions
 from relay.store.configuration import Configuration
 from relay.store.connection import connect
@@ -43,6 +48,8 @@ from relay.store.pages import Pages
 from relay.store.rates import Rates
 from relay.store.retention import Retention
 from relay.store.routes import Routes
+from relay.store.rows import Rows
+from relay.store.server import Server
 from relay.store.sources import Sources
 from relay.store.undelivered import Undelivered
 from relay.store.vault import Vault
@@ -126,6 +133,7 @@ async def open_dispatch(settings: Settings, stores: Stores) -> AsyncIterator[tup
         lanes=stores.lanes,
         rates=Rates(stores.redis),
         conditions=Conditions(stores.redis),
+        deletions=Deletions(stores.redis),
         bodies=stores.bodies,
         catalogue=catalogue,
         sender=sender,
@@ -143,7 +151,9 @@ async def open_dispatch(settings: Settings, stores: Stores) -> AsyncIterator[tup
 
 
 @asynccontextmanager
-async def open_polling(settings: Settings, stores: Stores, catalogue: Catalogue) -> AsyncIterator[Polling]:
+async def open_polling(
+    settings: Settings, stores: Stores, catalogue: Catalogue, pressure: Pressure
+) -> AsyncIterator[Polling]:
     """The polling side of a worker."""
     ingest = Ingest(
         pages=stores.pages,
@@ -166,6 +176,7 @@ async def open_polling(settings: Settings, stores: Stores, catalogue: Catalogue)
             catalogue=catalogue,
             clock=Clock(),
             overlap=overlap,
+            pressure=pressure,
         )
 
 
@@ -180,13 +191,43 @@ def deleting_of(stores: Stores) -> Deleting:
     )
 
 
-def upkeep_of(settings: Settings, stores: Stores) -> Upkeep:
-    """What keeps the store within its limits."""
-    return Upkeep(
-        retention=Retention(stores.redis),
-        attempts=stores.attempts,
+def pressure_of(settings: Settings, stores: Stores) -> Pressure:
+    """What a worker knows of the server's memory; shared by the polling side and by upkeep."""
+    return Pressure(
+        server=Server(stores.redis),
+        operations=stores.operations,
         clock=Clock(),
-        retention_s=settings.retention_seconds,
-        dead_retention_s=settings.dead_retention_seconds,
-        attempt_log_bytes=settings.attempt_log_bytes,
+        shed_share=settings.memory_shed_share,
+        stop_share=settings.memory_stop_share,
+    )
+
+
+def upkeep_of(settings: Settings, stores: Stores, pressure: Pressure) -> Upkeep:
+    """What keeps the store within its limits."""
+    redis = stores.redis
+    return Upkeep(
+        server=Server(redis),
+        pressure=pressure,
+        chores=Chores(redis),
+        retention=Retention(redis),
+        compaction=Compaction(redis),
+        rows=Rows(
+            redis,
+            overlap_rows=settings.overlap_rows,
+            overlap_s=settings.overlap_seconds,
+            overlap_interval_s=settings.overlap_interval_seconds,
+            longest_s=settings.dead_retention_seconds,
+        ),
+        attempts=stores.attempts,
+        backlogs=Backlogs(
+            backlog=Backlog(redis),
+            operations=stores.operations,
+            most_bytes=settings.endpoint_backlog_bytes,
+            longest_s=settings.endpoint_backlog_seconds,
+        ),
+        limits=Limits(
+            retention_s=settings.retention_seconds,
+            dead_retention_s=settings.dead_retention_seconds,
+            attempt_log_bytes=settings.attempt_log_bytes,
+        ),
     )

@@ -22,15 +22,5 @@ async def poll(ctx: dict[str, Any], source: str) -> None:
         log.warning("slice_ended", source=source, error=str(error))
 
 
-async def sweep(ctx: dict[str, Any], source: str) -> None:
-    """Keep a source's part of the store within its limits."""
-    context: Context = ctx["context"]
-    if known := context.catalogue.sources.get(SourceUid(source)):
-        try:
-            await context.upkeep.sweep(known.uid, known.routes)
-        except StoreUnavailable as error:
-            log.warning("sweep_ended", source=source, error=str(error))
-
-
-JOBS: dict[str, Callable[..., Awaitable[None]]] = {"poll": poll, "sweep": sweep}
+JOBS: dict[str, Callable[..., Awaitable[None]]] = {"poll": poll}
 """Every job by the name that relay.jobs enqueues it under."""

@@ -24,9 +24,10 @@ from relay.pipeline.deleting import Deleting
 from relay.pipeline.dispatch.dispatcher import Dispatcher
 from relay.pipeline.following import follow
 from relay.pipeline.polling import Polling
+from relay.pipeline.upkeep import Upkeep
 from relay.store.connection import ping
 from relay.store.notices import Notices
-from relay.wiring import Stores, deleting_of, open_dispatch, open_polling, open_stores, upkeep_of
+from relay.wiring import Stores, deleting_of, open_dispatch, open_polling, open_stores, pressure_of, upkeep_of
 from workers.context import Context
 from workers.health import Health, serve_health
 from workers.settings import make_worker
@@ -51,7 +52,7 @@ class Parts:
     dispatcher: Dispatcher
     polling: Polling
     deleting: Deleting
-    context: Context
+    upkeep: Upkeep
     queue: ArqRedis
     url: str
 
@@ -89,11 +90,12 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
     async with AsyncExitStack() as stack:
         stores, url = await stack.enter_async_context(open_stores(settings))
         catalogue, dispatcher = await stack.enter_async_context(open_dispatch(settings, stores))
-        polling = await stack.enter_async_context(open_polling(settings, stores, catalogue))
+        pressure = pressure_of(settings, stores)
+        polling = await stack.enter_async_context(open_polling(settings, stores, catalogue, pressure))
         queue = connect_jobs(url)
         stack.push_async_callback(queue.aclose)
-        context = Context(catalogue, polling, upkeep_of(settings, stores))
-        yield Parts(stores, catalogue, dispatcher, polling, deleting_of(stores), context, queue, url)
+        upkeep = upkeep_of(settings, stores, pressure)
+        yield Parts(stores, catalogue, dispatcher, polling, deleting_of(stores), upkeep, queue, url)
 
 
 async def _work(parts: Parts, settings: Settings, stopping: asyncio.Event) -> int:
@@ -146,6 +148,7 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
         "jobs": _serve_jobs(parts, stopping),
         "dispatch": parts.dispatcher.watch(),
         "deletions": parts.deleting.forever(),
+        "upkeep": parts.upkeep.run(lambda: list(parts.catalogue.sources.values())),
     }
     tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
     return tasks
@@ -168,7 +171,7 @@ async def _serve_jobs(parts: Parts, stopping: asyncio.Event) -> None:
     try:
         while not stopping.is_set():
             connection = connect_jobs(parts.url)
-            worker = make_worker(parts.context, connection)
+            worker = make_worker(Context(parts.polling), connection)
             try:
                 await _run_until(worker, stopping)
             except (RedisError, OSError) as error:

@@ -1,4 +1,4 @@
-"""The worker's clock: each second, which sources are due for a poll slice; each minute, upkeep.
+"""The worker's clock: each second, which sources are due for a poll slice.
 
 Not arq's cron: a cron job that does nothing each second costs 20 commands, this costs two (docs/adr/0003).
 """
@@ -19,14 +19,12 @@ from relay.store.routes import Routes
 log = structlog.get_logger()
 
 TICK_S = 1.0
-UPKEEP_TICKS = 60
 
 
 async def tick_forever(
     *, queue: ArqRedis, routes: Routes, catalogue: Catalogue, clock: Clock, refresh: Callable[[], Awaitable[None]]
 ) -> None:
     """Enqueue what is due, until cancelled. Redis may go away and come back meanwhile."""
-    ticks = 0
     while True:
         try:
             if await catalogue.is_stale():
@@ -36,10 +34,6 @@ async def tick_forever(
                 # Until the slice has begun and says so itself.
                 await routes.poll_at(source, now_ms + 2000)
                 await jobs.poll(queue, source, tick=now_ms // 1000)
-            if ticks % UPKEEP_TICKS == UPKEEP_TICKS - 1:
-                for source in catalogue.sources:
-                    await jobs.sweep(queue, source, tick=now_ms // 1000 // UPKEEP_TICKS)
-            ticks += 1
         except (StoreUnavailable, RedisError, OSError) as error:
             log.warning("tick_failed", error=str(error))
         await asyncio.sleep(TICK_S)

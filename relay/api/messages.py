@@ -82,5 +82,5 @@ class MessageController(Controller):
         """Send an event to an endpoint once more, whatever came of it before. Its id stays the same."""
         endpoint = await stores.endpoints.get(application.id, endpoint_id)
         item = await find_event(application, msg_id, stores)
-        await stores.lanes.resend(item.source, endpoint.id, reference(item, endpoint).text())
+        await stores.undelivered.resend(item.source, endpoint.id, reference(item, endpoint))
         return EmptyOut()

@@ -39,8 +39,9 @@ class UndeliveredController(Controller):
     ) -> ListOut[UndeliveredOut]:
         """Deliveries that were given up, and those that wait for a disabled or paused endpoint.
 
-        By source the dead ones, newest first; then by endpoint the waiting ones, oldest first. What waits for its next
-        try is not among them: it is pending. A page may be short, and not the last: `done` says which is.
+        By source the dead ones that can be sent again, newest first; then by source and endpoint those that were
+        dropped, newest first; then by endpoint the waiting ones, oldest first. What waits for its next try is not among
+        them: it is pending. A page may be short, and not the last: `done` says which is.
         """
         scope = await _scope(stores, app=app, endpoint=endpoint, source=source, state=which)
         start: Place | None = read_iterator(paging.iterator, Place) if paging.iterator else None  # type: ignore[arg-type]
@@ -89,11 +90,12 @@ def _show(found: Found, event: StoredEvent | None) -> UndeliveredOut:
         app_id=found.endpoint.app_id,
         endpoint_id=found.endpoint.id,
         source=found.source,
-        msg_id=event.id if event else None,
-        row_id=event.row_id if event else None,
+        msg_id=event.id if event else found.message,
+        row_id=event.row_id if event else found.row,
         event_type=EVENT_TYPES[found.reference.type_code],
         state=found.state,
         reason=found.reason,
+        kept=event is not None,
         since=None if at_ms is None else moment(at_ms),
         attempts=found.reference.attempt - untried,
     )

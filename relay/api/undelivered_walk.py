@@ -12,6 +12,7 @@ from relay.domain.matching import unfit_reason
 from relay.domain.model import Application, ApplicationId, Endpoint, EndpointId, SourceUid
 from relay.domain.references import Reference
 from relay.errors import NotFound, Unreadable
+from relay.store.undelivered import DroppedDelivery
 from relay.wiring import Stores
 
 STEPS_AT_MOST = 2_000
@@ -27,6 +28,15 @@ class AtDead(msgspec.Struct, frozen=True, tag="dead", array_like=True):
     member: str
 
 
+class AtDropped(msgspec.Struct, frozen=True, tag="dropped", array_like=True):
+    """Behind a delivery that was dropped."""
+
+    source: SourceUid
+    endpoint: EndpointId
+    at_ms: int
+    member: str
+
+
 class AtWaiting(msgspec.Struct, frozen=True, tag="waiting", array_like=True):
     """In the lanes of an endpoint: behind its first `first` deliveries from `source`, and all of lesser sources."""
 
@@ -36,7 +46,7 @@ class AtWaiting(msgspec.Struct, frozen=True, tag="waiting", array_like=True):
     first: int = 0
 
 
-Place = AtDead | AtWaiting
+Place = AtDead | AtDropped | AtWaiting
 """From where a walk goes on."""
 
 
@@ -50,6 +60,9 @@ class Found:
     state: State
     reason: str
     dead_at_ms: int | None = None
+    message: str | None = None
+    """What is known of its message, if that need not be kept for it."""
+    row: str | None = None
 
 
 Steps = AsyncGenerator[tuple[Place, Found | None], None]
@@ -76,11 +89,14 @@ class Scope:
 async def walk(stores: Stores, scope: Scope, *, start: Place | None, limit: int) -> tuple[list[Found], Place | None]:
     """Up to `limit` deliveries from `start` on, and where to go on; None: that was all.
 
-    By source the dead ones, newest first; then by endpoint what waits for those that are disabled or paused.
+    By source the dead ones, newest first; then by source and endpoint those that were dropped; then by endpoint what
+    waits for those that are disabled or paused.
     """
     parts: list[Steps] = []
-    if scope.state != "waiting" and not isinstance(start, AtWaiting):
+    if scope.state != "waiting" and not isinstance(start, AtDropped | AtWaiting):
         parts.append(_dead(stores, scope, start))
+    if scope.state != "waiting" and not isinstance(start, AtWaiting):
+        parts.append(_dropped(stores, scope, start if isinstance(start, AtDropped) else None))
     if scope.state != "dead":
         parts.append(_waiting(stores, scope, start if isinstance(start, AtWaiting) else None))
     found: list[Found] = []
@@ -105,11 +121,36 @@ async def _dead(stores: Stores, scope: Scope, start: AtDead | None) -> Steps:
             for dead in batch:
                 place = AtDead(source, dead.at_ms, dead.member)
                 endpoint = endpoints.get(dead.endpoint)
-                if endpoint is None or not scope.holds(endpoint):
+                if endpoint is None or dead.reference is None or not scope.holds(endpoint):
                     yield place, None
                 else:
                     yield place, Found(source, endpoint, dead.reference, "dead", dead.reason, dead.at_ms)
             before = batch[-1].at_ms, batch[-1].member
+
+
+async def _dropped(stores: Stores, scope: Scope, start: AtDropped | None) -> Steps:
+    for source in scope.sources:
+        if start is not None and source < start.source:
+            continue
+        here = start if start is not None and source == start.source else None
+        endpoints = await stores.undelivered.dropped_for(source)
+        known = await stores.endpoints.read(endpoints)
+        for uid in endpoints:
+            endpoint = known.get(uid)
+            if endpoint is None or not scope.holds(endpoint) or (here is not None and uid < here.endpoint):
+                continue
+            before = (here.at_ms, here.member) if here is not None and uid == here.endpoint else None
+            while batch := await stores.undelivered.dropped(source, uid, before=before, limit=READ_AT_ONCE):
+                for each in batch:
+                    place = AtDropped(source, uid, each.at_ms, each.member)
+                    yield place, _found_dropped(source, endpoint, each)
+                before = batch[-1].at_ms, batch[-1].member
+
+
+def _found_dropped(source: SourceUid, endpoint: Endpoint, each: DroppedDelivery) -> Found | None:
+    if each.reference is None:
+        return None
+    return Found(source, endpoint, each.reference, "dead", each.reason, each.at_ms, each.message, each.row)
 
 
 async def _waiting(stores: Stores, scope: Scope, start: AtWaiting | None) -> Steps:
@@ -132,7 +173,8 @@ async def _waiting(stores: Stores, scope: Scope, start: AtWaiting | None) -> Ste
             while batch := await stores.undelivered.waiting(source, endpoint.id, first=first, limit=READ_AT_ONCE):
                 for place, reference in batch:
                     behind = structs.replace(here, source=source, first=place + 1)
-                    yield behind, Found(source, endpoint, reference, "waiting", reason)
+                    found = reference and Found(source, endpoint, reference, "waiting", reason)
+                    yield behind, found
                 first += len(batch)
 
 

@@ -10,11 +10,12 @@ import structlog
 from relay.domain.model import RouteState, Source, SourceUid
 from relay.domain.paging import advance
 from relay.domain.polling import backoff_ms, next_poll_ms, overlap_floor
-from relay.errors import Fenced, LimitRefused, Refused, Retriable, StoreUnavailable, UpstreamError
+from relay.errors import Fenced, LimitRefused, Refused, Retriable, StoreFull, StoreUnavailable, UpstreamError
 from relay.outbound.reports_api import ReportsApi
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.ingest import Ingest, read_lines
+from relay.pipeline.pressure import Pressure
 from relay.pipeline.route_poll import RoutePoll, cancelled
 from relay.store.routes import LEASE_MS, Routes
 
@@ -52,6 +53,7 @@ class Polling:
         catalogue: Catalogue,
         clock: Clock,
         overlap: Overlap,
+        pressure: Pressure,
     ) -> None:
         self._reports = reports
         self._routes = routes
@@ -59,6 +61,7 @@ class Polling:
         self._catalogue = catalogue
         self._clock = clock
         self._overlap = overlap
+        self._pressure = pressure
         self.stopping = asyncio.Event()
         """Set when the worker ends: slices finish the page that they are at."""
 
@@ -90,6 +93,8 @@ class Polling:
             if work.done():
                 await work
         except StoreUnavailable as error:
+            if isinstance(error, StoreFull):
+                self._pressure.refused()
             log.warning("slice_interrupted", source=uid, error=str(error))
             return self.stopping.is_set() or self._clock.now_ms() >= ends_ms
         finally:
@@ -128,11 +133,20 @@ class Polling:
             if now_ms >= ends_ms or due_ms > ends_ms or self.stopping.is_set():
                 await self._routes.poll_at(uid, min(due_ms, now_ms + 3_600_000))
                 return
-            if due_ms > now_ms:
+            if self._pressure.full:
+                await self._wait_for_room(source, active)
+            elif due_ms > now_ms:
                 await self._rest(min((due_ms - now_ms) / 1000, LOOK_AGAIN_S))
             else:
                 alone = all(other is poll or other.due_ms(source) > now_ms for other in active)
                 await self._turn(source, poll, token, alone=alone)
+
+    async def _wait_for_room(self, source: Source, polls: list[RoutePoll]) -> None:
+        """Ask for nothing while the store is nearly full, and say why."""
+        for poll in polls:
+            if poll.state.last_error != self._pressure.said:
+                await self._save(source, poll, last_error=self._pressure.said, last_error_at_ms=self._clock.now_ms())
+        await self._rest(LOOK_AGAIN_S)
 
     async def _states(self, source: Source, polls: dict[str, RoutePoll]) -> list[RouteState]:
         missing = [name for name in source.routes if name not in polls]

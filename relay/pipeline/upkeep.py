@@ -1,41 +1,172 @@
-"""Upkeep: what nobody waits for. Old events and attempts go, and so does what is known of rows far behind."""
+"""Upkeep: a task of every worker that keeps the store within its limits.
+
+It must work when nothing else does: what it writes is allowed on a full server, no job queue stands between it and its
+work, and what is damaged in one source does not keep it from the others.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import structlog
 
-from relay.domain.model import SourceUid
-from relay.pipeline.clock import Clock
+from relay.domain.model import Source, SourceUid
+from relay.errors import StoreUnavailable
+from relay.pipeline.apart import each_apart
+from relay.pipeline.backlogs import Backlogs
+from relay.pipeline.pressure import Pressure
 from relay.store.attempts import Attempts
+from relay.store.chores import Chores
+from relay.store.compaction import Compaction
 from relay.store.retention import Retention
+from relay.store.rows import Rows
+from relay.store.server import Server
 
 log = structlog.get_logger()
 
+LOOK_S = 1.0
+"""How often the server's memory is looked at."""
+TRIM_S = 10.0
+"""How often budgets are kept: what an endpoint or an attempt log takes beyond its own, it takes for so long."""
+SWEEP_S = 60.0
+"""How often what is over is forgotten."""
+SETTLE_S = 2.0
+"""After the start of a worker, before its first round."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long and how much is kept."""
+
+    retention_s: float
+    dead_retention_s: float
+    attempt_log_bytes: int
+
 
 class Upkeep:
-    """Keeps a source's part of the store within its limits."""
+    """Keeps all sources' parts of the store within their limits. Workers share the work; any of them can do all."""
 
     def __init__(
         self,
         *,
+        server: Server,
+        pressure: Pressure,
+        chores: Chores,
         retention: Retention,
+        compaction: Compaction,
+        rows: Rows,
         attempts: Attempts,
-        clock: Clock,
-        retention_s: float,
-        dead_retention_s: float,
-        attempt_log_bytes: int,
+        backlogs: Backlogs,
+        limits: Limits,
     ) -> None:
+        self._server = server
+        self._pressure = pressure
+        self._chores = chores
         self._retention = retention
+        self._compaction = compaction
+        self._rows = rows
         self._attempts = attempts
-        self._clock = clock
-        self._retention_ms = round(retention_s * 1000)
-        self._dead_retention_ms = round(dead_retention_s * 1000)
-        self._attempt_log_bytes = attempt_log_bytes
+        self._backlogs = backlogs
+        self._limits = limits
 
-    async def sweep(self, source: SourceUid, routes: tuple[str, ...]) -> None:
-        """One round for one source; can be cut short anywhere and run twice at once."""
-        now_ms = self._clock.now_ms()
-        dead = await self._retention.forget_dead(source, before_ms=now_ms - self._dead_retention_ms)
-        events = await self._retention.forget_events(source, before_ms=now_ms - self._retention_ms)
-        rows = await self._retention.forget_rows(source, routes)
-        shed = await self._attempts.shed(source, budget_bytes=self._attempt_log_bytes)
-        if dead or events or rows or shed:
-            log.info("upkeep", source=source, dead=dead, events=events, row_buckets=rows, attempt_bytes=shed)
+    async def run(self, sources: Callable[[], list[Source]]) -> None:
+        """Work until cancelled. `sources` gives those that there are at the moment."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_again_and_again(LOOK_S, self._pressure.look))
+            # Apart from looking: whoever sheds a lot must not be the last to know how full it is.
+            tasks.create_task(_again_and_again(LOOK_S, lambda: self.shed(sources())))
+            tasks.create_task(_again_and_again(TRIM_S, lambda: self.trim(sources())))
+            tasks.create_task(_again_and_again(SWEEP_S, lambda: self.sweep(sources())))
+
+    async def shed(self, sources: list[Source]) -> None:
+        """Shed history if too much of the server's memory was used at the last look: attempts first, then events."""
+        too_much, self._pressure.excess = self._pressure.excess, 0
+        if not too_much or not await self._chores.take("shed", seconds=LOOK_S * 0.9):
+            return
+        uids = [source.uid for source in sources]
+        freed = await self._shed_attempts(uids, too_much)
+        events = 0
+
+        async def shed_events(source: SourceUid) -> None:
+            nonlocal events, freed
+            if freed < too_much:
+                forgotten, size = await self._retention.shed_events(source, most_bytes=too_much - freed)
+                events, freed = events + forgotten, freed + size
+
+        await each_apart("shed_events", uids, shed_events)
+        if freed < too_much and await self._chores.take("compact", seconds=TRIM_S):
+            await each_apart("compact", uids, lambda uid: self._compact(uid, before_ms=None))
+        if freed:
+            log.info("history_shed", bytes=freed, events=events, wanted=too_much)
+
+    async def trim(self, sources: list[Source]) -> None:
+        """Keep budgets: of the attempt logs, and of what waits for each endpoint."""
+        if not await self._chores.take("trim", seconds=TRIM_S * 0.9):
+            return
+        uids = [source.uid for source in sources]
+        await each_apart("trim_attempts", uids, self._trim_attempts)
+        await self._backlogs.trim(uids, now_ms=await self._server.now_ms())
+
+    async def sweep(self, sources: list[Source]) -> None:
+        """Forget what is over."""
+        if await self._chores.take("sweep", seconds=SWEEP_S * 0.9):
+            known = {source.uid: source for source in sources}
+            await self._backlogs.drop_old(list(known), now_ms=await self._server.now_ms())
+            await each_apart("sweep", known, lambda uid: self._sweep(known[uid]))
+
+    async def _shed_attempts(self, sources: list[SourceUid], too_much: int) -> int:
+        """Drop the oldest of all logs, from each as large a part of what it holds; gives the bytes dropped."""
+        totals: dict[SourceUid, int] = {}
+        freed = 0
+
+        async def measure(source: SourceUid) -> None:
+            totals[source] = await self._attempts.total_bytes(source)
+
+        async def shed(source: SourceUid) -> None:
+            nonlocal freed
+            if totals[source]:
+                freed += await self._attempts.shed(source, budget_bytes=int(totals[source] * kept))
+
+        await each_apart("measure_attempts", sources, measure)
+        kept = 1 - min(1.0, too_much / max(1, sum(totals.values())))
+        await each_apart("shed_attempts", totals, shed)
+        return freed
+
+    async def _trim_attempts(self, source: SourceUid) -> None:
+        shed = await self._attempts.shed(source, budget_bytes=self._limits.attempt_log_bytes)
+        if shed:
+            log.info("attempts_shed", source=source, bytes=shed)
+
+    async def _compact(self, source: SourceUid, *, before_ms: int | None) -> None:
+        """Forget events among those that wait, which nobody waits for; `before_ms` None: whatever their age."""
+        now_ms = await self._server.now_ms()
+        events, size = await self._compaction.compact(source, before_ms=now_ms if before_ms is None else before_ms)
+        if events:
+            log.info("events_compacted", source=source, events=events, bytes=size)
+
+    async def _sweep(self, source: Source) -> None:
+        now_ms = await self._server.now_ms()
+        dead, damaged = await self._retention.forget_dead(
+            source.uid, before_ms=now_ms - round(self._limits.dead_retention_s * 1000)
+        )
+        events = await self._retention.forget_events(
+            source.uid, before_ms=now_ms - round(self._limits.retention_s * 1000)
+        )
+        await self._compact(source.uid, before_ms=now_ms - round(self._limits.retention_s * 1000))
+        rows = await self._rows.forget(source, now_ms=now_ms)
+        if dead or events or rows:
+            log.info("upkeep", source=source.uid, dead=dead, events=events, row_buckets=rows)
+        if damaged:
+            log.error("dead_deliveries_unreadable", source=source.uid, removed=damaged)
+
+
+async def _again_and_again(every_s: float, work: Callable[[], Awaitable[None]]) -> None:
+    await asyncio.sleep(min(every_s, SETTLE_S))
+    while True:
+        try:
+            await work()
+        except StoreUnavailable as error:
+            log.warning("upkeep_interrupted", error=str(error))
+        except Exception as error:  # noqa: BLE001 - a round that fails must not end the worker, nor the next round
+            log.error("upkeep_failed", error=repr(error), do="see docs/runbook.md")
+        await asyncio.sleep(every_s)

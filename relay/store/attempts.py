@@ -14,7 +14,14 @@ from relay.store.scripts import script
 PACKING = Packing(Attempt, version=1)
 pack_attempt = PACKING.pack
 """Attempt → bytes, the form that is stored."""
+ATTEMPT_BYTES = 65
+"""Beside its names and its record: entries of a hash table and of a list, and what the allocator rounds up."""
+BUCKET_BYTES = 272
+"""A bucket's key and hash, and its entries in the sets of buckets and sizes."""
 UNLISTED_AT_ONCE = 1000
+BUCKETS_AT_ONCE = 64
+BYTES_AT_ONCE = 2**20
+STEPS = 200
 
 
 class Attempts:
@@ -46,38 +53,93 @@ class Attempts:
         entries = await self._redis.lrange(key, first, end - 1)  # type: ignore[misc]
         async with self._redis.pipeline(transaction=False) as pipe:
             for entry in entries:
-                number, began_ms = entry.decode().split(":")
-                bucket = int(number) // keys.ATTEMPTS_PER_BUCKET
+                number, _, began_ms = entry.decode("utf-8", "replace").partition(":")
+                bucket = int(number) // keys.ATTEMPTS_PER_BUCKET if number.isdecimal() else 0
                 pipe.hget(keys.attempts(source, bucket), f"{number}:{endpoint}:{began_ms}")
             records = await pipe.execute()
         found = [(first + i, attempt) for i, record in enumerate(records) for attempt in _readable([record])]
         return found[::-1]
 
     async def total_bytes(self, source: SourceUid) -> int:
-        """What the log of a source holds."""
-        return int(await self._redis.hget(keys.attempt_sizes(source), "total") or 0)  # type: ignore[misc]
+        """What the log of a source takes of the server's memory."""
+        sizes = keys.attempt_sizes(source)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hget(sizes, "total")
+            pipe.hlen(sizes)
+            total, fields = await pipe.execute()
+        return int(total or 0) + max(0, int(fields) - 1) * BUCKET_BYTES
 
     async def shed(self, source: SourceUid, *, budget_bytes: int) -> int:
-        """Drop the oldest buckets until the log is within its budget; gives the number of bytes dropped."""
+        """Drop the oldest buckets until the log is within its budget, at most 20 MB or so; gives the bytes dropped."""
+        too_much = await self.total_bytes(source) - budget_bytes
         dropped = 0
-        while await self.total_bytes(source) > budget_bytes:
-            oldest = await self._redis.zrange(keys.attempt_buckets(source), 0, 0)
-            if not oldest:
+        for _ in range(STEPS):
+            if dropped >= too_much:
                 break
-            bucket = int(oldest[0])
-            await self._unlist(source, await self._redis.hkeys(keys.attempts(source, bucket)))  # type: ignore[misc]
-            names = [keys.attempt_buckets(source), keys.attempt_sizes(source)]
-            dropped += int(await script("shed_attempts")(self._redis, names, [keys.prefix(source), bucket]))
+            step = await self._shed_oldest(source, too_much - dropped)
+            if not step:
+                break
+            dropped += step
         return dropped
 
-    async def _unlist(self, source: SourceUid, fields: Sequence[bytes]) -> None:
-        """Take attempts out of their endpoints' lists. They stand at the beginning, for they are the oldest."""
-        for first in range(0, len(fields), UNLISTED_AT_ONCE):
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for field in fields[first : first + UNLISTED_AT_ONCE]:
-                    number, endpoint, began_ms = field.decode().split(":")
-                    pipe.lrem(keys.endpoint_attempts(source, EndpointId(endpoint)), 1, f"{number}:{began_ms}")
-                await pipe.execute()
+    async def _shed_oldest(self, source: SourceUid, wanted: int) -> int:
+        """Drop as many of the oldest buckets as hold so many bytes, a step's work at most; gives the bytes dropped."""
+        oldest = await self._redis.zrange(keys.attempt_buckets(source), 0, BUCKETS_AT_ONCE - 1)
+        if not oldest:
+            return 0
+        sizes = await self._redis.hmget(keys.attempt_sizes(source), oldest)  # type: ignore[misc]
+        chosen, size = 0, 0
+        while chosen < len(oldest) and size < min(wanted, BYTES_AT_ONCE):
+            size += int(sizes[chosen] or 0) + BUCKET_BYTES
+            chosen += 1
+        buckets = [bucket.decode() for bucket in oldest[:chosen]]
+        unlisted = await self._unlist(source, buckets)
+        names = [keys.attempt_buckets(source), keys.attempt_sizes(source)]
+        dropped = 0
+        for bucket, fields in zip(buckets, unlisted, strict=True):
+            args = [keys.prefix(source), bucket, fields]
+            answer = int(await script("shed_attempts")(self._redis, names, args))
+            dropped += answer + BUCKET_BYTES if answer >= 0 else 0
+        return dropped
+
+    async def _unlist(self, source: SourceUid, buckets: Sequence[str]) -> list[int]:
+        """Take the attempts of buckets out of their endpoints' lists; gives how many attempts each bucket had."""
+        counts = []
+        for bucket in buckets:
+            name, cursor, found = f"{keys.prefix(source)}attempts:{bucket}", 0, set[bytes]()
+            while True:
+                cursor, page = await self._redis.hscan(name, cursor, count=UNLISTED_AT_ONCE)
+                await self._unlist_page(source, page.keys() - found)
+                found |= page.keys()
+                if not cursor:
+                    break
+            counts.append(len(found))
+        return counts
+
+    async def _unlist_page(self, source: SourceUid, fields: Iterable[bytes]) -> None:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for field in fields:
+                number, endpoint, began_ms = _parts(field)
+                # It stands at the beginning, or near it, for it is one of the oldest.
+                pipe.lrem(keys.endpoint_attempts(source, EndpointId(endpoint)), 1, f"{number}:{began_ms}")
+            await pipe.execute()
+
+
+def attempt_size(field: str, record: bytes) -> int:
+    """What an attempt takes of the server's memory, in bytes: its place in its bucket and that in its endpoint's list.
+
+    `field` is its name in the bucket, `{number}:{endpoint}:{ms}`. Measured on Valkey 9.1 and Redis 7.0, both within
+    15 % from 66 B to 3.5 kB; a bucket takes BUCKET_BYTES beside it.
+    """
+    number, _, began_ms = _parts(field.encode())
+    return len(field) + len(record) + len(number) + len(began_ms) + ATTEMPT_BYTES
+
+
+def _parts(field: bytes) -> tuple[str, str, str]:
+    """Number, endpoint and ms of a field; a damaged one has parts that lead nowhere."""
+    number, _, rest = field.decode("utf-8", "replace").partition(":")
+    endpoint, _, began_ms = rest.rpartition(":")
+    return number, endpoint, began_ms
 
 
 def _readable(records: Iterable[bytes | None]) -> Iterator[Attempt]:

@@ -21,7 +21,7 @@ from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 
-from relay.errors import StoreUnavailable
+from relay.errors import StoreFull, StoreUnavailable
 
 PASSING = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError)
 """A server that is away, starting, demoted or full: it may work later, and nothing was changed half way."""
@@ -37,7 +37,7 @@ class StorePipeline(Pipeline):
         try:
             return await super().execute(raise_on_error)
         except PASSING as error:
-            raise StoreUnavailable(_message(error)) from error
+            raise _passing(error) from error
         except ResponseError as error:
             raise _sorted_out(error) from error
 
@@ -50,7 +50,7 @@ class StoreRedis(Redis):
         try:
             return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
         except PASSING as error:
-            raise StoreUnavailable(_message(error)) from error
+            raise _passing(error) from error
         except ResponseError as error:
             raise _sorted_out(error) from error
 
@@ -117,9 +117,16 @@ async def ping(redis: Redis) -> None:
 
 def _sorted_out(error: ResponseError) -> Exception:
     text = str(error)
-    if text.startswith(("OOM", "MASTERDOWN", "LOADING", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "MISCONF")):
+    if text.startswith("OOM"):
+        return StoreFull(_message(error))
+    if text.startswith(("MASTERDOWN", "LOADING", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "MISCONF")):
         return StoreUnavailable(_message(error))
     return error
+
+
+def _passing(error: Exception) -> StoreUnavailable:
+    kind = StoreFull if isinstance(error, OutOfMemoryError) else StoreUnavailable
+    return kind(_message(error))
 
 
 def _message(error: Exception) -> str:

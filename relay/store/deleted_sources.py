@@ -8,13 +8,10 @@ from redis.asyncio import Redis
 from relay.domain.model import ROUTES, EndpointId, SourceUid
 from relay.store import keys
 from relay.store.deletions import Deletion, Deletions
-from relay.store.routes import space_of
 from relay.store.scripts import script
 
 AT_ONCE = 500
 """Keys that are removed, or looked at, in one command."""
-BUCKETS_WALKED = 1_000_000
-"""More buckets of rows than this are not tried one by one: those that are there are found by the look at the end."""
 BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 SPACES = ("t", "i")
 _SPECIAL = re.compile(r"([*?\[\]\\^])")
@@ -93,17 +90,11 @@ class DeletedSources:
         yield [*_single(source), *(key(source, route) for route in ROUTES for key in (keys.route, keys.trail))]
 
     async def _rows(self, source: SourceUid, space: str) -> AsyncIterator[list[str]]:
-        """Buckets of rows between those that are forgotten and the furthest cursor."""
-        routes = [route for route in ROUTES if space_of(route) == space]
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.get(keys.seen_floor(source, space))
-            for route in routes:
-                pipe.hget(keys.route(source, route), "cursor")
-            floor, *cursors = await pipe.execute()
-        start, top = int(floor or 0), max(int(cursor or 0) for cursor in cursors) // keys.ROWS_PER_BUCKET + 1
-        if floor is not None and top - start <= BUCKETS_WALKED:
-            for first in range(start, top, AT_ONCE):
-                yield [keys.seen(source, space, b) for b in range(first, min(first + AT_ONCE, top))]
+        """Buckets of rows that are known."""
+        first, index = 0, keys.seen_buckets(source, space)
+        while found := await self._redis.zrange(index, first, first + AT_ONCE - 1):
+            yield [keys.seen(source, space, int(bucket)) for bucket in found]
+            first += AT_ONCE
 
     async def _endpoints(self, source: SourceUid) -> AsyncIterator[list[EndpointId]]:
         """Endpoints that may have lanes: those that are there, and those of which something is kept."""
@@ -122,7 +113,10 @@ class DeletedSources:
                 pipe.exists(keys.blocked(source, endpoint))
             blocked = await pipe.execute()
         for endpoint, is_blocked in zip(endpoints, blocked, strict=True):
-            names = [key(source, endpoint) for key in (keys.lane, keys.flight, keys.endpoint_attempts, keys.blocked)]
+            names = [
+                key(source, endpoint)
+                for key in (keys.lane, keys.flight, keys.endpoint_attempts, keys.blocked, keys.dropped)
+            ]
             if is_blocked:
                 async for waited in self._fields(keys.blocked(source, endpoint)):
                     yield [keys.waiting(source, endpoint, key) for key in waited]
@@ -144,6 +138,7 @@ def _single(source: SourceUid) -> list[str]:
     single = (
         keys.subscriptions, keys.lease, keys.sequence, keys.quarantine, keys.references, keys.owed, keys.lanes,
         keys.ready, keys.parked, keys.due, keys.dead, keys.sessions, keys.attempt_buckets, keys.attempt_sizes,
-        keys.turns, keys.swept, keys.blockers,
+        keys.turns, keys.swept, keys.blockers, keys.dropped_counts, keys.revived,
     )  # fmt: skip
-    return [*(key(source) for key in single), *(keys.seen_floor(source, space) for space in SPACES)]
+    rows = (keys.seen_buckets, keys.marks)
+    return [*(key(source) for key in single), *(key(source, space) for space in SPACES for key in rows)]

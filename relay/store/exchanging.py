@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 from relay.domain.model import EndpointId
 from relay.domain.sending.effects import HandIn
 from relay.store import keys
-from relay.store.attempts import pack_attempt
+from relay.store.attempts import attempt_size, pack_attempt
 
 Argument = str | bytes | int
 
@@ -82,7 +82,7 @@ def _logs(args: list[Argument], handed: Iterable[HandIn]) -> None:
             record, bucket = pack_attempt(attempt), attempt.seq // keys.ATTEMPTS_PER_BUCKET
             name = f"{attempt.seq}:{lane.endpoint}:{attempt.started_at_ms}"
             groups.setdefault(bucket, []).extend((name, record))
-            sizes[bucket] = sizes.get(bucket, 0) + len(record)
+            sizes[bucket] = sizes.get(bucket, 0) + attempt_size(name, record)
     for bucket, fields in groups.items():
         args += ("log", bucket, sizes[bucket], len(fields), *fields)
 

@@ -44,6 +44,14 @@ POLLS = config("polls")
 OPERATIONS = config("operations")
 """stream: operational events, the newest 10,000."""
 
+STANDING = config("standing")
+"""hash: what holds now, so that its beginning and its end are noted once: `store` → `full` or `well`. Kept."""
+
+
+def upkeep(chore: str) -> str:
+    """string: there while one of the workers does a chore of upkeep, so that the others need not. Lives seconds."""
+    return config(f"upkeep:{chore}")
+
 
 def prefix(source: SourceUid) -> str:
     """What all keys of a source begin with; scripts build the names of lanes and buckets from it."""
@@ -92,6 +100,16 @@ def seen(source: SourceUid, space: str, bucket: int) -> str:
     `space` is `t` for triggers and `i` for itemised calls, whose ids are a space of their own.
     """
     return f"{prefix(source)}seen:{space}:{bucket}"
+
+
+def seen_buckets(source: SourceUid, space: str) -> str:
+    """zset: buckets of rows that are known, by themselves. Live as long as they."""
+    return f"{prefix(source)}seen_buckets:{space}"
+
+
+def marks(source: SourceUid, space: str) -> str:
+    """zset: the furthest cursor of all routes, by the ms when upkeep saw it; fewer, the older they are."""
+    return f"{prefix(source)}marks:{space}"
 
 
 def quarantine(source: SourceUid) -> str:
@@ -154,6 +172,24 @@ def dead(source: SourceUid) -> str:
     return prefix(source) + "dead"
 
 
+def dropped(source: SourceUid, endpoint: EndpointId) -> str:
+    """zset: `reference reason message row` of deliveries that were given up and keep no event, by the ms when.
+
+    The newest 10,000 of an endpoint, for the retention of the dead.
+    """
+    return f"{prefix(source)}dropped:{endpoint}"
+
+
+def dropped_counts(source: SourceUid) -> str:
+    """hash: endpoint → how many of its deliveries were dropped, also those that are not listed any more."""
+    return prefix(source) + "dropped_counts"
+
+
+def revived(source: SourceUid) -> str:
+    """string: counter of deliveries of older events that were begun, such as those sent again by hand. Kept."""
+    return prefix(source) + "revived"
+
+
 def sessions(source: SourceUid) -> str:
     """zset: sessions of workers that hold lanes, by the ms when they count as dead; renewed often."""
     return prefix(source) + "sessions"
@@ -182,11 +218,6 @@ def attempt_sizes(source: SourceUid) -> str:
 def swept(source: SourceUid) -> str:
     """string: ms of the server's clock when the lanes were swept last. Kept."""
     return prefix(source) + "swept"
-
-
-def seen_floor(source: SourceUid, space: str) -> str:
-    """string: the bucket of rows up to which what was known is forgotten. Kept."""
-    return f"{prefix(source)}seen_floor:{space}"
 
 
 def turns(source: SourceUid) -> str:

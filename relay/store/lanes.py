@@ -11,7 +11,6 @@ from relay.store import keys
 from relay.store.exchanging import Exchanged, Given, operations, read_exchanged, read_given
 from relay.store.scripts import script
 
-LOOK_AT_ONCE = 1000
 SWEEP_AT_ONCE = 1000
 """Retries or lanes that one sweep makes ready: about 3 ms of the server's time."""
 POISON_CRASHES = 5
@@ -117,18 +116,6 @@ class Lanes:
         args = [keys.prefix(source), endpoint, order_version, RELEASED_AT_ONCE, keys.WAKE_CHANNEL, source]
         while await script("release_waiting")(self._redis, [n(source) for n in names], args) == RELEASED_AT_ONCE:
             pass
-
-    async def resend(self, source: SourceUid, endpoint: EndpointId, reference: str) -> None:
-        """Put one delivery at the end of a lane (again), and out of the dead ones if it is there."""
-        # Looked for outside of the script, which would keep everybody waiting while it looks through all of them.
-        number, _, tag, *_ = reference.split(":")
-        match = f"{endpoint} {number}:*:{tag}*"
-        dead = [
-            member async for member, _ in self._redis.zscan_iter(keys.dead(source), match=match, count=LOOK_AT_ONCE)
-        ]
-        args = [keys.prefix(source), endpoint, reference, keys.EVENTS_PER_BUCKET, keys.WAKE_CHANNEL, source, *dead]
-        names = (keys.lanes, keys.ready, keys.dead, keys.references)
-        await script("resend_delivery")(self._redis, [n(source) for n in names], args)
 
     async def waiting(self, source: SourceUid, endpoints: Iterable[EndpointId]) -> list[int]:
         """How many deliveries wait in each lane, those in flight included, but not those that wait for a retry."""

@@ -28,10 +28,20 @@ class Operations:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def note(self, kind: str, data: dict[str, Any], *, now_ms: int) -> None:
-        """Write one down. `data` holds ids and reasons, never row content."""
-        fields = {"kind": kind, "at": str(now_ms), "data": msgspec.json.encode(data)}
-        await self._redis.xadd(keys.OPERATIONS, fields, maxlen=KEPT, approximate=True)  # type: ignore[arg-type]
+    async def note(
+        self, kind: str, data: dict[str, Any], *, now_ms: int, condition: tuple[str, str] = ("", "")
+    ) -> None:
+        """Write one down, also when the server is full. `data` holds ids and reasons, never row content.
+
+        `condition` names something that lasts, and what holds of it now: if that held before, nothing is written.
+        """
+        args = [kind, now_ms, msgspec.json.encode(data), KEPT, *condition]
+        await script("note_operation")(self._redis, [keys.OPERATIONS, keys.STANDING], args)
+
+    async def condition(self, name: str) -> str | None:
+        """What holds of a condition; None: it was never noted."""
+        held = await self._redis.hget(keys.STANDING, name)  # type: ignore[misc]
+        return None if held is None else held.decode()
 
     async def report_once(self, thing: str, kind: str, data: Mapping[str, str], *, now_ms: int) -> None:
         """Write down what is wrong with a thing, unless that was done and the thing was not written since.

@@ -67,10 +67,6 @@ class Routes:
 
         The cursor last: a route that has one is never started again, so what belongs to it must stand by then.
         """
-        mark = keys.seen_floor(source, space_of(route))
-        known, bucket = await self._redis.get(mark), cursor // keys.ROWS_PER_BUCKET
-        if known is None or int(known) > bucket:
-            await self._redis.set(mark, bucket)
         await self._redis.zadd(keys.trail(source, route), {str(cursor): now_ms})
         await self._redis.hsetnx(keys.route(source, route), "cursor", str(cursor))  # type: ignore[misc]
 

@@ -18,6 +18,7 @@ from tests.bench import (
     latency,
     resources,
     rows,
+    sizing,
     transports,
 )
 from tests.bench.bench import Bench
@@ -27,7 +28,18 @@ from tests.bench.sinks import sink
 
 PARTS = {
     module.PART: module
-    for module in (transports, rows, committing, ingesting, dispatching, end_to_end, latency, isolation, resources)
+    for module in (
+        transports,
+        rows,
+        committing,
+        ingesting,
+        dispatching,
+        end_to_end,
+        latency,
+        isolation,
+        resources,
+        sizing,
+    )
 }
 
 

@@ -85,6 +85,37 @@ def out_of_order(arrivals: Iterable[Arrival], key_of: Mapping[int, str]) -> list
     return wrong
 
 
+def out_of_order_between(
+    arrivals: Sequence[Arrival], begins: float, ends: float, key_of: Mapping[int, str]
+) -> list[Delivery]:
+    """The same for a stretch of time, and only for the rows that came for the first time in it.
+
+    What was tried before is left out: it was sent by another order. A row is wrong here if it comes before a smaller
+    one of its key, or while that one has come and was not accepted.
+    """
+    first: dict[int, float] = {}
+    for arrival in arrivals:
+        first.setdefault(arrival.row, arrival.at)
+    rows = {row for row, at in first.items() if begins <= at < ends and row in key_of}
+    pending: dict[str, set[int]] = defaultdict(set)
+    newest: dict[str, int] = defaultdict(int)
+    done: set[int] = set()
+    wrong = []
+    for arrival in arrivals:
+        if arrival.row not in rows or arrival.row in done or arrival.at >= ends:
+            continue
+        key = key_of[arrival.row]
+        if arrival.row not in pending[key] and (pending[key] or arrival.row < newest[key]):
+            wrong.append((arrival.path, arrival.row))
+        newest[key] = max(newest[key], arrival.row)
+        if arrival.accepted:
+            pending[key].discard(arrival.row)
+            done.add(arrival.row)
+        else:
+            pending[key].add(arrival.row)
+    return wrong
+
+
 def delays_s(shown: Mapping[int, float], arrivals: Iterable[Arrival]) -> list[float]:
     """From the answer that showed a row to its first arrival at each path, in seconds."""
     first: dict[Delivery, float] = {}

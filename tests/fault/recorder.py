@@ -7,11 +7,15 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 from typing import NamedTuple
 
 from tests.fault.serving import Exchange, serving
 
 _ROW_ID = re.compile(rb'"rowId":"(\d+)"')
+MOST_IN_A_ROW = 3
+"""Failures in a row; five open the breaker."""
+_KEY = re.compile(rb'"c_key":"([^"]*)"')
 
 
 class Reply(NamedTuple):
@@ -48,6 +52,19 @@ def failing_rows(tries: Callable[[int], int], status: int = 422) -> Habit:
     return habit
 
 
+def sometimes(rng: Random, share: float, status: int = 500, *, after_s: float = 0.0) -> Habit:
+    """Fail a share of the requests, but not many in a row: that would open the breaker, and nothing would be sent."""
+    in_a_row = 0
+
+    def habit(_number: int, _row: int) -> Reply:
+        nonlocal in_a_row
+        fails = in_a_row < MOST_IN_A_ROW and rng.random() < share
+        in_a_row = in_a_row + 1 if fails else 0
+        return Reply(status if fails else 204, after_s)
+
+    return habit
+
+
 class Arrival(NamedTuple):
     """One request: a line of the log."""
 
@@ -59,6 +76,8 @@ class Arrival(NamedTuple):
     row: int
     status: int
     """What it is answered, now or later; 0: nothing."""
+    key: str = ""
+    """The key that its row was offered with."""
 
     @property
     def accepted(self) -> bool:
@@ -119,7 +138,8 @@ class Recorder:
 
     def _note(self, path: str, exchange: Exchange, row: int, status: int) -> None:
         message = exchange.header("webhook-id")
-        arrival = Arrival(time.monotonic(), time.time_ns() // 1_000_000, path, message, row, status)
+        key = found[1].decode() if (found := _KEY.search(exchange.body)) else ""
+        arrival = Arrival(time.monotonic(), time.time_ns() // 1_000_000, path, message, row, status, key)
         self.arrivals.append(arrival)
         self._log.write("\t".join(map(str, arrival)) + "\n")
 

@@ -20,7 +20,7 @@ from relay.wiring import Stores, open_stores
 from tests.bench.processes import Child, child, free_port, listens
 from tests.fault.checker import Verdict, check
 from tests.fault.recorder import Habit, Recorder, recorder
-from tests.fault.upstream import Upstream, upstream
+from tests.fault.upstream import FIRST_ROW_ID, Offered, Upstream, upstream
 
 SOURCE = SourceUid("faults")
 ROUTE = "all"
@@ -38,11 +38,27 @@ class Stage:
     stores: Stores
     environment: dict[str, str]
     application: Application
-    upstream: Upstream
+    upstreams: dict[SourceUid, Upstream]
+    """By source: SOURCE is there from the beginning."""
     recorder: Recorder
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     workers: list[Child] = field(default_factory=list)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    @property
+    def upstream(self) -> Upstream:
+        """That of SOURCE."""
+        return self.upstreams[SOURCE]
+
+    async def open_upstream(self, *, first_row: int = FIRST_ROW_ID, pad_bytes: int = 600) -> Upstream:
+        """One more upstream, until the stage ends."""
+        return await self._stack.enter_async_context(upstream(first_row=first_row, pad_bytes=pad_bytes))
+
+    async def source(self, uid: SourceUid, *, first_row: int, poll_s: float) -> Upstream:
+        """Make one more source, with an upstream of its own."""
+        self.upstreams[uid] = rows = await self.open_upstream(first_row=first_row)
+        await self.stores.sources.put(uid, lambda _: _source(uid, rows.url, poll_s))
+        return rows
 
     async def endpoint(
         self, name: str, habit: Habit | None = None, *, url: str | None = None, everything: bool = False, **fields: Any
@@ -96,18 +112,23 @@ class Stage:
 
     async def outstanding(self) -> int:
         """How many deliveries have not ended, as the relay counts them."""
-        counts: list[Any] = await self.stores.redis.hvals(keys.references(SOURCE))  # type: ignore[misc]
-        return sum(map(int, counts))
+        async with self.stores.redis.pipeline(transaction=False) as pipe:
+            for uid in self.upstreams:
+                pipe.hvals(keys.references(uid))
+            return sum(int(count) for counts in await pipe.execute() for count in counts)
+
+    async def is_taken_in(self) -> bool:
+        """Whether every row that was offered is behind its source's cursor."""
+        async with self.stores.redis.pipeline(transaction=False) as pipe:
+            for uid in self.upstreams:
+                pipe.hget(keys.route(uid, ROUTE), "cursor")
+            cursors = await pipe.execute()
+        newest = [rows.offered[-1].row if rows.offered else 0 for rows in self.upstreams.values()]
+        return all(int(cursor or 0) >= row for cursor, row in zip(cursors, newest, strict=True))
 
     async def taken_in(self, *, within_s: float = 60.0) -> None:
         """Wait until every row that was offered is behind the cursor."""
-        newest = self.upstream.offered[-1].row if self.upstream.offered else 0
-
-        async def there() -> bool:
-            state = (await self.stores.routes.states(SOURCE, [ROUTE]))[0]
-            return (state.cursor or 0) >= newest
-
-        await until(there, within_s=within_s, what="all rows to be taken in")
+        await until(self.is_taken_in, within_s=within_s, what="all rows to be taken in")
 
     async def drained(self, *, within_s: float = 60.0) -> None:
         """Wait until every row is taken in and every delivery has ended."""
@@ -118,9 +139,19 @@ class Stage:
 
         await until(done, within_s=within_s, what="all deliveries to end")
 
+    @property
+    def offered(self) -> list[Offered]:
+        """What all upstreams have."""
+        return [each for rows in self.upstreams.values() for each in rows.offered]
+
+    @property
+    def shown(self) -> dict[int, float]:
+        """What all upstreams have shown, see Upstream."""
+        return {row: at for rows in self.upstreams.values() for row, at in rows.shown.items()}
+
     def verdict(self) -> Verdict:
         """Compare what was shown with what arrived."""
-        return check(self.upstream.shown, self.upstream.offered, self.endpoints, self.recorder.arrivals)
+        return check(self.shown, self.offered, self.endpoints, self.recorder.arrivals)
 
 
 class TooLate(Exception):  # noqa: N818 - named for what happened
@@ -152,7 +183,7 @@ async def stage(
 ) -> AsyncIterator[Stage]:
     """Set everything up but endpoints and workers; all of it is gone when the block ends.
 
-    `settings` are further RELAY_ variables, of the workers.
+    `settings` are further RELAY_ variables, of the workers; with RELAY_REDIS_URL everything plays on that server.
     """
     folder = Path(tempfile.mkdtemp(prefix="relay-"))
     rng = random.Random(seed)
@@ -171,16 +202,16 @@ async def stage(
             AsyncExitStack() as stack,
         ):
             application = await stores.applications.create(lambda i: Application(id=i, name="faults"), now_ms=now_ms())
-            await stores.sources.put(SOURCE, lambda _: _source(rows.url, poll_s))
+            await stores.sources.put(SOURCE, lambda _: _source(SOURCE, rows.url, poll_s))
             environment["RELAY_REDIS_URL"] = url
-            yield Stage(folder, rng, stores, environment, application, rows, sink, _stack=stack)
+            yield Stage(folder, rng, stores, environment, application, {SOURCE: rows}, sink, _stack=stack)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _source(url: str, poll_s: float) -> Source:
+def _source(uid: SourceUid, url: str, poll_s: float) -> Source:
     return Source(
-        uid=SOURCE,
+        uid=uid,
         name="faults",
         base_url=url,
         version="v2.1",

@@ -15,12 +15,14 @@ from urllib.parse import unquote
 from tests.fault.serving import Exchange, serving
 
 FIRST_ROW_ID = 1_000_001
+GROUPS = 7
+"""Rows are of so many groups, by their ids: another key that an order can go by."""
 _AFTER = re.compile(r"rowId-gt-value-(\d+)")
 _UNTIL = re.compile(r"rowId-le-value-(\d+)")
 _LIMIT = re.compile(r"limit=(\d+)")
 _LINE = (
     '{"rowId":"%d","igrp":"1","act":"call","triggerDatetime":"2026-01-02 03:04:05","callDuration":"42",'
-    '"srcPhoneNumber":"+441134960000","c_to":"%s","c_key":"%s","c_pad":"%s"}\n'
+    '"srcPhoneNumber":"+441134960000","c_to":"%s","c_key":"%s","c_group":"%d","c_pad":"%s"}\n'
 )
 
 
@@ -35,11 +37,12 @@ class Offered(NamedTuple):
 class Upstream:
     """The rows, and what was shown of them."""
 
-    def __init__(self, *, pad_bytes: int = 600) -> None:
+    def __init__(self, *, pad_bytes: int = 600, first_row: int = FIRST_ROW_ID) -> None:
         self.port = 0
         self.offered: list[Offered] = []
         self.shown: dict[int, float] = {}
         """When the first answer that has a row was sent, of time.monotonic()."""
+        self._first = first_row
         self._pad = "x" * pad_bytes
         self._ids: list[int] = []
         self._lines: list[bytes] = []
@@ -51,10 +54,10 @@ class Upstream:
 
     def offer(self, to: str, *, key: str = "") -> int:
         """Make a row visible; gives its id."""
-        row = FIRST_ROW_ID + len(self._ids)
+        row = self._first + len(self._ids)
         self.offered.append(Offered(row, to, key))
         self._ids.append(row)
-        self._lines.append((_LINE % (row, to, key, self._pad)).encode())
+        self._lines.append((_LINE % (row, to, key, row % GROUPS, self._pad)).encode())
         return row
 
     def take(self, exchange: Exchange) -> None:
@@ -75,9 +78,9 @@ class Upstream:
 
 
 @asynccontextmanager
-async def upstream(*, pad_bytes: int = 600) -> AsyncIterator[Upstream]:
+async def upstream(*, pad_bytes: int = 600, first_row: int = FIRST_ROW_ID) -> AsyncIterator[Upstream]:
     """Run one for as long as the block lasts."""
-    running = Upstream(pad_bytes=pad_bytes)
+    running = Upstream(pad_bytes=pad_bytes, first_row=first_row)
     async with serving(running.take) as port:
         running.port = port
         yield running

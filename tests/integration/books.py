@@ -20,6 +20,7 @@ READS: dict[bytes, tuple[str | int, ...]] = {
     b"list": ("LRANGE", 0, -1),
     b"set": ("SMEMBERS",),
     b"zset": ("ZRANGE", 0, -1, "WITHSCORES"),
+    b"stream": ("XRANGE", "-", "+"),
 }
 
 

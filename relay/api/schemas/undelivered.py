@@ -16,14 +16,16 @@ class UndeliveredOut(Out, frozen=True, kw_only=True):
     endpoint_id: str
     source: str
     msg_id: str | None
-    """null: the event is not kept any more, and can't be sent again."""
+    """null: nobody knows any more."""
     row_id: str | None
     event_type: str
     state: State
     """`dead`: it was given up. `waiting`: it is sent when its endpoint is enabled or resumed."""
     reason: str
-    """`schedule_used_up`, `poison` or `event_not_kept` of dead ones; `endpoint_disabled`, `endpoint_paused` or
-    `endpoint_unfit`."""
+    """`schedule_used_up`, `poison`, `event_not_kept`, `backlog_full` or `backlog_too_old` of dead ones;
+    `endpoint_disabled`, `endpoint_paused` or `endpoint_unfit` of those that wait."""
+    kept: bool
+    """Whether the message is still there, so that it can be sent again."""
     since: datetime | None
     """When it was given up, or stored."""
     attempts: int

@@ -11,18 +11,27 @@ from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.store.bodies import Bodies
 from relay.store.conditions import Conditions
+from relay.store.deletions import Deletions
 
 
 class Arriving:
     """Looks up what the core must know before references arrive."""
 
     def __init__(
-        self, *, core: Core, catalogue: Catalogue, bodies: Bodies, conditions: Conditions, clock: Clock
+        self,
+        *,
+        core: Core,
+        catalogue: Catalogue,
+        bodies: Bodies,
+        conditions: Conditions,
+        deletions: Deletions,
+        clock: Clock,
     ) -> None:
         self._core = core
         self._catalogue = catalogue
         self._bodies = bodies
         self._conditions = conditions
+        self._deletions = deletions
         self._clock = clock
 
     async def introduce(self, endpoints: Sequence[EndpointId]) -> None:
@@ -32,6 +41,10 @@ class Arriving:
         if any(self._catalogue.is_off(endpoint) for endpoint in endpoints):
             # Made, enabled or deleted a moment ago? The configuration knows.
             await self._catalogue.refresh()
+        for endpoint in endpoints:
+            if self._catalogue.standing(endpoint) == "gone":
+                # A lane that is left of it, in a store that lost its deletion or was never told of it.
+                await self._deletions.bury(endpoint, version=self._catalogue.version)
         conditions = await self._conditions.read(endpoints)
         now_ms = self._clock.now_ms()
         for endpoint in endpoints:

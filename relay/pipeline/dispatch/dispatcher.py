@@ -22,6 +22,7 @@ from relay.pipeline.dispatch.asking import Asking
 from relay.pipeline.dispatch.exchanging import Exchange
 from relay.store.bodies import Bodies
 from relay.store.conditions import Conditions
+from relay.store.deletions import Deletions
 from relay.store.lanes import Lanes
 from relay.store.rates import Rates
 
@@ -46,6 +47,7 @@ class Dispatcher:
         lanes: Lanes,
         rates: Rates,
         conditions: Conditions,
+        deletions: Deletions,
         bodies: Bodies,
         catalogue: Catalogue,
         sender: CallbackSender,
@@ -67,7 +69,12 @@ class Dispatcher:
         self._deadline_s = deadline_s
         self._core = Core(session=session, slots=slots, schedule=schedule)
         self._arriving = Arriving(
-            core=self._core, catalogue=catalogue, bodies=bodies, conditions=conditions, clock=clock
+            core=self._core,
+            catalogue=catalogue,
+            bodies=bodies,
+            conditions=conditions,
+            deletions=deletions,
+            clock=clock,
         )
         self._asking = Asking(
             core=self._core,

@@ -32,6 +32,8 @@ for _ = 1, count() do
   local suffix = ARGV[at]
   at = at + 1
   bulk('HSET', prefix .. suffix, count())
+  local space, bucket = string.match(suffix, '^seen:(%a):(%d+)$')
+  if space then redis.call('ZADD', prefix .. 'seen_buckets:' .. space, bucket, bucket) end
 end
 for _ = 1, count() do
   redis.call('HINCRBY', references, ARGV[at], ARGV[at + 1])

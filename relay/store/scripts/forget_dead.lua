@@ -1,15 +1,23 @@
 #!lua flags=allow-oom
--- Forget deliveries that were given up before a time.
--- KEYS: 1 dead, 2 references
--- ARGV: 1 time in ms, 2 how many at most, 3 events in a bucket
--- RETURNS: how many were forgotten
+-- Forget deliveries that were given up before a time. What can't be read goes with them.
+-- KEYS: 1 dead, 2 references, 3 owed
+-- ARGV: 1 the source's prefix, 2 time in ms, 3 how many at most, 4 events in a bucket
+-- RETURNS: {how many were forgotten, how many of them could not be read}
 -- ATOMIC BECAUSE the count of deliveries that keep an event alive must match what is there.
-local dead, references = KEYS[1], KEYS[2]
-local before, most, bucket_size = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local dead, references, owed = unpack(KEYS)
+local prefix, before, most, bucket_size = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local members = redis.call('ZRANGEBYSCORE', dead, '-inf', '(' .. before, 'LIMIT', 0, most)
+local damaged = 0
 for _, member in ipairs(members) do
-  local number = string.match(member, '^%S+ %a(%d+)')
-  redis.call('HINCRBY', references, math.floor(tonumber(number) / bucket_size), -1)
+  local endpoint, number = string.match(member, '^(%S+) %a(%d+)')
+  if number then
+    local bucket = string.format('%.0f', math.floor(tonumber(number) / bucket_size))
+    redis.call('HINCRBY', references, bucket, -1)
+    local size = redis.call('HSTRLEN', prefix .. 'events:' .. bucket, number)
+    if size > 0 and redis.call('HINCRBY', owed, endpoint, -size) <= 0 then redis.call('HDEL', owed, endpoint) end
+  else
+    damaged = damaged + 1
+  end
   redis.call('ZREM', dead, member)
 end
-return #members
+return {#members, damaged}

@@ -1,15 +1,24 @@
 #!lua
--- Put one delivery into a lane again, taking out of the dead ones what is known of it there.
--- KEYS: 1 lanes, 2 ready, 3 dead, 4 references
+-- Put one delivery into a lane again, taking out what is known of it among those that were given up.
+-- KEYS: 1 lanes, 2 ready, 3 dead, 4 references, 5 owed, 6 the endpoint's dropped ones, 7 revived
 -- ARGV: 1 the source's prefix, 2 endpoint, 3 reference, 4 events in a bucket, 5 wake channel, 6 source uid,
---   then members of the dead ones
--- RETURNS: how many of them were still there
+--   7 how many members of the dead ones follow, then they, then members of the dropped ones
+-- RETURNS: how many of the dead ones were still there, or -1 without having changed anything: the event is not kept
 -- ATOMIC BECAUSE the event must be kept as long as any delivery of it has not ended.
-local lanes, ready, dead, references = unpack(KEYS)
-local prefix, endpoint, reference, bucket_size, channel, uid = unpack(ARGV, 1, 6)
+local lanes, ready, dead, references, owed, dropped, revived = unpack(KEYS)
+local prefix, endpoint, reference, bucket_size, channel, uid, deads = unpack(ARGV, 1, 7)
 local number = string.match(reference, '^%a(%d+)')
-local was_dead = #ARGV > 6 and redis.call('ZREM', dead, unpack(ARGV, 7)) or 0
-redis.call('HINCRBY', references, math.floor(tonumber(number) / bucket_size), 1 - was_dead)
+local bucket = string.format('%.0f', math.floor(tonumber(number) / bucket_size))
+local size = redis.call('HSTRLEN', prefix .. 'events:' .. bucket, number)
+if size == 0 then return -1 end
+redis.call('INCR', revived)
+local was_dead = 0
+for i = 8, 7 + deads do was_dead = was_dead + redis.call('ZREM', dead, ARGV[i]) end
+for i = 8 + deads, #ARGV do redis.call('ZREM', dropped, ARGV[i]) end
+if was_dead ~= 1 then
+  redis.call('HINCRBY', references, bucket, 1 - was_dead)
+  redis.call('HINCRBY', owed, endpoint, size * (1 - was_dead))
+end
 redis.call('RPUSH', prefix .. 'lane:' .. endpoint, reference)
 if redis.call('HSETNX', lanes, endpoint, 'r') == 1 then redis.call('RPUSH', ready, endpoint) end
 redis.call('PUBLISH', channel, uid)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 
 from relay.config import STANDARD_SCHEDULE
+from relay.domain.breaking import Health
 from relay.domain.judging import judge
 from relay.domain.model import Attempt
 from relay.domain.outcomes import Outcome
@@ -113,12 +114,15 @@ def _nonsense(rng: random.Random) -> Finding:
         outcome = Outcome(status=rng.choice((301, 400, 429, 500, 503)), retry_after=value)
         own = delay_ms(STANDARD_SCHEDULE, attempt, jitter=jitter) or 0
         try:
-            verdict = judge(outcome, attempt=attempt, schedule=STANDARD_SCHEDULE, jitter=jitter, now_ms=now)
+            verdict = judge(
+                outcome, attempt=attempt, health=Health(), probing=False, order="unordered",
+                schedule=STANDARD_SCHEDULE, jitter=jitter, now_ms=now,
+            )  # fmt: skip
         except Exception:  # noqa: BLE001 - any is a violation
             wrong.append(value)
             continue
         late = max(own, RETRY_AFTER_CAP_MS)
-        if not (own <= verdict.due_ms - now <= late and verdict.pause_until_ms <= now + RETRY_AFTER_CAP_MS):
+        if not (own <= verdict.due_ms - now <= late and verdict.asked_until_ms <= now + RETRY_AFTER_CAP_MS):
             wrong.append(value)
     note = f"of {CASES}" + (f"; the first: {wrong[0]!a}" if wrong else "")
     return Finding("hostile values that hasten or stall a try", len(wrong), "==", 0, "", note)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 from relay.domain.model import Endpoint, MessageId, StoredEvent
+from relay.domain.references import Reference, tag_of
 from relay.store import keys
 from relay.store.events import pack_event
 from relay.store.pages import RowCommit, first_prefix
@@ -55,12 +56,20 @@ async def _schedule(on: Stage, endpoint: Endpoint, due: dict[int, int]) -> None:
     await redis.delete(keys.lane(SOURCE, endpoint.id), keys.ready(SOURCE), keys.lanes(SOURCE))
     members = list(due.items())
     for start in range(0, len(members), 5000):
-        some = {f"{endpoint.id} {number}:4:2": at_ms for number, at_ms in members[start : start + 5000]}
+        some = {f"{endpoint.id} {_second_try(number)}": at_ms for number, at_ms in members[start : start + 5000]}
         await redis.zadd(keys.due(SOURCE), some)
 
 
 def _row(number: int, endpoint: Endpoint) -> RowCommit:
-    message = MessageId(f"msg_{number:052d}")
+    message = _message(number)
     body = b'"timestamp":"2026-01-02T03:04:05.000Z","data":{"rowId":"%d"}}' % number
     event = StoredEvent(message, str(number), now_ms(), 1, b"\x04", body)
     return RowCommit(number, b"s" * 27, message, number, pack_event(event), [(endpoint.id, 4)])
+
+
+def _message(number: int) -> MessageId:
+    return MessageId(f"msg_{number:052d}")
+
+
+def _second_try(number: int) -> str:
+    return Reference(number, 4, tag_of(_message(number)), attempt=2).text()

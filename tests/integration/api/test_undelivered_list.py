@@ -41,6 +41,16 @@ class Losses:
         await self.stores.redis.zadd(keys.dead(source), {member: at_ms})
         return message
 
+    async def drop(self, source: SourceUid, row: int, uid: str, *, at_ms: int, reason: str = "backlog_full") -> str:
+        """A delivery whose event need not be kept, as upkeep leaves it."""
+        message = await self.store(source, row)
+        number, _ = await self.stores.events.find(source, message) or (0, None)
+        entry = f"a{number}:{CODE}:{message[4:9]}:3 {reason} {message} {row}"
+        endpoint = EndpointId(self.ids[uid])
+        await self.stores.redis.zadd(keys.dropped(source, endpoint), {entry: at_ms})
+        await self.stores.redis.hincrby(keys.dropped_counts(source), endpoint, 1)  # type: ignore[misc]
+        return message
+
     async def listed(self, **query: Any) -> list[dict[str, Any]]:
         """All pages."""
         entries: list[dict[str, Any]] = []
@@ -76,6 +86,7 @@ async def test_what_was_given_up_is_listed_with_the_reason(losses: Losses) -> No
         "eventType": "call.created",
         "state": "dead",
         "reason": "schedule_used_up",
+        "kept": True,
         "since": "2026-09-21T14:13:25Z",
         "attempts": 10,
     }
@@ -88,6 +99,38 @@ async def test_an_event_that_is_not_kept_is_listed_too(losses: Losses) -> None:
     await losses.stores.redis.delete(keys.events(A, 0))
     (entry,) = await losses.listed()
     assert (entry["msgId"], entry["rowId"], entry["reason"], entry["attempts"]) == (None, None, "event_not_kept", 2)
+    assert not entry["kept"]
+
+
+async def test_what_was_dropped_is_listed_without_its_event(losses: Losses) -> None:
+    """With all that is needed to find it again, and whether it can still be sent; it goes when that is asked for."""
+    kept = await losses.drop(A, 1, "crm", at_ms=NOW + 1)
+    gone = await losses.drop(A, 300, "crm", at_ms=NOW + 2, reason="backlog_too_old")
+    number, _ = await losses.stores.events.find(A, gone) or (0, None)  # type: ignore[arg-type]
+    await losses.stores.redis.hdel(keys.events(A, 0), str(number))  # type: ignore[misc]
+    first, second = await losses.listed()
+    assert (first["msgId"], first["rowId"], first["reason"], first["kept"]) == (gone, "300", "backlog_too_old", False)
+    assert (second["msgId"], second["rowId"], second["reason"], second["kept"]) == (kept, "1", "backlog_full", True)
+    assert (second["state"], second["attempts"], second["since"]) == ("dead", 2, "2026-09-21T14:13:20.001000Z")
+    assert (await losses.http.post(f"/app/one/msg/{kept}/endpoint/crm/resend")).status_code == 202
+    answer = await losses.http.post(f"/app/one/msg/{gone}/endpoint/crm/resend")
+    assert answer.status_code == 404
+    assert "not any more" in answer.json()["detail"]
+    assert [entry["msgId"] for entry in await losses.listed()] == [gone]
+
+
+async def test_what_cant_be_read_is_in_nobodys_way(losses: Losses) -> None:
+    """Damaged entries of every list are passed over."""
+    crm = EndpointId(losses.ids["crm"])
+    message = await losses.give_up(A, 1, "crm", at_ms=NOW)
+    waiting = await losses.store(A, 2, to=[crm])
+    redis = losses.stores.redis
+    await redis.zadd(keys.dead(A), {b"\xff": NOW + 1, "": NOW + 2, f"{crm} z1": NOW + 3})
+    await redis.zadd(keys.dropped(A, crm), {b"\xff": NOW + 1, "": NOW + 2, "a1:0:aaaaa": NOW + 3})
+    await redis.hset(keys.dropped_counts(A), crm, 1)  # type: ignore[misc]
+    await redis.lpush(keys.lane(A, crm), b"\xff", "z1:2")  # type: ignore[misc]
+    await losses.http.patch("/app/one/endpoint/crm", json={"paused": True})
+    assert [entry["msgId"] for entry in await losses.listed(limit=1)] == [message, None, waiting]
 
 
 @pytest.mark.parametrize("change", [{"disabled": True}, {"paused": True}])
@@ -116,6 +159,9 @@ async def test_pages_hold_everything_once(
     monkeypatch.setattr(undelivered_walk, "READ_AT_ONCE", 2)
     for row in range(4):
         await losses.give_up(A if row % 2 else B, row, "crm" if row < 2 else "other", at_ms=NOW)
+    for row in range(20, 26):
+        uid = ("crm", "other", "crm")[row % 3]
+        await losses.drop(A if row % 2 else B, row, uid, at_ms=NOW + row // 4)
     for uid, app in (("crm", "one"), ("erp", "one"), ("other", "two")):
         await losses.http.patch(f"/app/{app}/endpoint/{uid}", json={"paused": uid != "erp"})
     for row in range(10, 14):
@@ -124,6 +170,7 @@ async def test_pages_hold_everything_once(
     seen = [(e["state"], e["endpointId"], e["rowId"]) for e in entries]
     waiting = {("waiting", losses.ids[uid], str(row)) for uid in ("crm", "other") for row in range(10, 14)}
     dead = {("dead", losses.ids["crm" if row < 2 else "other"], str(row)) for row in range(4)}
+    dead |= {("dead", losses.ids[("crm", "other", "crm")[row % 3]], str(row)) for row in range(20, 26)}
     assert len(seen) == len(set(seen))
     assert set(seen) == waiting | dead
     for query, expected in (

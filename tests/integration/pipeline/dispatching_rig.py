@@ -16,6 +16,7 @@ from relay.pipeline.dispatch.dispatcher import Dispatcher
 from relay.pipeline.ingest import read_lines
 from relay.store.attempts import Attempts
 from relay.store.conditions import Conditions
+from relay.store.deletions import Deletions
 from relay.store.events import Events
 from relay.store.lanes import Lanes
 from relay.store.rates import Rates
@@ -37,6 +38,7 @@ class Worker:
             lanes=rig.lanes,
             rates=Rates(rig.redis),
             conditions=Conditions(rig.redis),
+            deletions=Deletions(rig.redis),
             bodies=rig.bodies,
             catalogue=self.catalogue,
             sender=sender,

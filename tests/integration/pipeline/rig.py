@@ -28,6 +28,7 @@ from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.deleting import Deleting
 from relay.pipeline.ingest import Ingest
 from relay.pipeline.polling import Overlap, Polling
+from relay.pipeline.pressure import Pressure
 from relay.store.applications import Applications
 from relay.store.bodies import Bodies
 from relay.store.configuration import Configuration
@@ -37,8 +38,10 @@ from relay.store.deletions import Deletions
 from relay.store.endpoints import Endpoints
 from relay.store.events import Events
 from relay.store.lanes import Lanes
+from relay.store.operations import Operations
 from relay.store.pages import Pages
 from relay.store.routes import Routes
+from relay.store.server import Server
 from relay.store.sources import Sources
 from relay.store.vault import Vault
 from tests.fakes.clock import StillClock
@@ -63,6 +66,9 @@ class Rig:
         self.configuration = Configuration(redis, vault)
         self.sources, self.applications = Sources(redis, vault), Applications(redis, vault)
         self.endpoints = Endpoints(redis, vault)
+        self.pressure = Pressure(
+            server=Server(redis), operations=Operations(redis), clock=self.clock, shed_share=0.75, stop_share=0.85
+        )
         self.events, self.lanes, self.routes, self.pages = Events(redis), Lanes(redis), Routes(redis), Pages(redis)
         self.bodies = Bodies(self.events)
         self.policy = EgressPolicy()
@@ -105,6 +111,7 @@ class Rig:
             catalogue=self.catalogue,
             clock=self.clock,
             overlap=Overlap(rows=overlap_rows, seconds=overlap_s, interval_seconds=every_s),
+            pressure=self.pressure,
         )
 
     async def source(self, *routes: str, **fields: Any) -> Source:

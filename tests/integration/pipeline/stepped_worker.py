@@ -15,6 +15,7 @@ from relay.pipeline.dispatch.asking import Asking
 from relay.pipeline.dispatch.exchanging import Exchange as ExchangeDriver
 from relay.store import keys
 from relay.store.conditions import Conditions
+from relay.store.deletions import Deletions
 from relay.store.rates import Rates
 from tests.integration.pipeline.rig import Rig
 
@@ -46,8 +47,9 @@ class SteppedWorker:
         self._sent = sent
         conditions = Conditions(rig.redis)
         self._arriving = Arriving(
-            core=self.core, catalogue=self.catalogue, bodies=rig.bodies, conditions=conditions, clock=rig.clock
-        )
+            core=self.core, catalogue=self.catalogue, bodies=rig.bodies, conditions=conditions,
+            deletions=Deletions(rig.redis), clock=rig.clock,
+        )  # fmt: skip
         self._asking = Asking(
             core=self.core, session=name, lanes=rig.lanes, rates=Rates(rig.redis), conditions=conditions,
             catalogue=self.catalogue, clock=rig.clock, probe_lives_ms=25_000, answered=lambda: None,

@@ -13,6 +13,7 @@ from relay.domain.outcomes import Failure
 from relay.errors import StoreUnavailable
 from relay.outbound.failures import EgressError
 from relay.store import keys
+from relay.store.undelivered import Undelivered
 from tests.fakes.subscribers import OK, Got, status
 from tests.integration.pipeline.dispatching_rig import Dispatching
 from tests.integration.pipeline.rig import SECRET, UK, Rig, until
@@ -90,7 +91,7 @@ async def test_what_is_never_taken_is_listed(floor: Dispatching) -> None:
         books = await floor.rig.books()
         assert [(e, ref.attempt, why) for e, ref, why in books.dead] == [(crm.id, 2, "schedule_used_up")]
         floor.subscribers.answers[CRM] = OK
-        await floor.rig.lanes.resend(UK, crm.id, books.dead[0][1]._replace(attempt=1).text())
+        await Undelivered(floor.rig.redis).resend(UK, crm.id, books.dead[0][1]._replace(attempt=1))
         floor.wake()
         await floor.all_ended()
     assert len(set(floor.subscribers.ids(CRM))) == 1

@@ -25,6 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from redis.asyncio import Redis
+from tests.integration.pipeline.toy_worker import ToyWorker
 
 from relay.domain.envelope import decode
 from relay.domain.event_types import EVENT_TYPES
@@ -33,11 +34,11 @@ from relay.errors import StoreUnavailable
 from relay.pipeline import polling as polling_module
 from relay.store import keys
 from relay.store.retention import Retention
+from relay.store.undelivered import Undelivered
 from tests.fakes.faulty_redis import Died, faulty
 from tests.fakes.upstream import make_row
 from tests.integration.books import read_books
 from tests.integration.pipeline.rig import UK, Rig
-from tests.integration.pipeline.toy_worker import ToyWorker
 
 ROUTES = ("calls", "all")
 WANTS: dict[str, tuple[str, ...] | None] = {
@@ -284,7 +285,7 @@ class World(RuleBasedStateMachine):
 
     async def resurrect(self) -> None:
         for endpoint, reference, _ in (await read_books(self.eyes, UK)).dead:
-            await self.rig.lanes.resend(UK, endpoint, reference._replace(attempt=1, crashes=0, by_hand=0).text())
+            await Undelivered(self.rig.redis).resend(UK, endpoint, reference._replace(attempt=1, crashes=0, by_hand=0))
 
     # What must be true
 

@@ -31,6 +31,7 @@ from relay.domain.model import Endpoint, EndpointId, MessageId, SourceUid, Store
 from relay.store import keys
 from relay.store.events import pack_event
 from relay.store.pages import RowCommit
+from relay.store.undelivered import Undelivered
 from tests.fakes.faulty_redis import faulty
 from tests.integration.books import read_books, restore, snapshot
 from tests.integration.pipeline.rig import UK, Rig
@@ -209,7 +210,7 @@ class World(RuleBasedStateMachine):
             for endpoint, reference, _ in dead:
                 self.again.add((endpoint, events[reference.number].id))
                 again = reference._replace(attempt=1, crashes=0, by_hand=1)
-                await self.rig.lanes.resend(source, endpoint, again.text())
+                await Undelivered(self.rig.redis).resend(source, endpoint, again)
 
     # The store
 

@@ -4,7 +4,8 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from relay.domain.model import EndpointId, MessageId, SourceUid, StoredEvent
+from relay.domain.model import Attempt, EndpointId, MessageId, SourceUid, StoredEvent
+from relay.domain.references import parse_reference
 from relay.domain.sending.effects import HandIn
 from relay.store import keys
 from relay.store.events import pack_event
@@ -12,6 +13,7 @@ from relay.store.exchanging import Exchanged, Given
 from relay.store.lanes import Lanes
 from relay.store.pages import Pages, RowCommit
 from relay.store.routes import Routes
+from relay.store.undelivered import Undelivered
 from tests.integration.books import Books, read_books
 
 UK = SourceUid("uk")
@@ -76,6 +78,10 @@ class Floor:
         given = await self.exchange(session, claim=lanes, per_lane=per_lane, **options)
         return {each.endpoint: each.references for each in given}
 
+    async def resend(self, endpoint: EndpointId, reference: str) -> None:
+        """Somebody sends a delivery again by hand."""
+        await Undelivered(self.redis).resend(UK, endpoint, parse_reference(reference.encode()))
+
     async def dies(self, session: str) -> None:
         """The session's time is over."""
         await self.redis.zadd(keys.sessions(UK), {session: 0})
@@ -107,3 +113,9 @@ def packed(number: int, stored_at_ms: int = NOW) -> bytes:
             id=message(number), row_id=str(number), stored_at_ms=stored_at_ms, revision=1, types=b"\2", body=b"{}"
         )
     )
+
+
+def attempt(endpoint: EndpointId, number: int, began_ms: int, **fields: Any) -> Attempt:
+    """A try of the event with a number."""
+    values = {"type_code": 2, "duration_ms": 3, "status": 500, "verdict": "retry", "tag": "00000"} | fields
+    return Attempt(endpoint_id=endpoint, seq=number, number=1, started_at_ms=began_ms, **values)

@@ -12,6 +12,7 @@ from relay.store.attempts import Attempts, pack_attempt
 from tests.integration.store.floor import NOW, UK, A, B, Floor
 
 BUCKET = keys.ATTEMPTS_PER_BUCKET
+CRM = EndpointId("ep_" + 22 * "a")
 
 
 @pytest.fixture
@@ -59,9 +60,11 @@ async def test_the_oldest_are_shed(floor: Floor) -> None:
     await note(floor, A, (1, 1), (BUCKET, 2), (2 * BUCKET, 3), (2, 4))
     size = await attempts.total_bytes(UK)
     assert await attempts.shed(UK, budget_bytes=size) == 0
-    assert await attempts.shed(UK, budget_bytes=size - 1) == size // 4
+    one = await attempts.shed(UK, budget_bytes=size - 1)
+    assert size - one == await attempts.total_bytes(UK)
+    assert one < size // 3
     assert [each.seq for _, each in await attempts.of_endpoint(UK, A, before=None, limit=9)] == [2, 2 * BUCKET, 1]
-    assert await attempts.shed(UK, budget_bytes=0) == size - size // 4
+    assert await attempts.shed(UK, budget_bytes=0) == size - one
     assert await attempts.total_bytes(UK) == 0
     assert await attempts.of_event(UK, 1, "00000") == []
     left = {keys.endpoint_attempts(UK, A), keys.attempt_buckets(UK), keys.attempts(UK, 0)}
@@ -77,3 +80,50 @@ async def test_shedding_at_the_same_time_counts_once(floor: Floor) -> None:
     sizes = {bucket: int(size) for bucket, size in (await floor.redis.hgetall(keys.attempt_sizes(UK))).items()}
     total = sizes.pop(b"total")
     assert total == sum(sizes.values()) <= size // 2
+
+
+async def test_more_attempts_may_come_meanwhile(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came to a bucket between the look and its end is taken out of its endpoint's list too."""
+    attempts = Attempts(floor.redis)
+    await note(floor, A, (1, 1))
+    unlist = Attempts._unlist
+
+    async def meanwhile(self: Attempts, *args: object) -> object:
+        monkeypatch.undo()
+        found = await unlist(self, *args)  # type: ignore[arg-type]
+        await note(floor, B, (2, 2))
+        return found
+
+    monkeypatch.setattr(Attempts, "_unlist", meanwhile)
+    assert await attempts.shed(UK, budget_bytes=0) == 0
+    assert await attempts.shed(UK, budget_bytes=0) > 0
+    assert await floor.redis.exists(keys.endpoint_attempts(UK, B), keys.attempt_sizes(UK)) == 0
+
+
+async def test_a_damaged_log_is_shed_too(floor: Floor) -> None:
+    """Fields, entries and sizes that say nothing go with their bucket, and a count that is wrong ends with the log."""
+    attempts = Attempts(floor.redis)
+    await note(floor, A, (1, 1))
+    await floor.redis.hset(keys.attempts(UK, 0), mapping={b"\xff": b"x", "1": b"x"})
+    await floor.redis.rpush(keys.endpoint_attempts(UK, A), b"\xff", b"x:y")
+    await floor.redis.hset(keys.attempt_sizes(UK), mapping={"total": 10**9})
+    await floor.redis.zadd(keys.attempt_buckets(UK), {b"zero": 1})
+    assert [each.seq for _, each in await attempts.of_endpoint(UK, A, before=None, limit=9)] == [1]
+    await attempts.shed(UK, budget_bytes=1)
+    assert await attempts.total_bytes(UK) == 0
+    assert await floor.redis.exists(keys.attempts(UK, 0), keys.attempt_buckets(UK)) == 0
+
+
+@pytest.mark.parametrize(("body", "each_has"), [(0, 4), (0, 32), (300, 1), (300, 32), (3000, 1), (3000, 32)])
+async def test_the_budget_counts_what_the_server_uses(floor: Floor, body: int, each_has: int) -> None:
+    """Within 15 %, for small and large records, and for full and sparse buckets."""
+    buckets = range(50_000, 50_100)
+    for number in (n for bucket in buckets for n in range(bucket * BUCKET, bucket * BUCKET + each_has)):
+        made = Attempt(
+            endpoint_id=CRM, seq=number, number=1, type_code=2, started_at_ms=NOW + number, duration_ms=3, status=204,
+            verdict="delivered", tag="00000", url="https://hooks.example.com/in", body=bytes(body),
+        )  # fmt: skip
+        await floor.exchange("s", HandIn(CRM, attempts=[(number, NOW + number, pack_attempt(made))]))
+    names = [name async for name in floor.redis.scan_iter(match=f"{keys.prefix(UK)}attempt*")]
+    used = sum([await floor.redis.memory_usage(name, samples=0) or 0 for name in names])
+    assert 0.85 < await Attempts(floor.redis).total_bytes(UK) / used < 1.15

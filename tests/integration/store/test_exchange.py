@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from relay.domain.references import Reference
 from relay.domain.sending.effects import HandIn
 from relay.store import keys
-from relay.store.attempts import Attempts
+from relay.store.attempts import BUCKET_BYTES, Attempts
 from relay.store.exchanging import Given
 from tests.integration.books import dump
 from tests.integration.store.floor import NOW, UK, A, B, C, Floor
@@ -178,7 +178,7 @@ async def test_a_lane_that_is_claimed_again_counts_nothing_twice(floor: Floor) -
     assert (await floor.books()).references == {0: 2}
 
 
-def everything(**more: Any) -> Handed:
+def everything(**more: Any) -> HandIn:
     """One of each kind of result, for ten references from 1 on."""
     return HandIn(
         A,
@@ -239,12 +239,12 @@ async def test_attempts_are_written_with_what_came_of_them(floor: Floor) -> None
     await floor.claim("s", per_lane=64)
     records = [(number, NOW + number, b"x" * number) for number in (1, 40, 41)]
     await floor.exchange("s", HandIn(A, attempts=records))
-    assert await floor.redis.hgetall(keys.attempt_sizes(UK)) == {b"0": b"1", b"1": b"81", b"total": b"82"}
+    assert await floor.redis.hgetall(keys.attempt_sizes(UK)) == {b"0": b"100", b"1": b"283", b"total": b"383"}
     assert await floor.redis.hget(keys.attempts(UK, 1), f"41:{A}:{NOW + 41}") == b"x" * 41
     assert await floor.redis.lrange(keys.endpoint_attempts(UK, A), 0, -1) == [
         f"{number}:{began}".encode() for number, began, _ in records
     ]
-    assert await Attempts(floor.redis).total_bytes(UK) == 82
+    assert await Attempts(floor.redis).total_bytes(UK) == 383 + 2 * BUCKET_BYTES
 
 
 async def test_attempts_of_a_lost_lane_are_kept(floor: Floor) -> None:
@@ -284,9 +284,9 @@ async def test_a_key_that_is_blocked_waits_apart(floor: Floor) -> None:
 async def test_two_of_one_are_one(floor: Floor) -> None:
     """An event that is sent again by hand while it is on its way is given out once, and counts once."""
     await floor.fill(A, numbers=range(1, 3))
-    await floor.lanes.resend(UK, A, "a1:2:00000")
+    await floor.resend(A, "a1:2:00000")
     assert await floor.claim("s", per_lane=2) == {A: refs(1, 2)}
-    await floor.lanes.resend(UK, A, "a2:2:00000")
+    await floor.resend(A, "a2:2:00000")
     await floor.exchange("s", HandIn(A, take=4))
     assert await floor.flying(A) == {"a1:2:00000", "a2:2:00000"}
     assert await floor.waiting(A) == []

@@ -6,11 +6,9 @@ from redis.asyncio import Redis
 from relay.domain.sending.effects import HandIn
 from relay.store import keys, retention
 from relay.store.events import Events
-from relay.store.pages import Pages
 from relay.store.retention import Retention
-from relay.store.routes import Routes
 from tests.integration.books import dump
-from tests.integration.store.floor import NOW, UK, A, B, Floor, message
+from tests.integration.store.floor import NOW, UK, A, B, Floor, message, packed
 
 BUCKET = keys.EVENTS_PER_BUCKET
 
@@ -66,18 +64,20 @@ async def test_an_event_stays_as_long_as_anybody_waits_for_it(floor: Floor, kept
     assert await numbers_left(floor) == {BUCKET}
 
 
-async def test_a_delivery_that_came_to_life_keeps_its_event(floor: Floor, kept: Retention) -> None:
+async def test_a_delivery_that_came_to_life_keeps_its_event(
+    floor: Floor, kept: Retention, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who resends between the look and the deletion loses nothing."""
     await floor.fill(numbers=range(1, 2))
     await floor.fill(numbers=range(BUCKET, BUCKET + 1))
-    read = Events.read
+    look = Retention.bucket
 
-    async def resent_meanwhile(self: Events, *args: object) -> object:
-        found = await read(self, *args)  # type: ignore[arg-type]
-        await floor.lanes.resend(UK, A, "a1:2:00000")
+    async def resent_meanwhile(self: Retention, *args: object) -> object:
+        found = await look(self, *args)  # type: ignore[arg-type]
+        await floor.resend(A, "a1:2:00000")
         return found
 
-    kept._events.read = resent_meanwhile.__get__(kept._events)  # type: ignore[method-assign]
+    monkeypatch.setattr(Retention, "bucket", resent_meanwhile)
     assert await kept.forget_events(UK, before_ms=NOW + 1) == 0
     assert await numbers_left(floor) == {1, BUCKET}
 
@@ -101,14 +101,19 @@ async def test_an_id_that_leads_to_a_newer_event_stays(floor: Floor, kept: Reten
 
 async def test_the_dead_go_after_their_own_time(floor: Floor, kept: Retention) -> None:
     """All of those that were given up before a time go, however many, and let their events go."""
-    await floor.fill(A, B, numbers=range(1, 31))
+    await floor.fill(A, B, numbers=range(10, 40))
     await floor.claim("s", lanes=2, per_lane=30)
-    await floor.exchange("s", HandIn(A, dead=[(b"a%d:2:00000" % n, "x") for n in range(1, 31)]))
+    await floor.exchange("s", HandIn(A, dead=[(b"a%d:2:00000" % n, "x") for n in range(10, 40)]))
     floor.now_ms = NOW + 5
-    await floor.exchange("s", HandIn(B, dead=[(b"a1:2:00000", "x")], ended=[b"a%d:2:00000" % n for n in range(2, 31)]))
-    assert await kept.forget_dead(UK, before_ms=NOW) == 0
-    assert await kept.forget_dead(UK, before_ms=NOW + 5) == 30
+    await floor.exchange(
+        "s", HandIn(B, dead=[(b"a10:2:00000", "x")], ended=[b"a%d:2:00000" % n for n in range(11, 40)])
+    )
+    size = len(packed(10))
+    await floor.redis.hset(keys.owed(UK), mapping={A: 30 * size + 5, B: size})
+    assert await kept.forget_dead(UK, before_ms=NOW) == (0, 0)
+    assert await kept.forget_dead(UK, before_ms=NOW + 5) == (30, 0)
     assert (await floor.books()).references == {0: 1}
+    assert await floor.redis.hgetall(keys.owed(UK)) == {A.encode(): b"5", B.encode(): b"%d" % size}
 
 
 async def test_however_many_dead_there_are(floor: Floor, kept: Retention, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,71 +122,91 @@ async def test_however_many_dead_there_are(floor: Floor, kept: Retention, monkey
     await floor.fill(A, numbers=range(1, 36))
     await floor.claim("s", per_lane=35)
     await floor.exchange("s", HandIn(A, dead=[(b"a%d:2:00000" % n, "x") for n in range(1, 36)]))
-    assert await kept.forget_dead(UK, before_ms=NOW + 1) == 35
+    assert await kept.forget_dead(UK, before_ms=NOW + 1) == (35, 0)
     assert (await floor.books()).dead == []
 
 
-async def start(floor: Floor, route: str, *trail: tuple[int, int]) -> None:
-    routes = Routes(floor.redis)
-    for i, (cursor, at_ms) in enumerate(trail):
-        if i == 0:
-            await routes.start(UK, route, cursor, now_ms=at_ms)
-        else:
-            await floor.redis.zadd(keys.trail(UK, route), {str(cursor): at_ms})
+async def test_what_is_damaged_among_the_dead_goes_too(floor: Floor, kept: Retention) -> None:
+    """Members that say nothing are removed and counted, and those beside them are forgotten as always."""
+    await floor.fill(A, numbers=range(1, 2))
+    await floor.claim("s")
+    await floor.exchange("s", HandIn(A, dead=[(b"a1:2:00000", "x")]))
+    await floor.redis.zadd(keys.dead(UK), dict.fromkeys((b"", b"ep_a", b"ep_a x:y z", b"\xff \xff"), NOW))
+    assert await kept.forget_dead(UK, before_ms=NOW + 1) == (5, 4)
+    assert (await floor.books()).references == {0: 0}
 
 
-async def rows_known(floor: Floor, space: str = "t") -> list[int]:
-    return sorted((await Pages(floor.redis).known(UK, space, [50, 150, 250, 350, 450]))[0])
+async def test_a_round_ends(floor: Floor, kept: Retention, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much there is to forget, a round does a bounded part of it; the next one goes on."""
+    monkeypatch.setattr(retention, "DEAD_AT_ONCE", 10)
+    monkeypatch.setattr(retention, "DEAD_STEPS", 2)
+    monkeypatch.setattr(retention, "BUCKETS_A_ROUND", 2)
+    await floor.redis.zadd(keys.dead(UK), {f"ep_a a{n}:2:00000 x": NOW for n in range(35)})
+    assert [await kept.forget_dead(UK, before_ms=NOW + 1) for _ in range(3)] == [(20, 0), (15, 0), (0, 0)]
+    for bucket in range(6):
+        await floor.fill(numbers=range(bucket * BUCKET, bucket * BUCKET + 1))
+    await floor.redis.hdel(keys.references(UK), "0")
+    await floor.fill(numbers=range(1, 2))
+    await floor.redis.set(keys.sequence(UK), 6 * BUCKET)
+    assert [await kept.forget_events(UK, before_ms=NOW + 1) for _ in range(4)] == [3, 2, 2, 0]
 
 
-async def seen(floor: Floor, space: str = "t") -> None:
-    for row_id in (50, 150, 250, 350, 450):
-        await floor.redis.hset(keys.seen(UK, space, row_id // 100), str(row_id % 100), b"known")
+async def damage(floor: Floor, number: int) -> None:
+    """As a newer release, or a broken disk, leaves an event."""
+    name = keys.events(UK, number // BUCKET)
+    found = await floor.redis.hget(name, str(number))
+    await floor.redis.hset(name, str(number), b"\xee" + found[1:])
 
 
-async def test_rows_are_known_until_every_route_is_past_them(floor: Floor, kept: Retention) -> None:
-    """What is behind the oldest cursor that any route's overlap can reach back to is forgotten, and no more."""
-    await start(floor, "calls", (0, 1), (250, 5), (999, 9))
-    await start(floor, "goals", (0, 1), (410, 5))
-    await seen(floor)
-    assert await kept.forget_rows(UK, ("calls", "goals")) == 0
-    assert await Routes(floor.redis).cursor_at(UK, "goals", time_ms=6) == 410
-    assert await kept.forget_rows(UK, ("calls", "goals")) == 0
-    assert await Routes(floor.redis).cursor_at(UK, "calls", time_ms=6) == 250
-    assert await kept.forget_rows(UK, ("calls", "goals")) == 2
-    assert await rows_known(floor) == [250, 350, 450]
-    assert await Routes(floor.redis).cursor_at(UK, "calls", time_ms=9) == 999
-    assert await kept.forget_rows(UK, ("calls", "goals")) == 2
-    assert await rows_known(floor) == [450]
+async def test_events_that_cant_be_read_go_with_the_next_ones(floor: Floor, kept: Retention) -> None:
+    """Their age is not known, but they are older than what is behind them: they go when that does, ids and all."""
+    for bucket in range(4):
+        await floor.fill(numbers=range(bucket * BUCKET, bucket * BUCKET + 3), stored_at_ms=NOW + bucket)
+    for number in (0, 1, 2, BUCKET, 2 * BUCKET, 2 * BUCKET + 1, 2 * BUCKET + 2):
+        await damage(floor, number)
+    assert await kept.forget_events(UK, before_ms=NOW + 1) == 0
+    assert await kept.forget_events(UK, before_ms=NOW + 2) == 6
+    assert await kept.forget_events(UK, before_ms=NOW + 10) == 0
+    assert await numbers_left(floor) == {3 * BUCKET, 3 * BUCKET + 1, 3 * BUCKET + 2}
+    ids = [name async for name in floor.redis.scan_iter(match=keys.message_ids(UK, "*"))]
+    assert sum([await floor.redis.hlen(name) for name in ids]) == 6
 
 
-async def test_a_route_that_has_not_begun_keeps_everything(floor: Floor, kept: Retention) -> None:
-    """Nobody knows where it will begin."""
-    await start(floor, "calls", (900, 1))
-    await seen(floor)
-    assert await kept.forget_rows(UK, ("calls", "goals")) == 0
-    assert await rows_known(floor) == [50, 150, 250, 350, 450]
+async def test_a_damaged_count_stops_nobody(floor: Floor, kept: Retention) -> None:
+    """A bucket of which nobody knows who needs it stays, and the others go."""
+    for bucket in range(3):
+        await floor.fill(numbers=range(bucket * BUCKET, bucket * BUCKET + 3))
+    await floor.redis.hset(keys.references(UK), mapping={"0": "many", "x": "0"})
+    assert await kept.forget_events(UK, before_ms=NOW + 1) == 3
+    assert await numbers_left(floor) == {0, 1, 2, 2 * BUCKET, 2 * BUCKET + 1, 2 * BUCKET + 2}
 
 
-async def test_spaces_are_forgotten_apart(floor: Floor, kept: Retention) -> None:
-    """How far the charges of calls are says nothing about the triggers."""
-    await start(floor, "calls", (0, 1))
-    await start(floor, "itemisedCalls", (0, 1), (999, 5))
-    await Routes(floor.redis).cursor_at(UK, "itemisedCalls", time_ms=6)
-    await seen(floor)
-    await seen(floor, "i")
-    assert await kept.forget_rows(UK, ("calls", "itemisedCalls")) == 5
-    assert await rows_known(floor) == [50, 150, 250, 350, 450]
-    assert await rows_known(floor, "i") == []
+async def test_delivered_events_are_shed_oldest_first(floor: Floor, kept: Retention) -> None:
+    """Where memory is short, what nobody waits for goes before its time, as much as is asked for and no more."""
+    for bucket in range(4):
+        await floor.fill(*([A] if bucket == 1 else []), numbers=range(bucket * BUCKET, bucket * BUCKET + 3))
+    forgotten, size = await kept.shed_events(UK, most_bytes=1)
+    assert (forgotten, size) == (3, 3 * (len(packed(0)) + retention.EVENT_BYTES))
+    assert {0, 1, 2}.isdisjoint(await numbers_left(floor))
+    assert (await kept.shed_events(UK, most_bytes=10**9))[0] == 3
+    assert await numbers_left(floor) == {BUCKET, BUCKET + 1, BUCKET + 2, 3 * BUCKET, 3 * BUCKET + 1, 3 * BUCKET + 2}
+
+
+async def test_dropped_deliveries_are_listed_for_the_time_of_the_dead(floor: Floor, kept: Retention) -> None:
+    """They go with them, and so does their count when none is left."""
+    await floor.redis.zadd(keys.dropped(UK, A), {f"a{n}:2:00000 x - -": NOW + n for n in range(150)})
+    await floor.redis.zadd(keys.dropped(UK, B), {"a1:2:00000 x - -": NOW + 500})
+    await floor.redis.hset(keys.dropped_counts(UK), mapping={A: 150, B: 1})
+    assert await kept.forget_dead(UK, before_ms=NOW + 150) == (100, 0)
+    assert await kept.forget_dead(UK, before_ms=NOW + 150) == (50, 0)
+    assert await floor.redis.hgetall(keys.dropped_counts(UK)) == {B.encode(): b"1"}
+    assert await floor.redis.zcard(keys.dropped(UK, B)) == 1
 
 
 async def test_forgetting_twice_changes_nothing(floor: Floor, kept: Retention) -> None:
     """A round can be repeated at once, or run twice."""
     await floor.fill(A, numbers=range(1, 4))
-    await start(floor, "all", (0, 1), (300, 2))
-    await Routes(floor.redis).cursor_at(UK, "all", time_ms=3)
-    await kept.forget_rows(UK, ("all",))
     before = await dump(floor.redis)
-    assert await kept.forget_rows(UK, ("all",)) == 0
+    assert await kept.forget_dead(UK, before_ms=NOW) == (0, 0)
     assert await kept.forget_events(UK, before_ms=NOW) == 0
     assert await dump(floor.redis) == before

@@ -8,7 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from relay.config import STANDARD_SCHEDULE
-from relay.domain.judging import judge
+from relay.domain.breaking import Health
+from relay.domain.judging import Verdict, judge
 from relay.domain.outcomes import Outcome
 from relay.domain.retrying import JITTER, RETRY_AFTER_CAP_MS, delay_ms, retry_after_ms
 
@@ -51,13 +52,13 @@ def test_a_schedule_ends(schedule: list[float], beyond: int, jitter: float) -> N
 def test_the_standard_schedule_is_ten_tries_over_three_days(jitters: list[float]) -> None:
     """Standard Webhooks: ten tries, the last one 75 h 35 m after the first, give or take the jitter (goal G24)."""
     now_ms, tries = NOW_MS, 1
-    verdict = judge(Outcome(status=500), attempt=1, schedule=STANDARD_SCHEDULE, jitter=jitters[0], now_ms=now_ms)
+    verdict = judged(Outcome(status=500), attempt=1, jitter=jitters[0], now_ms=now_ms)
     while verdict.kind == "retry":
         step_ms = STANDARD_SCHEDULE[tries - 1] * 1000
         assert 0.8 * step_ms <= verdict.due_ms - now_ms <= 1.2 * step_ms
         now_ms, tries = verdict.due_ms, tries + 1
         jitter = jitters[min(tries, 9) - 1]
-        verdict = judge(Outcome(status=500), attempt=tries, schedule=STANDARD_SCHEDULE, jitter=jitter, now_ms=now_ms)
+        verdict = judged(Outcome(status=500), attempt=tries, jitter=jitter, now_ms=now_ms)
     assert (tries, verdict.kind) == (10, "dead")
     whole_ms = 75 * HOUR_MS + 35 * 60_000
     assert 0.9 * whole_ms <= now_ms - NOW_MS <= 1.1 * whole_ms + 10_000
@@ -86,11 +87,11 @@ def test_a_hostile_retry_after_is_bounded(value: str) -> None:
 def test_a_retry_after_never_hastens_a_try(value: str, status: int, attempt: int, jitter: float) -> None:
     """A next try is due no sooner than the schedule says, and no later than that or 24 h from now (goal G25)."""
     outcome = Outcome(status=status, retry_after=value)
-    verdict = judge(outcome, attempt=attempt, schedule=STANDARD_SCHEDULE, jitter=jitter, now_ms=NOW_MS)
+    verdict = judged(outcome, attempt=attempt, jitter=jitter, now_ms=NOW_MS)
     own = delay_ms(STANDARD_SCHEDULE, attempt, jitter=jitter)
     assert own is not None
     assert NOW_MS + own <= verdict.due_ms <= NOW_MS + max(own, RETRY_AFTER_CAP_MS)
-    assert verdict.pause_until_ms <= NOW_MS + RETRY_AFTER_CAP_MS
+    assert verdict.asked_until_ms <= NOW_MS + RETRY_AFTER_CAP_MS
 
 
 @given(st.integers(0, 86_400))
@@ -110,3 +111,17 @@ def test_a_date_is_honoured_exactly(seconds: int) -> None:
 def test_what_cannot_be_understood_asks_for_nothing(value: str | None) -> None:
     """Only the two forms of RFC 9110 count."""
     assert retry_after_ms(value, now_ms=NOW_MS) is None
+
+
+def judged(outcome: Outcome, *, attempt: int, jitter: float, now_ms: int) -> Verdict:
+    """The verdict about an endpoint that was well before, in any order."""
+    return judge(
+        outcome,
+        attempt=attempt,
+        health=Health(),
+        probing=False,
+        order="unordered",
+        schedule=STANDARD_SCHEDULE,
+        jitter=jitter,
+        now_ms=now_ms,
+    )

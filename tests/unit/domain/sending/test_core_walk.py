@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from relay.domain.model import ApplicationId, Endpoint, EndpointId, MessageId, SourceUid, StoredEvent
 from relay.domain.outcomes import Failure, Outcome
-from relay.domain.references import Reference, parse_reference, tag_of
+from relay.domain.references import Reference, tag_of
 from relay.domain.sending.delivery import Delivery
 from tests.unit.domain.sending.toy_store import SESSION_LIVES_MS
 from tests.unit.domain.sending.toy_worker import ToyWorker, World
@@ -109,7 +109,9 @@ class Walk(RuleBasedStateMachine):
             self.workers[which] = ToyWorker(self.world, f"worker {self.born}", SOURCES, slots=self.slots)
         return self.workers[which]
 
-    @rule(which=st.integers(0, 1), source=st.sampled_from(SOURCES), fate=st.sampled_from(FATES), sends=st.integers(0, 8))
+    @rule(
+        which=st.integers(0, 1), source=st.sampled_from(SOURCES), fate=st.sampled_from(FATES), sends=st.integers(0, 8)
+    )
     def a_worker_exchanges(self, which: int, source: SourceUid, fate: str, sends: int) -> None:
         worker = self.worker(which)
         if source in worker.wanted:
@@ -208,7 +210,12 @@ class Walk(RuleBasedStateMachine):
         for source in SOURCES:
             self.world.store.sources[source].unpark(endpoint)
 
-    @rule(endpoint=st.sampled_from(ENDPOINTS), limit=st.sampled_from([None, 1, 30]), most=st.integers(1, 9), told=st.booleans())
+    @rule(
+        endpoint=st.sampled_from(ENDPOINTS),
+        limit=st.sampled_from([None, 1, 30]),
+        most=st.integers(1, 9),
+        told=st.booleans(),
+    )
     def limits_change(self, endpoint: EndpointId, limit: int | None, most: int, told: bool) -> None:
         if (known := self.world.endpoints.get(endpoint)) is not None:
             self.world.endpoints[endpoint] = msgspec.structs.replace(known, rate_limit=limit, max_in_flight=most)

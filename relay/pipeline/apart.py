@@ -1,0 +1,21 @@
+"""Work on each source apart from the others: what is damaged in one must not keep upkeep from the rest."""
+
+from collections.abc import Awaitable, Callable, Iterable
+
+import structlog
+
+from relay.domain.model import SourceUid
+from relay.errors import StoreUnavailable
+
+log = structlog.get_logger()
+
+
+async def each_apart(chore: str, sources: Iterable[SourceUid], work: Callable[[SourceUid], Awaitable[None]]) -> None:
+    """Do something for one source after the other; a fault is logged, with the source. Raises StoreUnavailable."""
+    for source in sources:
+        try:
+            await work(source)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this source's
+            log.error("upkeep_failed", chore=chore, source=source, error=repr(error), do="see docs/runbook.md")

@@ -1,0 +1,43 @@
+"""The server itself: its clock, and how much of its memory is used."""
+
+from dataclasses import dataclass
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryUse:
+    """Bytes that are used, and how many may be; a limit of 0 is none."""
+
+    used: int
+    limit: int
+
+
+class Server:
+    """What the server says of itself."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._refused = False
+
+    async def now_ms(self) -> int:
+        """The server's clock. Workers' clocks may be wrong, each in its own way."""
+        seconds, micros = await self._redis.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    async def memory(self) -> MemoryUse:
+        """How much of its memory is used. A server that does not tell has no limit; that is logged once."""
+        try:
+            told = await self._redis.info("memory")
+        except ResponseError as error:
+            if not self._refused:
+                log.warning("memory_not_told", error=str(error), do="allow the relay's user the command INFO")
+            self._refused = True
+            return MemoryUse(0, 0)
+        # What the limit is compared with: buffers of replicas and of the append-only file don't count.
+        used = int(told.get("used_memory", 0)) - int(told.get("mem_not_counted_for_evict", 0))
+        return MemoryUse(used, int(told.get("maxmemory", 0)))

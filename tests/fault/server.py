@@ -1,0 +1,139 @@
+"""A server of a case's own: it can be killed, frozen, robbed of the end of its file, and started again."""
+
+import asyncio
+import shutil
+import signal
+import tempfile
+import time
+from asyncio.subprocess import DEVNULL, Process
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from relay.store.embedded import server_binary
+from tests.bench.processes import free_port
+
+READY_WITHIN_S = 30.0
+MARK_EVERY_S = 0.02
+MARKS = 1000
+"""What is remembered of the file's growth: twenty seconds."""
+
+
+class Server:
+    """One Valkey with an append-only file, at a socket for the relay and at a port for replicas."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        """`options` are further arguments of the server, such as `--maxmemory`, `64mb`."""
+        self._folder = folder
+        self._options = options
+        self._process: Process | None = None
+        self._marks: deque[tuple[float, int]] = deque(maxlen=MARKS)
+        self._killed_at = 0.0
+        self.socket = folder / "own.sock"
+        self.port = free_port()
+
+    @property
+    def url(self) -> str:
+        """Where the relay finds it: the same after each start."""
+        return f"unix://{self.socket}"
+
+    async def start(self) -> None:
+        """Start it on the files that are there, and wait until it has read them."""
+        command = [
+            server_binary(), "--bind", "127.0.0.1", "--port", str(self.port), "--unixsocket", str(self.socket),
+            "--dir", str(self._folder), "--logfile", str(self._folder / "server.log"), "--save", "",
+            "--appendonly", "yes", "--appendfsync", "everysec", "--auto-aof-rewrite-percentage", "0",
+            "--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0", *self._options,
+        ]  # fmt: skip
+        self._process = await asyncio.create_subprocess_exec(
+            *command, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True
+        )
+        deadline = time.monotonic() + READY_WITHIN_S
+        while not await self._is_ready():
+            if self._process.returncode is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the server does not start: {(self._folder / 'server.log').read_text()[-1000:]}")
+            await asyncio.sleep(0.02)
+
+    async def kill(self) -> None:
+        """SIGKILL."""
+        assert self._process is not None
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
+        self._killed_at = time.monotonic()
+
+    def freeze(self) -> None:
+        """SIGSTOP: its connections stay open, and nothing answers."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def cut(self, seconds: float, *, further_bytes: int = 0) -> int:
+        """Cut off what a killed server wrote in its last seconds, and some bytes more; gives how many in all.
+
+        With `further_bytes` the file ends in the middle of a command, as it does when the power fails.
+        """
+        wanted = self._killed_at - seconds
+        file = self._file()
+        size = file.stat().st_size
+        kept = max((at_size for at, at_size in self._marks if at <= wanted), default=0)
+        kept = max(0, kept - further_bytes)
+        with file.open("r+b") as opened:
+            opened.truncate(kept)
+        self._marks.clear()
+        return size - kept
+
+    async def ask(self, *command: str | int) -> Any:
+        """The answer to one command. Raises redis-py's own errors."""
+        redis = Redis(unix_socket_path=str(self.socket), socket_timeout=5.0)
+        try:
+            return await redis.execute_command(*command)  # type: ignore[no-untyped-call]
+        finally:
+            await redis.aclose()
+
+    async def info(self, section: str) -> dict[str, Any]:
+        """What INFO says."""
+        found: dict[str, Any] = await self.ask("INFO", section)
+        return found
+
+    async def mark(self) -> None:
+        """Note how the file grows, until cancelled."""
+        while True:
+            with suppress(OSError, ValueError):
+                self._marks.append((time.monotonic(), self._file().stat().st_size))
+            await asyncio.sleep(MARK_EVERY_S)
+
+    async def _is_ready(self) -> bool:
+        with suppress(RedisError, OSError):
+            return not (await self.info("persistence"))["loading"]
+        return False
+
+    def _file(self) -> Path:
+        """The file that it appends to: the newest, for a replica that is filled begins another one."""
+        files = self._folder.glob("appendonlydir/*.incr.aof")
+        return max(files, key=lambda file: int(file.name.split(".")[-3]))
+
+
+@asynccontextmanager
+async def own_server(*options: str) -> AsyncIterator[Server]:
+    """One that runs for as long as the block lasts."""
+    folder = Path(tempfile.mkdtemp(prefix="relay-"))
+    server = Server(folder, *options)
+    marking = asyncio.create_task(server.mark())
+    try:
+        await server.start()
+        yield server
+    finally:
+        marking.cancel()
+        with suppress(AssertionError):
+            await asyncio.shield(server.kill())
+        shutil.rmtree(folder, ignore_errors=True)

@@ -153,8 +153,9 @@ class Ingest:
         had = sight.had if isinstance(sight, Changed) else None
         previous = None
         if isinstance(sight, Changed):
-            before = (await self._bodies.read(source.uid, [sight.seen.number])).get(sight.seen.number)
-            if before is not None:
+            before = (await self._events.read(source.uid, [sight.seen.number])).get(sight.seen.number)
+            # Its number may have been given again, to another row's event: then nobody knows what the row was.
+            if before is not None and (before.row_id, before.revision) == (str(row.row_id), sight.revision - 1):
                 previous = envelope.previous(envelope.decode(before.body)["trigger"], trigger)
         data = envelope.data(
             source=source.uid,

@@ -7,10 +7,11 @@ from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError
 
 from relay.domain.model import EndpointId, MessageId, SourceUid, StoredEvent
-from relay.domain.sending.effects import HandIn, Lanes
+from relay.domain.sending.effects import HandIn
 from relay.errors import Fenced, StaleSubscriptions
 from relay.store import keys
 from relay.store.events import Events, pack_event
+from relay.store.lanes import Lanes
 from relay.store.pages import EVENTS_AT_ONCE, LANE_ENTRIES_AT_ONCE, Pages, RowCommit, first_prefix
 from relay.store.routes import Routes
 from tests.integration.books import dump, read_books

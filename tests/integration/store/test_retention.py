@@ -125,7 +125,10 @@ async def start(floor: Floor, route: str, *trail: tuple[int, int]) -> None:
     routes = Routes(floor.redis)
     for i, (cursor, at_ms) in enumerate(trail):
         if i == 0:
-            await routes.start(UK, route, cursor, now_ms=at_ms)
+            await floor.redis.delete(keys.lease(UK))
+            token = await routes.take(UK)
+            assert token is not None
+            await routes.start(UK, route, cursor, token=token, now_ms=at_ms)
         else:
             await floor.redis.zadd(keys.trail(UK, route), {str(cursor): at_ms})
 

@@ -5,7 +5,7 @@ from redis.asyncio import Redis
 
 from relay.domain.model import SourceUid
 from relay.store import keys, routes
-from relay.store.routes import LEASE_MS, Routes
+from relay.store.routes import LEASE_MS, Routes, Token
 
 UK, US = SourceUid("uk"), SourceUid("us")
 
@@ -18,49 +18,61 @@ def store(redis: Redis) -> Routes:
 async def test_one_poller_at_a_time(store: Routes, redis: Redis) -> None:
     """The lease is one poller's until it is given back or has run out, and each has a higher token (goal G7)."""
     first = await store.take(UK)
-    assert first == 1
+    assert first is not None
     assert await store.take(UK) is None
-    assert await store.take(US) == 1
+    assert await store.take(US) is not None
     await store.give_back(UK, first)
     second = await store.take(UK)
-    assert second == 2
+    assert second is not None
+    assert second.number > first.number
     assert 0 < await redis.pttl(keys.lease(UK)) <= LEASE_MS
 
 
 async def test_a_lease_is_renewed_by_its_owner_only(store: Routes, redis: Redis) -> None:
     """Whoever lost it can neither keep it nor give it back."""
-    first = await store.take(UK) or 0
+    first = await store.take(UK)
+    assert first is not None
     await redis.pexpire(keys.lease(UK), 100)
     assert await store.keep(UK, first)
     assert await redis.pttl(keys.lease(UK)) > 100
     await redis.delete(keys.lease(UK))
     assert not await store.keep(UK, first)
     second = await store.take(UK)
+    assert second is not None
     assert not await store.keep(UK, first)
     await store.give_back(UK, first)
-    assert await redis.get(keys.lease(UK)) == str(second).encode()
+    assert await redis.get(keys.lease(UK)) == str(second.number).encode()
 
 
-async def test_a_route_is_started_once(store: Routes) -> None:
+@pytest.fixture
+async def token(store: Routes) -> Token:
+    token = await store.take(UK)
+    assert token is not None
+    return token
+
+
+async def test_a_route_is_started_once(store: Routes, token: Token) -> None:
     """A cursor that is there is never put back by a second start."""
-    await store.start(UK, "all", 500, now_ms=10)
-    await store.start(UK, "all", 400, now_ms=20)
+    await store.start(UK, "all", 500, token=token, now_ms=10)
+    await store.start(UK, "all", 400, token=token, now_ms=20)
     assert (await store.states(UK, ["all"]))[0].cursor == 500
 
 
-async def test_states_are_read_as_they_were_saved(store: Routes) -> None:
+async def test_states_are_read_as_they_were_saved(store: Routes, token: Token) -> None:
     """Every field comes back, None clears one, and a route that never ran is as good as new."""
-    await store.save(UK, "calls", {"state": "failing", "failures": 3, "last_error": "no", "next_poll_at_ms": 7})
-    await store.save(UK, "calls", {"last_error": None, "failures": 0})
+    await store.save(
+        UK, "calls", {"state": "failing", "failures": 3, "last_error": "no", "next_poll_at_ms": 7}, token=token
+    )
+    await store.save(UK, "calls", {"last_error": None, "failures": 0}, token=token)
     calls, goals = await store.states(UK, ["calls", "goals"])
     assert (calls.state, calls.failures, calls.last_error, calls.next_poll_at_ms) == ("failing", 0, None, 7)
     assert (goals.route, goals.cursor, goals.state) == ("goals", None, "waiting")
 
 
-async def test_the_cursor_of_a_time(store: Routes, redis: Redis) -> None:
+async def test_the_cursor_of_a_time(store: Routes, redis: Redis, token: Token) -> None:
     """It is the one that the route had then; what lies before is forgotten."""
     assert await store.cursor_at(UK, "all", time_ms=99) is None
-    await store.start(UK, "all", 100, now_ms=10)
+    await store.start(UK, "all", 100, token=token, now_ms=10)
     for cursor, at_ms in ((200, 20), (300, 30)):
         await redis.zadd(keys.trail(UK, "all"), {str(cursor): at_ms})
     assert await store.cursor_at(UK, "all", time_ms=5) == 100

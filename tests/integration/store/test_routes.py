@@ -3,9 +3,11 @@
 import pytest
 from redis.asyncio import Redis
 
-from relay.domain.model import SourceUid
+from relay.domain.model import RouteState, SourceUid
+from relay.errors import Astray, Fenced
 from relay.store import keys, routes
-from relay.store.routes import LEASE_MS, Routes, Token
+from relay.store.routes import LEASE_MS, LOST_CURSOR, Routes, Token
+from tests.integration.books import dump
 
 UK, US = SourceUid("uk"), SourceUid("us")
 
@@ -69,6 +71,58 @@ async def test_states_are_read_as_they_were_saved(store: Routes, token: Token) -
     assert (goals.route, goals.cursor, goals.state) == ("goals", None, "waiting")
 
 
+async def test_only_the_poller_writes_states(store: Routes, redis: Redis, token: Token) -> None:
+    """One that was taken over, or whose store went back in time, changes no field, starts and settles no route."""
+    await redis.incrby(keys.sequence(UK), 5)
+    await store.look(UK, token)
+    await redis.delete(keys.lease(UK))
+    newer = await store.take(UK)
+    assert newer is not None
+    lost = Token(newer.number, newer.sequence + 1)
+    before = await dump(redis)
+    for other, error in ((token, Fenced), (lost, Astray)):
+        with pytest.raises(error):
+            await store.save(UK, "calls", {"last_error": "old"}, token=other)
+        with pytest.raises(error):
+            await store.settle(UK, joined={"calls": "creation"}, left=["goals"], token=other)
+    assert await dump(redis) == before
+    for other, error in ((token, Fenced), (lost, Astray)):
+        with pytest.raises(error):
+            await store.start(UK, "calls", 7, token=other, now_ms=10)
+    assert (await store.states(UK, ["calls"]))[0].cursor is None
+    assert not await redis.exists(keys.trail(UK, "calls"))
+    await store.save(UK, "calls", {"last_error": "new"}, token=newer)
+
+
+async def test_a_full_server_takes_what_routes_say(store: Routes, redis: Redis, token: Token) -> None:
+    """That a route stands still because the store is full can be seen, for it is written although the store is full."""
+    await redis.config_set("maxmemory", 1)
+    try:
+        await store.save(UK, "calls", {"last_error": "the store is full"}, token=token)
+    finally:
+        await redis.config_set("maxmemory", 0)
+    assert (await store.states(UK, ["calls"]))[0].last_error == "the store is full"
+
+
+async def test_routes_are_settled_in_one_step(store: Routes, redis: Redis, token: Token) -> None:
+    """Since when routes belong to a source is noted, and what left it is gone."""
+    await store.start(UK, "goals", 5, token=token, now_ms=10, changes={"state": "polling"})
+    await store.settle(UK, joined={"calls": "creation", "all": "later"}, left=["goals"], token=token)
+    calls, every, goals = await store.states(UK, ["calls", "all", "goals"])
+    assert (calls.joined, every.joined, goals) == ("creation", "later", RouteState(route="goals"))
+    assert not await redis.exists(keys.trail(UK, "goals"))
+
+
+async def test_damaged_states_are_read_without_the_damage(store: Routes, redis: Redis) -> None:
+    """What can be read counts; without its cursor a route stands still and says what to do."""
+    fields = {"cursor": "7", "failures": "many", "limit": b"\xff", "state": "polling", "unreadable": "1", "later": "x"}
+    await redis.hset(keys.route(UK, "calls"), mapping=fields)  # type: ignore[misc]
+    await redis.hset(keys.route(UK, "goals"), mapping={"cursor": "7.5", "state": "polling"})  # type: ignore[misc]
+    calls, goals = await store.states(UK, ["calls", "goals"])
+    assert calls == RouteState(route="calls", cursor=7, state="polling")
+    assert (goals.cursor, goals.state, goals.last_error, goals.unreadable) == (None, "stopped", LOST_CURSOR, True)
+
+
 async def test_the_cursor_of_a_time(store: Routes, redis: Redis, token: Token) -> None:
     """It is the one that the route had then; what lies before is forgotten."""
     assert await store.cursor_at(UK, "all", time_ms=99) is None
@@ -99,6 +153,18 @@ async def test_lines_are_set_aside_once(store: Routes) -> None:
     assert [each["rowId"] for each in await store.quarantined(UK, 2)] == ["3", "2"]
     assert await store.quarantined_total(UK) == 3
     assert await store.quarantined_total(US) == 0
+
+
+async def test_damaged_lines_are_shown_as_such(store: Routes, redis: Redis) -> None:
+    """What was kept of a line may be damaged itself: the others are shown all the same, and it makes room first."""
+    await store.set_aside(UK, line(1))
+    damage = {"d2": b"\xff", "d3": "{}", "d4": '{"seenAtMs": "x"}', b"\xff": "[]", "total": "many"}
+    await redis.hset(keys.quarantine(UK), mapping=damage)  # type: ignore[misc]
+    shown = await store.quarantined(UK, 10)
+    assert (shown[0]["rowId"], shown[0]["digest"]) == ("1", "d1")
+    assert {each["reason"] for each in shown[1:]} == {"what was kept of the line is damaged"}
+    assert len(shown) == 5
+    assert await store.quarantined_total(UK) == 0
 
 
 async def test_lines_are_bounded(store: Routes, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,15 +15,15 @@ from relay.outbound.reports_api import ReportsApi
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.ingest import Ingest, read_lines
-from relay.pipeline.joining import join_routes
+from relay.pipeline.joining import begin, join_routes
+from relay.pipeline.renewing import renew
 from relay.pipeline.route_poll import RoutePoll, cancelled
-from relay.store.routes import LEASE_MS, Routes, Token
+from relay.store.routes import Routes, Token
 
 log = structlog.get_logger()
 
 SLICE_S = 20.0
 """A slice ends after this, so that arq's jobs stay short: what arq believes of a killed worker lasts that long."""
-RENEW_S = 3.0
 STORE_RETRY_S = 0.2
 LOOK_AGAIN_S = 0.5
 """How soon a waiting slice notices that its source was changed."""
@@ -73,7 +73,7 @@ class Polling:
         if token is None:
             return
         ends_ms = self._clock.now_ms() + round(SLICE_S * 1000)
-        renewing = asyncio.create_task(self._renew(uid, token))
+        renewing = asyncio.create_task(renew(self._routes, self._clock, uid, token))
         try:
             while not renewing.done() and not await self._done(uid, token, renewing, ends_ms):
                 await self._rest(STORE_RETRY_S)
@@ -97,19 +97,6 @@ class Polling:
         finally:
             await cancelled(work)
         return True
-
-    async def _renew(self, uid: SourceUid, token: Token) -> None:
-        """Keep the lease; ends when it is lost."""
-        while True:
-            try:
-                if not await self._routes.keep(uid, token):
-                    log.warning("poller_lost_its_lease", source=uid)
-                    return
-                # Should this worker die, a tick takes the source up when the lease has run out.
-                await self._routes.poll_at(uid, self._clock.now_ms() + LEASE_MS)
-                await asyncio.sleep(RENEW_S)
-            except StoreUnavailable:
-                await asyncio.sleep(STORE_RETRY_S)
 
     async def _work(self, uid: SourceUid, token: Token, ends_ms: int) -> None:
         polls: dict[str, RoutePoll] = {}
@@ -147,7 +134,10 @@ class Polling:
         overlapping = poll.overlap_due_ms() < poll.forward_due_ms()
         try:
             if poll.state.cursor is None:
-                await self._start(source, poll)
+                await begin(
+                    poll, source, reports=self._reports, routes=self._routes, clock=self._clock,
+                    overlap_at_ms=self._next_overlap_ms(source),
+                )  # fmt: skip
             elif overlapping:
                 await self._overlap_page(source, poll)
             else:
@@ -179,21 +169,6 @@ class Polling:
             wait_ms = backoff_ms(poll.overlap_failures, retry_after_s=asked_s, jitter=self._clock.jitter())
             due["overlap_at_ms"] = now_ms + wait_ms
         await self._note(source, poll, error, state="failing", failures=failures, **due)
-
-    async def _start(self, source: Source, poll: RoutePoll) -> None:
-        """Give a route its first cursor: behind the newest row there is.
-
-        A route that the source was made with begins at `startRowId`, if there is one.
-        """
-        route = poll.state.route
-        if source.start_row_id is not None and poll.state.joined != "later":
-            cursor = max(0, source.start_row_id - 1)
-        else:
-            cursor = await self._reports.newest(source, route)
-        changes = {"state": "polling", "next_poll_at_ms": 0, "overlap_at_ms": self._next_overlap_ms(source)}
-        now_ms = self._clock.now_ms()
-        await self._routes.start(source.uid, route, cursor, token=poll.token, now_ms=now_ms, changes=changes)
-        poll.state = msgspec.structs.replace(poll.state, cursor=cursor, **changes)
 
     async def _forward_page(self, source: Source, poll: RoutePoll, *, alone: bool) -> None:
         route, cursor = poll.state.route, poll.state.cursor or 0

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from relay.domain.model import RouteState, SourceUid
 from relay.errors import Astray, Fenced, RelayError, StaleSubscriptions
@@ -168,10 +169,17 @@ class Routes:
         key = keys.quarantine(source)
         for digest, line in lines.items():
             if await self._redis.hsetnx(key, digest, msgspec.json.encode(line).decode()):  # type: ignore[misc]
-                await self._redis.hincrby(key, QUARANTINE_TOTAL, 1)  # type: ignore[misc]
+                await self._count_line(key)
         if await self._redis.hlen(key) > QUARANTINE_KEPT:  # type: ignore[misc]
             for line in (await self.quarantined(source, 10 * QUARANTINE_KEPT))[QUARANTINE_KEPT:]:
                 await self._redis.hdel(key, line["digest"])  # type: ignore[misc]
+
+    async def _count_line(self, key: str) -> None:
+        try:
+            await self._redis.hincrby(key, QUARANTINE_TOTAL, 1)  # type: ignore[misc]
+        except ResponseError:
+            # A damaged count begins anew with what is kept.
+            await self._redis.hset(key, QUARANTINE_TOTAL, str(await self._redis.hlen(key) - 1))  # type: ignore[misc]
 
 
 def refused(answer: bytes, source: SourceUid) -> RelayError:

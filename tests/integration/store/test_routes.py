@@ -190,6 +190,8 @@ async def test_damaged_lines_are_shown_as_such(store: Routes, redis: Redis) -> N
     assert {each["reason"] for each in shown[1:]} == {"what was kept of the line is damaged"}
     assert len(shown) == 5
     assert await store.quarantined_total(UK) == 0
+    await store.set_aside(UK, line(7))
+    assert await store.quarantined_total(UK) == 6
 
 
 async def test_lines_are_bounded(store: Routes, monkeypatch: pytest.MonkeyPatch) -> None:

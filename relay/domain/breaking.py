@@ -5,6 +5,8 @@ whether the receiver is back. `Health` is what one worker has seen; `Condition` 
 them.
 """
 
+import re
+
 import msgspec
 
 from relay.domain.outcomes import Outcome
@@ -103,14 +105,14 @@ class Condition(msgspec.Struct, frozen=True):
 
 
 WELL = Condition()
+_FORM = re.compile(rb"1:(\d{1,15}):(\d{1,15}):(\d{1,15}):(\d{1,15}):(\d{1,15}):(.*)", re.DOTALL)
 
 
 def parse_condition(text: bytes | None) -> Condition:
     """Read what is stored. Nothing, and what this release can't read, means that the endpoint is well."""
-    if not text:
+    found = _FORM.fullmatch(text or b"")
+    if found is None:
         return WELL
-    version, *numbers, prober = text.decode("utf-8", "replace").split(":", 6)
-    if version != "1" or len(numbers) != 5 or not all(number.isdecimal() for number in numbers):
-        return WELL
+    *numbers, prober = found.groups()
     since, opens, until_ms, asked_ms, probe_until_ms = map(int, numbers)
-    return Condition(since, opens, until_ms, asked_ms, probe_until_ms, prober)
+    return Condition(since, opens, until_ms, asked_ms, probe_until_ms, prober.decode("utf-8", "replace"))

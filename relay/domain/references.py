@@ -43,6 +43,12 @@ class Reference(NamedTuple):
         return text
 
 
+def number_of(stored: bytes) -> int | None:
+    """The event's number in whatever stands in a lane, also if the rest can't be read; None: there is none."""
+    found = re.match(rb"[a-z](\d{1,16})(?!\d)", stored)
+    return None if found is None else int(found[1])
+
+
 def tag_of(message: MessageId) -> str:
     """25 bits that tell events of one number apart."""
     return message[4:9]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from relay.domain.breaking import Condition
 from relay.domain.model import Endpoint, EndpointId, SourceUid, StoredEvent
 from relay.domain.outcomes import Outcome
-from relay.domain.references import Reference
+from relay.domain.references import Reference, number_of
 from relay.domain.sending.delivery import Delivery
 from relay.domain.sending.effects import Announce, Effect, HandIn, Unpark
 from relay.domain.sending.endpoint import EndpointMachine
@@ -77,7 +77,7 @@ class Core:
         """The next delivery to send. It takes a slot until it is put in again: landed, broken or untried."""
         while self._cleared:
             cleared = self._cleared.popleft()
-            if not cleared.lane.machine.is_held_back:
+            if cleared.lane.machine.may_go(cleared, now_ms):
                 return cleared
             self.untried(cleared, now_ms)
         while not self._draining and (machine := self._turns.next()) is not None:
@@ -132,7 +132,8 @@ class Core:
 
     def is_known(self, endpoint: EndpointId) -> bool:
         """Whether an endpoint's configuration and condition were put in, and still count."""
-        return endpoint in self._machines
+        machine = self._machines.get(endpoint)
+        return machine is not None and machine.endpoint is not None
 
     # Sources and endpoints
 
@@ -171,6 +172,7 @@ class Core:
     def learnt(self, endpoint: EndpointId, condition: Condition, now_ms: int) -> None:
         """Take in what the store remembers of an endpoint."""
         if (machine := self._machines.get(endpoint)) is not None:
+            self._machines.move_to_end(endpoint)
             machine.learnt(condition, now_ms)
             self._settle(machine, now_ms)
 
@@ -188,8 +190,10 @@ class Core:
     # Lanes and the exchange
 
     def claimed(self, source: SourceUid, claim: Claim, now_ms: int) -> None:
-        """A lane is held from now on. Its endpoint was configured before."""
-        holding, machine = self._holdings[source], self._machines[claim.endpoint]
+        """A lane is held from now on. Its endpoint was configured a moment ago; one that was not, sends nothing."""
+        holding = self._holdings[source]
+        if (machine := self._machines.get(claim.endpoint)) is None:
+            machine = self._machines[claim.endpoint] = EndpointMachine(claim.endpoint, session=self._session)
         self._machines.move_to_end(claim.endpoint)
         if (slept := holding.lanes.pop(claim.endpoint, None)) is not None:
             # It was taken from this worker, which slept, and is its again now: with other references.
@@ -285,7 +289,11 @@ class Core:
     def tick(self, now_ms: int) -> None:
         """Time has passed."""
         while self._alarms and self._alarms[0][0] <= now_ms:
-            self._settle(self._alarm(), now_ms)
+            at_ms, _, machine = heappop(self._alarms)
+            # One that was set for an earlier time meanwhile counts for nothing.
+            if machine.alarm_ms == at_ms:
+                machine.alarm_ms = 0
+                self._settle(machine, now_ms)
 
     def drain(self, now_ms: int) -> None:
         """Begin nothing more, hand back what waits, and let every lane go as soon as nothing of it is in flight."""
@@ -322,11 +330,6 @@ class Core:
             machine.alarm_ms = max(wake_ms, now_ms + 1)
             heappush(self._alarms, (machine.alarm_ms, next(self._numbers), machine))
 
-    def _alarm(self) -> EndpointMachine:
-        _, _, machine = heappop(self._alarms)
-        machine.alarm_ms = 0
-        return machine
-
     def _take_wanted(self, holding: Holding) -> None:
         if (wanted := holding.asked()) is not None:
             self._effects.append(wanted)
@@ -338,9 +341,9 @@ class Core:
     def _arrive(self, lane: Lane, arrivals: Iterable[Arrival]) -> None:
         for stored, reference, event, is_wanted in arrivals:
             if reference is None:
-                lane.never_came(stored, None, "unreadable")
+                lane.never_came(stored, number_of(stored), "unreadable")
             elif not is_wanted:
-                lane.results.ended.append(stored)
+                lane.unwanted(stored, reference.number)
             elif event is None:
                 lane.never_came(stored, reference.number, "event_not_kept")
             else:

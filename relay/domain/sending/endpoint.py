@@ -12,7 +12,7 @@ from relay.domain.outcomes import Outcome
 from relay.domain.sending.delivery import Delivery
 from relay.domain.sending.effects import Change, Disable, Effect, FetchRights, Unpark
 from relay.domain.sending.lane import Lane
-from relay.domain.sending.states import ENDPOINT_TABLE, EndpointEvent, EndpointState
+from relay.domain.sending.states import ENDPOINT_TABLE, EndpointEvent, EndpointState, LaneState
 from relay.domain.windows import Window
 
 ASIDE_MS = 60_000
@@ -33,6 +33,7 @@ class EndpointMachine:
         "_disabling",
         "_fetching",
         "_limits",
+        "_probe",
         "_rest_ms",
         "_rights_at_ms",
         "_session",
@@ -69,6 +70,8 @@ class EndpointMachine:
         self._limits: tuple[int, ...] = ()
         self._rights_at_ms = 0
         self._fetching = self._disabling = False
+        self._probe: Delivery | None = None
+        """The callback in flight that asks if the receiver is back."""
         self._rest_ms = 0
         """This worker alone sends nothing before."""
 
@@ -97,6 +100,12 @@ class EndpointMachine:
             return self.flying < self.window.size
         return self.state is EndpointState.PROBING and not self.flying
 
+    def may_go(self, delivery: Delivery, now_ms: int) -> bool:
+        """Whether a delivery that was taken, and had to wait then, may still go out."""
+        lane = delivery.lane
+        goes = self.state is EndpointState.FLOWING or (self.is_probing and delivery is self._probe)
+        return goes and lane.state is LaneState.OPEN and lane.may_pass(now_ms)
+
     def aside_until(self, now_ms: int) -> int:
         """Until when its lanes are put aside; 0: they need not be."""
         if self.state is EndpointState.OFF:
@@ -112,6 +121,8 @@ class EndpointMachine:
         times = [lane.until_ms for lane in self.lanes.values() if lane.until_ms and lane.flying]
         if self.state is EndpointState.RESTING and self.lanes:
             times.append(self._until_ms())
+        if self.is_probing and self.lanes and not self.flying:
+            times.append(self.condition.probe_until_ms)
         if self._wants_rights():
             times.append(self._rights_at_ms)
         return min(times, default=0)
@@ -146,8 +157,8 @@ class EndpointMachine:
         before, self.condition = self.condition, condition
         since = condition.failing_since_ms
         if condition.opens != self.health.opens:
-            # Others saw it open, or close.
-            self.health = Health(since or self.health.failing_since_ms, condition.opens)
+            # Others saw it open, or close; or somebody says that it counts as well.
+            self.health = Health(since, condition.opens)
         elif since != before.failing_since_ms:
             # Others had a success, or have waited for one for longer.
             self.health = msgspec.structs.replace(self.health, failing_since_ms=since)
@@ -162,7 +173,7 @@ class EndpointMachine:
                 self._rest_ms = max(now_ms + ASK_AGAIN_MS[0], min(condition.probe_until_ms, now_ms + ASK_AGAIN_MS[1]))
         elif not condition.opens and self.state is EndpointState.PROBING:
             self._on(EndpointEvent.WELL)
-        if self._until_ms() > now_ms and not self.is_probing:
+        if (self._until_ms() > now_ms or condition.opens) and not self.is_probing:
             self._on(EndpointEvent.REST)
 
     def may_send(self, given: int, wait_ms: int, now_ms: int) -> None:
@@ -187,6 +198,8 @@ class EndpointMachine:
                 self.flying += 1
                 if self.rights is not None:
                     self.rights -= 1
+                if self.is_probing:
+                    self._probe = delivery
                 return delivery
         return None
 
@@ -212,7 +225,8 @@ class EndpointMachine:
             outcome,
             attempt=delivery.reference.attempt,
             health=self.health,
-            probing=self.is_probing,
+            # What was in flight before the right to probe was given tells nothing new.
+            probing=self.is_probing and delivery is self._probe,
             order=delivery.lane.queue.order,
             schedule=schedule,
             jitter=jitter,

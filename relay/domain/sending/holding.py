@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from relay.domain.model import EndpointId, SourceUid
+from relay.domain.references import number_of
 from relay.domain.sending.effects import Exchange, HandIn
 from relay.domain.sending.lane import Lane
 from relay.domain.sending.states import LaneState
@@ -90,7 +91,8 @@ class Holding:
         for endpoint, references in held.items():
             lane = self.lanes.get(endpoint)
             mine = (lane.known() if lane else set()) | known.get(endpoint, set())
-            unknown[endpoint] = [reference for reference in references if reference not in mine]
+            missing = [reference for reference in references if reference not in mine]
+            unknown[endpoint] = sorted(missing, key=lambda reference: number_of(reference) or 0)
         return unknown
 
     def _holds(self, lane: Lane) -> bool:

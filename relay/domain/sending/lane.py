@@ -145,6 +145,11 @@ class Lane:
         self.results.due.append((delivery.stored, delivery.reference.text(), due_ms, delivery.key or ""))
         self.queue.postponed(delivery, self.results)
 
+    def unwanted(self, stored: bytes, number: int) -> None:
+        """What was claimed is not wanted by its endpoint."""
+        self.results.ended.append(stored)
+        self.queue.given_up(number, self.results)
+
     def never_came(self, stored: bytes, number: int | None, reason: str) -> None:
         """What was claimed can't be sent, for its event is not there, or its reference can't be read."""
         self.results.dead.append((stored, reason))

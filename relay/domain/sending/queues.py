@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import ClassVar
 
+import msgspec
+
 from relay.domain.envelope import decode
 from relay.domain.model import Endpoint, Order, StoredEvent
 from relay.domain.paths import reader
@@ -56,7 +58,7 @@ class Queue(ABC):
         """A delivery that was popped waits for its next try."""
 
     def given_up(self, number: int, results: HandIn) -> None:  # noqa: B027
-        """A delivery that never came here is dead: its event is not kept any more."""
+        """A delivery that never came here is dead, or not wanted."""
 
     def handed_in(self, results: HandIn) -> None:  # noqa: B027
         """What was noted in `results` is on its way to the store."""
@@ -241,7 +243,11 @@ def key_reader(path: str) -> KeyOf:
     read = reader(path)
 
     def key(event: StoredEvent) -> str | None:
-        value = read(decode(event.body))
+        try:
+            value = read(decode(event.body))
+        except (msgspec.DecodeError, ValueError, KeyError, AttributeError, TypeError):
+            # Damaged: it is sent as it is.
+            return None
         return str(value) if isinstance(value, str | int) and str(value) else None
 
     return key

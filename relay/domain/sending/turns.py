@@ -55,7 +55,6 @@ class Turns:
 
     def next(self) -> EndpointMachine | None:
         """The endpoint whose turn it is, or None. It takes a slot until `end`."""
-        self._forgive()
         while self._free > 0 and (machine := self._first()) is not None:
             self._standing.discard(machine)
             if not machine.is_runnable():
@@ -76,6 +75,7 @@ class Turns:
         """A callback of an endpoint has landed, or did not go out: its slot is free."""
         self._free += 1
         self._probing.discard(machine)
+        self._forgive()
 
     def _first(self) -> EndpointMachine | None:
         if self._probes and len(self._probing) < self._most_probes:

@@ -41,8 +41,9 @@ SOME = st.lists(st.sampled_from(["ended", "ended", *OUTCOMES, "breaks", "untried
 class Walk(RuleBasedStateMachine):
     """Two sources at four endpoints, and up to two workers."""
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(slots=st.sampled_from([1, 2, 8]))
+    def begin(self, slots: int) -> None:
+        self.slots = slots
         self.world = World(on_send=self.sends, on_end=self.ended)
         for number, endpoint in enumerate(ENDPOINTS):
             self.world.endpoints[endpoint] = Endpoint(
@@ -105,7 +106,7 @@ class Walk(RuleBasedStateMachine):
     def worker(self, which: int) -> ToyWorker:
         if which not in self.workers:
             self.born += 1
-            self.workers[which] = ToyWorker(self.world, f"worker {self.born}", SOURCES)
+            self.workers[which] = ToyWorker(self.world, f"worker {self.born}", SOURCES, slots=self.slots)
         return self.workers[which]
 
     @rule(
@@ -273,7 +274,7 @@ class Walk(RuleBasedStateMachine):
             # A notice may be lost: this is what a sweep does.
             worker.core.noticed(source)
         worker.follow()
-        for _ in range(60):
+        for _ in range(600):
             worker.ask(3)
             for source in SOURCES:
                 if source in worker.wanted:

@@ -35,7 +35,7 @@ class World:
 class ToyWorker:
     """One worker. `knows` is the configuration as far as it has heard of it."""
 
-    def __init__(self, world: World, session: str, sources: list[SourceUid], *, slots: int = 8) -> None:
+    def __init__(self, world: World, session: str, sources: list[SourceUid], *, slots: int) -> None:
         self.world = world
         self.session = session
         self.core = Core(session=session, slots=slots, schedule=SCHEDULE)

@@ -13,6 +13,7 @@ RelayError
 │   ├── Refused        stop the route until its credentials change (401, 403)
 │   └── LimitRefused   ask for fewer rows (hazard H7)
 ├── Fenced             another worker took over: drop the work, keep nothing
+├── Astray             the store lost what this poller wrote last: drop the work, begin with what the store says
 ├── StaleSubscriptions a page was matched against old subscriptions: match it again
 └── Unreadable         what is stored is damaged or of another release: set it aside and say so
 """
@@ -91,6 +92,10 @@ class LimitRefused(UpstreamError):  # noqa: N818
 
 class Fenced(RelayError):  # noqa: N818
     """The fencing token is not the newest: somebody else works here now."""
+
+
+class Astray(RelayError):  # noqa: N818
+    """The store is not where this poller left it: it went back in time. Nothing was changed."""
 
 
 class StaleSubscriptions(RelayError):  # noqa: N818

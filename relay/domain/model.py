@@ -228,6 +228,10 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
     """The beginning of the event's id, see relay.domain.references."""
 
 
+Joined = Literal["creation", "later"]
+"""Since when a route belongs to its source: since its first poll, or added to one that polled already."""
+
+
 class RouteState(Struct, frozen=True, kw_only=True):
     """How far a route is, and what came of its last poll."""
 
@@ -252,3 +256,7 @@ class RouteState(Struct, frozen=True, kw_only=True):
     """How far a reading of the rows behind the cursor is; None: none is under way."""
     overlap_until: int | None = None
     """The cursor when it began."""
+    joined: Joined | None = None
+    """None: it never ran in this release."""
+    unreadable: bool = False
+    """Whether the stored cursor is damaged: then the route stands still. Never stored."""

@@ -1,4 +1,8 @@
-"""When a route is polled again."""
+"""When a route is polled again, and where one begins."""
+
+from collections.abc import Collection
+
+from relay.domain.model import Joined, RouteState
 
 BACKOFF_CAP_MS = 300_000
 """However often the upstream failed, it is asked every five minutes."""
@@ -29,3 +33,15 @@ def overlap_floor(cursor: int, *, cursor_before: int | None, most_rows: int) -> 
     """
     floor = cursor if cursor_before is None else min(cursor_before, cursor)
     return max(0, floor, cursor - most_rows)
+
+
+def since_when(states: Collection[RouteState], routes: Collection[str]) -> dict[str, Joined]:
+    """Since when those of a source's `routes` belong to it for which nobody noted it yet.
+
+    `states` are those of all routes that there are, also of some that were removed a moment ago. As soon as one route
+    began, what is added comes `later`: it begins behind the newest row there is, for `startRowId` was meant for the
+    routes that the source was made with.
+    """
+    began = any(state.joined or state.cursor is not None or state.unreadable for state in states)
+    new = [s for s in states if s.route in routes and s.joined is None and s.cursor is None and not s.unreadable]
+    return {state.route: "later" if began else "creation" for state in new}

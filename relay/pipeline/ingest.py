@@ -1,27 +1,26 @@
 """Ingest: from a page of lines to committed events. What is known is left out, the rest is classified and matched."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 import structlog
 
-from relay.domain import envelope
 from relay.domain.classifying import classify
-from relay.domain.event_types import codes_of
-from relay.domain.identity import Changed, Known, New, Seen, is_known, judge_row, message_id, raw_digest, stable_digest
+from relay.domain.identity import Changed, Known, Seen, is_known, judge_row, raw_digest, stable_digest
 from relay.domain.model import ROUTES, MessageId, Source, StoredEvent
-from relay.domain.normalising import normalise
 from relay.domain.parsing import Message, Row, parse_line, peek_row_id
+from relay.domain.telling import Told, tell
 from relay.errors import StaleSubscriptions
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.store.bodies import Bodies
 from relay.store.events import Events, pack_event
 from relay.store.pages import Pages, RowCommit, first_prefix
-from relay.store.routes import Routes, space_of
+from relay.store.routes import Routes, Token, space_of
 
 log = structlog.get_logger()
 
@@ -46,10 +45,11 @@ class Taken:
     """A row that leaves something behind: what is known of it from now on, and mostly an event."""
 
     row_id: int
-    seen: Seen
+    seen: bytes
     message: MessageId | None = None
     number: int = 0
     event: StoredEvent | None = None
+    packed: bytes = b""
     data: dict[str, Any] = field(default_factory=dict)
 
 
@@ -64,6 +64,17 @@ def read_lines(lines: Sequence[bytes]) -> list[Line]:
     return found
 
 
+def _read_seen(source: Source, route: str, packed: dict[int, bytes]) -> dict[int, Seen]:
+    """What is known of rows. What can't be read is not known: the same row gives the same event id again."""
+    known: dict[int, Seen] = {}
+    for row_id, kept in packed.items():
+        with suppress(ValueError):
+            known[row_id] = Seen.unpack(kept)
+    if len(known) < len(packed):
+        log.warning("rows_unreadable", source=source.uid, route=route, rows=len(packed) - len(known))
+    return known
+
+
 def _read(line: Line) -> Row | None:
     parsed = parse_line(line.raw)
     if isinstance(parsed, Row):
@@ -72,6 +83,37 @@ def _read(line: Line) -> Row | None:
     line.reason = "a bare message between rows" if isinstance(parsed, Message) else parsed.reason
     line.row_id = None if isinstance(parsed, Message) else parsed.row_id
     return None
+
+
+class _Matched:
+    """Rows of a page with the endpoints that want them: each is matched once, and again only after a change.
+
+    No more rows are matched than one commit takes, and the one behind them: with ten thousand endpoints the matches of
+    a whole page would take a hundred megabytes.
+    """
+
+    def __init__(self, catalogue: Catalogue, source: Source) -> None:
+        self._catalogue = catalogue
+        self._source = source.uid
+        self._version = catalogue.version
+        self._rows: list[RowCommit] = []
+
+    def rows(self, taken: Sequence[Taken]) -> Iterator[RowCommit]:
+        """The rows that are left, matched with the configuration as it is now."""
+        if self._version != self._catalogue.version:
+            self._version = self._catalogue.version
+            self._rows.clear()
+        matcher = self._catalogue.matcher(self._source)
+        for i, row in enumerate(taken):
+            if i == len(self._rows):
+                lanes = matcher.match(row.event.types, row.data) if row.event is not None else ()
+                commit = RowCommit(row.row_id, row.seen, row.message, row.number, row.packed, lanes, matcher.unchecked)
+                self._rows.append(commit)
+            yield self._rows[i]
+
+    def drop(self, count: int) -> None:
+        """The first of them are committed."""
+        del self._rows[:count]
 
 
 class Ingest:
@@ -95,36 +137,36 @@ class Ingest:
         *,
         row_ids: Sequence[int],
         cursor: int | None,
-        token: int,
+        token: Token,
+        after: int | None = None,
     ) -> int:
         """Commit the lines of the rows `row_ids` (ascending) and move the cursor (None: leave it). Gives the events.
 
-        Raises Fenced when another poller took over, StoreUnavailable when Redis does; then the page is to be fetched
-        again, and what was committed of it is known.
+        `after` is the cursor that the route must have (None: any). Raises Fenced when another poller took over, Astray
+        when the store is not where the token's holder left it, StoreUnavailable when Redis fails; then the page is to
+        be fetched again, and what was committed of it is known.
         """
         first: dict[int, Line] = {}
         for line in lines:
             if line.row_id is not None:
                 first.setdefault(line.row_id, line)
         space = space_of(route)
-        known, number = await self._pages.known(source.uid, space, row_ids)
+        packed, number = await self._pages.known(source.uid, space, row_ids, token=token)
+        known = _read_seen(source, route, packed)
         taken = await self._judge(source, route, [(i, first[i]) for i in row_ids], known, number)
         await self._set_aside(source, route, lines)
-        await self._commit(source, route, taken, space=space, cursor=cursor, token=token)
+        await self._commit(source, route, taken, space=space, after=after, cursor=cursor, token=token)
         return sum(1 for row in taken if row.event is not None)
 
     async def _judge(
-        self, source: Source, route: str, lines: Sequence[tuple[int, Line]], known: dict[int, bytes], number: int
+        self, source: Source, route: str, lines: Sequence[tuple[int, Line]], known: dict[int, Seen], number: int
     ) -> list[Taken]:
         owner, owners = ROUTES.index(route), {ROUTES.index(name) for name in source.routes}
-        polled_at = envelope.rfc3339(self._clock.now_ms())
-        taken = []
+        told: list[Told | Taken] = []
         for i, (row_id, line) in enumerate(lines):
             if i % ROWS_BETWEEN_PAUSES == ROWS_BETWEEN_PAUSES - 1:
                 await asyncio.sleep(0)
-            packed = known.get(row_id)
-            seen = Seen.unpack(packed) if packed is not None else None
-            raw = raw_digest(line.raw)
+            seen, raw = known.get(row_id), raw_digest(line.raw)
             if is_known(seen, route=owner, routes=owners, raw=raw):
                 continue
             row = line.row or _read(line)
@@ -136,55 +178,44 @@ class Ingest:
             digest = stable_digest(row.columns)
             classes = classify(row.columns, route=route)
             sight = judge_row(seen, route=owner, routes=owners, raw=raw, digest=digest, classes=classes)
-            if isinstance(sight, Known):
-                if sight.seen is not None:
-                    taken.append(Taken(row_id, sight.seen))
-                continue
-            event = await self._event(source, route, row, sight, digest=digest, classes=classes, polled_at=polled_at)
-            event.number = number + i
-            event.seen = msgspec.structs.replace(sight.seen, number=event.number)
-            taken.append(event)
+            if not isinstance(sight, Known):
+                told.append(Told(number + i, row, sight, digest, classes))
+            elif sight.seen is not None:
+                told.append(Taken(row_id, sight.seen.pack()))
+        return await self._events_of(source, route, told)
+
+    async def _events_of(self, source: Source, route: str, told: Sequence[Told | Taken]) -> list[Taken]:
+        """The same with what tells of rows made into events."""
+        changed = [e.sight.seen.number for e in told if isinstance(e, Told) and isinstance(e.sight, Changed)]
+        before = await self._events.read(source.uid, changed)
+        now_ms = self._clock.now_ms()
+        taken = []
+        for i, each in enumerate(told):
+            if i % ROWS_BETWEEN_PAUSES == ROWS_BETWEEN_PAUSES - 1:
+                await asyncio.sleep(0)
+            if isinstance(each, Told):
+                event, data = tell(source, space_of(route), each, before.get(each.sight.seen.number), now_ms=now_ms)
+                seen = msgspec.structs.replace(each.sight.seen, number=each.number).pack()
+                taken.append(Taken(each.row.row_id, seen, event.id, each.number, event, pack_event(event), data))
+            else:
+                taken.append(each)
         return taken
 
-    async def _event(
-        self, source: Source, route: str, row: Row, sight: New | Changed, *, digest: bytes, classes: int, polled_at: str
-    ) -> Taken:
-        trigger = normalise(row.columns)
-        had = sight.had if isinstance(sight, Changed) else None
-        previous = None
-        if isinstance(sight, Changed):
-            before = (await self._bodies.read(source.uid, [sight.seen.number])).get(sight.seen.number)
-            if before is not None:
-                previous = envelope.previous(envelope.decode(before.body)["trigger"], trigger)
-        data = envelope.data(
-            source=source.uid,
-            igrp=source.igrp,
-            row_id=row.row_id,
-            revision=sight.revision,
-            classes=classes,
-            trigger=trigger,
-            previous=previous,
-        )
-        space = space_of(route)
-        message = message_id(source.uid, space=space, row_id=row.row_id, digest=digest, recurrence=sight.recurrence)
-        body = envelope.encode(data, timestamp=envelope.timestamp(trigger, created=had is None, polled_at=polled_at))
-        stored = StoredEvent(
-            id=message,
-            row_id=str(row.row_id),
-            stored_at_ms=self._clock.now_ms(),
-            revision=sight.revision,
-            types=codes_of(classes, had),
-            body=body,
-        )
-        return Taken(row.row_id, sight.seen, message, event=stored, data=data)
-
     async def _commit(
-        self, source: Source, route: str, taken: list[Taken], *, space: str, cursor: int | None, token: int
+        self,
+        source: Source,
+        route: str,
+        taken: list[Taken],
+        *,
+        space: str,
+        after: int | None,
+        cursor: int | None,
+        token: Token,
     ) -> None:
-        rest, committed = taken, cursor is None
+        rest, committed, matched = taken, cursor is None, _Matched(self._catalogue, source)
         while rest or not committed:
             version = self._catalogue.version
-            prefix = first_prefix(self._matched(source, rest))
+            prefix = first_prefix(matched.rows(rest))
             moved = cursor if len(prefix) == len(rest) or cursor is None else prefix[-1].row_id
             try:
                 await self._pages.commit(
@@ -192,6 +223,7 @@ class Ingest:
                     route,
                     prefix,
                     space=space,
+                    after=after,
                     cursor=moved,
                     token=token,
                     version=version,
@@ -203,24 +235,8 @@ class Ingest:
             for row in rest[: len(prefix)]:
                 if row.event is not None:
                     self._bodies.keep(source.uid, row.number, row.event)
-            rest, committed = rest[len(prefix) :], True
-
-    def _matched(self, source: Source, rows: Sequence[Taken]) -> list[RowCommit]:
-        matcher = self._catalogue.matcher(source.uid)
-        return [
-            RowCommit(row.row_id, row.seen.pack())
-            if row.event is None
-            else RowCommit(
-                row.row_id,
-                row.seen.pack(),
-                row.message,
-                row.number,
-                pack_event(row.event),
-                matcher.match(row.event.types, row.data),
-                matcher.unchecked,
-            )
-            for row in rows
-        ]
+            matched.drop(len(prefix))
+            rest, committed, after = rest[len(prefix) :], True, after if moved is None else moved
 
     async def _set_aside(self, source: Source, route: str, lines: Sequence[Line]) -> None:
         broken = {

@@ -7,23 +7,33 @@ from dataclasses import dataclass
 import msgspec
 import structlog
 
-from relay.domain.model import RouteState, Source, SourceUid
+from relay.domain.model import Source, SourceUid
 from relay.domain.paging import advance
 from relay.domain.polling import backoff_ms, next_poll_ms, overlap_floor
-from relay.errors import Fenced, LimitRefused, Refused, Retriable, StoreFull, StoreUnavailable, UpstreamError
+from relay.errors import (
+    Astray,
+    Fenced,
+    LimitRefused,
+    Refused,
+    Retriable,
+    StoreFull,
+    StoreUnavailable,
+    UpstreamError,
+)
 from relay.outbound.reports_api import ReportsApi
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.ingest import Ingest, read_lines
+from relay.pipeline.joining import begin, join_routes
 from relay.pipeline.pressure import Pressure
+from relay.pipeline.renewing import renew
 from relay.pipeline.route_poll import RoutePoll, cancelled
-from relay.store.routes import LEASE_MS, Routes
+from relay.store.routes import Routes, Token
 
 log = structlog.get_logger()
 
 SLICE_S = 20.0
 """A slice ends after this, so that arq's jobs stay short: what arq believes of a killed worker lasts that long."""
-RENEW_S = 3.0
 STORE_RETRY_S = 0.2
 LOOK_AGAIN_S = 0.5
 """How soon a waiting slice notices that its source was changed."""
@@ -68,13 +78,14 @@ class Polling:
     async def slice(self, uid: SourceUid) -> None:
         """Poll a source's routes for up to 20 s, if no other poller does.
 
-        Redis may go away and come back meanwhile: as long as the lease is this poller's, it goes on.
+        Redis may go away and come back meanwhile, also without what was written last: as long as the lease is this
+        poller's, it goes on with what the store says then.
         """
         token = await self._routes.take(uid, version=self._catalogue.version)
         if token is None:
             return
         ends_ms = self._clock.now_ms() + round(SLICE_S * 1000)
-        renewing = asyncio.create_task(self._renew(uid, token))
+        renewing = asyncio.create_task(renew(self._routes, self._clock, uid, token))
         try:
             while not renewing.done() and not await self._done(uid, token, renewing, ends_ms):
                 await self._rest(STORE_RETRY_S)
@@ -85,14 +96,14 @@ class Polling:
             with suppress(StoreUnavailable):
                 await self._routes.give_back(uid, token)
 
-    async def _done(self, uid: SourceUid, token: int, renewing: asyncio.Task[None], ends_ms: int) -> bool:
-        """Work until the slice's end, or until the lease is lost. False: Redis went away, and there is time left."""
+    async def _done(self, uid: SourceUid, token: Token, renewing: asyncio.Task[None], ends_ms: int) -> bool:
+        """Work until the slice's end, or until the lease is lost. False: Redis failed, and there is time left."""
         work = asyncio.create_task(self._work(uid, token, ends_ms))
         try:
             await asyncio.wait({renewing, work}, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 await work
-        except StoreUnavailable as error:
+        except (StoreUnavailable, Astray) as error:
             if isinstance(error, StoreFull):
                 self._pressure.refused()
             log.warning("slice_interrupted", source=uid, error=str(error))
@@ -101,31 +112,19 @@ class Polling:
             await cancelled(work)
         return True
 
-    async def _renew(self, uid: SourceUid, token: int) -> None:
-        """Keep the lease; ends when it is lost."""
-        while True:
-            try:
-                if not await self._routes.keep(uid, token):
-                    log.warning("poller_lost_its_lease", source=uid)
-                    return
-                # Should this worker die, a tick takes the source up when the lease has run out.
-                await self._routes.poll_at(uid, self._clock.now_ms() + LEASE_MS)
-                await asyncio.sleep(RENEW_S)
-            except StoreUnavailable:
-                await asyncio.sleep(STORE_RETRY_S)
-
-    async def _work(self, uid: SourceUid, token: int, ends_ms: int) -> None:
+    async def _work(self, uid: SourceUid, token: Token, ends_ms: int) -> None:
         polls: dict[str, RoutePoll] = {}
+        await self._routes.look(uid, token)
         try:
             await self._poll_in_turn(uid, token, polls, ends_ms)
         finally:
             for poll in polls.values():
                 await poll.drop_ahead()
 
-    async def _poll_in_turn(self, uid: SourceUid, token: int, polls: dict[str, RoutePoll], ends_ms: int) -> None:
+    async def _poll_in_turn(self, uid: SourceUid, token: Token, polls: dict[str, RoutePoll], ends_ms: int) -> None:
         while (source := self._catalogue.sources.get(uid)) is not None:
-            for state in await self._states(source, polls):
-                polls[state.route] = RoutePoll(state)
+            if polls.keys() != set(source.routes):
+                await join_routes(self._routes, source, polls, token)
             active = [polls[name] for name in source.routes]
             poll = min(active, key=lambda p: p.due_ms(source))
             due_ms = poll.due_ms(source)
@@ -139,7 +138,7 @@ class Polling:
                 await self._rest(min((due_ms - now_ms) / 1000, LOOK_AGAIN_S))
             else:
                 alone = all(other is poll or other.due_ms(source) > now_ms for other in active)
-                await self._turn(source, poll, token, alone=alone)
+                await self._turn(source, poll, alone=alone)
 
     async def _wait_for_room(self, source: Source, polls: list[RoutePoll]) -> None:
         """Ask for nothing while the store is nearly full, and say why."""
@@ -148,25 +147,24 @@ class Polling:
                 await self._save(source, poll, last_error=self._pressure.said, last_error_at_ms=self._clock.now_ms())
         await self._rest(LOOK_AGAIN_S)
 
-    async def _states(self, source: Source, polls: dict[str, RoutePoll]) -> list[RouteState]:
-        missing = [name for name in source.routes if name not in polls]
-        return await self._routes.states(source.uid, missing) if missing else []
-
     async def _rest(self, seconds: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.stopping.wait()
 
-    async def _turn(self, source: Source, poll: RoutePoll, token: int, *, alone: bool) -> None:
+    async def _turn(self, source: Source, poll: RoutePoll, *, alone: bool) -> None:
         """One request for one route, and what follows from its answer. `alone`: no other route is due."""
         overlapping = poll.overlap_due_ms() < poll.forward_due_ms()
         try:
             if poll.state.cursor is None:
-                await self._start(source, poll)
+                await begin(
+                    poll, source, reports=self._reports, routes=self._routes, clock=self._clock,
+                    overlap_at_ms=self._next_overlap_ms(source),
+                )  # fmt: skip
             elif overlapping:
-                await self._overlap_page(source, poll, token)
+                await self._overlap_page(source, poll)
             else:
-                await self._forward_page(source, poll, token, alone=alone)
+                await self._forward_page(source, poll, alone=alone)
         except Refused as error:
             await self._note(source, poll, error, state="stopped", auth_version=source.auth_version)
         except LimitRefused as error:
@@ -195,18 +193,7 @@ class Polling:
             due["overlap_at_ms"] = now_ms + wait_ms
         await self._note(source, poll, error, state="failing", failures=failures, **due)
 
-    async def _start(self, source: Source, poll: RoutePoll) -> None:
-        """Give a route its first cursor: before `startRowId`, or behind the newest row there is."""
-        if source.start_row_id is not None:
-            cursor = max(0, source.start_row_id - 1)
-        else:
-            cursor = await self._reports.newest(source, poll.state.route)
-        now_ms = self._clock.now_ms()
-        await self._routes.start(source.uid, poll.state.route, cursor, now_ms=now_ms)
-        await self._save(source, poll, state="polling", next_poll_at_ms=0, overlap_at_ms=self._next_overlap_ms(source))
-        poll.state = msgspec.structs.replace(poll.state, cursor=cursor)
-
-    async def _forward_page(self, source: Source, poll: RoutePoll, token: int, *, alone: bool) -> None:
+    async def _forward_page(self, source: Source, poll: RoutePoll, *, alone: bool) -> None:
         route, cursor = poll.state.route, poll.state.cursor or 0
         limit = max(SMALLEST_LIMIT, poll.state.limit or source.batch_size)
         page = await poll.take_ahead((cursor, limit, poll.ceiling)) or await self._reports.fetch(
@@ -225,7 +212,9 @@ class Polling:
             poll.read_ahead((step.cursor, limit, step.ceiling), ahead)
         if lines:
             moved = step.cursor if step.cursor != cursor else None
-            await self._ingest.take_in(source, route, lines, row_ids=step.row_ids, cursor=moved, token=token)
+            await self._ingest.take_in(
+                source, route, lines, row_ids=step.row_ids, after=cursor, cursor=moved, token=poll.token
+            )
         poll.ceiling = step.ceiling
         poll.state = msgspec.structs.replace(poll.state, cursor=step.cursor)
         if step.state == "stalled" or (page.truncated and not step.row_ids):
@@ -246,7 +235,7 @@ class Polling:
             changes |= {"last_error": None, "last_error_at_ms": None}
         await self._save(source, poll, **changes)
 
-    async def _overlap_page(self, source: Source, poll: RoutePoll, token: int) -> None:
+    async def _overlap_page(self, source: Source, poll: RoutePoll) -> None:
         """Read one page of the rows before the cursor again: for late ones, and for those that changed.
 
         How far that is is kept, for it can take longer than a slice.
@@ -263,7 +252,9 @@ class Polling:
             rejected = len(lines) - len(ids)
             step = advance(after, ids, limit=limit, ceiling=until, rejected=rejected, truncated=page.truncated)
             if lines:
-                await self._ingest.take_in(source, route, lines, row_ids=step.row_ids, cursor=None, token=token)
+                await self._ingest.take_in(
+                    source, route, lines, row_ids=step.row_ids, after=cursor, cursor=None, token=poll.token
+                )
             if step.state == "stalled" or (page.truncated and not step.row_ids):
                 raise Retriable("the answer for the rows before the cursor proves nothing")
             after, poll.overlap_ceiling = step.cursor, step.ceiling
@@ -295,4 +286,4 @@ class Polling:
 
     async def _save(self, source: Source, poll: RoutePoll, **changes: int | str | None) -> None:
         poll.state = msgspec.structs.replace(poll.state, **changes)
-        await self._routes.save(source.uid, poll.state.route, changes)
+        await self._routes.save(source.uid, poll.state.route, changes, token=poll.token)

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Coroutine
-from contextlib import suppress
 from typing import Any
 
-from relay.domain.model import RouteState, Source
+import msgspec
+
+from relay.domain.model import Joined, RouteState, Source
 from relay.errors import RelayError
 from relay.outbound.reports_api import Page
+from relay.store.routes import Token
 
 NEVER_MS = 2**62
 
@@ -15,8 +17,9 @@ NEVER_MS = 2**62
 class RoutePoll:
     """One route within a slice: its state, and where a reading of the rows behind its cursor stands."""
 
-    def __init__(self, state: RouteState) -> None:
-        self.state = state
+    def __init__(self, state: RouteState, token: Token, *, joined: Joined | None) -> None:
+        self.state = msgspec.structs.replace(state, joined=joined)
+        self.token = token
         self.ceiling: int | None = None
         self.overlap_ceiling: int | None = None
         self.overlap_failures = 0
@@ -44,7 +47,11 @@ class RoutePoll:
 
     def due_ms(self, source: Source) -> int:
         """When the route wants its next request. Of several that are due, the one that waits longest is served."""
-        if source.paused or (self.state.state == "stopped" and self.state.auth_version == source.auth_version):
+        if (
+            source.paused
+            or self.state.unreadable
+            or (self.state.state == "stopped" and self.state.auth_version == source.auth_version)
+        ):
             return NEVER_MS
         return min(self.forward_due_ms(), self.overlap_due_ms())
 
@@ -60,7 +67,12 @@ class RoutePoll:
 
 
 async def cancelled(task: asyncio.Task[Any]) -> None:
-    """Cancel a task and wait until it has ended, whatever it ends with."""
+    """Cancel a task and wait until it has ended. Raises what it ended with, unless that is one of the relay's errors.
+
+    A cancellation of the caller meanwhile is not lost.
+    """
     task.cancel()
-    with suppress(asyncio.CancelledError, RelayError):
-        await task
+    await asyncio.wait({task})
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, RelayError):
+        raise error

@@ -4,44 +4,59 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from relay.domain.model import SourceUid, StoredEvent
+from relay.domain.references import Reference, tag_of
 from relay.store.events import Events
 
 MOST_BYTES = 64 * 2**20
-OVERHEAD_BYTES = 400
+OVERHEAD_BYTES = 450
 """What an event costs in memory beside its body."""
 
 
 class Bodies:
-    """A cache of events with a budget in bytes; the ones used longest ago go first."""
+    """A cache of events with a budget in bytes; the ones used longest ago go first.
+
+    Numbers are given again when the store loses its last second or a source is made anew, so an event is kept under
+    its number and its tag: one of before is never taken for one of now.
+    """
 
     def __init__(self, events: Events, *, most_bytes: int = MOST_BYTES) -> None:
         self._events = events
         self._most = most_bytes
         self._bytes = 0
-        self._kept: OrderedDict[tuple[SourceUid, int], StoredEvent] = OrderedDict()
+        self._kept: OrderedDict[tuple[SourceUid, int, str], StoredEvent] = OrderedDict()
 
-    async def read(self, source: SourceUid, numbers: Iterable[int]) -> dict[int, StoredEvent]:
-        """Events by number; those that are not kept any more are left out. At most one round trip."""
+    async def read(self, source: SourceUid, wanted: Iterable[Reference]) -> dict[int, StoredEvent]:
+        """The events that references mean, by number. At most one round trip. Raises StoreUnavailable.
+
+        Left out: those that are kept no more, and those whose number has another event by now. Two references of one
+        number and different tags can be `wanted`; only one of them is right, so compare its tag with the event's.
+        """
         found: dict[int, StoredEvent] = {}
-        missing = []
-        for number in numbers:
-            event = self._kept.get((source, number))
+        missing: dict[int, set[str]] = {}
+        kept, used = self._kept, self._kept.move_to_end
+        for reference in wanted:
+            number, tag = reference.number, reference.tag
+            key = (source, number, tag)
+            event = kept.get(key)
             if event is None:
-                missing.append(number)
+                missing.setdefault(number, set()).add(tag)
             else:
+                used(key)
                 found[number] = event
         if missing:
-            read = await self._events.read(source, missing)
-            for number, event in read.items():
+            for number, event in (await self._events.read(source, missing)).items():
                 self.keep(source, number, event)
-            found |= read
+                if tag_of(event.id) in missing[number]:
+                    found[number] = event
         return found
 
     def keep(self, source: SourceUid, number: int, event: StoredEvent) -> None:
-        """Keep an event that was just stored or read. Events never change, so it is right for ever."""
-        if (source, number) in self._kept:
-            return
-        self._kept[source, number] = event
+        """Keep an event that was just stored or read."""
+        key = (source, number, tag_of(event.id))
+        before = self._kept.pop(key, None)
+        if before is not None:
+            self._bytes -= len(before.body) + OVERHEAD_BYTES
+        self._kept[key] = event
         self._bytes += len(event.body) + OVERHEAD_BYTES
         while self._bytes > self._most:
             _, oldest = self._kept.popitem(last=False)

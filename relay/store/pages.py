@@ -7,9 +7,10 @@ from redis.asyncio import Redis
 
 from relay.domain.model import EndpointId, MessageId, SourceUid
 from relay.domain.references import Reference, tag_of
-from relay.errors import Fenced, StaleSubscriptions
+from relay.errors import Astray
 from relay.store import keys
 from relay.store.events import bucket_of, shard_of
+from relay.store.routes import Token, refused
 from relay.store.scripts import script
 
 LANE_ENTRIES_AT_ONCE = 10_000
@@ -41,26 +42,34 @@ class Pages:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def known(self, source: SourceUid, space: str, row_ids: Sequence[int]) -> tuple[dict[int, bytes], int]:
+    async def known(
+        self, source: SourceUid, space: str, row_ids: Sequence[int], *, token: Token | None = None
+    ) -> tuple[dict[int, bytes], int]:
         """What is known of rows, and the number of the first of as many events as there are rows.
 
-        The numbers are taken whether they are used or not: gaps in them mean nothing. One round trip.
+        The numbers are taken whether they are used or not: gaps in them mean nothing. Without a token none is taken.
+        One round trip. Raises Astray when the store is not where the token's holder left it.
         """
+        taken = 0 if token is None else len(row_ids)
         buckets: dict[int, list[int]] = {}
         for row_id in row_ids:
             buckets.setdefault(row_id // keys.ROWS_PER_BUCKET, []).append(row_id)
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.incrby(keys.sequence(source), len(row_ids))
+            pipe.incrby(keys.sequence(source), taken)
             for bucket, members in buckets.items():
                 pipe.hmget(keys.seen(source, space, bucket), [str(r % keys.ROWS_PER_BUCKET) for r in members])
             newest, *found = await pipe.execute()
+        if token is not None:
+            if int(newest) - taken != token.sequence:
+                raise Astray(f"the store lost events of source {source}")
+            token.sequence = int(newest)
         known = {
             row_id: value
             for members, values in zip(buckets.values(), found, strict=True)
             for row_id, value in zip(members, values, strict=True)
             if value is not None
         }
-        return known, int(newest) - len(row_ids) + 1
+        return known, int(newest) - taken + 1
 
     async def commit(
         self,
@@ -70,39 +79,44 @@ class Pages:
         *,
         space: str,
         cursor: int | None,
-        token: int,
+        token: Token,
         version: int,
         now_ms: int,
+        after: int | None = None,
     ) -> None:
         """Commit one prefix of a page (see `first_prefix`), all of it or nothing; cursor None leaves the cursor.
 
-        Raises Fenced, or StaleSubscriptions when the rows must be matched again.
+        `after` is the cursor that the route must have (None: any). Raises Fenced, Astray when the store is not where
+        the token's holder left it, or StaleSubscriptions when the rows must be matched again.
         """
         names = (keys.fence(source), keys.subscriptions(source), keys.route(source, route), keys.trail(source, route))
-        lanes = (keys.lanes(source), keys.ready(source), keys.references(source))
-        moved = "" if cursor is None else cursor
-        head = [keys.prefix(source), token, version, moved, now_ms, keys.WAKE_CHANNEL, source]
-        answer = await script("commit_page")(self._redis, [*names, *lanes], [*head, *_groups(rows, space)])
-        if answer == b"fenced":
-            raise Fenced(f"another poller took over source {source}")
-        if answer == b"stale":
-            raise StaleSubscriptions(f"the subscriptions of source {source} changed")
+        lanes = (keys.lanes(source), keys.ready(source), keys.references(source), keys.owed(source))
+        moved, before = ("" if each is None else each for each in (cursor, after))
+        head = [keys.prefix(source), token.number, version, moved, now_ms, keys.WAKE_CHANNEL, source]
+        args = [*head, token.sequence, before, *_groups(rows, space)]
+        answer = await script("commit_page")(self._redis, [*names, *lanes, keys.sequence(source)], args)
+        if answer != b"ok":
+            raise refused(answer, source)
+        token.sequence += 1
 
 
-def first_prefix(rows: Sequence[RowCommit]) -> list[RowCommit]:
+def first_prefix(rows: Iterable[RowCommit]) -> list[RowCommit]:
     """As many rows as one step may commit: its work is bounded, by a row at the least."""
+    prefix: list[RowCommit] = []
     entries = 0
-    for i, row in enumerate(rows):
+    for row in rows:
         entries += len(row.lanes)
-        if i and (entries > LANE_ENTRIES_AT_ONCE or i >= EVENTS_AT_ONCE):
-            return list(rows[:i])
-    return list(rows)
+        if prefix and (entries > LANE_ENTRIES_AT_ONCE or len(prefix) >= EVENTS_AT_ONCE):
+            break
+        prefix.append(row)
+    return prefix
 
 
 def _groups(rows: Iterable[RowCommit], space: str) -> list[str | bytes | int]:
     hashes: dict[str, list[str | bytes | int]] = {}
     references: dict[int, int] = {}
     lanes: dict[EndpointId, list[str]] = {}
+    owed: dict[EndpointId, int] = {}
     for row in rows:
         if row.seen is not None:
             seen = hashes.setdefault(f"seen:{space}:{row.row_id // keys.ROWS_PER_BUCKET}", [])
@@ -118,6 +132,7 @@ def _groups(rows: Iterable[RowCommit], space: str) -> list[str | bytes | int]:
         for endpoint, type_code in row.lanes:
             reference = Reference(row.number, type_code, tag, unchecked=int(endpoint in row.unchecked))
             lanes.setdefault(endpoint, []).append(reference.text())
+            owed[endpoint] = owed.get(endpoint, 0) + len(row.event)
     args: list[str | bytes | int] = [len(hashes)]
     for suffix, fields in hashes.items():
         args += (suffix, len(fields))
@@ -127,6 +142,6 @@ def _groups(rows: Iterable[RowCommit], space: str) -> list[str | bytes | int]:
         args += (bucket, count)
     args.append(len(lanes))
     for endpoint, waiting in lanes.items():
-        args += (endpoint, len(waiting))
+        args += (endpoint, owed[endpoint], len(waiting))
         args += waiting
     return args

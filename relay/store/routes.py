@@ -1,14 +1,20 @@
 """Routes: their cursors and states, the poller's lease, and the lines that could not be read."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import structlog
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from relay.domain.model import RouteState, SourceUid
+from relay.errors import Astray, Fenced, RelayError, StaleSubscriptions
 from relay.store import keys
 from relay.store.scripts import script
+
+log = structlog.get_logger()
 
 LEASE_MS = 10_000
 """A killed poller's source is taken up after this and a tick: within 15 s (design.md 6)."""
@@ -17,6 +23,21 @@ QUARANTINE_KEPT = 1000
 QUARANTINE_TOTAL = "total"
 NEWEST = 2**53
 """A version of the configuration that is newer than any."""
+LOST_CURSOR = (
+    "the cursor in the store is damaged: take the route off the source and add it again a minute later; then it "
+    "goes on behind the newest row"
+)
+_STORED = {each.name for each in msgspec.structs.fields(RouteState)} - {"route", "unreadable"}
+
+
+@dataclass(slots=True)
+class Token:
+    """A poller's right to write for a source, and where it left the store: a write is refused when either is wrong."""
+
+    number: int
+    """The fencing token."""
+    sequence: int
+    """The source's sequence after the poller's last step."""
 
 
 def space_of(route: str) -> str:
@@ -30,22 +51,30 @@ class Routes:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def take(self, source: SourceUid, *, version: int = NEWEST) -> int | None:
-        """Take the lease of a source's poller. Gives the fencing token, which was never given before.
+    async def take(self, source: SourceUid, *, version: int = NEWEST) -> Token | None:
+        """Take the lease of a source's poller. Gives a fencing token, which was never given before.
 
         None: another poller works, or the source was deleted since `version` of the configuration.
         """
         names = [keys.lease(source), keys.fence(source)]
-        token = await script("take_poll")(self._redis, names, [LEASE_MS, version])
-        return int(token) or None
+        number = int(await script("take_poll")(self._redis, names, [LEASE_MS, version]))
+        if not number:
+            return None
+        token = Token(number, 0)
+        await self.look(source, token)
+        return token
 
-    async def keep(self, source: SourceUid, token: int) -> bool:
+    async def look(self, source: SourceUid, token: Token) -> None:
+        """Have a poller begin with what the store says: what it reads from now on is what it may write upon."""
+        token.sequence = int(await self._redis.get(keys.sequence(source)) or 0)
+
+    async def keep(self, source: SourceUid, token: Token) -> bool:
         """Renew the lease; False: it is somebody else's."""
-        return bool(await script("keep_poll")(self._redis, [keys.lease(source)], [token, LEASE_MS]))
+        return bool(await script("keep_poll")(self._redis, [keys.lease(source)], [token.number, LEASE_MS]))
 
-    async def give_back(self, source: SourceUid, token: int) -> None:
+    async def give_back(self, source: SourceUid, token: Token) -> None:
         """End the lease, so that the next slice need not wait for it to run out."""
-        await script("keep_poll")(self._redis, [keys.lease(source)], [token, 0])
+        await script("keep_poll")(self._redis, [keys.lease(source)], [token.number, 0])
 
     async def states(self, source: SourceUid, names: Iterable[str]) -> list[RouteState]:
         """The states of the named routes, in that order; a route that never ran has the state of a new one."""
@@ -56,29 +85,61 @@ class Routes:
             found = await pipe.execute()
         return [_read_state(name, fields) for name, fields in zip(names, found, strict=True)]
 
-    async def save(self, source: SourceUid, route: str, changes: Mapping[str, Any]) -> None:
-        """Write fields of a route's state; None clears one. The cursor moves with `Pages.commit` and `start` only."""
-        await self._redis.hset(  # type: ignore[misc]
-            keys.route(source, route), mapping={k: "" if v is None else v for k, v in changes.items()}
-        )
+    async def save(self, source: SourceUid, route: str, changes: Mapping[str, Any], *, token: Token) -> None:
+        """Write fields of a route's state; None clears one. The cursor moves with `Pages.commit` and `start` only.
 
-    async def start(self, source: SourceUid, route: str, cursor: int, *, now_ms: int) -> None:
-        """Give a route that has no cursor its first one.
-
-        The cursor last: a route that has one is never started again, so what belongs to it must stand by then.
+        Raises Fenced, or Astray.
         """
-        await self._redis.zadd(keys.trail(source, route), {str(cursor): now_ms})
-        await self._redis.hsetnx(keys.route(source, route), "cursor", str(cursor))  # type: ignore[misc]
+        await self._write(source, route, changes, token=token, cursor="", now_ms=0)
+
+    async def start(
+        self,
+        source: SourceUid,
+        route: str,
+        cursor: int,
+        *,
+        token: Token,
+        now_ms: int,
+        changes: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Give a route that has no cursor its first one, and write `changes` of its state. Raises Fenced, or Astray."""
+        await self._write(source, route, changes or {}, token=token, cursor=str(cursor), now_ms=now_ms)
+
+    async def _write(
+        self, source: SourceUid, route: str, changes: Mapping[str, Any], *, token: Token, cursor: str, now_ms: int
+    ) -> None:
+        names = [keys.fence(source), keys.sequence(source), keys.route(source, route), keys.trail(source, route)]
+        args: list[Any] = [token.number, token.sequence, now_ms, cursor]
+        for name, value in changes.items():
+            args += (name, "" if value is None else value)
+        answer = await script("save_route")(self._redis, names, args)
+        if answer != b"ok":
+            raise refused(answer, source)
+
+    async def settle(self, source: SourceUid, *, joined: Mapping[str, str], left: Iterable[str], token: Token) -> None:
+        """Note since when routes are the source's (`RouteState.joined`), and forget the state of those that left.
+
+        Raises Fenced, or Astray.
+        """
+        args: list[Any] = [keys.prefix(source), token.number, token.sequence, len(joined)]
+        for name, since in joined.items():
+            args += (name, since)
+        answer = await script("settle_routes")(self._redis, [keys.fence(source), keys.sequence(source)], [*args, *left])
+        if answer != b"ok":
+            raise refused(answer, source)
 
     async def cursor_at(self, source: SourceUid, route: str, *, time_ms: int) -> int | None:
-        """The cursor that the route had at a time; None: it had none yet. Forgets the cursors before that one."""
+        """The cursor that the route had at a time; None: it had none yet, or nobody can read it.
+
+        Forgets the cursors before that one.
+        """
         trail = keys.trail(source, route)
         before = await self._redis.zrevrangebyscore(trail, time_ms, "-inf", start=0, num=1, withscores=True)
         if before:
             await self._redis.zremrangebyscore(trail, "-inf", f"({before[0][1]}")
-            return int(before[0][0])
+            return _number(before[0][0])
         first = await self._redis.zrange(trail, 0, 0)
-        return int(first[0]) if first else None
+        return _number(first[0]) if first else None
 
     async def poll_at(self, source: SourceUid, time_ms: int) -> None:
         """Say when the next slice of a source should run."""
@@ -90,27 +151,84 @@ class Routes:
         return [source for source in sources if source.encode() not in later]
 
     async def quarantined(self, source: SourceUid, limit: int) -> list[dict[str, Any]]:
-        """The newest lines that could not be read: `{route, rowId, reason, line, seenAtMs, digest}`, newest first."""
+        """The newest lines that could not be read: `{route, rowId, reason, line, seenAtMs, digest}`, newest first.
+
+        An entry that is damaged itself comes last, as one without a line.
+        """
         kept = await self._redis.hgetall(keys.quarantine(source))  # type: ignore[misc]
         kept.pop(QUARANTINE_TOTAL.encode(), None)
-        lines = [{**msgspec.json.decode(value), "digest": digest.decode()} for digest, value in kept.items()]
-        return sorted(lines, key=lambda line: -int(line["seenAtMs"]))[:limit]
+        lines = [{**_read_line(value), "digest": digest.decode("utf-8", "replace")} for digest, value in kept.items()]
+        return sorted(lines, key=lambda line: -line["seenAtMs"])[:limit]
 
     async def quarantined_total(self, source: SourceUid) -> int:
         """How many different lines were ever set aside."""
-        return int(await self._redis.hget(keys.quarantine(source), QUARANTINE_TOTAL) or 0)  # type: ignore[misc]
+        return _number(await self._redis.hget(keys.quarantine(source), QUARANTINE_TOTAL)) or 0  # type: ignore[misc]
 
     async def set_aside(self, source: SourceUid, lines: Mapping[str, dict[str, Any]]) -> None:
         """Keep lines that could not be read, by the digest (hex) of each; one that is there already counts once."""
         key = keys.quarantine(source)
         for digest, line in lines.items():
             if await self._redis.hsetnx(key, digest, msgspec.json.encode(line).decode()):  # type: ignore[misc]
-                await self._redis.hincrby(key, QUARANTINE_TOTAL, 1)  # type: ignore[misc]
+                await self._count_line(key)
         if await self._redis.hlen(key) > QUARANTINE_KEPT:  # type: ignore[misc]
             for line in (await self.quarantined(source, 10 * QUARANTINE_KEPT))[QUARANTINE_KEPT:]:
                 await self._redis.hdel(key, line["digest"])  # type: ignore[misc]
 
+    async def _count_line(self, key: str) -> None:
+        try:
+            await self._redis.hincrby(key, QUARANTINE_TOTAL, 1)  # type: ignore[misc]
+        except ResponseError:
+            # A damaged count begins anew with what is kept.
+            await self._redis.hset(key, QUARANTINE_TOTAL, str(await self._redis.hlen(key) - 1))  # type: ignore[misc]
+
+
+def refused(answer: bytes, source: SourceUid) -> RelayError:
+    """What a script's refusal of a poller's write means."""
+    if answer == b"fenced":
+        return Fenced(f"another poller took over source {source}")
+    if answer == b"astray":
+        return Astray(f"the store is not where the poller of source {source} left it")
+    return StaleSubscriptions(f"the subscriptions of source {source} changed")
+
+
+class _Line(msgspec.Struct, kw_only=True):
+    """A line that could not be read, as it is kept."""
+
+    route: str | None = None
+    rowId: Any = None  # noqa: N815 - as it is kept
+    reason: str = "what was kept of the line is damaged"
+    line: str = ""
+    seenAtMs: int = 0  # noqa: N815
+
+
+def _read_line(kept: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.structs.asdict(msgspec.json.decode(kept, type=_Line))
+    except msgspec.MsgspecError:
+        return msgspec.structs.asdict(_Line())
+
+
+def _number(stored: bytes | None) -> int | None:
+    return int(stored) if stored is not None and stored.isdigit() else None
+
 
 def _read_state(name: str, fields: Mapping[bytes, bytes]) -> RouteState:
-    values = {key.decode(): value.decode() for key, value in fields.items() if value}
-    return msgspec.convert({"route": name, **values}, RouteState, strict=False)
+    """A state of which a field can't be read goes on without it; without its cursor a route stands still."""
+    values: dict[str, str] = {}
+    damaged: list[str] = []
+    for key, value in fields.items():
+        field, text = key.decode("utf-8", "replace"), value.decode("utf-8", "replace")
+        if not text or field not in _STORED:
+            continue
+        try:
+            msgspec.convert({"route": name, field: text}, RouteState, strict=False)
+        except msgspec.ValidationError:
+            damaged.append(field)
+        else:
+            values[field] = text
+    if damaged:
+        log.warning("route_state_damaged", route=name, fields=damaged)
+    state = msgspec.convert({"route": name, **values}, RouteState, strict=False)
+    if "cursor" in damaged:
+        state = msgspec.structs.replace(state, state="stopped", last_error=LOST_CURSOR, unreadable=True)
+    return state

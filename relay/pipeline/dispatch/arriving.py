@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from relay.domain.envelope import HEADS
 from relay.domain.model import EndpointId, SourceUid, StoredEvent
-from relay.domain.references import Reference, parse_reference
+from relay.domain.references import Reference, parse_reference, tag_of
 from relay.domain.sending.core import Arrival, Claim, Core
 from relay.errors import Unreadable
 from relay.pipeline.catalogue import Catalogue
@@ -65,14 +65,15 @@ class Arriving:
         """References with their events, by endpoint. At most one round trip. Raises StoreUnavailable."""
         parsed = {endpoint: [(stored, _parse(stored)) for stored in some] for endpoint, some in references.items()}
         wanted = [reference for some in parsed.values() for _, reference in some if reference is not None]
-        numbers = [reference.number for reference in wanted]
-        self._bodies._kept.clear()
-        events = await self._bodies.read(source, numbers) if wanted else {}
+        events = await self._bodies.read(source, wanted) if wanted else {}
         found: dict[EndpointId, list[Arrival]] = {}
         for endpoint_id, some in parsed.items():
             arrivals = found[endpoint_id] = []
             for stored, reference in some:
                 event = events.get(reference.number) if reference is not None else None
+                # Its number may have another event by now, which another reference means.
+                if event is not None and reference is not None and tag_of(event.id) != reference.tag:
+                    event = None
                 is_wanted = event is None or self._is_wanted(endpoint_id, reference, event)
                 arrivals.append(Arrival(stored, reference, event, is_wanted))
         return found

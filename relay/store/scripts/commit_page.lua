@@ -1,22 +1,28 @@
 #!lua
 -- Commit a page, or a prefix of one: its events, the lanes that want them, what was seen, and the route's cursor.
--- KEYS: 1 fence, 2 subscriptions, 3 route, 4 trail, 5 lanes, 6 ready, 7 references
+-- KEYS: 1 fence, 2 subscriptions, 3 route, 4 trail, 5 lanes, 6 ready, 7 references, 8 owed, 9 sequence
 -- ARGV: 1 the source's prefix, 2 fencing token, 3 version of the configuration that was matched, 4 new cursor or '',
---   5 now in ms, 6 wake channel, 7 source uid, then three counted lists:
+--   5 now in ms, 6 wake channel, 7 source uid, 8 the sequence that the poller knows, 9 the cursor that the route must
+--   have, or '', then three counted lists:
 --   hashes: {key suffix, number of arguments, field, value, …}; references: {bucket, deliveries};
---   lanes: {endpoint, number of references, reference, …}
--- RETURNS: 'ok', or without having changed anything 'fenced' (another poller has a newer token) or 'stale' (the
---   subscriptions changed since the page was matched).
+--   lanes: {endpoint, bytes of the events, number of references, reference, …}
+-- RETURNS: 'ok', or without having changed anything 'fenced' (another poller took over), 'astray' (the store is not
+--   where the poller left it: it lost what it wrote last) or 'stale' (the subscriptions changed since the page was
+--   matched).
+-- Each commit counts the sequence on. What a server loses is always the newest, so as long as the sequence is what the
+-- poller knows, everything stands that it wrote or read before: events, rows and cursors.
 -- ATOMIC BECAUSE the cursor must never be past a row whose events are not in the lanes, nor behind one whose are.
 -- It cannot fail half way: every key has one type, and a full memory refuses the script before it starts.
-local fence, subscriptions, route, trail, lanes, ready, references = unpack(KEYS)
-local prefix, token, version, cursor, now, channel, uid = unpack(ARGV, 1, 7)
+local fence, subscriptions, route, trail, lanes, ready, references, owed, sequence = unpack(KEYS)
+local prefix, token, version, cursor, now, channel, uid, known, after = unpack(ARGV, 1, 9)
 local UNPACK = 4000 -- Lua's stack holds 8,000.
 
 if redis.call('GET', fence) ~= token then return 'fenced' end
+if (redis.call('GET', sequence) or '0') ~= known then return 'astray' end
+if after ~= '' and redis.call('HGET', route, 'cursor') ~= after then return 'astray' end
 if tonumber(redis.call('GET', subscriptions) or '0') > tonumber(version) then return 'stale' end
 
-local at = 8
+local at = 10
 local function count()
   at = at + 1
   return tonumber(ARGV[at - 1])
@@ -43,7 +49,8 @@ local woken = {}
 local groups = count()
 for _ = 1, groups do
   local endpoint = ARGV[at]
-  at = at + 1
+  redis.call('HINCRBY', owed, endpoint, ARGV[at + 1])
+  at = at + 2
   bulk('RPUSH', prefix .. 'lane:' .. endpoint, count())
   if redis.call('HSETNX', lanes, endpoint, 'r') == 1 then woken[#woken + 1] = endpoint end
 end
@@ -54,5 +61,6 @@ if cursor ~= '' then
   redis.call('HSET', route, 'cursor', cursor)
   redis.call('ZADD', trail, now, cursor)
 end
+redis.call('INCR', sequence)
 if groups > 0 then redis.call('PUBLISH', channel, uid) end
 return 'ok'

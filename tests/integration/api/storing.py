@@ -9,7 +9,7 @@ from relay.domain.identity import message_id
 from relay.domain.model import ApiKeyAuth, EndpointId, MessageId, Source, SourceUid, StoredEvent
 from relay.store.events import pack_event
 from relay.store.pages import RowCommit
-from relay.store.routes import NEWEST
+from relay.store.routes import NEWEST, Token
 from relay.wiring import Stores
 
 A, B = SourceUid("a"), SourceUid("b")
@@ -21,11 +21,13 @@ class Store:
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self._tokens: dict[SourceUid, int] = {}
+        self._tokens: dict[SourceUid, Token] = {}
 
-    async def _token(self, source: SourceUid) -> int:
+    async def _token(self, source: SourceUid) -> Token:
         if source not in self._tokens:
-            self._tokens[source] = await self._stores.routes.take(source) or 0
+            token = await self._stores.routes.take(source)
+            assert token is not None
+            self._tokens[source] = token
         return self._tokens[source]
 
     async def open(self) -> "Store":
@@ -54,7 +56,8 @@ class Store:
         **trigger: Any,
     ) -> MessageId:
         """`to` are the ids of endpoints that it is for."""
-        _, number = await self._stores.pages.known(source, "t", [row_id])
+        token = await self._token(source)
+        _, number = await self._stores.pages.known(source, "t", [row_id], token=token)
         message = message_id(source, space="t", row_id=row_id, digest=b"d" * 32, recurrence=0)
         data = envelope.data(
             source=source, igrp=1, row_id=row_id, revision=1, classes=classes, trigger={"rowId": row_id, **trigger}
@@ -70,7 +73,6 @@ class Store:
         )
         lanes = [(EndpointId(endpoint), types[0]) for endpoint in to]
         row = RowCommit(row_id, b"seen", message, number, pack_event(event), lanes)
-        token = await self._token(source)
         await self._stores.pages.commit(
             source, "all", [row], space="t", cursor=row_id, token=token, version=NEWEST, now_ms=at_ms
         )

@@ -27,7 +27,9 @@ async def test_a_source_is_made_then_changed(http: httpx.AsyncClient, stores: St
     """201, then 200; what is left out of a later PUT has its default, and no cursor moves."""
     made = await http.put("/source/s", json=SOURCE)
     assert made.status_code == 201
-    await stores.routes.start(S, "callsGoalsTransactions", 99, now_ms=0)
+    token = await stores.routes.take(S)
+    assert token is not None
+    await stores.routes.start(S, "callsGoalsTransactions", 99, token=token, now_ms=0)
     changed = await http.put(
         "/source/s", json={k: SOURCE[k] for k in ("baseUrl", "igrp", "routes")} | {"startRowId": 5}
     )
@@ -156,9 +158,10 @@ async def test_lag_is_the_time_since_a_route_was_caught_up(http: httpx.AsyncClie
     """Null before it ever was; then it grows with the time, whatever the interval."""
     await http.put("/source/s", json=SOURCE)
     assert (await http.get("/source/s/route/itemisedCalls")).json()["lagSeconds"] is None
-    await stores.routes.save(
-        S, "itemisedCalls", {"caught_up_at_ms": clock.at_ms - 2500, "last_error": "timeout", "state": "failing"}
-    )
+    token = await stores.routes.take(S)
+    assert token is not None
+    changes = {"caught_up_at_ms": clock.at_ms - 2500, "last_error": "timeout", "state": "failing"}
+    await stores.routes.save(S, "itemisedCalls", changes, token=token)
     route = (await http.get("/source/s/route/itemisedCalls")).json()
     assert (route["lagSeconds"], route["lastError"], route["state"]) == (2.5, "timeout", "failing")
     assert (await http.get("/source/s")).json()["routeStates"]["itemisedCalls"] == route
@@ -188,7 +191,9 @@ async def test_lines_that_were_set_aside_are_shown(http: httpx.AsyncClient, stor
 async def test_a_deleted_source_is_gone(http: httpx.AsyncClient, stores: Stores) -> None:
     """With its cursors; the same uid begins anew."""
     await http.put("/source/s", json=SOURCE)
-    await stores.routes.start(S, "itemisedCalls", 99, now_ms=0)
+    token = await stores.routes.take(S)
+    assert token is not None
+    await stores.routes.start(S, "itemisedCalls", 99, token=token, now_ms=0)
     assert (await http.delete("/source/s")).status_code == 204
     assert (await http.get("/source/s")).status_code == 404
     assert (await http.delete("/source/s")).status_code == 404

@@ -20,6 +20,7 @@ from relay.store.deletions import Deletions
 from relay.store.events import Events
 from relay.store.lanes import Lanes
 from relay.store.rates import Rates
+from relay.store.routes import Token
 from tests.fakes.subscribers import Subscribers
 from tests.fakes.upstream import make_row
 from tests.integration.books import read_books
@@ -72,7 +73,7 @@ class Dispatching:
         self.rig = rig
         self.subscribers = Subscribers()
         self.workers: list[Worker] = []
-        self._token = 0
+        self._token: Token | None = None
         self._newest = 0
 
     @asynccontextmanager
@@ -90,7 +91,8 @@ class Dispatching:
     async def rows(self, count: int, **columns: Any) -> list[int]:
         """So many rows come, and are events; gives their ids."""
         source = self.rig.catalogue.sources[UK]
-        self._token = self._token or await self.rig.routes.take(UK) or 0
+        self._token = self._token or await self.rig.routes.take(UK)
+        assert self._token is not None
         ids = list(range(self._newest + 1, self._newest + 1 + count))
         self._newest += count
         lines = read_lines([msgspec.json.encode(make_row(i, **columns)) for i in ids])

@@ -561,16 +561,22 @@ async def polling_once(rig: Rig, polling: Polling) -> None:
 
 
 async def test_settings_apply_while_a_slice_runs(rig: Rig) -> None:
-    """A route that is added is polled in the same slice."""
+    """A route that is added is polled in the same slice: what is new on it comes."""
     await rig.source("calls")
     endpoint = await rig.endpoint()
-    rig.upstream.show(make_row(1), route="goals")
     polling = rig.poller()
     async with slice_of(polling):
         await until(lambda: route_caught_up(rig, "calls"))
         await rig.source("calls", "goals")
         await until(lambda: route_caught_up(rig, "goals"))
+        rig.upstream.show(make_row(1), route="goals")
+        rig.clock.advance(11)
+        await until(lambda: route_is_at(rig, "goals", 1))
     assert await rig.row_ids(endpoint) == [1]
+
+
+async def route_is_at(rig: Rig, route: str, cursor: int) -> bool:
+    return (await rig.state(route)).cursor == cursor
 
 
 async def route_caught_up(rig: Rig, route: str) -> bool:

@@ -31,6 +31,7 @@ from relay.domain.model import Endpoint, EndpointId, MessageId, SourceUid, Store
 from relay.store import keys
 from relay.store.events import pack_event
 from relay.store.pages import RowCommit
+from relay.store.routes import Token
 from relay.store.undelivered import Undelivered
 from tests.fakes.faulty_redis import faulty
 from tests.integration.books import read_books, restore, snapshot
@@ -92,7 +93,7 @@ class World(RuleBasedStateMachine):
             await self.eyes.flushdb()
             self.rig = Rig(faulty(self.url), self.eyes)
             self.endpoints: dict[str, Endpoint] = {}
-            self.tokens: dict[SourceUid, int] = {}
+            self.tokens: dict[SourceUid, Token] = {}
             source = await self.rig.source()
             await self.rig.sources.put(FR, lambda _: msgspec.structs.replace(source, uid=FR))
             application = await self.rig.application()
@@ -102,7 +103,9 @@ class World(RuleBasedStateMachine):
                     application, url=f"https://{name[0]}.example.com/", **fields
                 )
             for uid in SOURCES:
-                self.tokens[uid] = await self.rig.routes.take(uid) or 0
+                token = await self.rig.routes.take(uid)
+                assert token is not None
+                self.tokens[uid] = token
                 await self.eyes.persist(keys.lease(uid))
                 await self.commit(uid, 6)
 
@@ -115,7 +118,10 @@ class World(RuleBasedStateMachine):
         self.run(self.commit(source, count))
 
     async def commit(self, source: SourceUid, count: int) -> None:
-        _, first = await self.rig.pages.known(source, "t", range(count))
+        token = self.tokens[source]
+        # The store may have gone back in time.
+        await self.rig.routes.look(source, token)
+        _, first = await self.rig.pages.known(source, "t", range(count), token=token)
         lanes = [(endpoint.id, 4) for endpoint in self.endpoints.values()]
         rows = []
         for number in range(first, first + count):

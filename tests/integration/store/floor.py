@@ -12,7 +12,7 @@ from relay.store.events import pack_event
 from relay.store.exchanging import Exchanged, Given
 from relay.store.lanes import Lanes
 from relay.store.pages import Pages, RowCommit
-from relay.store.routes import Routes
+from relay.store.routes import Routes, Token
 from relay.store.undelivered import Undelivered
 from tests.integration.books import Books, read_books
 
@@ -28,18 +28,20 @@ class Floor:
         self.redis = redis
         self.lanes = Lanes(redis)
         self.now_ms = NOW
-        self._token = 0
+        self._token: Token | None = None
         self._turns: dict[str, int] = {}
 
     async def fill(self, *endpoints: EndpointId, numbers: range, stored_at_ms: int = NOW) -> None:
         """Commit events with these numbers, each for all of the endpoints."""
-        if not self._token:
-            self._token = await Routes(self.redis).take(UK) or 0
+        if self._token is None:
+            self._token = await Routes(self.redis).take(UK)
+            assert self._token is not None
         rows = [
             RowCommit(n, b"seen", message(n), n, packed(n, stored_at_ms), [(endpoint, 2) for endpoint in endpoints])
             for n in numbers
         ]
-        await self.redis.set(keys.sequence(UK), numbers.stop - 1)
+        self._token.sequence = numbers.stop - 1
+        await self.redis.set(keys.sequence(UK), self._token.sequence)
         await Pages(self.redis).commit(
             UK, "all", rows, space="t", cursor=None, token=self._token, version=0, now_ms=stored_at_ms
         )

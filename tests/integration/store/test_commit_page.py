@@ -7,13 +7,14 @@ from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError
 
 from relay.domain.model import EndpointId, MessageId, SourceUid, StoredEvent
-from relay.domain.sending.effects import HandIn, Lanes
-from relay.errors import Fenced, StaleSubscriptions
+from relay.domain.sending.effects import HandIn
+from relay.errors import Astray, Fenced, StaleSubscriptions
 from relay.store import keys
 from relay.store.events import Events, pack_event
+from relay.store.lanes import Lanes
 from relay.store.pages import EVENTS_AT_ONCE, LANE_ENTRIES_AT_ONCE, Pages, RowCommit, first_prefix
-from relay.store.routes import Routes
-from tests.integration.books import dump, read_books
+from relay.store.routes import Routes, Token
+from tests.integration.books import dump, read_books, restore, snapshot
 
 UK = SourceUid("uk")
 A, B = EndpointId("ep_a"), EndpointId("ep_b")
@@ -35,16 +36,20 @@ def row(number: int, *endpoints: EndpointId, row_id: int | None = None) -> RowCo
 
 
 @pytest.fixture
-async def token(redis: Redis) -> int:
+async def token(redis: Redis) -> Token:
     token = await Routes(redis).take(UK)
     assert token is not None
     return token
 
 
 @pytest.fixture
-def commit(redis: Redis, token: int) -> Commit:
-    async def commit(*rows: RowCommit, cursor: int | None = None, token: int = token, version: int = 0) -> None:
-        await Pages(redis).commit(UK, "all", rows, space="t", cursor=cursor, token=token, version=version, now_ms=NOW)
+def commit(redis: Redis, token: Token) -> Commit:
+    async def commit(
+        *rows: RowCommit, cursor: int | None = None, after: int | None = None, token: Token = token, version: int = 0
+    ) -> None:
+        await Pages(redis).commit(
+            UK, "all", rows, space="t", after=after, cursor=cursor, token=token, version=version, now_ms=NOW
+        )
 
     return commit
 
@@ -53,7 +58,7 @@ async def test_everything_is_there_afterwards(redis: Redis, commit: Commit) -> N
     """Events, what was seen, the lanes that want them, the counts that keep them, and the cursor: one step."""
     await commit(row(1, A, row_id=101), row(2, A, B, row_id=102), row(300), cursor=300)
     pages, events, routes = Pages(redis), Events(redis), Routes(redis)
-    assert await pages.known(UK, "t", [101, 102, 103]) == ({101: b"seen", 102: b"seen"}, 1)
+    assert await pages.known(UK, "t", [101, 102, 103]) == ({101: b"seen", 102: b"seen"}, 2)
     assert set(await events.read(UK, [1, 2, 3, 300])) == {1, 2, 300}
     found = await events.find(UK, message(2))
     assert found is not None
@@ -67,15 +72,17 @@ async def test_everything_is_there_afterwards(redis: Redis, commit: Commit) -> N
     }
     assert books.ready == [A, B]
     assert books.references == {0: 3, 1: 0}
+    sizes = [len(row(1, row_id=101).event), len(row(2, row_id=102).event)]
+    assert await redis.hgetall(keys.owed(UK)) == {b"ep_a": b"%d" % sum(sizes), b"ep_b": b"%d" % sizes[1]}  # type: ignore[misc]
     assert books.faults() == []
 
 
-async def test_an_older_token_changes_nothing(redis: Redis, commit: Commit, token: int) -> None:
+async def test_an_older_token_changes_nothing(redis: Redis, commit: Commit, token: Token) -> None:
     """A poller that slept while another took over is refused, whatever it brings (goal G7)."""
     await redis.delete(keys.lease(UK))
     newer = await Routes(redis).take(UK)
     assert newer is not None
-    assert newer > token
+    assert newer.number > token.number
     before = await dump(redis)
     with pytest.raises(Fenced):
         await commit(row(1, A), cursor=1)
@@ -89,6 +96,45 @@ async def test_without_a_fence_nothing_is_taken(redis: Redis, commit: Commit) ->
     with pytest.raises(Fenced):
         await commit(row(1, A), cursor=1)
     assert await dump(redis) == {}
+
+
+async def test_a_store_that_went_back_in_time_takes_nothing(redis: Redis, commit: Commit, token: Token) -> None:
+    """A page is refused whose numbers, or what was committed before it, the server does not know any more."""
+    earlier = [await snapshot(redis)]
+    pages = Pages(redis)
+    await pages.known(UK, "t", [1], token=token)
+    earlier.append(await snapshot(redis))
+    await commit(row(1, A), cursor=1)
+    earlier.append(await snapshot(redis))
+    _, number = await pages.known(UK, "t", [2], token=token)
+    for copy in earlier:
+        await restore(redis, copy)
+        before = await dump(redis)
+        with pytest.raises(Astray):
+            await commit(row(number, A), cursor=2)
+        assert await dump(redis) == before
+    for copy in earlier[:2]:
+        await restore(redis, copy)
+        token.sequence = number - 1
+        with pytest.raises(Astray):
+            await pages.known(UK, "t", [2], token=token)
+    await Routes(redis).look(UK, token)
+    _, number = await pages.known(UK, "t", [1], token=token)
+    await commit(row(number, A), cursor=1)
+    assert (await read_books(redis, UK)).faults() == []
+
+
+async def test_a_cursor_moves_from_where_it_is_believed(redis: Redis, commit: Commit) -> None:
+    """A route that stands elsewhere, or nowhere, gets no page that would jump over rows."""
+    await commit(row(1, A), cursor=5)
+    before = await dump(redis)
+    with pytest.raises(Astray):
+        await commit(row(2, A), after=4, cursor=6)
+    assert await dump(redis) == before
+    await commit(row(2, A), after=5, cursor=6)
+    await redis.hdel(keys.route(UK, "all"), "cursor")  # type: ignore[misc]
+    with pytest.raises(Astray):
+        await commit(row(3, A), after=6, cursor=7)
 
 
 async def test_older_subscriptions_change_nothing(redis: Redis, commit: Commit) -> None:
@@ -191,11 +237,12 @@ def test_a_step_is_bounded() -> None:
     assert first_prefix([]) == []
 
 
-async def test_numbers_are_given_once(redis: Redis) -> None:
-    """Two pages that are looked up at the same time get numbers of their own."""
+async def test_numbers_are_given_once(redis: Redis, token: Token) -> None:
+    """Each page that is looked up gets numbers of its own; who only looks takes none."""
     pages = Pages(redis)
-    _, first = await pages.known(UK, "t", range(1, 11))
-    _, second = await pages.known(UK, "t", range(1, 6))
+    _, first = await pages.known(UK, "t", range(1, 11), token=token)
+    await pages.known(UK, "t", range(1, 6))
+    _, second = await pages.known(UK, "t", range(1, 6), token=token)
     assert (first, second) == (1, 11)
     assert await Events(redis).newest(UK) == 15
 

@@ -3,9 +3,11 @@
 import pytest
 from redis.asyncio import Redis
 
-from relay.domain.model import SourceUid
+from relay.domain.model import RouteState, SourceUid
+from relay.errors import Astray, Fenced
 from relay.store import keys, routes
-from relay.store.routes import LEASE_MS, Routes
+from relay.store.routes import LEASE_MS, LOST_CURSOR, Routes, Token
+from tests.integration.books import dump
 
 UK, US = SourceUid("uk"), SourceUid("us")
 
@@ -24,7 +26,7 @@ async def test_one_poller_at_a_time(store: Routes, redis: Redis) -> None:
     await store.give_back(UK, first)
     second = await store.take(UK)
     assert second is not None
-    assert second > first
+    assert second.number > first.number
     assert 0 < await redis.pttl(keys.lease(UK)) <= LEASE_MS
 
 
@@ -35,11 +37,13 @@ async def test_a_token_is_never_given_twice(store: Routes, redis: Redis) -> None
     second = await store.take(UK)
     assert first is not None
     assert second is not None
-    assert second > first
+    assert second.number > first.number
     # Nor when its clock was put back.
     await redis.delete(keys.lease(UK))
     await redis.set(keys.fence(UK), 2**52)
-    assert await store.take(UK) == 2**52 + 1
+    third = await store.take(UK)
+    assert third is not None
+    assert third.number == 2**52 + 1
 
 
 async def test_a_deleted_source_is_polled_by_nobody_who_knows_it_from_before(store: Routes, redis: Redis) -> None:
@@ -53,38 +57,101 @@ async def test_a_deleted_source_is_polled_by_nobody_who_knows_it_from_before(sto
 
 async def test_a_lease_is_renewed_by_its_owner_only(store: Routes, redis: Redis) -> None:
     """Whoever lost it can neither keep it nor give it back."""
-    first = await store.take(UK) or 0
+    first = await store.take(UK)
+    assert first is not None
     await redis.pexpire(keys.lease(UK), 100)
     assert await store.keep(UK, first)
     assert await redis.pttl(keys.lease(UK)) > 100
     await redis.delete(keys.lease(UK))
     assert not await store.keep(UK, first)
     second = await store.take(UK)
+    assert second is not None
     assert not await store.keep(UK, first)
     await store.give_back(UK, first)
-    assert await redis.get(keys.lease(UK)) == str(second).encode()
+    assert await redis.get(keys.lease(UK)) == str(second.number).encode()
 
 
-async def test_a_route_is_started_once(store: Routes) -> None:
+@pytest.fixture
+async def token(store: Routes) -> Token:
+    token = await store.take(UK)
+    assert token is not None
+    return token
+
+
+async def test_a_route_is_started_once(store: Routes, token: Token) -> None:
     """A cursor that is there is never put back by a second start."""
-    await store.start(UK, "all", 500, now_ms=10)
-    await store.start(UK, "all", 400, now_ms=20)
+    await store.start(UK, "all", 500, token=token, now_ms=10)
+    await store.start(UK, "all", 400, token=token, now_ms=20)
     assert (await store.states(UK, ["all"]))[0].cursor == 500
 
 
-async def test_states_are_read_as_they_were_saved(store: Routes) -> None:
+async def test_states_are_read_as_they_were_saved(store: Routes, token: Token) -> None:
     """Every field comes back, None clears one, and a route that never ran is as good as new."""
-    await store.save(UK, "calls", {"state": "failing", "failures": 3, "last_error": "no", "next_poll_at_ms": 7})
-    await store.save(UK, "calls", {"last_error": None, "failures": 0})
+    await store.save(
+        UK, "calls", {"state": "failing", "failures": 3, "last_error": "no", "next_poll_at_ms": 7}, token=token
+    )
+    await store.save(UK, "calls", {"last_error": None, "failures": 0}, token=token)
     calls, goals = await store.states(UK, ["calls", "goals"])
     assert (calls.state, calls.failures, calls.last_error, calls.next_poll_at_ms) == ("failing", 0, None, 7)
     assert (goals.route, goals.cursor, goals.state) == ("goals", None, "waiting")
 
 
-async def test_the_cursor_of_a_time(store: Routes, redis: Redis) -> None:
+async def test_only_the_poller_writes_states(store: Routes, redis: Redis, token: Token) -> None:
+    """One that was taken over, or whose store went back in time, changes no field, starts and settles no route."""
+    await redis.incrby(keys.sequence(UK), 5)
+    await store.look(UK, token)
+    await redis.delete(keys.lease(UK))
+    newer = await store.take(UK)
+    assert newer is not None
+    lost = Token(newer.number, newer.sequence + 1)
+    before = await dump(redis)
+    for other, error in ((token, Fenced), (lost, Astray)):
+        with pytest.raises(error):
+            await store.save(UK, "calls", {"last_error": "old"}, token=other)
+        with pytest.raises(error):
+            await store.settle(UK, joined={"calls": "creation"}, left=["goals"], token=other)
+    assert await dump(redis) == before
+    for other, error in ((token, Fenced), (lost, Astray)):
+        with pytest.raises(error):
+            await store.start(UK, "calls", 7, token=other, now_ms=10)
+    assert (await store.states(UK, ["calls"]))[0].cursor is None
+    assert not await redis.exists(keys.trail(UK, "calls"))
+    await store.save(UK, "calls", {"last_error": "new"}, token=newer)
+
+
+async def test_a_full_server_takes_what_routes_say(store: Routes, redis: Redis, token: Token) -> None:
+    """That a route stands still because the store is full can be seen, for it is written although the store is full."""
+    await redis.config_set("maxmemory", 1)
+    try:
+        await store.save(UK, "calls", {"last_error": "the store is full"}, token=token)
+    finally:
+        await redis.config_set("maxmemory", 0)
+    assert (await store.states(UK, ["calls"]))[0].last_error == "the store is full"
+
+
+async def test_routes_are_settled_in_one_step(store: Routes, redis: Redis, token: Token) -> None:
+    """Since when routes belong to a source is noted, and what left it is gone."""
+    await store.start(UK, "goals", 5, token=token, now_ms=10, changes={"state": "polling"})
+    await store.settle(UK, joined={"calls": "creation", "all": "later"}, left=["goals"], token=token)
+    calls, every, goals = await store.states(UK, ["calls", "all", "goals"])
+    assert (calls.joined, every.joined, goals) == ("creation", "later", RouteState(route="goals"))
+    assert not await redis.exists(keys.trail(UK, "goals"))
+
+
+async def test_damaged_states_are_read_without_the_damage(store: Routes, redis: Redis) -> None:
+    """What can be read counts; without its cursor a route stands still and says what to do."""
+    fields = {"cursor": "7", "failures": "many", "limit": b"\xff", "state": "polling", "unreadable": "1", "later": "x"}
+    await redis.hset(keys.route(UK, "calls"), mapping=fields)  # type: ignore[misc]
+    await redis.hset(keys.route(UK, "goals"), mapping={"cursor": "7.5", "state": "polling"})  # type: ignore[misc]
+    calls, goals = await store.states(UK, ["calls", "goals"])
+    assert calls == RouteState(route="calls", cursor=7, state="polling")
+    assert (goals.cursor, goals.state, goals.last_error, goals.unreadable) == (None, "stopped", LOST_CURSOR, True)
+
+
+async def test_the_cursor_of_a_time(store: Routes, redis: Redis, token: Token) -> None:
     """It is the one that the route had then; what lies before is forgotten."""
     assert await store.cursor_at(UK, "all", time_ms=99) is None
-    await store.start(UK, "all", 100, now_ms=10)
+    await store.start(UK, "all", 100, token=token, now_ms=10)
     for cursor, at_ms in ((200, 20), (300, 30)):
         await redis.zadd(keys.trail(UK, "all"), {str(cursor): at_ms})
     assert await store.cursor_at(UK, "all", time_ms=5) == 100
@@ -111,6 +178,20 @@ async def test_lines_are_set_aside_once(store: Routes) -> None:
     assert [each["rowId"] for each in await store.quarantined(UK, 2)] == ["3", "2"]
     assert await store.quarantined_total(UK) == 3
     assert await store.quarantined_total(US) == 0
+
+
+async def test_damaged_lines_are_shown_as_such(store: Routes, redis: Redis) -> None:
+    """What was kept of a line may be damaged itself: the others are shown all the same, and it makes room first."""
+    await store.set_aside(UK, line(1))
+    damage = {"d2": b"\xff", "d3": "{}", "d4": '{"seenAtMs": "x"}', b"\xff": "[]", "total": "many"}
+    await redis.hset(keys.quarantine(UK), mapping=damage)  # type: ignore[misc]
+    shown = await store.quarantined(UK, 10)
+    assert (shown[0]["rowId"], shown[0]["digest"]) == ("1", "d1")
+    assert {each["reason"] for each in shown[1:]} == {"what was kept of the line is damaged"}
+    assert len(shown) == 5
+    assert await store.quarantined_total(UK) == 0
+    await store.set_aside(UK, line(7))
+    assert await store.quarantined_total(UK) == 6
 
 
 async def test_lines_are_bounded(store: Routes, monkeypatch: pytest.MonkeyPatch) -> None:

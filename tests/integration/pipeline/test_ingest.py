@@ -1,0 +1,96 @@
+"""Ingest: what it costs to take a page in, and what it does with a store that holds odd things."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from relay.domain.matching import Match, Matcher
+from relay.domain.model import Application, Endpoint
+from relay.pipeline import ingest as ingest_module
+from relay.pipeline.ingest import read_lines
+from relay.store import keys, pages
+from relay.store.events import pack_event
+from relay.store.routes import Token
+from tests.fakes.upstream import make_row
+from tests.integration.pipeline.rig import UK, Rig, catch_up
+
+pytestmark = pytest.mark.timeout(30)
+
+
+async def take_in(rig: Rig, token: Token, row_ids: Sequence[int], **columns: Any) -> None:
+    lines = read_lines([msgspec.json.encode(make_row(row_id, **columns)) for row_id in row_ids])
+    source = rig.catalogue.sources[UK]
+    await rig.ingest().take_in(source, "all", lines, row_ids=row_ids, cursor=row_ids[-1], token=token)
+
+
+async def test_each_row_is_matched_once(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many steps a page takes; only rows that a commit refused are matched again, and none is packed twice."""
+    matched: list[bytes] = []
+    packed: list[str] = []
+
+    def match(matcher: Matcher, types: bytes, data: Any) -> list[Match]:
+        matched.append(data["rowId"])
+        return found(matcher, types, data)
+
+    found = Matcher.match
+    monkeypatch.setattr(Matcher, "match", match)
+    monkeypatch.setattr(ingest_module, "pack_event", lambda event: packed.append(event.id) or pack_event(event))
+    monkeypatch.setattr(pages, "LANE_ENTRIES_AT_ONCE", 10)
+    await rig.source()
+    endpoints = [await rig.endpoint() for _ in range(4)]
+    token = await rig.routes.take(UK)
+    assert token is not None
+    await take_in(rig, token, range(1, 51))
+    assert (len(matched), len(packed)) == (50, 50)
+    assert await rig.row_ids(endpoints[0]) == list(range(1, 51))
+    matched.clear()
+
+    async def subscribe() -> None:
+        application = await rig.applications.create(lambda i: Application(id=i, name="late"), now_ms=0)
+        endpoints.append(
+            await rig.endpoints.create(
+                lambda i: Endpoint(id=i, app_id=application.id, url="https://crm.test/"), now_ms=0
+            )
+        )
+
+    rig.redis.faults.interrupt(5, subscribe, only="commit_page")
+    await take_in(rig, token, range(51, 101))
+    assert rig.redis.faults.met == 1
+    # Two rows of the step that was refused, and the one behind them.
+    assert len(matched) == 53
+    assert await rig.row_ids(endpoints[0]) == list(range(1, 101))
+    assert await rig.row_ids(endpoints[-1]) == list(range(61, 101))
+
+
+async def test_what_is_damaged_of_rows_stops_no_page(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:
+    """A row of which nothing can be read counts as new, under the id that it had; it is said once for each page."""
+    await rig.source()
+    endpoint = await rig.endpoint()
+    rig.upstream.show(*(make_row(row_id) for row_id in range(1, 6)))
+    await catch_up(rig, rig.poller())
+    for row_id, damage in ((2, b""), (3, b"\xff of a later release"), (4, b"\x01short")):
+        await rig.eyes.hset(keys.seen(UK, "t", 0), str(row_id), damage)  # type: ignore[misc]
+    rig.clock.advance(61)
+    await catch_up(rig, rig.poller())
+    told = await rig.waiting(endpoint)
+    assert [each["rowId"] for each in told] == ["1", "2", "3", "4", "5", "2", "3", "4"]
+    assert [each["id"] for each in told[5:]] == [each["id"] for each in told[1:4]]
+    said = [line for line in capsys.readouterr().out.splitlines() if "rows_unreadable" in line]
+    assert len(said) == 1
+    assert "rows=3" in said[0]
+
+
+async def test_a_change_is_told_against_the_row_itself(rig: Rig) -> None:
+    """An event whose number was given again, to another row, is not what the row was before: nothing is said of it."""
+    await rig.source()
+    endpoint = await rig.endpoint()
+    token = await rig.routes.take(UK)
+    assert token is not None
+    await take_in(rig, token, [1, 2])
+    events = await rig.events.read(UK, [1, 2])
+    await rig.eyes.hset(keys.events(UK, 0), "1", pack_event(events[2]))  # type: ignore[misc]
+    await take_in(rig, token, [1, 2], callDuration="62")
+    told = (await rig.told((await rig.books()).waiting[endpoint.id]))[2:]
+    assert [(each["rowId"], each.get("previous")) for each in told] == [("1", None), ("2", {"callDuration": 61})]

@@ -275,7 +275,7 @@ class World(RuleBasedStateMachine):
             await self.change(name, disabled=False, paused=False)
         await sessions_end(self.rig, *SOURCES)
         left: Counter[Any] = Counter()
-        for _ in range(80):
+        for _ in range(80 + self.made):
             await self.resurrect()
             for which in (0, 1):
                 await self.worker(which).work(cycle(["ended"]))

@@ -1,4 +1,4 @@
-"""A worker without I/O: it does what the drivers of relay.pipeline.dispatch do, over a toy store, one step at a time."""
+"""A worker without I/O: it does what the drivers do, over a toy store, one step at a time."""
 
 from collections import defaultdict
 from collections.abc import Callable

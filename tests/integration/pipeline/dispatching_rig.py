@@ -142,6 +142,7 @@ class Dispatching:
             session="dead",
             turn=1,
             now_ms=self.rig.clock.at_ms,
+            before=0,
             lives_ms=-1,
             claim=9,
             per_lane=99,

@@ -93,7 +93,7 @@ class Lane:
         """Whether its next exchange should not wait: it could send more than is here, or has to leave."""
         if self.state is LaneState.OPEN:
             return not (self.exhausted or self.queue)
-        return self.state is LaneState.CLOSING and not self.flying
+        return self.can_leave()
 
     def is_low(self) -> bool:
         """Whether half of what it may read ahead is used up."""
@@ -105,8 +105,11 @@ class Lane:
 
     def has_work(self) -> bool:
         """Whether there is something of it to hand in, or it can leave."""
-        closes = self.state is LaneState.CLOSING and (not self.flying or bool(self.waiting()))
-        return closes or self.results.has_results()
+        return self.can_leave() or self.results.has_results()
+
+    def can_leave(self) -> bool:
+        """Whether it is to go, and nothing of it is in flight any more."""
+        return self.state is LaneState.CLOSING and not self.flying
 
     def waiting(self) -> list[Delivery]:
         """What was claimed and is not in flight, in order."""
@@ -169,20 +172,16 @@ class Lane:
     def collect(self, *, most_ahead: int, now_ms: int) -> HandIn:
         """Take what is to be handed in, with how many references to read ahead.
 
-        A lane that closes hands back what waits here. It leaves when nothing of it is in flight: parked, while it or
+        A lane that closes leaves when nothing of it is in flight, and hands back what waits here: parked, while it or
         its endpoint has to wait, else let go, so that others may have it.
         """
-        if self.state is LaneState.CLOSING:
-            while self.suspects:
-                # The queue must know that they go: their keys are free then.
-                self.queue.push_first(self.suspects.pop())
-            self.results.back += [(each.stored, each.reference.text()) for each in self.queue.waiting()]
-            self.queue.clear()
         handed, self.results = self.results, HandIn(self.machine.id)
         self.queue.handed_in(handed)
         if self.state is LaneState.OPEN:
             handed.take = self._wanted(most_ahead)
-        elif self.state is LaneState.CLOSING and not self.flying:
+        elif self.can_leave():
+            handed.back = [(each.stored, each.reference.text()) for each in self.waiting()]
+            self.clear()
             self.on(LaneEvent.LEAVE)
             until_ms = max(self.until_ms, self.machine.aside_until(now_ms))
             handed.leaving = "park" if until_ms else "go"

@@ -141,6 +141,7 @@ class Dispatching:
             [],
             session="dead",
             turn=1,
+            before=0,
             now_ms=self.rig.clock.at_ms,
             before=0,
             lives_ms=-1,

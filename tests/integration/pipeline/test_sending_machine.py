@@ -275,7 +275,7 @@ class World(RuleBasedStateMachine):
             await self.change(name, disabled=False, paused=False)
         await sessions_end(self.rig, *SOURCES)
         left: Counter[Any] = Counter()
-        for _ in range(80):
+        for _ in range(80 + self.made):
             await self.resurrect()
             for which in (0, 1):
                 await self.worker(which).work(cycle(["ended"]))
@@ -307,7 +307,9 @@ class World(RuleBasedStateMachine):
                 lanes = [
                     (lane.source, lane.state, len(lane.queue), len(lane.flying)) for lane in machine.lanes.values()
                 ]
-                said.append(f"{worker.name} {names.get(machine.id)} {machine.state} {machine.receiver.condition} {lanes}")
+                said.append(
+                    f"{worker.name} {names.get(machine.id)} {machine.state} {machine.receiver.condition} {lanes}"
+                )
                 said.append(f"{machine.flying} flying, {machine.window.size} {len(machine.line)} {machine.rights.left}")
             said.append(f"{worker.core._turns._free} slots, {len(worker.flying)} {worker.core._trials._tried}")
         return said

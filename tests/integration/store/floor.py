@@ -69,6 +69,7 @@ class Floor:
             handed,
             session=session,
             turn=self._turns[session],
+            before=self._turns[session] - 1,
             now_ms=self.now_ms,
             lives_ms=lives_ms,
             claim=claim,
@@ -83,6 +84,16 @@ class Floor:
     async def resend(self, endpoint: EndpointId, reference: str) -> None:
         """Somebody sends a delivery again by hand."""
         await Undelivered(self.redis).resend(UK, endpoint, parse_reference(reference.encode()))
+
+    async def block(self, endpoint: EndpointId, key: str, number: int) -> None:
+        """Later events with a key wait for the one with a number."""
+        await self.redis.hset(keys.blocked(UK, endpoint), key, number)
+        await self.redis.sadd(keys.blockers(UK), endpoint)
+
+    async def blocked(self, endpoint: EndpointId) -> dict[str, int]:
+        """The keys that are blocked, each with the number of the event that it waits for."""
+        found = await self.redis.hgetall(keys.blocked(UK, endpoint))
+        return {key.decode(): int(number) for key, number in found.items()}
 
     async def dies(self, session: str) -> None:
         """The session's time is over."""

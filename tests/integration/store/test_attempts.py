@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from relay.domain.model import Attempt, EndpointId
 from relay.domain.sending.effects import HandIn
 from relay.store import keys
-from relay.store.attempts import Attempts, pack_attempt
+from relay.store.attempts import Attempts
 from tests.integration.store.floor import NOW, UK, A, B, Floor
 
 BUCKET = keys.ATTEMPTS_PER_BUCKET
@@ -20,12 +20,11 @@ def floor(redis: Redis) -> Floor:
     return Floor(redis)
 
 
-def attempt(endpoint: EndpointId, number: int, began_ms: int) -> tuple[int, int, bytes]:
-    made = Attempt(
+def attempt(endpoint: EndpointId, number: int, began_ms: int) -> Attempt:
+    return Attempt(
         endpoint_id=endpoint, seq=number, number=1, type_code=2, started_at_ms=began_ms,
         duration_ms=3, status=500, verdict="retry", tag="00000",
     )  # fmt: skip
-    return number, began_ms, pack_attempt(made)
 
 
 async def note(floor: Floor, endpoint: EndpointId, *tries: tuple[int, int]) -> None:
@@ -123,7 +122,7 @@ async def test_the_budget_counts_what_the_server_uses(floor: Floor, body: int, e
             endpoint_id=CRM, seq=number, number=1, type_code=2, started_at_ms=NOW + number, duration_ms=3, status=204,
             verdict="delivered", tag="00000", url="https://hooks.example.com/in", body=bytes(body),
         )  # fmt: skip
-        await floor.exchange("s", HandIn(CRM, attempts=[(number, NOW + number, pack_attempt(made))]))
+        await floor.exchange("s", HandIn(CRM, attempts=[made]))
     names = [name async for name in floor.redis.scan_iter(match=f"{keys.prefix(UK)}attempt*")]
     used = sum([await floor.redis.memory_usage(name, samples=0) or 0 for name in names])
     assert 0.85 < await Attempts(floor.redis).total_bytes(UK) / used < 1.15

@@ -7,10 +7,10 @@ from redis.asyncio import Redis
 
 from relay.domain.model import EndpointId, SourceUid
 from relay.domain.references import Reference, parse_reference
+from relay.domain.sending.effects import HandIn
 from relay.pipeline.backlogs import Backlogs
 from relay.store import backlog, keys
 from relay.store.backlog import Backlog
-from relay.store.lanes import Handed
 from relay.store.operations import Operations
 from relay.store.undelivered import Undelivered
 from tests.integration.store.floor import NOW, UK, A, B, Floor, message, packed
@@ -99,11 +99,11 @@ async def test_a_lane_may_be_in_any_state(shop: Shop, state: str) -> None:
         await shop.claim("s", per_lane=4)
     if state == "parked":
         back = [(each, each) for each in refs(range(100, 104))]
-        await shop.exchange("s", Handed(A, park_until=NOW + 10**9, back=back))
+        await shop.exchange("s", HandIn(A, leaving="park", until_ms=NOW + 10**9, back=back))
     dropped = await shop.drop()
     assert dropped == list(range(104 if state == "held" else 100, 120))
     if state == "held":
-        await shop.exchange("s", Handed(A, ended=refs(range(100, 104)), more=8))
+        await shop.exchange("s", HandIn(A, ended=refs(range(100, 104)), take=8))
         assert (await shop.books()).lanes == {}
     if state == "parked":
         await shop.lanes.unpark(UK, A)
@@ -115,8 +115,8 @@ async def test_then_come_those_behind_keys_and_then_those_that_are_tried_again(s
     """The lane, what waits behind its keys, and what waits for its time, each from its oldest on."""
     await shop.fill(A, numbers=range(100, 106))
     await shop.claim("s", per_lane=2)
-    retries = [(ref(n).encode(), f"{ref(n)}:2", NOW + 10**6 - n) for n in (100, 101)]
-    await shop.exchange("s", Handed(A, retries=retries, more=-1))
+    retries = [(ref(n).encode(), f"{ref(n)}:2", NOW + 10**6 - n, "") for n in (100, 101)]
+    await shop.exchange("s", HandIn(A, due=retries, leaving="go"))
     await shop.key("k", 100, 110, 111)
     await shop.redis.hset(keys.events(UK, 0), mapping={str(n): packed(n) for n in (110, 111)})
     assert await shop.drop(events=4) == [102, 103, 104, 105]
@@ -132,13 +132,13 @@ async def test_the_next_one_of_its_key_takes_the_place_of_one_that_is_dropped(sh
     await shop.fill(A, numbers=range(100, 101))
     if place == "due":
         await shop.claim("s")
-        await shop.exchange("s", Handed(A, retries=[(ref(100).encode(), ref(100), NOW + 10**6)], more=-1))
+        await shop.exchange("s", HandIn(A, due=[(ref(100).encode(), ref(100), NOW + 10**6, "")], leaving="go"))
     await shop.key("k", 100, 110, 111)
     await shop.redis.hset(keys.events(UK, 0), mapping={str(n): packed(n) for n in (110, 111)})
     assert await shop.drop(below=101) == [100]
     assert await shop.keys() == {b"k": b"110"}
     assert await shop.claim("t") == {A: [ref(110).encode()]}
-    await shop.exchange("t", Handed(A, ended=[ref(110).encode()], released=["k"], more=8))
+    await shop.exchange("t", HandIn(A, ended=[ref(110).encode()], freed=["k"], take=8))
     assert (await shop.books()).flying == {A: [parse_reference(ref(111).encode())]}
 
 
@@ -148,7 +148,7 @@ async def test_what_a_key_waits_for_is_left_to_who_holds_the_lane(shop: Shop, pl
     await shop.fill(A, numbers=range(100, 102))
     await shop.claim("s", per_lane=1)
     if place == "due":
-        await shop.exchange("s", Handed(A, retries=[(ref(100).encode(), ref(100), NOW + 10**6)], more=1))
+        await shop.exchange("s", HandIn(A, due=[(ref(100).encode(), ref(100), NOW + 10**6, "")], take=1))
         await shop.key("k", 100)
     else:
         await shop.key("k", 101)
@@ -163,7 +163,7 @@ async def test_the_dead_let_go_of_their_events_first(shop: Shop) -> None:
         await shop.claim("s", per_lane=10)
         for at in range(first, first + 10):
             shop.now_ms = NOW + at
-            await shop.exchange("s", Handed(endpoint, dead=[(ref(at).encode(), "schedule_used_up")], more=0))
+            await shop.exchange("s", HandIn(endpoint, dead=[(ref(at).encode(), "schedule_used_up")]))
     await shop.owe()
     dropped = await shop.backlog.drop_dead(UK, {A: 3 * SIZE})
     await shop.adds_up()
@@ -268,8 +268,8 @@ async def test_what_waits_too_long_is_dropped(shop: Shop) -> None:
     await shop.fill(A, B, numbers=range(size - 5, size), stored_at_ms=NOW - 100_001)
     await shop.fill(A, numbers=range(size, size + 5), stored_at_ms=NOW - 99_000)
     await shop.claim("s", lanes=2, per_lane=2)
-    retries = [(each, each.decode() + ":2", NOW) for each in refs(range(size - 5, size - 3))]
-    await shop.exchange("s", Handed(B, retries=retries, more=-1))
+    retries = [(each, each.decode() + ":2", NOW, "") for each in refs(range(size - 5, size - 3))]
+    await shop.exchange("s", HandIn(B, due=retries, leaving="go"))
     await shop.owe()
     events = {event["endpointId"]: event["tooOld"] for event in await told.trim()}
     assert events == {A: 3, B: 5}

@@ -183,17 +183,18 @@ async def test_a_lane_is_made_ready_once(redis: Redis, commit: Commit) -> None:
     lanes = Lanes(redis)
     await commit(row(1, parked), cursor=1)
     claim = {"now_ms": NOW, "lives_ms": 60_000, "per_lane": 10}
-    await lanes.exchange(UK, [], session="s", turn=1, claim=1, **claim)
+    await lanes.exchange(UK, [], session="s", turn=1, before=0, claim=1, **claim)
     await lanes.exchange(
         UK,
         [HandIn(parked, leaving="park", until_ms=NOW + 1000, ended=[b"a1:2:00000"])],
         session="s",
         turn=2,
+        before=1,
         claim=0,
         **claim,
     )
     await commit(row(2, held), cursor=2)
-    await lanes.exchange(UK, [], session="s", turn=3, claim=1, **claim)
+    await lanes.exchange(UK, [], session="s", turn=3, before=2, claim=1, **claim)
     await commit(row(3, A, parked, held), cursor=3)
     await commit(row(4, A, parked, held), cursor=4)
     books = await read_books(redis, UK)

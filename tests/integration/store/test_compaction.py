@@ -32,9 +32,9 @@ async def left(floor: Floor) -> set[int]:
 NEEDED = {10, 11, 12, BUCKET + 7}
 PLACES: dict[str, Any] = {
     "flying": HandIn(A),
-    "due": HandIn(A, due=[(b"a10:2:00000", "a10:2:00000:2", NOW)]),
+    "due": HandIn(A, due=[(b"a10:2:00000", "a10:2:00000:2", NOW, "")]),
     "dead": HandIn(A, dead=[(b"a10:2:00000", "x")]),
-    "behind": HandIn(A, blocks=[("k", 0)], behind=[(b"a10:2:00000", "k")]),
+    "behind": HandIn(A, behind=[(b"a10:2:00000", "k")]),
     "parked": HandIn(A, leaving="park", until_ms=NOW, back=[(b"a10:2:00000", b"a10:2:00000")]),
 }
 
@@ -44,6 +44,7 @@ async def test_what_somebody_waits_for_stays(floor: Floor, place: str) -> None:
     """Wherever its delivery is; what is beside it goes with its index, and the newest bucket is left alone."""
     if place != "waiting":
         await floor.claim("s", per_lane=1)
+        await floor.block(A, "k", 0)
         await floor.exchange("s", PLACES[place])
     events, size = await Compaction(floor.redis).compact(UK, before_ms=NOW + 1)
     assert await left(floor) == NEEDED
@@ -68,7 +69,7 @@ async def test_a_look_that_missed_a_delivery_is_not_believed(floor: Floor, monke
     async def moving(self: Compaction, *args: object) -> Any:
         # After the due ones were looked at, and before the lanes are.
         await floor.claim("s", per_lane=1)
-        await floor.exchange("s", HandIn(A, due=[(b"a10:2:00000", "a10:2:00000:2", NOW)], leaving="go"))
+        await floor.exchange("s", HandIn(A, due=[(b"a10:2:00000", "a10:2:00000:2", NOW, "")], leaving="go"))
         async for found in flights(self, *args):  # type: ignore[arg-type]
             yield found
 

@@ -69,7 +69,7 @@ async def test_a_retry_waits_until_it_is_due(floor: Floor) -> None:
     """It stands in the due set under its next try, by the time of that."""
     await floor.fill(A, numbers=range(1, 2))
     await floor.claim("s")
-    given = await floor.exchange("s", HandIn(A, due=[(b"a1:2:00000", "a1:2:00000:2", NOW + 5000)]))
+    given = await floor.exchange("s", HandIn(A, due=[(b"a1:2:00000", "a1:2:00000:2", NOW + 5000, "")]))
     assert [each.state for each in given] == ["idle"]
     assert (await floor.books()).due == [(A, Reference(1, 2, "00000", 2))]
     assert await floor.redis.zscore(keys.due(UK), f"{A} a1:2:00000:2") == NOW + 5000
@@ -154,7 +154,7 @@ async def test_a_lost_lane_takes_nothing(floor: Floor) -> None:
         take=5,
         health="1:1",
         ended=[b"a1:2:00000", b"a1:2:00000:1:1"],
-        due=[(b"a2:2:00000:1:1", "a2:2:00000:2", NOW)],
+        due=[(b"a2:2:00000:1:1", "a2:2:00000:2", NOW, "")],
         dead=[(b"a3:2:00000:1:1", "x")],
         back=[(b"a1:2:00000:1:1", b"a1:2:00000")],
     )
@@ -183,7 +183,7 @@ def everything(**more: Any) -> HandIn:
     return HandIn(
         A,
         ended=refs(1, 2),
-        due=[(b"a3:2:00000", "a3:2:00000:2", NOW + 9)],
+        due=[(b"a3:2:00000", "a3:2:00000:2", NOW + 9, "")],
         dead=[(b"a4:2:00000", "x")],
         back=[(b"a5:2:00000", b"a5:2:00000")],
         blocks=[("k", 6)],
@@ -266,7 +266,7 @@ async def test_a_key_that_is_blocked_waits_apart(floor: Floor) -> None:
         "s",
         HandIn(
             A,
-            due=[(b"a1:2:00000", "a1:2:00000:2", NOW)],
+            due=[(b"a1:2:00000", "a1:2:00000:2", NOW, "")],
             blocks=[("k", 1)],
             behind=[(b"a2:2:00000", "k"), (b"a4:2:00000", "k")],
         ),
@@ -298,7 +298,7 @@ async def test_two_retries_of_one_are_one(floor: Floor) -> None:
     """So is one whose second copy fails while the first waits for its next try, or was given up."""
     await floor.fill(A, numbers=range(1, 3))
     await floor.claim("s")
-    failed = HandIn(A, due=[(b"a1:2:00000", "a1:2:00000:2", NOW)], dead=[(b"a2:2:00000", "x")])
+    failed = HandIn(A, due=[(b"a1:2:00000", "a1:2:00000:2", NOW, "")], dead=[(b"a2:2:00000", "x")])
     await floor.exchange("s", failed)
     for number in (1, 2):
         await floor.redis.rpush(keys.lane(UK, A), f"a{number}:2:00000")

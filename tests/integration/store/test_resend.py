@@ -70,7 +70,8 @@ async def test_it_is_marked_after_a_crash_too(redis: Redis, lists: Undelivered) 
     """A worker that dies with it in flight has not tried it: whoever does, does what was asked for by hand."""
     store = Lanes(redis)
     await lists.resend(A, CRM, AGAIN)
-    _, (given,) = await store.exchange(A, [], session="s", turn=1, now_ms=0, lives_ms=-1, claim=1, per_lane=8)
+    exchanged = await store.exchange(A, [], session="s", turn=1, before=0, now_ms=0, lives_ms=-1, claim=1, per_lane=8)
+    (given,) = exchanged.given
     assert given.references == [AGAIN.text().encode()]
     assert (await store.sweep(A, now_ms=0)).reclaimed == 1
     again = Reference(7, 2, "00000", crashes=1, by_hand=1).text()

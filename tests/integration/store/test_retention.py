@@ -5,6 +5,7 @@ from redis.asyncio import Redis
 
 from relay.domain.sending.effects import HandIn
 from relay.store import keys, retention
+from relay.store.deleted_lanes import DeletedLanes
 from relay.store.events import Events
 from relay.store.retention import Retention
 from tests.integration.books import dump
@@ -49,17 +50,20 @@ async def test_an_event_stays_as_long_as_anybody_waits_for_it(floor: Floor, kept
     await floor.fill(numbers=range(BUCKET, BUCKET + 1))
     results = {
         "flying": HandIn(A),
-        "due": HandIn(A, due=[(b"a1:2:00000", "a1:2:00000:2", NOW)]),
+        "due": HandIn(A, due=[(b"a1:2:00000", "a1:2:00000:2", NOW, "")]),
         "dead": HandIn(A, dead=[(b"a1:2:00000", "x")]),
-        "behind": HandIn(A, blocks=[("k", 0)], behind=[(b"a1:2:00000", "k")]),
+        "behind": HandIn(A, behind=[(b"a1:2:00000", "k")]),
         "parked": HandIn(A, leaving="park", until_ms=NOW, back=[(b"a1:2:00000", b"a1:2:00000")]),
     }
     if place != "waiting":
         await floor.claim("s")
+        await floor.block(A, "k", 0)
         await floor.exchange("s", results[place])
     assert await kept.forget_events(UK, before_ms=NOW + 10**9) == 0
     assert 1 in await numbers_left(floor)
-    await floor.lanes.drop(UK, A)
+    await floor.dies("s")
+    await floor.lanes.sweep(UK, now_ms=NOW)
+    await DeletedLanes(floor.redis).empty(UK, [A])
     assert await kept.forget_events(UK, before_ms=NOW + 10**9) == 1
     assert await numbers_left(floor) == {BUCKET}
 

@@ -19,7 +19,7 @@ async def retry(floor: Floor, number: int, due_ms: int) -> None:
     """An event of A that failed once."""
     await floor.fill(A, numbers=range(number, number + 1))
     await floor.claim("s")
-    await floor.exchange("s", HandIn(A, due=[(b"a%d:2:00000" % number, f"a{number}:2:00000:2", due_ms)]))
+    await floor.exchange("s", HandIn(A, due=[(b"a%d:2:00000" % number, f"a{number}:2:00000:2", due_ms, "")]))
 
 
 async def test_nothing_to_do_is_nothing_done(floor: Floor) -> None:
@@ -97,7 +97,7 @@ async def test_a_dead_workers_lanes_are_taken_up(floor: Floor) -> None:
     await floor.fill(A, B, numbers=range(1, 13))
     await floor.claim("dead", per_lane=11)
     await floor.claim("living")
-    await floor.exchange("dead", HandIn(A, ended=[b"a2:2:00000"], due=[(b"a3:2:00000", "a3:2:00000:2", NOW + 9)]))
+    await floor.exchange("dead", HandIn(A, ended=[b"a2:2:00000"], due=[(b"a3:2:00000", "a3:2:00000:2", NOW + 9, "")]))
     await floor.dies("dead")
     assert await floor.lanes.sweep(UK, now_ms=NOW) == Sweep(1, NOW + 9, 0, 1, 0)
     books = await floor.books()
@@ -190,7 +190,7 @@ async def test_a_lane_is_dropped_whole(floor: Floor) -> None:
             HandIn(
                 endpoint,
                 health="5:1",
-                due=[(b"a1:2:00000", "a1:2:00000:2", NOW)],
+                due=[(b"a1:2:00000", "a1:2:00000:2", NOW, "")],
                 dead=[(b"a2:2:00000", "x")],
                 blocks=[("k", 1)],
                 behind=[(b"a3:2:00000", "k")],
@@ -250,7 +250,7 @@ async def test_what_waits_behind_keys_is_released(floor: Floor) -> None:
         "s",
         HandIn(
             A,
-            due=[(b"a1:2:00000", "a1:2:00000:2", NOW), (b"a2:2:00000", "a2:2:00000:2", NOW)],
+            due=[(b"a1:2:00000", "a1:2:00000:2", NOW, ""), (b"a2:2:00000", "a2:2:00000:2", NOW, "")],
             blocks=[("k", 1), ("l", 2)],
             behind=[(b"a3:2:00000", "k"), (b"a4:2:00000", "l")],
         ),

@@ -4,16 +4,14 @@ Each input ends with `_settle`, which derives from the machine's state what must
 remember to wake anybody: after any input the driver sends what `next` gives, and does what `effects` lists.
 """
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from heapq import heappop, heappush
-from itertools import count
-from typing import NamedTuple
 
 from relay.domain.breaking import Condition
-from relay.domain.model import Endpoint, EndpointId, SourceUid, StoredEvent
+from relay.domain.model import Endpoint, EndpointId, SourceUid
 from relay.domain.outcomes import Outcome
-from relay.domain.references import Reference, number_of
+from relay.domain.sending.alarms import Alarms
+from relay.domain.sending.arrivals import Arrival, Claim, arrive
 from relay.domain.sending.delivery import Delivery
 from relay.domain.sending.effects import Announce, Effect, HandIn, Unpark
 from relay.domain.sending.endpoint import EndpointMachine
@@ -31,27 +29,6 @@ REMEMBERED = 10_000
 BROKEN_REST_MS = 30_000
 
 
-class Arrival(NamedTuple):
-    """One reference that the store gave, with its event."""
-
-    stored: bytes
-    reference: Reference | None
-    """None: it can't be read."""
-    event: StoredEvent | None
-    """None: it is not kept, or can't be read."""
-    is_wanted: bool = True
-    """False: the endpoint's filter does not let it pass, which could not be told before."""
-
-
-class Claim(NamedTuple):
-    """A lane that is held from now on, or more of it."""
-
-    endpoint: EndpointId
-    arrivals: Sequence[Arrival]
-    blocked: Mapping[str, int]
-    """Keys that wait in the store, each with the number of the event that it waits for."""
-
-
 class Core:
     """See the module. Times are ms since 1970; `schedule` has the seconds before each retry."""
 
@@ -63,20 +40,14 @@ class Core:
         self._machines: OrderedDict[EndpointId, EndpointMachine] = OrderedDict()
         self._holdings: dict[SourceUid, Holding] = {}
         self._effects: list[Effect] = []
-        self._trying: dict[Delivery, None] = {}
-        """Deliveries whose going on the wire is being announced."""
-        self._cleared: deque[Delivery] = deque()
-        """Deliveries whose going on the wire was announced."""
-        self._alarms: list[tuple[int, int, EndpointMachine]] = []
-        self._numbers = count()
+        self._alarms = Alarms()
         self._draining = False
 
     # What the driver takes
 
     def next(self, now_ms: int) -> Delivery | None:
         """The next delivery to send. It takes a slot until it is put in again: landed, broken or untried."""
-        while self._cleared:
-            cleared = self._cleared.popleft()
+        while (cleared := self._trials.next()) is not None:
             if cleared.lane.machine.may_go(cleared, now_ms):
                 return cleared
             self.untried(cleared, now_ms)
@@ -85,12 +56,11 @@ class Core:
             if delivery is None:
                 self._turns.end(machine)
             elif not delivery.reference.crashes:
-                if machine.rights == 0:
+                if machine.rights.left == 0:
                     self._settle(machine, now_ms)
                 self._turns.add(machine)
                 return delivery
             elif self._trials.begin(delivery):
-                self._trying[delivery] = None
                 self._effects.append(Announce(delivery))
                 self._turns.add(machine)
             else:
@@ -100,7 +70,7 @@ class Core:
 
     def turns(self) -> int:
         """How many more deliveries could be sent now, at most."""
-        return len(self._cleared) + (0 if self._draining else len(self._turns))
+        return self._trials.cleared() + (0 if self._draining else len(self._turns))
 
     def effects(self) -> list[Effect]:
         """What the driver is asked to do, once."""
@@ -109,7 +79,7 @@ class Core:
 
     def wake_ms(self) -> int:
         """When to put in `tick`; 0: no time is waited for."""
-        return self._alarms[0][0] if self._alarms else 0
+        return self._alarms.next_ms()
 
     def collect(self, source: SourceUid, now_ms: int) -> tuple[list[HandIn], int]:
         """What to hand in for a source, and how many further lanes to claim."""
@@ -198,13 +168,11 @@ class Core:
         if (slept := holding.lanes.pop(claim.endpoint, None)) is not None:
             # It was taken from this worker, which slept, and is its again now: with other references.
             slept.forget()
-        endpoint = machine.endpoint
-        order_version = endpoint.order_version if endpoint is not None else NO_ORDER
-        queue = queue_for(endpoint, dict(claim.blocked))
-        lane = Lane(holding, machine, queue, order_version=order_version)
+        order_version = machine.endpoint.order_version if machine.endpoint is not None else NO_ORDER
+        lane = Lane(holding, machine, queue_for(machine.endpoint, dict(claim.blocked)), order_version=order_version)
         lane.leaves = self._draining
         holding.lanes[claim.endpoint] = machine.lanes[source] = lane
-        self._arrive(lane, claim.arrivals)
+        arrive(lane, claim.arrivals)
         self._settle(machine, now_ms)
 
     def answered(
@@ -217,7 +185,7 @@ class Core:
             return
         lane.answered(stays=state == "held", wanted=handed.take, got=len(arrivals))
         if state == "held":
-            self._arrive(lane, arrivals)
+            arrive(lane, arrivals)
         else:
             self._leave(holding, lane, parked=state == "parked")
         self._settle(lane.machine, now_ms)
@@ -253,7 +221,7 @@ class Core:
                 self.claimed(source, claim, now_ms)
             else:
                 known.answered(stays=True, wanted=0, got=0)
-                self._arrive(known, claim.arrivals)
+                arrive(known, claim.arrivals)
             lane = holding.lanes[claim.endpoint]
             if is_astray:
                 lane.clear()
@@ -275,45 +243,34 @@ class Core:
 
     def untried(self, delivery: Delivery, now_ms: int) -> None:
         """A delivery that `next` gave, or that was to be announced, did not go out."""
-        self._trying.pop(delivery, None)
+        self._trials.not_announced(delivery)
         if delivery in delivery.lane.flying:
             delivery.lane.machine.untried(delivery)
             self._over(delivery, now_ms)
 
     def announced(self, delivery: Delivery) -> None:
         """It stands in the store that a delivery goes on the wire."""
-        if delivery in self._trying:
-            del self._trying[delivery]
-            self._cleared.append(delivery)
+        self._trials.announced(delivery)
 
     def tick(self, now_ms: int) -> None:
         """Time has passed."""
-        while self._alarms and self._alarms[0][0] <= now_ms:
-            at_ms, _, machine = heappop(self._alarms)
-            # One that was set for an earlier time meanwhile counts for nothing.
-            if machine.alarm_ms == at_ms:
-                machine.alarm_ms = 0
-                self._settle(machine, now_ms)
+        while (machine := self._alarms.due(now_ms)) is not None:
+            self._settle(machine, now_ms)
 
     def drain(self, now_ms: int) -> None:
         """Begin nothing more, hand back what waits, and let every lane go as soon as nothing of it is in flight."""
         self._draining = True
-        not_sent, self._trying = [*self._trying, *self._cleared], {}
-        self._cleared.clear()
-        for delivery in not_sent:
+        for delivery in self._trials.clear():
             self.untried(delivery, now_ms)
         for machine in self._machines.values():
             for lane in machine.lanes.values():
                 lane.leaves = True
             self._settle(machine, now_ms)
 
-    # What follows from an input
-
     def _over(self, delivery: Delivery, now_ms: int) -> None:
         self._turns.end(delivery.lane.machine)
-        if delivery.reference.crashes or self._trials.is_tried(delivery):
-            for lane in self._trials.end(delivery):
-                self._settle(lane.machine, now_ms)
+        for lane in self._trials.end(delivery):
+            self._settle(lane.machine, now_ms)
         self._settle(delivery.lane.machine, now_ms)
 
     def _settle(self, machine: EndpointMachine, now_ms: int) -> None:
@@ -325,10 +282,7 @@ class Core:
                 holding.mark(lane)
                 if holding.wanted is not None:
                     self._take_wanted(holding)
-        wake_ms = machine.wake_ms()
-        if wake_ms and not now_ms < machine.alarm_ms <= wake_ms:
-            machine.alarm_ms = max(wake_ms, now_ms + 1)
-            heappush(self._alarms, (machine.alarm_ms, next(self._numbers), machine))
+        self._alarms.set(machine, now_ms)
 
     def _take_wanted(self, holding: Holding) -> None:
         if (wanted := holding.asked()) is not None:
@@ -337,17 +291,6 @@ class Core:
     def _leave(self, holding: Holding, lane: Lane, *, parked: bool) -> None:
         del holding.lanes[lane.machine.id]
         self._effects += lane.machine.left(lane, parked=parked)
-
-    def _arrive(self, lane: Lane, arrivals: Iterable[Arrival]) -> None:
-        for stored, reference, event, is_wanted in arrivals:
-            if reference is None:
-                lane.never_came(stored, number_of(stored), "unreadable")
-            elif not is_wanted:
-                lane.unwanted(stored, reference.number)
-            elif event is None:
-                lane.never_came(stored, reference.number, "event_not_kept")
-            else:
-                lane.push(Delivery(lane, stored, reference, event))
 
     def _forget_oldest(self) -> None:
         while len(self._machines) > REMEMBERED + self.held():

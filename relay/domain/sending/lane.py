@@ -125,6 +125,12 @@ class Lane:
         self.flying.add(delivery)
         return delivery
 
+    def suspect(self, delivery: Delivery) -> None:
+        """A delivery that was taken waits for its trial."""
+        self.flying.discard(delivery)
+        self.machine.flying -= 1
+        self.suspects.append(delivery)
+
     def put_back(self, delivery: Delivery) -> None:
         """A delivery in flight was not tried, or must be tried again before all others."""
         self.flying.discard(delivery)

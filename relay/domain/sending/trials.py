@@ -1,9 +1,10 @@
-"""Trials of suspects: deliveries that were on the wire when workers died, again and again (goal G10).
+"""Trials: what was on the wire when a worker died is announced before it goes out again (goal G10).
 
-One is tried at a time: should this worker die too, it is to blame. The others wait in their lanes meanwhile, and take
-no slot.
+From the second crash on a delivery is a suspect, and one of those is tried at a time: should this worker die too, it is
+to blame. The others wait in their lanes meanwhile, and take no slot.
 """
 
+from collections import deque
 from collections.abc import Iterable
 
 from relay.domain.sending.delivery import Delivery
@@ -11,29 +12,51 @@ from relay.domain.sending.lane import SUSPECT_CRASHES, Lane
 
 
 class Trials:
-    """Who is tried, and whose suspects wait."""
+    """Who is announced, who is tried, and whose suspects wait."""
 
     def __init__(self) -> None:
+        self._announcing: dict[Delivery, None] = {}
+        """Deliveries whose going on the wire is being noted in the store."""
+        self._cleared: deque[Delivery] = deque()
+        """Those that may go out: it is noted."""
         self._tried: Delivery | None = None
         self._waiting: dict[Lane, None] = {}
 
-    def is_tried(self, delivery: Delivery) -> bool:
-        """Whether a delivery is the one that is tried."""
-        return self._tried is delivery
+    def cleared(self) -> int:
+        """How many may go out."""
+        return len(self._cleared)
+
+    def next(self) -> Delivery | None:
+        """One that may go out."""
+        return self._cleared.popleft() if self._cleared else None
 
     def begin(self, delivery: Delivery) -> bool:
-        """Whether a delivery that was taken may go out now. If not it waits in its lane until a trial has ended."""
-        if delivery.reference.crashes < SUSPECT_CRASHES:
-            return True
-        if self._tried is None:
+        """Whether a delivery that was taken is to be announced. If not it waits in its lane until a trial has ended."""
+        if delivery.reference.crashes >= SUSPECT_CRASHES and self._tried is not None:
+            delivery.lane.suspect(delivery)
+            self._waiting[delivery.lane] = None
+            return False
+        if delivery.reference.crashes >= SUSPECT_CRASHES:
             self._tried = delivery
-            return True
-        lane = delivery.lane
-        lane.flying.discard(delivery)
-        lane.machine.flying -= 1
-        lane.suspects.append(delivery)
-        self._waiting[lane] = None
-        return False
+        self._announcing[delivery] = None
+        return True
+
+    def announced(self, delivery: Delivery) -> None:
+        """It is noted that a delivery goes on the wire."""
+        if delivery in self._announcing:
+            del self._announcing[delivery]
+            self._cleared.append(delivery)
+
+    def not_announced(self, delivery: Delivery) -> None:
+        """Noting it failed."""
+        self._announcing.pop(delivery, None)
+
+    def clear(self) -> list[Delivery]:
+        """Nothing goes out any more; gives what was about to."""
+        left = [*self._announcing, *self._cleared]
+        self._announcing.clear()
+        self._cleared.clear()
+        return left
 
     def end(self, delivery: Delivery) -> list[Lane]:
         """A delivery is over: if it was the one that was tried, gives the lanes whose suspects wait."""

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from relay.domain.envelope import HEADS
 from relay.domain.model import EndpointId, SourceUid, StoredEvent
 from relay.domain.references import Reference, parse_reference, tag_of
-from relay.domain.sending.core import Arrival, Claim, Core
+from relay.domain.sending.arrivals import Arrival, Claim
+from relay.domain.sending.core import Core
 from relay.errors import Unreadable
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock

@@ -307,8 +307,10 @@ class World(RuleBasedStateMachine):
                 lanes = [
                     (lane.source, lane.state, len(lane.queue), len(lane.flying)) for lane in machine.lanes.values()
                 ]
-                said.append(f"{worker.name} {names.get(machine.id)} {machine.state} {machine.condition} {lanes}")
-                said.append(f"{machine.flying} flying, {machine.window.size} {len(machine.line)} {machine.rights}")
+                said.append(
+                    f"{worker.name} {names.get(machine.id)} {machine.state} {machine.receiver.condition} {lanes}"
+                )
+                said.append(f"{machine.flying} flying, {machine.window.size} {len(machine.line)} {machine.rights.left}")
             said.append(f"{worker.core._turns._free} slots, {len(worker.flying)} {worker.core._trials._tried}")
         return said
 

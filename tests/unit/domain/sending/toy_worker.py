@@ -1,4 +1,4 @@
-"""A worker without I/O: it does what the drivers do, over a toy store, one step at a time."""
+"""A worker without I/O: it does what the drivers of relay.pipeline.dispatch do, over a toy store, step by step."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -8,7 +8,8 @@ from relay.domain.breaking import WELL
 from relay.domain.model import Endpoint, EndpointId, SourceUid
 from relay.domain.outcomes import Outcome
 from relay.domain.references import parse_reference
-from relay.domain.sending.core import Arrival, Claim, Core
+from relay.domain.sending.arrivals import Arrival, Claim
+from relay.domain.sending.core import Core
 from relay.domain.sending.delivery import Delivery
 from relay.domain.sending.effects import Announce, Change, Disable, Effect, Exchange, FetchRights, HandIn, Unpark
 from relay.domain.sending.endpoint import EndpointMachine

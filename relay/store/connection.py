@@ -10,6 +10,7 @@ from redis.asyncio.client import Pipeline
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
     BusyLoadingError,
+    NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     ResponseError,
@@ -21,10 +22,13 @@ from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 
-from relay.errors import StoreFull, StoreUnavailable
+from relay.errors import StoreFull, StoreRefused, StoreUnavailable
 
 PASSING = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError)
 """A server that is away, starting, demoted or full: it may work later, and nothing was changed half way."""
+BUSY = ("BUSY ", "MASTERDOWN", "LOADING", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "MISCONF")
+"""How its answer begins when it is not able to work now: busy with a script of anybody's, or without what it needs."""
+OF_PIPELINE = "of pipeline caused error: "
 ANSWER_WITHIN_S = 5.0
 CONNECT_WITHIN_S = 2.0
 
@@ -39,7 +43,7 @@ class StorePipeline(Pipeline):
         except PASSING as error:
             raise _passing(error) from error
         except ResponseError as error:
-            raise _sorted_out(error) from error
+            raise sorted_out(error) from error
 
 
 class StoreRedis(Redis):
@@ -52,7 +56,7 @@ class StoreRedis(Redis):
         except PASSING as error:
             raise _passing(error) from error
         except ResponseError as error:
-            raise _sorted_out(error) from error
+            raise sorted_out(error) from error
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
         """Gather commands for one round trip."""
@@ -115,13 +119,25 @@ async def ping(redis: Redis) -> None:
         await answer
 
 
-def _sorted_out(error: ResponseError) -> Exception:
-    text = str(error)
+class _Refusal(StoreRefused, ResponseError):
+    """What redis-py raises, under the relay's own name too."""
+
+
+def sorted_out(error: ResponseError) -> Exception:
+    """The relay's own error for a refusal. A script that the server does not know yet stays what it is."""
+    # Before what was said stands which command of a pipeline it was about, with its arguments.
+    text = str(error).rpartition(OF_PIPELINE)[2].lstrip("('\"")
+    if isinstance(error, NoScriptError | StoreUnavailable):
+        return error
+    if isinstance(error, PASSING):
+        return _passing(error)
     if text.startswith("OOM"):
         return StoreFull(_message(error))
-    if text.startswith(("MASTERDOWN", "LOADING", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "MISCONF")):
+    if text.startswith(BUSY):
         return StoreUnavailable(_message(error))
-    return error
+    # What a command was called with may be anybody's data.
+    said = text.partition(", with args")[0].partition("\n")[0][:300]
+    return _Refusal(f"Redis refuses a command ({type(error).__name__}: {said})")
 
 
 def _passing(error: Exception) -> StoreUnavailable:

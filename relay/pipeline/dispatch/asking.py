@@ -7,7 +7,7 @@ import structlog
 
 from relay.domain.sending.core import Core
 from relay.domain.sending.effects import Announce, Change, FetchRights
-from relay.errors import StoreUnavailable
+from relay.errors import StoreRefused, StoreUnavailable
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.store.conditions import ConditionChange, Conditions
@@ -17,7 +17,7 @@ from relay.store.rates import Rates
 log = structlog.get_logger()
 
 Question = Change | FetchRights | Announce
-RETRY_S = 0.5
+RETRY_S, REFUSED_RETRY_S = 0.5, 5.0
 
 
 class Asking:
@@ -62,7 +62,7 @@ class Asking:
                 await self.ask_now()
             except StoreUnavailable as error:
                 log.warning("questions_not_answered", questions=len(self._questions), error=str(error))
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(REFUSED_RETRY_S if isinstance(error, StoreRefused) else RETRY_S)
             self._answered()
 
     async def ask_now(self) -> None:

@@ -8,7 +8,7 @@ import structlog
 from relay.domain.model import SourceUid
 from relay.domain.sending.core import Core
 from relay.domain.sending.effects import HandIn
-from relay.errors import StoreUnavailable
+from relay.errors import StoreRefused, StoreUnavailable
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.dispatch.arriving import Arriving
@@ -32,6 +32,8 @@ MARGIN_MS = 1_000
 """A worker stops to send what is ordered so long before its lanes can be taken up by others."""
 FIRST_READ = 8
 RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)
+REFUSED_RETRY_S = 5.0
+REFUSED_DO = "see what the server's log says, and which commands and keys the relay's user may use"
 
 
 class Exchange:
@@ -83,6 +85,8 @@ class Exchange:
         while True:
             try:
                 if loop.time() >= next_sweep:
+                    # Should it fail, exchanges go on meanwhile.
+                    next_sweep = loop.time() + SWEEP_S
                     next_sweep = loop.time() + await self._sweep()
                 if self._wanted.is_set() or (self._holds() and loop.time() >= next_beat):
                     await _wait(self._urgent, until=loop.time() + GATHER_S)
@@ -95,9 +99,17 @@ class Exchange:
             except StoreUnavailable as error:
                 failures += 1
                 self._wanted.set()
-                log.warning("store_unavailable", source=self.source, error=str(error), failures=failures)
-                await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S)) - 1])
+                await self._wait_for_store(error, failures)
             await _wait(self._wanted, until=min(next_sweep, next_beat if self._holds() else next_sweep))
+
+    async def _wait_for_store(self, error: StoreUnavailable, failures: int) -> None:
+        if isinstance(error, StoreRefused):
+            # Whatever is at fault has to be mended; what was handed in waits for that, and nothing of it is lost.
+            log.error("store_refused", source=self.source, error=str(error), do=REFUSED_DO)
+            await asyncio.sleep(REFUSED_RETRY_S)
+        else:
+            log.warning("store_unavailable", source=self.source, error=str(error), failures=failures)
+            await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S)) - 1])
 
     def _holds(self) -> bool:
         return self._unanswered is not None or self._core.held(self.source) > 0

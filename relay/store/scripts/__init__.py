@@ -7,7 +7,9 @@ from importlib import resources
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
+
+from relay.store.connection import sorted_out
 
 
 class Script:
@@ -31,7 +33,7 @@ Call = tuple[Script, Sequence[str], Sequence[Any]]
 
 
 async def run_all(redis: Redis, calls: Sequence[Call]) -> list[Any]:
-    """Run scripts one after the other in one round trip; gives their answers. Raises what redis-py raises."""
+    """Run scripts one after the other in one round trip; gives their answers. Raises StoreUnavailable."""
     answers = await _run(redis, calls)
     unknown = {each[0].name: each[0] for each, a in zip(calls, answers, strict=True) if isinstance(a, NoScriptError)}
     if unknown:
@@ -42,8 +44,8 @@ async def run_all(redis: Redis, calls: Sequence[Call]) -> list[Any]:
         repeated = iter(await _run(redis, again))
         answers = [next(repeated) if isinstance(answer, NoScriptError) else answer for answer in answers]
     for answer in answers:
-        if isinstance(answer, Exception):
-            raise answer
+        if isinstance(answer, ResponseError):
+            raise sorted_out(answer)
     return answers
 
 

@@ -12,6 +12,7 @@ from relay.domain.model import Endpoint
 from relay.domain.outcomes import Failure
 from relay.errors import StoreUnavailable
 from relay.outbound.failures import EgressError
+from relay.pipeline.dispatch import exchanging
 from relay.store import keys
 from relay.store.undelivered import Undelivered
 from tests.fakes.subscribers import OK, Got, status
@@ -521,6 +522,24 @@ async def test_a_broken_connection_costs_nothing(floor: Dispatching, takes_effec
             faults.stop()
             await floor.all_ended()
     assert sorted(floor.subscribers.rows(CRM)) == list(range(1, 241))
+
+
+async def test_a_refusal_ends_no_worker(floor: Dispatching, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that refuses a script is told of, and asked again until somebody has mended it: nothing is lost."""
+    monkeypatch.setattr(exchanging, "REFUSED_RETRY_S", 0.05)
+    await endpoint(floor)
+    async with floor.worker() as worker:
+        watching = asyncio.create_task(worker.dispatcher.watch())
+        for key in (keys.due(UK), keys.turns(UK)):
+            await floor.rig.eyes.rename(key, "aside") if await floor.rig.eyes.exists(key) else None
+            await floor.rig.eyes.set(key, "of another type")
+            await floor.rows(5)
+            await asyncio.sleep(0.7)
+            assert not watching.done()
+            await floor.rig.eyes.delete(key)
+        await floor.all_ended()
+        watching.cancel()
+    assert {each.row_id for each in floor.subscribers.got} == set(range(1, 11))
 
 
 async def test_killed_connections_cost_nothing(floor: Dispatching) -> None:

@@ -143,7 +143,6 @@ class Dispatching:
             turn=1,
             before=0,
             now_ms=self.rig.clock.at_ms,
-            before=0,
             lives_ms=-1,
             claim=9,
             per_lane=99,

@@ -107,4 +107,5 @@ def _blocked(waits: Sequence[bytes]) -> dict[str, int]:
     if not waits:
         return {}
     pairs = zip(waits[::2], waits[1::2], strict=True)
-    return {key.decode(): int(number) for key, number in pairs if key}
+    # A damaged entry blocks nothing: what waits behind it is released with the next change of the order.
+    return {key.decode(): int(number) for key, number in pairs if key.isascii() and number.isdigit()}

@@ -75,6 +75,14 @@ class Books:
     parked: set[EndpointId] = field(default_factory=set)
     sessions: set[str] = field(default_factory=set)
     references: dict[int, int] = field(default_factory=dict)
+    owed: dict[EndpointId, int] = field(default_factory=dict)
+    blocked: dict[EndpointId, dict[str, int]] = field(default_factory=dict)
+    """Keys that are blocked, each with the number of the event that it waits for."""
+    waited_for: set[tuple[EndpointId, str]] = field(default_factory=set)
+    """Keys that something waits behind."""
+    blockers: set[EndpointId] = field(default_factory=set)
+    sizes: dict[int, int] = field(default_factory=dict)
+    """The bytes of each event that is kept."""
 
     @property
     def places(self) -> Counter[Delivery]:
@@ -86,8 +94,8 @@ class Books:
         found.update((endpoint, ref.number) for endpoint, ref, _ in self.dead)
         return found
 
-    def faults(self) -> list[str]:
-        """What does not add up, in words."""
+    def faults(self, *, with_owed: bool = True) -> list[str]:
+        """What does not add up, in words. `with_owed`: also what each endpoint's deliveries keep."""
         said = [f"{delivery} stands in {n} places" for delivery, n in self.places.items() if n > 1]
         said += [f"{endpoint} is {n} times ready" for endpoint, n in Counter(self.ready).items() if n > 1]
         ready = {endpoint for endpoint, state in self.lanes.items() if state == "r"}
@@ -104,7 +112,23 @@ class Books:
         kept = {bucket: count for bucket, count in self.references.items() if count}
         if kept != counted:
             said.append(f"references say {kept}, there are {dict(counted)}")
-        return said
+        if with_owed:
+            keeps = Counter[EndpointId]()
+            for endpoint, number in self.places.elements():
+                keeps[endpoint] += self.sizes.get(number, 0)
+            if {e: size for e, size in self.owed.items() if size} != {e: size for e, size in keeps.items() if size}:
+                said.append(f"owed says {self.owed}, there are {dict(keeps)}")
+        return said + self._faults_of_keys()
+
+    def _faults_of_keys(self) -> list[str]:
+        going = {(endpoint, ref.number) for group in (self.waiting, self.flying) for endpoint in group
+                 for ref in group[endpoint]} | {(endpoint, ref.number) for endpoint, ref in self.due}  # fmt: skip
+        blocked = {(endpoint, key): number for endpoint, keys_ in self.blocked.items() for key, number in keys_.items()}
+        said = [f"{lost} waits behind a key that nothing blocks" for lost in self.waited_for - set(blocked)]
+        said += [
+            f"{key} waits for {n} of {e}, which is nowhere" for (e, key), n in blocked.items() if (e, n) not in going
+        ]
+        return said + [f"{e} has blocked keys, and is not listed" for e in set(self.blocked) - self.blockers]
 
 
 async def read_books(redis: Redis, source: SourceUid) -> Books:
@@ -124,6 +148,7 @@ async def read_books(redis: Redis, source: SourceUid) -> Books:
             case "flight":
                 books.flying[endpoint] = [parse_reference(ref) for ref in value]
             case "waiting":
+                books.waited_for.add((endpoint, rest.partition(":")[2]))
                 books.behind.setdefault(endpoint, []).extend(parse_reference(ref) for ref in value)
             case "due":
                 books.due = [(EndpointId(e), parse_reference(r.encode())) for e, r in (_words(m) for m, _ in value)]
@@ -137,6 +162,14 @@ async def read_books(redis: Redis, source: SourceUid) -> Books:
                 books.parked = {EndpointId(e.decode()) for e, _ in value}
             case "sessions":
                 books.sessions = {s.decode() for s, _ in value}
+            case "blocked":
+                books.blocked[endpoint] = {key.decode(): int(number) for key, number in value.items()}
+            case "blockers":
+                books.blockers = {EndpointId(e.decode()) for e in value}
+            case "owed":
+                books.owed = {EndpointId(e.decode()): int(size) for e, size in value.items()}
+            case "events":
+                books.sizes |= {int(number): len(event) for number, event in value.items()}
             case "references":
                 books.references = {int(bucket): int(count) for bucket, count in value.items()}
     return books

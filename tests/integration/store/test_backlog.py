@@ -28,7 +28,7 @@ class Shop(Floor):
 
     async def owe(self) -> dict[str, int]:
         """Count what each endpoint's deliveries keep, and write that down."""
-        books, owed = await self.books(), Counter[str]()
+        books, owed = await self.books(with_owed=False), Counter[str]()
         for endpoint, number in books.places.elements():
             bucket = keys.events(UK, number // keys.EVENTS_PER_BUCKET)
             owed[endpoint] += int(await self.redis.hstrlen(bucket, str(number)))
@@ -57,7 +57,7 @@ class Shop(Floor):
 
     async def key(self, key: str, number: int, *numbers: int) -> None:
         """A key waits for an event: others wait behind it."""
-        await self.redis.hset(keys.blocked(UK, A), key, str(number))
+        await self.block(A, key, number)
         for each in numbers:
             await self.redis.rpush(keys.waiting(UK, A, key), ref(each))
             await self.redis.hincrby(keys.references(UK), str(each // keys.EVENTS_PER_BUCKET), 1)

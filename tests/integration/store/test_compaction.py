@@ -44,7 +44,7 @@ async def test_what_somebody_waits_for_stays(floor: Floor, place: str) -> None:
     """Wherever its delivery is; what is beside it goes with its index, and the newest bucket is left alone."""
     if place != "waiting":
         await floor.claim("s", per_lane=1)
-        await floor.block(A, "k", 0)
+        await floor.block(A, "k", 11)
         await floor.exchange("s", PLACES[place])
     events, size = await Compaction(floor.redis).compact(UK, before_ms=NOW + 1)
     assert await left(floor) == NEEDED

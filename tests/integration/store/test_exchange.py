@@ -1,17 +1,18 @@
-"""exchange_work.lua: results in, work out, and each delivery in exactly one place."""
+"""exchange.lua: results in, work out, and each delivery in exactly one place."""
 
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
+from relay.domain.model import Attempt
 from relay.domain.references import Reference
 from relay.domain.sending.effects import HandIn
 from relay.store import keys
-from relay.store.attempts import BUCKET_BYTES, Attempts
+from relay.store.attempts import BUCKET_BYTES, Attempts, attempt_size, pack_attempt
 from relay.store.exchanging import Given
 from tests.integration.books import dump
-from tests.integration.store.floor import NOW, UK, A, B, C, Floor
+from tests.integration.store.floor import NOW, UK, A, B, C, Floor, packed
 
 
 @pytest.fixture
@@ -37,10 +38,9 @@ async def test_no_more_lanes_are_claimed_than_asked_for(floor: Floor) -> None:
     """Lanes are claimed in the order in which they became ready, and the answer says how many are left."""
     for endpoint in (B, A, C):
         await floor.fill(endpoint, numbers=range(1, 3))
-    ready, given = await floor.lanes.exchange(
-        UK, [], session="s", turn=1, now_ms=NOW, lives_ms=1000, claim=2, per_lane=1
-    )
-    assert (ready, [each.endpoint for each in given]) == (1, [B, A])
+    exchanged = await floor.exchanged("s", claim=2, per_lane=1)
+    assert (exchanged.verdict, exchanged.ready) == ("done", 1)
+    assert [each.endpoint for each in exchanged.given] == [B, A]
 
 
 async def test_what_ended_is_gone(floor: Floor) -> None:
@@ -89,7 +89,7 @@ async def test_what_is_put_back_keeps_its_order(floor: Floor) -> None:
     """Untried references return to the head as they were, before those that were never taken."""
     await floor.fill(A, numbers=range(1, 6))
     await floor.claim("s", per_lane=3)
-    given = await floor.exchange("s", HandIn(A, leaving="go", back=[(ref, ref) for ref in refs(1, 3)]))
+    given = await floor.exchange("s", HandIn(A, leaving="go", back=[(ref, ref.decode()) for ref in refs(1, 3)]))
     assert given == [Given(A, "ready", [], {})]
     assert await floor.waiting(A) == ["a1:2:00000", "a2:2:00000", "a3:2:00000", "a4:2:00000", "a5:2:00000"]
     assert (await floor.books()).ready == [A]
@@ -100,7 +100,7 @@ async def test_a_lane_is_parked(floor: Floor) -> None:
     await floor.fill(A, numbers=range(1, 3))
     await floor.claim("s")
     given = await floor.exchange(
-        "s", HandIn(A, leaving="park", until_ms=NOW + 9, back=[(ref, ref) for ref in refs(1, 2)])
+        "s", HandIn(A, leaving="park", until_ms=NOW + 9, back=[(ref, ref.decode()) for ref in refs(1, 2)])
     )
     assert given == [Given(A, "parked", [], {})]
     await floor.fill(A, numbers=range(3, 4))
@@ -122,25 +122,6 @@ async def test_what_a_worker_never_heard_of_goes_back(floor: Floor) -> None:
     assert (await floor.books()).flying == {}
 
 
-async def test_health_travels_with_the_lane(floor: Floor) -> None:
-    """What one holder learned of a receiver the next one is told; a lane that is well has nothing to tell."""
-    await floor.fill(A, numbers=range(1, 10))
-    await floor.claim("s")
-    await floor.exchange("s", HandIn(A, health="1790000000000", leaving="go"))
-    assert [each.health for each in await floor.exchange("t", claim=1)] == ["1790000000000"]
-    await floor.exchange("t", HandIn(A, health="-", leaving="go"))
-    assert [each.health for each in await floor.exchange("u", claim=1)] == [""]
-    assert await floor.redis.exists(keys.health(UK)) == 0
-
-
-async def test_an_open_breaker_gives_one_reference(floor: Floor) -> None:
-    """While the receiver is down one probe goes out, however many were asked for."""
-    await floor.fill(A, numbers=range(1, 10))
-    await floor.claim("s")
-    await floor.exchange("s", HandIn(A, health="a1790000000000:2:00000", leaving="go"))
-    assert await floor.exchange("t", claim=1, per_lane=8) == [Given(A, "claimed", refs(1, 1), "a1790000000000:2:00000")]
-
-
 async def test_a_lost_lane_takes_nothing(floor: Floor) -> None:
     """A worker that slept hands in for a lane that is another's by now: nothing of it changes, and it is told."""
     await floor.fill(A, numbers=range(1, 10))
@@ -152,12 +133,14 @@ async def test_a_lost_lane_takes_nothing(floor: Floor) -> None:
     late = HandIn(
         A,
         take=5,
-        health="1:1",
         ended=[b"a1:2:00000", b"a1:2:00000:1:1"],
         due=[(b"a2:2:00000:1:1", "a2:2:00000:2", NOW, "")],
         dead=[(b"a3:2:00000:1:1", "x")],
-        back=[(b"a1:2:00000:1:1", b"a1:2:00000")],
+        back=[(b"a1:2:00000:1:1", "a1:2:00000")],
     )
+    # It was told that it is astray, and hands in once more what was not done.
+    assert (await floor.exchanged("sleeper", late)).verdict == "astray"
+    floor.forgets("sleeper")
     assert await floor.exchange("sleeper", late) == [Given(A, "lost", [], {})]
     after = await dump(floor.redis)
     for name in (keys.sessions(UK), keys.turns(UK)):
@@ -171,6 +154,7 @@ async def test_a_lane_that_is_claimed_again_counts_nothing_twice(floor: Floor) -
     await floor.claim("s", lanes=2)
     await floor.dies("s")
     await floor.lanes.sweep(UK, now_ms=NOW)
+    floor.forgets("s")
     assert (await floor.claim("s"))[A] == [b"a1:2:00000:1:1", b"a2:2:00000:1:1"]
     await floor.exchange("s", HandIn(A, ended=refs(1, 2)))
     assert (await floor.books()).references == {0: 4}
@@ -178,73 +162,79 @@ async def test_a_lane_that_is_claimed_again_counts_nothing_twice(floor: Floor) -
     assert (await floor.books()).references == {0: 2}
 
 
+def attempt(number: int, *, body: int = 0, tag: str = "00000") -> Attempt:
+    """One try of A's event with a number."""
+    return Attempt(A, number, 1, 2, NOW + number, 3, 500, "retry", body=bytes(body), tag=tag)
+
+
 def everything(**more: Any) -> HandIn:
     """One of each kind of result, for ten references from 1 on."""
     return HandIn(
         A,
         ended=refs(1, 2),
-        due=[(b"a3:2:00000", "a3:2:00000:2", NOW + 9, "")],
+        due=[(b"a3:2:00000", "a3:2:00000:2", NOW + 9, ""), (b"a6:2:00000", "a6:2:00000:2", NOW + 9, "k")],
         dead=[(b"a4:2:00000", "x")],
-        back=[(b"a5:2:00000", b"a5:2:00000")],
-        blocks=[("k", 6)],
+        back=[(b"a5:2:00000", "a5:2:00000")],
         behind=[(b"a7:2:00000", "k")],
-        attempts=[(1, NOW, b"record"), (3, NOW, b"another")],
-        health="1790000000000",
+        attempts=[attempt(1), attempt(3)],
         **more,
     )
 
 
-@pytest.mark.parametrize("more", [{"more": 0}, {"more": -1}, {"park_until": NOW + 9}])
+@pytest.mark.parametrize("more", [{"take": 4}, {"leaving": "go"}, {"leaving": "park", "until_ms": NOW + 9}])
 async def test_the_same_twice_changes_nothing(floor: Floor, more: dict[str, Any]) -> None:
-    """A call whose answer was lost is made again: results are taken once, attempts counted once."""
-    await floor.fill(A, numbers=range(1, 20))
+    """A call whose answer was lost is made again: nothing is taken, counted, claimed or let go a second time."""
+    await floor.fill(A, B, numbers=range(1, 20))
     await floor.claim("s", per_lane=10)
     await floor.exchange("s", everything(**more))
     await floor.books()
     before = await dump(floor.redis)
-    await floor.exchange("s", everything(**more), again=True)
+    repeated = await floor.exchanged("s", everything(**more), claim=5, again=True)
+    assert (repeated.verdict, repeated.last, repeated.given) == ("again", 2, [])
     after = await dump(floor.redis)
     before.pop(keys.sessions(UK)), after.pop(keys.sessions(UK))
     assert after == before
 
 
-async def test_a_repeated_call_still_gives_work(floor: Floor) -> None:
-    """What the lost answer gave and what the repeated one gives are both in flight: nothing is given twice."""
-    await floor.fill(A, B, numbers=range(1, 7))
-    await floor.exchange("s", claim=1, per_lane=2)
-    lost = await floor.exchange("s", HandIn(A, take=2, ended=refs(1, 1)), claim=1, per_lane=2)
-    again = await floor.exchange("s", HandIn(A, take=2, ended=refs(1, 1)), claim=1, per_lane=2, again=True)
-    assert [each.references for each in lost] == [refs(3, 4), refs(1, 2)]
-    assert [each.references for each in again] == [refs(5, 6)]
-    held = {each.endpoint: set(each.references) for each in await floor.lanes.held(UK, "s")}
-    assert held == {A: set(refs(2, 6)), B: set(refs(1, 2))}
-    await floor.books()
+async def test_a_call_after_one_that_is_not_known_changes_nothing(floor: Floor) -> None:
+    """A store that went back in time takes nothing from a session that believes more than it knows."""
+    await floor.fill(A, B, numbers=range(1, 20))
+    await floor.claim("s", per_lane=10)
+    before = await dump(floor.redis)
+    for again in (False, True):
+        # Also when the answer to that is lost.
+        astray = await floor.exchanged("s", everything(take=3), claim=5, skip=0 if again else 3, again=again)
+        assert (astray.verdict, astray.last, astray.given) == ("astray", 1, [])
+    after = await dump(floor.redis)
+    before.pop(keys.sessions(UK)), after.pop(keys.sessions(UK))
+    assert after == before
 
 
-async def test_what_is_held_is_told_with_its_health(floor: Floor) -> None:
-    """A worker that lost an answer finds out about its lanes, and about nobody else's."""
-    await floor.fill(A, B, numbers=range(1, 3))
+async def test_what_is_held_is_told(floor: Floor) -> None:
+    """A worker that lost an answer finds out about its lanes and blocked keys, and about nobody else's."""
+    await floor.fill(A, B, numbers=range(1, 4))
     await floor.claim("s")
-    await floor.exchange("s", HandIn(A, health="5:1"))
     await floor.claim("t")
-    held = await floor.lanes.held(UK, "s")
-    assert [(each.endpoint, each.state, set(each.references), each.health) for each in held] == [
-        (A, "held", set(refs(1, 2)), "5:1")
-    ]
+    await floor.exchange("s", HandIn(A, due=[(b"a1:2:00000", "a1:2:00000:2", NOW, "k")]))
+    (held,) = await floor.lanes.held(UK, "s")
+    assert (held.endpoint, held.state, set(held.references), held.blocked) == (A, "held", set(refs(2, 3)), {"k": 1})
 
 
 async def test_attempts_are_written_with_what_came_of_them(floor: Floor) -> None:
     """Each attempt is found by its event and by its endpoint, and its bytes are counted."""
     await floor.fill(A, numbers=range(1, 70))
     await floor.claim("s", per_lane=64)
-    records = [(number, NOW + number, b"x" * number) for number in (1, 40, 41)]
-    await floor.exchange("s", HandIn(A, attempts=records))
-    assert await floor.redis.hgetall(keys.attempt_sizes(UK)) == {b"0": b"100", b"1": b"283", b"total": b"383"}
-    assert await floor.redis.hget(keys.attempts(UK, 1), f"41:{A}:{NOW + 41}") == b"x" * 41
+    tries = [attempt(number, body=number) for number in (1, 40, 41)]
+    await floor.exchange("s", HandIn(A, attempts=tries))
+    first, second, third = (attempt_size(f"{a.seq}:{A}:{a.started_at_ms}", pack_attempt(a)) for a in tries)
+    assert await floor.redis.hgetall(keys.attempt_sizes(UK)) == {
+        b"0": b"%d" % first, b"1": b"%d" % (second + third), b"total": b"%d" % (first + second + third)
+    }  # fmt: skip
+    assert await floor.redis.hget(keys.attempts(UK, 1), f"41:{A}:{NOW + 41}") == pack_attempt(tries[2])
     assert await floor.redis.lrange(keys.endpoint_attempts(UK, A), 0, -1) == [
-        f"{number}:{began}".encode() for number, began, _ in records
+        f"{number}:{NOW + number}".encode() for number in (1, 40, 41)
     ]
-    assert await Attempts(floor.redis).total_bytes(UK) == 383 + 2 * BUCKET_BYTES
+    assert await Attempts(floor.redis).total_bytes(UK) == first + second + third + 2 * BUCKET_BYTES
 
 
 async def test_attempts_of_a_lost_lane_are_kept(floor: Floor) -> None:
@@ -253,8 +243,9 @@ async def test_attempts_of_a_lost_lane_are_kept(floor: Floor) -> None:
     await floor.claim("s")
     await floor.dies("s")
     await floor.lanes.sweep(UK, now_ms=NOW)
-    await floor.exchange("s", HandIn(A, ended=refs(1, 1), attempts=[(1, NOW, b"record")]))
-    assert await floor.redis.hget(keys.attempts(UK, 0), f"1:{A}:{NOW}") == b"record"
+    floor.forgets("s")
+    await floor.exchange("s", HandIn(A, ended=refs(1, 1), attempts=[attempt(1)]))
+    assert await floor.redis.hget(keys.attempts(UK, 0), f"1:{A}:{NOW + 1}") == pack_attempt(attempt(1))
     assert await floor.redis.llen(keys.endpoint_attempts(UK, A)) == 1
 
 
@@ -266,19 +257,18 @@ async def test_a_key_that_is_blocked_waits_apart(floor: Floor) -> None:
         "s",
         HandIn(
             A,
-            due=[(b"a1:2:00000", "a1:2:00000:2", NOW, "")],
-            blocks=[("k", 1)],
+            due=[(b"a1:2:00000", "a1:2:00000:2", NOW, "k")],
             behind=[(b"a2:2:00000", "k"), (b"a4:2:00000", "k")],
         ),
     )
     books = await floor.books()
     assert [ref.number for ref in books.behind[A]] == [2, 4]
-    assert await floor.lanes.blocked(UK, A) == {"k": 1}
+    assert await floor.blocked(A) == {"k": 1}
     await floor.lanes.sweep(UK, now_ms=NOW)
     await floor.exchange("s", HandIn(A, take=1))
     await floor.exchange("s", HandIn(A, ended=[b"a1:2:00000:2"], freed=["k"]))
     assert await floor.waiting(A) == ["a2:2:00000", "a4:2:00000", "a6:2:00000", "a7:2:00000"]
-    assert await floor.lanes.blocked(UK, A) == {}
+    assert await floor.blocked(A) == {}
 
 
 async def test_two_of_one_are_one(floor: Floor) -> None:
@@ -303,6 +293,7 @@ async def test_two_retries_of_one_are_one(floor: Floor) -> None:
     for number in (1, 2):
         await floor.redis.rpush(keys.lane(UK, A), f"a{number}:2:00000")
         await floor.redis.hincrby(keys.references(UK), "0", 1)
+        await floor.redis.hincrby(keys.owed(UK), A, len(packed(number)))
     await floor.redis.hset(keys.lanes(UK), A, "r")
     await floor.redis.rpush(keys.ready(UK), A)
     await floor.claim("s")
@@ -331,7 +322,7 @@ async def test_thousands_are_handed_in_at_once(floor: Floor) -> None:
     await floor.claim("s", per_lane=8)
     for _ in range(13):
         await floor.exchange("s", HandIn(A, take=1000))
-    attempts = [(number, NOW, b"r") for number in range(1, 5_001)]
+    attempts = [attempt(number) for number in range(1, 5_001)]
     await floor.exchange("s", HandIn(A, ended=refs(1, 9_000), attempts=attempts))
     assert len(await floor.flying(A)) == 1000
     assert await floor.redis.llen(keys.endpoint_attempts(UK, A)) == 5_000
@@ -347,3 +338,76 @@ async def test_results_are_taken_when_memory_is_full(floor: Floor) -> None:
     finally:
         await floor.redis.config_set("maxmemory", 0)
     assert (await floor.books()).references == {0: 6}
+
+
+async def test_what_goes_back_keeps_its_place_among_what_nobody_heard_of(floor: Floor) -> None:
+    """What a worker hands back and what it never heard of return in one order, before what was never taken."""
+    await floor.fill(A, numbers=range(1, 8))
+    await floor.claim("s", per_lane=5)
+    back = [(b"a2:2:00000", "a2:2:00000:2"), (b"a4:2:00000", "a4:2:00000")]
+    await floor.exchange("s", HandIn(A, leaving="go", ended=refs(3, 3), back=back))
+    assert await floor.waiting(A) == [
+        "a1:2:00000", "a2:2:00000:2", "a4:2:00000", "a5:2:00000", "a6:2:00000", "a7:2:00000"
+    ]  # fmt: skip
+
+
+async def test_nothing_waits_behind_a_key_that_nothing_blocks(floor: Floor) -> None:
+    """Somebody let a key go that its holder takes for blocked: what was to wait for it goes back, in its order."""
+    await floor.fill(A, numbers=range(1, 8))
+    await floor.claim("s", per_lane=5)
+    given = await floor.exchange("s", HandIn(A, take=1, behind=[(each, "k") for each in refs(2, 4)]))
+    assert given == [Given(A, "held", refs(2, 2), {})]
+    assert await floor.waiting(A) == ["a3:2:00000", "a4:2:00000", "a6:2:00000", "a7:2:00000"]
+    await floor.exchange("s", HandIn(A, leaving="go", behind=[(each, "k") for each in refs(2, 2)]))
+    assert (await floor.waiting(A))[:3] == ["a1:2:00000", "a2:2:00000", "a5:2:00000"]
+
+
+async def test_a_key_is_blocked_by_what_is_there_only(floor: Floor) -> None:
+    """A result of a delivery that the store does not have in flight blocks no key: nothing would free it."""
+    await floor.fill(A, numbers=range(1, 4))
+    await floor.claim("s")
+    await floor.exchange("s", HandIn(A, due=[(b"a9:2:00000", "a9:2:00000:2", NOW, "k")]))
+    assert await floor.blocked(A) == {}
+    assert await floor.redis.exists(keys.blockers(UK)) == 0
+
+
+async def test_the_claimer_is_told_what_is_blocked(floor: Floor) -> None:
+    """Whoever holds a lane next knows which keys wait, and for what; the endpoint is listed as long as one does."""
+    await floor.fill(A, numbers=range(1, 4))
+    await floor.claim("s")
+    due = [(b"a1:2:00000", "a1:2:00000:2", NOW + 9, "k"), (b"a2:2:00000", "a2:2:00000:2", NOW + 9, "l")]
+    await floor.exchange("s", HandIn(A, due=due, leaving="go"))
+    assert await floor.exchange("t", claim=1) == [Given(A, "claimed", refs(3, 3), {"k": 1, "l": 2})]
+    assert await floor.lanes.blockers(UK) == [A]
+    await floor.exchange("t", HandIn(A, freed=["k"]))
+    assert await floor.lanes.blockers(UK) == [A]
+    await floor.exchange("t", HandIn(A, freed=["l"]))
+    assert await floor.lanes.blockers(UK) == []
+
+
+async def test_what_an_endpoint_keeps_is_counted(floor: Floor) -> None:
+    """Bytes of events are owed until a delivery ends, wherever it goes before."""
+    await floor.fill(A, B, numbers=range(1, 7))
+    size = len(packed(1))
+    assert await floor.owed() == {A: 6 * size, B: 6 * size}
+    await floor.claim("s", lanes=2)
+    left = [(b"a2:2:00000", "a2:2:00000")]
+    due, dead = [(b"a3:2:00000", "a3:2:00000:2", NOW, "k")], [(b"a4:2:00000", "x")]
+    await floor.exchange("s", HandIn(A, ended=refs(1, 1), due=due, dead=dead, back=left))
+    assert await floor.owed() == {A: 5 * size, B: 6 * size}
+    await floor.exchange("s", HandIn(B, ended=refs(1, 6)))
+    assert await floor.owed() == {A: 5 * size}
+
+
+async def test_a_damaged_reference_is_set_aside(floor: Floor) -> None:
+    """Whatever it is, it can be claimed, given up, and stands in the list of what was not delivered."""
+    await floor.fill(A, numbers=range(1, 3))
+    for damaged in (b"", b"\xff\x00", b"nonsense", b"a", b"a99999999999999999999:2:00000"):
+        await floor.redis.lpush(keys.lane(UK, A), damaged)
+    (given,) = await floor.exchange("s", claim=1)
+    damaged_ones = [each for each in given.references if each not in refs(1, 2)]
+    assert len(damaged_ones) == 5
+    await floor.exchange("s", HandIn(A, ended=refs(1, 2), dead=[(each, "unreadable") for each in damaged_ones]))
+    members = [member for member, _ in await floor.redis.zrange(keys.dead(UK), 0, -1, withscores=True)]
+    assert sorted(members) == sorted(b"%s %s unreadable" % (A.encode(), each) for each in damaged_ones)
+    assert await floor.redis.hgetall(keys.references(UK)) == {b"0": b"0"}

@@ -4,8 +4,9 @@ import pytest
 from redis.asyncio import Redis
 
 from relay.domain.references import Reference
-from relay.domain.sending.effects import HandIn, Sweep
+from relay.domain.sending.effects import HandIn
 from relay.store import keys, lanes
+from relay.store.lanes import GRACE_MS, Sweep
 from tests.integration.books import dump
 from tests.integration.store.floor import NOW, UK, A, B, Floor
 
@@ -26,8 +27,10 @@ async def test_nothing_to_do_is_nothing_done(floor: Floor) -> None:
     """A sweep of a quiet source changes nothing, and knows of nothing to come."""
     await floor.fill(A, numbers=range(1, 3))
     before = await dump(floor.redis)
-    assert await floor.lanes.sweep(UK, now_ms=NOW) == Sweep(1, None, 0, 0, 0)
-    assert await dump(floor.redis) == before
+    assert await floor.lanes.sweep(UK, now_ms=NOW) == Sweep(1, None, 0, 0, 0, more=False)
+    after = await dump(floor.redis)
+    assert after.pop(keys.swept(UK))
+    assert after == before
 
 
 async def test_due_retries_become_ready(floor: Floor) -> None:
@@ -35,8 +38,8 @@ async def test_due_retries_become_ready(floor: Floor) -> None:
     for number, due_ms in ((1, NOW + 10), (2, NOW + 20), (3, NOW + 30)):
         await retry(floor, number, due_ms)
     await floor.fill(A, numbers=range(4, 5))
-    assert await floor.lanes.sweep(UK, now_ms=NOW + 9) == Sweep(1, NOW + 10, 0, 0, 0)
-    assert await floor.lanes.sweep(UK, now_ms=NOW + 20) == Sweep(1, NOW + 30, 2, 0, 0)
+    assert await floor.lanes.sweep(UK, now_ms=NOW + 9) == Sweep(1, NOW + 10, 0, 0, 0, more=False)
+    assert await floor.lanes.sweep(UK, now_ms=NOW + 20) == Sweep(1, NOW + 30, 2, 0, 0, more=False)
     assert await floor.waiting(A) == ["a1:2:00000:2", "a2:2:00000:2", "a4:2:00000"]
 
 
@@ -61,9 +64,9 @@ async def test_a_sweep_is_bounded(floor: Floor, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(lanes, "SWEEP_AT_ONCE", 2)
     for number in range(1, 6):
         await retry(floor, number, NOW + number)
-    assert (await floor.lanes.sweep(UK, now_ms=NOW + 9)) == Sweep(1, NOW + 3, 2, 0, 0)
+    assert (await floor.lanes.sweep(UK, now_ms=NOW + 9)) == Sweep(1, NOW + 3, 2, 0, 0, more=True)
     assert (await floor.lanes.sweep(UK, now_ms=NOW + 9)).retries == 2
-    assert (await floor.lanes.sweep(UK, now_ms=NOW + 9)) == Sweep(1, None, 1, 0, 0)
+    assert (await floor.lanes.sweep(UK, now_ms=NOW + 9)) == Sweep(1, None, 1, 0, 0, more=False)
     await floor.books()
 
 
@@ -77,8 +80,8 @@ async def test_a_parked_lane_goes_on_at_its_time(floor: Floor) -> None:
         HandIn(A, leaving="park", until_ms=NOW + 5, ended=[b"a1:2:00000"]),
         HandIn(B, leaving="park", until_ms=NOW + 7, ended=[b"a3:2:00000"]),
     )
-    assert await floor.lanes.sweep(UK, now_ms=NOW + 4) == Sweep(0, NOW + 5, 0, 0, 0)
-    assert await floor.lanes.sweep(UK, now_ms=NOW + 9) == Sweep(1, None, 0, 0, 0)
+    assert await floor.lanes.sweep(UK, now_ms=NOW + 4) == Sweep(0, NOW + 5, 0, 0, 0, more=False)
+    assert await floor.lanes.sweep(UK, now_ms=NOW + 9) == Sweep(1, None, 0, 0, 0, more=False)
     assert (await floor.books()).lanes == {A: "r"}
 
 
@@ -99,7 +102,7 @@ async def test_a_dead_workers_lanes_are_taken_up(floor: Floor) -> None:
     await floor.claim("living")
     await floor.exchange("dead", HandIn(A, ended=[b"a2:2:00000"], due=[(b"a3:2:00000", "a3:2:00000:2", NOW + 9, "")]))
     await floor.dies("dead")
-    assert await floor.lanes.sweep(UK, now_ms=NOW) == Sweep(1, NOW + 9, 0, 1, 0)
+    assert await floor.lanes.sweep(UK, now_ms=NOW) == Sweep(1, NOW + 9, 0, 1, 0, more=True)
     books = await floor.books()
     assert books.lanes == {A: "r", B: "living"}
     assert await floor.waiting(A) == [f"a{number}:2:00000:1:1" for number in (1, *range(4, 12))] + ["a12:2:00000"]
@@ -129,36 +132,67 @@ async def test_a_session_that_leaves_holds_nothing(floor: Floor) -> None:
     assert (await floor.books()).sessions == set()
 
 
-async def crash(floor: Floor, *, trial: bytes | None = None) -> tuple[Sweep, list[str]]:
-    """A worker claims A's lane, begins the trial of one reference or of none, and dies."""
+async def test_a_claim_after_that_finds_every_one(floor: Floor) -> None:
+    """One dead worker is taken up a sweep, and a sweep says that there may be more."""
+    await floor.fill(A, B, numbers=range(1, 3))
+    for session in ("s", "t"):
+        await floor.claim(session)
+        await floor.dies(session)
+    sweeps = [await floor.lanes.sweep(UK, now_ms=NOW) for _ in range(3)]
+    assert [(each.reclaimed, each.more) for each in sweeps] == [(1, True), (1, True), (0, False)]
+
+
+async def crash(floor: Floor, *wire: bytes) -> tuple[Sweep, list[str]]:
+    """A worker claims A's lane, announces that some of it goes on the wire, and dies."""
     await floor.claim("s")
-    if trial is not None:
-        await floor.lanes.try_alone(UK, "s", A, trial)
+    await floor.lanes.announce("s", [(UK, A, each) for each in wire])
     await floor.dies("s")
     sweep = await floor.lanes.sweep(UK, now_ms=NOW)
+    floor.forgets("s")
+    assert await floor.redis.exists(keys.tried(UK, "s")) == 0
     return sweep, await floor.waiting(A)
 
 
-async def test_crashes_are_counted_up_to_suspicion(floor: Floor) -> None:
-    """Whoever was in flight twice when a worker died is a suspect; no more is counted without a trial."""
+async def test_what_was_only_read_ahead_is_no_suspect(floor: Floor) -> None:
+    """However many workers die with it in their hands: from its first crash on only what was on the wire counts."""
     await floor.fill(A, numbers=range(1, 3))
-    for expected in (1, 2, 2):
+    for _ in range(6):
         _, waiting = await crash(floor)
-        assert waiting == [f"a1:2:00000:1:{expected}", f"a2:2:00000:1:{expected}"]
+        assert waiting == ["a1:2:00000:1:1", "a2:2:00000:1:1"]
 
 
 async def test_the_one_that_kills_its_workers_is_found(floor: Floor) -> None:
-    """Only the one that was tried alone is blamed, and the fifth crash gives it up: its lane goes on (goal G10)."""
+    """Only what was on the wire is blamed, and the fifth crash gives it up: its lane goes on (goal G10)."""
     await floor.fill(A, numbers=range(1, 3))
-    for _ in range(2):
-        await crash(floor)
-    for expected in (3, 4):
-        suspect = b"a1:2:00000:1:%d" % (expected - 1)
-        sweep, waiting = await crash(floor, trial=suspect)
-        assert (sweep.poisoned, waiting) == (0, [f"a1:2:00000:1:{expected}", "a2:2:00000:1:2"])
-    sweep, waiting = await crash(floor, trial=b"a1:2:00000:1:4")
-    assert (sweep.poisoned, waiting) == (1, ["a2:2:00000:1:2"])
+    await crash(floor)
+    for expected in (2, 3, 4):
+        sweep, waiting = await crash(floor, b"a1:2:00000:1:%d" % (expected - 1))
+        assert (sweep.poisoned, waiting) == (0, [f"a1:2:00000:1:{expected}", "a2:2:00000:1:1"])
+    sweep, waiting = await crash(floor, b"a1:2:00000:1:4")
+    assert (sweep.poisoned, waiting) == (1, ["a2:2:00000:1:1"])
     assert (await floor.books()).dead == [(A, Reference(1, 2, "00000", 1, 5), "poison")]
+
+
+@pytest.mark.parametrize("lands", ["ended", "due", "dead", "back", "behind", "lane let go"])
+async def test_an_announcement_ends_with_the_attempt(floor: Floor, lands: str) -> None:
+    """What has landed is not to blame for what happens to its worker later."""
+    await floor.fill(A, numbers=range(1, 3))
+    await crash(floor)
+    await floor.claim("s")
+    one = b"a1:2:00000:1:1"
+    await floor.lanes.announce("s", [(UK, A, one)])
+    await floor.exchange(
+        "s",
+        {
+            "ended": HandIn(A, ended=[one]),
+            "due": HandIn(A, due=[(one, "a1:2:00000:2", NOW, "")]),
+            "dead": HandIn(A, dead=[(one, "x")]),
+            "back": HandIn(A, back=[(one, "a1:2:00000:1:1")]),
+            "behind": HandIn(A, behind=[(one, "k")]),
+            "lane let go": HandIn(A, leaving="go"),
+        }[lands],
+    )
+    assert await floor.redis.exists(keys.tried(UK, "s")) == 0
 
 
 async def test_what_waits_behind_poison_goes_on(floor: Floor) -> None:
@@ -166,97 +200,105 @@ async def test_what_waits_behind_poison_goes_on(floor: Floor) -> None:
     await floor.fill(A, numbers=range(1, 4))
     await floor.claim("s", per_lane=2)
     await floor.exchange(
-        "s",
-        HandIn(
-            A, leaving="go", back=[(b"a1:2:00000", b"a1:2:00000:2:4")], blocks=[("k", 1)], behind=[(b"a2:2:00000", "k")]
-        ),
+        "s", HandIn(A, due=[(b"a1:2:00000", "a1:2:00000:2:4", NOW, "k")], behind=[(b"a2:2:00000", "k")])
     )
-    await floor.claim("s", per_lane=1)
-    await floor.lanes.try_alone(UK, "s", A, b"a1:2:00000:2:4")
-    await floor.dies("s")
-    assert (await floor.lanes.sweep(UK, now_ms=NOW)).poisoned == 1
-    assert await floor.waiting(A) == ["a2:2:00000", "a3:2:00000"]
+    await floor.lanes.sweep(UK, now_ms=NOW)
+    _, waiting = await crash(floor, b"a1:2:00000:2:4")
+    assert waiting == ["a2:2:00000", "a3:2:00000:1:1"]
     assert (await floor.books()).behind == {}
-    assert await floor.lanes.blocked(UK, A) == {}
+    assert (await floor.blocked(A), await floor.lanes.blockers(UK)) == ({}, [])
 
 
-async def test_a_lane_is_dropped_whole(floor: Floor) -> None:
-    """Of a deleted endpoint nothing is left in any place, and everybody else's stays."""
-    await floor.fill(A, B, numbers=range(1, 9))
-    await floor.claim("s", lanes=2, per_lane=6)
-    for endpoint in (A, B):
-        await floor.exchange(
-            "s",
-            HandIn(
-                endpoint,
-                health="5:1",
-                due=[(b"a1:2:00000", "a1:2:00000:2", NOW, "")],
-                dead=[(b"a2:2:00000", "x")],
-                blocks=[("k", 1)],
-                behind=[(b"a3:2:00000", "k")],
-                attempts=[(1, NOW, b"record")],
-            ),
-        )
-    others = {name: value for name, value in (await dump(floor.redis)).items() if B in name}
-    await floor.lanes.drop(UK, A)
-    left = await dump(floor.redis)
-    assert [name for name in left if A in name] == []
-    assert {name: value for name, value in left.items() if B in name} == others
-    books = await floor.books()
-    assert books.lanes == {B: "s"}
-    assert books.references == {0: 8}
-    assert await floor.redis.hkeys(keys.health(UK)) == [B.encode()]
-    assert [each.state for each in await floor.exchange("s", HandIn(A, take=8, ended=[b"a4:2:00000"]))] == ["lost"]
-    assert (await floor.books()).references == {0: 8}
+async def freeze(floor: Floor, seconds: int) -> None:
+    """The server stands still: sessions end meanwhile, and nobody can sweep or renew."""
+    await floor.redis.decrby(keys.swept(UK), seconds * 1000)
+    for session in await floor.redis.zrange(keys.sessions(UK), 0, -1):
+        await floor.redis.zincrby(keys.sessions(UK), -seconds * 1000, session)
 
 
-@pytest.mark.parametrize("park", [True, False])
-async def test_a_lane_that_is_dropped_is_nobodys(floor: Floor, park: bool) -> None:
-    """Ready or parked, it is neither claimed nor swept any more."""
+async def test_a_server_that_stood_still_is_no_crash(floor: Floor) -> None:
+    """Five freezes that outlast every session take no lane from a living worker, and count as nobody's death."""
     await floor.fill(A, numbers=range(1, 3))
-    if park:
-        await floor.claim("s")
-        await floor.exchange(
-            "s",
-            HandIn(
-                A, leaving="park", until_ms=NOW, back=[(b"a1:2:00000", b"a1:2:00000"), (b"a2:2:00000", b"a2:2:00000")]
-            ),
-        )
-    await floor.lanes.drop(UK, A)
-    assert (await floor.lanes.sweep(UK, now_ms=NOW)).ready == 0
-    books = await floor.books()
-    assert (books.lanes, books.references) == ({}, {0: 0})
+    await floor.claim("s", lives_ms=10_000)
+    await floor.lanes.sweep(UK, now_ms=NOW)
+    for _ in range(5):
+        await freeze(floor, 11)
+        assert (await floor.lanes.sweep(UK, now_ms=NOW)).reclaimed == 0
+        # It may even need a while to find the server again.
+        assert (await floor.lanes.sweep(UK, now_ms=NOW)).reclaimed == 0
+        await floor.exchange("s", HandIn(A), lives_ms=10_000)
+    assert (await floor.books()).lanes == {A: "s"}
+    assert await floor.flying(A) == {"a1:2:00000", "a2:2:00000"}
+
+
+async def test_who_died_while_the_server_stood_still_is_found(floor: Floor) -> None:
+    """After such a pause a session has a grace, and then it counts as dead if it was not renewed."""
+    await floor.fill(A, numbers=range(1, 3))
+    await floor.claim("s", lives_ms=10_000)
+    await floor.lanes.sweep(UK, now_ms=NOW)
+    await freeze(floor, 60)
+    assert (await floor.lanes.sweep(UK, now_ms=NOW)).reclaimed == 0
+    sweeps = []
+    for _ in range(GRACE_MS // 2_000 + 1):
+        # So long passes in the rhythm of sweeps.
+        await freeze(floor, 2)
+        sweeps.append((await floor.lanes.sweep(UK, now_ms=NOW)).reclaimed)
+    assert sweeps == [0] * (GRACE_MS // 2_000) + [1]
 
 
 async def test_an_unparked_lane_is_ready_at_once(floor: Floor) -> None:
-    """What is resumed goes on without a past; what is not parked is left alone."""
+    """What is resumed goes on; what is not parked is left alone, and what is empty is idle."""
     await floor.fill(A, numbers=range(1, 3))
     await floor.claim("s")
     await floor.lanes.unpark(UK, A)
     assert (await floor.books()).lanes == {A: "s"}
-    await floor.exchange(
-        "s", HandIn(A, leaving="park", until_ms=NOW + 9999, health="5:3", back=[(b"a1:2:00000", b"a1:2:00000")])
-    )
+    aside = HandIn(A, leaving="park", until_ms=NOW + 9999, back=[(b"a1:2:00000", "a1:2:00000")])
+    await floor.exchange("s", aside)
     await floor.lanes.unpark(UK, A)
     assert (await floor.books()).lanes == {A: "r"}
-    assert [each.health for each in await floor.exchange("t", claim=1)] == [""]
-
-
-async def test_what_waits_behind_keys_is_released(floor: Floor) -> None:
-    """When an endpoint is ordered otherwise, everything goes back to its lane, and an idle one becomes ready."""
-    await floor.fill(A, numbers=range(1, 5))
-    await floor.claim("s", per_lane=4)
-    await floor.exchange(
-        "s",
-        HandIn(
-            A,
-            due=[(b"a1:2:00000", "a1:2:00000:2", NOW, ""), (b"a2:2:00000", "a2:2:00000:2", NOW, "")],
-            blocks=[("k", 1), ("l", 2)],
-            behind=[(b"a3:2:00000", "k"), (b"a4:2:00000", "l")],
-        ),
-    )
+    await floor.claim("s")
+    await floor.exchange("s", HandIn(A, leaving="park", until_ms=NOW + 9999, ended=[b"a1:2:00000", b"a2:2:00000"]))
+    await floor.lanes.unpark(UK, A)
     assert (await floor.books()).lanes == {}
-    await floor.lanes.release_waiting(UK, A)
-    assert sorted(await floor.waiting(A)) == ["a3:2:00000", "a4:2:00000"]
-    assert (await floor.books()).lanes == {A: "r"}
-    assert await floor.lanes.blocked(UK, A) == {}
+
+
+@pytest.mark.parametrize("state", ["idle", "ready", "held", "parked"])
+async def test_what_waits_behind_keys_of_another_order_is_released(
+    floor: Floor, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes back to its lane, in any number and in any state of the lane; keys of the endpoint's own order stay."""
+    monkeypatch.setattr(lanes, "RELEASED_AT_ONCE", 2)
+    await floor.fill(A, numbers=range(1, 10))
+    await floor.claim("s", per_lane=9)
+    due = [(b"a1:2:00000", "a1:2:00000:2", NOW + 99, "1.k"), (b"a2:2:00000", "a2:2:00000:2", NOW + 99, "2.l")]
+    behind = [(b"a%d:2:00000" % number, "1.k") for number in range(3, 8)] + [(b"a8:2:00000", "2.l")]
+    results = HandIn(A, due=due, behind=behind, ended=[b"a9:2:00000"])
+    if state == "held":
+        results.ended = []
+    if state == "parked":
+        results.leaving, results.until_ms = "park", NOW + 99
+    await floor.exchange("s", results)
+    if state == "ready":
+        await floor.fill(A, numbers=range(10, 11))
+    await floor.lanes.release_waiting(UK, A, 2)
+    books = await floor.books()
+    assert books.lanes == {A: {"idle": "r", "ready": "r", "held": "s", "parked": "p"}[state]}
+    assert [reference.number for reference in books.waiting[A]][:5] == [3, 4, 5, 6, 7]
+    assert await floor.blocked(A) == {"2.l": 2}
+    assert await floor.lanes.blockers(UK) == [A]
+    await floor.lanes.release_waiting(UK, A, 3)
+    assert 8 in [reference.number for reference in (await floor.books()).waiting[A]]
+    assert (await floor.blocked(A), await floor.lanes.blockers(UK)) == ({}, [])
+
+
+async def test_damage_stops_no_sweep(floor: Floor) -> None:
+    """Members and references that say nothing are moved or dropped like others; what is beside them goes on."""
+    await floor.fill(A, numbers=range(1, 3))
+    await floor.redis.lpush(keys.lane(UK, A), b"\xff\x00", b"", b"a")
+    await floor.redis.zadd(keys.due(UK), dict.fromkeys((b"", b"ep_a", b"a b c", b"\xff \xff"), NOW))
+    await floor.redis.hset(keys.blocked(UK, A), mapping={"k": "x", "": ""})
+    await floor.claim("s")
+    await floor.dies("s")
+    assert (await floor.lanes.sweep(UK, now_ms=NOW)).reclaimed == 1
+    assert await floor.redis.lrange(keys.lane(UK, A), -2, -1) == [b"a1:2:00000:1:1", b"a2:2:00000:1:1"]
+    assert await floor.redis.zcard(keys.due(UK)) == 0

@@ -84,8 +84,10 @@ async def test_a_put_of_all_of_it_mends_it(http: httpx.AsyncClient, stores: Stor
     """Sources keep their cursors, endpoints their ids and lanes; secrets must be given, or are made anew."""
     endpoint = await made(http, uid="crm")
     before = (await http.get("/app/one/endpoint/crm/secret")).json()["key"]
-    await stores.routes.start(S, "all", 99, now_ms=0)
-    await stores.routes.save(S, "all", {"state": "stopped", "auth_version": 1})
+    token = await stores.routes.take(S)
+    assert token is not None
+    await stores.routes.start(S, "all", 99, token=token, now_ms=0)
+    await stores.routes.save(S, "all", {"state": "stopped", "auth_version": 1}, token=token)
     for kind, record in (("endpoints", endpoint), ("sources", S)):
         await patch(stores, kind, record, v=2)
     assert (await http.patch("/app/one/endpoint/crm", json={"description": "d"})).status_code == 409

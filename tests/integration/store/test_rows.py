@@ -10,7 +10,7 @@ from relay.domain.identity import Seen
 from relay.domain.model import ApiKeyAuth, Source
 from relay.store import keys, rows
 from relay.store.pages import Pages, RowCommit
-from relay.store.routes import Routes, space_of
+from relay.store.routes import Routes, Token, space_of
 from relay.store.rows import Rows
 from tests.integration.store.floor import UK
 
@@ -33,15 +33,14 @@ class Shelf:
         self.redis = redis
         self.now_ms = time.time_ns() // 1_000_000
         self.rows = Rows(redis, overlap_rows=100_000, overlap_s=600, overlap_interval_s=60, longest_s=14 * 86_400)
-        self.token = 0
+        self.token: Token | None = None
 
     async def know(self, *row_ids: int, route: str = "all", cursor: int | None = None, ago_ms: int = 0) -> None:
         """Commit rows, as a page does."""
-        self.token = self.token or await Routes(self.redis).take(UK) or 0
         seen = Seen(owner=0, number=1, classes=1, raw=bytes(8), digests=(bytes(8),)).pack()
         await Pages(self.redis).commit(
             UK, route, [RowCommit(row_id, seen) for row_id in row_ids], space=space_of(route), cursor=cursor,
-            token=self.token, version=0, now_ms=self.now_ms - ago_ms,
+            token=await self.hold(), version=0, now_ms=self.now_ms - ago_ms,
         )  # fmt: skip
 
     async def route(self, route: str, *trail: tuple[int, int], caught_up_ago: int | None = None) -> None:
@@ -49,7 +48,17 @@ class Shelf:
         for cursor, ago_ms in trail:
             await self.know(cursor=cursor, route=route, ago_ms=ago_ms)
         if caught_up_ago is not None:
-            await Routes(self.redis).save(UK, route, {"caught_up_at_ms": self.now_ms - caught_up_ago})
+            await self.save(route, caught_up_at_ms=self.now_ms - caught_up_ago)
+
+    async def hold(self) -> Token:
+        """The right to write for the source."""
+        self.token = self.token or await Routes(self.redis).take(UK)
+        assert self.token is not None
+        return self.token
+
+    async def save(self, route: str, **changes: int | None) -> None:
+        """Write down how a route is."""
+        await Routes(self.redis).save(UK, route, changes, token=await self.hold())
 
     async def marks(self, *marks: tuple[int, int], space: str = "t") -> None:
         """How far the furthest route was, and how many ms ago."""
@@ -120,9 +129,9 @@ async def test_rows_that_are_read_again_are_known(shelf: Shelf) -> None:
     await shelf.marks((990, HOUR))
     assert await shelf.forget("all", "goals") == 1
     await Routes(shelf.redis).cursor_at(UK, "goals", time_ms=shelf.now_ms)
-    await Routes(shelf.redis).save(UK, "goals", {"overlap_after": 260})
+    await shelf.save("goals", overlap_after=260)
     assert await shelf.forget("all", "goals") == 1
-    await Routes(shelf.redis).save(UK, "goals", {"overlap_after": None})
+    await shelf.save("goals", overlap_after=None)
     assert await shelf.forget("all", "goals") == 3
 
 

@@ -119,7 +119,7 @@ async def ping(redis: Redis) -> None:
         await answer
 
 
-class _Refusal(StoreRefused, ResponseError):
+class _Refusal(StoreRefused, ResponseError):  # noqa: N818 - named for what it says, like the others
     """What redis-py raises, under the relay's own name too."""
 
 

@@ -60,7 +60,7 @@ async def test_a_server_that_is_busy_is_unavailable(redis: Redis, client: Redis)
 
 
 async def test_a_refusal_has_a_name(redis: Redis, client: Redis) -> None:
-    """A key of another type, or a script that fails, is the relay's own error, and tells nothing of what it was about."""
+    """A key of another type, or a script that fails, is the relay's own error, and tells nobody's data."""
     await redis.set("text", "x")
     change, key = script("change_condition"), ["text"]
     args = ["ep_a", "open", "s", 1, 0, 2, 3, "channel"]

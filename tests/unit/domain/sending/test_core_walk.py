@@ -303,7 +303,7 @@ class Walk(RuleBasedStateMachine):
                 self.world.store.sources[source].ends(gone)
         self.tell(True)
         self.waiting_is_released()
-        for _ in range(100):
+        for _ in range(100 + self.made):
             for worker in self.workers.values():
                 self.rest(worker, lands=True)
             if not any(self.world.store.sources[source].places() for source in SOURCES):

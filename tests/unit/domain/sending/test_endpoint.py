@@ -1,0 +1,340 @@
+"""The machine of an endpoint: one breaker, window, rate and order over its lanes of all sources."""
+
+import pytest
+
+from relay.domain.breaking import CONSECUTIVE, GIVE_UP_MS
+from relay.domain.outcomes import Failure, Outcome
+from relay.domain.sending.effects import Change, Disable, Exchange, FetchRights, Unpark
+from relay.domain.sending.endpoint import ASIDE_MS, ASK_AGAIN_MS
+from relay.domain.sending.states import EndpointState, LaneState
+from tests.unit.domain.sending.desk import DOWN, FR, NOW, OK, REFUSED, UK, A, Desk, arrival, endpoint, many
+
+GONE = Outcome(status=410)
+DAY_MS = 86_400_000
+
+
+def both(desk: Desk) -> None:
+    """Lanes of two sources, with ten events each."""
+    desk.claim(*many(1, 10), source=UK)
+    desk.claim(*many(11, 20), source=FR)
+
+
+@pytest.fixture
+def two() -> Desk:
+    return Desk(sources=(UK, FR))
+
+
+def breaker_opens(desk: Desk) -> None:
+    """Everything in flight fails."""
+    desk.land(DOWN, *desk.send())
+    assert desk.machine().state is EndpointState.RESTING
+
+
+# Over its lanes
+
+
+def test_one_window_for_all_lanes(two: Desk) -> None:
+    """The sources of an endpoint share what it may have in flight, and take turns."""
+    both(two)
+    assert two.numbers() == [1, 11, 2, 12, 3, 13, 4, 14]
+
+
+def test_a_lane_that_was_passed_over_is_looked_at_again(two: Desk) -> None:
+    """The window was full: whoever lands, whichever lane has something sends next, without any other news."""
+    two.claim(*many(1, 8), source=UK)
+    flying = two.send()
+    two.claim(arrival(11), source=FR)
+    assert two.send() == []
+    two.land(OK, flying.pop())
+    assert two.numbers() == [11]
+
+
+def test_one_breaker_for_all_lanes(two: Desk) -> None:
+    """What fails for one source rests all of them, and is told once."""
+    both(two)
+    breaker_opens(two)
+    assert [(each.verb, each.opens) for each in two.of(Change)] == [("open", 0)]
+    assert two.numbers() == []
+    assert [two.collect(source)[A].leaving for source in (UK, FR)] == ["park", "park"]
+
+
+def test_a_retry_after_rests_all_lanes(two: Desk) -> None:
+    """To the ms, over every source, and for every worker."""
+    both(two)
+    first, *others = two.send()
+    two.land(Outcome(status=503, retry_after="90"), first)
+    assert [(each.verb, each.until_ms) for each in two.of(Change)] == [("rest", NOW + 90_000)]
+    two.land(OK, *others)
+    assert two.send() == []
+    assert [two.collect(source)[A].until_ms for source in (UK, FR)] == [NOW + ASIDE_MS] * 2
+
+
+def test_one_rate_for_all_lanes(two: Desk) -> None:
+    """Rights are fetched for the endpoint, and used up by whichever lane is next."""
+    two.configure(endpoint(), 20)
+    both(two)
+    assert two.send() == []
+    assert two.of(FetchRights) == [FetchRights(A, 2)]
+    two.core.may_send(A, 2, 0, two.now_ms)
+    assert two.numbers() == [1, 11]
+    assert two.of(FetchRights) == []
+    two.wait(1)
+    assert two.of(FetchRights) == [FetchRights(A, 2)]
+    two.core.may_send(A, 0, 50, two.now_ms)
+    assert two.core.wake_ms() == two.now_ms + 50
+
+
+def test_each_lane_of_an_order_waits_for_its_own_first(two: Desk) -> None:
+    """One callback after the other in each source; what one waits for does not stop the other."""
+    two.configure(endpoint(order="fifo"))
+    both(two)
+    first, other = two.send()
+    assert {first.lane.source, other.lane.source} == {UK, FR}
+    two.land(REFUSED, first)
+    two.land(OK, other)
+    assert two.numbers() == [12]
+    handed = two.collect(UK)[A]
+    assert (handed.leaving, handed.until_ms) == ("park", NOW + 5_000)
+    assert [again for _, again in handed.back][:2] == ["a1:2:00001:2", "a2:2:00002"]
+
+
+# Its configuration
+
+
+@pytest.mark.parametrize("limits", [(), (7,), (7, 20)])
+def test_new_limits_reach_a_held_lane(limits: tuple[int, ...]) -> None:
+    """Also while rights by the old ones are being fetched, whose answer may never come (an application's limit too)."""
+    desk = Desk()
+    desk.configure(endpoint(), 100)
+    desk.claim(*many(1, 30))
+    desk.send()
+    assert desk.of(FetchRights) == [FetchRights(A, 10)]
+    desk.configure(endpoint(), *limits)
+    if limits:
+        assert desk.send() == []
+        assert desk.of(FetchRights) == [FetchRights(A, 1)]
+    else:
+        assert desk.numbers() == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_a_new_maximum_applies_at_once() -> None:
+    """To what is sent next; one that is raised is grown into."""
+    desk = Desk(endpoint(max_in_flight=8))
+    desk.claim(*many(1, 100))
+    flying = desk.send()
+    assert len(flying) == 8
+    desk.configure(endpoint(max_in_flight=2))
+    desk.land(OK, *flying)
+    assert len(desk.send()) == 2
+
+
+def test_what_was_claimed_for_an_endpoint_that_was_not_known_goes_back() -> None:
+    """Nobody knew its order: it is claimed anew, and not sent in none."""
+    desk = Desk()
+    desk.configure(None)
+    desk.claim(*many(1, 3, visitorId="x"))
+    desk.configure(endpoint(order="keyed", order_key="visitorId"))
+    assert desk.send() == []
+    assert desk.collect()[A].leaving == "go"
+
+
+@pytest.mark.parametrize("through", ["at once", "while it was unknown"])
+def test_another_order_gives_back_what_waits(through: str) -> None:
+    """What is in flight lands first, and is judged by the order in which it was sent."""
+    desk = Desk(endpoint(order="fifo"))
+    lane = desk.claim(*many(1, 3))
+    (first,) = desk.send()
+    if through == "while it was unknown":
+        desk.configure(None)
+    desk.configure(endpoint(order="unordered", order_version=1))
+    assert desk.send() == []
+    desk.land(REFUSED, first)
+    handed = desk.collect()[A]
+    assert [again for _, again in handed.back] == ["a1:2:00001:2", "a2:2:00002", "a3:2:00003"]
+    assert (handed.leaving, lane.state) == ("park", LaneState.LEAVING)
+
+
+def test_what_is_parked_goes_on_if_the_reason_is_gone() -> None:
+    """The answer says that it is parked, and the endpoint is on by now: whoever switched it on may have come before."""
+    desk = Desk()
+    desk.claim(*many(1, 3))
+    desk.configure(endpoint(), off=True)
+    handed = desk.collect()[A]
+    assert handed.leaving == "park"
+    desk.configure(endpoint())
+    desk.effects()
+    desk.answer(handed, state="parked")
+    assert desk.of(Unpark) == [Unpark(UK, A)]
+
+
+# Its receiver
+
+
+def test_a_probe_is_one_callback_of_one_worker() -> None:
+    """When the pause is over the store is asked; with the right one goes out, and its success opens everything."""
+    desk = Desk()
+    desk.claim(*many(1, 20))
+    desk.learn(opens=1, until_ms=NOW + 5_000)
+    assert desk.core.wake_ms() == NOW + 5_000
+    desk.wait(5_000)
+    assert desk.of(Change) == [Change(A, "probe")]
+    assert desk.send() == []
+    desk.learn(opens=1, until_ms=NOW + 5_000, prober="me", probe_until_ms=NOW + 30_000)
+    (probe,) = desk.send()
+    desk.land(OK, probe)
+    assert [each.verb for each in desk.of(Change)] == ["well"]
+    assert len(desk.send()) == 8
+
+
+def test_who_is_refused_asks_again() -> None:
+    """Another worker probes: it is asked again soon, and the lanes are free for others meanwhile."""
+    desk = Desk()
+    desk.claim(*many(1, 2))
+    desk.learn(opens=1, until_ms=NOW)
+    assert desk.of(Change) == [Change(A, "probe")]
+    desk.learn(opens=1, until_ms=NOW, prober="other", probe_until_ms=NOW + 25_000)
+    assert desk.machine().state is EndpointState.RESTING
+    assert desk.core.wake_ms() == NOW + ASK_AGAIN_MS[1]
+    desk.wait(ASK_AGAIN_MS[1])
+    assert desk.of(Change) == [Change(A, "probe")]
+    desk.learn()
+    assert desk.numbers() == [1, 2]
+
+
+def test_a_breaker_that_others_opened_holds_back_who_still_sends() -> None:
+    """Also if their pause is over by the time it is heard of: there is a probe before all others."""
+    desk = Desk()
+    desk.claim(*many(1, 20))
+    desk.send()
+    desk.learn(opens=2, until_ms=NOW)
+    assert desk.machine().state is EndpointState.ASKING
+    assert desk.send() == []
+
+
+def test_what_was_in_flight_before_is_no_probe() -> None:
+    """It landed after the right to probe came: its failure makes no pause longer, and its try is used up."""
+    desk = Desk()
+    desk.claim(*many(1, 20))
+    hanging, *failing = desk.send()
+    desk.land(DOWN, *failing)
+    opens = desk.machine().receiver.health.opens
+    desk.wait(5_000)
+    desk.learn(opens=opens, until_ms=NOW, prober="me", probe_until_ms=desk.now_ms + 25_000)
+    assert desk.machine().is_probing
+    desk.land(DOWN, hanging)
+    assert desk.machine().is_probing
+    assert hanging.reference.attempt == 2
+
+
+def test_a_right_to_probe_that_was_not_used_is_asked_for_again() -> None:
+    """It ended before a slot was free, and somebody else may have it now."""
+    desk = Desk()
+    desk.claim(arrival(1))
+    desk.learn(opens=1, until_ms=NOW)
+    desk.learn(opens=1, until_ms=NOW, prober="me", probe_until_ms=NOW + 25_000)
+    desk.effects()
+    assert desk.core.wake_ms() == NOW + 25_000
+    desk.wait(25_000)
+    assert desk.of(Change) == [Change(A, "probe")]
+    assert desk.send() == []
+
+
+def test_64_answers_of_410_disable_it_once() -> None:
+    """They keep their events, and one of them is reason enough."""
+    desk = Desk(endpoint(max_in_flight=64), slots=256)
+    desk.machine().window.size = 64.0
+    desk.claim(*many(1, 64))
+    flying = desk.send()
+    assert len(flying) == 64
+    desk.land(GONE, *flying)
+    (disable,) = desk.of(Disable)
+    assert "410" in disable.reason
+    assert len(desk.collect()[A].back) == 64
+
+
+def test_disabling_that_failed_is_asked_for_by_the_next_answer() -> None:
+    """Nothing is sent for a second; then one that is gone still says so."""
+    desk = Desk()
+    desk.claim(*many(1, 9))
+    first, *others = desk.send()
+    desk.land(GONE, first)
+    assert len(desk.of(Disable)) == 1
+    desk.core.not_disabled(A)
+    desk.land(GONE, *others)
+    assert len(desk.of(Disable)) == 1
+
+
+@pytest.mark.parametrize("outcome", [REFUSED, DOWN], ids=["404", "down"])
+def test_five_days_without_a_success_disable_it(outcome: Outcome) -> None:
+    """Whatever it answers: a permanent 404 is no receiver. Who waited that long is remembered by the store."""
+    desk = Desk(endpoint(retry_schedule=(1.0,) * 10_000))
+    for day in range(6):
+        desk.claim(*many(100 * day, 100 * day + 1))
+        desk.land(outcome, *desk.send())
+        desk.wait(DAY_MS // 2)
+        desk.claim(*many(100 * day + 2, 100 * day + 3))
+        desk.land(outcome, *desk.send())
+        assert [each.endpoint.id for each in desk.of(Disable)] == ([A] if day == 5 else [])
+        assert any(each.verb in ("failing", "open") for each in desk.asked if isinstance(each, Change))
+        desk.wait(DAY_MS // 2)
+        desk.learn(failing_since_ms=NOW)
+
+
+def test_who_hears_of_it_takes_five_days_from_others() -> None:
+    """A worker that has the lane since a moment knows from the store how long there was no success."""
+    desk = Desk()
+    desk.learn(failing_since_ms=NOW - GIVE_UP_MS)
+    desk.claim(*many(1, 2))
+    desk.land(REFUSED, desk.send()[0])
+    assert len(desk.of(Disable)) == 1
+
+
+def test_who_was_enabled_again_begins_anew() -> None:
+    """Its five days and its breaker are over: the first failure after that disables nobody."""
+    desk = Desk()
+    desk.claim(*many(1, 8))
+    desk.land(DOWN, *desk.send())
+    desk.wait(GIVE_UP_MS)
+    desk.configure(endpoint(), off=True)
+    desk.configure(endpoint())
+    desk.claim(*many(11, 12))
+    desk.land(DOWN, desk.send()[0])
+    assert desk.of(Disable) == []
+
+
+def test_a_fault_of_ours_rests_this_worker_alone() -> None:
+    """A proxy that failed, or a bug: nothing is told to the store, no try is used up, nothing is lost."""
+    desk = Desk()
+    desk.claim(*many(1, 4))
+    first, second, *others = desk.send()
+    desk.land(Outcome(error=Failure.LOCAL), first)
+    desk.core.broke(second, desk.now_ms)
+    desk.land(OK, *others)
+    assert desk.of(Change) == []
+    assert desk.send() == []
+    handed = desk.collect()[A]
+    assert sorted(again for _, again in handed.back) == ["a1:2:00001", "a2:2:00002"]
+    assert handed.leaving == "park"
+
+
+def test_consecutive_failures_are_counted_over_sources(two: Desk) -> None:
+    """The breaker opens with the fifth, whichever source it is of."""
+    both(two)
+    flying = two.send()
+    two.land(DOWN, *flying[: CONSECUTIVE - 1])
+    assert two.machine().state is EndpointState.FLOWING
+    two.land(DOWN, flying[CONSECUTIVE - 1])
+    assert two.machine().state is EndpointState.RESTING
+
+
+def test_nothing_is_exchanged_for_nothing() -> None:
+    """While a callback hangs, and nothing more waits, nobody asks the store again and again."""
+    desk = Desk()
+    desk.claim(arrival(1))
+    desk.send()
+    desk.effects()
+    handed = desk.collect()
+    desk.answer(handed[A])
+    assert desk.of(Exchange) == []
+    desk.learn(opens=1, until_ms=NOW + 5_000)
+    assert desk.of(Exchange) == []

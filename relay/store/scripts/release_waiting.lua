@@ -8,8 +8,16 @@ local lanes, ready, blockers = unpack(KEYS)
 local prefix, endpoint, version, most, channel, uid = unpack(ARGV)
 local blocked, lane = prefix .. 'blocked:' .. endpoint, prefix .. 'lane:' .. endpoint
 local released, left = 0, tonumber(most)
+-- Whoever asks may not have heard of the newest order yet: keys of a newer one stay while somebody holds the lane.
+local state = redis.call('HGET', lanes, endpoint)
+local is_held = state and state ~= 'r' and state ~= 'p'
+local function is_of_another_order(key)
+  local of = string.match(key, '^(%d+)%.')
+  if of and is_held then return tonumber(of) < tonumber(version) end
+  return of ~= version
+end
 for _, key in ipairs(redis.call('HKEYS', blocked)) do
-  if string.match(key, '^(%d+)%.') ~= version then
+  if is_of_another_order(key) then
     local waiting = prefix .. 'waiting:' .. endpoint .. ':' .. key
     while left > 0 and redis.call('LMOVE', waiting, lane, 'RIGHT', 'LEFT') do
       released, left = released + 1, left - 1

@@ -291,6 +291,20 @@ async def test_what_waits_behind_keys_of_another_order_is_released(
     assert (await floor.blocked(A), await floor.lanes.blockers(UK)) == ({}, [])
 
 
+async def test_who_knows_an_older_order_releases_nothing_of_a_newer_one(floor: Floor) -> None:
+    """As long as somebody holds the lane, who believes that those keys are blocked."""
+    await floor.fill(A, numbers=range(1, 4))
+    await floor.claim("s")
+    due = [(b"a1:2:00000", "a1:2:00000:2", NOW + 99, "2.k")]
+    await floor.exchange("s", HandIn(A, due=due, behind=[(b"a2:2:00000", "2.k")]))
+    await floor.lanes.release_waiting(UK, A, 1)
+    assert await floor.blocked(A) == {"2.k": 1}
+    await floor.exchange("s", HandIn(A, ended=[b"a3:2:00000"]))
+    await floor.lanes.release_waiting(UK, A, 1)
+    assert await floor.blocked(A) == {}
+    assert await floor.waiting(A) == ["a2:2:00000"]
+
+
 async def test_damage_stops_no_sweep(floor: Floor) -> None:
     """Members and references that say nothing are moved or dropped like others; what is beside them goes on."""
     await floor.fill(A, numbers=range(1, 3))

@@ -212,3 +212,15 @@ def test_a_retry_of_what_is_ordered_waits_in_the_store() -> None:
     desk.land(REFUSED, *desk.send())
     handed = desk.collect()[A]
     assert (handed.leaving, handed.until_ms, len(handed.back)) == ("park", NOW + 5_000, 2)
+
+
+def test_a_notice_reaches_a_lane_that_had_everything() -> None:
+    """It asks for nothing more by itself, until somebody says that there may be something."""
+    desk = Desk()
+    desk.claim(arrival(1))
+    desk.send()
+    desk.answer(desk.collect()[A])
+    assert desk.collect() == {}
+    desk.core.noticed(UK)
+    assert desk.of(Exchange) == [Exchange(UK, urgent=True)]
+    assert desk.collect()[A].take > 0

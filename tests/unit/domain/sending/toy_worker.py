@@ -55,13 +55,18 @@ class ToyWorker:
 
     def follow(self) -> None:
         """Do what the core asks for."""
-        for effect in self.core.effects():
+        effects = self.core.effects()
+        for effect in effects:
+            # The loop goes on with what follows from the effects themselves.
             if isinstance(effect, Exchange):
                 self.wanted.add(effect.source)
             elif isinstance(effect, Disable):
                 self.world.disabled.append(effect.endpoint.id)
             elif isinstance(effect, Unpark):
                 self.world.store.sources[effect.source].unpark(effect.endpoint)
+                # Who waits for work is told.
+                self.core.noticed(effect.source)
+                effects += self.core.effects()
             else:
                 self.questions.append(effect)
 

@@ -14,6 +14,7 @@ from relay.errors import StoreUnavailable
 from relay.outbound.failures import EgressError
 from relay.pipeline.dispatch import exchanging
 from relay.store import keys
+from relay.store.bodies import Bodies
 from relay.store.undelivered import Undelivered
 from tests.fakes.subscribers import OK, Got, status
 from tests.integration.pipeline.dispatching_rig import Dispatching
@@ -563,8 +564,10 @@ async def test_an_event_that_is_kept_no_more_is_listed(floor: Dispatching) -> No
     """A reference without its event is no reason to stop: it stands among the dead, with that reason."""
     crm = await endpoint(floor)
     await floor.rows(5)
+    size = await floor.rig.eyes.hstrlen(keys.events(UK, 0), "3")
     await floor.rig.eyes.hdel(keys.events(UK, 0), "3")
-    floor.rig.bodies._kept.clear()
+    await floor.rig.eyes.hincrby(keys.owed(UK), crm.id, -size)
+    floor.rig.bodies = Bodies(floor.rig.events)
     async with floor.worker():
         await until(lambda: len(floor.subscribers.got) == 4)
         await floor.settled()

@@ -2,11 +2,11 @@
 
 A machine of random steps against the real server: rows that come, come late and change; pollers that die between any
 two commands, sleep and come back; endpoints that are made, disabled and deleted while a page is on its way; workers
-that lose answers and die. After each step the store's books must add up, and at the end nothing is missing or double.
+that lose answers and die, with the real core and the real exchange. After each step the store's books must add up, and
+at the end nothing is missing or double.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
@@ -25,11 +25,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from redis.asyncio import Redis
-from tests.integration.pipeline.toy_worker import ToyWorker
 
 from relay.domain.envelope import decode
 from relay.domain.event_types import EVENT_TYPES
-from relay.domain.model import Endpoint, EndpointId, StoredEvent
+from relay.domain.model import Endpoint, EndpointId, MessageId, StoredEvent
 from relay.errors import StoreUnavailable
 from relay.pipeline import polling as polling_module
 from relay.store import keys
@@ -39,6 +38,7 @@ from tests.fakes.faulty_redis import Died, faulty
 from tests.fakes.upstream import make_row
 from tests.integration.books import read_books
 from tests.integration.pipeline.rig import UK, Rig
+from tests.integration.pipeline.stepped_worker import OUTCOMES, SteppedWorker, sessions_end
 
 ROUTES = ("calls", "all")
 WANTS: dict[str, tuple[str, ...] | None] = {
@@ -47,9 +47,7 @@ WANTS: dict[str, tuple[str, ...] | None] = {
     "new": ("call.created",),
 }
 GAPS = st.lists(st.integers(1, 3), min_size=1, max_size=6)
-OUTCOMES = st.lists(
-    st.sampled_from(["ended", "ended", "ended", "retry", "dead", "back", "keep"]), min_size=1, max_size=6
-)
+RESULTS = st.lists(st.sampled_from(["ended", "ended", "ended", "keep", *OUTCOMES]), min_size=1, max_size=6)
 MOST_SUBSCRIBERS = 5
 
 
@@ -79,8 +77,8 @@ class World(RuleBasedStateMachine):
         self.versions: dict[int, list[dict[str, Any]]] = {}
         self.subscribers: dict[EndpointId, Subscriber] = {}
         self.events: dict[int, StoredEvent] = {}
-        self.sent: Counter[tuple[EndpointId, int]] = Counter()
-        self.workers: dict[int, ToyWorker] = {}
+        self.sent: list[tuple[EndpointId, MessageId]] = []
+        self.workers: dict[int, SteppedWorker] = {}
         self.born = 0
         self.cursors = dict.fromkeys(ROUTES, 0)
 
@@ -242,26 +240,26 @@ class World(RuleBasedStateMachine):
 
     # Workers
 
-    @rule(which=st.integers(0, 1), turns=st.lists(st.tuples(OUTCOMES, st.integers(0, 4)), min_size=1, max_size=4))
-    def a_worker_works(self, which: int, turns: list[tuple[list[str], int]]) -> None:
-        for outcomes, more in turns:
-            self.run(self.worker(which).work(cycle(outcomes), claim=more, more=more))
+    @rule(which=st.integers(0, 1), turns=st.lists(RESULTS, min_size=1, max_size=4))
+    def a_worker_works(self, which: int, turns: list[list[str]]) -> None:
+        for outcomes in turns:
+            self.run(self.worker(which).work(cycle(outcomes)))
 
-    @rule(which=st.integers(0, 1), outcomes=OUTCOMES, takes_effect=st.booleans(), commands=st.integers(0, 1))
+    @rule(which=st.integers(0, 1), outcomes=RESULTS, takes_effect=st.booleans(), commands=st.integers(0, 9))
     def a_worker_loses_an_answer(self, which: int, outcomes: list[str], takes_effect: bool, commands: int) -> None:
         self.run(self.worker(which).work(cycle(["keep"])))
         self.rig.redis.faults.after(commands, takes_effect=takes_effect)
         self.run(self.worker(which).work(cycle(outcomes)))
         self.rig.redis.faults.stop()
 
-    @rule(which=st.integers(0, 1), wakes=st.booleans(), outcomes=OUTCOMES, more=st.integers(0, 2))
-    def a_worker_is_given_up(self, which: int, wakes: bool, outcomes: list[str], more: int) -> None:
+    @rule(which=st.integers(0, 1), wakes=st.booleans(), outcomes=RESULTS)
+    def a_worker_is_given_up(self, which: int, wakes: bool, outcomes: list[str]) -> None:
         """It died, or it slept so long that others took it for dead, and goes on with what it remembers."""
         worker = self.worker(which)
         self.run(worker.work(cycle(["keep"])))
-        self.run(worker.die())
+        self.run(sessions_end(self.rig, UK))
         if wakes:
-            self.run(worker.work(cycle(outcomes), claim=more, more=more))
+            self.run(worker.work(cycle(outcomes)))
         else:
             del self.workers[which]
 
@@ -277,10 +275,10 @@ class World(RuleBasedStateMachine):
 
         self.run(work())
 
-    def worker(self, which: int) -> ToyWorker:
+    def worker(self, which: int) -> SteppedWorker:
         if which not in self.workers:
             self.born += 1
-            self.workers[which] = ToyWorker(self.rig, f"worker {self.born}", self.sent)
+            self.workers[which] = SteppedWorker(self.rig, f"worker {self.born}", self.sent)
         return self.workers[which]
 
     async def resurrect(self) -> None:
@@ -321,14 +319,14 @@ class World(RuleBasedStateMachine):
             await self.polled()
         for endpoint in self.subscribers:
             await self.switch(endpoint, disabled=False)
-        for worker in self.workers.values():
-            await worker.die()
-        await self.resurrect()
-        last = ToyWorker(self.rig, "last", self.sent)
+        await sessions_end(self.rig, UK)
+        last = SteppedWorker(self.rig, "last", self.sent)
         for _ in range(200):
+            await self.resurrect()
             self.rig.clock.advance(40)
             await self.rig.lanes.sweep(UK, now_ms=self.rig.clock.at_ms)
-            await last.work(cycle(["ended"]), claim=100, per_lane=100, more=100)
+            await last.work(cycle(["ended"]))
+            await self.rig.deleting().round()
             if not (books := await read_books(self.eyes, UK)).places:
                 break
         await self.checked()
@@ -351,7 +349,7 @@ class World(RuleBasedStateMachine):
 
     def events_are_deliveries(self) -> None:
         wanted = {
-            (endpoint, number): number not in subscriber.meanwhile
+            (endpoint, event.id): number not in subscriber.meanwhile
             for endpoint, subscriber in self.subscribers.items()
             for number, event in self.events.items()
             if subscriber.wants(number, event)

@@ -93,7 +93,7 @@ async def test_nobody_probes_who_is_well(one: Worker, other: Worker) -> None:
 
 
 async def test_a_retry_after_outlasts_a_success(one: Worker, other: Worker) -> None:
-    """A receiver that asked for a rest gets it, whatever else succeeds: the longest one that it asked for."""
+    """A receiver that asked for a rest gets the longest one that it asked for, whatever else succeeds."""
     await one.change("rest", time_ms=NOW + 60_000)
     await other.change("rest", time_ms=NOW + 30_000)
     await other.change("open", time_ms=NOW + 5_000)

@@ -7,8 +7,8 @@ RelayError
 │   └── BeingDeleted   one of that name is not gone yet: try again in a moment (409)
 ├── Unauthorized       no key, or a wrong one (401)
 ├── StoreUnavailable   Redis does not answer: try again (503)
-│   ├── StoreFull      it has no room for what it was asked to take
-│   └── StoreRefused   it refuses for good: say what to do, and try again seldom
+│   └── StoreFull      it has no room for what it was asked to take
+├── StoreRefused       Redis refuses for good: say what to do, let others go on, and try again seldom
 ├── UpstreamError      the reports API did not give a page
 │   ├── Retriable      back off, then ask again (429, 5xx, time-outs, broken bodies)
 │   ├── Refused        stop the route until its credentials change (401, 403)
@@ -71,7 +71,7 @@ class StoreFull(StoreUnavailable):
     """Redis has no room for what it was asked to take; nothing was changed."""
 
 
-class StoreRefused(StoreUnavailable):
+class StoreRefused(RelayError):  # noqa: N818
     """Redis refuses a command: its user may not use it, a key has another type, or a script failed half way.
 
     Waiting alone does not help, but whoever waits goes on by itself once somebody has mended the cause.

@@ -7,7 +7,7 @@ from contextlib import aclosing
 import structlog
 
 from relay.domain.model import EndpointId, SourceUid
-from relay.errors import StoreUnavailable
+from relay.errors import StoreRefused, StoreUnavailable
 from relay.store.notices import ConditionChanged, Notices, Woken
 
 log = structlog.get_logger()
@@ -41,7 +41,7 @@ async def follow(
                         await condition_changed(notice.endpoint, notice.session)
                     else:
                         await changed()
-        except StoreUnavailable as error:
+        except (StoreUnavailable, StoreRefused) as error:
             failures += 1
             log.warning("notices_interrupted", error=str(error), failures=failures)
             await asyncio.sleep(RECONNECT_S[min(failures, len(RECONNECT_S)) - 1])

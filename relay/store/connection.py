@@ -126,8 +126,8 @@ class _Refusal(StoreRefused, ResponseError):  # noqa: N818 - named for what it s
 def sorted_out(error: ResponseError) -> Exception:
     """The relay's own error for a refusal. A script that the server does not know yet stays what it is."""
     # Before what was said stands which command of a pipeline it was about, with its arguments.
-    text = str(error).rpartition(OF_PIPELINE)[2].lstrip("('\"")
-    if isinstance(error, NoScriptError | StoreUnavailable):
+    text = str(error).rpartition(OF_PIPELINE)[2].strip("(,)'\"")
+    if isinstance(error, NoScriptError | StoreRefused):
         return error
     if isinstance(error, PASSING):
         return _passing(error)

@@ -60,7 +60,7 @@ class Asking:
             await self._asked.wait()
             try:
                 await self.ask_now()
-            except StoreUnavailable as error:
+            except (StoreUnavailable, StoreRefused) as error:
                 log.warning("questions_not_answered", questions=len(self._questions), error=str(error))
                 await asyncio.sleep(REFUSED_RETRY_S if isinstance(error, StoreRefused) else RETRY_S)
             self._answered()
@@ -73,7 +73,7 @@ class Asking:
             await self._announce([each for each in questions if isinstance(each, Announce)])
             await self._fetch([each for each in questions if isinstance(each, FetchRights)])
             await self._change([each for each in questions if isinstance(each, Change)])
-        except StoreUnavailable:
+        except (StoreUnavailable, StoreRefused):
             # What was answered is asked again too: nothing of it does harm twice. Trials were put back.
             self._questions = [*(each for each in questions if not isinstance(each, Announce)), *self._questions]
             self._asked.set()
@@ -118,7 +118,7 @@ class Asking:
             await self._lanes.announce(
                 self._session, [(d.lane.source, d.lane.machine.id, d.stored) for d in deliveries]
             )
-        except StoreUnavailable:
+        except (StoreUnavailable, StoreRefused):
             # Without that note nobody would be to blame.
             for delivery in deliveries:
                 self._core.untried(delivery, self._clock.now_ms())

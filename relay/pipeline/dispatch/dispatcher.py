@@ -232,7 +232,7 @@ class Dispatcher:
     async def _disable_endpoint(self, effect: Disable) -> None:
         try:
             await self._disable(effect.endpoint, effect.reason)
-        except StoreUnavailable:
+        except Exception:
             self._core.not_disabled(effect.endpoint.id)
             raise
 

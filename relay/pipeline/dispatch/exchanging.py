@@ -96,13 +96,13 @@ class Exchange:
                     next_beat = loop.time() + HEARTBEAT_S
                     await asyncio.sleep(PACE_S)
                 failures = 0
-            except StoreUnavailable as error:
+            except (StoreUnavailable, StoreRefused) as error:
                 failures += 1
                 self._wanted.set()
                 await self._wait_for_store(error, failures)
             await _wait(self._wanted, until=min(next_sweep, next_beat if self._holds() else next_sweep))
 
-    async def _wait_for_store(self, error: StoreUnavailable, failures: int) -> None:
+    async def _wait_for_store(self, error: StoreUnavailable | StoreRefused, failures: int) -> None:
         if isinstance(error, StoreRefused):
             # Whatever is at fault has to be mended; what was handed in waits for that, and nothing of it is lost.
             log.error("store_refused", source=self.source, error=str(error), do=REFUSED_DO)

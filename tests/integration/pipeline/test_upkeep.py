@@ -91,7 +91,6 @@ async def write_history(redis: Redis, *, buckets: int = 40) -> Floor:
         attempts = [attempt(A, number, NOW + number, body=b"x" * 260) for number in numbers]
         await floor.exchange("s", HandIn(A, ended=references[1:], dead=[(references[0], "x")], attempts=attempts))
     await floor.fill(A, numbers=range(buckets * 256, buckets * 256 + 100))
-    await redis.hset(keys.owed(UK), A, 10**6)
     await redis.hset(keys.route(UK, "all"), mapping={"cursor": 10**6})
     return floor
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable
 import structlog
 
 from relay.domain.model import SourceUid
-from relay.errors import StoreUnavailable
+from relay.errors import StoreRefused, StoreUnavailable
 
 log = structlog.get_logger()
 
@@ -15,7 +15,7 @@ async def each_apart(chore: str, sources: Iterable[SourceUid], work: Callable[[S
     for source in sources:
         try:
             await work(source)
-        except StoreUnavailable:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is this source's
+        except Exception as error:
+            if isinstance(error, StoreUnavailable) and not isinstance(error, StoreRefused):
+                raise
             log.error("upkeep_failed", chore=chore, source=source, error=repr(error), do="see docs/runbook.md")

@@ -106,11 +106,6 @@ class Catalogue:
         bounds = ((endpoint.id, endpoint.rate_limit), (endpoint.app_id, application and application.rate_limit))
         return {bucket: limit for bucket, limit in bounds if limit}
 
-    def endpoints_of(self, source: SourceUid) -> list[Endpoint]:
-        """The endpoints whose applications take events of a source."""
-        takers = {a.id for a in self._applications.values() if _takes(a, source)}
-        return [endpoint for endpoint in self._endpoints.values() if endpoint.app_id in takers]
-
     def matcher(self, source: SourceUid) -> Matcher:
         """Who wants which events of a source; made anew after a change."""
         matcher = self._matchers.get(source)

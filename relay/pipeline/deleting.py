@@ -11,7 +11,7 @@ from contextlib import suppress
 import structlog
 
 from relay.domain.model import ApplicationId, EndpointId
-from relay.errors import NotFound, StoreUnavailable
+from relay.errors import NotFound, StoreRefused, StoreUnavailable
 from relay.store.configuration import Configuration
 from relay.store.deleted_lanes import DeletedLanes
 from relay.store.deleted_sources import DeletedSources
@@ -91,9 +91,9 @@ class Deleting:
         try:
             for deletion in await step:
                 await self._deletions.end(deletion)
-        except StoreUnavailable:
-            raise
-        except Exception:
+        except Exception as error:
+            if isinstance(error, StoreUnavailable) and not isinstance(error, StoreRefused):
+                raise
             log.exception("deletion_broke")
 
     async def _raise_subscriptions(self, pending: Collection[Deletion]) -> None:

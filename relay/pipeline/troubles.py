@@ -44,3 +44,6 @@ class Troubles:
                 del self._untold[thing]
         except StoreUnavailable as error:
             log.warning("troubles_not_reported", troubles=len(self._untold), error=str(error))
+        except Exception:
+            # Whatever it is: what is wrong with one record must not stop who reads them all.
+            log.exception("troubles_not_reported", troubles=len(self._untold))

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import structs
 from redis.asyncio import Redis
 
+from relay.domain.matching import filter_fault
 from relay.domain.model import Application, ApplicationId, Endpoint, EndpointId, SourceUid
 from relay.errors import NotFound, Unreadable
 from relay.store.conditions import Conditions
@@ -19,7 +20,7 @@ from relay.store.records import Note, Page, Records, Saved
 from relay.store.vault import Vault
 
 PREFIX = "ep_"
-WORTH_A_TRY = ("disabled", "paused", "url", "keys", "headers", "auth", "client_certificate", "filter")
+WORTH_A_TRY = ("disabled", "paused", "url", "keys", "headers", "auth", "client_certificate")
 """A change of these may help an endpoint that was put aside."""
 
 
@@ -200,7 +201,9 @@ def _reordered(before: Endpoint, after: Endpoint) -> Endpoint:
 def _may_go_on(before: Endpoint | None, after: Endpoint) -> bool:
     if after.disabled or after.paused:
         return False
-    return before is None or any(getattr(before, name) != getattr(after, name) for name in WORTH_A_TRY)
+    if before is None or (filter_fault(before) and not filter_fault(after)):
+        return True
+    return any(getattr(before, name) != getattr(after, name) for name in WORTH_A_TRY)
 
 
 def _order(endpoint: Endpoint) -> tuple[str, str | None]:

@@ -38,6 +38,8 @@ class Saved(Generic[T]):
     before: T | None
     """None: it is new, or could not be read."""
     after: T
+    new: bool = False
+    """Nothing was there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ class Records(Generic[T]):
             matching = before is None or self.kind.matching(before) != self.kind.matching(value)
             args = await self._arguments(object_id, kept, value, matching=matching)
             if (answer := await self._write(object_id, [*args, *(note(value) if note else ())])) is not None:
-                return Saved(*answer, before, value)
+                return Saved(*answer, before, value, kept is None)
         raise Conflict(f"{self.kind.name} {object_id} is being changed by others all the time; try again")
 
     async def delete(

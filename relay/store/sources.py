@@ -49,7 +49,7 @@ class Sources:
         await self._configuration.announce(saved.version, [uid], matched=saved.matched)
         # A source without a time is polled at the next tick: what was changed should show at once.
         await self._redis.zrem(keys.POLLS, uid)
-        return saved.after, saved.before is None
+        return saved.after, saved.new
 
     async def change(self, uid: SourceUid, change: Callable[[Source], Source]) -> Source:
         """Change one. Raises NotFound, or Unreadable."""

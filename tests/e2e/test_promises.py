@@ -69,7 +69,7 @@ async def test_a_duplicate_is_recognisable() -> None:
         first = {arrival.row: arrival.message for arrival in on.recorder.of("crm")}
         await on.stores.redis.flushdb()
         await on.stores.applications.create(lambda i: Application(id=i, name="again"), now_ms=now_ms())
-        on.application = (await on.stores.applications.page(after=None, limit=1))[0]
+        on.application = (await on.stores.applications.page(after=None, limit=1)).values[0]
         await on.stores.sources.put(SOURCE, lambda _: source(on.upstream.url, uid=SOURCE, routes=("all",)))
         await on.endpoint("again", everything=True)
         await run_once(on)

@@ -6,6 +6,7 @@ from time import monotonic
 
 from relay.domain.model import SourceUid
 from relay.errors import StoreUnavailable
+from relay.store import keys
 from relay.store.undelivered import Dead
 from tests.fault.case import Finding
 from tests.fault.stage import Stage, TooLate, until
@@ -19,6 +20,9 @@ async def ended(on: Stage, *, limit_s: float, duplicates: int) -> list[Finding]:
     return [
         Finding("until all is quiet", quiet, "<=", limit_s, "s"),
         Finding("deliveries outstanding then", left, "==", 0),
+        Finding(
+            "counts that do not fit that", await _off(on), "==", 0, "", "deliveries of a bucket, bytes of an endpoint"
+        ),
         *await _given_up(on),
         *compared(on, duplicates=duplicates),
         Finding("workers that ended by themselves", len(broken), "==", 0),
@@ -35,7 +39,7 @@ async def quiet_s(on: Stage, *, within_s: float) -> float:
 
     began = monotonic()
     with suppress(TooLate):
-        await until(is_quiet, within_s=within_s, what="all to be quiet")
+        await until(is_quiet, within_s=within_s, what="all to be quiet", every_s=0.2)
     return monotonic() - began
 
 
@@ -49,6 +53,15 @@ def compared(on: Stage, *, duplicates: int) -> list[Finding]:
         Finding("deliveries under more than one webhook-id", len(verdict.renamed), "==", 0),
         Finding("callbacks that nobody asked for", len(verdict.unasked), "==", 0),
     ]
+
+
+async def _off(on: Stage) -> int:
+    """How many counts are not 0, although nothing is outstanding: of deliveries by bucket, of bytes by endpoint."""
+    async with on.stores.redis.pipeline(transaction=False) as pipe:
+        for uid in on.upstreams:
+            pipe.hvals(keys.references(uid))
+            pipe.hvals(f"{keys.prefix(uid)}owed")
+        return sum(int(count) != 0 for counts in await pipe.execute() for count in counts)
 
 
 async def _given_up(on: Stage) -> list[Finding]:

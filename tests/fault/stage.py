@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from relay.config import load
-from relay.domain.model import ApiKeyAuth, Application, Endpoint, SigningKey, Source, SourceUid
+from relay.domain.model import ApiKeyAuth, Application, Endpoint, EndpointId, SigningKey, Source, SourceUid
 from relay.store import keys
 from relay.wiring import Stores, open_stores
 from tests.bench.processes import Child, child, free_port, listens
@@ -25,6 +25,11 @@ from tests.fault.upstream import FIRST_ROW_ID, Offered, Upstream, upstream
 SOURCE = SourceUid("faults")
 ROUTE = "all"
 WORKER = ("-m", "relay.cli.main", "worker")
+_COUNT_WAITING = """
+local count = 0
+for _, name in ipairs(redis.call('KEYS', ARGV[1])) do count = count + redis.call('LLEN', name) end
+return count
+"""
 STEP_S = 0.01
 """Rows are offered in steps of this length."""
 
@@ -111,11 +116,19 @@ class Stage:
         return offered
 
     async def outstanding(self) -> int:
-        """How many deliveries have not ended, as the relay counts them."""
-        async with self.stores.redis.pipeline(transaction=False) as pipe:
+        """How many deliveries have not ended: all that wait, are in flight, or wait for their next try."""
+        lists = [keys.lane(uid, each.id) for uid in self.upstreams for each in self.endpoints.values()]
+        flights = [keys.flight(uid, each.id) for uid in self.upstreams for each in self.endpoints.values()]
+        async with self.stores.redis.pipeline(transaction=True) as pipe:
+            # Behind blocked keys, of which there can be any: they are looked for by their names.
+            pipe.eval(_COUNT_WAITING, 0, keys.waiting(SourceUid("*"), EndpointId("*"), "*"))
             for uid in self.upstreams:
-                pipe.hvals(keys.references(uid))
-            return sum(int(count) for counts in await pipe.execute() for count in counts)
+                pipe.zcard(keys.due(uid))
+            for name in lists:
+                pipe.llen(name)
+            for name in flights:
+                pipe.scard(name)
+            return sum(await pipe.execute())
 
     async def is_taken_in(self) -> bool:
         """Whether every row that was offered is behind its source's cursor."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from time import monotonic
@@ -30,6 +31,7 @@ STILL_WITHIN_S = 40.0
 FULL_S = 10.0
 QUIET_WITHIN_S = 75.0
 BLOCK = 256 * 1024
+SAYS = re.compile(r"memory|store_full", re.IGNORECASE)
 
 
 @case("full-redis", goal="G13", seconds=90)
@@ -105,12 +107,12 @@ async def _take_the_rest(server: Server) -> None:
 
 
 def _said(on: Stage) -> list[str]:
-    """The warnings and errors of the workers that have the word memory in them."""
+    """The warnings and errors of the workers that speak of memory."""
     found = []
     for worker in on.workers:
         for line in worker.log.read_text().splitlines():
             with suppress(ValueError):
                 said = json.loads(line)
-                if said.get("level") in {"warning", "error"} and "memory" in line.lower():
+                if said.get("level") in {"warning", "error"} and SAYS.search(line):
                     found.append(f"{said.get('event')}: {said.get('error', '')}")
     return found

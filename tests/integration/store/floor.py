@@ -110,7 +110,8 @@ class Floor:
     async def books(self, *, with_owed: bool = True) -> Books:
         """Where everything is; fails if it does not add up."""
         books = await read_books(self.redis, UK)
-        assert books.faults(with_owed=with_owed) == []
+        faults = books.faults(with_owed=with_owed)
+        assert faults == []
         return books
 
     async def waiting(self, endpoint: EndpointId) -> list[str]:

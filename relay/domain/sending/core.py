@@ -56,13 +56,11 @@ class Core:
             if delivery is None:
                 self._turns.end(machine)
             elif not delivery.reference.crashes:
-                if machine.rights.left == 0:
-                    self._settle(machine, now_ms)
-                self._turns.add(machine)
+                self._begun(machine, now_ms)
                 return delivery
             elif self._trials.begin(delivery):
                 self._effects.append(Announce(delivery))
-                self._turns.add(machine)
+                self._begun(machine, now_ms)
             else:
                 self._turns.end(machine)
                 self._settle(machine, now_ms)
@@ -266,6 +264,11 @@ class Core:
             for lane in machine.lanes.values():
                 lane.leaves = True
             self._settle(machine, now_ms)
+
+    def _begun(self, machine: EndpointMachine, now_ms: int) -> None:
+        if machine.rights.left == 0:
+            self._settle(machine, now_ms)
+        self._turns.add(machine)
 
     def _over(self, delivery: Delivery, now_ms: int) -> None:
         self._turns.end(delivery.lane.machine)

@@ -411,3 +411,17 @@ async def test_a_damaged_reference_is_set_aside(floor: Floor) -> None:
     members = [member for member, _ in await floor.redis.zrange(keys.dead(UK), 0, -1, withscores=True)]
     assert sorted(members) == sorted(b"%s %s unreadable" % (A.encode(), each) for each in damaged_ones)
     assert await floor.redis.hgetall(keys.references(UK)) == {b"0": b"0"}
+
+
+async def test_thousands_behind_a_key_go_on_at_once(floor: Floor) -> None:
+    """In their order, before what was never taken."""
+    await floor.fill(A, numbers=range(1, 9_003))
+    await floor.claim("s", per_lane=1)
+    results = HandIn(A, due=[(b"a1:2:00000", "a1:2:00000:2", NOW, "k")], take=1000)
+    for first in range(2, 9_001, 1_000):
+        await floor.exchange("s", results)
+        results = HandIn(A, behind=[(each, "k") for each in refs(first, first + 999)], take=1000)
+    await floor.exchange("s", results)
+    assert len((await floor.books()).behind[A]) == 9_000
+    await floor.exchange("s", HandIn(A, freed=["k"]))
+    assert [int(each.split(":")[0][1:]) for each in (await floor.waiting(A))] == list(range(2, 9_002))

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.domain.model import EndpointId
-from relay.domain.sending.effects import Announce
+from relay.domain.sending.effects import Announce, FetchRights
 from tests.unit.domain.sending.desk import DOWN, FR, OK, UK, A, B, Desk, arrival, endpoint, many
 
 
@@ -108,3 +108,16 @@ def test_every_suspect_gets_its_trial(deliveries: list[tuple[int, int]], slots: 
         for trial in desk.of(Announce):
             desk.core.announced(trial.delivery)
     assert sorted(sent) == list(range(len(deliveries)))
+
+
+def test_rights_are_fetched_while_one_is_announced() -> None:
+    """Whoever used up the last one need not land before the next may go."""
+    desk = Desk()
+    desk.configure(endpoint(), 20)
+    desk.claim(*many(1, 3, crashes=1))
+    desk.send()
+    assert desk.of(FetchRights) == [FetchRights(A, 2)]
+    desk.core.may_send(A, 1, 1, desk.now_ms)
+    desk.send()
+    desk.wait(1)
+    assert desk.of(FetchRights) == [FetchRights(A, 2)]

@@ -107,9 +107,8 @@ class Core:
 
     def follow(self, source: SourceUid) -> None:
         """Hold lanes of a source from now on."""
-        self._holdings[source] = holding = Holding(source)
-        holding.look()
-        self._take_wanted(holding)
+        self._holdings[source] = Holding(source)
+        self.noticed(source)
 
     def forget(self, source: SourceUid) -> None:
         """A source is gone: nothing more of it is sent."""
@@ -177,9 +176,7 @@ class Core:
         self, source: SourceUid, handed: HandIn, *, state: str, arrivals: Sequence[Arrival], now_ms: int
     ) -> None:
         """The store took what was handed in for a lane. `state` is what the lane is now: held, or not any more."""
-        holding = self._holdings.get(source)
-        lane = holding.lanes.get(handed.endpoint) if holding is not None else None
-        if holding is None or lane is None:
+        if (holding := self._holdings.get(source)) is None or (lane := holding.lanes.get(handed.endpoint)) is None:
             return
         lane.answered(stays=state == "held", wanted=handed.take, got=len(arrivals))
         if state == "held":

@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 
 from relay.domain.model import SourceUid
-from relay.errors import StoreUnavailable
+from relay.errors import StoreRefused, StoreUnavailable
 from workers.context import Context
 
 log = structlog.get_logger()
@@ -17,7 +17,7 @@ async def poll(ctx: dict[str, Any], source: str) -> None:
     context: Context = ctx["context"]
     try:
         await context.polling.slice(SourceUid(source))
-    except StoreUnavailable as error:
+    except (StoreUnavailable, StoreRefused) as error:
         # The next tick enqueues another slice; nothing of this one is lost, for the cursor is where it was.
         log.warning("slice_ended", source=source, error=str(error))
 

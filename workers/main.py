@@ -16,7 +16,7 @@ from arq.worker import Worker
 from redis.exceptions import RedisError
 
 from relay.config import Settings
-from relay.errors import StoreUnavailable
+from relay.errors import StoreRefused, StoreUnavailable
 from relay.jobs import connect_jobs
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
@@ -108,7 +108,7 @@ async def _work(parts: Parts, settings: Settings, stopping: asyncio.Event) -> in
     parts.polling.stopping.set()
     try:
         await parts.dispatcher.drain(DRAIN_S)
-    except StoreUnavailable as error:
+    except (StoreUnavailable, StoreRefused) as error:
         log.warning("drained_without_store", error=str(error))
     for task in (*tasks, stop):
         task.cancel()
@@ -129,7 +129,7 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
     async def ready() -> bool:
         try:
             await ping(parts.stores.redis)
-        except StoreUnavailable:
+        except (StoreUnavailable, StoreRefused):
             return False
         return True
 

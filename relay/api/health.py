@@ -7,7 +7,7 @@ from litestar import Response, get
 
 from relay.api.dependencies import StoresGiven
 from relay.api.problems import problem
-from relay.errors import StoreUnavailable
+from relay.errors import StoreRefused, StoreUnavailable
 from relay.store.connection import ping
 
 PING_WITHIN_S = 2.0
@@ -26,7 +26,7 @@ async def ready(stores: StoresGiven) -> Response[dict[str, str]]:
     try:
         async with asyncio.timeout(PING_WITHIN_S):
             await ping(stores.redis)
-    except (StoreUnavailable, TimeoutError):
+    except (StoreUnavailable, StoreRefused, TimeoutError):
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "the store does not answer")
     return Response({"status": "ready"})
 

@@ -15,6 +15,7 @@ from relay.errors import (
     Invalid,
     NotFound,
     RelayError,
+    StoreRefused,
     StoreUnavailable,
     Unauthorized,
     Unreadable,
@@ -32,6 +33,7 @@ PROBLEMS: dict[type[RelayError], tuple[HTTPStatus, str]] = {
     Unreadable: (HTTPStatus.CONFLICT, "unreadable"),
     Unauthorized: (HTTPStatus.UNAUTHORIZED, "authentication_failed"),
     StoreUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
+    StoreRefused: (HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
 }
 """What our own exceptions are to a client. Any other is a fault of the relay: 500."""
 

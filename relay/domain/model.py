@@ -228,8 +228,9 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
     """The beginning of the event's id, see relay.domain.references."""
 
 
-Joined = Literal["creation", "later"]
-"""Since when a route belongs to its source: since its first poll, or added to one that polled already."""
+Joined = Literal["creation", "given", "later"]
+"""Since when a route belongs to its source: since its first poll, or added to one that polled already, with another
+`startRowId` or without."""
 
 
 class RouteState(Struct, frozen=True, kw_only=True):
@@ -258,5 +259,7 @@ class RouteState(Struct, frozen=True, kw_only=True):
     """The cursor when it began."""
     joined: Joined | None = None
     """None: it never ran in this release."""
+    start: str | None = None
+    """The source's `startRowId` when routes were last added to it or removed, or `none`; None: as `joined`."""
     unreadable: bool = False
     """Whether the stored cursor is damaged: then the route stands still. Never stored."""

@@ -35,13 +35,24 @@ def overlap_floor(cursor: int, *, cursor_before: int | None, most_rows: int) -> 
     return max(0, floor, cursor - most_rows)
 
 
-def since_when(states: Collection[RouteState], routes: Collection[str]) -> dict[str, Joined]:
+def start_text(start_row_id: int | None) -> str:
+    """A source's `startRowId` as RouteState.start has it."""
+    return "none" if start_row_id is None else str(start_row_id)
+
+
+def since_when(
+    states: Collection[RouteState], routes: Collection[str], *, start_row_id: int | None = None
+) -> dict[str, Joined]:
     """Since when those of a source's `routes` belong to it for which nobody noted it yet.
 
     `states` are those of all routes that there are, also of some that were removed a moment ago. As soon as one route
     began, what is added comes `later`: it begins behind the newest row there is, for `startRowId` was meant for the
-    routes that the source was made with.
+    routes that the source was made with. If that was changed since routes were last added or removed, it is `given` for
+    those that are added now.
     """
     began = any(state.joined or state.cursor is not None or state.unreadable for state in states)
+    noted = {state.start for state in states if state.joined or state.cursor is not None or state.unreadable}
+    is_given = start_row_id is not None and noted.isdisjoint((None, start_text(start_row_id)))
     new = [s for s in states if s.route in routes and s.joined is None and s.cursor is None and not s.unreadable]
-    return {state.route: "later" if began else "creation" for state in new}
+    since: Joined = "creation" if not began else "given" if is_given else "later"
+    return dict.fromkeys((state.route for state in new), since)

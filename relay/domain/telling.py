@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+import msgspec
+
 from relay.domain import envelope
 from relay.domain.event_types import codes_of
 from relay.domain.identity import Changed, New, message_id
@@ -39,7 +41,9 @@ def tell(
         revision=sight.revision,
         classes=told.classes,
         trigger=trigger,
-        previous=None if had is None or before is None else _previous(before, space=space, told=told, now=trigger),
+        previous=None
+        if had is None or before is None
+        else _previous(before, source, space=space, told=told, now=trigger),
     )
     timestamp = envelope.timestamp(trigger, created=had is None, polled_at=envelope.rfc3339(now_ms))
     event = StoredEvent(
@@ -53,11 +57,19 @@ def tell(
     return event, data
 
 
-def _previous(before: StoredEvent, *, space: str, told: Told, now: dict[str, Any]) -> dict[str, Any] | None:
-    """What changed since the event before; None if that is not this row's: a number can be given again."""
-    if (before.row_id, before.revision) != (str(told.row.row_id), told.sight.revision - 1):
+def _previous(
+    before: StoredEvent, source: Source, *, space: str, told: Told, now: dict[str, Any]
+) -> dict[str, Any] | None:
+    """What changed since the event before; None if that is not this row's, or can't be read.
+
+    A number can be given again, also to a row of another installation, if the source was made anew.
+    """
+    if before.row_id != str(told.row.row_id) or before.revision >= told.sight.revision:
         return None
-    data = envelope.decode(before.body)
-    if ("call_charge" in data["classes"]) != (space == "i"):
+    try:
+        data = envelope.decode(before.body)
+        of, trigger = (data["source"], data["igrp"], "call_charge" in data["classes"]), data["trigger"]
+    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError):
         return None
-    return envelope.previous(data["trigger"], now)
+    is_its_own = of == (source.uid, source.igrp, space == "i") and isinstance(trigger, dict)
+    return envelope.previous(trigger, now) if is_its_own else None

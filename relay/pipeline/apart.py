@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable
 import structlog
 
 from relay.domain.model import SourceUid
-from relay.errors import StoreRefused, StoreUnavailable
+from relay.errors import StoreUnavailable
 
 log = structlog.get_logger()
 
@@ -16,6 +16,6 @@ async def each_apart(chore: str, sources: Iterable[SourceUid], work: Callable[[S
         try:
             await work(source)
         except Exception as error:
-            if isinstance(error, StoreUnavailable) and not isinstance(error, StoreRefused):
+            if isinstance(error, StoreUnavailable):
                 raise
             log.error("upkeep_failed", chore=chore, source=source, error=repr(error), do="see docs/runbook.md")

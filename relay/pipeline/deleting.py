@@ -58,7 +58,7 @@ class Deleting:
             pending = False
             try:
                 pending = await self.round()
-            except StoreUnavailable as error:
+            except (StoreUnavailable, StoreRefused) as error:
                 log.warning("deleting_interrupted", error=str(error))
             with suppress(TimeoutError):
                 async with asyncio.timeout(BUSY_S if pending else IDLE_S):
@@ -92,7 +92,7 @@ class Deleting:
             for deletion in await step:
                 await self._deletions.end(deletion)
         except Exception as error:
-            if isinstance(error, StoreUnavailable) and not isinstance(error, StoreRefused):
+            if isinstance(error, StoreUnavailable):
                 raise
             log.exception("deletion_broke")
 

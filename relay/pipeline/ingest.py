@@ -85,6 +85,33 @@ def _read(line: Line) -> Row | None:
     return None
 
 
+def _sights(
+    source: Source, route: str, lines: Sequence[tuple[int, Line]], known: dict[int, Seen], number: int
+) -> list[Told | Taken]:
+    """Read what needs reading, and judge it. `number` is the first line's event's."""
+    owner, owners = ROUTES.index(route), {ROUTES.index(name) for name in source.routes}
+    told: list[Told | Taken] = []
+    for i, (row_id, line) in enumerate(lines):
+        seen, raw = known.get(row_id), raw_digest(line.raw)
+        if is_known(seen, route=owner, routes=owners, raw=raw):
+            continue
+        row = line.row or _read(line)
+        line.row = None  # Its event has what is needed of it.
+        if row is None:
+            continue
+        if row.row_id != row_id:
+            line.reason = "the row's beginning shows another rowId"
+            continue
+        digest = stable_digest(row.columns)
+        classes = classify(row.columns, route=route)
+        sight = judge_row(seen, route=owner, routes=owners, raw=raw, digest=digest, classes=classes)
+        if not isinstance(sight, Known):
+            told.append(Told(number + i, row, sight, digest, classes))
+        elif sight.seen is not None:
+            told.append(Taken(row_id, sight.seen.pack()))
+    return told
+
+
 class _Matched:
     """Rows of a page with the endpoints that want them: each is matched once, and again only after a change.
 
@@ -154,35 +181,19 @@ class Ingest:
         packed, number = await self._pages.known(source.uid, space, row_ids, token=token)
         known = _read_seen(source, route, packed)
         taken = await self._judge(source, route, [(i, first[i]) for i in row_ids], known, number)
-        await self._set_aside(source, route, lines)
+        await self._set_aside(source, route, lines, token)
         await self._commit(source, route, taken, space=space, after=after, cursor=cursor, token=token)
         return sum(1 for row in taken if row.event is not None)
 
     async def _judge(
         self, source: Source, route: str, lines: Sequence[tuple[int, Line]], known: dict[int, Seen], number: int
     ) -> list[Taken]:
-        owner, owners = ROUTES.index(route), {ROUTES.index(name) for name in source.routes}
-        told: list[Told | Taken] = []
-        for i, (row_id, line) in enumerate(lines):
-            if i % ROWS_BETWEEN_PAUSES == ROWS_BETWEEN_PAUSES - 1:
-                await asyncio.sleep(0)
-            seen, raw = known.get(row_id), raw_digest(line.raw)
-            if is_known(seen, route=owner, routes=owners, raw=raw):
-                continue
-            row = line.row or _read(line)
-            if row is None:
-                continue
-            if row.row_id != row_id:
-                line.reason = "the row's beginning shows another rowId"
-                continue
-            digest = stable_digest(row.columns)
-            classes = classify(row.columns, route=route)
-            sight = judge_row(seen, route=owner, routes=owners, raw=raw, digest=digest, classes=classes)
-            if not isinstance(sight, Known):
-                told.append(Told(number + i, row, sight, digest, classes))
-            elif sight.seen is not None:
-                told.append(Taken(row_id, sight.seen.pack()))
-        return await self._events_of(source, route, told)
+        taken: list[Taken] = []
+        for first in range(0, len(lines), ROWS_BETWEEN_PAUSES):
+            some = lines[first : first + ROWS_BETWEEN_PAUSES]
+            taken += await self._events_of(source, route, _sights(source, route, some, known, number + first))
+            await asyncio.sleep(0)
+        return taken
 
     async def _events_of(self, source: Source, route: str, told: Sequence[Told | Taken]) -> list[Taken]:
         """The same with what tells of rows made into events."""
@@ -190,9 +201,7 @@ class Ingest:
         before = await self._events.read(source.uid, changed)
         now_ms = self._clock.now_ms()
         taken = []
-        for i, each in enumerate(told):
-            if i % ROWS_BETWEEN_PAUSES == ROWS_BETWEEN_PAUSES - 1:
-                await asyncio.sleep(0)
+        for each in told:
             if isinstance(each, Told):
                 event, data = tell(source, space_of(route), each, before.get(each.sight.seen.number), now_ms=now_ms)
                 seen = msgspec.structs.replace(each.sight.seen, number=each.number).pack()
@@ -238,7 +247,7 @@ class Ingest:
             matched.drop(len(prefix))
             rest, committed, after = rest[len(prefix) :], True, after if moved is None else moved
 
-    async def _set_aside(self, source: Source, route: str, lines: Sequence[Line]) -> None:
+    async def _set_aside(self, source: Source, route: str, lines: Sequence[Line], token: Token) -> None:
         broken = {
             raw_digest(line.raw).hex(): {
                 "route": route,
@@ -251,5 +260,5 @@ class Ingest:
             if line.reason
         }
         if broken:
-            await self._routes.set_aside(source.uid, broken)
+            await self._routes.set_aside(source.uid, broken, token=token)
             log.warning("lines_set_aside", source=source.uid, route=route, lines=len(broken))

@@ -1,28 +1,36 @@
 """Bringing a slice in line with the routes that its source has now: they can be added and removed while it runs."""
 
+from collections.abc import Iterable
+
 import msgspec
 
-from relay.domain.model import ROUTES, RouteState, Source
-from relay.domain.polling import since_when
+from relay.domain.model import ROUTES, RouteState, Source, SourceUid
+from relay.domain.polling import since_when, start_text
 from relay.outbound.reports_api import ReportsApi
+from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.route_poll import RoutePoll
 from relay.store.routes import Routes, Token
 
 
-async def join_routes(routes: Routes, source: Source, polls: dict[str, RoutePoll], token: Token) -> None:
+async def join_routes(
+    routes: Routes, catalogue: Catalogue, uid: SourceUid, polls: dict[str, RoutePoll], token: Token
+) -> None:
     """Begin with routes that were added, and forget those that were removed. Raises Fenced, or Astray.
 
     What was removed is forgotten with its cursor: a route that is added again is a new one, see
-    docs/adr/0005-rows-belong-to-a-route.md.
+    docs/adr/0005-rows-belong-to-a-route.md. By the newest configuration: who polled before may have known a newer one
+    than this process, and begun with a route that is not known here yet.
     """
-    states = await routes.states(source.uid, ROUTES)
-    joined = since_when(states, source.routes)
-    left = [
-        state.route for state in states if state.route not in source.routes and state != RouteState(route=state.route)
-    ]
+    states = await routes.states(uid, ROUTES)
+    if _left(states, catalogue.sources.get(uid)):
+        await catalogue.refresh()
+    if (source := catalogue.sources.get(uid)) is None:
+        return
+    joined, left = since_when(states, source.routes, start_row_id=source.start_row_id), _left(states, source)
     if joined or left:
-        await routes.settle(source.uid, joined=joined, left=left, token=token)
+        noted = {state.route: joined.get(state.route, state.joined) for state in states if state.route in source.routes}
+        await routes.settle(uid, joined=noted, start=start_text(source.start_row_id), left=left, token=token)
     for name in polls.keys() - set(source.routes):
         await polls.pop(name).drop_ahead()
     for state in states:
@@ -30,12 +38,17 @@ async def join_routes(routes: Routes, source: Source, polls: dict[str, RoutePoll
             polls[state.route] = RoutePoll(state, token, joined=joined.get(state.route, state.joined))
 
 
+def _left(states: Iterable[RouteState], source: Source | None) -> list[str]:
+    known = source.routes if source is not None else ()
+    return [state.route for state in states if state.route not in known and state != RouteState(route=state.route)]
+
+
 async def begin(
     poll: RoutePoll, source: Source, *, reports: ReportsApi, routes: Routes, clock: Clock, overlap_at_ms: int
 ) -> None:
     """Give a route its first cursor: behind the newest row there is. Raises what the upstream and the store raise.
 
-    A route that the source was made with begins at `startRowId`, if there is one.
+    A route that the source was made with, or with which another one was given, begins at `startRowId`.
     """
     route = poll.state.route
     if source.start_row_id is not None and poll.state.joined != "later":

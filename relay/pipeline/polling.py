@@ -124,13 +124,15 @@ class Polling:
     async def _poll_in_turn(self, uid: SourceUid, token: Token, polls: dict[str, RoutePoll], ends_ms: int) -> None:
         while (source := self._catalogue.sources.get(uid)) is not None:
             if polls.keys() != set(source.routes):
-                await join_routes(self._routes, source, polls, token)
+                await join_routes(self._routes, self._catalogue, uid, polls, token)
+                continue
             active = [polls[name] for name in source.routes]
             poll = min(active, key=lambda p: p.due_ms(source))
             due_ms = poll.due_ms(source)
             now_ms = self._clock.now_ms()
             if now_ms >= ends_ms or due_ms > ends_ms or self.stopping.is_set():
-                await self._routes.poll_at(uid, min(due_ms, now_ms + 3_600_000))
+                if await self._routes.keep(uid, token):
+                    await self._routes.poll_at(uid, min(due_ms, now_ms + 3_600_000))
                 return
             if self._pressure.full:
                 await self._wait_for_room(source, active)

@@ -5,7 +5,7 @@ import asyncio
 import structlog
 
 from relay.domain.model import SourceUid
-from relay.errors import StoreUnavailable
+from relay.errors import StoreRefused, StoreUnavailable
 from relay.pipeline.clock import Clock
 from relay.store.routes import LEASE_MS, Routes, Token
 
@@ -25,5 +25,5 @@ async def renew(routes: Routes, clock: Clock, uid: SourceUid, token: Token) -> N
             # Should this worker die, a tick takes the source up when the lease has run out.
             await routes.poll_at(uid, clock.now_ms() + LEASE_MS)
             await asyncio.sleep(RENEW_S)
-        except StoreUnavailable:
+        except (StoreUnavailable, StoreRefused):
             await asyncio.sleep(RETRY_S)

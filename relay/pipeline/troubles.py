@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from relay.errors import StoreUnavailable
+from relay.errors import StoreRefused, StoreUnavailable
 from relay.pipeline.clock import Clock
 from relay.store.operations import Operations
 
@@ -42,7 +42,7 @@ class Troubles:
             for thing, (kind, data) in list(self._untold.items()):
                 await self._operations.report_once(thing, kind, data, now_ms=self._clock.now_ms())
                 del self._untold[thing]
-        except StoreUnavailable as error:
+        except (StoreUnavailable, StoreRefused) as error:
             log.warning("troubles_not_reported", troubles=len(self._untold), error=str(error))
         except Exception:
             # Whatever it is: what is wrong with one record must not stop who reads them all.

@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from relay.domain.model import RouteState, SourceUid
 from relay.errors import Astray, Fenced, RelayError, StaleSubscriptions
@@ -21,12 +20,16 @@ LEASE_MS = 10_000
 QUARANTINE_KEPT = 1000
 """Lines that can be shown; all are counted. A line is 2 kB or so: 2 MB a source at most."""
 QUARANTINE_TOTAL = "total"
+ASIDE_AT_ONCE = 500
 NEWEST = 2**53
 """A version of the configuration that is newer than any."""
 LOST_CURSOR = (
     "the cursor in the store is damaged: take the route off the source and add it again a minute later; then it "
     "goes on behind the newest row"
 )
+MOST_ROW_ID = 2**63 - 1
+MOST_MS = 2**47
+"""A time after the year 6000 is damage."""
 _STORED = {each.name for each in msgspec.structs.fields(RouteState)} - {"route", "unreadable"}
 
 
@@ -116,14 +119,16 @@ class Routes:
         if answer != b"ok":
             raise refused(answer, source)
 
-    async def settle(self, source: SourceUid, *, joined: Mapping[str, str], left: Iterable[str], token: Token) -> None:
-        """Note since when routes are the source's (`RouteState.joined`), and forget the state of those that left.
+    async def settle(
+        self, source: SourceUid, *, joined: Mapping[str, str | None], start: str, left: Iterable[str], token: Token
+    ) -> None:
+        """Note since when routes are the source's (`RouteState.joined`) and where they start (`RouteState.start`).
 
-        Raises Fenced, or Astray.
+        The state of those that left is forgotten. Raises Fenced, or Astray.
         """
-        args: list[Any] = [keys.prefix(source), token.number, token.sequence, len(joined)]
+        args: list[Any] = [keys.prefix(source), token.number, token.sequence, start, len(joined)]
         for name, since in joined.items():
-            args += (name, since)
+            args += (name, since or "")
         answer = await script("settle_routes")(self._redis, [keys.fence(source), keys.sequence(source)], [*args, *left])
         if answer != b"ok":
             raise refused(answer, source)
@@ -155,31 +160,35 @@ class Routes:
 
         An entry that is damaged itself comes last, as one without a line.
         """
+        lines = await self._quarantined(source)
+        return [{**line, "digest": digest.decode("utf-8", "replace")} for digest, line in lines[:limit]]
+
+    async def _quarantined(self, source: SourceUid) -> list[tuple[bytes, dict[str, Any]]]:
         kept = await self._redis.hgetall(keys.quarantine(source))  # type: ignore[misc]
         kept.pop(QUARANTINE_TOTAL.encode(), None)
-        lines = [{**_read_line(value), "digest": digest.decode("utf-8", "replace")} for digest, value in kept.items()]
-        return sorted(lines, key=lambda line: -line["seenAtMs"])[:limit]
+        lines = [(digest, _read_line(value)) for digest, value in kept.items()]
+        return sorted(lines, key=lambda each: -each[1]["seenAtMs"])
 
     async def quarantined_total(self, source: SourceUid) -> int:
         """How many different lines were ever set aside."""
         return _number(await self._redis.hget(keys.quarantine(source), QUARANTINE_TOTAL)) or 0  # type: ignore[misc]
 
-    async def set_aside(self, source: SourceUid, lines: Mapping[str, dict[str, Any]]) -> None:
-        """Keep lines that could not be read, by the digest (hex) of each; one that is there already counts once."""
-        key = keys.quarantine(source)
-        for digest, line in lines.items():
-            if await self._redis.hsetnx(key, digest, msgspec.json.encode(line).decode()):  # type: ignore[misc]
-                await self._count_line(key)
-        if await self._redis.hlen(key) > QUARANTINE_KEPT:  # type: ignore[misc]
-            for line in (await self.quarantined(source, 10 * QUARANTINE_KEPT))[QUARANTINE_KEPT:]:
-                await self._redis.hdel(key, line["digest"])  # type: ignore[misc]
+    async def set_aside(self, source: SourceUid, lines: Mapping[str, dict[str, Any]], *, token: Token) -> None:
+        """Keep lines that could not be read, by the digest (hex) of each; one that is there already counts once.
 
-    async def _count_line(self, key: str) -> None:
-        try:
-            await self._redis.hincrby(key, QUARANTINE_TOTAL, 1)  # type: ignore[misc]
-        except ResponseError:
-            # A damaged count begins anew with what is kept.
-            await self._redis.hset(key, QUARANTINE_TOTAL, str(await self._redis.hlen(key) - 1))  # type: ignore[misc]
+        Raises Fenced.
+        """
+        names, digests, kept = [keys.fence(source), keys.quarantine(source)], list(lines), 0
+        for first in range(0, len(digests), ASIDE_AT_ONCE):
+            some = digests[first : first + ASIDE_AT_ONCE]
+            values = [part for digest in some for part in (digest, msgspec.json.encode(lines[digest]))]
+            answer = await script("set_aside_lines")(self._redis, names, [token.number, QUARANTINE_TOTAL, *values])
+            if answer == b"fenced":
+                raise refused(answer, source)
+            kept = int(answer)
+        if kept > QUARANTINE_KEPT:
+            oldest: list[Any] = [digest for digest, _ in (await self._quarantined(source))[QUARANTINE_KEPT:]]
+            await self._redis.hdel(keys.quarantine(source), *oldest)  # type: ignore[misc]
 
 
 def refused(answer: bytes, source: SourceUid) -> RelayError:
@@ -218,17 +227,26 @@ def _read_state(name: str, fields: Mapping[bytes, bytes]) -> RouteState:
     damaged: list[str] = []
     for key, value in fields.items():
         field, text = key.decode("utf-8", "replace"), value.decode("utf-8", "replace")
-        if not text or field not in _STORED:
+        if field not in _STORED or not (text or field == "cursor"):
             continue
-        try:
-            msgspec.convert({"route": name, field: text}, RouteState, strict=False)
-        except msgspec.ValidationError:
-            damaged.append(field)
-        else:
+        if _is_readable(field, text):
             values[field] = text
+        else:
+            damaged.append(field)
     if damaged:
         log.warning("route_state_damaged", route=name, fields=damaged)
     state = msgspec.convert({"route": name, **values}, RouteState, strict=False)
     if "cursor" in damaged:
         state = msgspec.structs.replace(state, state="stopped", last_error=LOST_CURSOR, unreadable=True)
     return state
+
+
+def _is_readable(field: str, text: str) -> bool:
+    try:
+        state = msgspec.convert({"route": "", field: text}, RouteState, strict=False)
+    except msgspec.ValidationError:
+        return False
+    value = getattr(state, field)
+    # Scripts compare the text of a cursor, so each number has one.
+    most = MOST_ROW_ID if field in ("cursor", "overlap_after", "overlap_until") else MOST_MS
+    return type(value) is not int or (str(value) == text and 0 <= value <= most)

@@ -40,7 +40,8 @@ class SourceIn(In, frozen=True, kw_only=True):
     poll_interval_seconds: Annotated[float, Meta(ge=0.1, le=86_400)] = 60.0
     batch_size: Annotated[int, Meta(ge=1, le=10_000, description="Rows asked for at once")] = 1000
     start_row_id: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
-    """Where a route without a cursor begins; null: with the rows that come from now on."""
+    """Where the routes begin that the source is made with; null: with the rows that come from now on. A route that is
+    added later begins with the rows that come then, unless another startRowId is given for it."""
 
     def applied_to(self, uid: SourceUid, source: Source | None, *, now_ms: int) -> Source:
         """The source as this makes it. Raises Invalid."""

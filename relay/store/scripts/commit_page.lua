@@ -12,10 +12,12 @@
 -- Each commit counts the sequence on. What a server loses is always the newest, so as long as the sequence is what the
 -- poller knows, everything stands that it wrote or read before: events, rows and cursors.
 -- ATOMIC BECAUSE the cursor must never be past a row whose events are not in the lanes, nor behind one whose are.
--- It cannot fail half way: every key has one type, and a full memory refuses the script before it starts.
+-- It cannot fail half way: every key has one type, a count that can't be read begins again, and a full memory refuses the
+-- script before it starts.
 local fence, subscriptions, route, trail, lanes, ready, references, owed, sequence = unpack(KEYS)
 local prefix, token, version, cursor, now, channel, uid, known, after = unpack(ARGV, 1, 9)
 local UNPACK = 4000 -- Lua's stack holds 8,000.
+local KEPT = 2 ^ 40 -- Events whose deliveries nobody can count are kept.
 
 if redis.call('GET', fence) ~= token then return 'fenced' end
 if (redis.call('GET', sequence) or '0') ~= known then return 'astray' end
@@ -33,6 +35,18 @@ local function bulk(command, key, size)
   end
   at = at + size
 end
+-- HINCRBY would stop at a count that is none: `damaged` is what that begins with.
+local function add(key, fields, amounts, damaged)
+  for first = 1, #fields, UNPACK / 2 do
+    local last = math.min(first + UNPACK / 2 - 1, #fields)
+    local before, sums = redis.call('HMGET', key, unpack(fields, first, last)), {}
+    for i = first, last do
+      sums[#sums + 1] = fields[i]
+      sums[#sums + 1] = string.format('%.0f', (string.match(before[i - first + 1] or '0', '^%-?%d+$') or damaged) + amounts[i])
+    end
+    redis.call('HSET', key, unpack(sums))
+  end
+end
 
 for _ = 1, count() do
   local suffix = ARGV[at]
@@ -41,19 +55,21 @@ for _ = 1, count() do
   local space, bucket = string.match(suffix, '^seen:(%a):(%d+)$')
   if space then redis.call('ZADD', prefix .. 'seen_buckets:' .. space, bucket, bucket) end
 end
-for _ = 1, count() do
-  redis.call('HINCRBY', references, ARGV[at], ARGV[at + 1])
+local buckets, deliveries = {}, {}
+for i = 1, count() do
+  buckets[i], deliveries[i] = ARGV[at], ARGV[at + 1]
   at = at + 2
 end
-local woken = {}
-local groups = count()
-for _ = 1, groups do
+add(references, buckets, deliveries, KEPT)
+local woken, endpoints, sizes = {}, {}, {}
+for i = 1, count() do
   local endpoint = ARGV[at]
-  redis.call('HINCRBY', owed, endpoint, ARGV[at + 1])
+  endpoints[i], sizes[i] = endpoint, ARGV[at + 1]
   at = at + 2
   bulk('RPUSH', prefix .. 'lane:' .. endpoint, count())
   if redis.call('HSETNX', lanes, endpoint, 'r') == 1 then woken[#woken + 1] = endpoint end
 end
+add(owed, endpoints, sizes, 0)
 for first = 1, #woken, UNPACK do
   redis.call('RPUSH', ready, unpack(woken, first, math.min(first + UNPACK, #woken + 1) - 1))
 end
@@ -62,5 +78,5 @@ if cursor ~= '' then
   redis.call('ZADD', trail, now, cursor)
 end
 redis.call('INCR', sequence)
-if groups > 0 then redis.call('PUBLISH', channel, uid) end
+if #endpoints > 0 then redis.call('PUBLISH', channel, uid) end
 return 'ok'

@@ -234,9 +234,15 @@ function operations.claim()
 end
 
 while at <= #ARGV do operations[pop()]() end
-for bucket, number in pairs(ended) do redis.call('HINCRBY', references, bucket, -number) end
+-- A count that is damaged must not stop a lane: of one that keeps events nothing is let go any more.
+local MANY = '1099511627776'
+for bucket, number in pairs(ended) do
+  local left = redis.pcall('HINCRBY', references, bucket, -number)
+  if type(left) == 'table' then redis.call('HSET', references, bucket, MANY) end
+end
 for name, bytes in pairs(freed) do
-  if redis.call('HINCRBY', owed, name, -bytes) <= 0 then redis.call('HDEL', owed, name) end
+  local left = redis.pcall('HINCRBY', owed, name, -bytes)
+  if type(left) == 'table' or left <= 0 then redis.call('HDEL', owed, name) end
 end
 answer[2] = redis.call('LLEN', ready)
 return answer

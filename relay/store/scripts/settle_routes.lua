@@ -1,18 +1,18 @@
 #!lua flags=allow-oom
 -- Note since when routes belong to a source, and forget the state of those that belong to it no more.
 -- KEYS: 1 fence, 2 sequence
--- ARGV: 1 the source's prefix, 2 fencing token, 3 the sequence that the poller knows, 4 how many routes joined,
---   {route, since when} of each of them, then the names of those that left
+-- ARGV: 1 the source's prefix, 2 fencing token, 3 the sequence that the poller knows, 4 the source's startRowId or 'none',
+--   5 how many routes it has, {route, since when} of each of them, then the names of those that left
 -- RETURNS: 'ok', or without having changed anything 'fenced' (another poller took over) or 'astray' (the store is not
 --   where the poller left it)
 -- ATOMIC BECAUSE a route that is noted without the others makes them look as if they had been added later.
 local fence, sequence = unpack(KEYS)
-local prefix, token, known, joined = unpack(ARGV, 1, 4)
+local prefix, token, known, start, joined = unpack(ARGV, 1, 5)
 if redis.call('GET', fence) ~= token then return 'fenced' end
 if (redis.call('GET', sequence) or '0') ~= known then return 'astray' end
-local left = 5 + 2 * tonumber(joined)
-for at = 5, left - 1, 2 do
-  redis.call('HSET', prefix .. 'route:' .. ARGV[at], 'joined', ARGV[at + 1])
+local left = 6 + 2 * tonumber(joined)
+for at = 6, left - 1, 2 do
+  redis.call('HSET', prefix .. 'route:' .. ARGV[at], 'joined', ARGV[at + 1], 'start', start)
 end
 for at = left, #ARGV do
   redis.call('UNLINK', prefix .. 'route:' .. ARGV[at], prefix .. 'trail:' .. ARGV[at])

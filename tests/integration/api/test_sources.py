@@ -181,9 +181,11 @@ async def test_a_source_is_paused_and_resumed(http: httpx.AsyncClient, stores: S
 async def test_lines_that_were_set_aside_are_shown(http: httpx.AsyncClient, stores: Stores) -> None:
     """The newest first, with how many there ever were."""
     await http.put("/source/s", json=SOURCE)
+    token = await stores.routes.take(S)
+    assert token is not None
     for n in range(3):
         line = {"route": "all", "rowId": n, "reason": "bad", "line": "{", "seenAtMs": n}
-        await stores.routes.set_aside(S, {bytes([n]): line})
+        await stores.routes.set_aside(S, {str(n): line}, token=token)
     answer = (await http.get("/source/s/quarantine", params={"limit": 2})).json()
     assert ([line["rowId"] for line in answer["data"]], answer["total"]) == ([2, 1], 3)
 

@@ -8,6 +8,7 @@ import pytest
 
 from relay.domain.matching import Match, Matcher
 from relay.domain.model import Application, Endpoint
+from relay.errors import Fenced
 from relay.pipeline import ingest as ingest_module
 from relay.pipeline.ingest import read_lines
 from relay.store import keys, pages
@@ -94,3 +95,53 @@ async def test_a_change_is_told_against_the_row_itself(rig: Rig) -> None:
     await take_in(rig, token, [1, 2], callDuration="62")
     told = (await rig.told((await rig.books()).waiting[endpoint.id]))[2:]
     assert [(each["rowId"], each.get("previous")) for each in told] == [("1", None), ("2", {"callDuration": 61})]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        (b'"rowId":"2"', b'"rowId":2""'), (b'"data":', b'"daat":'), (b'"classes":[', b'"clasess":['),
+        (b'"igrp":1', b'"igrp":2'),
+    ],
+    ids=["no JSON", "no data", "no classes", "another installation"],
+)  # fmt: skip
+async def test_an_event_that_says_something_else_is_not_what_a_row_was(rig: Rig, damage: tuple[bytes, bytes]) -> None:
+    """If the body before a change is damaged, or another installation's, the change is told without it."""
+    await rig.source()
+    endpoint, token = await rig.endpoint(), await rig.routes.take(UK)
+    assert token is not None
+    await take_in(rig, token, [2])
+    kept = await rig.eyes.hget(keys.events(UK, 0), "1")  # type: ignore[misc]
+    await rig.eyes.hset(keys.events(UK, 0), "1", kept.replace(*damage))  # type: ignore[misc]
+    await take_in(rig, token, [2], callDuration="62")
+    told = await rig.told((await rig.books()).waiting[endpoint.id][1:])
+    assert [(each["trigger"]["callDuration"], "previous" in each) for each in told] == [(62, False)]
+
+
+async def test_a_change_after_an_adoption_says_what_changed(rig: Rig) -> None:
+    """A row whose owner was removed is the next route's, whose digest counts as a state although nobody was told."""
+    await rig.source("calls", "all", start_row_id=0)
+    endpoint, polling = await rig.endpoint(), rig.poller()
+    for route in ("calls", "all"):
+        rig.upstream.show(make_row(1, shownBy=route), route=route)
+    await catch_up(rig, polling)
+    await rig.source("all", start_row_id=0)
+    rig.clock.advance(70)
+    await catch_up(rig, polling)
+    rig.upstream.show(make_row(1, shownBy="all", callDuration="62"), route="all")
+    rig.clock.advance(70)
+    await catch_up(rig, polling)
+    assert (await rig.waiting(endpoint))[-1]["previous"]["callDuration"] == 61
+
+
+async def test_what_a_poller_of_before_could_not_read_is_not_kept(rig: Rig) -> None:
+    """Its source may be another tenant's by now, who would be shown the line."""
+    await rig.source()
+    before = await rig.routes.take(UK)
+    assert before is not None
+    await rig.eyes.delete(keys.lease(UK))
+    assert await rig.routes.take(UK)
+    lines = read_lines([b'{"rowId":"1","act":"call","callDuration":'])
+    with pytest.raises(Fenced):
+        await rig.ingest().take_in(rig.catalogue.sources[UK], "all", lines, row_ids=[1], cursor=None, token=before)
+    assert await rig.routes.quarantined(UK, 10) == []

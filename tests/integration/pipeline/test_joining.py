@@ -163,3 +163,38 @@ async def test_a_damaged_cursor_stops_its_route_only(rig: Rig) -> None:
     rig.upstream.show(make_row(16), route="goals")
     await catch_up_again(rig)
     assert sorted(await rig.row_ids(endpoint)) == [1, 2, 3, 4, 5, 6, 11, 12, 13, 16]
+
+
+async def test_another_start_is_for_the_routes_that_are_added_with_it(rig: Rig) -> None:
+    """Who changes `startRowId` gives it to those, and to nothing that polls already or that is added after that."""
+    await rig.source("calls", start_row_id=None)
+    endpoint = await rig.endpoint()
+    for route in ("calls", "goals", "visits", "all"):
+        rig.upstream.show(*rows(1, 8, shownBy=route), route=route)
+    await catch_up(rig, rig.poller())
+    await rig.source("calls", "goals", start_row_id=3)
+    await catch_up_again(rig)
+    assert await rig.row_ids(endpoint) == [3, 4, 5, 6, 7, 8]
+    for routes in (("calls", "goals", "visits"), ("calls",), ("calls", "goals"), ("all",)):
+        await rig.source(*routes, start_row_id=3)
+        await catch_up_again(rig)
+        assert {(await rig.state(route)).cursor for route in routes} == {8}
+    assert await rig.row_ids(endpoint) == [3, 4, 5, 6, 7, 8]
+
+
+async def test_who_has_missed_that_a_route_was_added_does_not_forget_it(rig: Rig) -> None:
+    """A worker looks into the newest configuration before it takes a route for one that was removed."""
+    await rig.source("calls", start_row_id=0)
+    endpoint, behind = await rig.endpoint(), rig.poller()
+    await catch_up(rig, behind)
+    known, rig.catalogue = rig.catalogue, rig.new_catalogue()
+    await rig.source("calls", "all", start_row_id=0)
+    rig.clock.advance(11)
+    await catch_up(rig, rig.poller())
+    rig.upstream.show(*rows(1, 2), route="all")
+    rig.catalogue = known
+    assert known.sources[UK].routes == ("calls",)
+    rig.clock.advance(11)
+    await catch_up(rig, behind, "calls", "all")
+    assert known.sources[UK].routes == ("calls", "all")
+    assert sorted(await rig.row_ids(endpoint)) == [1, 2]

@@ -161,6 +161,18 @@ async def test_a_full_server_changes_nothing(redis: Redis, commit: Commit) -> No
     assert await dump(redis) == before
 
 
+@pytest.mark.parametrize("damage", ["many", "1.5", "", "inf", "0x10"])
+async def test_a_damaged_count_stops_no_page_half_way(redis: Redis, commit: Commit, damage: str) -> None:
+    """A row that is noted as seen, and stands in no lane, would be lost; events that nobody can count are kept."""
+    await commit(row(1, A), cursor=1)
+    await redis.hset(keys.owed(UK), A, damage)  # type: ignore[misc]
+    await redis.hset(keys.references(UK), "0", damage)  # type: ignore[misc]
+    await commit(row(2, A), cursor=2)
+    assert [reference.number for reference in (await read_books(redis, UK)).waiting[A]] == [1, 2]
+    assert int(await redis.hget(keys.owed(UK), A)) == await redis.hstrlen(keys.events(UK, 0), "2")  # type: ignore[misc]
+    assert int(await redis.hget(keys.references(UK), "0")) > 2**32  # type: ignore[misc]
+
+
 async def test_without_a_cursor_the_cursor_stays(redis: Redis, commit: Commit) -> None:
     """Late rows are stored, and the route stands where it stood."""
     await commit(row(1), cursor=50)

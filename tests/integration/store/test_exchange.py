@@ -425,3 +425,15 @@ async def test_thousands_behind_a_key_go_on_at_once(floor: Floor) -> None:
     assert len((await floor.books()).behind[A]) == 9_000
     await floor.exchange("s", HandIn(A, freed=["k"]))
     assert [int(each.split(":")[0][1:]) for each in (await floor.waiting(A))] == list(range(2, 9_002))
+
+
+async def test_a_damaged_count_stops_no_lane(floor: Floor) -> None:
+    """Results are taken in whatever stands where a count should be, and no event is let go because of it."""
+    await floor.fill(A, numbers=range(1, 4))
+    await floor.claim("s")
+    await floor.redis.hset(keys.references(UK), "0", "many")
+    await floor.redis.hset(keys.owed(UK), A, "much")
+    given = await floor.exchange("s", HandIn(A, ended=refs(1, 2), take=1))
+    assert [each.state for each in given] == ["held"]
+    assert int(await floor.redis.hget(keys.references(UK), "0")) > 1
+    assert await floor.redis.hget(keys.owed(UK), A) is None

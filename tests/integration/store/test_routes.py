@@ -111,7 +111,9 @@ async def test_only_the_poller_writes_states(store: Routes, redis: Redis, token:
         with pytest.raises(error):
             await store.save(UK, "calls", {"last_error": "old"}, token=other)
         with pytest.raises(error):
-            await store.settle(UK, joined={"calls": "creation"}, left=["goals"], token=other)
+            await store.settle(UK, joined={"calls": "creation"}, start="none", left=["goals"], token=other)
+    with pytest.raises(Fenced):
+        await store.set_aside(UK, line(1), token=token)
     assert await dump(redis) == before
     for other, error in ((token, Fenced), (lost, Astray)):
         with pytest.raises(error):
@@ -134,9 +136,10 @@ async def test_a_full_server_takes_what_routes_say(store: Routes, redis: Redis, 
 async def test_routes_are_settled_in_one_step(store: Routes, redis: Redis, token: Token) -> None:
     """Since when routes belong to a source is noted, and what left it is gone."""
     await store.start(UK, "goals", 5, token=token, now_ms=10, changes={"state": "polling"})
-    await store.settle(UK, joined={"calls": "creation", "all": "later"}, left=["goals"], token=token)
+    await store.settle(UK, joined={"calls": "creation", "all": "later"}, start="7", left=["goals"], token=token)
     calls, every, goals = await store.states(UK, ["calls", "all", "goals"])
     assert (calls.joined, every.joined, goals) == ("creation", "later", RouteState(route="goals"))
+    assert calls.start == every.start == "7"
     assert not await redis.exists(keys.trail(UK, "goals"))
 
 
@@ -148,6 +151,33 @@ async def test_damaged_states_are_read_without_the_damage(store: Routes, redis: 
     calls, goals = await store.states(UK, ["calls", "goals"])
     assert calls == RouteState(route="calls", cursor=7, state="polling")
     assert (goals.cursor, goals.state, goals.last_error, goals.unreadable) == (None, "stopped", LOST_CURSOR, True)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("failures", "-5"), ("limit", "1e9"), ("next_poll_at_ms", "9" * 18), ("caught_up_at_ms", "9" * 30),
+        ("overlap_after", "-7"), ("overlap_at_ms", " 7"), ("last_error_at_ms", "007"),
+    ],
+)  # fmt: skip
+async def test_a_number_that_can_be_none_of_its_kind_is_left_out(
+    store: Routes, token: Token, redis: Redis, field: str, value: str
+) -> None:
+    """A count below zero, or a time after the year 6000, is damage: a route must neither break nor wait for that."""
+    await store.start(UK, "all", 500, token=token, now_ms=10)
+    await redis.hset(keys.route(UK, "all"), field, value)  # type: ignore[misc]
+    assert await store.states(UK, ["all"]) == [RouteState(route="all", cursor=500)]
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "-1", "007", " 7", "+7", "7.0", "1e3", "9" * 19])
+async def test_a_cursor_that_can_be_none_stops_its_route(
+    store: Routes, token: Token, redis: Redis, cursor: str
+) -> None:
+    """Scripts compare a cursor's text: one that is written otherwise than they do would never be the right one."""
+    await store.start(UK, "all", 500, token=token, now_ms=10)
+    await redis.hset(keys.route(UK, "all"), "cursor", cursor)  # type: ignore[misc]
+    (state,) = await store.states(UK, ["all"])
+    assert (state.cursor, state.state, state.last_error, state.unreadable) == (None, "stopped", LOST_CURSOR, True)
 
 
 async def test_the_cursor_of_a_time(store: Routes, redis: Redis, token: Token) -> None:
@@ -173,18 +203,18 @@ def line(number: int) -> dict[str, dict[str, object]]:
     return {f"d{number}": {"route": "all", "rowId": str(number), "reason": "r", "line": "l", "seenAtMs": number}}
 
 
-async def test_lines_are_set_aside_once(store: Routes) -> None:
+async def test_lines_are_set_aside_once(store: Routes, token: Token) -> None:
     """The same line again is neither kept nor counted twice; the newest are shown first."""
-    await store.set_aside(UK, line(1) | line(2))
-    await store.set_aside(UK, line(2) | line(3))
+    await store.set_aside(UK, line(1) | line(2), token=token)
+    await store.set_aside(UK, line(2) | line(3), token=token)
     assert [each["rowId"] for each in await store.quarantined(UK, 2)] == ["3", "2"]
     assert await store.quarantined_total(UK) == 3
     assert await store.quarantined_total(US) == 0
 
 
-async def test_damaged_lines_are_shown_as_such(store: Routes, redis: Redis) -> None:
+async def test_damaged_lines_are_shown_as_such(store: Routes, token: Token, redis: Redis) -> None:
     """What was kept of a line may be damaged itself: the others are shown all the same, and it makes room first."""
-    await store.set_aside(UK, line(1))
+    await store.set_aside(UK, line(1), token=token)
     damage = {"d2": b"\xff", "d3": "{}", "d4": '{"seenAtMs": "x"}', b"\xff": "[]", "total": "many"}
     await redis.hset(keys.quarantine(UK), mapping=damage)  # type: ignore[misc]
     shown = await store.quarantined(UK, 10)
@@ -192,15 +222,19 @@ async def test_damaged_lines_are_shown_as_such(store: Routes, redis: Redis) -> N
     assert {each["reason"] for each in shown[1:]} == {"what was kept of the line is damaged"}
     assert len(shown) == 5
     assert await store.quarantined_total(UK) == 0
-    await store.set_aside(UK, line(7))
+    await store.set_aside(UK, line(7), token=token)
     assert await store.quarantined_total(UK) == 6
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(routes, "QUARANTINE_KEPT", 3)
+        await store.set_aside(UK, line(8), token=token)
+    assert [each["rowId"] for each in await store.quarantined(UK, 10)] == ["8", "7", "1"]
 
 
-async def test_lines_are_bounded(store: Routes, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_lines_are_bounded(store: Routes, token: Token, monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest make room, and all are counted."""
     monkeypatch.setattr(routes, "QUARANTINE_KEPT", 5)
     for number in range(1, 10):
-        await store.set_aside(UK, line(number))
+        await store.set_aside(UK, line(number), token=token)
     kept = [each["rowId"] for each in await store.quarantined(UK, 100)]
     assert kept[:4] == ["9", "8", "7", "6"]
     assert len(kept) <= 6

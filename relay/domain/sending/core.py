@@ -55,15 +55,16 @@ class Core:
             delivery = machine.take(now_ms)
             if delivery is None:
                 self._turns.end(machine)
-            elif not delivery.reference.crashes:
-                self._begun(machine, now_ms)
-                return delivery
-            elif self._trials.begin(delivery):
-                self._effects.append(Announce(delivery))
-                self._begun(machine, now_ms)
-            else:
+            elif delivery.reference.crashes and not self._trials.begin(delivery):
                 self._turns.end(machine)
                 self._settle(machine, now_ms)
+            else:
+                if machine.rights.left == 0:
+                    self._settle(machine, now_ms)
+                self._turns.add(machine)
+                if not delivery.reference.crashes:
+                    return delivery
+                self._effects.append(Announce(delivery))
         return None
 
     def turns(self) -> int:
@@ -261,11 +262,6 @@ class Core:
             for lane in machine.lanes.values():
                 lane.leaves = True
             self._settle(machine, now_ms)
-
-    def _begun(self, machine: EndpointMachine, now_ms: int) -> None:
-        if machine.rights.left == 0:
-            self._settle(machine, now_ms)
-        self._turns.add(machine)
 
     def _over(self, delivery: Delivery, now_ms: int) -> None:
         self._turns.end(delivery.lane.machine)

@@ -216,7 +216,7 @@ def attempt_sizes(source: SourceUid) -> str:
 
 
 def swept(source: SourceUid) -> str:
-    """string: ms of the server's clock when the lanes were swept last. Kept."""
+    """string: ms of the server's clock when the lanes were swept last; `+` behind it if sessions got grace. Kept."""
     return prefix(source) + "swept"
 
 

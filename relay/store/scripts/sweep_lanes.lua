@@ -86,9 +86,11 @@ end
 
 local time = redis.call('TIME') -- Sessions live by the server's clock.
 local at = time[1] * 1000 + math.floor(time[2] / 1000)
-local before = tonumber(redis.call('GET', swept) or at)
-redis.call('SET', swept, at)
-if at - before > pause then
+local before, had_grace = string.match(redis.call('GET', swept) or '', '^(%d+)(%+?)$')
+-- Once at a time: where each sweep is late, for a worker is slow, the dead must be found all the same.
+local stood_still = before and had_grace == '' and at - before > pause
+redis.call('SET', swept, stood_still and at .. '+' or at)
+if stood_still then
   -- Nobody could sweep, so nobody could renew a session either: the server stood still, or was away.
   for _, session in ipairs(redis.call('ZRANGEBYSCORE', sessions, '-inf', at + grace)) do
     redis.call('ZADD', sessions, at + grace, session)

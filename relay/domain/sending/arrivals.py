@@ -28,6 +28,8 @@ class Claim(NamedTuple):
     arrivals: Sequence[Arrival]
     blocked: Mapping[str, int]
     """Keys that wait in the store, each with the number of the event that it waits for."""
+    is_all: bool = False
+    """Nothing more waited in the lane when it was claimed."""
 
 
 def arrive(lane: Lane, arrivals: Iterable[Arrival]) -> None:

@@ -168,7 +168,7 @@ class Core:
             slept.forget()
         order_version = machine.endpoint.order_version if machine.endpoint is not None else NO_ORDER
         lane = Lane(holding, machine, queue_for(machine.endpoint, dict(claim.blocked)), order_version=order_version)
-        lane.leaves = self._draining
+        lane.leaves, lane.exhausted = self._draining, claim.is_all
         holding.lanes[claim.endpoint] = machine.lanes[source] = lane
         arrive(lane, claim.arrivals)
         self._settle(machine, now_ms)

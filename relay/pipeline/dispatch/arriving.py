@@ -95,11 +95,13 @@ class Arriving:
         source: SourceUid,
         references: Mapping[EndpointId, Sequence[bytes]],
         blocked: Mapping[EndpointId, Mapping[str, int]],
+        *,
+        wanted: int = 0,
     ) -> list[Claim]:
-        """Lanes that are held from now on. Raises StoreUnavailable."""
+        """Lanes that are held from now on, of which so many references were wanted. Raises StoreUnavailable."""
         await self.introduce(list(references))
         arrivals = await self.arrivals(source, references)
-        return [Claim(endpoint, some, blocked[endpoint]) for endpoint, some in arrivals.items()]
+        return [Claim(endpoint, some, blocked[endpoint], len(some) < wanted) for endpoint, some in arrivals.items()]
 
 
 def _parse(stored: bytes) -> Reference | None:

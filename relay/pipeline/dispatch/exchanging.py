@@ -185,6 +185,7 @@ class Exchange:
             self.source,
             {each.endpoint: each.references for each in claimed},
             {each.endpoint: each.blocked for each in claimed},
+            wanted=FIRST_READ,
         )
         now_ms = self._clock.now_ms()
         for lane, answer in zip(handed, answers, strict=True):

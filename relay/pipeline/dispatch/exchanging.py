@@ -127,14 +127,14 @@ class Exchange:
             self._answered()
         if now >= self._next_orders:
             self._next_orders = now + ORDERS_S
-            await self._release_other_orders()
+            await self.release_other_orders()
         if sweep.more:
             return 0.01
         if sweep.next_ms is None:
             return SWEEP_S
         return max(0.01, min(SWEEP_S, (sweep.next_ms - now_ms) / 1000))
 
-    async def _release_other_orders(self) -> None:
+    async def release_other_orders(self) -> None:
         """What waits behind keys of an order that an endpoint does not have any more goes on."""
         for endpoint_id in await self._lanes.blockers(self.source):
             endpoint = self._catalogue.endpoint(endpoint_id)

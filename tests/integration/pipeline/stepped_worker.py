@@ -64,6 +64,8 @@ class SteppedWorker:
             for source, exchange in list(self._exchanges.items()):
                 # As the safety net does: a notice may be lost.
                 self.core.noticed(source)
+                # The driver does this each half minute.
+                await exchange.release_other_orders()
                 await exchange.exchange()
                 self.send()
             self.land(outcomes)

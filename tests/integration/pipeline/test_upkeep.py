@@ -108,7 +108,7 @@ async def test_nothing_that_upkeep_writes_is_refused(redis: Redis, stores: Store
     await redis.set("x", "y")
     assert pressure.full
     assert await stores.attempts.total_bytes(UK) <= 100_000
-    assert (await floor.books(with_owed=False)).dead == []
+    assert (await floor.books()).dead == []
     assert await redis.exists(keys.marks(UK, "t"), keys.dropped_counts(UK)) == 2
     assert await redis.exists(keys.seen_buckets(UK, "t")) == 0
     kinds = {event.kind for event in await stores.operations.page(before=None, limit=9)}

@@ -437,3 +437,16 @@ async def test_a_damaged_count_stops_no_lane(floor: Floor) -> None:
     assert [each.state for each in given] == ["held"]
     assert int(await floor.redis.hget(keys.references(UK), "0")) > 1
     assert await floor.redis.hget(keys.owed(UK), A) is None
+
+
+async def test_nothing_is_left_behind_of_a_source_that_was_deleted(floor: Floor) -> None:
+    """Who still holds its lanes hears that it is gone: no result, attempt, session or turn is written any more."""
+    await floor.fill(A, numbers=range(1, 4))
+    await floor.claim("s", per_lane=2)
+    await floor.redis.set(keys.fence(UK), "-7")
+    before = await dump(floor.redis)
+    results = HandIn(A, ended=refs(1, 1), attempts=[attempt(1)], take=3)
+    for session in ("s", "never there"):
+        gone = await floor.exchanged(session, results, claim=5, lives_ms=999_000)
+        assert (gone.verdict, gone.given) == ("gone", [])
+    assert await dump(floor.redis) == before

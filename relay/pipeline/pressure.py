@@ -11,7 +11,7 @@ log = structlog.get_logger()
 
 CONDITION = "store"
 FULL, WELL = "full", "well"
-REFUSED_MS = 30_000
+REFUSED_MS = 10_000
 """So long after something was refused it is tried again, however full the server seems to be."""
 NEVER_MS = -(2**62)
 

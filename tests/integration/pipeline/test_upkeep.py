@@ -220,7 +220,7 @@ async def test_what_is_refused_counts_as_full(redis: Redis, stores: Stores, limi
     assert not await look(0.44)
     pressure.refused()
     assert await look(0.5)
-    clock.advance(31)
+    clock.advance(11)
     assert not await look(0.5)
     kinds = [event.kind for event in await stores.operations.page(before=None, limit=9)]
     assert kinds == ["store.recovered", "store.full"] * 2

@@ -303,6 +303,30 @@ async def test_what_waits_behind_keys_of_another_order_is_released(
     assert (await floor.blocked(A), await floor.lanes.blockers(UK)) == ({}, [])
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 3, 1000])
+async def test_what_is_released_keeps_the_order_of_the_events(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """The lists of several keys are merged, also with what was handed back, however few go on in one call."""
+    monkeypatch.setattr(lanes, "RELEASED_AT_ONCE", at_once)
+    await floor.fill(A, numbers=range(1, 13))
+    await floor.claim("s", per_lane=10)
+    held = [b"a%d:2:00000" % number for number in range(1, 11)]
+    await floor.exchange(
+        "s",
+        HandIn(
+            A,
+            due=[(held[0], "a1:2:00000:2", NOW + 9, "1.k"), (held[1], "a2:2:00000:2", NOW + 9, "1.l")],
+            behind=[(held[2], "1.k"), (held[3], "1.l"), (held[5], "1.k"), (held[8], "1.l")],
+            back=[(held[i], held[i].decode()) for i in (4, 6, 7, 9)],
+            leaving="go",
+        ),
+    )
+    await floor.lanes.release_waiting(UK, A, 2)
+    assert await floor.waiting(A) == [f"a{number}:2:00000" for number in range(3, 13)]
+    assert await floor.lanes.blockers(UK) == []
+
+
 async def test_who_knows_an_older_order_releases_nothing_of_a_newer_one(floor: Floor) -> None:
     """As long as somebody holds the lane, who believes that those keys are blocked."""
     await floor.fill(A, numbers=range(1, 4))

@@ -17,7 +17,7 @@ from relay.domain.sending.effects import Announce, Effect, HandIn, Unpark
 from relay.domain.sending.endpoint import EndpointMachine
 from relay.domain.sending.holding import Holding
 from relay.domain.sending.lane import NO_ORDER, Lane
-from relay.domain.sending.queues import queue_for
+from relay.domain.sending.queues import has_keys_of_an_older_order, queue_for
 from relay.domain.sending.states import EndpointState
 from relay.domain.sending.trials import Trials
 from relay.domain.sending.turns import Turns
@@ -168,7 +168,11 @@ class Core:
             slept.forget()
         order_version = machine.endpoint.order_version if machine.endpoint is not None else NO_ORDER
         lane = Lane(holding, machine, queue_for(machine.endpoint, dict(claim.blocked)), order_version=order_version)
-        lane.leaves, lane.exhausted = self._draining, claim.is_all
+        lane.exhausted = claim.is_all
+        # Older events wait in the store, and are released now: all go back, and are claimed again in their order.
+        lane.leaves = self._draining or (
+            lane.queue.order != "unordered" and has_keys_of_an_older_order(claim.blocked, order_version)
+        )
         holding.lanes[claim.endpoint] = machine.lanes[source] = lane
         arrive(lane, claim.arrivals)
         self._settle(machine, now_ms)

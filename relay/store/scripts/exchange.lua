@@ -99,8 +99,20 @@ local function take(most)
   end
   return once
 end
+-- What was put at the lane's head meanwhile, for it had waited in an older order, belongs among what goes back.
+local HANDED_BACK = 10000
+local function by_number(a, b) return number_of(a) < number_of(b) end
 local function give_back()
+  local newest, put = 0, #returned
+  for i = 1, put do newest = math.max(newest, number_of(returned[i])) end
+  while #returned > 0 and #returned < HANDED_BACK do
+    local first = redis.call('LINDEX', lane, 0)
+    if not first or number_of(first) >= newest then break end
+    returned[#returned + 1] = redis.call('LPOP', lane)
+  end
+  if #returned > put then table.sort(returned, by_number) end
   for i = #returned, 1, -1 do redis.call('LPUSH', lane, returned[i]) end
+  returned = {}
 end
 -- What is still in flight when a lane is let go is what its worker never heard of, or the store has again after it went
 -- back in time: it goes back too.
@@ -111,7 +123,7 @@ local function settle()
     returned[#returned + 1] = reference
   end
   if #left > 0 then
-    table.sort(returned, function(a, b) return number_of(a) < number_of(b) end)
+    table.sort(returned, by_number)
     redis.call('DEL', flight)
   end
   give_back()

@@ -31,12 +31,16 @@ local at, answer, ended, freed = 8, {'done', 0}, {}, {}
 if string.sub(redis.call('GET', fence) or '', 1, 1) == '-' then return {'gone', 0} end
 -- The server's own clock: a worker whose clock is wrong must not count as dead.
 local time = redis.call('TIME')
-redis.call('ZADD', sessions, time[1] * 1000 + math.floor(time[2] / 1000) + lives, session)
+local at_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZADD', sessions, at_ms + lives, session)
 local last = redis.call('HGET', turns, session) or '0'
 if last == turn then return {'again', last} end
 if last ~= before then return {'astray', last} end
 redis.call('HSET', turns, session, turn)
 
+-- A worker that does not know yet that the clock was set back writes down times that are too late by this.
+local CLOCK_STEP_MS = 1000
+local ahead = now - at_ms > CLOCK_STEP_MS and now - at_ms or 0
 local function pop()
   at = at + 1
   return ARGV[at - 1]
@@ -175,7 +179,7 @@ end
 function operations.due()
   local reference, again, due_ms, key = pop(), pop(), pop(), pop()
   if not lands(reference) then return end
-  lists(due, due_ms, again, reference)
+  lists(due, due_ms - ahead, again, reference)
   if key ~= '' then
     redis.call('HSET', blocked, key, number_of(reference))
     redis.call('SADD', blockers, endpoint)
@@ -222,7 +226,7 @@ function operations.park()
   if not held then return says('lost') end
   settle()
   redis.call('HSET', lanes, endpoint, 'p')
-  redis.call('ZADD', parked, until_ms, endpoint)
+  redis.call('ZADD', parked, until_ms - ahead, endpoint)
   says('parked')
 end
 function operations.go()

@@ -14,7 +14,7 @@ from relay.api.applications import ApplicationController
 from relay.api.attempts import AttemptController
 from relay.api.auth import bearer
 from relay.api.change_log import ChangeLog
-from relay.api.dependencies import provide_application, provide_once, provide_stores
+from relay.api.dependencies import provide_application, provide_once, provide_readiness, provide_stores
 from relay.api.endpoint_secrets import EndpointSecretController
 from relay.api.endpoint_stats import endpoint_stats
 from relay.api.endpoints import EndpointController
@@ -31,7 +31,7 @@ from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
 from relay.errors import Fault, Invalid
 from relay.pipeline.clock import Clock
-from relay.wiring import Stores, egress_policy, open_clock, open_stores
+from relay.wiring import Stores, egress_policy, open_clock, open_stores, readiness_of
 
 BODY_AT_MOST = 1 << 20
 """Bytes of a request: a filter may have 64 KiB, a certificate chain as much."""
@@ -62,12 +62,14 @@ def create_api(opened: OpenStores, *, admin_key: Secret, policy: EgressPolicy, c
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with opened() as stores:
             app.state.stores = stores
+            app.state.readiness = readiness_of(stores, clock)
             yield
 
     return Litestar(
         [_guarded(admin_key), webhook_keys, health.live, health.ready, health.svix_health],
         dependencies={
             "stores": Provide(provide_stores, sync_to_thread=False),
+            "readiness": Provide(provide_readiness, sync_to_thread=False),
             "policy": Provide(lambda: policy, sync_to_thread=False),
             "clock": Provide(lambda: clock, sync_to_thread=False),
         },

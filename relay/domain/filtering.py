@@ -1,7 +1,8 @@
 """Filters: conditions on an event, compiled once into closures when an endpoint or application is read.
 
 `{"callDuration": {"$gte": 60}, "$or": [{"goal": "12"}, {"classes": "transaction"}]}`. docs/events.md tells subscribers
-what each operator does; whatever is no filter is refused with the path to the fault.
+what each operator does; whatever is no filter is refused with the path to the fault. Stored filters are compiled by
+these rules; one that somebody writes must also keep those of relay.domain.vetting.
 """
 
 from collections.abc import Callable
@@ -11,13 +12,27 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from relay.domain.operators import OPERATORS, Path, ValueTest, all_of, any_of, comparable, equal, items, refuse
+from relay.domain.operators import (
+    LOGIC,
+    OPERATORS,
+    Path,
+    ValueTest,
+    all_of,
+    any_of,
+    comparable,
+    equal,
+    items,
+    nearest,
+    refuse,
+)
 from relay.domain.paths import reader
 
 MAX_BYTES = 1 << 16
 MAX_DEPTH = 8
 MAX_CONDITIONS = 256
 
+FIELDS = "$fields"
+"""At the top of a filter: columns that the relay does not know, and that the filter may name. Matching ignores it."""
 Data = dict[str, Any]
 """The `data` of a body, see relay.domain.envelope."""
 DataTest = Callable[[Data], bool]
@@ -36,6 +51,8 @@ class Filter:
 
     test: DataTest
     discriminators: tuple[Discriminator, ...] = ()
+    cost: int = 1
+    """How many conditions a test may have to look at: a measure of its time."""
 
     def __call__(self, data: Data) -> bool:
         """Whether an event passes; `data` is that of relay.domain.envelope."""
@@ -52,15 +69,16 @@ def compile_filter(source: dict[str, Any]) -> Filter:
     try:
         size = len(msgspec.json.encode(source))
     except (TypeError, ValueError, RecursionError, msgspec.MsgspecError):
-        refuse((), "is no JSON object that could be a filter")
+        refuse((), 'must be a JSON object of conditions, for example {"act": "call"}')
     if size > MAX_BYTES:
-        refuse((), f"has {size} bytes, {MAX_BYTES} are the most")
+        refuse((), f"has {size} bytes; a filter can have at most {MAX_BYTES}")
     return _Compiler().compile(source)
 
 
 def both(first: Filter, second: Filter) -> Filter:
     """The filter that passes what both pass."""
-    return Filter(all_of([first.test, second.test]), (*first.discriminators, *second.discriminators))
+    discriminators = (*first.discriminators, *second.discriminators)
+    return Filter(all_of([first.test, second.test]), discriminators, first.cost + second.cost)
 
 
 class _Compiler:
@@ -72,12 +90,15 @@ class _Compiler:
     def compile(self, source: Any) -> Filter:
         """Compile a whole filter; raises Invalid."""
         found: list[Discriminator] = []
-        return Filter(self._object(source, (), 0, found), tuple(found))
+        if isinstance(source, dict) and FIELDS in source:
+            source = {name: value for name, value in source.items() if name != FIELDS}
+        test = self._object(source, (), 0, found)
+        return Filter(test, tuple(found), self._conditions)
 
     def _object(self, source: Any, path: Path, depth: int, found: list[Discriminator] | None) -> DataTest:
         """`found` gathers discriminators, and is None below `$or` and `$not`, where nothing must hold."""
         if not isinstance(source, dict):
-            refuse(path, "must be an object of conditions")
+            refuse(path, 'must be an object of conditions, for example {"act": "call"}')
         self._count(path, depth)
         tests = [self._entry(name, value, (*path, name), depth + 1, found) for name, value in source.items()]
         return all_of(tests)
@@ -91,7 +112,7 @@ class _Compiler:
             tests = [self._object(item, (*path, index), depth, below) for index, item in items(value, path)]
             return all_of(tests) if name == "$and" else any_of(tests)
         if name.startswith("$"):
-            refuse(path, "is no operator between conditions: use $and, $or or $not")
+            refuse(path, f"{name} is not allowed here: use a field's name, $and, $or or $not{nearest(name, LOGIC)}")
         read = reader(name)
         test = self._conditions_on(name, value, path, depth)
         if found is not None and (values := _pinned(value)):
@@ -103,7 +124,7 @@ class _Compiler:
         if not isinstance(value, dict):
             return equal(comparable(name, value, path))
         if not value:
-            refuse(path, "needs a value or an operator")
+            refuse(path, "is empty: give a value, or an object with at least one operator")
         return all_of([self._operator(name, op, operand, (*path, op), depth + 1) for op, operand in value.items()])
 
     def _operator(self, name: str, op: str, operand: Any, path: Path, depth: int) -> ValueTest:
@@ -116,15 +137,16 @@ class _Compiler:
             return all_of(tests) if op == "$and" else any_of(tests)
         build = OPERATORS.get(op)
         if build is None:
-            refuse(path, f"is no operator; these are: {', '.join((*OPERATORS, '$and', '$or', '$not'))}")
+            known = (*OPERATORS, *LOGIC)
+            refuse(path, f"{op} is not an operator{nearest(op, known)}. Operators are: {', '.join(known)}")
         return build(name, operand, path)
 
     def _count(self, path: Path, depth: int) -> None:
         self._conditions += 1
         if depth > MAX_DEPTH:
-            refuse(path, f"is nested too deeply: {MAX_DEPTH} levels are the most")
+            refuse(path, f"is nested too deeply: a filter can have at most {MAX_DEPTH} levels")
         if self._conditions > MAX_CONDITIONS:
-            refuse(path, f"is one condition too many: {MAX_CONDITIONS} are the most")
+            refuse(path, f"is one condition too many: a filter can have at most {MAX_CONDITIONS}")
 
 
 def _pinned(value: Any) -> frozenset[str | int | Decimal] | None:

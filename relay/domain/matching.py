@@ -93,7 +93,7 @@ class Matcher:
                 return matches
 
     def weight(self, types: bytes) -> int:
-        """How many conditions an event of some types may have to be tested against: a measure of the time of `match`."""
+        """How many conditions an event of some types may have to be tested against: a measure of what `match` takes."""
         return self._plan(types).weight
 
     def steps(self, types: bytes, data: Data, pace: Pace) -> Generator[None, None, list[Match]]:

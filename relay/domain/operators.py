@@ -15,6 +15,8 @@ MAX_ENTRIES = 1000
 """How many entries of a list in an event are looked at: a row of a mebibyte can hold half a million."""
 LONGEST_WORD = 64
 """How much of an unknown word is compared with known ones."""
+LONGEST_SHOWN = 100
+"""How much of a word a refusal shows."""
 MAX_SEARCHED = 1 << 16
 """How many characters of a text `$contains` searches."""
 
@@ -29,6 +31,12 @@ Build = Callable[[str, Any, Path], ValueTest]
 def refuse(path: Path, message: str) -> NoReturn:
     """Raise Invalid with one fault."""
     raise Invalid(Fault(path, message))
+
+
+def shown(word: Any) -> str:
+    """A word of a filter as a refusal shows it: cut, and objects by their class only."""
+    text = word if isinstance(word, str) else str(word) if isinstance(word, int) else type(word).__name__
+    return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -1,5 +1,6 @@
 """Ingest: what it costs to take a page in, and what it does with a store that holds odd things."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -145,3 +146,26 @@ async def test_what_a_poller_of_before_could_not_read_is_not_kept(rig: Rig) -> N
     with pytest.raises(Fenced):
         await rig.ingest().take_in(rig.catalogue.sources[UK], "all", lines, row_ids=[1], cursor=None, token=before)
     assert await rig.routes.quarantined(UK, 10) == []
+
+
+async def test_matching_many_large_filters_lets_callbacks_have_their_turn(rig: Rig) -> None:
+    """Twenty filters as large as they may be, on a page of rows: other work of the process goes on meanwhile."""
+    await rig.source()
+    large = {"$or": [{"c_x": {"$in": [str(n * 20 + i) for i in range(20)]}} for n in range(80)]}
+    endpoints = [await rig.endpoint(filter=large | {"c_y": {"$ne": str(n)}}) for n in range(20)]
+    token = await rig.routes.take(UK)
+    assert token is not None
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    await take_in(rig, token, range(1, 101), c_x="777")
+    counting.cancel()
+    assert await rig.row_ids(endpoints[0]) == list(range(1, 101))
+    # 100 rows x 20 filters x 243 conditions, 2,000 conditions a turn.
+    assert turns > 200

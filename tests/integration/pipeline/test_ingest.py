@@ -169,3 +169,20 @@ async def test_matching_many_large_filters_lets_callbacks_have_their_turn(rig: R
     assert await rig.row_ids(endpoints[0]) == list(range(1, 101))
     # 100 rows x 20 filters x 243 conditions, 2,000 conditions a turn.
     assert turns > 200
+
+
+async def test_a_row_with_a_bad_byte_is_an_event_that_says_it_was_repaired(rig: Rig) -> None:
+    """Its neighbours' events are as ever, and a row in doubt is all that is set aside."""
+    await rig.source()
+    endpoint = await rig.endpoint(filter={"repaired": True})
+    everything = await rig.endpoint()
+    rig.upstream.show(make_row(1), make_row(3))
+    rig.upstream.show_line(2, b'{"rowId":"2","act":"call","c_x":"a\tb\xff","c_y":NaN}')
+    rig.upstream.show_line(4, b'{"rowId":"4","act":"call","c_x":\'doubt\'}')
+    polling = rig.poller()
+    await catch_up(rig, polling)
+    events = {data["rowId"]: data for data in await rig.waiting(everything)}
+    assert {row_id: data.get("repaired") for row_id, data in events.items()} == {"1": None, "2": True, "3": None}
+    assert events["2"]["trigger"] == {"rowId": "2", "act": "call", "c_x": "a\tb\ufffd", "c_y": None}
+    assert (await rig.row_ids(endpoint), await rig.row_ids(everything)) == ([2], [1, 2, 3])
+    assert [line["rowId"] for line in await rig.routes.quarantined(UK, 10)] == ["4"]

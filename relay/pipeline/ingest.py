@@ -66,6 +66,18 @@ def read_lines(lines: Sequence[bytes]) -> list[Line]:
     return found
 
 
+def _first_readable(lines: Sequence[Line]) -> dict[int, Line]:
+    """The line of each rowId: the first (H16), unless that can't be read and another one may be."""
+    first: dict[int, Line] = {}
+    for line in lines:
+        if line.row_id is None:
+            continue
+        kept = first.setdefault(line.row_id, line)
+        if kept is not line and kept.raw != line.raw and (kept.reason or (kept.row is None and _read(kept) is None)):
+            first[line.row_id] = line
+    return first
+
+
 def _read_seen(source: Source, route: str, packed: dict[int, bytes]) -> dict[int, Seen]:
     """What is known of rows. What can't be read is not known: the same row gives the same event id again."""
     known: dict[int, Seen] = {}
@@ -196,10 +208,7 @@ class Ingest:
         when the store is not where the token's holder left it, StoreUnavailable when Redis fails; then the page is to
         be fetched again, and what was committed of it is known.
         """
-        first: dict[int, Line] = {}
-        for line in lines:
-            if line.row_id is not None:
-                first.setdefault(line.row_id, line)
+        first = _first_readable(lines)
         space = space_of(route)
         packed, number = await self._pages.known(source.uid, space, row_ids, token=token)
         known = _read_seen(source, route, packed)

@@ -186,3 +186,16 @@ async def test_a_row_with_a_bad_byte_is_an_event_that_says_it_was_repaired(rig: 
     assert events["2"]["trigger"] == {"rowId": "2", "act": "call", "c_x": "a\tb\ufffd", "c_y": None}
     assert (await rig.row_ids(endpoint), await rig.row_ids(everything)) == ([2], [1, 2, 3])
     assert [line["rowId"] for line in await rig.routes.quarantined(UK, 10)] == ["4"]
+
+
+@pytest.mark.parametrize("good", [b'{"rowId":"2","act":"call"}', b'{"act":"call","rowId":"2"}'], ids=["first", "last"])
+async def test_a_broken_line_does_not_hide_a_good_one_of_the_same_row(rig: Rig, good: bytes) -> None:
+    """Of a rowId that stands twice in a page, the first line that can be read is the row; the other is set aside."""
+    await rig.source()
+    endpoint = await rig.endpoint()
+    token = await rig.routes.take(UK)
+    assert token is not None
+    lines = read_lines([b'{"rowId":"2","act":oops}', good, b'{"rowId":"2","act":"land"}'])
+    await rig.ingest().take_in(rig.catalogue.sources[UK], "all", lines, row_ids=[2], cursor=2, token=token)
+    assert [data["trigger"]["act"] for data in await rig.waiting(endpoint)] == ["call"]
+    assert [line["reason"] for line in await rig.routes.quarantined(UK, 10)] == ["the line is not JSON"]

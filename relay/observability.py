@@ -20,7 +20,7 @@ from relay.domain.masking import HIDDEN, cut, masked_numbers, printable
 from relay.domain.model import Secret
 
 _SECRET_NAME = re.compile(
-    r"(secrets?|passw(or)?d|token|authorization|cookie|signature|(api|admin|encryption|private)_?keys?|redis_url)$",
+    r"(secrets?|passw(or)?d|token|authorization|cookie|signature|(api|admin|encryption|private)_?keys?|redis_url)\Z",
     re.I,
 )
 _SECRET_TEXT = re.compile(

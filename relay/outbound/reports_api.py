@@ -73,9 +73,10 @@ class ReportsApi:
         bounds = f"&filter[]=rowId-gt-value-{after}" + ("" if until is None else f"&filter[]=rowId-le-value-{until}")
         return await self._page(source, route, f"limit={limit}&sort[]=rowId-asc{bounds}")
 
-    async def newest(self, source: Source, route: str) -> int:
-        """The highest rowId of a route, or 0 if it has no rows. Raises like `fetch`."""
-        page = await self._page(source, route, "limit=1&sort[]=rowId-desc")
+    async def newest(self, source: Source, route: str, *, until: int | None = None) -> int:
+        """The highest rowId of a route (up to `until`), or 0 if it has no rows. Raises like `fetch`."""
+        bound = "" if until is None else f"&filter[]=rowId-le-value-{until}"
+        page = await self._page(source, route, f"limit=1&sort[]=rowId-desc{bound}")
         if not page.lines:
             return 0
         line = parse_line(page.lines[0])

@@ -199,3 +199,21 @@ async def test_a_broken_line_does_not_hide_a_good_one_of_the_same_row(rig: Rig, 
     await rig.ingest().take_in(rig.catalogue.sources[UK], "all", lines, row_ids=[2], cursor=2, token=token)
     assert [data["trigger"]["act"] for data in await rig.waiting(endpoint)] == ["call"]
     assert [line["reason"] for line in await rig.routes.quarantined(UK, 10)] == ["the line is not JSON"]
+
+
+async def test_rows_without_a_proper_rowid_cost_no_neighbour(rig: Rig) -> None:
+    """0, negative, a float, blanks, beyond 64 bits: set aside and shown; 2^53+1 keeps its last digit."""
+    large = 2**53 + 1
+    await rig.source(start_row_id=large - 100)
+    endpoint = await rig.endpoint()
+    odd = ["0", "-5", "7.0", '"12 "', '" 12"', '"0x1F"', "1e3", "null", "[1]", str(2**63), '"007"', "true"]
+    for n, value in enumerate(odd):
+        rig.upstream.show_line(large - 50 + n, b'{"rowId":%s,"act":"call"}' % value.encode())
+    rig.upstream.show(make_row(large - 60), make_row(large), make_row(large + 1))
+    rig.upstream.show_line(large + 2, b'{"rowId":%d,"act":"call"}' % (large + 2))
+    await catch_up(rig, rig.poller())
+    assert await rig.row_ids(endpoint) == [large - 60, large, large + 1, large + 2]
+    shown = await rig.routes.quarantined(UK, 100)
+    assert {line["reason"] for line in shown} == {"the row has no rowId from 1 to 2^63-1"}
+    assert len(shown) == len(odd)
+    assert (await rig.state()).cursor == large + 2

@@ -21,8 +21,9 @@ local before, had_grace = string.match(redis.call('GET', swept) or '', '^(%d+)(%
 local CLOCK_STEP_MS, SET_BACK_AT_ONCE = 1000, 100000
 local back = before and before - at or 0
 if back > CLOCK_STEP_MS then
-  for _, times in ipairs({due, parked, sessions}) do
-    local first = redis.call('ZRANGE', times, 0, SET_BACK_AT_ONCE - 1, 'WITHSCORES')
+  -- What was written down since, such as the life of a session that was renewed, is by the clock as it is now.
+  for times, from in pairs({[due] = before, [parked] = before, [sessions] = math.max(before, at + 2 * grace)}) do
+    local first = redis.call('ZRANGEBYSCORE', times, from, '+inf', 'WITHSCORES', 'LIMIT', 0, SET_BACK_AT_ONCE)
     for i = 1, #first, 2 do redis.call('ZADD', times, first[i + 1] - back, first[i]) end
   end
 end

@@ -210,11 +210,12 @@ class Polling:
         polled_ms = self._clock.now_ms()
         lines = read_lines(page.lines)
         held = await hold_far_rows(self._routes, source, poll, lines, limit=limit)
-        ids = held.row_ids
-        step = advance(cursor, ids, limit=limit, ceiling=poll.ceiling, rejected=held.rejected, truncated=page.truncated)
+        step = advance(
+            cursor, held.row_ids, limit=limit, ceiling=poll.ceiling, rejected=held.rejected, truncated=page.truncated
+        )
         # Only when nobody else is due: one request at a time is in flight for a source (H29).
         alone = alone and poll.overlap_due_ms() > polled_ms
-        if alone and step.state == "more" and step.in_order and len(ids) >= limit:
+        if alone and step.state == "more" and step.in_order and len(held.row_ids) >= limit:
             ahead = self._reports.fetch(source, route, after=step.cursor, limit=limit, until=step.ceiling)
             poll.read_ahead((step.cursor, limit, step.ceiling), ahead)
         if lines:
@@ -224,22 +225,17 @@ class Polling:
             )
         poll.ceiling = step.ceiling
         poll.state = msgspec.structs.replace(poll.state, cursor=step.cursor)
+        held.changes["anchored"] = int(step.cursor != cursor or poll.state.anchored > 0)
         if step.state == "stalled" or (page.truncated and not step.row_ids):
             raise Retriable("the answer proves nothing: it was cut short, or none of its lines has a readable rowId")
-        changes: dict[str, int | str | None] = {
-            "state": "polling",
-            "failures": 0,
-            "last_poll_at_ms": polled_ms,
-            # Now, and not 0: whoever was polled longer ago goes first.
-            "next_poll_at_ms": polled_ms,
-            "anchored": int(step.cursor != cursor or poll.state.anchored > 0),
-            **held.changes,
-        }
+        # The next poll is due now, and not at 0: whoever was polled longer ago goes first.
+        changes: dict[str, int | str | None] = held.changes | {
+            "state": "polling", "failures": 0, "last_poll_at_ms": polled_ms, "next_poll_at_ms": polled_ms,
+        }  # fmt: skip
         if step.state == "caught_up":
             wait_ms = next_poll_ms(source.poll_interval_s, jitter=self._clock.jitter())
             changes |= {"caught_up_at_ms": polled_ms, "next_poll_at_ms": polled_ms + wait_ms}
-        if not step.in_order or held.said:
-            said = held.said or "the upstream did not sort by rowId"
+        if said := held.said or (None if step.in_order else "the upstream did not sort by rowId"):
             changes |= {"last_error": said, "last_error_at_ms": polled_ms}
         elif poll.state.last_error is not None and step.state == "caught_up":
             changes |= {"last_error": None, "last_error_at_ms": None}

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import UNSET, UnsetType, structs
 
 from relay.api.schemas.common import In, Metadata, Name, Out, Rate, Uid, either, given, moment, under
-from relay.domain.filtering import compile_filter
+from relay.domain.filtering import vet_filter
 from relay.domain.model import Application, ApplicationId, SourceUid
 from relay.domain.names import own_uid, source_uid
 from relay.errors import Fault, Invalid
@@ -106,7 +106,7 @@ def checked_filter(value: dict[str, Any] | None) -> dict[str, Any] | None:
     """A filter that compiles; an empty one is none. Raises Invalid with the path to what is wrong."""
     try:
         if value:
-            compile_filter(value)
+            vet_filter(value)
     except Invalid as error:
         raise under(("body", "filter"), error) from None
     return value or None

@@ -164,7 +164,7 @@ async def test_with_too_many_connections_the_slowest_goes() -> None:
         b"GET /\r\n\r\n",
         b"GET / HTTP/1.1\r\nhost: a\r\nx: a\0b\r\n\r\n",
         b"GET / HTTP/1.1\r\nhost: a\r\nx y: b\r\n\r\n",
-        b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"y" * 600_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"y" * 70_000,
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     ],
     ids=["length and chunked", "chunked and length", "two lengths", "bad chunk", "negative length", "HTTP 0.9", "NUL",

@@ -32,6 +32,13 @@ class Bound(NamedTuple):
 BOUNDS: dict[str, Bound] = {
     "relay.api.headers:SENSITIVE": Bound(128, "headers.check_headers, before they are stored"),
     "relay.api.operational_events:POSITION": Bound(4096, "the longest query that the server reads"),
+    "relay.config.kubernetes:_NAME": Bound(300, "kubernetes.is_from_a_service cuts it"),
+    "relay.config.kubernetes:_VALUE": Bound(4096, "the environment of a process; nothing repeats"),
+    "relay.config.redis_url:_DATABASE": Bound(4096, "values.split_url; the pattern itself stops at 7"),
+    "relay.config.values:_DECIMAL": Bound(4096, "the environment of a process; the pattern itself stops at 27"),
+    "relay.config.values:_HOST_NAME": Bound(4096, "the environment of a process; the pattern itself stops at 254"),
+    "relay.config.values:_PRINTABLE": Bound(4096, "the environment of a process; the pattern itself stops at 4097"),
+    "relay.config.values:_WHOLE": Bound(4096, "the environment of a process; the pattern itself stops at 17"),
     "relay.domain.breaking:_FORM": Bound(256, "the store holds what the relay wrote"),
     "relay.domain.headers:_NAME": Bound(
         4096, "Endpoint headers are a body of the API; the pattern itself stops at 128"

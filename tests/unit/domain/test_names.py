@@ -15,14 +15,14 @@ def test_a_name_that_could_be_another_key_is_no_source(name: str) -> None:
         source_uid(name)
 
 
-@pytest.mark.parametrize("name", [*BAD, "x" * 257, "app_", "app_1"])
+@pytest.mark.parametrize("name", [*BAD, "x" * 257, "app_", "app_1", "ep_1", "msg_1", "atmpt_1"])
 def test_a_uid_is_no_id_and_no_path(name: str) -> None:
     """Applications and endpoints follow the same rule, and can't be taken for an id."""
     with pytest.raises(Invalid):
-        own_uid(name, prefix="app_")
+        own_uid(name)
 
 
 @pytest.mark.parametrize("name", ["a", "...", "config", "rates", "a.b_c-1", "-", "x" * 128])
 def test_a_name_of_ones_own_is_as_it_is(name: str) -> None:
     """Letters, digits, dots, dashes and underscores, in any order."""
-    assert source_uid(name) == own_uid(name, prefix="app_") == name
+    assert source_uid(name) == own_uid(name) == name

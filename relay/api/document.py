@@ -7,6 +7,7 @@ import msgspec
 from litestar import Litestar, Response
 from litestar.routes import HTTPRoute
 
+from relay.api.parameters import longest_name
 from relay.api.problems import MEDIA_TYPE
 from relay.domain.names import NAME
 
@@ -47,7 +48,6 @@ PROBLEM = {
         },
     },
 }
-PATH_NAME = {"type": "string", "minLength": 1, "maxLength": 256, "pattern": NAME}
 
 
 def document_of(app: Litestar) -> dict[str, Any]:
@@ -91,7 +91,8 @@ def _describe(operation: dict[str, Any], taken: Any, given: Any) -> None:
     if taken is not None:
         operation["requestBody"]["content"] = {JSON: {"schema": taken}}
     for parameter in operation.get("parameters", ()):
-        parameter["schema"] = PATH_NAME if parameter["in"] == "path" else _without_null(parameter["schema"])
+        schema = _path_name(parameter["name"]) if parameter["in"] == "path" else _without_null(parameter["schema"])
+        parameter["schema"] = schema
         parameter["schema"].pop("description", None)
     responses = operation["responses"]
     responses.pop("400", None)
@@ -102,6 +103,10 @@ def _describe(operation: dict[str, Any], taken: Any, given: Any) -> None:
             answer.pop("content", None)
     problem = {"schema": {"$ref": REFERENCE.format(name="Problem")}}
     responses["default"] = {"description": "What went wrong", "content": {MEDIA_TYPE: problem}}
+
+
+def _path_name(name: str) -> dict[str, Any]:
+    return {"type": "string", "minLength": 1, "maxLength": longest_name(name), "pattern": NAME}
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:

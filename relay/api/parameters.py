@@ -25,8 +25,6 @@ Parameters = Mapping[tuple[str, str], Mapping[tuple[str, str], Schema]]
 
 MOST_PARAMETERS = 200
 """Of one query: more than all event types, each by itself."""
-NAMES_MOST = {"uid": SOURCE_UID_MOST}
-"""Characters of a name in a path; of any other, UID_MOST."""
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:]{8}(\.[0-9]{1,9})?([Zz]|[+-][0-9:]{5})?")
@@ -43,6 +41,11 @@ def parameters_of(document: dict[str, Any]) -> Parameters:
         for path, item in document["paths"].items()
         for method, operation in item.items()
     }
+
+
+def longest_name(parameter: str) -> int:
+    """How many characters a name in a path may have, by its parameter: `uid` is a source's."""
+    return SOURCE_UID_MOST if parameter == "uid" else UID_MOST
 
 
 def check_parameters(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
@@ -65,7 +68,7 @@ def check_parameters(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRout
 def _path_faults(names: Mapping[str, Any]) -> Iterator[Fault]:
     for name, value in names.items():
         try:
-            checked_name(str(value), most=NAMES_MOST.get(name, UID_MOST), path=("path", name))
+            checked_name(str(value), most=longest_name(name), path=("path", name))
         except Invalid as error:
             yield from error.faults
 

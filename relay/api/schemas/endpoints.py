@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 from relay.api.schemas.checks import check_headers, check_key, check_order_key
 from relay.api.schemas.common import FilterIn, In, Metadata, Out, Rate, Uid, Url, moment
 from relay.domain.event_types import EVENT_TYPES
+from relay.domain.headers import HEADER_NAME, HEADER_VALUE, MAX_HEADERS, MAX_VALUE_CHARS
 from relay.domain.matching import unfit_reason
 from relay.domain.model import Application, BasicAuth, Bearer, Endpoint, OAuth2, Order
 from relay.domain.signing import Version, version_of
@@ -40,7 +41,22 @@ FieldPath = Annotated[
 ]
 Pem = Annotated[str, Meta(min_length=1, max_length=65_536)]
 SigningKeyText = Annotated[str, Meta(max_length=256, extra={"check": check_key})]
-Headers = Annotated[dict[str, str], Meta(extra={"check": check_headers})]
+HeaderName = Annotated[
+    str,
+    Meta(
+        min_length=1, max_length=128, pattern=HEADER_NAME, extra={"form": "must be letters, digits and !#$%&'*+.^_`|~-"}
+    ),
+]
+HeaderValue = Annotated[
+    str,
+    Meta(
+        max_length=MAX_VALUE_CHARS,
+        pattern=HEADER_VALUE,
+        extra={"form": "must be printable ASCII without spaces at its ends"},
+    ),
+]
+MAX_ADDED = Meta(max_length=MAX_HEADERS, extra={"check": check_headers})
+Headers = Annotated[dict[HeaderName, HeaderValue], MAX_ADDED]
 
 
 class BasicAuthIn(In, frozen=True, kw_only=True, tag_field="type", tag="basic"):
@@ -223,8 +239,8 @@ class HeadersIn(In, frozen=True, kw_only=True):
 class HeadersPatchIn(In, frozen=True, kw_only=True):
     """Headers to set (null takes one away) and to take away."""
 
-    headers: Annotated[dict[str, str | None], Meta(extra={"check": check_headers})] | UnsetType = UNSET
-    delete_headers: Annotated[list[str], Meta(max_length=100)] | UnsetType | None = UNSET
+    headers: Annotated[dict[HeaderName, HeaderValue | None], MAX_ADDED] | UnsetType = UNSET
+    delete_headers: Annotated[list[HeaderName], Meta(max_length=100)] | UnsetType | None = UNSET
 
 
 class HeadersOut(Out, frozen=True, kw_only=True):

@@ -57,7 +57,7 @@ async def test_no_event_types_are_all_of_them(http: httpx.AsyncClient, app_id: s
 async def test_an_empty_list_of_event_types_or_channels_is_refused(
     http: httpx.AsyncClient, app_id: str, field: str
 ) -> None:
-    """As in Svix, whichever name a client uses: a client that filtered its list down to nothing wants not everything."""
+    """As in Svix, whichever name a client uses: a list that a client filtered down to nothing is not everything."""
     made = (await http.post("/app/one/endpoint", json={"url": URL})).json()
     path = f"/app/one/endpoint/{made['id']}"
     calls = (("POST", "/app/one/endpoint"), ("PUT", path), ("PUT", "/app/one/endpoint/new"), ("PATCH", path))

@@ -58,6 +58,8 @@ def document_of(app: Litestar) -> dict[str, Any]:
     schemas, components = msgspec.json.schema_components(types, ref_template=REFERENCE)
     described = dict(zip(map(str, types), schemas, strict=True))
     for operation, handler in operations:
+        if "requestBody" in operation:
+            operation["requestBody"]["required"] = not handler.parsed_data_field.has_default
         _describe(operation, described.get(str(_taken(handler))), described.get(str(_given(handler))))
     document["components"]["schemas"] = components | {"Problem": PROBLEM}
     plain: dict[str, Any] = _plain(document)

@@ -5,8 +5,10 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from relay.api.schemas.checks import check_headers, check_key, check_order_key
+from relay.api.certificates import client_certificate
+from relay.api.schemas.checks import Path, check_headers, check_key, check_order_key
 from relay.api.schemas.common import FilterIn, In, Metadata, Out, Rate, Uid, Url, moment
+from relay.domain.addresses import EgressPolicy
 from relay.domain.event_types import EVENT_TYPES
 from relay.domain.headers import HEADER_NAME, HEADER_VALUE, MAX_HEADERS, MAX_VALUE_CHARS
 from relay.domain.matching import unfit_reason
@@ -94,6 +96,11 @@ class ClientCertificateIn(In, frozen=True, kw_only=True):
 
     certificate: Pem
     private_key: Pem
+
+    @staticmethod
+    def check(value: dict[str, Any], path: Path, _: EgressPolicy) -> None:
+        """Raise Invalid unless the two belong together."""
+        client_certificate(value["certificate"], value["privateKey"], path=path)
 
 
 class _Changes(In, frozen=True, kw_only=True):

@@ -7,10 +7,16 @@ from urllib.parse import SplitResult, urlsplit
 from msgspec import UNSET, Meta, UnsetType
 
 from relay.api.schemas.common import In, Name, Out, moment, moment_or_none
+from relay.domain.addresses import EgressPolicy
 from relay.domain.model import ROUTES, ApiKeyAuth, BasicAuth, RouteState, Source, SourceAuth, SourceUid
 from relay.errors import Fault, Invalid
 
 Secret = Annotated[str, Meta(min_length=1, max_length=1024)]
+
+
+def check_base_url(value: str, path: tuple[str | int, ...], _: EgressPolicy) -> None:
+    """Raise Invalid for a URL that nothing can be polled at."""
+    _check_base_url(value)
 
 
 class ApiKeyAuthIn(In, frozen=True, kw_only=True, tag_field="type", tag="apiKey"):
@@ -31,7 +37,13 @@ class SourceIn(In, frozen=True, kw_only=True):
 
     name: Name | UnsetType = UNSET
     base_url: Annotated[
-        str, Meta(max_length=2048, description="It ends before `/reports`", examples=["https://api.infinitycloud.com"])
+        str,
+        Meta(
+            max_length=2048,
+            description="It ends before `/reports`",
+            examples=["https://api.infinitycloud.com"],
+            extra={"check": check_base_url},
+        ),
     ]
     version: Literal["v2", "v2.1"] = "v2.1"
     igrp: Annotated[int, Meta(ge=1, le=2**53)]

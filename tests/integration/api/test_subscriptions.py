@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -263,6 +264,48 @@ async def test_a_public_key_is_published_for_as_long_as_it_signs(
     other = (await http.post("/app/one/endpoint", json={"url": URL})).json()["id"]
     for name in (other, "crm", "ep_none"):
         assert (await http.get(f"http://relay/.well-known/webhook-keys/{name}")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "uid", ["", ".", "..", "a/b", "a b", "a\n", "é", "x" * 257, "app_1", "ep_1", "msg_1", "atmpt_1"]
+)
+async def test_a_uid_follows_one_rule_in_path_and_body(http: httpx.AsyncClient, app_id: str, uid: str) -> None:
+    """Whatever is refused in a body is refused in a path, and the other way round: applications and endpoints alike."""
+    in_body = [
+        await http.post("/app", json={"name": "n", "uid": uid}),
+        await http.put("/app/new", json={"name": "n", "uid": uid}),
+        await http.patch("/app/one", json={"uid": uid}),
+        await http.post("/app/one/endpoint", json={"url": URL, "uid": uid}),
+        await http.put("/app/one/endpoint/new", json={"url": URL, "uid": uid}),
+    ]
+    assert [answer.status_code for answer in in_body] == [422] * 5
+    in_path = [
+        await http.put(f"/app/{quote(uid, safe='')}", json={"name": "n"}),
+        await http.put(f"/app/one/endpoint/{quote(uid, safe='')}", json={"url": URL}),
+    ]
+    assert all(answer.status_code in (404, 405, 422) for answer in in_path)
+    assert len((await http.get("/app")).json()["data"]) == 1
+    assert (await http.get("/app/one/endpoint")).json()["data"] == []
+
+
+@pytest.mark.parametrize(
+    "uid", ["config", "rates", "endpoints", "polls", "index", "0", "-", "...", "A", "a", "x" * 128]
+)
+async def test_a_uid_meets_no_key_of_the_relays_own(http: httpx.AsyncClient, app_id: str, uid: str) -> None:
+    """Sources, applications and endpoints may be called like the parts of the store's keys: nothing is shared."""
+    assert (await http.put(f"/source/{uid}", json=SOURCE)).status_code == 201
+    app = (await http.put(f"/app/{uid}", json={"name": "n", "sources": [uid]})).json()
+    endpoint = (await http.put(f"/app/{uid}/endpoint/{uid}", json={"url": URL})).json()
+    assert (
+        (await http.get(f"/app/{uid}")).json()["id"] == app["id"] == (await http.get(f"/app/{app['id']}")).json()["id"]
+    )
+    assert (await http.get(f"/app/{app['id']}/endpoint/{uid}")).json()["id"] == endpoint["id"]
+    other = uid.swapcase() if uid.swapcase() != uid else f"{uid}-2"
+    assert (await http.get(f"/app/{other}")).status_code == 404  # As it was given: capitals count.
+    assert (await http.get("/app/one")).json()["uid"] == "one"
+    for path in (f"/app/{uid}/endpoint/{uid}", f"/app/{uid}", f"/source/{uid}"):
+        assert (await http.delete(path)).status_code == 204
+    assert (await http.get("/app/one")).status_code == 200
 
 
 async def test_a_request_that_is_sent_again_makes_nothing_twice(http: httpx.AsyncClient, app_id: str) -> None:

@@ -7,8 +7,10 @@ import msgspec
 from litestar import Litestar, Response
 from litestar.routes import HTTPRoute
 
+from relay.api.field_docs import describe_fields
 from relay.api.parameters import longest_name
 from relay.api.problems import MEDIA_TYPE
+from relay.api.schemas.common import In, Out
 from relay.domain.names import NAME
 
 REFERENCE = "#/components/schemas/{name}"
@@ -61,6 +63,7 @@ def document_of(app: Litestar) -> dict[str, Any]:
         if "requestBody" in operation:
             operation["requestBody"]["required"] = not handler.parsed_data_field.has_default
         _describe(operation, described.get(str(_taken(handler))), described.get(str(_given(handler))))
+    describe_fields(components, In, Out)
     document["components"]["schemas"] = components | {"Problem": PROBLEM}
     plain: dict[str, Any] = _plain(document)
     return plain

@@ -25,7 +25,7 @@ class ApiKeyAuthIn(In, frozen=True, kw_only=True, tag_field="type", tag="apiKey"
     key: Secret | UnsetType = UNSET
 
 
-class BasicAuthIn(In, frozen=True, kw_only=True, tag_field="type", tag="basic"):
+class PortalUserIn(In, frozen=True, kw_only=True, tag_field="type", tag="basic"):
     """A portal user. What is left out stays as it is, unless `baseUrl` leads to another host."""
 
     username: Secret | UnsetType = UNSET
@@ -47,7 +47,7 @@ class SourceIn(In, frozen=True, kw_only=True):
     ]
     version: Literal["v2", "v2.1"] = "v2.1"
     igrp: Annotated[int, Meta(ge=1, le=2**53)]
-    auth: ApiKeyAuthIn | BasicAuthIn | UnsetType = UNSET
+    auth: ApiKeyAuthIn | PortalUserIn | UnsetType = UNSET
     routes: Annotated[list[Literal[ROUTES]], Meta(min_length=1, description="The lists that are polled")]  # type: ignore[valid-type]
     poll_interval_seconds: Annotated[float, Meta(ge=0.1, le=86_400)] = 60.0
     batch_size: Annotated[int, Meta(ge=1, le=10_000, description="Rows asked for at once")] = 1000
@@ -82,7 +82,7 @@ class ApiKeyAuthOut(Out, frozen=True, kw_only=True, tag_field="type", tag="apiKe
     """The source has a key."""
 
 
-class BasicAuthOut(Out, frozen=True, kw_only=True, tag_field="type", tag="basic"):
+class PortalUserOut(Out, frozen=True, kw_only=True, tag_field="type", tag="basic"):
     """The source has a user's name and password."""
 
     username: str
@@ -113,7 +113,7 @@ class SourceOut(Out, frozen=True, kw_only=True):
     base_url: str
     version: Literal["v2", "v2.1"]
     igrp: int
-    auth: ApiKeyAuthOut | BasicAuthOut
+    auth: ApiKeyAuthOut | PortalUserOut
     routes: list[str]
     route_states: dict[str, RouteOut]
     poll_interval_seconds: float
@@ -140,7 +140,7 @@ def show_source(source: Source, states: list[RouteState], *, now_ms: int) -> Sou
         base_url=source.base_url,
         version=source.version,
         igrp=source.igrp,
-        auth=ApiKeyAuthOut() if isinstance(source.auth, ApiKeyAuth) else BasicAuthOut(username=source.auth.username),
+        auth=ApiKeyAuthOut() if isinstance(source.auth, ApiKeyAuth) else PortalUserOut(username=source.auth.username),
         routes=list(source.routes),
         route_states={state.route: show_route(state, now_ms=now_ms) for state in states},
         poll_interval_seconds=source.poll_interval_s,
@@ -194,7 +194,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
-def _auth(asked: ApiKeyAuthIn | BasicAuthIn | UnsetType, source: Source | None, *, moved: bool) -> SourceAuth:
+def _auth(asked: ApiKeyAuthIn | PortalUserIn | UnsetType, source: Source | None, *, moved: bool) -> SourceAuth:
     """What was left out is what the source has; `moved`: to another origin, which must not get that unasked."""
     kept = None if source is None or moved else source.auth
     why = "would be sent to another host than before: give it again" if moved else "is needed: there is none yet"

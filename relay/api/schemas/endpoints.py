@@ -1,64 +1,30 @@
 """Endpoints on the wire: Svix's fields under their new and old names, and the relay's own."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
 
 from relay.api.certificates import client_certificate
-from relay.api.schemas.checks import Path, check_headers, check_key, check_order_key
+from relay.api.schemas.checks import Path
 from relay.api.schemas.common import FilterIn, In, Metadata, Out, Rate, Uid, Url, moment
+from relay.api.schemas.endpoint_fields import (
+    MAX_ADDED,
+    Channels,
+    EventTypes,
+    FieldPath,
+    HeaderName,
+    Headers,
+    HeaderValue,
+    Pem,
+    Schedule,
+    SigningKeyText,
+    Text,
+)
 from relay.domain.addresses import EgressPolicy
-from relay.domain.event_types import EVENT_TYPES
-from relay.domain.headers import HEADER_NAME, HEADER_VALUE, MAX_HEADERS, MAX_VALUE_CHARS
 from relay.domain.matching import unfit_reason
 from relay.domain.model import Application, BasicAuth, Bearer, Endpoint, OAuth2, Order
 from relay.domain.signing import Version, version_of
-
-Text = Annotated[str, Meta(min_length=1, max_length=4096)]
-ALL_BY_NULL = "leave it out or send null for all of them"
-EventTypes = Annotated[
-    list[Literal[EVENT_TYPES]],  # type: ignore[valid-type]
-    Meta(min_length=1, max_length=100, extra={"hint": ALL_BY_NULL}),
-]
-Channel = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=128,
-        pattern=r"^[a-zA-Z0-9\-_.]+\Z",
-        extra={"form": "must be 1 to 128 letters (a-z, A-Z), digits, dots, dashes or underscores"},
-    ),
-]
-Channels = Annotated[list[Channel], Meta(min_length=1, max_length=10, extra={"hint": ALL_BY_NULL})]
-Schedule = Annotated[list[Annotated[float, Meta(ge=0.01, le=2_592_000)]], Meta(max_length=50)]
-FieldPath = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=256,
-        pattern=r"^[^$.][^.]*(\.[^.]+)*\Z",
-        extra={"check": check_order_key, "form": "must be a field of the row, or a path of names joined by dots"},
-    ),
-]
-Pem = Annotated[str, Meta(min_length=1, max_length=65_536)]
-SigningKeyText = Annotated[str, Meta(max_length=256, extra={"check": check_key})]
-HeaderName = Annotated[
-    str,
-    Meta(
-        min_length=1, max_length=128, pattern=HEADER_NAME, extra={"form": "must be letters, digits and !#$%&'*+.^_`|~-"}
-    ),
-]
-HeaderValue = Annotated[
-    str,
-    Meta(
-        max_length=MAX_VALUE_CHARS,
-        pattern=HEADER_VALUE,
-        extra={"form": "must be printable ASCII without spaces at its ends"},
-    ),
-]
-MAX_ADDED = Meta(max_length=MAX_HEADERS, extra={"check": check_headers})
-Headers = Annotated[dict[HeaderName, HeaderValue], MAX_ADDED]
 
 
 class BasicAuthIn(In, frozen=True, kw_only=True, tag_field="type", tag="basic"):

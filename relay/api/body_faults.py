@@ -89,20 +89,27 @@ class Walk:
                 yield from number_faults(kind, value, path)
 
     def _struct(self, kind: inspect.StructType, value: dict[str, Any], path: Path) -> Iterator[Fault]:
+        found = False
+        # One by one: whoever asks stops after so many, however many keys somebody made up.
+        for fault in self._in_struct(kind, value, path):
+            found = True
+            yield fault
+        if not found and (check := getattr(kind.cls, "check", None)):
+            yield from self._checked(check, value, path)
+
+    def _in_struct(self, kind: inspect.StructType, value: dict[str, Any], path: Path) -> Iterator[Fault]:
         fields = {field.encode_name: field for field in kind.fields}
         known = [*([kind.tag_field] if kind.tag_field else []), *fields]
-        faults = [*_repeated(value, path), *(unknown_key(name, known, path) for name in value if name not in known)]
+        yield from _repeated(value, path)
         for name, field in fields.items():
             if name in value:
-                faults += self.faults(field.type, value[name], (*path, name))
+                yield from self.faults(field.type, value[name], (*path, name))
             elif field.required:
-                faults.append(Fault((*path, name), "is required", "missing"))
+                yield Fault((*path, name), "is required", "missing")
         for old, new in getattr(kind.cls, "old_names", {}).items():
             if old in value and new in value and value[old] != value[new]:
-                faults.append(Fault((*path, old), f"is the old name of `{new}`: give one of them, or the same value"))
-        yield from faults
-        if not faults and (check := getattr(kind.cls, "check", None)):
-            yield from self._checked(check, value, path)
+                yield Fault((*path, old), f"is the old name of `{new}`: give one of them, or the same value")
+        yield from (unknown_key(name, known, path) for name in value if name not in known)
 
     def _tagged(self, kinds: list[inspect.StructType], value: dict[str, Any], path: Path) -> Iterator[Fault]:
         """Objects that a field tells apart."""

@@ -16,7 +16,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 
 from relay.api.value_faults import INT64, one_of
-from relay.domain.names import SOURCE_UID_MOST, UID_MOST, checked_name
+from relay.domain.names import SOURCE_UID_MOST, UID_MOST, checked_name, name_in_words
 from relay.errors import Fault, Invalid, NotFound
 
 Schema = dict[str, Any]
@@ -116,6 +116,8 @@ def value_fault(schema: Schema, text: str) -> str | None:
     low, high = schema.get("minLength", 0), schema.get("maxLength")
     if len(text) < low or (high is not None and len(text) > high):
         return f"must have {low} to {high} characters" if low else f"must have at most {high} characters"
+    if "pattern" in schema and not re.fullmatch(schema["pattern"], text):
+        return name_in_words(high or UID_MOST)
     return None
 
 

@@ -1,11 +1,16 @@
 """Bodies are taken as their types say, by every operation, and what is wrong with one is told at once."""
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
+from litestar.enums import RequestEncodingType
+
+from relay.api.bodies import StrictRequest
+from tests.integration.api.documented import Documented
 
 URL = "https://hooks.example.com/in"
 SOURCE = {"baseUrl": "https://u.test", "igrp": 1, "auth": {"type": "apiKey", "key": "k"}, "routes": ["all"]}
@@ -272,6 +277,23 @@ async def test_every_fault_of_a_body_is_told(called: httpx.AsyncClient) -> None:
     assert "`retrySchedule.1`: must be from 0.01 to 2592000" in told.values()
     assert all(isinstance(part, str) for way in told for part in way)
     assert "a b" not in json.dumps(told["auth", "token"])
+
+
+def test_every_body_is_read_as_json(application: Documented) -> None:
+    """Forms and MessagePack would be converted by the framework, and not by us."""
+    handlers = {handler for route in application.app.routes for handler in getattr(route, "route_handlers", ())}
+    fields = [handler.parsed_data_field for handler in handlers if handler.parsed_data_field]
+    assert len(fields) == len(RIGHT)
+    assert {field.kwarg_definition.media_type for field in fields} == {RequestEncodingType.JSON}
+    assert all(handler.resolve_request_class() is StrictRequest for handler in handlers)
+
+
+async def test_keys_that_somebody_made_up_cost_no_time(called: httpx.AsyncClient) -> None:
+    """A megabyte of them is answered like a hundred."""
+    body = {"name": "n", **{f"key{n}": n for n in range(60_000)}}
+    started = time.process_time()
+    assert (await called.post("/app", json=body)).status_code == 422
+    assert time.process_time() - started < 2
 
 
 async def test_the_faults_of_one_answer_have_a_bound(called: httpx.AsyncClient) -> None:

@@ -223,6 +223,16 @@ async def test_flags_times_and_choices_are_what_they_must_be(http: httpx.AsyncCl
     assert answer.status_code == (200 if good else 422), answer.text
 
 
+@pytest.mark.parametrize("name", ["", "a%20b", "a%0A", "%2e%2e", "a/b", "%C3%A9", "x" * 257, "%00"])
+async def test_a_name_in_a_query_follows_the_rule_of_names(http: httpx.AsyncClient, name: str) -> None:
+    """As one in a path does."""
+    await http.put("/app/one", json={"name": "One"})
+    for path in (f"undelivered?app={name}", f"undelivered?source={name}", f"undelivered?endpoint={name}"):
+        answer = await http.get(f"/{path}")
+        assert answer.status_code == 422, answer.text
+    assert (await http.get(f"/app/one/attempt/msg/msg_1?endpoint_id={name}")).status_code == 422
+
+
 async def test_every_fault_of_a_request_is_told(http: httpx.AsyncClient) -> None:
     """Of its path and of its query, together."""
     answer = await http.get("/app/a%20b/msg?limit=0&order=x&befor=1&with_content=2")

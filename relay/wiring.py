@@ -1,9 +1,10 @@
 """The one place where things are put together: connections, stores, and what is built on them."""
 
+import asyncio
 import platform
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -12,13 +13,14 @@ from redis.asyncio import Redis
 
 from relay.config import Settings
 from relay.domain.addresses import EgressPolicy
+from relay.errors import StoreRefused, StoreUnavailable
 from relay.outbound.callbacks import CallbackSender
 from relay.outbound.egress import Egress
 from relay.outbound.reports_api import ReportsApi
 from relay.outbound.resolver import Resolver
 from relay.pipeline.backlogs import Backlogs
 from relay.pipeline.catalogue import Catalogue
-from relay.pipeline.clock import Clock
+from relay.pipeline.clock import Clock, keep_time
 from relay.pipeline.deleting import Deleting
 from relay.pipeline.disabling import Disabling
 from relay.pipeline.dispatch.dispatcher import Dispatcher
@@ -120,13 +122,31 @@ def egress_policy(settings: Settings) -> EgressPolicy:
 
 
 @asynccontextmanager
-async def open_dispatch(settings: Settings, stores: Stores) -> AsyncIterator[tuple[Catalogue, Dispatcher]]:
+async def open_clock(
+    stores: Stores, *, clock: Clock, set_back: Callable[[], Awaitable[None]] | None = None
+) -> AsyncIterator[None]:
+    """Have a clock follow that of the Redis server for as long as this is used. `set_back`: see `keep_time`."""
+    server = Server(stores.redis)
+    with suppress(StoreUnavailable, StoreRefused):
+        await clock.read(server)
+    task = asyncio.create_task(keep_time(clock, server, stores.operations, set_back=set_back), name="clock")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def open_dispatch(
+    settings: Settings, stores: Stores, clock: Clock
+) -> AsyncIterator[tuple[Catalogue, Dispatcher]]:
     """The sending side of a worker, and the catalogue that it shares with the polling side."""
     resolver = Resolver(nameservers=settings.nameservers or None)
     proxy = settings.egress_proxy.reveal() if settings.egress_proxy else None
     transport = Egress(policy=egress_policy(settings), resolver=resolver, proxy=proxy)
     sender = CallbackSender(transport, policy=egress_policy(settings), user_agent=USER_AGENT)
-    troubles = Troubles(stores.operations, Clock())
+    troubles = Troubles(stores.operations, clock)
     catalogue = Catalogue(stores.configuration, sender, troubles=troubles)
     dispatcher = Dispatcher(
         session=f"{platform.node()}-{uuid.uuid4().hex[:12]}",
@@ -137,8 +157,8 @@ async def open_dispatch(settings: Settings, stores: Stores) -> AsyncIterator[tup
         bodies=stores.bodies,
         catalogue=catalogue,
         sender=sender,
-        clock=Clock(),
-        disable=Disabling(stores.endpoints, Clock()),
+        clock=clock,
+        disable=Disabling(stores.endpoints, clock),
         slots=settings.dispatch_slots,
         deadline_s=settings.attempt_timeout_seconds,
         schedule=settings.retry_schedule,
@@ -152,7 +172,7 @@ async def open_dispatch(settings: Settings, stores: Stores) -> AsyncIterator[tup
 
 @asynccontextmanager
 async def open_polling(
-    settings: Settings, stores: Stores, catalogue: Catalogue, pressure: Pressure
+    settings: Settings, stores: Stores, catalogue: Catalogue, pressure: Pressure, clock: Clock
 ) -> AsyncIterator[Polling]:
     """The polling side of a worker."""
     ingest = Ingest(
@@ -161,7 +181,7 @@ async def open_polling(
         routes=stores.routes,
         bodies=stores.bodies,
         catalogue=catalogue,
-        clock=Clock(),
+        clock=clock,
     )
     overlap = Overlap(
         rows=settings.overlap_rows,
@@ -174,7 +194,7 @@ async def open_polling(
             routes=stores.routes,
             ingest=ingest,
             catalogue=catalogue,
-            clock=Clock(),
+            clock=clock,
             overlap=overlap,
             pressure=pressure,
         )
@@ -191,22 +211,23 @@ def deleting_of(stores: Stores) -> Deleting:
     )
 
 
-def pressure_of(settings: Settings, stores: Stores) -> Pressure:
+def pressure_of(settings: Settings, stores: Stores, clock: Clock) -> Pressure:
     """What a worker knows of the server's memory; shared by the polling side and by upkeep."""
     return Pressure(
         server=Server(stores.redis),
         operations=stores.operations,
-        clock=Clock(),
+        clock=clock,
         shed_share=settings.memory_shed_share,
         stop_share=settings.memory_stop_share,
     )
 
 
-def upkeep_of(settings: Settings, stores: Stores, pressure: Pressure) -> Upkeep:
+def upkeep_of(settings: Settings, stores: Stores, pressure: Pressure, clock: Clock) -> Upkeep:
     """What keeps the store within its limits."""
     redis = stores.redis
     return Upkeep(
         server=Server(redis),
+        clock=clock,
         pressure=pressure,
         chores=Chores(redis),
         retention=Retention(redis),

@@ -27,7 +27,16 @@ from relay.pipeline.polling import Polling
 from relay.pipeline.upkeep import Upkeep
 from relay.store.connection import ping
 from relay.store.notices import Notices
-from relay.wiring import Stores, deleting_of, open_dispatch, open_polling, open_stores, pressure_of, upkeep_of
+from relay.wiring import (
+    Stores,
+    deleting_of,
+    open_clock,
+    open_dispatch,
+    open_polling,
+    open_stores,
+    pressure_of,
+    upkeep_of,
+)
 from workers.context import Context
 from workers.health import Health, serve_health
 from workers.settings import make_worker
@@ -48,6 +57,7 @@ class Parts:
     """What a worker is made of."""
 
     stores: Stores
+    clock: Clock
     catalogue: Catalogue
     dispatcher: Dispatcher
     polling: Polling
@@ -89,13 +99,21 @@ async def _run(settings: Settings) -> int:
 async def _parts(settings: Settings) -> AsyncIterator[Parts]:
     async with AsyncExitStack() as stack:
         stores, url = await stack.enter_async_context(open_stores(settings))
-        catalogue, dispatcher = await stack.enter_async_context(open_dispatch(settings, stores))
-        pressure = pressure_of(settings, stores)
-        polling = await stack.enter_async_context(open_polling(settings, stores, catalogue, pressure))
+        clock = Clock()
+        catalogue, dispatcher = await stack.enter_async_context(open_dispatch(settings, stores, clock))
+
+        async def poll_at_once() -> None:
+            # When each source is to be polled next was written down by the clock as it was before.
+            for source in catalogue.sources:
+                await stores.routes.poll_at(source, 0)
+
+        await stack.enter_async_context(open_clock(stores, clock=clock, set_back=poll_at_once))
+        pressure = pressure_of(settings, stores, clock)
+        polling = await stack.enter_async_context(open_polling(settings, stores, catalogue, pressure, clock))
         queue = connect_jobs(url)
         stack.push_async_callback(queue.aclose)
-        upkeep = upkeep_of(settings, stores, pressure)
-        yield Parts(stores, catalogue, dispatcher, polling, deleting_of(stores), upkeep, queue, url)
+        upkeep = upkeep_of(settings, stores, pressure, clock)
+        yield Parts(stores, clock, catalogue, dispatcher, polling, deleting_of(stores), upkeep, queue, url)
 
 
 async def _work(parts: Parts, settings: Settings, stopping: asyncio.Event) -> int:
@@ -143,7 +161,7 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
             condition_changed=parts.dispatcher.condition_changed,
         ),
         "tick": tick_forever(
-            queue=parts.queue, routes=parts.stores.routes, catalogue=parts.catalogue, clock=Clock(), refresh=changed
+            queue=parts.queue, routes=parts.stores.routes, catalogue=parts.catalogue, clock=parts.clock, refresh=changed
         ),
         "jobs": _serve_jobs(parts, stopping),
         "dispatch": parts.dispatcher.watch(),

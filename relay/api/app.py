@@ -36,7 +36,7 @@ from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
 from relay.errors import Fault, Invalid
 from relay.pipeline.clock import Clock
-from relay.wiring import Stores, egress_policy, open_stores
+from relay.wiring import Stores, egress_policy, open_clock, open_stores
 
 OpenStores = Callable[[], AbstractAsyncContextManager[Stores]]
 """Opens what the application works with, for as long as it runs."""
@@ -45,14 +45,16 @@ OpenStores = Callable[[], AbstractAsyncContextManager[Stores]]
 def create_app(settings: Settings) -> Litestar:
     """The application that settings describe. Nothing is opened before it starts."""
 
+    clock = Clock()
+
     @asynccontextmanager
     async def opened() -> AsyncIterator[Stores]:
-        async with open_stores(settings) as (stores, _):
+        async with open_stores(settings) as (stores, _), open_clock(stores, clock=clock):
             yield stores
 
     if settings.admin_key is None:
         raise Invalid(Fault((variable("admin_key"),), "is needed", "missing"))
-    return create_api(opened, admin_key=settings.admin_key, policy=egress_policy(settings), clock=Clock())
+    return create_api(opened, admin_key=settings.admin_key, policy=egress_policy(settings), clock=clock)
 
 
 def create_api(opened: OpenStores, *, admin_key: Secret, policy: EgressPolicy, clock: Clock) -> Litestar:

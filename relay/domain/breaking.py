@@ -98,6 +98,15 @@ class Condition(msgspec.Struct, frozen=True):
     prober: str = ""
     """The session that has it."""
 
+    def set_back(self, back_ms: int) -> "Condition":
+        """The same, after the clock was set back by so much."""
+        times = {
+            name: max(1, value - back_ms)
+            for name in ("failing_since_ms", "until_ms", "asked_ms", "probe_until_ms")
+            if (value := getattr(self, name))
+        }
+        return msgspec.structs.replace(self, **times)
+
     def text(self) -> str:
         """The form that is stored."""
         numbers = (self.failing_since_ms, self.opens, self.until_ms, self.asked_ms, self.probe_until_ms)

@@ -10,6 +10,7 @@ import structlog
 from relay.domain.model import Source, SourceUid
 from relay.domain.paging import advance
 from relay.domain.polling import backoff_ms, next_poll_ms, overlap_floor
+from relay.domain.server_time import STEP_MS
 from relay.errors import (
     Astray,
     Fenced,
@@ -32,7 +33,7 @@ from relay.store.routes import Routes, Token
 
 log = structlog.get_logger()
 
-SLICE_S = 20.0
+SLICE_MS = 20_000
 """A slice ends after this, so that arq's jobs stay short: what arq believes of a killed worker lasts that long."""
 STORE_RETRY_S = 0.2
 LOOK_AGAIN_S = 0.5
@@ -84,7 +85,7 @@ class Polling:
         token = await self._routes.take(uid, version=self._catalogue.version)
         if token is None:
             return
-        ends_ms = self._clock.now_ms() + round(SLICE_S * 1000)
+        ends_ms = self._clock.now_ms() + SLICE_MS
         renewing = asyncio.create_task(renew(self._routes, self._clock, uid, token))
         try:
             while not renewing.done() and not await self._done(uid, token, renewing, ends_ms):
@@ -127,10 +128,14 @@ class Polling:
                 await join_routes(self._routes, self._catalogue, uid, polls, token)
                 continue
             active = [polls[name] for name in source.routes]
+            now_ms = self._clock.now_ms()
+            for each in active:
+                each.follow_clock(now_ms)
             poll = min(active, key=lambda p: p.due_ms(source))
             due_ms = poll.due_ms(source)
-            now_ms = self._clock.now_ms()
-            if now_ms >= ends_ms or due_ms > ends_ms or self.stopping.is_set():
+            # A slice begins anew when the clock was set back.
+            over = not ends_ms - SLICE_MS - STEP_MS <= now_ms < ends_ms
+            if over or due_ms > ends_ms or self.stopping.is_set():
                 if await self._routes.keep(uid, token):
                     await self._routes.poll_at(uid, min(due_ms, now_ms + 3_600_000))
                 return

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from relay.domain.model import Joined, RouteState, Source
+from relay.domain.server_time import STEP_MS
 from relay.errors import RelayError
 from relay.outbound.reports_api import Page
 from relay.store.routes import Token
@@ -44,6 +45,13 @@ class RoutePoll:
         if self._ahead is not None:
             await cancelled(self._ahead[1])
             self._ahead = None
+
+    def follow_clock(self, now_ms: int) -> None:
+        """If the clock was set back since the last request, the next one is due now: its time is not known any more."""
+        if (self.state.last_poll_at_ms or 0) - now_ms > STEP_MS:
+            self.state = msgspec.structs.replace(
+                self.state, last_poll_at_ms=now_ms, next_poll_at_ms=now_ms, overlap_at_ms=now_ms
+            )
 
     def due_ms(self, source: Source) -> int:
         """When the route wants its next request. Of several that are due, the one that waits longest is served."""

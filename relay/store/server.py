@@ -6,6 +6,10 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from relay.domain.server_time import STEP_MS
+from relay.store import keys
+from relay.store.scripts import script
+
 log = structlog.get_logger()
 
 
@@ -28,6 +32,14 @@ class Server:
         """The server's clock. Workers' clocks may be wrong, each in its own way."""
         seconds, micros = await self._redis.time()
         return int(seconds) * 1000 + int(micros) // 1000
+
+    async def read_clock(self) -> int:
+        """The server's clock in µs. If it was set back since anybody read it, what endpoints wait for is set back too.
+
+        The times of a source's deliveries follow in its next sweep.
+        """
+        seconds, micros, _ = map(int, await script("read_clock")(self._redis, [keys.CLOCK, keys.CONDITIONS], [STEP_MS]))
+        return seconds * 1_000_000 + micros
 
     async def memory(self) -> MemoryUse:
         """How much of its memory is used. A server that does not tell has no limit; that is logged once."""

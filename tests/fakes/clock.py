@@ -9,12 +9,13 @@ class StillClock(Clock):
     """Time moves with `advance` only."""
 
     def __init__(self, at_ms: int = START_MS) -> None:
+        super().__init__()
         self.at_ms = at_ms
 
-    def now_ms(self) -> int:  # type: ignore[override]
+    def now_ms(self) -> int:
         return self.at_ms
 
-    def jitter(self) -> float:  # type: ignore[override]
+    def jitter(self) -> float:
         return 0.5
 
     def advance(self, seconds: float) -> None:

@@ -1,13 +1,14 @@
 """A server of a case's own: it can be killed, frozen, robbed of the end of its file, and started again."""
 
 import asyncio
+import os
 import shutil
 import signal
 import tempfile
 import time
 from asyncio.subprocess import DEVNULL, Process
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ class Server:
 
     def __init__(self, folder: Path, *options: str) -> None:
         """`options` are further arguments of the server, such as `--maxmemory`, `64mb`."""
-        self._folder = folder
+        self.folder = folder
         self._options = options
         self._process: Process | None = None
         self._marks: deque[tuple[float, int]] = deque(maxlen=MARKS)
@@ -42,21 +43,26 @@ class Server:
         """Where the relay finds it: the same after each start."""
         return f"unix://{self.socket}"
 
-    async def start(self) -> None:
-        """Start it on the files that are there, and wait until it has read them."""
+    async def start(self, environment: Mapping[str, str] | None = None) -> None:
+        """Start it on the files that are there, and wait until it has read them, with further environment variables."""
         command = [
             server_binary(), "--bind", "127.0.0.1", "--port", str(self.port), "--unixsocket", str(self.socket),
-            "--dir", str(self._folder), "--logfile", str(self._folder / "server.log"), "--save", "",
+            "--dir", str(self.folder), "--logfile", str(self.folder / "server.log"), "--save", "",
             "--appendonly", "yes", "--appendfsync", "everysec", "--auto-aof-rewrite-percentage", "0",
             "--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0", *self._options,
         ]  # fmt: skip
         self._process = await asyncio.create_subprocess_exec(
-            *command, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True
+            *command,
+            env={**os.environ, **(environment or {})},
+            stdin=DEVNULL,
+            stdout=DEVNULL,
+            stderr=DEVNULL,
+            start_new_session=True,
         )
         deadline = time.monotonic() + READY_WITHIN_S
         while not await self._is_ready():
             if self._process.returncode is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the server does not start: {(self._folder / 'server.log').read_text()[-1000:]}")
+                raise RuntimeError(f"the server does not start: {(self.folder / 'server.log').read_text()[-1000:]}")
             await asyncio.sleep(0.02)
 
     async def kill(self) -> None:
@@ -119,7 +125,7 @@ class Server:
 
     def _file(self) -> Path:
         """The file that it appends to: the newest, for a replica that is filled begins another one."""
-        files = self._folder.glob("appendonlydir/*.incr.aof")
+        files = self.folder.glob("appendonlydir/*.incr.aof")
         return max(files, key=lambda file: int(file.name.split(".")[-3]))
 
 

@@ -159,7 +159,8 @@ def show_route(state: RouteState, *, now_ms: int) -> RouteOut:
         route=state.route,
         cursor=state.cursor,
         state=state.state,
-        lag_seconds=None if caught_up is None else max(0, now_ms - caught_up) / 1000,
+        # Below 0 when the clock was set back since: that must show.
+        lag_seconds=None if caught_up is None else (now_ms - caught_up) / 1000,
         caught_up_at=moment_or_none(caught_up),
         last_poll_at=moment_or_none(state.last_poll_at_ms),
         last_error=state.last_error,

@@ -17,6 +17,10 @@ class Alarms:
         """When the first one is due; 0: there is none."""
         return self._alarms[0][0] if self._alarms else 0
 
+    def clear(self) -> None:
+        """Forget all of them: they are set anew."""
+        self._alarms.clear()
+
     def set(self, machine: EndpointMachine, now_ms: int) -> None:
         """Set the alarm of an endpoint, if it waits for a time, and for an earlier one than it did."""
         wake_ms = machine.wake_ms()

@@ -1,12 +1,17 @@
 """What comes from the store: references with their events, and lanes that are claimed."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from relay.domain.model import EndpointId, StoredEvent
 from relay.domain.references import Reference, number_of
 from relay.domain.sending.delivery import Delivery
-from relay.domain.sending.lane import Lane
+from relay.domain.sending.lane import NO_ORDER, Lane
+from relay.domain.sending.queues import has_keys_of_an_older_order, queue_for
+
+if TYPE_CHECKING:
+    from relay.domain.sending.endpoint import EndpointMachine
+    from relay.domain.sending.holding import Holding
 
 
 class Arrival(NamedTuple):
@@ -30,6 +35,18 @@ class Claim(NamedTuple):
     """Keys that wait in the store, each with the number of the event that it waits for."""
     is_all: bool = False
     """Nothing more waited in the lane when it was claimed."""
+
+
+def open_lane(holding: "Holding", machine: "EndpointMachine", claim: Claim) -> Lane:
+    """The lane that was claimed, empty. It leaves at once where older events wait behind keys of an older order.
+
+    Those are released to the lane now, so all of it is handed back, and claimed again in the right order.
+    """
+    order_version = machine.endpoint.order_version if machine.endpoint is not None else NO_ORDER
+    lane = Lane(holding, machine, queue_for(machine.endpoint, dict(claim.blocked)), order_version=order_version)
+    lane.exhausted = claim.is_all
+    lane.leaves = lane.queue.order != "unordered" and has_keys_of_an_older_order(claim.blocked, order_version)
+    return lane
 
 
 def arrive(lane: Lane, arrivals: Iterable[Arrival]) -> None:

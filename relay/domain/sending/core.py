@@ -4,28 +4,26 @@ Each input ends with `_settle`, which derives from the machine's state what must
 remember to wake anybody: after any input the driver sends what `next` gives, and does what `effects` lists.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 
 from relay.domain.breaking import Condition
 from relay.domain.model import Endpoint, EndpointId, SourceUid
 from relay.domain.outcomes import Outcome
 from relay.domain.sending.alarms import Alarms
-from relay.domain.sending.arrivals import Arrival, Claim, arrive
+from relay.domain.sending.arrivals import Arrival, Claim, arrive, open_lane
 from relay.domain.sending.delivery import Delivery
 from relay.domain.sending.effects import Announce, Effect, HandIn, Unpark
 from relay.domain.sending.endpoint import EndpointMachine
 from relay.domain.sending.holding import Holding
-from relay.domain.sending.lane import NO_ORDER, Lane
-from relay.domain.sending.queues import queue_for
+from relay.domain.sending.lane import Lane
+from relay.domain.sending.machines import Machines
 from relay.domain.sending.states import EndpointState
 from relay.domain.sending.trials import Trials
 from relay.domain.sending.turns import Turns
+from relay.domain.server_time import STEP_MS
 
 MOST_AHEAD = 16_384
 """Deliveries that wait in a worker: 30 MB of events at most, usually far less, for lanes share them."""
-REMEMBERED = 10_000
-"""Endpoints of which no lane is held, and whose window is still known."""
 BROKEN_REST_MS = 30_000
 
 
@@ -33,15 +31,15 @@ class Core:
     """See the module. Times are ms since 1970; `schedule` has the seconds before each retry."""
 
     def __init__(self, *, session: str, slots: int, schedule: Sequence[float]) -> None:
-        self._session = session
         self._schedule = schedule
         self._turns = Turns(slots)
         self._trials = Trials()
-        self._machines: OrderedDict[EndpointId, EndpointMachine] = OrderedDict()
+        self._machines = Machines(session=session)
         self._holdings: dict[SourceUid, Holding] = {}
         self._effects: list[Effect] = []
         self._alarms = Alarms()
         self._draining = False
+        self._ticked_ms = 0
 
     # What the driver takes
 
@@ -127,15 +125,14 @@ class Core:
         self, endpoint_id: EndpointId, endpoint: Endpoint | None, limits: Sequence[int], *, is_off: bool, now_ms: int
     ) -> None:
         """Take in an endpoint as it is now; None: it is not known. `limits`: the rates that bind it, a second."""
-        known = self._machines.pop(endpoint_id, None)
-        machine = self._machines[endpoint_id] = known or EndpointMachine(endpoint_id, session=self._session)
-        was_off = known is not None and known.state is EndpointState.OFF
+        was_off = endpoint_id in self._machines and self._machines[endpoint_id].state is EndpointState.OFF
+        machine = self._machines.of(endpoint_id)
         machine.configured(endpoint, limits, is_off=is_off)
         if was_off and not is_off:
             # Its lanes may be put aside, whoever did that, and whatever kept the one who switched it on from saying so.
             self._effects += [Unpark(source, endpoint_id) for source in self._holdings]
         self._settle(machine, now_ms)
-        self._forget_oldest()
+        self._machines.forget_oldest(held=self.held())
 
     def learnt(self, endpoint: EndpointId, condition: Condition, now_ms: int) -> None:
         """Take in what the store remembers of an endpoint."""
@@ -160,15 +157,12 @@ class Core:
     def claimed(self, source: SourceUid, claim: Claim, now_ms: int) -> None:
         """A lane is held from now on. Its endpoint was configured a moment ago; one that was not, sends nothing."""
         holding = self._holdings[source]
-        if (machine := self._machines.get(claim.endpoint)) is None:
-            machine = self._machines[claim.endpoint] = EndpointMachine(claim.endpoint, session=self._session)
-        self._machines.move_to_end(claim.endpoint)
+        machine = self._machines.of(claim.endpoint)
         if (slept := holding.lanes.pop(claim.endpoint, None)) is not None:
             # It was taken from this worker, which slept, and is its again now: with other references.
             slept.forget()
-        order_version = machine.endpoint.order_version if machine.endpoint is not None else NO_ORDER
-        lane = Lane(holding, machine, queue_for(machine.endpoint, dict(claim.blocked)), order_version=order_version)
-        lane.leaves, lane.exhausted = self._draining, claim.is_all
+        lane = open_lane(holding, machine, claim)
+        lane.leaves = lane.leaves or self._draining
         holding.lanes[claim.endpoint] = machine.lanes[source] = lane
         arrive(lane, claim.arrivals)
         self._settle(machine, now_ms)
@@ -250,6 +244,9 @@ class Core:
 
     def tick(self, now_ms: int) -> None:
         """Time has passed."""
+        if (back_ms := self._ticked_ms - now_ms) > STEP_MS:
+            self._set_back(back_ms, now_ms)
+        self._ticked_ms = now_ms
         while (machine := self._alarms.due(now_ms)) is not None:
             self._settle(machine, now_ms)
 
@@ -261,6 +258,15 @@ class Core:
         for machine in self._machines.values():
             for lane in machine.lanes.values():
                 lane.leaves = True
+            self._settle(machine, now_ms)
+
+    def _set_back(self, back_ms: int, now_ms: int) -> None:
+        """The clock was set back: whatever waits, waits as long as it would have."""
+        self._alarms.clear()
+        for holding in self._holdings.values():
+            holding.lease_ms -= back_ms
+        for machine in self._machines.values():
+            machine.set_back(back_ms)
             self._settle(machine, now_ms)
 
     def _over(self, delivery: Delivery, now_ms: int) -> None:
@@ -287,10 +293,3 @@ class Core:
     def _leave(self, holding: Holding, lane: Lane, *, parked: bool) -> None:
         del holding.lanes[lane.machine.id]
         self._effects += lane.machine.left(lane, parked=parked)
-
-    def _forget_oldest(self) -> None:
-        while len(self._machines) > REMEMBERED + self.held():
-            endpoint, machine = self._machines.popitem(last=False)
-            if machine.lanes or machine.flying:
-                self._machines[endpoint] = machine
-                return

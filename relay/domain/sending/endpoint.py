@@ -156,6 +156,14 @@ class EndpointMachine:
         """Take in rights that were fetched, or how long to wait for the next one."""
         self.rights.given(given, wait_ms, now_ms)
 
+    def set_back(self, back_ms: int) -> None:
+        """The clock was set back by so much."""
+        self.alarm_ms = 0
+        self.receiver.set_back(back_ms)
+        self.rights.at_ms -= back_ms
+        for lane in self.lanes.values():
+            lane.until_ms = max(0, lane.until_ms - back_ms)
+
     def not_disabled(self) -> None:
         """Disabling it failed: the next answer that asks for it tries again."""
         self._disabling = False

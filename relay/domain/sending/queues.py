@@ -3,7 +3,7 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 import msgspec
@@ -226,6 +226,12 @@ class ByKey(Queue):
     def _digest(self, delivery: Delivery) -> str | None:
         key = self._key_of(delivery.event)
         return None if key is None else f"{self._order_version}.{hashlib.sha256(key.encode()).hexdigest()[:32]}"
+
+
+def has_keys_of_an_older_order(blocked: Iterable[str], order_version: int) -> bool:
+    """Whether events wait behind blocked keys of an order that an endpoint had before this one."""
+    versions = (key.partition(".")[0] for key in blocked)
+    return any(version.isdecimal() and int(version) < order_version for version in versions)
 
 
 def queue_for(endpoint: Endpoint | None, blocked: dict[str, int]) -> Queue:

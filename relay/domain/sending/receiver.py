@@ -36,6 +36,16 @@ class Receiver:
         """Another worker probes: the right is asked for again at a time, and not before."""
         self._rest_ms = at_ms
 
+    def set_back(self, back_ms: int) -> None:
+        """The clock was set back by so much: what waits for a time does not wait longer for that."""
+        self._rest_ms -= back_ms
+        self.condition = self.condition.set_back(back_ms)
+        since_ms = self.health.failing_since_ms
+        # Its span of time begins anew.
+        self.health = msgspec.structs.replace(
+            self.health, failing_since_ms=max(1, since_ms - back_ms) if since_ms else 0, span_start_ms=0
+        )
+
     def remembered(self, condition: Condition) -> None:
         """Take in what the store remembers."""
         before, self.condition = self.condition, condition

@@ -1,13 +1,14 @@
 """The exchange of one source's work with the store: references in, results out, many lanes in one round trip."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
 
-from relay.domain.model import SourceUid
+from relay.domain.model import EndpointId, SourceUid
 from relay.domain.sending.core import Core
 from relay.domain.sending.effects import HandIn
+from relay.domain.sending.queues import has_keys_of_an_older_order
 from relay.errors import StoreRefused, StoreUnavailable
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
@@ -137,9 +138,16 @@ class Exchange:
     async def release_other_orders(self) -> None:
         """What waits behind keys of an order that an endpoint does not have any more goes on."""
         for endpoint_id in await self._lanes.blockers(self.source):
-            endpoint = self._catalogue.endpoint(endpoint_id)
-            if endpoint is not None:
-                await self._lanes.release_waiting(self.source, endpoint_id, endpoint.order_version)
+            await self._release(endpoint_id)
+
+    async def _release(self, endpoint_id: EndpointId, blocked: Iterable[str] | None = None) -> None:
+        """The same for one endpoint. `blocked`: its blocked keys, if they are at hand."""
+        endpoint = self._catalogue.endpoint(endpoint_id)
+        if endpoint is None or (
+            blocked is not None and not has_keys_of_an_older_order(blocked, endpoint.order_version)
+        ):
+            return
+        await self._lanes.release_waiting(self.source, endpoint_id, endpoint.order_version)
 
     async def exchange(self) -> None:
         """One round trip: results and wishes in, work out; further ones for what is not at hand."""
@@ -187,6 +195,8 @@ class Exchange:
             {each.endpoint: each.blocked for each in claimed},
             wanted=FIRST_READ,
         )
+        for claim in claims:
+            await self._release(claim.endpoint, claim.blocked)
         now_ms = self._clock.now_ms()
         for lane, answer in zip(handed, answers, strict=True):
             if answer.state == "lost":

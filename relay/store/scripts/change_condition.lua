@@ -15,6 +15,11 @@ local since, opened, until_ms, asked, probe, prober =
   string.match(before, '^1:(%d+):(%d+):(%d+):(%d+):(%d+):(.*)$')
 since, opened, until_ms, asked, probe = number(since), number(opened), number(until_ms), number(asked), number(probe)
 prober, now, time = prober or '', tonumber(now), tonumber(time)
+-- A worker that does not know yet that the server's clock was set back is ahead of it, and so are its times.
+local CLOCK_STEP_MS = 1000
+local clock = redis.call('TIME')
+local ahead = now - (clock[1] * 1000 + math.floor(clock[2] / 1000))
+if ahead > CLOCK_STEP_MS then now, time = now - ahead, math.max(0, time - ahead) end
 
 if verb == 'failing' then
   if since == 0 or time < since then since = time end

@@ -31,12 +31,16 @@ local at, answer, ended, freed = 8, {'done', 0}, {}, {}
 if string.sub(redis.call('GET', fence) or '', 1, 1) == '-' then return {'gone', 0} end
 -- The server's own clock: a worker whose clock is wrong must not count as dead.
 local time = redis.call('TIME')
-redis.call('ZADD', sessions, time[1] * 1000 + math.floor(time[2] / 1000) + lives, session)
+local at_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZADD', sessions, at_ms + lives, session)
 local last = redis.call('HGET', turns, session) or '0'
 if last == turn then return {'again', last} end
 if last ~= before then return {'astray', last} end
 redis.call('HSET', turns, session, turn)
 
+-- A worker that does not know yet that the clock was set back writes down times that are too late by this.
+local CLOCK_STEP_MS = 1000
+local ahead = now - at_ms > CLOCK_STEP_MS and now - at_ms or 0
 local function pop()
   at = at + 1
   return ARGV[at - 1]
@@ -99,8 +103,20 @@ local function take(most)
   end
   return once
 end
+-- What was put at the lane's head meanwhile, for it had waited in an older order, belongs among what goes back.
+local HANDED_BACK = 10000
+local function by_number(a, b) return number_of(a) < number_of(b) end
 local function give_back()
+  local newest, put = 0, #returned
+  for i = 1, put do newest = math.max(newest, number_of(returned[i])) end
+  while #returned > 0 and #returned < HANDED_BACK do
+    local first = redis.call('LINDEX', lane, 0)
+    if not first or number_of(first) >= newest then break end
+    returned[#returned + 1] = redis.call('LPOP', lane)
+  end
+  if #returned > put then table.sort(returned, by_number) end
   for i = #returned, 1, -1 do redis.call('LPUSH', lane, returned[i]) end
+  returned = {}
 end
 -- What is still in flight when a lane is let go is what its worker never heard of, or the store has again after it went
 -- back in time: it goes back too.
@@ -111,7 +127,7 @@ local function settle()
     returned[#returned + 1] = reference
   end
   if #left > 0 then
-    table.sort(returned, function(a, b) return number_of(a) < number_of(b) end)
+    table.sort(returned, by_number)
     redis.call('DEL', flight)
   end
   give_back()
@@ -163,7 +179,7 @@ end
 function operations.due()
   local reference, again, due_ms, key = pop(), pop(), pop(), pop()
   if not lands(reference) then return end
-  lists(due, due_ms, again, reference)
+  lists(due, due_ms - ahead, again, reference)
   if key ~= '' then
     redis.call('HSET', blocked, key, number_of(reference))
     redis.call('SADD', blockers, endpoint)
@@ -210,7 +226,7 @@ function operations.park()
   if not held then return says('lost') end
   settle()
   redis.call('HSET', lanes, endpoint, 'p')
-  redis.call('ZADD', parked, until_ms, endpoint)
+  redis.call('ZADD', parked, until_ms - ahead, endpoint)
   says('parked')
 end
 function operations.go()

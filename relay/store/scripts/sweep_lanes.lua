@@ -13,6 +13,22 @@ local lanes, ready, sessions, turns, swept, due, dead, parked, blockers = unpack
 local prefix, now, most, poison, pause, grace = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local retries, reclaimed, poisoned, more = 0, 0, 0, 0
 
+-- Sessions live by the server's clock. Where it was set back, so is everything that waits for a time, and a worker that
+-- does not know of it yet makes nothing ready too soon.
+local time = redis.call('TIME')
+local at = time[1] * 1000 + math.floor(time[2] / 1000)
+local before, had_grace = string.match(redis.call('GET', swept) or '', '^(%d+)(%+?)$')
+local CLOCK_STEP_MS, SET_BACK_AT_ONCE = 1000, 100000
+local back = before and before - at or 0
+if back > CLOCK_STEP_MS then
+  -- What was written down since, such as the life of a session that was renewed, is by the clock as it is now.
+  for times, from in pairs({[due] = before, [parked] = before, [sessions] = math.max(before, at + 2 * grace)}) do
+    local first = redis.call('ZRANGEBYSCORE', times, from, '+inf', 'WITHSCORES', 'LIMIT', 0, SET_BACK_AT_ONCE)
+    for i = 1, #first, 2 do redis.call('ZADD', times, first[i + 1] - back, first[i]) end
+  end
+end
+now = math.min(tonumber(now), at)
+
 local function wake(endpoint)
   redis.call('HSET', lanes, endpoint, 'r')
   redis.call('RPUSH', ready, endpoint)
@@ -84,9 +100,6 @@ local function reclaim(endpoint, tried)
   reclaimed = reclaimed + 1
 end
 
-local time = redis.call('TIME') -- Sessions live by the server's clock.
-local at = time[1] * 1000 + math.floor(time[2] / 1000)
-local before, had_grace = string.match(redis.call('GET', swept) or '', '^(%d+)(%+?)$')
 -- Once at a time: where each sweep is late, for a worker is slow, the dead must be found all the same.
 local stood_still = before and had_grace == '' and at - before > pause
 redis.call('SET', swept, stood_still and at .. '+' or at)

@@ -1,7 +1,7 @@
 """A server that comes back without its last seconds: nothing is lost, for what it forgot is polled again."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from time import monotonic
 from typing import Any
@@ -109,14 +109,14 @@ async def follow(replica: Server, primary: Server, port: int) -> None:
 
 
 @asynccontextmanager
-async def under_load(on: Stage) -> AsyncIterator[None]:
-    """Endpoints of all orders, workers, and rows for as long as the block lasts."""
+async def under_load(on: Stage, *, workers: Sequence[Mapping[str, str]] = ({},) * WORKERS) -> AsyncIterator[None]:
+    """Endpoints of all orders, workers, and rows for as long as the block lasts. `workers`: the environment of each."""
     for number in range(ENDPOINTS):
         habit = sometimes(on.rng, FAILING, after_s=0.005)
         fields: dict[str, Any] = {"order": ORDERS.get(number, "unordered"), "order_key": "c_group"}
         await on.endpoint(_to(number), habit, retry_schedule=QUICK_RETRIES, **fields)
-    for _ in range(WORKERS):
-        await on.worker()
+    for environment in workers:
+        await on.worker(env=environment)
     load = asyncio.create_task(on.offer_at(RATE, 3600, _to))
     try:
         yield

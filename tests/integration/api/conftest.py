@@ -29,7 +29,7 @@ class TestClock(Clock):
     __test__ = False
     at_ms = 1_790_000_000_000
 
-    def now_ms(self) -> int:  # type: ignore[override]
+    def now_ms(self) -> int:
         """The time that it shows."""
         return self.at_ms
 

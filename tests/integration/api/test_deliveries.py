@@ -86,7 +86,7 @@ async def dispatcher(
     """The sending side of a worker, which follows what the API changes."""
     monkeypatch.setattr(wiring, "Egress", partial(Egress, options=ClientOptions(roots=(AUTHORITY.root,))))
     settings = Settings(egress_allow=HERE, attempt_timeout_seconds=2.0, dispatch_slots=16)
-    async with open_dispatch(settings, stores) as (catalogue, dispatcher):
+    async with open_dispatch(settings, stores, Clock()) as (catalogue, dispatcher):
 
         async def changed() -> None:
             if deaf.is_set():

@@ -61,6 +61,33 @@ async def test_a_route_starts_behind_the_newest_row(rig: Rig) -> None:
     assert await rig.row_ids(endpoint) == [51, 52]
 
 
+@pytest.mark.parametrize("when", ["between two slices", "within a slice"])
+async def test_a_clock_that_is_set_back_stops_no_poll(rig: Rig, when: str) -> None:
+    """When it was to be asked next is not known any more: it is asked at once, and not in an hour and a minute."""
+    await rig.source(poll_interval_s=60.0)
+    endpoint = await rig.endpoint()
+    polling = rig.poller()
+    await catch_up(rig, polling)
+    rig.upstream.show(make_row(1))
+    if when == "within a slice":
+        rig.clock.advance(45)
+        async with slice_of(polling) as task:
+            await until(lambda: rig.eyes.exists(keys.lease(UK)))
+            await asyncio.sleep(0.05)
+            rig.clock.advance(-3600)
+            # It ends, and the next one begins with what the clock says now.
+            await task
+        assert UK in await rig.routes.to_poll([UK], now_ms=rig.clock.at_ms)
+    else:
+        rig.clock.advance(-3600)
+
+    async def came() -> bool:
+        return await rig.row_ids(endpoint) == [1]
+
+    async with slice_of(polling):
+        await until(came)
+
+
 async def test_a_route_starts_at_start_row_id(rig: Rig) -> None:
     """The row of that id is the first one."""
     await rig.source(start_row_id=20)

@@ -13,6 +13,7 @@ from relay.config import load
 from relay.domain.model import ApiKeyAuth, Source, SourceUid
 from relay.domain.sending.effects import HandIn
 from relay.pipeline import upkeep as upkeep_module
+from relay.pipeline.clock import Clock
 from relay.pipeline.pressure import Pressure
 from relay.pipeline.upkeep import Upkeep
 from relay.store import keys
@@ -57,8 +58,9 @@ async def stores(redis: Redis, redis_url: str) -> AsyncIterator[Stores]:
 def worker(stores: Stores, **settings: str) -> tuple[Pressure, Upkeep]:
     """What a worker has of it. `settings`: names without RELAY_."""
     read = load({**SETTINGS, **{f"RELAY_{name.upper()}": value for name, value in settings.items()}})
-    pressure = pressure_of(read, stores)
-    return pressure, upkeep_of(read, stores, pressure)
+    clock = Clock()
+    pressure = pressure_of(read, stores, clock)
+    return pressure, upkeep_of(read, stores, pressure, clock)
 
 
 async def round_of(upkeep: Upkeep, redis: Redis, *sources: Source) -> None:
@@ -258,6 +260,17 @@ async def test_what_is_damaged_in_one_source_is_its_own(redis: Redis, stores: St
     assert await redis.zcard(keys.dead(UK)) == 0
     assert await redis.exists(keys.dropped_counts(UK)) == 1
     assert {entry["source"] for entry in logs if entry["event"] == "upkeep_failed"} == {"a"}
+
+
+async def test_nothing_is_old_while_clocks_disagree(
+    redis: Redis, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server whose clock is a year ahead makes no event old: another worker, or this one later, forgets it."""
+    await write_history(redis, buckets=2)
+    _, upkeep = worker(stores, retention_seconds="0.01")
+    monkeypatch.setattr(Clock, "is_off", lambda _: True)
+    await upkeep.sweep([source()])
+    assert await redis.exists(keys.upkeep("sweep")) == 0
 
 
 async def test_one_worker_does_each_chore(redis: Redis, stores: Stores) -> None:

@@ -359,7 +359,7 @@ async def test_nothing_waits_behind_a_key_that_nothing_blocks(floor: Floor) -> N
     assert given == [Given(A, "held", refs(2, 2), {})]
     assert await floor.waiting(A) == ["a3:2:00000", "a4:2:00000", "a6:2:00000", "a7:2:00000"]
     await floor.exchange("s", HandIn(A, leaving="go", behind=[(each, "k") for each in refs(2, 2)]))
-    assert (await floor.waiting(A))[:3] == ["a1:2:00000", "a2:2:00000", "a5:2:00000"]
+    assert await floor.waiting(A) == [f"a{number}:2:00000" for number in range(1, 8)]
 
 
 async def test_a_key_is_blocked_by_what_is_there_only(floor: Floor) -> None:

@@ -1,5 +1,7 @@
 """sweep_lanes.lua and the scripts that move whole lanes: what waits for a time, for a dead worker, or for nobody."""
 
+from typing import Any
+
 import pytest
 from redis.asyncio import Redis
 
@@ -325,6 +327,20 @@ async def test_what_is_released_keeps_the_order_of_the_events(
     await floor.lanes.release_waiting(UK, A, 2)
     assert await floor.waiting(A) == [f"a{number}:2:00000" for number in range(3, 13)]
     assert await floor.lanes.blockers(UK) == []
+
+
+@pytest.mark.parametrize("leaving", ["stay", "go", "park"])
+async def test_what_is_handed_back_goes_among_what_was_released(floor: Floor, leaving: Any) -> None:
+    """A lane that is held while an older order's keys are released: what its worker hands back keeps its place."""
+    await floor.fill(A, numbers=range(1, 9))
+    await floor.claim("s", per_lane=4)
+    blocked = [(b"a1:2:00000", "a1:2:00000:2", NOW + 99, "1.k")]
+    await floor.exchange("s", HandIn(A, due=blocked, behind=[(b"a3:2:00000", "1.k")], leaving="go", take=0))
+    await floor.claim("t", per_lane=3)
+    await floor.lanes.release_waiting(UK, A, 2)
+    back = [(b"a%d:2:00000" % number, f"a{number}:2:00000") for number in (2, 4, 5)]
+    await floor.exchange("t", HandIn(A, back=back, leaving=leaving, until_ms=NOW + 9))
+    assert await floor.waiting(A) == [f"a{number}:2:00000" for number in range(2, 9)]
 
 
 async def test_who_knows_an_older_order_releases_nothing_of_a_newer_one(floor: Floor) -> None:

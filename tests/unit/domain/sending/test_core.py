@@ -4,7 +4,7 @@ import pytest
 
 from relay.domain.model import EndpointId, SourceUid
 from relay.domain.outcomes import Outcome
-from relay.domain.sending import core as core_module
+from relay.domain.sending import machines
 from relay.domain.sending.arrivals import Arrival, Claim
 from relay.domain.sending.effects import Exchange
 from tests.unit.domain.sending.desk import FR, NOW, OK, REFUSED, UK, A, B, Desk, arrival, endpoint, many
@@ -157,7 +157,7 @@ def test_after_the_store_went_back_nothing_is_believed() -> None:
 
 def test_ten_thousand_endpoints_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """And then the one that was used longest ago is forgotten; one of which a lane is claimed all the same is off."""
-    monkeypatch.setattr(core_module, "REMEMBERED", 3)
+    monkeypatch.setattr(machines, "REMEMBERED", 3)
     names = [EndpointId(f"ep_{n}") for n in range(6)]
     desk = Desk(*(endpoint(name) for name in names))
     assert [desk.core.is_known(name) for name in names] == [False, False, False, True, True, True]

@@ -151,6 +151,28 @@ def test_another_order_gives_back_what_waits(through: str) -> None:
     assert (handed.leaving, lane.state) == ("park", LaneState.LEAVING)
 
 
+@pytest.mark.parametrize(("order", "sends"), [("fifo", []), ("keyed", []), ("unordered", [1, 2, 3])])
+def test_nothing_is_sent_while_older_events_wait_behind_keys_of_an_older_order(order: str, sends: list[int]) -> None:
+    """What was claimed goes back to the lane, where what is released gets its place among it."""
+    desk = Desk(endpoint(order=order, order_key="visitorId", order_version=2))
+    desk.claim(*many(1, 3, visitorId="x"), blocked={"1.k": 7, "2.k": 9})
+    assert desk.numbers() == sends
+    if not sends:
+        handed = desk.collect()[A]
+        assert ([again for _, again in handed.back], handed.leaving) == (
+            ["a1:2:00001", "a2:2:00002", "a3:2:00003"],
+            "go",
+        )
+
+
+@pytest.mark.parametrize("blocked", [{"2.k": 7}, {"3.k": 7}, {"damaged": 7}])
+def test_keys_of_its_own_order_and_of_a_newer_one_hold_up_nothing(blocked: dict[str, int]) -> None:
+    """A newer order was not heard of yet: who knows it releases what waits."""
+    desk = Desk(endpoint(order="keyed", order_key="visitorId", order_version=2))
+    desk.claim(*many(1, 2), blocked=blocked)
+    assert desk.numbers() == [1, 2]
+
+
 def test_what_is_parked_goes_on_if_the_reason_is_gone() -> None:
     """The answer says that it is parked, and the endpoint is on by now: whoever switched it on may have come before."""
     desk = Desk()

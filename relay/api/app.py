@@ -114,7 +114,9 @@ def _openapi() -> OpenAPIConfig:
         title="Infinity event relay",
         version=version("infinity-event-relay"),
         description="Applications, endpoints, messages and attempts have Svix's shapes: its clients work as they are.",
-        path="/docs",
+        openapi_router=Router(
+            "/docs", route_handlers=[], include_in_schema=False, before_request=docs.refuse_other_pages
+        ),
         use_handler_docstrings=True,
         render_plugins=[docs.PagePlugin(path="/"), docs.SchemaPlugin(path="/openapi.json")],
         components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),

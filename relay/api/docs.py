@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request
+from litestar.exceptions import NotFoundException
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 
 STYLE = """
@@ -19,6 +20,12 @@ b{display:inline-block;min-width:4.5rem;font:600 14px ui-monospace,monospace}
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ancestors 'none'; base-uri 'none'"
 """The page's content security policy: nothing but its own style."""
+
+
+async def refuse_other_pages(request: Request[Any, Any, Any]) -> None:
+    """What is asked for below the page and is not the schema: the framework would answer with a page of its own."""
+    if request.path_params:
+        raise NotFoundException
 
 
 class SchemaPlugin(JsonRenderPlugin):

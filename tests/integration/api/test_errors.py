@@ -43,6 +43,8 @@ async def raw(base_url: str, head: bytes) -> tuple[int, dict[str, str], bytes]:
         ("OPTIONS", "/api/v1/app", 204),
         ("GET", "/nothing", 404),
         ("GET", "/api/v1/app/none", 404),
+        ("GET", "/docs/swagger", 404),
+        ("GET", "/docs/openapi.yml", 404),
         ("GET", "/.well-known/webhook-keys/ep_none", 404),
         ("PATCH", "/api/v1/app", 405),
         ("HEAD", "/api/v1/app", 405),
@@ -62,6 +64,7 @@ async def test_every_answer_has_the_security_headers(
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert status < 400 or answer.headers["content-type"] == "application/problem+json"
 
 
 async def test_a_fault_of_ours_and_a_store_that_is_away_have_them_too(

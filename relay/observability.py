@@ -1,12 +1,14 @@
 """Logs: one line per thing that happened, as JSON or as text, on standard error; and what must never stand in one.
 
 Write `structlog.get_logger().info("route_polled", rows=12)`: a snake_case event and plain values. Rows, bodies and
-headers do not belong in a log at all; `mask` is the second wall for what slips through.
+headers do not belong in a log at all; `mask` is the second wall for what slips through: secrets, phone numbers, control
+characters, and texts of any length.
 """
 
 import logging
 import re
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,22 +16,27 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from relay.domain.masking import HIDDEN, cut, masked_numbers, printable
 from relay.domain.model import Secret
 
-HIDDEN: Final = "••••"
-
 _SECRET_NAME = re.compile(
-    r"(secrets?|passw(or)?d|token|authorization|cookie|signature|(api|admin|encryption|private)_?keys?|redis_url)$",
+    r"(secrets?|passw(or)?d|token|authorization|cookie|signature|(api|admin|encryption|private)_?keys?|redis_url)\Z",
     re.I,
 )
 _SECRET_TEXT = re.compile(
-    r"(?P<whs>whs(?:ec|k)_)[\w+/=-]+|(?P<scheme>\b(?:Bearer|Basic|ApiKey) )[\w.~+/=:-]+|(?P<userinfo>://)[^/@\s]*@",
+    r"(?P<whs>whs(?:ec|k)_)[\w+/=-]+|(?P<scheme>(?:Bearer|Basic|ApiKey) )[\w.~+/=:-]+|(?P<userinfo>://)[^/@\s]*@",
     re.I,
 )
-# Nine digits or more, as people write numbers. Dates, addresses, UUIDs and words with digits in them are none.
-_PHONE = re.compile(r"(?<![\w.-])\+?\(?\d(?:[ ()/-]{0,2}\d){6,13}(\d\d)(?![\w:-])")
 _PLAIN_NAMES = frozenset({"row_id", "timestamp"})
 """Fields whose digits are ours: a rowId looks like a phone number."""
+_TRACEBACKS = frozenset({"exception", "stack"})
+"""Fields of several lines. All but the first are indented, so that none can be taken for a line of the log."""
+LONGEST_LINE: Final = 500
+MOST_LINES: Final = 200
+LONGEST_NAME: Final = 100
+MOST_ENTRIES: Final = 50
+"""Of a list or an object."""
+DEEPEST: Final = 5
 _QUIET = ("httpx", "httpcore", "arq", "uvicorn")
 """They would print every URL, every job, or how to press Ctrl-C."""
 
@@ -64,29 +71,58 @@ def setup_logging(log_format: str, level: str) -> None:
 
 
 def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Hide secrets (by the field's name or the text's form) and phone numbers, and show objects by their class only."""
-    return {name: value if name.startswith("_") else _masked(name, value) for name, value in event.items()}
+    """Make an event fit to be seen.
+
+    Secrets are hidden (by the field's name or the text's form), and so are phone numbers; control characters are
+    escaped, texts, lists and objects have bounds, and other things show their class only.
+    """
+    return {
+        name if name.isprintable() else _name(name): value if name.startswith("_") else _masked(name, value, 0)
+        for name, value in event.items()
+    }
 
 
-def _masked(name: str, value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | float):
+def _masked(name: str, value: Any, depth: int) -> Any:
+    if value is None or isinstance(value, bool | float):
         return value
+    if isinstance(value, int):
+        return value if value.bit_length() <= 64 else f"<int of {value.bit_length()} bits>"
     if isinstance(value, Secret) or _SECRET_NAME.search(name):
         return HIDDEN
     if isinstance(value, str | Path):
-        return str(value) if name in _PLAIN_NAMES else _scrubbed(str(value))
-    if isinstance(value, dict):
-        return {str(key): _masked(str(key), inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_masked(name, inner) for inner in value]
+        return _text(name, str(value))
     if isinstance(value, BaseException):
-        return _scrubbed(f"{type(value).__name__}: {value}")
+        return _scrubbed(cut(f"{type(value).__name__}: {value}"))
+    if isinstance(value, dict | list | tuple | set | frozenset) and depth < DEEPEST:
+        return _entries(name, value, depth + 1)
     return f"<{type(value).__name__}>"
 
 
+def _entries(name: str, value: Any, depth: int) -> Any:
+    some = list(islice(value, MOST_ENTRIES))
+    more = len(value) - len(some)
+    if isinstance(value, dict):
+        entries = {_name(str(key)): _masked(str(key), value[key], depth) for key in some}
+        return entries | {"…": f"{more} more"} if more else entries
+    return [_masked(name, inner, depth) for inner in some] + ([f"… {more} more"] if more else [])
+
+
+def _name(name: str) -> str:
+    return _scrubbed(cut(name, LONGEST_NAME))
+
+
+def _text(name: str, text: str) -> str:
+    if name in _TRACEBACKS:
+        lines = [cut(line, LONGEST_LINE) for line in text.split("\n")]
+        if len(lines) > MOST_LINES:
+            # The beginning says where, the end what went wrong.
+            lines[MOST_LINES // 2 : -MOST_LINES // 2] = ["…"]
+        return "\n  ".join(map(_scrubbed, lines))
+    return printable(cut(text)) if name in _PLAIN_NAMES else _scrubbed(cut(text))
+
+
 def _scrubbed(text: str) -> str:
-    text = _SECRET_TEXT.sub(_shown_part, text)
-    return _PHONE.sub(rf"{HIDDEN}\1", text)
+    return printable(masked_numbers(_SECRET_TEXT.sub(_shown_part, text)))
 
 
 def _shown_part(found: "re.Match[str]") -> str:

@@ -1,6 +1,5 @@
 """The OpenAPI document: the framework's own, but bodies and answers are described by msgspec, which converts them."""
 
-import re
 from typing import Any, get_args, get_origin
 
 import msgspec
@@ -128,7 +127,7 @@ def _plain(value: Any) -> Any:
     match value:
         case dict():
             return {
-                key: re.sub(r"\\Z", "$", inner) if key == "pattern" and isinstance(inner, str) else _plain(inner)
+                key: inner.replace(r"\Z", "$") if key == "pattern" and isinstance(inner, str) else _plain(inner)
                 for key, inner in value.items()
             }
         case list():

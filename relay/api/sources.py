@@ -12,6 +12,7 @@ from relay.api.dependencies import ClockGiven, PagingGiven, StoresGiven
 from relay.api.paging import read_page
 from relay.api.schemas.common import ListOut
 from relay.api.schemas.sources import (
+    CursorIn,
     QuarantineOut,
     RouteOut,
     SourceIn,
@@ -85,11 +86,20 @@ class SourceController(Controller):
         self, uid: FromPath[str], route: FromPath[str], stores: StoresGiven, clock: ClockGiven
     ) -> RouteOut:
         """How far one route is, and what came of its last poll."""
-        source = await stores.sources.get(source_uid(uid))
-        if route not in source.routes:
-            raise NotFound(f"source {uid} has no route {route}; it has {', '.join(source.routes)}")
-        (state,) = await stores.routes.states(source.uid, [route])
-        return show_route(state, now_ms=clock.now_ms())
+        return await _route(uid, route, stores, clock)
+
+    @put("/{uid:str}/route/{route:str}/cursor", summary="Move a route's cursor")
+    async def move_cursor(
+        self, uid: FromPath[str], route: FromPath[str], data: JSONBody[CursorIn], stores: StoresGiven, clock: ClockGiven
+    ) -> RouteOut:
+        """Rewind a route, or move it forward: it goes on with the rows behind `rowId`, at once.
+
+        Rows that the relay still knows are no events again. Older rows are sent again under the `webhook-id` that they
+        had, if they are as they were. Rows between the old cursor and a later one are skipped.
+        """
+        await _route(uid, route, stores, clock)
+        await stores.routes.move(source_uid(uid), route, data.row_id, now_ms=clock.now_ms())
+        return await _route(uid, route, stores, clock)
 
     @post("/{uid:str}/pause", summary="Pause a source", status_code=200)
     async def pause(self, uid: FromPath[str], stores: StoresGiven, clock: ClockGiven) -> SourceOut:
@@ -109,6 +119,14 @@ class SourceController(Controller):
         source = await stores.sources.get(source_uid(uid))
         lines = await stores.routes.quarantined(source.uid, limit)
         return QuarantineOut(data=lines, total=await stores.routes.quarantined_total(source.uid))
+
+
+async def _route(uid: str, route: str, stores: Stores, clock: Clock) -> RouteOut:
+    source = await stores.sources.get(source_uid(uid))
+    if route not in source.routes:
+        raise NotFound(f"source {uid} has no route {route}; it has {', '.join(source.routes)}")
+    (state,) = await stores.routes.states(source.uid, [route])
+    return show_route(state, now_ms=clock.now_ms())
 
 
 async def _shown(source: Source, stores: Stores, clock: Clock) -> SourceOut:

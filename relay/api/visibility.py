@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from relay.api.feeds import Item
 from relay.domain import envelope
 from relay.domain.event_types import EVENT_TYPES
-from relay.domain.filtering import compile_filter
+from relay.domain.matching import compiled
 from relay.domain.model import Application, Attempt, Endpoint, MessageId, SourceUid, StoredEvent
 from relay.domain.references import Reference, tag_of
 from relay.errors import Invalid, NotFound, Unreadable
@@ -16,15 +16,13 @@ Sees = Callable[[StoredEvent], bool]
 
 def sight(application: Application) -> Sees:
     """Whether an event of one of its sources passes the application's filter."""
-    if not application.filter:
-        return lambda _: True
     try:
-        passes = compile_filter(application.filter)
+        passes = compiled(application.filter)
     except Invalid as error:
         raise Unreadable(
             f"the filter of application {application.id} can't be used, save another one: {error}"
         ) from None
-    return lambda event: passes(envelope.decode(event.body))
+    return lambda event: passes is None or passes(envelope.decode(event.body))
 
 
 async def find_event(application: Application, message: str, stores: Stores) -> Item[StoredEvent]:

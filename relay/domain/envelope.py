@@ -52,16 +52,22 @@ def data(
     classes: int,
     trigger: dict[str, Any],
     previous: dict[str, Any] | None = None,
+    repaired: bool = False,
 ) -> dict[str, Any]:
-    """The body's `data`, which is what filters see. `classes` is a mask, `trigger` a normalised row."""
-    content = {
+    """The body's `data`, which is what filters see. `classes` is a mask, `trigger` a normalised row.
+
+    `repaired` says that the row's line was not valid JSON; only then the field is there.
+    """
+    content: dict[str, Any] = {
         "source": source,
         "igrp": igrp,
         "rowId": str(row_id),
         "revision": revision,
         "classes": list(names(classes)),
-        "trigger": trigger,
     }
+    if repaired:
+        content["repaired"] = True
+    content["trigger"] = trigger
     if previous is not None:
         content["previous"] = previous
     return content
@@ -70,6 +76,11 @@ def data(
 def encode(content: dict[str, Any], *, timestamp: str) -> bytes:
     """The stored bytes: a body without its leading `{"type":"…",`."""
     return b'"timestamp":"%s","data":%s}' % (timestamp.encode(), json_text.encode(content))
+
+
+def is_repaired(stored: bytes) -> bool:
+    """Whether stored bytes are of a row whose line had to be repaired. What stands before the trigger is ours alone."""
+    return b'"repaired":true' in stored.partition(b',"trigger":')[0]
 
 
 def decode(stored: bytes) -> dict[str, Any]:

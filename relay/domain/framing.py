@@ -5,6 +5,7 @@ from relay.domain.parsing import MAX_LINE_BYTES
 
 _BRACE = ord("{")
 _BREAK = rb"\n"
+_BOM = b"\xef\xbb\xbf"
 
 
 def split_lines(body: bytes) -> tuple[list[bytes], bool]:
@@ -15,13 +16,21 @@ def split_lines(body: bytes) -> tuple[list[bytes], bool]:
     note cuts a row in two (H1): pieces that begin like neither a row nor a message are put back together.
     """
     *pieces, rest = body.split(b"\n")
-    lines = [line for piece in pieces if (line := piece.strip())]
+    lines = [line for piece in pieces if (line := _trimmed(piece))]
     if any(line[0] != _BRACE for line in lines):
         lines = _rejoin(lines)
-    rest = rest.strip()
+    rest = _trimmed(rest)
     if rest and _kind(rest) in (dict, str):
         lines.append(rest)
     return lines, bool(rest)
+
+
+def _trimmed(piece: bytes) -> bytes:
+    """A line without what surrounds it; a BOM goes too, lest the line be taken for the rest of another one."""
+    piece = piece.strip()
+    if piece[:3] == _BOM and (line := piece[3:].lstrip())[:1] in (b"", b"{", b'"'):
+        return line
+    return piece
 
 
 def _rejoin(lines: list[bytes]) -> list[bytes]:

@@ -5,7 +5,7 @@ and by the value of one field that their filters pin (`act`, `dgrpName`, …).
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -13,14 +13,26 @@ from typing import Any, NamedTuple
 import msgspec
 
 from relay.domain.event_types import EVENT_TYPES, code_of
-from relay.domain.filtering import Data, DataTest, Filter, both, compile_filter
+from relay.domain.filtering import Data, Filter, both, compile_filter
 from relay.domain.model import Application, Endpoint, EndpointId
-from relay.domain.operators import as_number
+from relay.domain.operators import MAX_ENTRIES, as_number
 from relay.domain.paths import reader
 from relay.errors import Invalid
 
 Match = tuple[EndpointId, int]
+Tested = tuple[Match, Filter]
 _ANY = frozenset(range(len(EVENT_TYPES)))
+CONDITIONS_BETWEEN_PAUSES = 2000
+"""About a millisecond of tests."""
+MOST_INDEXED = 256
+"""A field that a filter pins to more values is no index: each value would take memory for each combination of types."""
+
+
+@dataclass(slots=True)
+class Pace:
+    """Counts the conditions that may be tested until others have their turn, over as many events as it takes."""
+
+    left: int = CONDITIONS_BETWEEN_PAUSES
 
 
 class _Subscription(NamedTuple):
@@ -29,13 +41,15 @@ class _Subscription(NamedTuple):
     filter: Filter | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Plan:
     """What can match one combination of types."""
 
     always: list[Match] = field(default_factory=list)
-    tested: list[tuple[Match, DataTest]] = field(default_factory=list)
-    indexed: list[tuple[Callable[[Data], Any], dict[Any, list[tuple[Match, DataTest]]]]] = field(default_factory=list)
+    weight: int = 0
+    """How many conditions an event may have to be tested against."""
+    tested: list[Tested] = field(default_factory=list)
+    indexed: list[tuple[Callable[[Data], Any], dict[Any, list[Tested]]]] = field(default_factory=list)
 
 
 class Matcher:
@@ -54,13 +68,13 @@ class Matcher:
         for each in endpoints:
             if (application := of.get(each.app_id)) is None:
                 continue
-            compiled = None
+            passes = None
             if each.id not in unchecked:
                 try:
-                    compiled = _filter_of(application, each)
+                    passes = _filter_of(application, each)
                 except Invalid:
                     unchecked.add(each.id)
-            self._subscriptions.append(_Subscription(each.id, _codes(each.event_types), compiled))
+            self._subscriptions.append(_Subscription(each.id, _codes(each.event_types), passes))
         self.unchecked = frozenset(unchecked)
         """Endpoints whose filters were not asked: that has to be done before anything is sent to them (see `wants`)."""
         self._plans: dict[bytes, _Plan] = {}
@@ -70,16 +84,39 @@ class Matcher:
 
         `types` is in order of precedence (event_types.codes_of), `data` is what relay.domain.envelope encodes.
         """
-        plan = self._plans.get(types)
-        if plan is None:
-            plan = self._plans[types] = self._plan(types)
+        steps = self.steps(types, data, Pace())
+        while True:
+            try:
+                next(steps)
+            except StopIteration as ended:
+                matches: list[Match] = ended.value
+                return matches
+
+    def weight(self, types: bytes) -> int:
+        """How many conditions an event of some types may have to be tested against: a measure of what `match` takes."""
+        return self._plan(types).weight
+
+    def steps(self, types: bytes, data: Data, pace: Pace) -> Generator[None, None, list[Match]]:
+        """`match` in steps of bounded work: whoever runs them can let others have their turn between two of them."""
+        plan = self._plan(types)
         found = plan.always.copy()
-        for read, buckets in plan.indexed:
-            found += [match for match, test in _candidates(buckets, read(data)) if test(data)]
-        found += [match for match, test in plan.tested if test(data)]
+        for tested in (*(_candidates(buckets, read(data)) for read, buckets in plan.indexed), plan.tested):
+            for match, passes in tested:
+                pace.left -= passes.cost
+                if pace.left <= 0:
+                    yield
+                    pace.left = CONDITIONS_BETWEEN_PAUSES
+                if passes.test(data):
+                    found.append(match)
         return found
 
     def _plan(self, types: bytes) -> _Plan:
+        plan = self._plans.get(types)
+        if plan is None:
+            plan = self._plans[types] = self._new_plan(types)
+        return plan
+
+    def _new_plan(self, types: bytes) -> _Plan:
         plan = _Plan()
         filtered: list[tuple[Match, Filter]] = []
         for each in self._subscriptions:
@@ -90,6 +127,7 @@ class Matcher:
                 plan.always.append((each.endpoint, code))
             else:
                 filtered.append(((each.endpoint, code), each.filter))
+        plan.weight = sum(passes.cost for _, passes in filtered)
         _index(plan, filtered)
         return plan
 
@@ -98,8 +136,8 @@ def wants(application: Application, endpoint: Endpoint, types: bytes, data: Data
     """Whether an endpoint gets an event, asked by itself; see `Matcher.match`. Raises Invalid if a filter is none."""
     if not _codes(endpoint.event_types).intersection(types):
         return False
-    compiled = _filter_of(application, endpoint)
-    return compiled is None or compiled.test(data)
+    passes = _filter_of(application, endpoint)
+    return passes is None or passes.test(data)
 
 
 def unfit_reason(application: Application, endpoint: Endpoint) -> str | None:
@@ -113,46 +151,62 @@ def unfit_reason(application: Application, endpoint: Endpoint) -> str | None:
 def filter_fault(filtered: Application | Endpoint) -> str | None:
     """What is wrong with a filter; None: it can be used."""
     try:
-        _compiled(filtered.filter)
+        compiled(filtered.filter)
     except Invalid as error:
         return f"filter can't be used by this release, save another one: {error}"
     return None
 
 
+def compiled(source: dict[str, Any] | None) -> Filter | None:
+    """A filter, compiled now or remembered from before; None for none. Raises Invalid."""
+    if not source:
+        return None
+    found = _compiled_json(msgspec.json.encode(source))
+    if isinstance(found, Invalid):
+        raise Invalid(*found.faults)
+    return found
+
+
 def _index(plan: _Plan, filtered: list[tuple[Match, Filter]]) -> None:
     """Put each endpoint under the one of its pinned fields that tells the most endpoints apart."""
-    distinct = Counter(path for path, _ in {pair for _, compiled in filtered for pair in _pairs(compiled)})
-    by_path: dict[str, dict[Any, list[tuple[Match, DataTest]]]] = {}
-    for match, compiled in filtered:
-        if not compiled.discriminators:
-            plan.tested.append((match, compiled.test))
+    distinct = Counter(path for path, _ in {pair for _, passes in filtered for pair in _pairs(passes)})
+    by_path: dict[str, dict[Any, list[Tested]]] = {}
+    for tested in filtered:
+        pinned = [each for each in tested[1].discriminators if len(each.values) <= MOST_INDEXED]
+        if not pinned:
+            plan.tested.append(tested)
             continue
-        best = max(compiled.discriminators, key=lambda each: distinct[each.path] / len(each.values))
+        best = max(pinned, key=lambda each: distinct[each.path] / len(each.values))
         buckets = by_path.setdefault(best.path, {})
         for value in best.values:
-            buckets.setdefault(value, []).append((match, compiled.test))
+            buckets.setdefault(value, []).append(tested)
     plan.indexed.extend((reader(path), buckets) for path, buckets in by_path.items())
 
 
-def _pairs(compiled: Filter) -> Iterable[tuple[str, Any]]:
-    return ((each.path, value) for each in compiled.discriminators for value in each.values)
+def _pairs(passes: Filter) -> Iterable[tuple[str, Any]]:
+    return (
+        (each.path, value)
+        for each in passes.discriminators
+        if len(each.values) <= MOST_INDEXED
+        for value in each.values
+    )
 
 
-def _candidates(buckets: dict[Any, list[tuple[Match, DataTest]]], value: Any) -> list[tuple[Match, DataTest]]:
+def _candidates(buckets: dict[Any, list[Tested]], value: Any) -> list[Tested]:
     """Who pins the field to this value, as text or as the number that the text is, or to an entry of this list.
 
-    Nobody pins a field to None, which is the number of what is none.
+    Nobody pins a field to None, which is the number of what is none; nor is an entry that is a list ever pinned.
     """
     if type(value) is str:
         texts, numbers = buckets.get(value, []), buckets.get(as_number(value), [])
         return _merged((texts, numbers)) if texts and numbers else texts or numbers
     if type(value) is list:
-        return _merged(_candidates(buckets, item) for item in value)
+        return _merged(_candidates(buckets, item) for item in value[:MAX_ENTRIES] if type(item) is not list)
     return buckets.get(as_number(value), [])
 
 
-def _merged(groups: Iterable[list[tuple[Match, DataTest]]]) -> list[tuple[Match, DataTest]]:
-    return list({match[0]: (match, test) for group in groups for match, test in group}.values())
+def _merged(groups: Iterable[list[Tested]]) -> list[Tested]:
+    return list({tested[0]: tested for group in groups for tested in group}.values())
 
 
 @lru_cache(maxsize=1024)
@@ -164,17 +218,16 @@ def _codes(event_types: tuple[str, ...] | None) -> frozenset[int]:
 
 def _filter_of(application: Application, endpoint: Endpoint) -> Filter | None:
     """What an endpoint's events must pass; None: all do. Raises Invalid."""
-    outer, inner = _compiled(application.filter), _compiled(endpoint.filter)
+    outer, inner = compiled(application.filter), compiled(endpoint.filter)
     if outer is None or inner is None:
         return outer or inner
     return both(outer, inner)
 
 
-def _compiled(source: dict[str, Any] | None) -> Filter | None:
-    return _compiled_json(msgspec.json.encode(source)) if source else None
-
-
 @lru_cache(maxsize=16_384)
-def _compiled_json(source: bytes) -> Filter:
-    # Ten thousand endpoints are read again whenever one of them changes.
-    return compile_filter(msgspec.json.decode(source))
+def _compiled_json(source: bytes) -> Filter | Invalid:
+    # Ten thousand endpoints are read again whenever one of them changes, and lists show whether each is fit.
+    try:
+        return compile_filter(msgspec.json.decode(source))
+    except Invalid as error:
+        return error.with_traceback(None)

@@ -259,6 +259,14 @@ class RouteState(Struct, frozen=True, kw_only=True):
     """The cursor when it began."""
     joined: Joined | None = None
     """None: it never ran in this release."""
+    anchored: int = 0
+    """1: the cursor is the rowId of a row, and not only a number from which the route began (domain.plausibility)."""
+    held_from: int | None = None
+    """The lowest rowId of the rows far ahead that are held; None: none are."""
+    held_first: int = 0
+    """How many were held when that one was seen first."""
+    held_since: int = 0
+    """How many came beside it since."""
     start: str | None = None
     """The source's `startRowId` when routes were last added to it or removed, or `none`; None: as `joined`."""
     unreadable: bool = False

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from difflib import get_close_matches
 from typing import Any, NoReturn, TypeVar
 
 from relay.domain.normalising import read_number
@@ -9,6 +10,15 @@ from relay.domain.paths import MISSING, kind_of
 from relay.errors import Fault, Invalid
 
 MAX_VALUES = 1000
+"""In one list of values."""
+MAX_ENTRIES = 1000
+"""How many entries of a list in an event are looked at: a row of a mebibyte can hold half a million."""
+LONGEST_WORD = 64
+"""How much of an unknown word is compared with known ones."""
+LONGEST_SHOWN = 100
+"""How much of a word a refusal shows."""
+MAX_SEARCHED = 1 << 16
+"""How many characters of a text `$contains` searches."""
 
 T = TypeVar("T")
 Path = tuple[str | int, ...]
@@ -21,6 +31,19 @@ Build = Callable[[str, Any, Path], ValueTest]
 def refuse(path: Path, message: str) -> NoReturn:
     """Raise Invalid with one fault."""
     raise Invalid(Fault(path, message))
+
+
+def shown(word: Any) -> str:
+    """A word of a filter as a refusal shows it: cut, and objects by their class only."""
+    text = word if isinstance(word, str) else str(word) if isinstance(word, int) else type(word).__name__
+    return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`; did you mean …?` with the known word that is most like another, if one is; for the end of a refusal."""
+    by_lower = {each.lower(): each for each in known}
+    found = get_close_matches(word[:LONGEST_WORD].lower(), by_lower, n=1, cutoff=0.7)
+    return f"; did you mean {by_lower[found[0]]}?" if found else ""
 
 
 def items(value: Any, path: Path) -> Iterable[tuple[int, Any]]:
@@ -45,15 +68,15 @@ def comparable(name: str, value: Any, path: Path) -> Any:
     if isinstance(value, float):
         value = Decimal(repr(value))
     if not (value is None or isinstance(value, str | int) or (isinstance(value, Decimal) and value.is_finite())):
-        refuse(path, "must be text, a number, true, false or null; for one of several values use $in")
+        refuse(path, "must be text, a number, true, false or null; to allow several values, use $in with a list")
     kind = kind_of(name)
     if value is None or kind not in ("number", "flag"):
         return value
     # Text would never match here, and a filter that passes nothing is worse than one that is refused.
     if kind == "flag" and not isinstance(value, bool):
-        refuse(path, f"{name} is a flag: compare it with true, false or null")
+        refuse(path, f"must be true, false or null, because {name} is a flag")
     if kind == "number" and isinstance(value, bool | str):
-        refuse(path, f"{name} is a number: compare it with a number or null")
+        refuse(path, f"must be a number or null, because {name} is a number")
     return value
 
 
@@ -74,7 +97,7 @@ def any_of(tests: list[Callable[[T], bool]]) -> Callable[[T], bool]:
 
 def _each(test: ValueTest) -> ValueTest:
     """A list passes if one of its entries does: `{"classes": "goal"}`."""
-    return lambda value: any(map(test, value)) if type(value) is list else test(value)
+    return lambda value: any(map(test, value[:MAX_ENTRIES])) if type(value) is list else test(value)
 
 
 def equal(operand: Any) -> ValueTest:
@@ -82,24 +105,40 @@ def equal(operand: Any) -> ValueTest:
     if operand is None or isinstance(operand, bool):
         return _each(lambda value: value is operand)
     if isinstance(operand, str):
-        return lambda value: value == operand or (type(value) is list and operand in value)
+        return lambda value: value == operand or (type(value) is list and operand in value[:MAX_ENTRIES])
     return _each(lambda value: as_number(value) == operand)
 
 
 def _one_of(operands: list[Any]) -> ValueTest:
-    texts = frozenset(each for each in operands if isinstance(each, str))
-    rest = [equal(each) for each in operands if not isinstance(each, str)]
+    """Whether a value is one of many: two look-ups at most, however many there are."""
+    texts = frozenset(each for each in operands if type(each) is str)
+    constants = tuple({each for each in operands if each is None or type(each) is bool})
+    # Equal numbers have equal hashes, whether they are ints or Decimals.
+    numbers = frozenset(each for each in operands if type(each) is int or type(each) is Decimal)
+    if not numbers and not constants:
+        return _each(lambda value: type(value) is str and value in texts)
 
-    return _each(lambda value: (type(value) is str and value in texts) or any(other(value) for other in rest))
+    def _is_one(value: Any) -> bool:
+        if type(value) is str and value in texts:
+            return True
+        if any(value is each for each in constants):
+            return True
+        return bool(numbers) and (number := as_number(value)) is not None and number in numbers
+
+    return _each(_is_one)
 
 
 def _ordered(passes: Callable[[Any, Any], bool]) -> Build:
     def _build(name: str, operand: Any, path: Path) -> ValueTest:
+        kind = kind_of(name)
+        if kind == "flag":
+            refuse(path, f"{name} is a flag, and flags have no order: compare it with $eq")
+        if operand is None or isinstance(operand, bool) or (kind == "number" and isinstance(operand, str)):
+            allowed = "a number" if kind == "number" else "a number or text"
+            refuse(path, f"must be {allowed}: {name} is compared by its order")
         operand = comparable(name, operand, path)
         if isinstance(operand, str):
             return _each(lambda value: type(value) is str and passes(value, operand))
-        if operand is None or isinstance(operand, bool):
-            refuse(path, "must be a number or text")
         return _each(lambda value: (number := as_number(value)) is not None and passes(number, operand))
 
     return _build
@@ -110,16 +149,20 @@ def _textual(passes: Callable[[str, str], bool]) -> Build:
         if not isinstance(operand, str):
             refuse(path, "must be text")
         if kind_of(name) in ("number", "flag"):
-            refuse(path, f"{name} is no text")
+            refuse(path, f"works on text, and {name} is a {kind_of(name)}: use $eq, $in, $gt, $gte, $lt or $lte")
         return _each(lambda value: type(value) is str and passes(value, operand))
 
     return _build
 
 
 def _in(name: str, operand: Any, path: Path) -> ValueTest:
-    values = [comparable(name, value, (*path, index)) for index, value in items(operand, path)]
-    if len(values) > MAX_VALUES:
-        refuse(path, f"has {len(values)} values, {MAX_VALUES} are the most")
+    if isinstance(operand, list) and len(operand) > MAX_VALUES:
+        refuse(path, f"has {len(operand)} values; one list can have at most {MAX_VALUES}")
+    plain = kind_of(name) not in ("number", "flag")
+    values = [
+        value if plain and type(value) in (str, int) else comparable(name, value, (*path, index))
+        for index, value in items(operand, path)
+    ]
     return _one_of(values)
 
 
@@ -153,7 +196,8 @@ OPERATORS: dict[str, Build] = {
     "$nin": _negated(_in),
     "$startsWith": _textual(str.startswith),
     "$endsWith": _textual(str.endswith),
-    "$contains": _textual(lambda value, operand: operand in value),
+    "$contains": _textual(lambda value, operand: value.find(operand, 0, MAX_SEARCHED) >= 0),
     "$exists": _exists,
 }
-"""By name. `$and`, `$or` and `$not` are not here: they take conditions."""
+"""By name. Those of LOGIC are not here: they take conditions."""
+LOGIC = ("$and", "$or", "$not")

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from relay.domain.json_text import BROKEN, decode
-from relay.domain.mending import mend
+from relay.domain.repairing import repair
 
 MAX_LINE_BYTES = 1 << 20
 """A documented row has 2.2 kB; a mebibyte leaves room for long notes and many custom fields."""
@@ -26,7 +26,7 @@ class Row(msgspec.Struct, frozen=True):
     row_id: int
     columns: dict[str, Any]
     repaired: bool = False
-    """True if its `notes` had to be escaped first (hazard H1)."""
+    """True if the line was not JSON and had to be repaired first: see relay.domain.repairing, and hazard H1."""
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -45,20 +45,24 @@ class Message(msgspec.Struct, frozen=True):
 def parse_line(line: bytes) -> Row | Rejected | Message:
     """Read one line, without its line break.
 
-    Strict JSON first, then the known fault of `notes` (H1), else the line is Rejected. Of a key that stands twice the
-    last value counts, as in most JSON readers; but a line with two different rowIds is nobody's row.
+    Strict JSON first, then what can be repaired without doubt (relay.domain.repairing), else the line is Rejected. Of a
+    key that stands twice the last value counts, as in most JSON readers; but a line with two different rowIds is
+    nobody's row.
     """
     if len(line) > MAX_LINE_BYTES:
         return Rejected("the line is too long", peek_row_id(line))
+    repaired = False
     try:
         value = decode(line)
+    except RecursionError:
+        return Rejected("the row is nested too deeply", peek_row_id(line))
     except BROKEN:
-        mended = mend(line)
-        if mended is None:
+        read = repair(line)
+        if read is None:
             return Rejected("the line is not JSON", peek_row_id(line))
-        return _row(mended, decode(mended), repaired=True)
+        (line, value), repaired = read, True
     if type(value) is dict:
-        return _row(line, value, repaired=False)
+        return _row(line, value, repaired=repaired)
     return Message(value) if type(value) is str else Rejected("the line is not a JSON object", None)
 
 

@@ -1,12 +1,16 @@
 """How a filter names a field of an event: a dotted path into the trigger, or into `data` around it."""
 
 from collections.abc import Callable
+from itertools import chain, islice
 from typing import Any
 
 from relay.domain.normalising import KINDS, Kind
 
-ENVELOPE_FIELDS = frozenset({"source", "igrp", "rowId", "revision", "classes", "trigger", "previous"})
+ENVELOPE_FIELDS = frozenset({"source", "igrp", "rowId", "revision", "classes", "repaired", "trigger", "previous"})
 """What a path names in `data` itself; every other path begins in the trigger."""
+
+MOST_NODES = 1000
+"""How many values a path leads to at each of its steps: what lists hold beyond them is not looked at."""
 
 
 class _Missing:
@@ -40,15 +44,34 @@ def kind_of(path: str) -> Kind | None:
     """
     if path in ("igrp", "revision"):
         return "number"
+    if path == "repaired":
+        return "flag"
     return KINDS.get(path.removeprefix("trigger.").removeprefix("previous."))
 
 
 def _walk(value: Any, names: list[str]) -> Any:
+    """What a path leads to: one value, or a flat list of those that it leads to if it passes through a list."""
     for index, name in enumerate(names):
         if isinstance(value, list):
-            found = [inner for item in value if (inner := _walk(item, names[index:])) is not MISSING]
-            return found or MISSING
+            return _walk_lists(value, names[index:])
         if not isinstance(value, dict) or name not in value:
             return MISSING
         value = value[name]
     return value
+
+
+def _walk_lists(values: list[Any], names: list[str]) -> Any:
+    for name in names:
+        values = [each[name] for each in _flat(values) if isinstance(each, dict) and name in each]
+        if not values:
+            return MISSING
+    return _flat(values)
+
+
+def _flat(values: list[Any]) -> list[Any]:
+    """The entries of lists inside of a list in their place, up to a bound."""
+    some = values[:MOST_NODES]
+    while any(isinstance(each, list) for each in some):
+        inner = (each if isinstance(each, list) else (each,) for each in some)
+        some = list(islice(chain.from_iterable(inner), MOST_NODES))
+    return some

@@ -41,6 +41,7 @@ def tell(
         revision=sight.revision,
         classes=told.classes,
         trigger=trigger,
+        repaired=row.repaired,
         previous=None
         if had is None or before is None
         else _previous(before, source, space=space, told=told, now=trigger),

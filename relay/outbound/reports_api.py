@@ -16,6 +16,7 @@ import httpx
 import msgspec
 
 from relay.domain.framing import split_lines
+from relay.domain.masking import cut
 from relay.domain.model import ApiKeyAuth, Source, SourceAuth
 from relay.domain.parsing import Message, Rejected, Row, parse_line
 from relay.errors import LimitRefused, Refused, Retriable
@@ -25,11 +26,13 @@ MAX_BODY_BYTES = 64 << 20
 MAX_ERROR_BYTES = 64 << 10
 MAX_RETRY_AFTER_S = 3600.0
 _MAX_MESSAGE = 160
+MAX_DATE_CHARS = 64
+"""A date in a header has 29."""
 
 _OBJECT, _TEXT = ord("{"), ord('"')
 _LIMIT = re.compile(r"\blimit|\bmax(?:imum)?\b.*\brows?\b", re.IGNORECASE)
 _RATE = re.compile(r"\brate|quota|too many requests|throttl|\bper (?:second|minute|hour|day)", re.IGNORECASE)
-_PRIVATE = re.compile(r"[\w.+-]+@[\w.-]+|\+?\d[\d ()-]{4,}\d")
+_PRIVATE = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w.-]++|\+?\d(?:[ ()-]{0,3}\d){5,30}")
 """Addresses and numbers of six digits or more: what a message could quote of a row."""
 
 
@@ -70,9 +73,10 @@ class ReportsApi:
         bounds = f"&filter[]=rowId-gt-value-{after}" + ("" if until is None else f"&filter[]=rowId-le-value-{until}")
         return await self._page(source, route, f"limit={limit}&sort[]=rowId-asc{bounds}")
 
-    async def newest(self, source: Source, route: str) -> int:
-        """The highest rowId of a route, or 0 if it has no rows. Raises like `fetch`."""
-        page = await self._page(source, route, "limit=1&sort[]=rowId-desc")
+    async def newest(self, source: Source, route: str, *, until: int | None = None) -> int:
+        """The highest rowId of a route (up to `until`), or 0 if it has no rows. Raises like `fetch`."""
+        bound = "" if until is None else f"&filter[]=rowId-le-value-{until}"
+        page = await self._page(source, route, f"limit=1&sort[]=rowId-desc{bound}")
         if not page.lines:
             return 0
         line = parse_line(page.lines[0])
@@ -218,8 +222,10 @@ def _headers(auth: SourceAuth) -> dict[bytes, bytes]:
 
 def _safe(text: str, auth: SourceAuth) -> str:
     """A message of the upstream without what it must not tell: credentials, addresses, long numbers, its own length."""
+    text = text[:MAX_ERROR_BYTES]
     for secret in (auth.key,) if isinstance(auth, ApiKeyAuth) else (auth.password, auth.username):
         text = text.replace(secret, "…") if secret else text
+    text = cut(text)
     printable = "".join(letter if letter.isprintable() else " " for letter in _PRIVATE.sub("…", text))
     words = " ".join(printable.split())
     return words if len(words) <= _MAX_MESSAGE else words[:_MAX_MESSAGE] + "…"
@@ -227,13 +233,13 @@ def _safe(text: str, auth: SourceAuth) -> str:
 
 def _retry_after_s(headers: httpx.Headers) -> float | None:
     """What Retry-After asks for, in either of its forms (RFC 9110 10.2.3), bounded; None if it says nothing."""
-    text = headers.get("retry-after", "").strip()
+    text = headers.get("retry-after", "").strip()[:MAX_DATE_CHARS]
     if text.isdecimal() and text.isascii():
         return min(float(text[:9]), MAX_RETRY_AFTER_S)
     try:
         until = parsedate_to_datetime(text)
         # The upstream's own clock, if it shows it, for theirs and ours may differ.
-        now = parsedate_to_datetime(headers["date"]) if "date" in headers else datetime.now(UTC)
+        now = parsedate_to_datetime(headers["date"][:MAX_DATE_CHARS]) if "date" in headers else datetime.now(UTC)
         return min(max((until - now).total_seconds(), 0.0), MAX_RETRY_AFTER_S)
     except (ValueError, TypeError, OverflowError):
         return None

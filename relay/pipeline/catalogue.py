@@ -18,7 +18,8 @@ from relay.store.record_form import Kind
 K = TypeVar("K", bound=str)
 V = TypeVar("V", bound=msgspec.Struct)
 
-FILTERS_BETWEEN_PAUSES = 200
+FILTERS_BETWEEN_PAUSES = 10
+"""Compiling the largest filter takes some milliseconds."""
 Standing = Literal["known", "unreadable", "gone"]
 
 

@@ -1,7 +1,7 @@
 """Ingest: from a page of lines to committed events. What is known is left out, the rest is classified and matched."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,12 +11,14 @@ import structlog
 
 from relay.domain.classifying import classify
 from relay.domain.identity import Changed, Known, Seen, is_known, judge_row, raw_digest, stable_digest
+from relay.domain.matching import Match, Matcher, Pace
 from relay.domain.model import ROUTES, MessageId, Source, StoredEvent
 from relay.domain.parsing import Message, Row, parse_line, peek_row_id
 from relay.domain.telling import Told, tell
 from relay.errors import StaleSubscriptions
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
+from relay.store import pages
 from relay.store.bodies import Bodies
 from relay.store.events import Events, pack_event
 from relay.store.pages import Pages, RowCommit, first_prefix
@@ -62,6 +64,18 @@ def read_lines(lines: Sequence[bytes]) -> list[Line]:
             _read(line)
         found.append(line)
     return found
+
+
+def _first_readable(lines: Sequence[Line]) -> dict[int, Line]:
+    """The line of each rowId: the first (H16), unless that can't be read and another one may be."""
+    first: dict[int, Line] = {}
+    for line in lines:
+        if line.row_id is None:
+            continue
+        kept = first.setdefault(line.row_id, line)
+        if kept is not line and kept.raw != line.raw and (kept.reason or (kept.row is None and _read(kept) is None)):
+            first[line.row_id] = line
+    return first
 
 
 def _read_seen(source: Source, route: str, packed: dict[int, bytes]) -> dict[int, Seen]:
@@ -124,19 +138,40 @@ class _Matched:
         self._source = source.uid
         self._version = catalogue.version
         self._rows: list[RowCommit] = []
+        self._pace = Pace()
 
-    def rows(self, taken: Sequence[Taken]) -> Iterator[RowCommit]:
-        """The rows that are left, matched with the configuration as it is now."""
+    async def prefix(self, taken: Sequence[Taken]) -> list[RowCommit]:
+        """The first of the rows that are left, as many as one commit takes, matched with the configuration as it is.
+
+        Other work of the process gets its turn meanwhile.
+        """
         if self._version != self._catalogue.version:
             self._version = self._catalogue.version
             self._rows.clear()
         matcher = self._catalogue.matcher(self._source)
-        for i, row in enumerate(taken):
-            if i == len(self._rows):
-                lanes = matcher.match(row.event.types, row.data) if row.event is not None else ()
-                commit = RowCommit(row.row_id, row.seen, row.message, row.number, row.packed, lanes, matcher.unchecked)
-                self._rows.append(commit)
-            yield self._rows[i]
+        entries = sum(len(row.lanes) for row in self._rows)
+        for row in taken[len(self._rows) :]:
+            if len(self._rows) > pages.EVENTS_AT_ONCE or entries > pages.LANE_ENTRIES_AT_ONCE:
+                break
+            lanes = await self._match(matcher, row.event.types, row.data) if row.event is not None else ()
+            commit = RowCommit(row.row_id, row.seen, row.message, row.number, row.packed, lanes, matcher.unchecked)
+            self._rows.append(commit)
+            entries += len(lanes)
+        return first_prefix(self._rows)
+
+    async def _match(self, matcher: Matcher, types: bytes, data: dict[str, Any]) -> list[Match]:
+        weight = matcher.weight(types)
+        if weight < self._pace.left:
+            self._pace.left -= weight
+            return matcher.match(types, data)
+        steps = matcher.steps(types, data, self._pace)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as ended:
+                matches: list[Match] = ended.value
+                return matches
+            await asyncio.sleep(0)
 
     def drop(self, count: int) -> None:
         """The first of them are committed."""
@@ -173,10 +208,7 @@ class Ingest:
         when the store is not where the token's holder left it, StoreUnavailable when Redis fails; then the page is to
         be fetched again, and what was committed of it is known.
         """
-        first: dict[int, Line] = {}
-        for line in lines:
-            if line.row_id is not None:
-                first.setdefault(line.row_id, line)
+        first = _first_readable(lines)
         space = space_of(route)
         packed, number = await self._pages.known(source.uid, space, row_ids, token=token)
         known = _read_seen(source, route, packed)
@@ -224,7 +256,7 @@ class Ingest:
         rest, committed, matched = taken, cursor is None, _Matched(self._catalogue, source)
         while rest or not committed:
             version = self._catalogue.version
-            prefix = first_prefix(matched.rows(rest))
+            prefix = await matched.prefix(rest)
             moved = cursor if len(prefix) == len(rest) or cursor is None else prefix[-1].row_id
             try:
                 await self._pages.commit(

@@ -1,16 +1,21 @@
 """Bringing a slice in line with the routes that its source has now: they can be added and removed while it runs."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
 from relay.domain.model import ROUTES, RouteState, Source, SourceUid
+from relay.domain.plausibility import FURTHEST, UNUSUAL, is_jump
 from relay.domain.polling import since_when, start_text
 from relay.outbound.reports_api import ReportsApi
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.route_poll import RoutePoll
 from relay.store.routes import Routes, Token
+
+MOST_LOOKS = 10
+"""How many rows far ahead of all others are looked behind, before a route begins behind one of them after all."""
 
 
 async def join_routes(
@@ -51,10 +56,26 @@ async def begin(
     A route that the source was made with, or with which another one was given, begins at `startRowId`.
     """
     route = poll.state.route
+    changes: dict[str, Any] = {"state": "polling", "next_poll_at_ms": 0, "overlap_at_ms": overlap_at_ms}
     if source.start_row_id is not None and poll.state.joined != "later":
         cursor = max(0, source.start_row_id - 1)
     else:
-        cursor = await reports.newest(source, route)
-    changes = {"state": "polling", "next_poll_at_ms": 0, "overlap_at_ms": overlap_at_ms}
+        cursor = await _newest(source, route, reports)
+        changes["anchored"] = int(cursor > 0)
     await routes.start(source.uid, route, cursor, token=poll.token, now_ms=clock.now_ms(), changes=changes)
     poll.state = msgspec.structs.replace(poll.state, cursor=cursor, **changes)
+
+
+async def _newest(source: Source, route: str, reports: ReportsApi) -> int:
+    """The newest rowId that is plausible: the route would never show a row behind one that is not."""
+    newest = await reports.newest(source, route)
+    if newest > FURTHEST:
+        newest = await reports.newest(source, route, until=FURTHEST)
+    for _ in range(MOST_LOOKS):
+        if newest <= UNUSUAL:
+            break
+        before = await reports.newest(source, route, until=newest - 1)
+        if not is_jump(before, newest, is_row=before > 0):
+            break
+        newest = before
+    return newest

@@ -24,6 +24,7 @@ from relay.errors import (
 from relay.outbound.reports_api import ReportsApi
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
+from relay.pipeline.holding import hold_far_rows
 from relay.pipeline.ingest import Ingest, read_lines
 from relay.pipeline.joining import begin, join_routes
 from relay.pipeline.pressure import Pressure
@@ -208,13 +209,13 @@ class Polling:
         )
         polled_ms = self._clock.now_ms()
         lines = read_lines(page.lines)
-        ids = [line.row_id for line in lines if line.row_id is not None]
+        held = await hold_far_rows(self._routes, source, poll, lines, limit=limit)
         step = advance(
-            cursor, ids, limit=limit, ceiling=poll.ceiling, rejected=len(lines) - len(ids), truncated=page.truncated
+            cursor, held.row_ids, limit=limit, ceiling=poll.ceiling, rejected=held.rejected, truncated=page.truncated
         )
         # Only when nobody else is due: one request at a time is in flight for a source (H29).
         alone = alone and poll.overlap_due_ms() > polled_ms
-        if alone and step.state == "more" and step.in_order and len(ids) >= limit:
+        if alone and step.state == "more" and step.in_order and len(held.row_ids) >= limit:
             ahead = self._reports.fetch(source, route, after=step.cursor, limit=limit, until=step.ceiling)
             poll.read_ahead((step.cursor, limit, step.ceiling), ahead)
         if lines:
@@ -224,20 +225,18 @@ class Polling:
             )
         poll.ceiling = step.ceiling
         poll.state = msgspec.structs.replace(poll.state, cursor=step.cursor)
+        held.changes["anchored"] = int(step.cursor != cursor or poll.state.anchored > 0)
         if step.state == "stalled" or (page.truncated and not step.row_ids):
             raise Retriable("the answer proves nothing: it was cut short, or none of its lines has a readable rowId")
-        changes: dict[str, int | str | None] = {
-            "state": "polling",
-            "failures": 0,
-            "last_poll_at_ms": polled_ms,
-            # Now, and not 0: whoever was polled longer ago goes first.
-            "next_poll_at_ms": polled_ms,
-        }
+        # The next poll is due now, and not at 0: whoever was polled longer ago goes first.
+        changes: dict[str, int | str | None] = held.changes | {
+            "state": "polling", "failures": 0, "last_poll_at_ms": polled_ms, "next_poll_at_ms": polled_ms,
+        }  # fmt: skip
         if step.state == "caught_up":
             wait_ms = next_poll_ms(source.poll_interval_s, jitter=self._clock.jitter())
             changes |= {"caught_up_at_ms": polled_ms, "next_poll_at_ms": polled_ms + wait_ms}
-        if not step.in_order:
-            changes |= {"last_error": "the upstream did not sort by rowId", "last_error_at_ms": polled_ms}
+        if said := held.said or (None if step.in_order else "the upstream did not sort by rowId"):
+            changes |= {"last_error": said, "last_error_at_ms": polled_ms}
         elif poll.state.last_error is not None and step.state == "caught_up":
             changes |= {"last_error": None, "last_error_at_ms": None}
         await self._save(source, poll, **changes)

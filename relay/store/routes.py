@@ -1,6 +1,6 @@
 """Routes: their cursors and states, the poller's lease, and the lines that could not be read."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import structlog
 from redis.asyncio import Redis
 
 from relay.domain.model import RouteState, SourceUid
-from relay.errors import Astray, Fenced, RelayError, StaleSubscriptions
+from relay.errors import Astray, Fenced, NotFound, RelayError, StaleSubscriptions
 from relay.store import keys
 from relay.store.scripts import script
 
@@ -24,8 +24,8 @@ ASIDE_AT_ONCE = 500
 NEWEST = 2**53
 """A version of the configuration that is newer than any."""
 LOST_CURSOR = (
-    "the cursor in the store is damaged: take the route off the source and add it again a minute later; then it "
-    "goes on behind the newest row"
+    "the cursor in the store is damaged: set it with PUT /api/v1/source/{uid}/route/{route}/cursor, or take the route "
+    "off the source and add it again a minute later; then it goes on behind the newest row"
 )
 MOST_ROW_ID = 2**63 - 1
 MOST_MS = 2**47
@@ -107,6 +107,13 @@ class Routes:
     ) -> None:
         """Give a route that has no cursor its first one, and write `changes` of its state. Raises Fenced, or Astray."""
         await self._write(source, route, changes or {}, token=token, cursor=str(cursor), now_ms=now_ms)
+
+    async def move(self, source: SourceUid, route: str, cursor: int, *, now_ms: int) -> None:
+        """Move a route's cursor by hand: a poller at work drops its page. Raises NotFound when the source is going."""
+        names = [keys.fence(source), keys.sequence(source), keys.route(source, route), keys.trail(source, route)]
+        if await script("move_cursor")(self._redis, names, [cursor, now_ms]) != b"ok":
+            raise NotFound(f"source {source} is being deleted")
+        await self.poll_at(source, 0)
 
     async def _write(
         self, source: SourceUid, route: str, changes: Mapping[str, Any], *, token: Token, cursor: str, now_ms: int
@@ -190,6 +197,11 @@ class Routes:
             oldest: list[Any] = [digest for digest, _ in (await self._quarantined(source))[QUARANTINE_KEPT:]]
             await self._redis.hdel(keys.quarantine(source), *oldest)  # type: ignore[misc]
 
+    async def release(self, source: SourceUid, digests: Collection[str]) -> None:
+        """Forget lines that were set aside, by their digests (hex): they are taken in after all."""
+        if digests:
+            await self._redis.hdel(keys.quarantine(source), *digests)  # type: ignore[misc]
+
 
 def refused(answer: bytes, source: SourceUid) -> RelayError:
     """What a script's refusal of a poller's write means."""
@@ -248,5 +260,5 @@ def _is_readable(field: str, text: str) -> bool:
         return False
     value = getattr(state, field)
     # Scripts compare the text of a cursor, so each number has one.
-    most = MOST_ROW_ID if field in ("cursor", "overlap_after", "overlap_until") else MOST_MS
+    most = MOST_ROW_ID if field in ("cursor", "overlap_after", "overlap_until", "held_from") else MOST_MS
     return type(value) is not int or (str(value) == text and 0 <= value <= most)

@@ -35,6 +35,20 @@ def shown(**event: object) -> dict[str, object]:
         "(0) 20 7946 0958",
         "+1 (212) 555-0142",
         "dialled=441174960123,",
+        "tel:+447946000958",
+        "sip:447946000958@host",
+        "447946000958: no answer",
+        "x447946000958",
+        "447946000958abc",
+        "caller_447946000958_leg",
+        "from-447946000958",
+        "v.447946000958",
+        "212.555.0142",
+        "020.7946.0958",
+        "(020)7946.0958",
+        "4479460009584479460009",
+        "٤٤٧٩٤٦٠٠٠٩٥٨",
+        "2026-11-24 03:21:51 447946000958"[20:],
     ],
 )
 def test_a_phone_number_shows_two_digits_at_most(text: str) -> None:
@@ -52,6 +66,11 @@ def test_a_phone_number_shows_two_digits_at_most(text: str) -> None:
         "123e4567-e89b-12d3-a456-426614174000",
         "msg_ab12345678901cd",
         "took 12345678 ms",
+        "ep_2ab12345678901cd99 and app_123456789012",
+        "2026-11-24T03:21:51.123456+00:00, 2026-11-24",
+        "10.0.0.1:65535 and 2001:db8:1234:5678:9012:3456:7890:1",
+        "rows 12, 13, 14, 15, 16",
+        "5f4dcc3b5aa765d61d8327deb882cf99123456789",
     ],
 )
 def test_what_is_no_phone_number_stays(text: str) -> None:
@@ -96,6 +115,84 @@ def test_objects_show_their_class_only() -> None:
     assert event["body"] == "<bytes>"
     assert "hunter2" not in str(event)
     assert "7946" not in str(event)
+
+
+HOSTILE = [
+    "one\nINFO forged line",
+    "one\r\ntwo",
+    "\x1b[31mred\x1b]0;title\x07",
+    "nul\x00byte",
+    "c1\x9b31m",
+    "\u2028line\u2029separators",
+    "\u202eright to left\u2066",
+    "lone \ud800 surrogate",
+    "delete\x7f",
+]
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+def test_control_characters_never_reach_a_log(text: str, log_format: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """As an event, a value, a name, inside of lists and errors, from the relay and from libraries, in both formats."""
+    setup_logging(log_format, "info")
+    structlog.get_logger().info("event", value=text, inner={text: [text]}, error=ValueError(text))
+    structlog.get_logger().info(text, **{text: "x"})
+    logging.getLogger("some.library").warning("from %s", text)
+    printed = capsys.readouterr().err
+    assert len(printed.splitlines()) == 3
+    assert all(line.isprintable() for line in printed.split("\n"))
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+def test_no_line_of_a_traceback_looks_like_a_line_of_the_log(
+    text: str, log_format: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What an error quotes is indented, and its control characters are escaped."""
+    setup_logging(log_format, "info")
+    try:
+        raise ValueError(text)
+    except ValueError:
+        structlog.get_logger().exception("broken")
+        logging.getLogger("some.library").exception("broken")
+    for line in capsys.readouterr().err.split("\n"):
+        assert line.isprintable()
+        assert not line.startswith(("INFO forged", "two"))
+
+
+def test_long_things_are_cut_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
+    """A path of 50 kB, a deep or wide object, a number of 5,000 digits, and an error that quotes a whole page."""
+    setup_logging("json", "info")
+    path = "/" + "x" * 50_000
+    deep: list[object] = []
+    for _ in range(5000):
+        deep = [deep]
+    wide = {path + str(n): n for n in range(5000)}
+    structlog.get_logger().info("cut", path=path, words="word " * 20_000, deep=deep, wide=wide, big=10**5000)
+    logging.getLogger("some.library").warning("GET %s", path)
+    try:
+        raise ValueError("\n".join([path] * 300))
+    except ValueError:
+        structlog.get_logger().exception("broken")
+    lines = capsys.readouterr().err.splitlines()
+    assert [json.loads(line)["event"][:6] for line in lines] == ["cut", "GET /x", "broken"]
+    assert len(lines[0]) < 20_000
+    assert len(lines[1]) < 3_000
+    assert len(lines[2]) < 150_000
+    assert "(50001 characters)" in lines[0]
+
+
+@pytest.mark.parametrize(
+    "secret", ["+447946000958", "Bearer aHVudGVyMg", "whsec_aHVudGVyMg==", "redis://user:aHVudGVyMg@h/"]
+)
+def test_what_is_cut_leaves_no_half_of_a_secret_or_a_number(secret: str) -> None:
+    """Wherever the cut falls, what stands before it is as masked as it would be uncut."""
+    for begin in range(1950, 2010):
+        for filler in ("x " * 2000, "/" * 4000):
+            shown_text = str(shown(detail=filler[:begin] + secret + " and more" * 100)["detail"])
+            rest = shown_text.partition("characters)")[0].rpartition("(")[0]
+            assert "HVud" not in shown_text
+            assert sum(map(str.isdigit, rest)) <= 2
 
 
 def test_json_lines_carry_event_level_time_and_context(capsys: pytest.CaptureFixture[str]) -> None:

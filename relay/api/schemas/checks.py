@@ -3,7 +3,7 @@
 from typing import Any
 
 from relay.domain.addresses import EgressPolicy
-from relay.domain.filtering import compile_filter
+from relay.domain.filtering import vet_filter
 from relay.domain.headers import check_new_headers
 from relay.domain.paths import ENVELOPE_FIELDS, kind_of
 from relay.domain.signing import PRIVATE_PREFIX, SECRET_PREFIX
@@ -20,10 +20,10 @@ def check_url(value: str, path: Path, policy: EgressPolicy) -> None:
 
 
 def check_filter(value: dict[str, Any], path: Path, _: EgressPolicy) -> None:
-    """A filter that compiles. An empty one is none."""
+    """A filter that somebody writes, see relay.domain.vetting. An empty one is none."""
     try:
         if value:
-            compile_filter(value)
+            vet_filter(value)
     except Invalid as error:
         raise Invalid(*(Fault((*path, *fault.path), fault.message, fault.kind) for fault in error.faults)) from None
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from relay.api.schemas.common import Out, moment, moment_or_none
-from relay.domain.envelope import HEADS
+from relay.domain.envelope import HEADS, is_repaired
 from relay.domain.event_types import EVENT_TYPES
 from relay.domain.model import Attempt, Endpoint, MessageId, StoredEvent
 from relay.store.identifiers import base62
@@ -33,6 +33,9 @@ class _Message(Out, frozen=True, kw_only=True):
     tags: list[str] | None = None
     timestamp: datetime
     """When the relay stored it."""
+    repaired: bool = False
+    """The row was not valid JSON, and was repaired: characters of it can be replaced. So does `payload.data.repaired`
+    say, which is absent otherwise."""
 
 
 class MessageOut(_Message, frozen=True, kw_only=True):
@@ -192,6 +195,7 @@ def _message(event: StoredEvent, *, with_content: bool) -> dict[str, Any]:
         "event_type": EVENT_TYPES[code],
         "payload": payload,
         "timestamp": moment(event.stored_at_ms),
+        "repaired": is_repaired(event.body),
     }
 
 

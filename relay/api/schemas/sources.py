@@ -78,6 +78,13 @@ class SourceIn(In, frozen=True, kw_only=True):
         )
 
 
+class CursorIn(In, frozen=True, kw_only=True):
+    """Where a route goes on."""
+
+    row_id: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+    """The route goes on with the rows behind this rowId."""
+
+
 class ApiKeyAuthOut(Out, frozen=True, kw_only=True, tag_field="type", tag="apiKey"):
     """The source has a key."""
 
@@ -103,6 +110,9 @@ class RouteOut(Out, frozen=True, kw_only=True):
     last_error_at: datetime | None
     failures: int
     """How many polls have failed since one worked."""
+    held_rows: int = 0
+    """How many rows are held because their rowIds are implausibly far ahead. They are listed as set aside, and become
+    events when further rows come beside them."""
 
 
 class SourceOut(Out, frozen=True, kw_only=True):
@@ -166,6 +176,7 @@ def show_route(state: RouteState, *, now_ms: int) -> RouteOut:
         last_error=state.last_error,
         last_error_at=moment_or_none(state.last_error_at_ms),
         failures=state.failures,
+        held_rows=state.held_first + state.held_since,
     )
 
 

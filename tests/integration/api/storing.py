@@ -53,6 +53,7 @@ class Store:
         classes: int = CALL,
         at_ms: int = NOW,
         to: Iterable[str] = (),
+        repaired: bool = False,
         **trigger: Any,
     ) -> MessageId:
         """`to` are the ids of endpoints that it is for."""
@@ -60,7 +61,13 @@ class Store:
         _, number = await self._stores.pages.known(source, "t", [row_id], token=token)
         message = message_id(source, space="t", row_id=row_id, digest=b"d" * 32, recurrence=0)
         data = envelope.data(
-            source=source, igrp=1, row_id=row_id, revision=1, classes=classes, trigger={"rowId": row_id, **trigger}
+            source=source,
+            igrp=1,
+            row_id=row_id,
+            revision=1,
+            classes=classes,
+            trigger={"rowId": row_id, **trigger},
+            repaired=repaired,
         )
         types = codes_of(classes, None)
         event = StoredEvent(

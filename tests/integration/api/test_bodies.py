@@ -16,6 +16,7 @@ URL = "https://hooks.example.com/in"
 SOURCE = {"baseUrl": "https://u.test", "igrp": 1, "auth": {"type": "apiKey", "key": "k"}, "routes": ["all"]}
 RIGHT: dict[tuple[str, str], dict[str, Any]] = {
     ("PUT", "/api/v1/source/{uid}"): SOURCE,
+    ("PUT", "/api/v1/source/{uid}/route/{route}/cursor"): {"rowId": 1},
     ("POST", "/api/v1/app"): {"name": "n"},
     ("PUT", "/api/v1/app/{app_id}"): {"name": "n"},
     ("PATCH", "/api/v1/app/{app_id}"): {},
@@ -41,7 +42,7 @@ async def called(http: httpx.AsyncClient) -> httpx.AsyncClient:
 
 def path_of(template: str) -> str:
     """A path of something that is there."""
-    return "http://relay" + template.format(uid="s", app_id="one", endpoint_id="crm")
+    return "http://relay" + template.format(uid="s", route="all", app_id="one", endpoint_id="crm")
 
 
 async def document(http: httpx.AsyncClient) -> dict[str, Any]:

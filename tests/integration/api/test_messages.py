@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 from svix.api import (
     ApplicationIn,
@@ -240,3 +241,15 @@ async def test_reads_at_once_do_not_get_in_each_others_way(svix: SvixAsync, stor
     stored = [await store(A, row, at_ms=NOW + row) for row in range(5)]
     pages = await asyncio.gather(*(svix.message.list("one") for _ in range(50)))
     assert all([m.id for m in page.data] == stored[::-1] for page in pages)
+
+
+async def test_a_message_says_that_its_row_was_repaired(svix: SvixAsync, http: httpx.AsyncClient, store: Store) -> None:
+    """With and without its content, in lists and by itself; in the payload the flag is absent otherwise."""
+    await svix.application.create(ApplicationIn(name="One", uid="one"))
+    good, bad = await store(A, 1), await store(A, 2, repaired=True)
+    for content in ("true", "false"):
+        listed = (await http.get(f"/app/one/msg?with_content={content}")).json()["data"]
+        assert {each["id"]: each["repaired"] for each in listed} == {good: False, bad: True}
+    for message, expected in ((good, None), (bad, True)):
+        shown = (await http.get(f"/app/one/msg/{message}")).json()
+        assert (shown["repaired"], shown["payload"]["data"].get("repaired")) == (expected is True, expected)

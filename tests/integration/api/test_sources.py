@@ -211,3 +211,44 @@ async def test_sources_are_listed_by_uid(http: httpx.AsyncClient) -> None:
     rest = (await http.get("/source", params={"limit": 2, "iterator": first["iterator"]})).json()
     assert [s["uid"] for s in first["data"] + rest["data"]] == ["a", "b", "c"]
     assert (first["done"], rest["done"]) == (False, True)
+
+
+async def test_a_cursor_is_moved_by_hand(http: httpx.AsyncClient, stores: Stores) -> None:
+    """Backwards and forwards, also of a route that did not begin; the next poll starts from it at once."""
+    await http.put("/source/s", json=SOURCE)
+    token = await stores.routes.take(S)
+    assert token is not None
+    route = "callsGoalsTransactions"
+    await stores.routes.start(S, route, 2**63 - 1, token=token, now_ms=0)
+    held = {"held_from": 2**63 - 1, "held_first": 1, "overlap_after": 5, "overlap_until": 9, "next_poll_at_ms": 2**40}
+    await stores.routes.save(S, route, held, token=token)
+    await stores.routes.poll_at(S, 2**45)
+    assert (await http.get(f"/source/s/route/{route}")).json()["heldRows"] == 1
+    for row_id in (141_248_745, 0, 2**63 - 1):
+        moved = await http.put(f"/source/s/route/{route}/cursor", json={"rowId": row_id})
+        assert (moved.status_code, moved.json()["cursor"], moved.json()["heldRows"]) == (200, row_id, 0)
+    (state,) = await stores.routes.states(S, [route])
+    assert (state.next_poll_at_ms, state.overlap_after, state.overlap_until, state.held_from) == (0, None, None, None)
+    assert await stores.routes.to_poll([S], now_ms=1) == [S]
+    assert await stores.redis.zrange(keys.trail(S, route), 0, -1) == [str(2**63 - 1).encode()]
+    assert (await http.put("/source/s/route/itemisedCalls/cursor", json={"rowId": 7})).json()["cursor"] == 7
+
+
+@pytest.mark.parametrize("body", [{}, {"rowId": -1}, {"rowId": 2**63}, {"rowId": "7"}, {"rowId": 7.5}, {"rowId": None}])
+async def test_a_cursor_is_a_whole_rowid(http: httpx.AsyncClient, body: dict[str, Any]) -> None:
+    """Anything else is refused and moves nothing."""
+    await http.put("/source/s", json=SOURCE)
+    answer = await http.put("/source/s/route/itemisedCalls/cursor", json=body)
+    if body != {"rowId": "7"}:
+        assert answer.status_code == 422
+        assert (await http.get("/source/s/route/itemisedCalls")).json()["cursor"] is None
+
+
+async def test_a_cursor_of_what_is_not_there_is_not_moved(http: httpx.AsyncClient, stores: Stores) -> None:
+    """404 for a source or a route that there is not, or that is being deleted."""
+    assert (await http.put("/source/s/route/all/cursor", json={"rowId": 7})).status_code == 404
+    await http.put("/source/s", json=SOURCE)
+    assert (await http.put("/source/s/route/all/cursor", json={"rowId": 7})).status_code == 404
+    await stores.redis.set(keys.fence(S), "-7")
+    assert (await http.put("/source/s/route/itemisedCalls/cursor", json={"rowId": 7})).status_code == 404
+    assert not await stores.redis.exists(keys.route(S, "itemisedCalls"))

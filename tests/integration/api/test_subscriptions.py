@@ -105,6 +105,29 @@ async def test_a_filter_is_compiled_when_it_is_saved(http: httpx.AsyncClient, ap
     assert (await http.post("/app/one/endpoint", json={"url": URL, "filter": right})).json()["filter"] == right
 
 
+async def test_a_filter_on_an_unknown_field_or_class_is_refused_with_the_nearest_name(
+    http: httpx.AsyncClient, app_id: str
+) -> None:
+    """Every fault of it at once, for applications and endpoints, when they are made and when they are changed."""
+    wrong = {"callDuraton": {"$gt": 60}, "classes": "cal", "$not": {}}
+    made = (await http.post("/app/one/endpoint", json={"url": URL})).json()
+    for answer in (
+        await http.post("/app", json={"name": "Two", "filter": wrong}),
+        await http.patch("/app/one", json={"filter": wrong}),
+        await http.post("/app/one/endpoint", json={"url": URL, "filter": wrong}),
+        await http.put(f"/app/one/endpoint/{made['id']}", json={"url": URL, "filter": wrong}),
+        await http.patch(f"/app/one/endpoint/{made['id']}", json={"filter": wrong}),
+    ):
+        assert answer.status_code == 422
+        faults = {each["loc"][2]: each["msg"] for each in answer.json()["detail"]}
+        assert list(faults) == ["callDuraton", "classes", "$not"]
+        assert "did you mean callDuration?" in faults["callDuraton"]
+        assert "did you mean call?" in faults["classes"]
+    for right in ({"c_anything": 1}, {"pt_gclid": "x"}, {"$fields": ["leadStatus"], "leadStatus": "won"}):
+        answer = await http.patch(f"/app/one/endpoint/{made['id']}", json={"filter": right})
+        assert (answer.status_code, answer.json()["filter"]) == (200, right)
+
+
 async def test_an_application_takes_sources_that_exist(http: httpx.AsyncClient, app_id: str) -> None:
     """None of them named: every source; one that does not exist is refused with its place."""
     await http.put("/source/s", json=SOURCE)

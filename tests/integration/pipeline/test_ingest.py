@@ -1,5 +1,6 @@
 """Ingest: what it costs to take a page in, and what it does with a store that holds odd things."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -145,3 +146,74 @@ async def test_what_a_poller_of_before_could_not_read_is_not_kept(rig: Rig) -> N
     with pytest.raises(Fenced):
         await rig.ingest().take_in(rig.catalogue.sources[UK], "all", lines, row_ids=[1], cursor=None, token=before)
     assert await rig.routes.quarantined(UK, 10) == []
+
+
+async def test_matching_many_large_filters_lets_callbacks_have_their_turn(rig: Rig) -> None:
+    """Twenty filters as large as they may be, on a page of rows: other work of the process goes on meanwhile."""
+    await rig.source()
+    large = {"$or": [{"c_x": {"$in": [str(n * 20 + i) for i in range(20)]}} for n in range(80)]}
+    endpoints = [await rig.endpoint(filter=large | {"c_y": {"$ne": str(n)}}) for n in range(20)]
+    token = await rig.routes.take(UK)
+    assert token is not None
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    await take_in(rig, token, range(1, 101), c_x="777")
+    counting.cancel()
+    assert await rig.row_ids(endpoints[0]) == list(range(1, 101))
+    # 100 rows x 20 filters x 243 conditions, 2,000 conditions a turn.
+    assert turns > 200
+
+
+async def test_a_row_with_a_bad_byte_is_an_event_that_says_it_was_repaired(rig: Rig) -> None:
+    """Its neighbours' events are as ever, and a row in doubt is all that is set aside."""
+    await rig.source()
+    endpoint = await rig.endpoint(filter={"repaired": True})
+    everything = await rig.endpoint()
+    rig.upstream.show(make_row(1), make_row(3))
+    rig.upstream.show_line(2, b'{"rowId":"2","act":"call","c_x":"a\tb\xff","c_y":NaN}')
+    rig.upstream.show_line(4, b'{"rowId":"4","act":"call","c_x":\'doubt\'}')
+    polling = rig.poller()
+    await catch_up(rig, polling)
+    events = {data["rowId"]: data for data in await rig.waiting(everything)}
+    assert {row_id: data.get("repaired") for row_id, data in events.items()} == {"1": None, "2": True, "3": None}
+    assert events["2"]["trigger"] == {"rowId": "2", "act": "call", "c_x": "a\tb\ufffd", "c_y": None}
+    assert (await rig.row_ids(endpoint), await rig.row_ids(everything)) == ([2], [1, 2, 3])
+    assert [line["rowId"] for line in await rig.routes.quarantined(UK, 10)] == ["4"]
+
+
+@pytest.mark.parametrize("good", [b'{"rowId":"2","act":"call"}', b'{"act":"call","rowId":"2"}'], ids=["first", "last"])
+async def test_a_broken_line_does_not_hide_a_good_one_of_the_same_row(rig: Rig, good: bytes) -> None:
+    """Of a rowId that stands twice in a page, the first line that can be read is the row; the other is set aside."""
+    await rig.source()
+    endpoint = await rig.endpoint()
+    token = await rig.routes.take(UK)
+    assert token is not None
+    lines = read_lines([b'{"rowId":"2","act":oops}', good, b'{"rowId":"2","act":"land"}'])
+    await rig.ingest().take_in(rig.catalogue.sources[UK], "all", lines, row_ids=[2], cursor=2, token=token)
+    assert [data["trigger"]["act"] for data in await rig.waiting(endpoint)] == ["call"]
+    assert [line["reason"] for line in await rig.routes.quarantined(UK, 10)] == ["the line is not JSON"]
+
+
+async def test_rows_without_a_proper_rowid_cost_no_neighbour(rig: Rig) -> None:
+    """0, negative, a float, blanks, beyond 64 bits: set aside and shown; 2^53+1 keeps its last digit."""
+    large = 2**53 + 1
+    await rig.source(start_row_id=large - 100)
+    endpoint = await rig.endpoint()
+    odd = ["0", "-5", "7.0", '"12 "', '" 12"', '"0x1F"', "1e3", "null", "[1]", str(2**63), '"007"', "true"]
+    for n, value in enumerate(odd):
+        rig.upstream.show_line(large - 50 + n, b'{"rowId":%s,"act":"call"}' % value.encode())
+    rig.upstream.show(make_row(large - 60), make_row(large), make_row(large + 1))
+    rig.upstream.show_line(large + 2, b'{"rowId":%d,"act":"call"}' % (large + 2))
+    await catch_up(rig, rig.poller())
+    assert await rig.row_ids(endpoint) == [large - 60, large, large + 1, large + 2]
+    shown = await rig.routes.quarantined(UK, 100)
+    assert {line["reason"] for line in shown} == {"the row has no rowId from 1 to 2^63-1"}
+    assert len(shown) == len(odd)
+    assert (await rig.state()).cursor == large + 2

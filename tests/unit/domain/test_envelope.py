@@ -46,6 +46,21 @@ def test_a_body_has_its_parts_in_their_order() -> None:
     )
 
 
+def test_a_body_says_that_its_row_was_repaired_and_only_then() -> None:
+    """The flag stands before the trigger, is absent from every other body, and no row can pretend to it."""
+    assert b'"classes":["goal","call"],"repaired":true,"trigger":{' in stored({}, repaired=True)
+    assert envelope.is_repaired(stored({}, repaired=True))
+    assert envelope.decode(stored({}, repaired=True))["repaired"] is True
+    for trigger in (
+        {},
+        {"repaired": True},
+        {"c": {"repaired": True, "trigger": {}}},
+        {"c": '"repaired":true,"trigger":'},
+    ):
+        assert not envelope.is_repaired(stored(trigger))
+        assert "repaired" not in envelope.decode(stored(trigger))
+
+
 @pytest.mark.parametrize("code", range(len(EVENT_TYPES)), ids=EVENT_TYPES)
 def test_every_type_makes_a_whole_body(code: int) -> None:
     """Whatever the type, its head and the stored bytes are one JSON object."""

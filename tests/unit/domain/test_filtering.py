@@ -2,6 +2,7 @@
 
 import operator
 import re
+import sys
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from relay.domain.filtering import MAX_CONDITIONS, MAX_DEPTH, both, compile_filter
-from relay.domain.operators import MAX_VALUES, OPERATORS
+from relay.domain.operators import MAX_ENTRIES, MAX_SEARCHED, MAX_VALUES, OPERATORS
 from relay.errors import Invalid
 
 TRIGGER: dict[str, Any] = {
@@ -238,6 +239,73 @@ def test_filters_have_bounds() -> None:
         hostile = [hostile]
     with pytest.raises(Invalid):
         compile_filter({"act": hostile})
+
+
+def calls_of(test: Callable[[], object]) -> int:
+    """How many functions run while `test` does: a measure of its work that no other load changes."""
+    count = 0
+
+    def note(_frame: object, event: str, _what: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(note)
+    try:
+        test()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize("operator_name", ["$in", "$nin"])
+@pytest.mark.parametrize("value", ["9", 9, Decimal("9.5"), True, None, "x"], ids=repr)
+@pytest.mark.parametrize("kind", [int, str, lambda n: n + 0.5], ids=["int", "text", "decimal"])
+def test_the_values_of_a_list_are_looked_up_and_not_tried_one_by_one(
+    operator_name: str, value: Any, kind: Callable[[int], Any]
+) -> None:
+    """A thousand values cost an event as much as ten do."""
+    few, many = (
+        compile_filter({"c_x": {operator_name: [kind(n) for n in range(20, 20 + size)]}}) for size in (10, MAX_VALUES)
+    )
+    data = {"trigger": {"c_x": value}}
+    assert calls_of(lambda: many(data)) == calls_of(lambda: few(data))
+
+
+def test_a_list_of_values_tells_numbers_text_and_constants_apart() -> None:
+    """1, "1", 1.0 and true are not all the same, though they are for a set."""
+    for operands, passing in (
+        ([1], {1: True, "1": True, "1.0": True, Decimal("1.00"): True, "01": False}),
+        (["1"], {"1": True, 1: False, "1.0": False}),
+        ([True, 0], {0: True, "0": True, 1: False, "true": False}),
+        ([None], {0: False, "": False}),
+    ):
+        test = compile_filter({"c_x": {"$in": operands}})
+        assert {value: test({"trigger": {"c_x": value}}) for value in passing} == passing
+    assert compile_filter({"c_x": {"$in": [False, 5]}})({"trigger": {"c_x": False}})
+    assert not compile_filter({"c_x": {"$in": [1]}})({"trigger": {"c_x": True}})
+
+
+def test_a_long_list_or_text_in_an_event_is_looked_at_up_to_a_bound() -> None:
+    """A row of a mebibyte costs a filter of 256 conditions no more than a long row does."""
+    long = ["x"] * MAX_ENTRIES + ["y"]
+    deep = [{"b": [{"c": "x"}] * 100}] * 100 + [{"b": [{"c": "y"}]}]
+    text = "x" * MAX_SEARCHED + "y"
+    for name, value, inside in (("c_x", long, "x"), ("c_a.b.c", deep, "x"), ("c_t", text, "x")):
+        trigger = {"trigger": {name.split(".")[0]: value}}
+        operators = ("$contains",) if isinstance(value, str) else ("$eq", "$contains", "$in")
+        for op in operators:
+            wanted: Any = [inside] if op == "$in" else inside
+            assert compile_filter({name: {op: wanted}})(trigger)
+            assert not compile_filter({name: {op: ["y"] if op == "$in" else "y"}})(trigger)
+
+
+def test_a_path_through_lists_leads_to_one_flat_list() -> None:
+    """Whatever lists stand on its way, also lists of lists; without one it leads to nothing."""
+    data = {"trigger": {"c_a": [{"b": [1, 2]}, [{"b": 3}], {"x": 0}, {"b": []}], "c_e": []}}
+    for value in (1, 2, 3):
+        assert compile_filter({"c_a.b": value})(data)
+    assert not compile_filter({"c_a.b": 4})(data)
+    assert compile_filter({"c_a.y": {"$exists": False}, "c_e.b": {"$exists": False}})(data)
 
 
 def test_every_operator_is_documented() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from relay.domain.event_types import CLASSES, EVENT_TYPES, codes_of, names
 from relay.domain.filtering import compile_filter
-from relay.domain.matching import Matcher, unfit_reason, wants
+from relay.domain.matching import CONDITIONS_BETWEEN_PAUSES, Matcher, Pace, unfit_reason, wants
 from relay.domain.model import Application, ApplicationId, Endpoint, EndpointId
 from relay.errors import Invalid
 
@@ -159,6 +159,39 @@ def test_only_endpoints_that_can_match_are_tried(monkeypatch: pytest.MonkeyPatch
     matcher = Matcher([application()], endpoints)
     assert len(matched(matcher, 64, {"act": "call", "c_tenant": "only here 7"})) == 10
     assert tried == ["only here 7"] * 10
+
+
+def test_matching_lets_others_have_their_turn() -> None:
+    """Between two steps no more conditions are tested than take a millisecond, however many filters there are."""
+    large = {"$or": [{"c_x": {"$contains": str(n)}} for n in range(80)]}
+    matcher = Matcher([application()], [endpoint(f"e{n}", filter={**large, "c_y": str(n)}) for n in range(50)])
+    pinned = Matcher([application()], [endpoint(f"e{n}", filter={**large, "act": "call"}) for n in range(50)])
+    for each in (matcher, pinned):
+        types, event, pace = codes_of(64, None), data({"act": "call", "c_x": "x"}), Pace()
+        weight = each.weight(types)
+        assert weight > 50 * 80
+        steps = list(each.steps(types, event, pace))
+        if each is pinned:
+            assert len(steps) >= weight // CONDITIONS_BETWEEN_PAUSES - 1
+            # What is left of one event's turn is the beginning of the next one's.
+            assert pace.left < CONDITIONS_BETWEEN_PAUSES
+        assert each.match(types, event) == []
+
+
+def test_filters_are_compiled_once_also_those_that_can_not_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists show whether each endpoint is fit: that must not cost a compilation for each of them."""
+    compilations: list[dict[str, Any]] = []
+    original = compile_filter
+
+    def compile_and_count(source: dict[str, Any]) -> Any:
+        compilations.append(source)
+        return original(source)
+
+    monkeypatch.setattr("relay.domain.matching.compile_filter", compile_and_count)
+    for source in ({"c_once": "x"}, {"c_once": {"$like": "x"}}):
+        compilations.clear()
+        said = {unfit_reason(application(), endpoint(f"e{n}", filter=dict(source))) for n in range(20)}
+        assert (len(said), len(compilations)) == (1, 1)
 
 
 fields = st.sampled_from(["a", "b", "c.d"])

@@ -1,0 +1,100 @@
+"""Which rowIds can be true: a row that lies implausibly far ahead must not take the cursor with it.
+
+RowIds come from one sequence that all of the upstream's installations share, so an installation's own rows have gaps
+(infinity-api.md 8 and 11, H10): of hundreds between two busy minutes, of millions after a quiet year. A sequence does
+not jump by a tenth of all that it ever gave. One row with a rowId of 2^63-1 would end its route for good, because
+nothing would ever come behind it.
+
+Rows far ahead are held: set aside, shown, and asked for again by each poll, because the cursor stays before them. If
+the sequence has jumped after all, further rows come beside them. Then they are believed, and become events.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from relay.domain.model import RouteState
+
+NORMAL_GAP = 100_000_000
+FIRST_GAP = 10**12
+"""What the first row of a route may lie ahead of a cursor that is no row's: `startRowId` may be 0."""
+UNUSUAL = 10**10
+"""A newest row beyond this is looked at twice before a route begins behind it."""
+FURTHEST = 10**15
+"""No sequence has come so far: at a million rows a second it takes thirty years."""
+CONFIRMING = 2
+"""Rows that must come later beside those that are held."""
+FAR_AHEAD = "the rowId is implausibly far ahead: the row is held until further rows come beside it"
+
+
+class Ahead(msgspec.Struct, frozen=True, kw_only=True):
+    """What a page shows of rows far ahead."""
+
+    believed: list[int]
+    """The page's rowIds without those that are held, in the page's order."""
+    held: frozenset[int] = frozenset()
+    released: frozenset[int] = frozenset()
+    """Those that were held before, and are believed now."""
+    fills_page: bool = False
+    """Nothing but rows that are held came, so no row before them is left out."""
+    first: int | None = None
+    """The lowest rowId that is held."""
+    when_first: int = 0
+    """How many rows were held when that one was seen first."""
+    since: int = 0
+    """How many came beside it since."""
+
+
+def is_jump(before: int, row_id: int, *, is_row: bool = True) -> bool:
+    """Whether a rowId lies implausibly far ahead of another one; `is_row` says that that one is a row's.
+
+    >>> is_jump(141_248_745, 150_000_000), is_jump(141_248_745, 2**63 - 1), is_jump(0, 141_248_745, is_row=False)
+    (False, True, False)
+    """
+    return row_id - before > (max(NORMAL_GAP, before // 10) if is_row else FIRST_GAP)
+
+
+def look_ahead(state: RouteState, row_ids: Sequence[int], *, limit: int, until: int | None) -> Ahead:
+    """Tell a page's rows from those that must be held. `limit` rows were asked for, up to `until`.
+
+    A page that is full of rows beside each other is believed: behind it lie others, and a single row is none of that.
+    """
+    cursor = state.cursor or 0
+    ahead = sorted({row_id for row_id in row_ids if row_id > cursor})
+    near = _run(ahead, cursor, is_row=bool(state.anchored))
+    far = ahead[len(near) :]
+    if until is not None or not far:
+        # A range that ends somewhere is a part of what was believed before.
+        return Ahead(believed=list(row_ids), released=_released(state, ahead))
+    cluster = _run(far, far[0])
+    when_first = state.held_first if state.held_from == far[0] else len(cluster)
+    since = max(0, len(cluster) - when_first)
+    if since >= CONFIRMING or (len(cluster) == len(ahead) and len(row_ids) >= limit):
+        far = far[len(cluster) :]
+        when_first = since = 0
+    held = frozenset(far)
+    return Ahead(
+        believed=[row_id for row_id in row_ids if row_id not in held],
+        held=held,
+        released=_released(state, [row_id for row_id in ahead if row_id not in held]),
+        fills_page=len(held) == len(ahead),
+        first=far[0] if far else None,
+        when_first=when_first or len(_run(far, far[0])) if far else 0,
+        since=since,
+    )
+
+
+def _run(row_ids: Sequence[int], before: int, *, is_row: bool = True) -> list[int]:
+    """The ascending rowIds up to the first jump."""
+    run: list[int] = []
+    for row_id in row_ids:
+        if is_jump(before, row_id, is_row=is_row):
+            break
+        run.append(row_id)
+        before, is_row = row_id, True
+    return run
+
+
+def _released(state: RouteState, believed: Iterable[int]) -> frozenset[int]:
+    first = state.held_from
+    return frozenset() if first is None else frozenset(row_id for row_id in believed if row_id >= first)

@@ -7,7 +7,8 @@ RelayError
 │   └── BeingDeleted   one of that name is not gone yet: try again in a moment (409)
 ├── Unauthorized       no key, or a wrong one (401)
 ├── StoreUnavailable   Redis does not answer: try again (503)
-│   └── StoreFull      it has no room for what it was asked to take
+│   ├── StoreFull      it has no room for what it was asked to take
+│   └── StoreDenied    it rejects the user name or the password: mend the settings
 ├── StoreRefused       Redis refuses for good: say what to do, let others go on, and try again seldom
 ├── UpstreamError      the reports API did not give a page
 │   ├── Retriable      back off, then ask again (429, 5xx, time-outs, broken bodies)
@@ -69,6 +70,10 @@ class StoreUnavailable(RelayError):  # noqa: N818
 
 class StoreFull(StoreUnavailable):
     """Redis has no room for what it was asked to take; nothing was changed."""
+
+
+class StoreDenied(StoreUnavailable):
+    """Redis rejects the user name or the password; nothing was changed."""
 
 
 class StoreRefused(RelayError):  # noqa: N818

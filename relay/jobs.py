@@ -20,13 +20,16 @@ def connect_jobs(url: str) -> ArqRedis:
     """arq's own client, for the same server."""
     pool = ConnectionPool.from_url(url, socket_timeout=5.0, socket_connect_timeout=2.0)
     use_own_connections(pool)
-    return ArqRedis(
+    client = ArqRedis(
         pool,
         job_serializer=to_bytes,
         job_deserializer=from_bytes,
         default_queue_name=QUEUE,
         expires_extra_ms=JOB_EXPIRES_MS,
     )
+    # The pool is this client's alone: redis-py would leave its connections open.
+    client.auto_close_connection_pool = True
+    return client
 
 
 async def poll(jobs: ArqRedis, source: SourceUid, *, tick: int) -> None:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 import httpx
+import structlog
 from redis.asyncio import Redis
 
 from relay.config import Settings
 from relay.domain.addresses import EgressPolicy
-from relay.errors import StoreRefused, StoreUnavailable
+from relay.errors import StoreDenied, StoreRefused, StoreUnavailable
 from relay.outbound.callbacks import CallbackSender
 from relay.outbound.egress import Egress
 from relay.outbound.reports_api import ReportsApi
@@ -45,9 +46,11 @@ from relay.store.embedded import embedded_server
 from relay.store.endpoints import Endpoints
 from relay.store.events import Events
 from relay.store.lanes import Lanes
+from relay.store.needs import unmet_needs
 from relay.store.operations import Operations
 from relay.store.pages import Pages
 from relay.store.rates import Rates
+from relay.store.readiness import Readiness
 from relay.store.retention import Retention
 from relay.store.routes import Routes
 from relay.store.rows import Rows
@@ -55,6 +58,8 @@ from relay.store.server import Server
 from relay.store.sources import Sources
 from relay.store.undelivered import Undelivered
 from relay.store.vault import Vault
+
+log = structlog.get_logger()
 
 USER_AGENT = f"infinity-event-relay/{version('infinity-event-relay')}"
 
@@ -114,6 +119,31 @@ async def open_stores(settings: Settings) -> AsyncIterator[tuple[Stores, str]]:
             )
         finally:
             await redis.aclose()
+
+
+async def check_server(redis: Redis) -> None:
+    """Have a process that can't work with its Redis server say so at its start, and end.
+
+    Raises StoreRefused with what to do, or StoreDenied. A server that is away may come: the process waits for it.
+    """
+    try:
+        unmet = await unmet_needs(redis)
+    except StoreDenied:
+        raise
+    except StoreUnavailable as error:
+        log.warning("redis_unavailable", error=str(error), do="the process goes on when Redis answers")
+        return
+    if unmet:
+        raise StoreRefused(" ".join(unmet))
+
+
+def readiness_of(stores: Stores, clock: Clock) -> Readiness:
+    """What a process says of itself when it is asked whether it is ready."""
+
+    async def right_time() -> str | None:
+        return clock.trouble()
+
+    return Readiness(stores.redis, right_time)
 
 
 def egress_policy(settings: Settings) -> EgressPolicy:

@@ -7,12 +7,13 @@ from typing import Any
 
 import uvicorn
 
-Ready = Callable[[], Awaitable[bool]]
+Ready = Callable[[], Awaitable[str | None]]
+"""Why the worker can't work now; None: it can."""
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Health:
-    """Live: the event loop turns and every task that must run does. Ready: Redis answers too.
+    """Live: the event loop turns and every task that must run does. Ready: the worker can work with Redis too.
 
     A Redis that is away never makes a worker count as dead: it would be killed for what it must outlive.
     """
@@ -27,7 +28,8 @@ class Health:
         if path == "/health/live":
             await _answer(send, ok=self._alive())
         elif path == "/health/ready":
-            await _answer(send, ok=self._alive() and await self._ready())
+            reason = await self._ready() if self._alive() else "a task of the worker has ended"
+            await _answer(send, ok=reason is None, text=reason)
         else:
             await _answer(send, ok=False, status=404, text="not found: /health/live and /health/ready are here")
 

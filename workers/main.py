@@ -25,16 +25,17 @@ from relay.pipeline.dispatch.dispatcher import Dispatcher
 from relay.pipeline.following import follow
 from relay.pipeline.polling import Polling
 from relay.pipeline.upkeep import Upkeep
-from relay.store.connection import ping
 from relay.store.notices import Notices
 from relay.wiring import (
     Stores,
+    check_server,
     deleting_of,
     open_clock,
     open_dispatch,
     open_polling,
     open_stores,
     pressure_of,
+    readiness_of,
     upkeep_of,
 )
 from workers.context import Context
@@ -99,6 +100,7 @@ async def _run(settings: Settings) -> int:
 async def _parts(settings: Settings) -> AsyncIterator[Parts]:
     async with AsyncExitStack() as stack:
         stores, url = await stack.enter_async_context(open_stores(settings))
+        await check_server(stores.redis)
         clock = Clock()
         catalogue, dispatcher = await stack.enter_async_context(open_dispatch(settings, stores, clock))
 
@@ -144,13 +146,7 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
         parts.dispatcher.follow_sources()
         parts.deleting.wake()
 
-    async def ready() -> bool:
-        try:
-            await ping(parts.stores.redis)
-        except (StoreUnavailable, StoreRefused):
-            return False
-        return True
-
+    ready = readiness_of(parts.stores, parts.clock).reason
     health = Health(alive=lambda: not any(task.done() for task in tasks), ready=ready)
     work = {
         "health": serve_health(health, host=settings.host, port=settings.worker_port),

@@ -16,7 +16,7 @@ from relay.api.attempts import AttemptController
 from relay.api.auth import bearer
 from relay.api.bodies import StrictRequest
 from relay.api.change_log import ChangeLog
-from relay.api.dependencies import provide_application, provide_once, provide_stores
+from relay.api.dependencies import provide_application, provide_once, provide_readiness, provide_stores
 from relay.api.document import document_of
 from relay.api.endpoint_secrets import EndpointSecretController
 from relay.api.endpoint_stats import endpoint_stats
@@ -36,7 +36,7 @@ from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
 from relay.errors import Fault, Invalid
 from relay.pipeline.clock import Clock
-from relay.wiring import Stores, egress_policy, open_clock, open_stores
+from relay.wiring import Stores, egress_policy, open_clock, open_stores, readiness_of
 
 OpenStores = Callable[[], AbstractAsyncContextManager[Stores]]
 """Opens what the application works with, for as long as it runs."""
@@ -64,6 +64,7 @@ def create_api(opened: OpenStores, *, admin_key: Secret, policy: EgressPolicy, c
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with opened() as stores:
             app.state.stores = stores
+            app.state.readiness = readiness_of(stores, clock)
             yield
 
     app = Litestar(
@@ -71,6 +72,7 @@ def create_api(opened: OpenStores, *, admin_key: Secret, policy: EgressPolicy, c
         before_send=[secure],
         dependencies={
             "stores": Provide(provide_stores, sync_to_thread=False),
+            "readiness": Provide(provide_readiness, sync_to_thread=False),
             "policy": Provide(lambda: policy, sync_to_thread=False),
             "clock": Provide(lambda: clock, sync_to_thread=False),
         },

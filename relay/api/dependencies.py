@@ -13,8 +13,10 @@ from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Application
 from relay.pipeline.clock import Clock
 from relay.store.idempotency import Once
+from relay.store.readiness import Readiness
 from relay.wiring import Stores
 
+ReadinessGiven = NamedDependency[SkipValidation[Readiness]]
 StoresGiven = NamedDependency[SkipValidation[Stores]]
 PolicyGiven = NamedDependency[SkipValidation[EgressPolicy]]
 ClockGiven = NamedDependency[SkipValidation[Clock]]
@@ -28,6 +30,12 @@ def provide_stores(state: State) -> Stores:
     """The stores that the application was opened with."""
     stores: Stores = state.stores
     return stores
+
+
+def provide_readiness(state: State) -> Readiness:
+    """What the application says when it is asked whether it is ready."""
+    readiness: Readiness = state.readiness
+    return readiness
 
 
 async def provide_application(app_id: FromPath[str], stores: StoresGiven) -> Application:

@@ -12,7 +12,8 @@ from relay.cli.serving import listen
 from relay.config import Settings, load
 from relay.domain.model import Secret
 from relay.observability import setup_logging
-from relay.wiring import server_url
+from relay.store.connection import connect
+from relay.wiring import check_server, server_url
 
 
 def add_arguments(_parser: argparse.ArgumentParser) -> None:
@@ -29,6 +30,11 @@ def run(_args: argparse.Namespace) -> int:
 async def _serve(settings: Settings) -> int:
     # Opened out here, so that what is wrong with an embedded server is told in one line, and not as a failed start-up.
     async with server_url(settings) as url:
+        redis = connect(url)
+        try:
+            await check_server(redis)
+        finally:
+            await redis.aclose()
         app = create_app(dataclasses.replace(settings, redis_url=Secret(url)))
         structlog.get_logger().info("api_starting", host=settings.host, port=settings.port)
         return await listen(app, host=settings.host, port=settings.port)

@@ -9,10 +9,14 @@ from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.client import Pipeline
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
+    AuthenticationError,
     BusyLoadingError,
+    ClusterDownError,
+    InvalidResponse,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
+    RedisError,
     ResponseError,
 )
 from redis.exceptions import (
@@ -22,10 +26,12 @@ from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 
-from relay.errors import StoreFull, StoreRefused, StoreUnavailable
+from relay.errors import StoreDenied, StoreFull, StoreRefused, StoreUnavailable
 
-PASSING = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError)
+PASSING = (RedisConnectionError, RedisTimeoutError, InvalidResponse, BusyLoadingError, ReadOnlyError, OutOfMemoryError)
 """A server that is away, starting, demoted or full: it may work later, and nothing was changed half way."""
+WRONG_SERVER = (ReadOnlyError, BusyLoadingError, ClusterDownError)
+"""Another server may have taken over meanwhile: its name is looked up again, and it is dialled anew."""
 BUSY = ("BUSY ", "MASTERDOWN", "LOADING", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "MISCONF")
 """How its answer begins when it is not able to work now: busy with a script of anybody's, or without what it needs."""
 OF_PIPELINE = "of pipeline caused error: "
@@ -76,13 +82,43 @@ def connect(url: str) -> Redis:
     return client
 
 
+class LeftServers:
+    """How often a pool has left its server, for that was demoted: connections from before are all to be closed."""
+
+    count = 0
+
+
 class OwnConnection(AbstractConnection):
     """A connection that never loses the cancellation of whoever waits for it, and packs commands in C.
+
+    When one of a pool hears that its server was demoted, each of them is dialled again before its next command: also
+    those that only read, which such a server would answer for ever. One that is new sends nothing before it has said
+    who it is: redis-py 5.3 would send PING first, which a server with a password refuses.
 
     redis-py sends with asyncio.wait_for, which in Python 3.11 swallows a cancellation that comes just as it ends: a
     task that should have ended goes on, and who cancelled it waits for ever. It also makes a task for each command.
     Its asyncio side packs commands in Python, which took a fifth of the time of ingest: a page has 5,000 arguments.
     """
+
+    left: "LeftServers"
+    """Of the pool that it belongs to."""
+    _left_before = 0
+
+    async def on_connect(self) -> None:
+        """Say who it is."""
+        self._left_before = self.left.count
+        self.next_health_check = asyncio.get_running_loop().time() + self.health_check_interval
+        await super().on_connect()
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        """One answer. Raises redis-py's own errors."""
+        try:
+            return await super().read_response(*args, **options)
+        except WRONG_SERVER:
+            # Answers to further commands may be on their way: it is closed when they were read.
+            if self._left_before == self.left.count:
+                self.left.count += 1
+            raise
 
     def pack_command(self, *args: Any) -> list[bytes]:
         """One command as bytes."""
@@ -96,6 +132,8 @@ class OwnConnection(AbstractConnection):
 
     async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
         """Send within the time-out. Raises redis-py's own errors."""
+        if self._left_before != self.left.count:
+            await self.disconnect(nowait=True)
         within_s, self.socket_timeout = self.socket_timeout, None
         try:
             async with asyncio.timeout(within_s):
@@ -109,7 +147,7 @@ class OwnConnection(AbstractConnection):
 def use_own_connections(pool: ConnectionPool) -> None:
     """Have a pool make OwnConnections of its own kind: by TCP, TLS or a socket in the file system."""
     kind = pool.connection_class
-    pool.connection_class = type(kind.__name__, (OwnConnection, kind), {})
+    pool.connection_class = type(kind.__name__, (OwnConnection, kind), {"left": LeftServers()})
 
 
 async def ping(redis: Redis) -> None:
@@ -123,8 +161,8 @@ class _Refusal(StoreRefused, ResponseError):  # noqa: N818 - named for what it s
     """What redis-py raises, under the relay's own name too."""
 
 
-def sorted_out(error: ResponseError) -> Exception:
-    """The relay's own error for a refusal. A script that the server does not know yet stays what it is."""
+def sorted_out(error: RedisError) -> Exception:
+    """The relay's own error for one of redis-py's. A script that the server does not know yet stays what it is."""
     # Before what was said stands which command of a pipeline it was about, with its arguments.
     text = str(error).rpartition(OF_PIPELINE)[2].strip("(,)'\"")
     if isinstance(error, NoScriptError | StoreRefused):
@@ -141,9 +179,37 @@ def sorted_out(error: ResponseError) -> Exception:
 
 
 def _passing(error: Exception) -> StoreUnavailable:
-    kind = StoreFull if isinstance(error, OutOfMemoryError) else StoreUnavailable
+    kind: type[StoreUnavailable] = StoreUnavailable
+    if isinstance(error, OutOfMemoryError):
+        kind = StoreFull
+    elif isinstance(error, AuthenticationError):
+        kind = StoreDenied
     return kind(_message(error))
 
 
 def _message(error: Exception) -> str:
-    return f"Redis does not answer as it should ({type(error).__name__}); what was asked for can be tried again"
+    text = str(error)
+    for kind, said in _SAID:
+        if isinstance(error, kind):
+            return said
+    return next((said for begins, said in _SAYS if text.startswith(begins)), f"Redis can't be reached ({text[:300]})")
+
+
+_SAID: tuple[tuple[type[Exception], str], ...] = (
+    (AuthenticationError, "Redis rejects the user name or the password of RELAY_REDIS_URL"),
+    (OutOfMemoryError, "Redis is out of memory"),
+    (ReadOnlyError, "Redis is a read-only replica: RELAY_REDIS_URL must lead to the primary"),
+    (BusyLoadingError, "Redis is loading its data"),
+    (RedisTimeoutError, "Redis did not answer in time"),
+    (InvalidResponse, "the server at RELAY_REDIS_URL does not speak Redis's protocol"),
+)
+_SAYS = (
+    ("OOM", "Redis is out of memory"),
+    ("BUSY ", "Redis is busy with a script"),
+    ("LOADING", "Redis is loading its data"),
+    ("MASTERDOWN", "Redis is a replica without a connection to its primary"),
+    ("CLUSTERDOWN", "the Redis cluster is down"),
+    ("NOREPLICAS", "Redis has too few replicas to accept writes (min-replicas-to-write)"),
+    ("MISCONF", "Redis can't write its data to disk, and refuses writes"),
+)
+"""What a server's own words mean, by how they begin."""

@@ -28,8 +28,9 @@ MARKS = 1000
 class Server:
     """One Valkey with an append-only file, at a socket for the relay and at a port for replicas."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
-        """`options` are further arguments of the server, such as `--maxmemory`, `64mb`."""
+    def __init__(self, folder: Path, *options: str, program: str | None = None) -> None:
+        """`options` are further arguments of the server, such as `--maxmemory`, `64mb`; None: the embedded Valkey."""
+        self._program = program or server_binary()
         self.folder = folder
         self._options = options
         self._process: Process | None = None
@@ -46,7 +47,7 @@ class Server:
     async def start(self, environment: Mapping[str, str] | None = None) -> None:
         """Start it on the files that are there, and wait until it has read them, with further environment variables."""
         command = [
-            server_binary(), "--bind", "127.0.0.1", "--port", str(self.port), "--unixsocket", str(self.socket),
+            self._program, "--bind", "127.0.0.1", "--port", str(self.port), "--unixsocket", str(self.socket),
             "--dir", str(self.folder), "--logfile", str(self.folder / "server.log"), "--save", "",
             "--appendonly", "yes", "--appendfsync", "everysec", "--auto-aof-rewrite-percentage", "0",
             "--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0", *self._options,
@@ -130,10 +131,10 @@ class Server:
 
 
 @asynccontextmanager
-async def own_server(*options: str) -> AsyncIterator[Server]:
+async def own_server(*options: str, program: str | None = None) -> AsyncIterator[Server]:
     """One that runs for as long as the block lasts."""
     folder = Path(tempfile.mkdtemp(prefix="relay-"))
-    server = Server(folder, *options)
+    server = Server(folder, *options, program=program)
     marking = asyncio.create_task(server.mark())
     try:
         await server.start()

@@ -69,6 +69,7 @@ BOUNDS: dict[str, Bound] = {
     "relay.outbound.targets:_UNSAFE": Bound(2048, "targets.MAX_URL_CHARS"),
     "relay.store.compaction:_NUMBER": Bound(64, "the store holds what the relay wrote"),
     "relay.store.deleted_sources:_SPECIAL": Bound(256, "a source's uid in a key, see domain.names"),
+    "relay.store.needs:_FORBIDDEN": Bound(1000, "needs._forbidden cuts what the server says"),
     "relay.store.retention:_ENDED": Bound(32, "the store holds what the relay wrote"),
     "relay.store.retention:_ID": Bound(2 * LINE, "an event in the store; no quantifier is open"),
     # The stand-in for the upstream: who runs it is who asks it.

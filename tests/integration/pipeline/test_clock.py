@@ -10,7 +10,6 @@ from redis.asyncio import Redis
 
 from relay.pipeline import clock as module
 from relay.pipeline.clock import Clock, keep_time
-from relay.store import keys
 from relay.store.operations import Operations
 from relay.store.server import Server
 
@@ -72,19 +71,20 @@ async def test_a_clock_that_is_off_is_told_once_and_when_it_is_right_again(
 async def test_a_servers_clock_that_was_set_back_is_followed(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever wrote down times by it hears of that, once."""
     monkeypatch.setattr(module, "READ_EVERY_S", 0.01)
-    clock, heard = Clock(), asyncio.Event()
+    clock, heard, server = Clock(), asyncio.Event(), Server(redis)
 
     async def set_back() -> None:
         assert not heard.is_set()
         heard.set()
 
+    await clock.read(server)
     async with kept(clock, redis, set_back=set_back):
-        await until(lambda: redis.exists(keys.CLOCK))
-        assert not heard.is_set()
-        # What the process believes is put ahead, as if the server's clock had gone back.
-        clock._offset_ns += HOUR_NS
-        async with asyncio.timeout(5):
-            await heard.wait()
+        await asyncio.sleep(0.05)
+    assert not heard.is_set()
+    # What the process believes is put ahead, as if the server's clock had gone back.
+    clock._offset_ns += HOUR_NS
+    async with kept(clock, redis, set_back=set_back), asyncio.timeout(5):
+        await heard.wait()
         await asyncio.sleep(0.05)
     assert abs(clock.now_ms() - time.time_ns() // 1_000_000) < 500
     assert not clock.is_off()

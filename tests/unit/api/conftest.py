@@ -47,6 +47,7 @@ def client_over(app: Litestar, layers: list[Any]) -> Callable[[Any], AbstractAsy
 
     @asynccontextmanager
     async def over(stores: Any) -> AsyncIterator[Client]:
+        stores.redis = getattr(stores, "redis", None)
         layers.append(stores)
         async with AsyncTestClient(app, raise_server_exceptions=False) as client:
             client.headers["authorization"] = f"Bearer {KEY}"

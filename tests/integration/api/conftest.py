@@ -16,7 +16,7 @@ from relay.config import Settings
 from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
 from relay.pipeline.clock import Clock
-from relay.wiring import Stores, open_stores
+from relay.wiring import Stores, open_stores, readiness_of
 from tests.integration.api.documented import Documented
 from tests.integration.api.storing import Store
 
@@ -97,6 +97,7 @@ async def base_url(
 async def http(application: Documented, stores: Stores, clock: TestClock) -> AsyncIterator[httpx.AsyncClient]:
     """A plain client with the key, without a port between."""
     application.state.stores = stores
+    application.state.readiness = readiness_of(stores, clock)
     application.mismatches.clear()
     transport, headers = httpx.ASGITransport(application), {"authorization": f"Bearer {KEY}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://relay/api/v1", headers=headers) as client:

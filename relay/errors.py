@@ -14,6 +14,7 @@ RelayError
 │   ├── Retriable      back off, then ask again (429, 5xx, time-outs, broken bodies)
 │   ├── Refused        stop the route until its credentials change (401, 403)
 │   └── LimitRefused   ask for fewer rows (hazard H7)
+├── CannotListen       the port is taken: another one must be set
 ├── Fenced             another worker took over: drop the work, keep nothing
 ├── Astray             the store lost what this poller wrote last: drop the work, begin with what the store says
 ├── StaleSubscriptions a page was matched against old subscriptions: match it again
@@ -101,6 +102,10 @@ class Refused(UpstreamError):  # noqa: N818
 
 class LimitRefused(UpstreamError):  # noqa: N818
     """The upstream says that the limit is too high (hazard H7)."""
+
+
+class CannotListen(RelayError):  # noqa: N818
+    """A port that a command should serve on can't be used."""
 
 
 class Fenced(RelayError):  # noqa: N818

@@ -1,12 +1,14 @@
 """The worker's health over HTTP: `/health/live` and `/health/ready`, for Kubernetes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+import socket
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-import uvicorn
+from relay.serving import ClientLimits, open_port, server
 
+LIMITS = ClientLimits(head_s=5.0, body_s=5.0, read_s=5.0, connections=100, head_bytes=16_384)
+"""Probes and scrapers ask in one packet."""
 Ready = Callable[[], Awaitable[str | None]]
 """Why the worker can't work now; None: it can."""
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -41,22 +43,18 @@ class Health:
             await _answer(send, ok=False, status=404, text="not found: /health/live and /health/ready are here")
 
 
-class _Server(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """The worker handles signals itself: what is in flight comes first."""
-        yield
+def health_port(host: str, port: int) -> socket.socket:
+    """Take the port of the health server. Raises CannotListen."""
+    return open_port(host, port, setting="RELAY_WORKER_PORT")
 
 
-async def serve_health(app: Health, *, host: str, port: int) -> None:
-    """Serve until cancelled. Raises OSError when the port is taken."""
-    server = _Server(uvicorn.Config(app, host=host, port=port, log_config=None, lifespan="off", ws="none"))
+async def serve_health(app: Health, listener: socket.socket) -> None:
+    """Serve until cancelled."""
+    serves = server(app, lifespan=False, limits=LIMITS, keeps_signals=True)
     try:
-        await server.serve()
-    except SystemExit:
-        raise OSError(f"RELAY_WORKER_PORT {port} is taken") from None
+        await serves.serve([listener])
     except asyncio.CancelledError:
-        server.should_exit = True
+        serves.should_exit = True
         raise
 
 

@@ -5,6 +5,7 @@ import contextlib
 import gc
 import resource
 import signal
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ from relay.wiring import (
     upkeep_of,
 )
 from workers.context import Context
-from workers.health import Health, serve_health
+from workers.health import Health, health_port, serve_health
 from workers.settings import make_worker
 from workers.ticking import tick_forever
 
@@ -57,6 +58,7 @@ JOBS_END_WITHIN_S = 5.0
 class Parts:
     """What a worker is made of."""
 
+    port: socket.socket
     stores: Stores
     clock: Clock
     catalogue: Catalogue
@@ -99,6 +101,8 @@ async def _run(settings: Settings) -> int:
 @asynccontextmanager
 async def _parts(settings: Settings) -> AsyncIterator[Parts]:
     async with AsyncExitStack() as stack:
+        # Before anything else: a process whose port is taken would do work, and be killed for not being alive.
+        port = stack.enter_context(health_port(settings.host, settings.worker_port))
         stores, url = await stack.enter_async_context(open_stores(settings))
         await check_server(stores.redis)
         clock = Clock()
@@ -115,7 +119,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
         queue = connect_jobs(url)
         stack.push_async_callback(queue.aclose)
         upkeep = upkeep_of(settings, stores, pressure, clock)
-        yield Parts(stores, clock, catalogue, dispatcher, polling, deleting_of(stores), upkeep, queue, url)
+        yield Parts(port, stores, clock, catalogue, dispatcher, polling, deleting_of(stores), upkeep, queue, url)
 
 
 async def _work(parts: Parts, settings: Settings, stopping: asyncio.Event) -> int:
@@ -149,7 +153,7 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
     ready = readiness_of(parts.stores, parts.clock).reason
     health = Health(alive=lambda: not any(task.done() for task in tasks), ready=ready)
     work = {
-        "health": serve_health(health, host=settings.host, port=settings.worker_port),
+        "health": serve_health(health, parts.port),
         "notices": follow(
             Notices(parts.stores.redis),
             changed=changed,

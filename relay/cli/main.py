@@ -2,9 +2,11 @@
 
 import argparse
 import importlib
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from types import FrameType
 
 from relay.errors import Invalid, RelayError
 
@@ -19,6 +21,8 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `relay …`; gives the exit code: 0 well, 1 failed, 2 wrong arguments or settings, 130 Ctrl-C."""
+    # Whoever is told to end while it starts ends well. Commands that have something to finish set their own handlers.
+    signal.signal(signal.SIGTERM, leave)
     arguments = sys.argv[1:] if argv is None else list(argv)
     args = _parser(arguments).parse_args(arguments)
     try:
@@ -31,6 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130  # As shells say it.
+
+
+def leave(_signal: int, _frame: FrameType | None) -> None:
+    """End the process, after whatever it has open was closed."""
+    sys.exit(0)
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:

@@ -19,8 +19,8 @@ from typing import Any, TextIO
 from standardwebhooks import Webhook, WebhookVerificationError
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
-from relay.cli.serving import listen
 from relay.errors import Fault, Invalid
+from relay.serving import listen
 
 LARGEST_BODY = 1_048_576
 SECRETS = "RECEIVER_SECRETS"
@@ -47,7 +47,9 @@ def run(args: argparse.Namespace) -> int:
     logs: list[TextIO] = [] if args.quiet else [sys.stdout]
     if args.log:
         logs.append(args.log.open("a", encoding="utf-8"))
-    return asyncio.run(listen(Receiver(secrets, logs), host=args.host, port=args.port, lifespan=False))
+    return asyncio.run(
+        listen(Receiver(secrets, logs), host=args.host, port=args.port, setting="--port", lifespan=False)
+    )
 
 
 def _secrets(texts: Sequence[str]) -> dict[str, Webhook]:

@@ -8,10 +8,10 @@ import structlog
 import uvloop
 
 from relay.api.app import create_app
-from relay.cli.serving import listen
 from relay.config import Settings, load
 from relay.domain.model import Secret
 from relay.observability import setup_logging
+from relay.serving import listen
 from relay.store.connection import connect
 from relay.wiring import check_server, server_url
 
@@ -36,5 +36,5 @@ async def _serve(settings: Settings) -> int:
         finally:
             await redis.aclose()
         app = create_app(dataclasses.replace(settings, redis_url=Secret(url)))
-        structlog.get_logger().info("api_starting", host=settings.host, port=settings.port)
-        return await listen(app, host=settings.host, port=settings.port)
+        structlog.get_logger().info("api_starting", host=settings.host, port=settings.port, setting="RELAY_PORT")
+        return await listen(app, host=settings.host, port=settings.port, setting="RELAY_PORT")

@@ -72,4 +72,4 @@ def test_a_taken_port_is_told(tmp_path: Path) -> None:
         command = [sys.executable, "-m", "relay.cli.main", "receiver", "--port", str(taken.getsockname()[1])]
         result = subprocess.run([*command, "--secret", SECRET], capture_output=True, text=True, timeout=20, check=False)
     assert result.returncode == 1
-    assert "address already in use" in result.stderr
+    assert "Address already in use" in result.stderr

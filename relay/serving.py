@@ -1,0 +1,226 @@
+"""Serving HTTP for every command that listens: a taken port is told at once, and slow clients hold up nobody."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, ClassVar
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+from relay.errors import CannotListen
+
+DRAIN_S = 10
+"""How long requests that are being answered may hold up the end."""
+REFUSED_HEADERS = (
+    b"content-type: text/plain; charset=utf-8\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n"
+    b"content-security-policy: default-src 'none'; frame-ancestors 'none'\r\nconnection: close\r\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLimits:
+    """What one client, or all of them, may take up. Times are in seconds."""
+
+    head_s: float = 10.0
+    """From the first byte, or the end of the answer before, to the end of a request's headers."""
+    body_s: float = 30.0
+    """From there to the end of its body: the largest has 1 MiB."""
+    read_s: float = 20.0
+    """In which a client must read what is sent to it, 48 KiB or more at a time."""
+    idle_s: float = 5.0
+    """Between two requests."""
+    connections: int = 500
+    """Open at once. With one more, the one that has waited longest for its client's request is closed."""
+    head_bytes: int = 65_536
+
+
+class BoundedProtocol(H11Protocol):
+    """One connection. A request that isn't complete in time is answered with 408, and its connection is closed."""
+
+    limits: ClassVar[ClientLimits]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client has connected."""
+        self._phase, self._since = "", 0.0
+        self._late: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.connections and not self._make_room():
+            self._refuse(b"503 Service Unavailable", b"Too many connections are open. Try again in a moment.\n")
+            return
+        self._follow()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        self._disarm()
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Some bytes of a request, or of several."""
+        super().data_received(data)
+        self._follow()
+
+    def on_response_complete(self) -> None:
+        """A request was answered: the next one may have been sent already."""
+        super().on_response_complete()
+        self._follow()
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as it is answered."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(self.limits.read_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has read most of it."""
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+        super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """No further request came."""
+        super().timeout_keep_alive_handler()
+        self._abort_soon()
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is no HTTP."""
+        self._refuse(b"400 Bad Request", msg.encode() + b"\n")
+
+    def _follow(self) -> None:
+        """Limit the time of what is being received now."""
+        state = self.conn.their_state
+        phase = {h11.IDLE: "head", h11.SEND_BODY: "body"}.get(state, "")
+        if phase == self._phase or self.transport.is_closing():
+            return
+        self._disarm()
+        self._phase, self._since = phase, self.loop.time()
+        if phase:
+            within_s = self.limits.head_s if phase == "head" else self.limits.body_s
+            self._late = self.loop.call_later(within_s, self._time_out)
+
+    def _disarm(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _time_out(self) -> None:
+        self._refuse(b"408 Request Timeout", f"The request's {self._phase} did not arrive in time.\n".encode())
+
+    def _make_room(self) -> bool:
+        others = (each for each in self.connections if isinstance(each, BoundedProtocol) and each is not self)
+        waiting = [each for each in others if each._phase == "head"]
+        if not waiting:
+            return False
+        min(waiting, key=lambda each: each._since).transport.abort()
+        return True
+
+    def _refuse(self, status: bytes, text: bytes) -> None:
+        """Answer without the application, unless it has begun to, and close the connection."""
+        # None until the first request came, whatever uvicorn's types say.
+        cycle: RequestResponseCycle | None = self.cycle
+        is_answering = cycle is not None and not cycle.response_complete
+        if not self.transport.is_closing():
+            if cycle is None or not is_answering or not cycle.response_started:
+                length = b"content-length: %d\r\n" % len(text)
+                self.transport.write(b"HTTP/1.1 " + status + b"\r\n" + REFUSED_HEADERS + length + b"\r\n" + text)
+            self.transport.close()
+        if cycle is not None and is_answering:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self._disarm()
+        self._abort_soon()
+
+    def _abort_soon(self) -> None:
+        # Closing waits until the client has read everything.
+        self.loop.call_later(self.limits.idle_s, self.transport.abort)
+
+
+class Unambiguous:
+    """Refuses what two servers can read in two ways: a request with both Content-Length and Transfer-Encoding."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        """Answer one request (ASGI)."""
+        names = {name for name, _ in scope.get("headers", ())}
+        if not {b"content-length", b"transfer-encoding"} <= names:
+            await self._app(scope, receive, send)
+            return
+        text = b"A request must not have both Content-Length and Transfer-Encoding.\n"
+        headers = [tuple(line.split(b": ", 1)) for line in REFUSED_HEADERS.splitlines()]
+        headers.append((b"content-length", b"%d" % len(text)))
+        await send({"type": "http.response.start", "status": 400, "headers": headers})
+        await send({"type": "http.response.body", "body": text})
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """A process that does more than to serve handles signals itself."""
+        yield
+
+
+def open_port(host: str, port: int, *, setting: str) -> socket.socket:
+    """Take a port; 0: any free one. Raises CannotListen, which names the setting."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(2048)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise CannotListen(f"port {port} of {host} can't be used: {reason}. Set {setting} to a free one") from None
+    return listener
+
+
+def server(app: Any, *, lifespan: bool, limits: ClientLimits, keeps_signals: bool = False) -> uvicorn.Server:
+    """A server for an ASGI application, which serves on sockets that are handed to it."""
+    config = uvicorn.Config(
+        Unambiguous(app),
+        http=type("Protocol", (BoundedProtocol,), {"limits": limits}),
+        h11_max_incomplete_event_size=limits.head_bytes,
+        timeout_keep_alive=limits.idle_s,  # type: ignore[arg-type]
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=DRAIN_S,
+        lifespan="on" if lifespan else "off",
+    )
+    return _Server(config) if keeps_signals else uvicorn.Server(config)
+
+
+async def listen(
+    app: Any, *, host: str, port: int, setting: str, lifespan: bool = True, limits: ClientLimits | None = None
+) -> int:
+    """Serve `app` until SIGINT or SIGTERM and return 0; 1 if it cannot start, after the reason was logged.
+
+    `setting` is what the port was set by. Raises CannotListen when it is taken.
+    """
+    with open_port(host, port, setting=setting) as listener:
+        # uvicorn raises the signal again when it is done: without a handler the process would seem to be killed.
+        signal.signal(signal.SIGTERM, _leave)
+        signal.signal(signal.SIGINT, _leave)
+        serves = server(app, lifespan=lifespan, limits=limits or ClientLimits())
+        with contextlib.suppress(SystemExit):
+            await serves.serve([listener])
+        return 0 if serves.started else 1
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    sys.exit(0)

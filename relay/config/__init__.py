@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import IPv6Network
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +56,22 @@ class Settings:
     egress_deny: tuple[Network, ...] = _setting(
         values.networks,
         (),
-        "Networks (CIDR, by comma) that callbacks must not reach although they are public, "
+        "Networks (CIDR, by comma) that neither callbacks nor sources may reach, whatever else allows them, "
         "such as the cluster's own pods, services and nodes",
     )
     egress_ports: tuple[int, ...] = _setting(
         values.ports, (443, 8443), "Ports that callbacks may go to, by comma; networks of `RELAY_EGRESS_ALLOW` have all"
+    )
+    egress_nat64: tuple[IPv6Network, ...] = _setting(
+        values.nat64_prefixes,
+        (),
+        "Prefixes by which this network's NAT64 reaches IPv4 addresses (RFC 6052, by comma), beside `64:ff9b::/96`; "
+        "addresses in them are judged by the IPv4 address inside",
+    )
+    upstream_allow: tuple[Network, ...] = _setting(
+        values.networks,
+        (),
+        "Networks (CIDR, by comma) that the `baseUrl` of a source may lead to although they are private, by http too",
     )
     egress_proxy: Secret | None = _setting(
         values.proxy,

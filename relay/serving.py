@@ -205,21 +205,15 @@ def server(app: Any, *, lifespan: bool, limits: ClientLimits, keeps_signals: boo
     return _Server(config) if keeps_signals else uvicorn.Server(config)
 
 
-async def listen(
-    app: Any, *, host: str, port: int, setting: str, lifespan: bool = True, limits: ClientLimits | None = None
-) -> int:
-    """Serve `app` until SIGINT or SIGTERM and return 0; 1 if it cannot start, after the reason was logged.
-
-    `setting` is what the port was set by. Raises CannotListen when it is taken.
-    """
-    with open_port(host, port, setting=setting) as listener:
-        # uvicorn raises the signal again when it is done: without a handler the process would seem to be killed.
-        signal.signal(signal.SIGTERM, _leave)
-        signal.signal(signal.SIGINT, _leave)
-        serves = server(app, lifespan=lifespan, limits=limits or ClientLimits())
-        with contextlib.suppress(SystemExit):
-            await serves.serve([listener])
-        return 0 if serves.started else 1
+async def listen(app: Any, listener: socket.socket, *, lifespan: bool = True) -> int:
+    """Serve `app` until SIGINT or SIGTERM and return 0; 1 if it cannot start, after the reason was logged."""
+    # uvicorn raises the signal again when it is done: without a handler the process would seem to be killed.
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, _leave)
+    serves = server(app, lifespan=lifespan, limits=ClientLimits())
+    with contextlib.suppress(SystemExit):
+        await serves.serve([listener])
+    return 0 if serves.started else 1
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:

@@ -54,6 +54,7 @@ from relay.store.readiness import Readiness
 from relay.store.retention import Retention
 from relay.store.routes import Routes
 from relay.store.rows import Rows
+from relay.store.seal import Seal
 from relay.store.server import Server
 from relay.store.sources import Sources
 from relay.store.undelivered import Undelivered
@@ -79,6 +80,7 @@ class Stores:
     """Everything that is kept, by kind."""
 
     redis: Redis
+    seal: Seal
     configuration: Configuration
     sources: Sources
     applications: Applications
@@ -99,10 +101,12 @@ async def open_stores(settings: Settings) -> AsyncIterator[tuple[Stores, str]]:
     async with server_url(settings) as url:
         redis, vault = connect(url), Vault(settings.encryption_key)
         try:
+            configuration = Configuration(redis, vault)
             yield (
                 Stores(
                     redis=redis,
-                    configuration=Configuration(redis, vault),
+                    seal=Seal(redis, vault, configuration),
+                    configuration=configuration,
                     sources=Sources(redis, vault),
                     applications=Applications(redis, vault),
                     endpoints=Endpoints(redis, vault),
@@ -121,20 +125,20 @@ async def open_stores(settings: Settings) -> AsyncIterator[tuple[Stores, str]]:
             await redis.aclose()
 
 
-async def check_server(redis: Redis) -> None:
-    """Have a process that can't work with its Redis server say so at its start, and end.
+async def check_start(redis: Redis, seal: Seal) -> None:
+    """Have a process that can't work with its Redis server, or not with its key, say so at its start, and end.
 
     Raises StoreRefused with what to do, or StoreDenied. A server that is away may come: the process waits for it.
     """
     try:
-        unmet = await unmet_needs(redis)
+        trouble = " ".join(await unmet_needs(redis)) or await seal.trouble()
     except StoreDenied:
         raise
     except StoreUnavailable as error:
         log.warning("redis_unavailable", error=str(error), do="the process goes on when Redis answers")
         return
-    if unmet:
-        raise StoreRefused(" ".join(unmet))
+    if trouble:
+        raise StoreRefused(trouble)
 
 
 def readiness_of(stores: Stores, clock: Clock) -> Readiness:
@@ -143,7 +147,7 @@ def readiness_of(stores: Stores, clock: Clock) -> Readiness:
     async def right_time() -> str | None:
         return clock.trouble()
 
-    return Readiness(stores.redis, right_time)
+    return Readiness(stores.redis, right_time, once=[stores.seal.trouble])
 
 
 def egress_policy(settings: Settings) -> EgressPolicy:

@@ -12,6 +12,13 @@ LIMITS = ClientLimits(head_s=5.0, body_s=5.0, read_s=5.0, connections=100, head_
 Ready = Callable[[], Awaitable[str | None]]
 """Why the worker can't work now; None: it can."""
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+HEADERS = (
+    (b"content-type", b"text/plain; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+)
+"""Of every answer, as the API's have them."""
 
 
 class Health:
@@ -53,6 +60,6 @@ async def serve_health(app: Health, listener: socket.socket) -> None:
 
 async def _answer(send: Send, *, ok: bool, status: int | None = None, text: str | None = None) -> None:
     body = (text or ("ok" if ok else "unavailable")).encode()
-    headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
+    headers = [*HEADERS, (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status or (200 if ok else 503), "headers": headers})
     await send({"type": "http.response.body", "body": body})

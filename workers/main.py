@@ -29,7 +29,7 @@ from relay.pipeline.upkeep import Upkeep
 from relay.store.notices import Notices
 from relay.wiring import (
     Stores,
-    check_server,
+    check_start,
     deleting_of,
     open_clock,
     open_dispatch,
@@ -104,7 +104,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
         # Before anything else: a process whose port is taken would do work, and be killed for not being alive.
         port = stack.enter_context(health_port(settings.host, settings.worker_port))
         stores, url = await stack.enter_async_context(open_stores(settings))
-        await check_server(stores.redis)
+        await check_start(stores.redis, stores.seal)
         clock = Clock()
         catalogue, dispatcher = await stack.enter_async_context(open_dispatch(settings, stores, clock))
 

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 
 from litestar import Litestar, Router
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
@@ -13,8 +14,10 @@ from relay.api import docs, health, problems
 from relay.api.applications import ApplicationController
 from relay.api.attempts import AttemptController
 from relay.api.auth import bearer
+from relay.api.bodies import StrictRequest
 from relay.api.change_log import ChangeLog
 from relay.api.dependencies import provide_application, provide_once, provide_readiness, provide_stores
+from relay.api.document import document_of
 from relay.api.endpoint_secrets import EndpointSecretController
 from relay.api.endpoint_stats import endpoint_stats
 from relay.api.endpoints import EndpointController
@@ -22,8 +25,10 @@ from relay.api.event_types import EventTypeController
 from relay.api.messages import MessageController
 from relay.api.operational_events import OperationalEventController
 from relay.api.paging import provide_paging
+from relay.api.parameters import check_parameters, parameters_of
 from relay.api.public_keys import webhook_keys
 from relay.api.queries import provide_attempt_query
+from relay.api.securing import secure
 from relay.api.sources import SourceController
 from relay.api.undelivered import UndeliveredController
 from relay.config import Settings, variable
@@ -32,9 +37,6 @@ from relay.domain.model import Secret
 from relay.errors import Fault, Invalid
 from relay.pipeline.clock import Clock
 from relay.wiring import Stores, egress_policy, open_clock, open_stores, readiness_of
-
-BODY_AT_MOST = 1 << 20
-"""Bytes of a request: a filter may have 64 KiB, a certificate chain as much."""
 
 OpenStores = Callable[[], AbstractAsyncContextManager[Stores]]
 """Opens what the application works with, for as long as it runs."""
@@ -65,8 +67,9 @@ def create_api(opened: OpenStores, *, admin_key: Secret, policy: EgressPolicy, c
             app.state.readiness = readiness_of(stores, clock)
             yield
 
-    return Litestar(
+    app = Litestar(
         [_guarded(admin_key), webhook_keys, health.live, health.ready, health.svix_health],
+        before_send=[secure],
         dependencies={
             "stores": Provide(provide_stores, sync_to_thread=False),
             "readiness": Provide(provide_readiness, sync_to_thread=False),
@@ -78,11 +81,14 @@ def create_api(opened: OpenStores, *, admin_key: Secret, policy: EgressPolicy, c
         logging_config=None,
         middleware=[ChangeLog()],
         openapi_config=_openapi(),
-        request_max_body_size=BODY_AT_MOST,
-        response_headers={
-            "cache-control": "no-store", "content-security-policy": docs.POLICY, "x-content-type-options": "nosniff",
-        },
-    )  # fmt: skip
+        request_class=StrictRequest,
+        request_max_body_size=problems.BODY_AT_MOST,
+        state=State({"policy": policy}),
+    )
+    # Made once, here: a document that can't be made stops the start, and requests are checked by it.
+    app.state.document = document_of(app)
+    app.state.parameters = parameters_of(app.state.document)
+    return app
 
 
 def _guarded(admin_key: Secret) -> Router:
@@ -94,7 +100,7 @@ def _guarded(admin_key: Secret) -> Router:
             EventTypeController, MessageController, AttemptController, UndeliveredController,
             OperationalEventController, endpoint_stats,
         ],
-        guards=[bearer(admin_key)],
+        guards=[bearer(admin_key), check_parameters],
         security=[{"key": []}],
         dependencies={
             "application": Provide(provide_application),
@@ -110,7 +116,9 @@ def _openapi() -> OpenAPIConfig:
         title="Infinity event relay",
         version=version("infinity-event-relay"),
         description="Applications, endpoints, messages and attempts have Svix's shapes: its clients work as they are.",
-        path="/docs",
+        openapi_router=Router(
+            "/docs", route_handlers=[], include_in_schema=False, before_request=docs.refuse_other_pages
+        ),
         use_handler_docstrings=True,
         render_plugins=[docs.PagePlugin(path="/"), docs.SchemaPlugin(path="/openapi.json")],
         components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),

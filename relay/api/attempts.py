@@ -1,7 +1,9 @@
 """Attempts: each HTTP try of a delivery, and what became of deliveries."""
 
+from typing import Annotated
+
 from litestar import Controller, get
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from relay.api.dependencies import ApplicationGiven, AttemptsAsked, PagingGiven, StoresGiven
 from relay.api.feeds import FeedPage, newest_first
@@ -21,6 +23,7 @@ from relay.api.schemas.messages import (
 )
 from relay.api.visibility import are_last, attempts_of, events_of, find_event
 from relay.domain.model import Application, Attempt, Endpoint
+from relay.domain.names import NAME, UID_MOST
 from relay.errors import NotFound
 from relay.wiring import Stores
 
@@ -60,7 +63,9 @@ class AttemptController(Controller):
         stores: StoresGiven,
         paging: PagingGiven,
         asked: AttemptsAsked,
-        endpoint_id: FromQuery[str | None] = None,
+        endpoint_id: Annotated[
+            str | None, QueryParameter(min_length=1, max_length=UID_MOST, pattern=NAME, description="Id or uid")
+        ] = None,
     ) -> ListOut[AttemptOut]:
         """A message's attempts at the application's endpoints, newest first."""
         item = await find_event(application, msg_id, stores)
@@ -87,9 +92,15 @@ class AttemptController(Controller):
 
     @get("/msg/{msg_id:str}/attempt/{attempt_id:str}", summary="Get an attempt")
     async def get_attempt(
-        self, application: ApplicationGiven, msg_id: FromPath[str], attempt_id: FromPath[str], stores: StoresGiven
+        self,
+        application: ApplicationGiven,
+        msg_id: FromPath[str],
+        attempt_id: FromPath[str],
+        stores: StoresGiven,
+        expanded_statuses: FromQuery[bool] = False,
     ) -> AttemptOut:
         """One attempt."""
+        del expanded_statuses  # Svix's clients send it; statuses are always complete.
         item = await find_event(application, msg_id, stores)
         for attempt, endpoint in await attempts_of(item, application, stores):
             if id_of_attempt(attempt, item.value.id) == attempt_id:

@@ -24,7 +24,7 @@ class ChangeLog(ASGIMiddleware):
 
         async def noting(message: Message) -> None:
             if message["type"] == "http.response.start":
-                log.info("api_change", method=method, path=scope["path"], status=message["status"])
+                log.info("api_change", method=method, path=scope["path"], status=int(message["status"]))
             await send(message)
 
         await next_app(scope, receive, noting)

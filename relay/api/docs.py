@@ -7,9 +7,8 @@ from typing import Any
 
 import msgspec
 from litestar import Request
+from litestar.exceptions import NotFoundException
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
-
-from relay.api.problems import MEDIA_TYPE
 
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
@@ -22,50 +21,11 @@ _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ancestors 'none'; base-uri 'none'"
 """The page's content security policy: nothing but its own style."""
 
-PROBLEM = {
-    "type": "object",
-    "description": "RFC 9457, with the `code` and `detail` that Svix's clients read",
-    "required": ["type", "title", "status", "code", "detail"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "code": {"type": "string"},
-        "detail": {
-            "oneOf": [
-                {"type": "string"},
-                {
-                    "type": "array",
-                    "description": "On 422: every fault, with the path to it",
-                    "items": {
-                        "type": "object",
-                        "required": ["loc", "msg", "type"],
-                        "properties": {
-                            "loc": {"type": "array", "items": {"type": ["string", "integer"]}},
-                            "msg": {"type": "string"},
-                            "type": {"type": "string"},
-                        },
-                    },
-                },
-            ]
-        },
-    },
-}
 
-
-def described(schema: dict[str, Any]) -> dict[str, Any]:
-    """The framework's schema with the errors as they really are: a problem document, whatever the status."""
-    schema = msgspec.json.decode(msgspec.json.encode(schema))
-    schema["components"]["schemas"]["Problem"] = PROBLEM
-    answer = {
-        "description": "What is wrong",
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
-    for item in schema["paths"].values():
-        for operation in item.values():
-            operation["responses"].pop("400", None)
-            operation["responses"]["default"] = answer
-    return schema
+async def refuse_other_pages(request: Request[Any, Any, Any]) -> None:
+    """What is asked for below the page and is not the schema: the framework would answer with a page of its own."""
+    if request.path_params:
+        raise NotFoundException
 
 
 class SchemaPlugin(JsonRenderPlugin):
@@ -73,7 +33,7 @@ class SchemaPlugin(JsonRenderPlugin):
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """The schema as JSON."""
-        return self.render_json(request, described(openapi_schema))
+        return msgspec.json.encode(request.app.state.document)
 
 
 class PagePlugin(OpenAPIRenderPlugin):
@@ -81,7 +41,7 @@ class PagePlugin(OpenAPIRenderPlugin):
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """The page."""
-        return _page(described(openapi_schema)).encode()
+        return _page(request.app.state.document).encode()
 
 
 def _page(schema: dict[str, Any]) -> str:

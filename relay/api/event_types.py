@@ -1,7 +1,9 @@
 """Event types: the relay's own catalogue, to read."""
 
+from typing import Annotated
+
 from litestar import Controller, get
-from litestar.params import FromPath
+from litestar.params import FromPath, QueryParameter
 
 from relay.api.dependencies import PagingGiven
 from relay.api.paging import read_page
@@ -18,8 +20,14 @@ class EventTypeController(Controller):
     tags = ["event type"]  # noqa: RUF012 - the framework's own attribute
 
     @get("/", summary="List event types")
-    async def list_event_types(self, paging: PagingGiven) -> ListOut[EventTypeOut]:
-        """All types that an endpoint can subscribe to, by name."""
+    async def list_event_types(
+        self,
+        paging: PagingGiven,
+        include_archived: Annotated[bool, QueryParameter(description="No effect: no type is archived")] = False,
+        with_content: Annotated[bool, QueryParameter(description="No effect: types have no schemas here")] = False,
+    ) -> ListOut[EventTypeOut]:
+        """All event types that an endpoint can subscribe to, ordered by name."""
+        del include_archived, with_content  # Svix's clients send them.
         return await read_page(_read, paging, key=lambda t: t.name, show=lambda t: t)
 
     @get("/{name:str}", summary="Get an event type")

@@ -20,6 +20,17 @@ def read_iterator(iterator: str, kind: type[T]) -> T:
     """The place that was written. Raises Invalid when it is none of ours."""
     try:
         padded = iterator + "=" * (-len(iterator) % 4)
-        return msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=kind)
-    except (binascii.Error, msgspec.MsgspecError, ValueError):
+        place = msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True))
+        if not _is_small(place):
+            raise ValueError("no list gives numbers that 64 bits can't hold")
+        return msgspec.convert(place, type=kind)
+    except (binascii.Error, msgspec.MsgspecError, ValueError, RecursionError):
         raise Invalid(Fault(("query", "iterator"), "is none that this list gave")) from None
+
+
+def _is_small(place: Any) -> bool:
+    if isinstance(place, dict):
+        return all(map(_is_small, place.values()))
+    if isinstance(place, list):
+        return all(map(_is_small, place))
+    return not isinstance(place, int) or -(2**63) <= place < 2**63

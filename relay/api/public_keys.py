@@ -9,6 +9,7 @@ from litestar.params import FromPath
 from litestar.response import Response
 
 from relay.api.dependencies import ClockGiven, StoresGiven
+from relay.api.parameters import check_parameters
 from relay.api.schemas.common import Out
 from relay.domain.model import EndpointId
 from relay.domain.signing import PUBLIC_PREFIX, public_key, version_of
@@ -42,6 +43,7 @@ class PublicKeysOut(Out, frozen=True, kw_only=True):
     tags=["endpoint"],
     summary="Get the public keys of an endpoint's callbacks",
     security=[],
+    guards=[check_parameters],
 )
 async def webhook_keys(endpoint_id: FromPath[str], stores: StoresGiven, clock: ClockGiven) -> Response[PublicKeysOut]:
     """What `v1a` signatures are verified with. The endpoint is named by its id; one that has none is not found."""

@@ -46,8 +46,12 @@ def provide_attempt_query(
     with_content: Annotated[
         bool, QueryParameter(description="Answer the responses' bodies, or the payloads, too")
     ] = True,
+    expanded_statuses: Annotated[
+        bool, QueryParameter(description="Sent by Svix's clients. It has no effect: statuses are always complete")
+    ] = False,
 ) -> AttemptQuery:
     """Read what a request asks for."""
+    del expanded_statuses
     return AttemptQuery(
         status=status,
         status_class=status_code_class,

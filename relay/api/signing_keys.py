@@ -5,13 +5,11 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import UNSET, structs
 
+from relay.api.schemas.checks import prefixed
 from relay.api.schemas.endpoints import SecretOut, SecretRotateIn, signatures_of
 from relay.domain.model import Endpoint, SigningKey
 from relay.domain.signing import (
-    PRIVATE_PREFIX,
-    SECRET_PREFIX,
     Version,
-    check_key,
     new_private_key,
     new_secret,
     public_key,
@@ -27,7 +25,7 @@ KEYS_AT_MOST = 5
 
 def new_keys(secret: str | None, versions: Sequence[Version] | None) -> tuple[SigningKey, ...]:
     """The keys of a new endpoint, one for each version; `secret` is that of its own version. Raises Invalid."""
-    given = None if secret is None else _checked(secret, "secret")
+    given = None if secret is None else prefixed(secret)
     if versions is None:
         versions = [version_of(given)] if given else ["v1"]
     if given and version_of(given) not in versions:
@@ -56,7 +54,7 @@ def rotated(endpoint: Endpoint, body: SecretRotateIn, *, now_ms: int) -> Endpoin
     A key that is given replaces that of its version; without one, those of all versions are replaced.
     """
     grace_s = GRACE_S if body.grace_period_seconds in (UNSET, None) else int(body.grace_period_seconds)
-    given = _checked(body.key, "key") if body.key else None
+    given = prefixed(body.key) if body.key else None
     if any(old.key == given for old in endpoint.keys):
         raise Invalid(Fault(("body", "key"), "is a key of this endpoint already: give another one"))
     versions = [version_of(given)] if given else signatures_of(endpoint)
@@ -87,10 +85,3 @@ def _expiring(key: SigningKey, until_ms: int) -> SigningKey:
 def _new(version: Version) -> str:
     random = secrets.token_bytes(32)
     return new_private_key(random) if version == "v1a" else new_secret(random)
-
-
-def _checked(key: str, field: str) -> str:
-    if not key.startswith((SECRET_PREFIX, PRIVATE_PREFIX)):
-        key = SECRET_PREFIX + key
-    check_key(key, path=("body", field))
-    return key

@@ -1,24 +1,18 @@
 """From what a request says of an endpoint to the endpoint that is kept: every rule of a subscription is here."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from msgspec import UNSET, structs
 
 from relay.api.credentials import checked_auth, checked_certificate
 from relay.api.headers import checked_headers
-from relay.api.schemas.applications import checked_filter
-from relay.api.schemas.common import camel, either, given
+from relay.api.schemas.common import either, given
 from relay.api.schemas.endpoints import EndpointIn, EndpointPatch, EndpointUpsertIn
 from relay.api.signing_keys import new_keys, resigned
 from relay.domain.addresses import EgressPolicy
-from relay.domain.event_types import EVENT_TYPES
 from relay.domain.model import ApplicationId, Endpoint, EndpointId
 from relay.domain.names import own_uid
-from relay.domain.paths import ENVELOPE_FIELDS, kind_of
 from relay.errors import Fault, Invalid
-from relay.outbound.targets import vet_url
-from relay.store.endpoints import PREFIX
 
 _DEFAULTS: dict[str, Any] = {
     "description": "", "rate_limit": None, "disabled": False, "event_types": None, "channels": None, "metadata": {},
@@ -38,7 +32,7 @@ def new_endpoint(
     uid: str | None = None,
 ) -> Endpoint:
     """An endpoint as it is asked for, with its signing keys; `uid` is for a body that has none. Raises Invalid."""
-    fields = {"uid": own_uid(uid, prefix=PREFIX, path=("path", "endpoint_id"))} | _fields(body, policy)
+    fields = {"uid": own_uid(uid, path=("path", "endpoint_id"))} | _fields(body, policy)
     secret = body.secret if isinstance(body, EndpointIn) and body.secret else None
     headers = body.headers if isinstance(body, EndpointIn) and body.headers else {}
     return _whole(
@@ -76,9 +70,7 @@ def _with(endpoint: Endpoint, fields: dict[str, Any], now_ms: int) -> Endpoint:
 
 def _whole(endpoint: Endpoint) -> Endpoint:
     """An endpoint whose fields fit each other. Raises Invalid."""
-    if endpoint.order_key is not None:
-        _check_order_key(endpoint.order_key)
-    elif endpoint.order == "keyed":
+    if endpoint.order == "keyed" and endpoint.order_key is None:
         raise Invalid(Fault(("body", "orderKey"), "is needed for the order keyed: the field to go by", "missing"))
     return endpoint
 
@@ -86,16 +78,12 @@ def _whole(endpoint: Endpoint) -> Endpoint:
 def _fields(body: EndpointIn | EndpointUpsertIn | EndpointPatch, policy: EgressPolicy) -> dict[str, Any]:
     fields = given(body, *_AS_THEY_COME)
     if types := either(body, "event_types", "filter_types"):
-        fields["event_types"] = _event_types(types[1] or (), camel(types[0]))
+        fields["event_types"] = None if types[0] is None else tuple(dict.fromkeys(types[0]))
     if rate := either(body, "throttle_rate", "rate_limit"):
-        fields["rate_limit"] = rate[1]
+        (fields["rate_limit"],) = rate
     fields |= {name: _DEFAULTS[name] for name, value in fields.items() if value is None and name in _DEFAULTS}
-    if "url" in fields:
-        vet_url(fields["url"], policy)
-    if "uid" in fields:
-        own_uid(fields["uid"], prefix=PREFIX)
     if "filter" in fields:
-        fields["filter"] = checked_filter(fields["filter"])
+        fields["filter"] = fields["filter"] or None
     for name in ("channels", "retry_schedule"):
         if fields.get(name) is not None:
             fields[name] = tuple(fields[name])
@@ -104,17 +92,3 @@ def _fields(body: EndpointIn | EndpointUpsertIn | EndpointPatch, policy: EgressP
     if body.client_certificate is not UNSET:
         fields["client_certificate"] = checked_certificate(body.client_certificate)
     return fields
-
-
-def _event_types(names: Iterable[str], field: str) -> tuple[str, ...] | None:
-    unknown = [(at, name) for at, name in enumerate(names) if name not in EVENT_TYPES]
-    if unknown:
-        raise Invalid(*(Fault(("body", field, at), f"{name} is no event type") for at, name in unknown))
-    return tuple(dict.fromkeys(names)) or None
-
-
-def _check_order_key(path: str) -> None:
-    first, *rest = path.split(".")
-    in_row = first not in ENVELOPE_FIELDS or path == "rowId" or (first == "trigger" and rest)
-    if not in_row or kind_of(path) in ("number", "notes"):
-        raise Invalid(Fault(("body", "orderKey"), "must name a field of the row that holds a text or an id"))

@@ -12,13 +12,13 @@ from relay.api.schemas.undelivered import State, UndeliveredOut
 from relay.api.undelivered_walk import Found, Place, Scope, walk
 from relay.domain.event_types import EVENT_TYPES
 from relay.domain.model import EndpointId, SourceUid, StoredEvent
-from relay.domain.names import source_uid
+from relay.domain.names import NAME, UID_MOST, source_uid
 from relay.domain.references import Reference, tag_of
 from relay.errors import Fault, Invalid
 from relay.store.endpoints import PREFIX
 from relay.wiring import Stores
 
-Name = Annotated[str | None, QueryParameter(max_length=256)]
+Name = Annotated[str | None, QueryParameter(min_length=1, max_length=UID_MOST, pattern=NAME)]
 
 
 class UndeliveredController(Controller):

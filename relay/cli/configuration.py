@@ -16,7 +16,7 @@ CHART_SCHEMA = Path("helm/values.schema.json")
 CHART_SETS = {"data_dir", "port", "worker_port"}
 HEAD = """# Settings
 
-Made from `relay/config.py` by `python -m relay.cli.configuration`; a test fails when it is not current.
+Made from `relay/config/` by `python -m relay.cli.configuration`; a test fails when it is not current.
 
 The API and the workers read the same variables. A name that begins with `RELAY_` and is not listed stops the start, and
 so does a value that breaks its rule; all faults are told at once. An empty value counts as not set.

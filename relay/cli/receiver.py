@@ -20,7 +20,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from relay.errors import Fault, Invalid
-from relay.serving import listen
+from relay.serving import listen, open_port
 
 LARGEST_BODY = 1_048_576
 SECRETS = "RECEIVER_SECRETS"
@@ -47,9 +47,8 @@ def run(args: argparse.Namespace) -> int:
     logs: list[TextIO] = [] if args.quiet else [sys.stdout]
     if args.log:
         logs.append(args.log.open("a", encoding="utf-8"))
-    return asyncio.run(
-        listen(Receiver(secrets, logs), host=args.host, port=args.port, setting="--port", lifespan=False)
-    )
+    with open_port(args.host, args.port, setting="--port") as listener:
+        return asyncio.run(listen(Receiver(secrets, logs), listener, lifespan=False))
 
 
 def _secrets(texts: Sequence[str]) -> dict[str, Webhook]:

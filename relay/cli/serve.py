@@ -8,12 +8,12 @@ import structlog
 import uvloop
 
 from relay.api.app import create_app
+from relay.cli.environment import warn_of_ignored
 from relay.config import Settings, load
 from relay.domain.model import Secret
 from relay.observability import setup_logging
-from relay.serving import listen
-from relay.store.connection import connect
-from relay.wiring import check_server, server_url
+from relay.serving import listen, open_port
+from relay.wiring import check_start, open_stores, server_url
 
 
 def add_arguments(_parser: argparse.ArgumentParser) -> None:
@@ -24,17 +24,16 @@ def run(_args: argparse.Namespace) -> int:
     """Serve until a signal; raises Invalid for wrong settings, StoreUnavailable when no embedded server starts."""
     settings = load(os.environ)
     setup_logging(settings.log_format, settings.log_level)
+    warn_of_ignored(os.environ)
     return uvloop.run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> int:
-    # Opened out here, so that what is wrong with an embedded server is told in one line, and not as a failed start-up.
-    async with server_url(settings) as url:
-        redis = connect(url)
-        try:
-            await check_server(redis)
-        finally:
-            await redis.aclose()
-        app = create_app(dataclasses.replace(settings, redis_url=Secret(url)))
-        structlog.get_logger().info("api_starting", host=settings.host, port=settings.port, setting="RELAY_PORT")
-        return await listen(app, host=settings.host, port=settings.port, setting="RELAY_PORT")
+    # The port comes first. The server is opened out here, so that what is wrong with it is told in one line.
+    with open_port(settings.host, settings.port, setting="RELAY_PORT") as listener:
+        async with server_url(settings) as url:
+            settings = dataclasses.replace(settings, redis_url=Secret(url))
+            async with open_stores(settings) as (stores, _):
+                await check_start(stores.redis, stores.seal)
+            structlog.get_logger().info("api_starting", host=settings.host, port=settings.port)
+            return await listen(create_app(settings), listener)

@@ -3,6 +3,7 @@
 import argparse
 import os
 
+from relay.cli.environment import warn_of_ignored
 from relay.config import load
 from relay.observability import setup_logging
 from workers.main import run as run_worker
@@ -16,4 +17,5 @@ def run(_args: argparse.Namespace) -> int:
     """Work until a signal; raises Invalid for wrong settings, StoreUnavailable when there is no Redis."""
     settings = load(os.environ)
     setup_logging(settings.log_format, settings.log_level)
+    warn_of_ignored(os.environ)
     return run_worker(settings)

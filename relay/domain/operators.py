@@ -133,11 +133,15 @@ def _one_of(operands: list[Any]) -> ValueTest:
 
 def _ordered(passes: Callable[[Any, Any], bool]) -> Build:
     def _build(name: str, operand: Any, path: Path) -> ValueTest:
+        kind = kind_of(name)
+        if kind == "flag":
+            refuse(path, f"{name} is a flag, and flags have no order: compare it with $eq")
+        if operand is None or isinstance(operand, bool) or (kind == "number" and isinstance(operand, str)):
+            allowed = "a number" if kind == "number" else "a number or text"
+            refuse(path, f"must be {allowed}: {name} is compared by its order")
         operand = comparable(name, operand, path)
         if isinstance(operand, str):
             return _each(lambda value: type(value) is str and passes(value, operand))
-        if operand is None or isinstance(operand, bool):
-            refuse(path, "must be a number or text: null, true and false have no order")
         return _each(lambda value: (number := as_number(value)) is not None and passes(number, operand))
 
     return _build

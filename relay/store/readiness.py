@@ -1,7 +1,7 @@
 """Readiness: whether this process can work with its Redis server now, and if not, why."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from redis.asyncio import Redis
@@ -23,9 +23,11 @@ Check = Callable[[], Awaitable[str | None]]
 class Readiness:
     """Asks the server, and then whoever else has something to say. A change is logged, once."""
 
-    def __init__(self, redis: Redis, *further: Check) -> None:
+    def __init__(self, redis: Redis, *further: Check, once: Sequence[Check] = ()) -> None:
+        """`once` are checks that are not made again while the server stays the same."""
         self._redis = redis
-        self._checks: tuple[Check, ...] = (self._needs, self._writes, self._policy, *further)
+        self._once = (self._needs, *once)
+        self._always: tuple[Check, ...] = (self._writes, self._policy, *further)
         self._has_all = False
         self._reason: str | None = ""
         """What was found last; empty: nothing was asked yet."""
@@ -47,9 +49,10 @@ class Readiness:
 
     async def _first(self) -> str | None:
         try:
-            for check in self._checks:
+            for check in self._always if self._has_all else (*self._once, *self._always):
                 if (found := await check()) is not None:
                     return found
+            self._has_all = True
         except (StoreUnavailable, StoreRefused) as error:
             # What it may use may have changed, or it is another server by now.
             self._has_all = False
@@ -58,12 +61,7 @@ class Readiness:
 
     async def _needs(self) -> str | None:
         """A process may start before its server does, so what it needs is asked for as soon as that is there."""
-        if not self._has_all:
-            unmet = await unmet_needs(self._redis)
-            if unmet:
-                return " ".join(unmet)
-            self._has_all = True
-        return None
+        return " ".join(await unmet_needs(self._redis)) or None
 
     async def _writes(self) -> str | None:
         await self._redis.set(keys.config("ready"), b"1", ex=PROBE_LIVES_S)

@@ -30,9 +30,21 @@ class Bound(NamedTuple):
 
 
 BOUNDS: dict[str, Bound] = {
-    "relay.api.headers:SENSITIVE": Bound(128, "headers.check_headers, before they are stored"),
+    "relay.api.json_text:_BRACKET": Bound(LINE, "problems.BODY_AT_MOST"),
+    "relay.api.json_text:_STRING": Bound(LINE, "problems.BODY_AT_MOST"),
+    "relay.api.parameters:_INTEGER": Bound(65_536, "the longest URL that the server reads"),
+    "relay.api.parameters:_TIME": Bound(65_536, "the longest URL that the server reads"),
     "relay.api.operational_events:POSITION": Bound(4096, "the longest query that the server reads"),
+    "relay.config.kubernetes:_NAME": Bound(300, "kubernetes.is_from_a_service cuts it"),
+    "relay.config.kubernetes:_VALUE": Bound(4096, "the environment of a process; nothing repeats"),
+    "relay.config.redis_url:_DATABASE": Bound(4096, "values.split_url; the pattern itself stops at 7"),
+    "relay.config.values:_DECIMAL": Bound(4096, "the environment of a process; the pattern itself stops at 27"),
+    "relay.config.values:_HOST_NAME": Bound(4096, "the environment of a process; the pattern itself stops at 254"),
+    "relay.config.values:_PRINTABLE": Bound(4096, "the environment of a process; the pattern itself stops at 4097"),
+    "relay.config.values:_WHOLE": Bound(4096, "the environment of a process; the pattern itself stops at 17"),
     "relay.domain.breaking:_FORM": Bound(256, "the store holds what the relay wrote"),
+    "relay.domain.headers:_CAMEL": Bound(128, "headers.check_headers, before they are stored"),
+    "relay.domain.headers:_LETTERS": Bound(128, "headers.check_headers, before they are stored"),
     "relay.domain.headers:_NAME": Bound(
         4096, "Endpoint headers are a body of the API; the pattern itself stops at 128"
     ),
@@ -43,7 +55,8 @@ BOUNDS: dict[str, Bound] = {
     "relay.domain.mending:_NOTES": Bound(LINE, "parsing.MAX_LINE_BYTES"),
     "relay.domain.mending:_END": Bound(LINE, "parsing.MAX_LINE_BYTES"),
     "relay.domain.mending:_DATED_END": Bound(LINE, "parsing.MAX_LINE_BYTES"),
-    "relay.domain.names:_FORM": Bound(256, "names.checked_name looks at the length first"),
+    "relay.domain.names:_NAME": Bound(256, "names.checked_name looks at the length first"),
+    "relay.domain.names:_OWN_UID": Bound(256, "names.own_uid looks at the length first"),
     "relay.domain.normalising:_NUMBER": Bound(LINE, "parsing.MAX_LINE_BYTES; the pattern itself stops at 62"),
     "relay.domain.parsing:_ROW_ID": Bound(LINE, "parsing.MAX_LINE_BYTES"),
     "relay.domain.references:_FORM": Bound(64, "the store holds what the relay wrote"),
@@ -75,6 +88,8 @@ BOUNDS: dict[str, Bound] = {
     "relay.sandbox.queries:_ALIASED": Bound(65_536, "the longest URL that the server reads"),
 }
 UNBOUND = {
+    "relay.api.parameters:value_fault": "the patterns of parameters, which are those of names; the length comes first",
+    "relay.api.value_faults:text_faults": "the patterns of bodies, each listed by itself; the length comes first",
     "relay.sandbox.filters:_matches": "the operand `re` of the upstream: who asks the sandbox writes the pattern",
     "relay.sandbox.filters:fnmatchcase": "the operand `glob` of the upstream: who asks the sandbox writes the pattern",
 }

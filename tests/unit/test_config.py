@@ -1,8 +1,10 @@
 """Settings: read from the environment, and refused all at once."""
 
+import dataclasses
+
 import pytest
 
-from relay.config import load
+from relay.config import Settings, ignored, load, variable
 from relay.errors import Invalid
 
 NEEDED = {"RELAY_ADMIN_KEY": "k" * 16, "RELAY_ENCRYPTION_KEY": "A" * 43 + "="}
@@ -23,3 +25,175 @@ def test_history_is_shed_before_polling_stops(shares: dict[str, str]) -> None:
         load({**NEEDED, **wrong, "RELAY_PORT": "many"})
     assert [fault.path for fault in refused.value.faults] == [("RELAY_PORT",), ("RELAY_MEMORY_STOP_SHARE",)]
     assert load({**NEEDED, "RELAY_MEMORY_SHED_SHARE": "0.85"}).memory_stop_share == 0.85
+
+
+CANARY = "c4n4ry-S3cret"
+GOOD_URLS = [
+    "redis://localhost",
+    "redis://localhost/",
+    "redis://localhost:6379/0",
+    "redis://:p%40ss%2F@localhost:6379/15",
+    "redis://user:p%23@[::1]:6379/0?protocol=2",
+    "rediss://user:pass@redis.example.com:6380/0?ssl_cert_reqs=required",
+    "unix:///run/redis.sock",
+    "unix://user:pass@/run/redis.sock?db=3",
+]
+BAD_URLS = [
+    ("http://HOST", "must be a URL like redis://"),
+    ("HOST:6379", "must be a URL like redis://"),
+    ("HOST", "must be a URL like redis://"),
+    ("redis:/HOST", "must name a host"),
+    ("redis://", "must name a host"),
+    ("redis://:6379/0", "must name a host"),
+    ("redis://HOST/zero", "number of a database"),
+    ("redis://HOST/-1", "number of a database"),
+    ("redis://HOST/0/1", "number of a database"),
+    ("redis://HOST/١", "percent-encode"),
+    ("redis://HOST:port/0", "port"),
+    ("redis://HOST:99999/0", "port"),
+    ("redis://HOST:0/0", "port"),
+    ("redis://u:PASS#WORD@HOST:6379/0", "# is %23"),
+    ("redis://u:PASS/WORD@HOST:6379/0", "/ is %2F"),
+    ("redis://u:PASS?WORD@HOST:6379/0", "? is %3F"),
+    ("redis://u:PASS[WORD@HOST:6379/0", "percent-encode"),
+    ("redis://u:PASS WORD@HOST:6379/0", "spaces"),
+    ("redis://u:PASS\x07@HOST:6379/0", "percent-encode"),
+    ("redis://HOST/0?timeout=PASS", "parameter that is not known"),
+    ("redis://HOST/0?protocol=4", "2 or 3"),
+    ("redis://HOST/0?ssl_ca_certs=/etc/ca.pem", "needs rediss://"),
+    ("rediss://HOST/0?ssl_ca_certs=/no/such/file", "path of a file"),
+    ("rediss://HOST/0?ssl_cert_reqs=maybe", "none or optional or required"),
+    ("redis://HOST/0?db=x", "number"),
+    ("redis://HOST/0?protocol=2&protocol=3", "twice"),
+    ("unix://", "path of a socket"),
+    ("unix://run/redis.sock", "three slashes"),
+    ("unix:///", "path of a socket"),
+]
+
+
+@pytest.mark.parametrize("url", GOOD_URLS)
+def test_a_redis_url_is_taken(url: str) -> None:
+    found = load({**NEEDED, "RELAY_REDIS_URL": f" {url}\n"}).redis_url
+    assert found is not None
+    assert found.reveal() == url
+
+
+@pytest.mark.parametrize(("url", "said"), BAD_URLS)
+def test_a_redis_url_is_refused_without_being_quoted(url: str, said: str) -> None:
+    text = url.replace("HOST", f"{CANARY}.example").replace("PASS", CANARY).replace("WORD", CANARY[::-1])
+    with pytest.raises(Invalid) as refused:
+        load({**NEEDED, "RELAY_REDIS_URL": text})
+    assert said in str(refused.value)
+    assert CANARY not in str(refused.value)
+    assert CANARY[::-1] not in str(refused.value)
+
+
+WRONG = [
+    "nan",
+    "inf",
+    "1e400",
+    "١٢",
+    "1_000",
+    "+5",
+    "-1",
+    "0x10",
+    "1,2;3",
+    "9" * 5000,
+    "10.1.2.3/8",
+    "[::1",
+    "a b",
+    "\x00",
+]
+
+
+@pytest.mark.parametrize("setting", dataclasses.fields(Settings), ids=lambda setting: setting.name)
+@pytest.mark.parametrize("wrong", [CANARY + "\u00e9 \x01@#?/", *WRONG])
+def test_no_setting_is_ever_quoted(setting: "dataclasses.Field[object]", wrong: str) -> None:
+    """A secret may stand in the wrong variable. Whatever it is: there is no other error, and it is not in it."""
+    said = shown({**NEEDED, variable(setting.name): wrong})
+    assert CANARY not in said or setting.name in ("data_dir", "host")
+    assert wrong not in said or len(wrong) < 4 or setting.name in ("data_dir", "host")
+
+
+def shown(environ: dict[str, str]) -> str:
+    """What is printed of settings, right or wrong."""
+    try:
+        return repr(load(environ))
+    except Invalid as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("space", [" ", "\n", "\r\n", "\t", " \n "])
+def test_white_space_around_a_setting_is_dropped(space: str) -> None:
+    """`echo key | base64` ends with a line break, and so does a file that a Secret was made from."""
+    found = load({name: f"{space}{value}{space}" for name, value in NEEDED.items()})
+    assert found.admin_key is not None
+    assert found.admin_key.reveal() == NEEDED["RELAY_ADMIN_KEY"]
+    assert found.encryption_key[0].reveal() == NEEDED["RELAY_ENCRYPTION_KEY"]
+    with pytest.raises(Invalid, match="RELAY_ADMIN_KEY: is needed"):
+        load({**NEEDED, "RELAY_ADMIN_KEY": space})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("NAMESERVERS", "dns.example:53", "addresses of name servers"),
+        ("NAMESERVERS", "10.0.0.10:dns", "whole number"),
+        ("NAMESERVERS", "10.0.0.10,10.0.0.x", "entry 2"),
+        ("NAMESERVERS", "[fd00::10:53", "addresses of name servers"),
+        ("EGRESS_PROXY", "proxy:3128", "URL of a proxy"),
+        ("EGRESS_PROXY", "socks5://proxy:1080", "URL of a proxy"),
+        ("EGRESS_PROXY", "http://proxy:3128/path", "nothing behind its port"),
+        ("EGRESS_PROXY", "http://u:p/w@proxy:3128", "URL of a proxy|nothing behind its port"),
+        ("EGRESS_ALLOW", "10.1.2.3/16", "bits behind the prefix"),
+        ("EGRESS_ALLOW", "10.0.0.0/8,ten", "entry 2"),
+        ("EGRESS_PORTS", "443,0", "from 1 to 65535"),
+        ("HOST", "http://0.0.0.0", "without a scheme"),
+        ("HOST", "0.0.0.0:8080", "without a scheme or a port"),
+        ("PORT", "65536", "from 0 to 65535"),
+        ("RETRY_SCHEDULE", ",", "at least one"),
+        ("RETRY_SCHEDULE", "5,soon", "entry 2"),
+        ("ADMIN_KEY", "sixteen letters, and blanks", "without spaces"),
+        ("ADMIN_KEY", "short", "at least 16"),
+        ("ENCRYPTION_KEY", "A" * 42, "32 bytes in base64"),
+        ("ENCRYPTION_KEY", "A" * 43 + "=,x", "entry 2"),
+        ("ENCRYPTION_KEY", ",", "32 bytes in base64"),
+        ("DATA_DIR", "a\x07b", "control characters"),
+    ],
+)
+def test_what_is_wrong_is_said(name: str, value: str, said: str) -> None:
+    with pytest.raises(Invalid, match=said):
+        load({**NEEDED, f"RELAY_{name}": value})
+
+
+@pytest.mark.parametrize("value", ["10.0.0.10", "10.0.0.10:53,[fd00::10]:5353", "fd00::10", "[fd00::10]"])
+def test_name_servers_are_taken(value: str) -> None:
+    assert load({**NEEDED, "RELAY_NAMESERVERS": value}).nameservers == tuple(value.split(","))
+
+
+SERVICE = {
+    "RELAY_PORT": "tcp://10.96.12.4:8080",
+    "RELAY_SERVICE_HOST": "10.96.12.4",
+    "RELAY_SERVICE_PORT": "8080",
+    "RELAY_SERVICE_PORT_HTTP": "8080",
+    "RELAY_PORT_8080_TCP": "tcp://10.96.12.4:8080",
+    "RELAY_PORT_8080_TCP_ADDR": "10.96.12.4",
+    "RELAY_PORT_8080_TCP_PORT": "8080",
+    "RELAY_PORT_8080_TCP_PROTO": "tcp",
+    "RELAY_WORKER_PORT": "tcp://10.96.12.5:8081",
+    "RELAY_API_SERVICE_HOST": "10.96.12.4",
+    "RELAY_API_PORT": "tcp://10.96.12.4:8080",
+    "RELAY_API_PORT_443_UDP_ADDR": "10.96.12.4",
+}
+
+
+def test_what_kubernetes_made_from_a_service_is_no_setting() -> None:
+    """One that is called relay, relay-api or relay-worker; whoever starts warns of it."""
+    found = load({**NEEDED, **SERVICE})
+    assert (found.port, found.worker_port) == (8080, 8081)
+    assert ignored({**NEEDED, **SERVICE}) == sorted(SERVICE)
+    assert ignored({**NEEDED, "RELAY_PORT": "9000", "RELAY_HOST": "::"}) == []
+    assert load({**NEEDED, "RELAY_PORT": "9000"}).port == 9000
+    for typo in ("RELAY_PROT", "RELAY_SERVICE", "RELAY_PORT_X_TCP", "RELAY_API_KEY"):
+        with pytest.raises(Invalid, match=f"{typo}: is no setting"):
+            load({**NEEDED, typo: "x"})

@@ -2,27 +2,42 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import UNSET, UnsetType, structs
+from msgspec import UNSET, Meta, UnsetType, structs
 
-from relay.api.schemas.common import In, Metadata, Name, Out, Rate, Uid, either, given, moment, under
-from relay.domain.filtering import vet_filter
+from relay.api.schemas.common import (
+    FilterIn,
+    In,
+    Metadata,
+    Name,
+    Out,
+    Rate,
+    SourceUidText,
+    Uid,
+    either,
+    given,
+    moment,
+)
 from relay.domain.model import Application, ApplicationId, SourceUid
-from relay.domain.names import own_uid, source_uid
+from relay.domain.names import own_uid
 from relay.errors import Fault, Invalid
-from relay.store.applications import PREFIX
+
+SOURCES_MOST = 1000
+"""Of an application. Null stands for every source, however many there are."""
 
 
 class _Changes(In, frozen=True, kw_only=True):
+    old_names = {"rateLimit": "throttleRate"}  # noqa: RUF012 - a class variable of the base
+
     uid: Uid | UnsetType | None = UNSET
     throttle_rate: Rate | UnsetType | None = UNSET
     rate_limit: Rate | UnsetType | None = UNSET
     """The old name of `throttleRate`."""
     metadata: Metadata | UnsetType | None = UNSET
-    sources: list[str] | UnsetType | None = UNSET
+    sources: Annotated[list[SourceUidText], Meta(max_length=SOURCES_MOST)] | UnsetType | None = UNSET
     """The uids of the sources whose events its endpoints may get; null: every source."""
-    filter: dict[str, Any] | UnsetType | None = UNSET
+    filter: FilterIn | UnsetType | None = UNSET
     """Which rows its endpoints may get; none of them can escape it."""
 
 
@@ -67,7 +82,7 @@ def new_application(
     uid: str | None = None,
 ) -> Application:
     """An application as it is asked for; `uid` is for a body that has none. Raises Invalid."""
-    fields = {"uid": own_uid(uid, prefix=PREFIX, path=("path", "app_id"))} | _fields(body, sources)
+    fields = {"uid": own_uid(uid, path=("path", "app_id"))} | _fields(body, sources)
     return Application(id=application_id, created_at_ms=now_ms, updated_at_ms=now_ms, **fields)
 
 
@@ -102,33 +117,21 @@ def show_application(application: Application) -> ApplicationOut:
     )
 
 
-def checked_filter(value: dict[str, Any] | None) -> dict[str, Any] | None:
-    """A filter that compiles; an empty one is none. Raises Invalid with the path to what is wrong."""
-    try:
-        if value:
-            vet_filter(value)
-    except Invalid as error:
-        raise under(("body", "filter"), error) from None
-    return value or None
-
-
 def _fields(body: ApplicationIn | ApplicationPatch, known: Collection[SourceUid]) -> dict[str, Any]:
     fields = given(body, "name", "uid", "metadata", "sources", "filter")
     if rate := either(body, "throttle_rate", "rate_limit"):
-        fields["rate_limit"] = rate[1]
-    if "uid" in fields:
-        own_uid(fields["uid"], prefix=PREFIX)
+        (fields["rate_limit"],) = rate
     if "metadata" in fields:
         fields["metadata"] = fields["metadata"] or {}
     if "filter" in fields:
-        fields["filter"] = checked_filter(fields["filter"])
+        fields["filter"] = fields["filter"] or None
     if fields.get("sources") is not None:
         fields["sources"] = _checked_sources(fields["sources"], known)
     return fields
 
 
 def _checked_sources(sources: list[str], known: Collection[SourceUid]) -> tuple[SourceUid, ...]:
-    uids = [source_uid(uid, path=("body", "sources", at)) for at, uid in enumerate(sources)]
+    uids = [SourceUid(uid) for uid in sources]
     missing = [(at, uid) for at, uid in enumerate(uids) if uid not in known]
     if missing:
         raise Invalid(*(Fault(("body", "sources", at), f"there is no source {uid}") for at, uid in missing))

@@ -1,19 +1,47 @@
 """What the shapes have in common: limits of values, moments, and pages of lists."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from relay.errors import Fault, Invalid
+from relay.api.schemas.checks import check_filter, check_url
+from relay.domain.names import NAME, OWN_UID, SOURCE_UID_MOST, UID_MOST, name_in_words, own_uid_in_words
 
 T = TypeVar("T")
 
 Uid = Annotated[
-    str, Meta(min_length=1, max_length=256, pattern=r"^[a-zA-Z0-9\-_.]+$", description="A name of your own")
+    str,
+    Meta(
+        min_length=1,
+        max_length=UID_MOST,
+        pattern=OWN_UID,
+        description="A name of your own",
+        extra={"form": own_uid_in_words()},
+    ),
 ]
-Name = Annotated[str, Meta(min_length=1, max_length=256)]
+SourceUidText = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=SOURCE_UID_MOST,
+        pattern=NAME,
+        extra={"form": name_in_words(SOURCE_UID_MOST)},
+    ),
+]
+Name = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=256,
+        pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z",
+        extra={"form": "must not hold control characters, such as line feeds or tabs"},
+    ),
+]
+Url = Annotated[str, Meta(max_length=2048, extra={"check": check_url})]
+FilterIn = Annotated[dict[str, Any], Meta(extra={"check": check_filter})]
 Rate = Annotated[int, Meta(ge=1, le=65535, description="Callbacks a second")]
 Metadata = Annotated[
     dict[Annotated[str, Meta(max_length=256)], Annotated[str, Meta(max_length=4096)]], Meta(max_length=50)
@@ -22,6 +50,9 @@ Metadata = Annotated[
 
 class In(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """A request's body. A field that is left out is UNSET: that is not null."""
+
+    old_names: ClassVar[Mapping[str, str]] = {}
+    """Fields that older clients call by another name: the old name → the new one."""
 
 
 class Out(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -69,27 +100,7 @@ def given(body: msgspec.Struct, *names: str) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(body, name)) is not UNSET}
 
 
-def either(body: msgspec.Struct, new: str, old: str) -> tuple[str, Any] | None:
-    """A field that has an old name too: the name that was used and its value, or None if it was left out.
-
-    Raises Invalid when both names are used and differ.
-    """
-    values = {name: value for name in (new, old) if (value := getattr(body, name)) is not UNSET}
-    if len(values) == 2 and values[new] != values[old]:
-        raise Invalid(Fault(("body", camel(old)), f"is the old name of {camel(new)}: give one of them"))
-    return next(iter(values.items()), None)
-
-
-def camel(name: str) -> str:
-    """A field's name on the wire.
-
-    >>> camel("throttle_rate")
-    'throttleRate'
-    """
-    first, *rest = name.split("_")
-    return first + "".join(part.title() for part in rest)
-
-
-def under(path: tuple[str | int, ...], error: Invalid) -> Invalid:
-    """The same faults, seen from further outside."""
-    return Invalid(*(Fault((*path, *fault.path), fault.message, fault.kind) for fault in error.faults))
+def either(body: msgspec.Struct, new: str, old: str) -> tuple[Any] | None:
+    """The value of a field that has an old name too, or None if it was left out. With both names it is the same."""
+    values = [value for name in (new, old) if (value := getattr(body, name)) is not UNSET]
+    return (values[0],) if values else None

@@ -5,35 +5,53 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
 
-from relay.api.schemas.common import In, Metadata, Out, Rate, Uid, moment
+from relay.api.certificates import client_certificate
+from relay.api.schemas.checks import Path
+from relay.api.schemas.common import FilterIn, In, Metadata, Out, Rate, Uid, Url, moment
+from relay.api.schemas.endpoint_fields import (
+    MAX_ADDED,
+    Channels,
+    EventTypes,
+    FieldPath,
+    HeaderName,
+    Headers,
+    HeaderValue,
+    Pem,
+    Schedule,
+    SigningKeyText,
+    Text,
+)
+from relay.domain.addresses import EgressPolicy
 from relay.domain.matching import unfit_reason
 from relay.domain.model import Application, BasicAuth, Bearer, Endpoint, OAuth2, Order
 from relay.domain.signing import Version, version_of
-
-Text = Annotated[str, Meta(min_length=1, max_length=4096)]
-EventTypes = Annotated[list[str], Meta(max_length=100)]
-Schedule = Annotated[list[Annotated[float, Meta(ge=0.01, le=2_592_000)]], Meta(max_length=50)]
-FieldPath = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^$.][^.]*(\.[^.]+)*$")]
-Pem = Annotated[str, Meta(min_length=1, max_length=65_536)]
 
 
 class BasicAuthIn(In, frozen=True, kw_only=True, tag_field="type", tag="basic"):
     """A name and a password for the endpoint's server."""
 
-    username: Annotated[str, Meta(max_length=256, pattern="^[^:]*$")]
+    username: Annotated[str, Meta(max_length=256, pattern=r"^[^:]*\Z", extra={"form": "must not hold a colon"})]
     password: Annotated[str, Meta(max_length=4096)]
 
 
 class BearerIn(In, frozen=True, kw_only=True, tag_field="type", tag="bearer"):
     """A fixed token for the endpoint's server."""
 
-    token: Annotated[str, Meta(min_length=1, max_length=8192, pattern="^[A-Za-z0-9._~+/=-]+$")]
+    token: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=8192,
+            pattern=r"^[A-Za-z0-9._~+/=-]+\Z",
+            extra={"form": "must be letters, digits and ._~+/=- only (RFC 6750)"},
+        ),
+    ]
 
 
 class OAuth2In(In, frozen=True, kw_only=True, tag_field="type", tag="oauth2"):
     """Client credentials (RFC 6749 4.4): the relay gets a token and renews it."""
 
-    token_url: Annotated[str, Meta(max_length=2048)]
+    token_url: Url
     client_id: Text
     client_secret: Text
     scope: Text | None = None
@@ -45,8 +63,15 @@ class ClientCertificateIn(In, frozen=True, kw_only=True):
     certificate: Pem
     private_key: Pem
 
+    @staticmethod
+    def check(value: dict[str, Any], path: Path, _: EgressPolicy) -> None:
+        """Raise Invalid unless the two belong together."""
+        client_certificate(value["certificate"], value["privateKey"], path=path)
+
 
 class _Changes(In, frozen=True, kw_only=True):
+    old_names = {"rateLimit": "throttleRate", "filterTypes": "eventTypes"}  # noqa: RUF012 - a class variable
+
     description: Annotated[str, Meta(max_length=4096)] | UnsetType | None = UNSET
     uid: Uid | UnsetType | None = UNSET
     throttle_rate: Rate | UnsetType | None = UNSET
@@ -54,15 +79,15 @@ class _Changes(In, frozen=True, kw_only=True):
     """The old name of `throttleRate`."""
     disabled: bool | UnsetType | None = UNSET
     event_types: EventTypes | UnsetType | None = UNSET
-    """The types it gets; null, or none: every type."""
+    """The types it gets; null, or left out: every type. An empty list is refused."""
     filter_types: EventTypes | UnsetType | None = UNSET
     """The old name of `eventTypes`."""
-    channels: Annotated[list[str], Meta(max_length=10)] | UnsetType | None = UNSET
+    channels: Channels | UnsetType | None = UNSET
     """Kept and answered, without an effect: the relay's messages have none."""
     metadata: Metadata | UnsetType | None = UNSET
     version: int | UnsetType | None = UNSET
     """Taken from older clients, without an effect."""
-    filter: dict[str, Any] | UnsetType | None = UNSET
+    filter: FilterIn | UnsetType | None = UNSET
     """Which rows it gets, within its application's filter."""
     max_in_flight: Annotated[int, Meta(ge=1, le=1024)] | UnsetType = UNSET
     """Callbacks that may be on the way at once, in each worker."""
@@ -81,10 +106,10 @@ class _Changes(In, frozen=True, kw_only=True):
 class EndpointIn(_Changes, frozen=True, kw_only=True):
     """A new endpoint."""
 
-    url: str
-    secret: str | UnsetType | None = UNSET
+    url: Url
+    secret: SigningKeyText | UnsetType | None = UNSET
     """`whsec_…` or `whsk_…`, or the base64 of 24 to 64 bytes; left out: the relay makes one for each signature."""
-    headers: dict[str, str] | UnsetType | None = UNSET
+    headers: Headers | UnsetType | None = UNSET
 
 
 class EndpointUpsertIn(_Changes, frozen=True, kw_only=True):
@@ -94,13 +119,13 @@ class EndpointUpsertIn(_Changes, frozen=True, kw_only=True):
     client that has never heard of them must not open an endpoint to other rows.
     """
 
-    url: str
+    url: Url
 
 
 class EndpointPatch(_Changes, frozen=True, kw_only=True):
     """Changes of an endpoint; what is left out stays."""
 
-    url: str | UnsetType = UNSET
+    url: Url | UnsetType = UNSET
 
 
 class BasicAuthOut(Out, frozen=True, kw_only=True, tag_field="type", tag="basic"):
@@ -173,7 +198,7 @@ class SecretOut(Out, frozen=True, kw_only=True):
 class SecretRotateIn(In, frozen=True, kw_only=True):
     """A new key, and how long the old ones still sign beside it."""
 
-    key: str | UnsetType | None = UNSET
+    key: SigningKeyText | UnsetType | None = UNSET
     """It replaces that of its kind; left out: the relay makes new ones of each kind that the endpoint has."""
     grace_period_seconds: Annotated[int, Meta(ge=0, le=604_800)] | UnsetType | None = UNSET
 
@@ -181,14 +206,14 @@ class SecretRotateIn(In, frozen=True, kw_only=True):
 class HeadersIn(In, frozen=True, kw_only=True):
     """All headers that callbacks carry beside the relay's own."""
 
-    headers: dict[str, str]
+    headers: Headers
 
 
 class HeadersPatchIn(In, frozen=True, kw_only=True):
     """Headers to set (null takes one away) and to take away."""
 
-    headers: dict[str, str | None] | UnsetType = UNSET
-    delete_headers: list[str] | UnsetType | None = UNSET
+    headers: Annotated[dict[HeaderName, HeaderValue | None], MAX_ADDED] | UnsetType = UNSET
+    delete_headers: Annotated[list[HeaderName], Meta(max_length=100)] | UnsetType | None = UNSET
 
 
 class HeadersOut(Out, frozen=True, kw_only=True):

@@ -3,10 +3,10 @@
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from relay.api.schemas.common import Out, moment, moment_or_none
 from relay.domain.envelope import HEADS, is_repaired
@@ -27,7 +27,7 @@ class _Message(Out, frozen=True, kw_only=True):
     event_id: str | None = None
     event_type: str
     """The first of its types; `payload.data.classes` has all classes."""
-    payload: msgspec.Raw | dict[str, Any]
+    payload: Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "object"})]
     """What endpoints get, `type` apart, which is the first that each subscribed to. Empty without `with_content`."""
     channels: list[str] | None = None
     tags: list[str] | None = None
@@ -189,7 +189,7 @@ def id_of_attempt(attempt: Attempt, message: MessageId) -> str:
 
 def _message(event: StoredEvent, *, with_content: bool) -> dict[str, Any]:
     code = event.types[0]
-    payload = msgspec.Raw(HEADS[code] + event.body) if with_content else {}
+    payload = msgspec.Raw(HEADS[code] + event.body if with_content else b"{}")
     return {
         "id": event.id,
         "event_type": EVENT_TYPES[code],

@@ -7,10 +7,16 @@ from urllib.parse import SplitResult, urlsplit
 from msgspec import UNSET, Meta, UnsetType
 
 from relay.api.schemas.common import In, Name, Out, moment, moment_or_none
+from relay.domain.addresses import EgressPolicy
 from relay.domain.model import ROUTES, ApiKeyAuth, BasicAuth, RouteState, Source, SourceAuth, SourceUid
 from relay.errors import Fault, Invalid
 
 Secret = Annotated[str, Meta(min_length=1, max_length=1024)]
+
+
+def check_base_url(value: str, path: tuple[str | int, ...], _: EgressPolicy) -> None:
+    """Raise Invalid for a URL that nothing can be polled at."""
+    _check_base_url(value)
 
 
 class ApiKeyAuthIn(In, frozen=True, kw_only=True, tag_field="type", tag="apiKey"):
@@ -19,7 +25,7 @@ class ApiKeyAuthIn(In, frozen=True, kw_only=True, tag_field="type", tag="apiKey"
     key: Secret | UnsetType = UNSET
 
 
-class BasicAuthIn(In, frozen=True, kw_only=True, tag_field="type", tag="basic"):
+class PortalUserIn(In, frozen=True, kw_only=True, tag_field="type", tag="basic"):
     """A portal user. What is left out stays as it is, unless `baseUrl` leads to another host."""
 
     username: Secret | UnsetType = UNSET
@@ -31,11 +37,17 @@ class SourceIn(In, frozen=True, kw_only=True):
 
     name: Name | UnsetType = UNSET
     base_url: Annotated[
-        str, Meta(max_length=2048, description="It ends before `/reports`", examples=["https://api.infinitycloud.com"])
+        str,
+        Meta(
+            max_length=2048,
+            description="It ends before `/reports`",
+            examples=["https://api.infinitycloud.com"],
+            extra={"check": check_base_url},
+        ),
     ]
     version: Literal["v2", "v2.1"] = "v2.1"
     igrp: Annotated[int, Meta(ge=1, le=2**53)]
-    auth: ApiKeyAuthIn | BasicAuthIn | UnsetType = UNSET
+    auth: ApiKeyAuthIn | PortalUserIn | UnsetType = UNSET
     routes: Annotated[list[Literal[ROUTES]], Meta(min_length=1, description="The lists that are polled")]  # type: ignore[valid-type]
     poll_interval_seconds: Annotated[float, Meta(ge=0.1, le=86_400)] = 60.0
     batch_size: Annotated[int, Meta(ge=1, le=10_000, description="Rows asked for at once")] = 1000
@@ -77,7 +89,7 @@ class ApiKeyAuthOut(Out, frozen=True, kw_only=True, tag_field="type", tag="apiKe
     """The source has a key."""
 
 
-class BasicAuthOut(Out, frozen=True, kw_only=True, tag_field="type", tag="basic"):
+class PortalUserOut(Out, frozen=True, kw_only=True, tag_field="type", tag="basic"):
     """The source has a user's name and password."""
 
     username: str
@@ -111,7 +123,7 @@ class SourceOut(Out, frozen=True, kw_only=True):
     base_url: str
     version: Literal["v2", "v2.1"]
     igrp: int
-    auth: ApiKeyAuthOut | BasicAuthOut
+    auth: ApiKeyAuthOut | PortalUserOut
     routes: list[str]
     route_states: dict[str, RouteOut]
     poll_interval_seconds: float
@@ -138,7 +150,7 @@ def show_source(source: Source, states: list[RouteState], *, now_ms: int) -> Sou
         base_url=source.base_url,
         version=source.version,
         igrp=source.igrp,
-        auth=ApiKeyAuthOut() if isinstance(source.auth, ApiKeyAuth) else BasicAuthOut(username=source.auth.username),
+        auth=ApiKeyAuthOut() if isinstance(source.auth, ApiKeyAuth) else PortalUserOut(username=source.auth.username),
         routes=list(source.routes),
         route_states={state.route: show_route(state, now_ms=now_ms) for state in states},
         poll_interval_seconds=source.poll_interval_s,
@@ -194,7 +206,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
-def _auth(asked: ApiKeyAuthIn | BasicAuthIn | UnsetType, source: Source | None, *, moved: bool) -> SourceAuth:
+def _auth(asked: ApiKeyAuthIn | PortalUserIn | UnsetType, source: Source | None, *, moved: bool) -> SourceAuth:
     """What was left out is what the source has; `moved`: to another origin, which must not get that unasked."""
     kept = None if source is None or moved else source.auth
     why = "would be sent to another host than before: give it again" if moved else "is needed: there is none yet"

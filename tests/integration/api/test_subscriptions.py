@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -44,13 +45,31 @@ async def test_old_and_new_names_are_taken_and_answered(http: httpx.AsyncClient,
     assert app["throttleRate"] == app["rateLimit"] == 4
 
 
-@pytest.mark.parametrize("types", [None, []])
-async def test_no_event_types_are_all_of_them(http: httpx.AsyncClient, app_id: str, types: list[str] | None) -> None:
-    """Null, none and left out mean the same; a type that does not exist is refused with its place."""
-    made = (await http.post("/app/one/endpoint", json={"url": URL, "eventTypes": types})).json()
-    assert made["eventTypes"] is None
+async def test_no_event_types_are_all_of_them(http: httpx.AsyncClient, app_id: str) -> None:
+    """Null and left out mean the same; a type that does not exist is refused with its place."""
+    for left_out in ({}, {"eventTypes": None}, {"filterTypes": None}, {"channels": None}):
+        made = (await http.post("/app/one/endpoint", json={"url": URL, **left_out})).json()
+        assert (made["eventTypes"], made["filterTypes"], made["channels"]) == (None, None, None)
     answer = await http.patch(f"/app/one/endpoint/{made['id']}", json={"filterTypes": ["call.created", "call.gone"]})
-    assert answer.json()["detail"][0]["loc"] == ["body", "filterTypes", 1]
+    assert answer.json()["detail"][0]["loc"] == ["body", "filterTypes", "1"]
+
+
+@pytest.mark.parametrize("field", ["eventTypes", "filterTypes", "channels"])
+async def test_an_empty_list_of_event_types_or_channels_is_refused(
+    http: httpx.AsyncClient, app_id: str, field: str
+) -> None:
+    """As in Svix, whichever name a client uses: a list that a client filtered down to nothing is not everything."""
+    made = (await http.post("/app/one/endpoint", json={"url": URL})).json()
+    path = f"/app/one/endpoint/{made['id']}"
+    calls = (("POST", "/app/one/endpoint"), ("PUT", path), ("PUT", "/app/one/endpoint/new"), ("PATCH", path))
+    for method, where in calls:
+        answer = await http.request(method, where, json={"url": URL, field: []})
+        (fault,) = answer.json()["detail"]
+        assert (answer.status_code, fault["loc"]) == (422, ["body", field])
+        assert "send null" in fault["msg"]
+    for old in ("event_types", "filter_types"):
+        (fault,) = (await http.patch(path, json={old: ["call.created"]})).json()["detail"]
+        assert (fault["loc"], fault["type"]) == (["body", old], "extra")
 
 
 @pytest.mark.parametrize(
@@ -81,7 +100,7 @@ async def test_a_filter_is_compiled_when_it_is_saved(http: httpx.AsyncClient, ap
         await http.post("/app/one/endpoint", json={"url": URL, "filter": wrong}),
     ):
         assert answer.status_code == 422
-        assert answer.json()["detail"][0]["loc"][:4] == ["body", "filter", "$and", 0]
+        assert answer.json()["detail"][0]["loc"][:4] == ["body", "filter", "$and", "0"]
     right = {"callDuration": {"$gt": 60}}
     assert (await http.post("/app/one/endpoint", json={"url": URL, "filter": right})).json()["filter"] == right
 
@@ -115,7 +134,7 @@ async def test_an_application_takes_sources_that_exist(http: httpx.AsyncClient, 
     assert (await http.get("/app/one")).json()["sources"] is None
     assert (await http.patch("/app/one", json={"sources": ["s"]})).json()["sources"] == ["s"]
     answer = await http.patch("/app/one", json={"sources": ["s", "t"]})
-    assert answer.json()["detail"][0]["loc"] == ["body", "sources", 1]
+    assert answer.json()["detail"][0]["loc"] == ["body", "sources", "1"]
     assert (await http.patch("/app/one", json={"sources": None})).json()["sources"] is None
 
 
@@ -177,12 +196,12 @@ async def test_secrets_of_an_endpoint_are_not_answered(http: httpx.AsyncClient, 
         ({"secret": "whsec_c2hvcnQ="}, ["body", "secret"]),
         ({"secret": "not base64"}, ["body", "secret"]),
         ({"uid": "ep_x"}, ["body", "uid"]),
-        ({"retrySchedule": [5, -1]}, ["body", "retrySchedule", 1]),
+        ({"retrySchedule": [5, -1]}, ["body", "retrySchedule", "1"]),
         ({"maxInFlight": 0}, ["body", "maxInFlight"]),
         ({"order": "sorted"}, ["body", "order"]),
         ({"order": "keyed"}, ["body", "orderKey"]),
         ({"signatures": []}, ["body", "signatures"]),
-        ({"signatures": ["v2"]}, ["body", "signatures", 0]),
+        ({"signatures": ["v2"]}, ["body", "signatures", "0"]),
         ({"signatures": ["v1a"], "secret": "whsec_" + "a" * 32}, ["body", "secret"]),
         ({"throttleRate": 0}, ["body", "throttleRate"]),
         ({"maxInflight": 5}, ["body", "maxInflight"]),
@@ -268,6 +287,48 @@ async def test_a_public_key_is_published_for_as_long_as_it_signs(
     other = (await http.post("/app/one/endpoint", json={"url": URL})).json()["id"]
     for name in (other, "crm", "ep_none"):
         assert (await http.get(f"http://relay/.well-known/webhook-keys/{name}")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "uid", ["", ".", "..", "a/b", "a b", "a\n", "é", "x" * 257, "app_1", "ep_1", "msg_1", "atmpt_1"]
+)
+async def test_a_uid_follows_one_rule_in_path_and_body(http: httpx.AsyncClient, app_id: str, uid: str) -> None:
+    """Whatever is refused in a body is refused in a path, and the other way round: applications and endpoints alike."""
+    in_body = [
+        await http.post("/app", json={"name": "n", "uid": uid}),
+        await http.put("/app/new", json={"name": "n", "uid": uid}),
+        await http.patch("/app/one", json={"uid": uid}),
+        await http.post("/app/one/endpoint", json={"url": URL, "uid": uid}),
+        await http.put("/app/one/endpoint/new", json={"url": URL, "uid": uid}),
+    ]
+    assert [answer.status_code for answer in in_body] == [422] * 5
+    in_path = [
+        await http.put(f"/app/{quote(uid, safe='')}", json={"name": "n"}),
+        await http.put(f"/app/one/endpoint/{quote(uid, safe='')}", json={"url": URL}),
+    ]
+    assert all(answer.status_code in (404, 405, 422) for answer in in_path)
+    assert len((await http.get("/app")).json()["data"]) == 1
+    assert (await http.get("/app/one/endpoint")).json()["data"] == []
+
+
+@pytest.mark.parametrize(
+    "uid", ["config", "rates", "endpoints", "polls", "index", "0", "-", "...", "A", "a", "x" * 128]
+)
+async def test_a_uid_meets_no_key_of_the_relays_own(http: httpx.AsyncClient, app_id: str, uid: str) -> None:
+    """Sources, applications and endpoints may be called like the parts of the store's keys: nothing is shared."""
+    assert (await http.put(f"/source/{uid}", json=SOURCE)).status_code == 201
+    app = (await http.put(f"/app/{uid}", json={"name": "n", "sources": [uid]})).json()
+    endpoint = (await http.put(f"/app/{uid}/endpoint/{uid}", json={"url": URL})).json()
+    assert (
+        (await http.get(f"/app/{uid}")).json()["id"] == app["id"] == (await http.get(f"/app/{app['id']}")).json()["id"]
+    )
+    assert (await http.get(f"/app/{app['id']}/endpoint/{uid}")).json()["id"] == endpoint["id"]
+    other = uid.swapcase() if uid.swapcase() != uid else f"{uid}-2"
+    assert (await http.get(f"/app/{other}")).status_code == 404  # As it was given: capitals count.
+    assert (await http.get("/app/one")).json()["uid"] == "one"
+    for path in (f"/app/{uid}/endpoint/{uid}", f"/app/{uid}", f"/source/{uid}"):
+        assert (await http.delete(path)).status_code == 204
+    assert (await http.get("/app/one")).status_code == 200
 
 
 async def test_a_request_that_is_sent_again_makes_nothing_twice(http: httpx.AsyncClient, app_id: str) -> None:

@@ -97,7 +97,7 @@ async def test_endpoints(svix: SvixAsync) -> None:
     assert await svix.endpoint.get(app.id, "crm") == made == await svix.endpoint.get("one", made.id)
     replaced = await svix.endpoint.upsert("one", "crm", EndpointUpsertIn(url=URL + "/2"))
     assert (replaced.id, replaced.url, replaced.event_types, replaced.metadata) == (made.id, URL + "/2", None, {})
-    other = await svix.endpoint.upsert("one", "other", EndpointUpsertIn(url=URL, event_types=[]))
+    other = await svix.endpoint.upsert("one", "other", EndpointUpsertIn(url=URL, event_types=None))
     assert (other.uid, other.event_types) == ("other", None)
     patched = await svix.endpoint.patch("one", "crm", EndpointPatch(disabled=True, event_types=["goal.updated"]))
     assert (patched.disabled, patched.event_types, patched.url) == (True, ["goal.updated"], URL + "/2")

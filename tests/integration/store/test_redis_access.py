@@ -102,18 +102,20 @@ async def test_tls_with_a_private_authority(server: Server, protocol: str, tmp_p
 async def test_who_is_denied_is_told_so(server: Server, credentials: str, protocol: str) -> None:
     """And never by quoting the password."""
     await server.ask("CONFIG", "SET", "requirepass", "right")
-    client = connect(f"redis://{credentials}127.0.0.1:{server.port}/0?{protocol}")
-    with pytest.raises(StoreDenied, match="user name or the password") as denied:
-        await ping(client)
-    with pytest.raises(StoreDenied):
-        async with client.pipeline(transaction=False) as pipe:
-            await pipe.get("relay:x").execute()
-    await client.aclose()
-    assert "wrong" not in str(denied.value)
+    for url in (f"redis://{credentials}127.0.0.1:{server.port}/0?", f"unix://{credentials}{server.socket}?"):
+        client = connect(url + protocol)
+        with pytest.raises(StoreDenied, match="user name or the password") as denied:
+            await ping(client)
+        with pytest.raises(StoreDenied):
+            async with client.pipeline(transaction=False) as pipe:
+                await pipe.get("relay:x").execute()
+        await client.aclose()
+        assert "wrong" not in str(denied.value)
 
 
 async def test_a_database_that_is_not_there(server: Server) -> None:
-    client = connect(f"redis://127.0.0.1:{server.port}/99999")
-    with pytest.raises(StoreRefused, match="DB index is out of range"):
-        await ping(client)
-    await client.aclose()
+    for url in (f"redis://127.0.0.1:{server.port}/99999", f"unix://{server.socket}?db=99999"):
+        client = connect(url)
+        with pytest.raises(StoreRefused, match="DB index is out of range"):
+            await ping(client)
+        await client.aclose()

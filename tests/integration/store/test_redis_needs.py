@@ -6,10 +6,14 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.asyncio import Redis
 
+from relay.domain.model import Secret
 from relay.errors import StoreRefused
+from relay.store.configuration import Configuration
 from relay.store.connection import connect
 from relay.store.needs import COMMANDS, GRANT, unmet_needs
-from relay.wiring import check_server
+from relay.store.seal import Seal
+from relay.store.vault import Vault
+from relay.wiring import check_start
 from tests.fault.server import Server, own_server
 from tests.integration.store.servers import PROGRAMS
 
@@ -18,6 +22,11 @@ from tests.integration.store.servers import PROGRAMS
 async def server(request: pytest.FixtureRequest) -> AsyncIterator[Server]:
     async with own_server(program=request.param) as server:
         yield server
+
+
+def seal_of(client: Redis) -> Seal:
+    vault = Vault([Secret("A" * 43 + "=")])
+    return Seal(client, vault, Configuration(client, vault))
 
 
 @asynccontextmanager
@@ -58,7 +67,7 @@ async def test_a_missing_right_is_named(server: Server, rules: list[str], named:
         assert all(name in said for name in named), said
         assert GRANT in said
         with pytest.raises(StoreRefused, match="may not use") as refused:
-            await check_server(client)
+            await check_start(client, seal_of(client))
         assert "\n" not in str(refused.value)
 
 
@@ -82,12 +91,12 @@ async def test_a_server_that_evicts_is_refused(server: Server, policy: str) -> N
     await server.ask("CONFIG", "SET", "maxmemory-policy", policy)
     async with user(server) as client:
         with pytest.raises(StoreRefused, match=f"maxmemory-policy {policy}.*Set maxmemory-policy noeviction"):
-            await check_server(client)
+            await check_start(client, seal_of(client))
 
 
 async def test_a_server_that_is_away_is_waited_for(server: Server) -> None:
     """It may come: a process that ended for that would be no better."""
     client = connect(f"redis://127.0.0.1:{server.port}/0")
     await server.kill()
-    await check_server(client)
+    await check_start(client, seal_of(client))
     await client.aclose()

@@ -19,6 +19,9 @@ KEY = "test-key-0123456789"
 
 Client = AsyncTestClient[Any]
 
+SEAL = SimpleNamespace(trouble=None)
+"""Nobody asks whether it is ready."""
+
 
 @pytest.fixture(scope="session")
 def layers() -> list[Any]:
@@ -27,7 +30,7 @@ def layers() -> list[Any]:
     async def nothing(name: str) -> None:
         raise NotFound(f"there is no {name}")
 
-    return [SimpleNamespace(redis=SimpleNamespace(ping=lambda: True), endpoints=SimpleNamespace(named=nothing))]
+    return [SimpleNamespace(redis=None, seal=SEAL, endpoints=SimpleNamespace(named=nothing))]
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +50,7 @@ def client_over(app: Litestar, layers: list[Any]) -> Callable[[Any], AbstractAsy
 
     @asynccontextmanager
     async def over(stores: Any) -> AsyncIterator[Client]:
-        stores.redis = getattr(stores, "redis", None)
+        stores.redis, stores.seal = getattr(stores, "redis", None), SEAL
         layers.append(stores)
         async with AsyncTestClient(app, raise_server_exceptions=False) as client:
             client.headers["authorization"] = f"Bearer {KEY}"

@@ -57,7 +57,7 @@ async def test_every_error_is_a_problem_document_that_svix_clients_read(
         ("app", {"name": "n", "colour": 1}, ["body", "colour"], "extra"),
         ("app", {"name": "n", "throttleRate": "x"}, ["body", "throttleRate"], "type_error"),
         ("app", {"name": "n", "uid": "a b"}, ["body", "uid"], "value_error"),
-        ("source/s", SOURCE | {"routes": ["all", "none"]}, ["body", "routes", 1], "value_error"),
+        ("source/s", SOURCE | {"routes": ["all", "none"]}, ["body", "routes", "1"], "value_error"),
         ("source/s", SOURCE | {"auth": {"type": "apiKey", "kee": "k"}}, ["body", "auth", "kee"], "extra"),
         ("source/s", SOURCE | {"auth": {"type": "magic"}}, ["body", "auth", "type"], "value_error"),
         ("source/s", SOURCE | {"baseUrl": "https://u.test/reports/v2"}, ["body", "baseUrl"], "value_error"),

@@ -1,0 +1,46 @@
+"""Client certificates (mTLS): a pair is checked when it is saved, not when the first callback fails."""
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from relay.domain.model import ClientCertificate
+from relay.errors import Fault, Invalid
+from relay.outbound.clients import ClientOptions, build_client
+
+KINDS = "RSA with 2048 bits or more, ECDSA on P-256, P-384 or P-521, or Ed25519"
+
+
+def client_certificate(certificate: str, private_key: str, *, path: tuple[str | int, ...]) -> ClientCertificate:
+    """A certificate with its key, which the client that sends callbacks can show. Raises Invalid."""
+    at_certificate, at_key = (*path, "certificate"), (*path, "privateKey")
+    first, private = _certificate(certificate), _private_key(private_key)
+    faults = []
+    if first is None:
+        faults.append(Fault(at_certificate, "must be one or more certificates in PEM"))
+    if private is None:
+        faults.append(Fault(at_key, "must be a private key in PEM, not encrypted"))
+    if first is None or private is None:
+        raise Invalid(*faults)
+    if private.public_key() != first.public_key():
+        raise Invalid(Fault(at_key, "is not the key of the first certificate"))
+    identity = ClientCertificate(certificate=certificate, private_key=private_key)
+    try:
+        build_client(ClientOptions(), identity=identity)
+    except ValueError:
+        raise Invalid(Fault(at_key, f"is of a kind that cannot be used: it must be {KINDS}")) from None
+    return identity
+
+
+def _certificate(pem: str) -> x509.Certificate | None:
+    try:
+        return x509.load_pem_x509_certificates(pem.encode())[0]
+    except ValueError:
+        return None
+
+
+def _private_key(pem: str) -> PrivateKeyTypes | None:
+    try:
+        return load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError):
+        return None

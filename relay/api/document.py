@@ -1,0 +1,135 @@
+"""The OpenAPI document: the framework's own, but bodies and answers are described by msgspec, which converts them."""
+
+from typing import Any, get_args, get_origin
+
+import msgspec
+from litestar import Litestar, Response
+from litestar.routes import HTTPRoute
+
+from relay.api.field_docs import describe_fields
+from relay.api.parameters import longest_name
+from relay.api.problems import MEDIA_TYPE
+from relay.api.schemas.common import In, Out
+from relay.domain.names import NAME
+
+REFERENCE = "#/components/schemas/{name}"
+JSON = "application/json"
+PROBLEM = {
+    "type": "object",
+    "description": "An error (RFC 9457), with the `code` and `detail` that Svix's clients read",
+    "required": ["type", "title", "status", "code", "detail"],
+    "additionalProperties": False,
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string", "description": "What kind of error it is, for programs"},
+        "detail": {
+            "oneOf": [
+                {"type": "string"},
+                {
+                    "type": "array",
+                    "description": "On 422: every fault of the request",
+                    "items": {
+                        "type": "object",
+                        "required": ["loc", "msg", "type"],
+                        "additionalProperties": False,
+                        "properties": {
+                            "loc": {
+                                "type": "array",
+                                "items": {"type": "string"},
+                                "description": "The path to the fault, from `body`, `path`, `query` or `header` on",
+                            },
+                            "msg": {"type": "string"},
+                            "type": {"type": "string"},
+                        },
+                    },
+                },
+            ]
+        },
+    },
+}
+
+
+def document_of(app: Litestar) -> dict[str, Any]:
+    """The whole document, as JSON values."""
+    document: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(app.openapi_schema.to_schema()))
+    operations = [(document["paths"][path][method], handler) for path, method, handler in _operations(app, document)]
+    types = [kind for _, handler in operations for kind in (_taken(handler), _given(handler)) if kind is not None]
+    schemas, components = msgspec.json.schema_components(types, ref_template=REFERENCE)
+    described = dict(zip(map(str, types), schemas, strict=True))
+    for operation, handler in operations:
+        if "requestBody" in operation:
+            operation["requestBody"]["required"] = not handler.parsed_data_field.has_default
+        _describe(operation, described.get(str(_taken(handler))), described.get(str(_given(handler))))
+    describe_fields(components, In, Out)
+    document["components"]["schemas"] = components | {"Problem": PROBLEM}
+    plain: dict[str, Any] = _plain(document)
+    return plain
+
+
+def _operations(app: Litestar, document: dict[str, Any]) -> list[tuple[str, str, Any]]:
+    return [
+        (route.path_format, method.lower(), handler)
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for method, (handler, _) in route.route_handler_map.items()
+        if method.lower() in document["paths"].get(route.path_format, {})
+    ]
+
+
+def _taken(handler: Any) -> Any:
+    """The type of an operation's body, if it takes one."""
+    return handler.parsed_data_field.annotation if handler.parsed_data_field else None
+
+
+def _given(handler: Any) -> Any:
+    """The type of an operation's answer, if it has one."""
+    given = handler.parsed_return_field.annotation
+    if get_origin(given) is Response or given is Response:
+        (given,) = get_args(given)
+    return None if given in (None, type(None)) else given
+
+
+def _describe(operation: dict[str, Any], taken: Any, given: Any) -> None:
+    if taken is not None:
+        operation["requestBody"]["content"] = {JSON: {"schema": taken}}
+    for parameter in operation.get("parameters", ()):
+        schema = _path_name(parameter["name"]) if parameter["in"] == "path" else _without_null(parameter["schema"])
+        parameter["schema"] = schema
+        parameter["schema"].pop("description", None)
+    responses = operation["responses"]
+    responses.pop("400", None)
+    for status, answer in responses.items():
+        if given is not None and status.startswith("2") and status != "204":
+            answer["content"] = {JSON: {"schema": given}}
+        else:
+            answer.pop("content", None)
+    problem = {"schema": {"$ref": REFERENCE.format(name="Problem")}}
+    responses["default"] = {"description": "What went wrong", "content": {MEDIA_TYPE: problem}}
+
+
+def _path_name(name: str) -> dict[str, Any]:
+    return {"type": "string", "minLength": 1, "maxLength": longest_name(name), "pattern": NAME}
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter's schema. One that is left out is not there; none is null."""
+    schema = dict(schema)
+    options = [option for option in schema.pop("oneOf", ()) if option.get("type") != "null"]
+    for option in options:
+        schema |= {**option, **({"enum": [e for e in option["enum"] if e is not None]} if "enum" in option else {})}
+    return schema
+
+
+def _plain(value: Any) -> Any:
+    r"""The same document, with `$` for `\Z`: patterns of JSON Schema are ECMAScript's, where `$` is the very end."""
+    match value:
+        case dict():
+            return {
+                key: inner.replace(r"\Z", "$") if key == "pattern" and isinstance(inner, str) else _plain(inner)
+                for key, inner in value.items()
+            }
+        case list():
+            return [_plain(inner) for inner in value]
+    return value

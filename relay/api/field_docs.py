@@ -1,0 +1,47 @@
+"""What fields mean, for the OpenAPI document: the text below a field in the class that declares it."""
+
+import ast
+import inspect
+import textwrap
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+
+
+def describe_fields(components: dict[str, Any], *roots: type[msgspec.Struct]) -> None:
+    """Give every property of the components that a subclass of `roots` stands for its description."""
+    texts = {kind.__name__: _texts(kind) for root in roots for kind in _below(root)}
+    for component in components.values():
+        named = texts.get(str(component.get("title", "")).partition("[")[0], {})
+        for name, schema in component.get("properties", {}).items():
+            if name in named:
+                schema.setdefault("description", named[name])
+
+
+def _below(root: type[msgspec.Struct]) -> list[type[msgspec.Struct]]:
+    return [root, *(each for kind in root.__subclasses__() for each in _below(kind))]
+
+
+def _texts(kind: type[msgspec.Struct]) -> dict[str, str]:
+    """Field on the wire → its text."""
+    written: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if issubclass(base, msgspec.Struct) and base is not msgspec.Struct:
+            written |= _texts_in(base)
+    wire = dict(zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True))
+    return {wire[name]: text for name, text in written.items() if name in wire}
+
+
+def _texts_in(kind: type[msgspec.Struct]) -> dict[str, str]:
+    (node,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    body = node.body if isinstance(node, ast.ClassDef) else []
+    return {
+        field.target.id: inspect.cleandoc(text.value.value).replace("\n", " ")
+        for field, text in pairwise(body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }

@@ -1,0 +1,51 @@
+"""What a type can't say about a field of a body: `Meta(extra={"check": ...})`, see relay.api.body_faults."""
+
+from typing import Any
+
+from relay.domain.addresses import EgressPolicy
+from relay.domain.filtering import vet_filter
+from relay.domain.headers import check_new_headers
+from relay.domain.paths import ENVELOPE_FIELDS, kind_of
+from relay.domain.signing import PRIVATE_PREFIX, SECRET_PREFIX
+from relay.domain.signing import check_key as check_signing_key
+from relay.errors import Fault, Invalid
+from relay.outbound.targets import vet_url
+
+Path = tuple[str | int, ...]
+
+
+def check_url(value: str, path: Path, policy: EgressPolicy) -> None:
+    """A URL that requests may be sent to."""
+    vet_url(value, policy, path=path)
+
+
+def check_filter(value: dict[str, Any], path: Path, _: EgressPolicy) -> None:
+    """A filter that somebody writes, see relay.domain.vetting. An empty one is none."""
+    try:
+        if value:
+            vet_filter(value)
+    except Invalid as error:
+        raise Invalid(*(Fault((*path, *fault.path), fault.message, fault.kind) for fault in error.faults)) from None
+
+
+def check_headers(value: dict[str, str | None], path: Path, _: EgressPolicy) -> None:
+    """Headers to add. Those that are null are taken away: there is nothing wrong with their names."""
+    check_new_headers({name: text for name, text in value.items() if text is not None}, path=path)
+
+
+def check_key(value: str, path: Path, _: EgressPolicy) -> None:
+    """A signing key, with its prefix or without."""
+    check_signing_key(prefixed(value), path=path)
+
+
+def prefixed(key: str) -> str:
+    """A signing key with its prefix: Svix's clients give the base64 of a shared secret alone."""
+    return key if key.startswith((SECRET_PREFIX, PRIVATE_PREFIX)) else SECRET_PREFIX + key
+
+
+def check_order_key(value: str, path: Path, _: EgressPolicy) -> None:
+    """A field of the row that holds a text or an id."""
+    first, *rest = value.split(".")
+    in_row = first not in ENVELOPE_FIELDS or value == "rowId" or (first == "trigger" and rest)
+    if not in_row or kind_of(value) in ("number", "notes"):
+        raise Invalid(Fault(path, "must name a field of the row that holds a text or an id, such as `vid`"))

@@ -1,0 +1,54 @@
+"""What the fields of an endpoint may hold: limits, patterns, and what the patterns mean."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from relay.api.schemas.checks import check_headers, check_key, check_order_key
+from relay.domain.event_types import EVENT_TYPES
+from relay.domain.headers import HEADER_NAME, HEADER_VALUE, MAX_HEADERS, MAX_VALUE_CHARS
+
+Text = Annotated[str, Meta(min_length=1, max_length=4096)]
+ALL_BY_NULL = "leave it out or send null for all of them"
+EventTypes = Annotated[
+    list[Literal[EVENT_TYPES]],  # type: ignore[valid-type]
+    Meta(min_length=1, max_length=100, extra={"hint": ALL_BY_NULL}),
+]
+Channel = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        pattern=r"^[a-zA-Z0-9\-_.]+\Z",
+        extra={"form": "must be 1 to 128 letters (a-z, A-Z), digits, dots, dashes or underscores"},
+    ),
+]
+Channels = Annotated[list[Channel], Meta(min_length=1, max_length=10, extra={"hint": ALL_BY_NULL})]
+Schedule = Annotated[list[Annotated[float, Meta(ge=0.01, le=2_592_000)]], Meta(max_length=50)]
+FieldPath = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=256,
+        pattern=r"^[^$.][^.]*(\.[^.]+)*\Z",
+        extra={"check": check_order_key, "form": "must be a field of the row, or a path of names joined by dots"},
+    ),
+]
+Pem = Annotated[str, Meta(min_length=1, max_length=65_536)]
+SigningKeyText = Annotated[str, Meta(max_length=256, extra={"check": check_key})]
+HeaderName = Annotated[
+    str,
+    Meta(
+        min_length=1, max_length=128, pattern=HEADER_NAME, extra={"form": "must be letters, digits and !#$%&'*+.^_`|~-"}
+    ),
+]
+HeaderValue = Annotated[
+    str,
+    Meta(
+        max_length=MAX_VALUE_CHARS,
+        pattern=HEADER_VALUE,
+        extra={"form": "must be printable ASCII without spaces at its ends"},
+    ),
+]
+MAX_ADDED = Meta(max_length=MAX_HEADERS, extra={"check": check_headers})
+Headers = Annotated[dict[HeaderName, HeaderValue], MAX_ADDED]

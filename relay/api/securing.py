@@ -1,0 +1,39 @@
+"""Headers that every answer carries, whatever it is and whoever made it: a page, an error, an answer to a probe."""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+
+from litestar.types import Message, Scope
+
+from relay.api.docs import POLICY
+
+HEADERS = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+)
+
+
+async def secure(message: Message, scope: Scope) -> None:
+    """A hook that sees each message before it is sent. What an operation sets itself stays."""
+    if message["type"] != "http.response.start":
+        return
+    headers = [(name.lower(), value) for name, value in message["headers"]]
+    if message["status"] == HTTPStatus.METHOD_NOT_ALLOWED or scope.get("method") == "OPTIONS":
+        allowed = methods_of(scope["path"], scope["litestar_app"].state.parameters)
+        headers = [*(header for header in headers if header[0] != b"allow"), (b"allow", allowed.encode())]
+    there = {name for name, _ in headers}
+    message["headers"] = [*headers, *(header for header in HEADERS if header[0] not in there)]
+
+
+def methods_of(path: str, called: Iterable[tuple[str, str]]) -> str:
+    """What a path takes, for `Allow`. The framework names the methods of one handler, and some that are refused."""
+    parts = [part for part in path.split("/") if part]
+    methods = {method for template, method in called if _matches(template.split("/")[1:], parts)}
+    return ", ".join(sorted(methods | {"OPTIONS"}))
+
+
+def _matches(template: list[str], parts: list[str]) -> bool:
+    return len(template) == len(parts) and all(
+        mine == given or mine.startswith("{") for mine, given in zip(template, parts, strict=True)
+    )

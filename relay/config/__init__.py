@@ -1,0 +1,155 @@
+"""Settings: what `RELAY_*` variables say, checked all at once. Only the entry points read the environment."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from relay.config import values
+from relay.config.kubernetes import is_from_a_service
+from relay.config.redis_url import redis_url
+from relay.config.values import Network
+from relay.domain.model import Secret
+from relay.errors import Fault, Invalid
+
+
+def _setting(read: Callable[[str], Any], default: Any, text: str, *, needed: bool = False) -> Any:
+    return field(default=default, metadata={"read": read, "text": text, "needed": needed})
+
+
+STANDARD_SCHEDULE = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0)
+"""Standard Webhooks 1.0: with the first try at once, ten tries over 75 h 35 m."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that can be set. Each field is the variable `RELAY_` + its name in capitals."""
+
+    redis_url: Secret | None = _setting(
+        redis_url,
+        None,
+        "Redis or Valkey, e.g. `redis://user:password@host:6379/0`. None: an embedded Valkey under `RELAY_DATA_DIR`",
+    )
+    data_dir: Path = _setting(values.folder, Path("data"), "Where the embedded Valkey keeps its files")
+    admin_key: Secret | None = _setting(
+        values.api_key, None, "The first full-access API key, 16 characters or more", needed=True
+    )
+    encryption_key: tuple[Secret, ...] = _setting(
+        values.encryption_keys,
+        (),
+        "32 bytes in base64 that seal secrets at rest; several by comma: the first seals, all open",
+        needed=True,
+    )
+    host: str = _setting(
+        values.host, "127.0.0.1", "The address that `relay serve` and the worker's health server listen on"
+    )
+    port: int = _setting(values.port, 8080, "The port of the REST API")
+    worker_port: int = _setting(values.port, 8081, "The port of the worker's health server; 0: any free one")
+    log_format: str = _setting(values.choice("json", "text"), "json", "`json` or `text`")
+    log_level: str = _setting(
+        values.choice("debug", "info", "warning", "error"), "info", "`debug`, `info`, `warning` or `error`"
+    )
+    egress_allow: tuple[Network, ...] = _setting(
+        values.networks, (), "Networks (CIDR, by comma) that callbacks may reach although they are private, by http too"
+    )
+    egress_deny: tuple[Network, ...] = _setting(
+        values.networks,
+        (),
+        "Networks (CIDR, by comma) that callbacks must not reach although they are public, "
+        "such as the cluster's own pods, services and nodes",
+    )
+    egress_ports: tuple[int, ...] = _setting(
+        values.ports, (443, 8443), "Ports that callbacks may go to, by comma; networks of `RELAY_EGRESS_ALLOW` have all"
+    )
+    egress_proxy: Secret | None = _setting(
+        values.proxy,
+        None,
+        "A forward proxy for https callbacks, e.g. `http://proxy:3128`; its faults are not charged to endpoints",
+    )
+    nameservers: tuple[str, ...] = _setting(
+        values.name_servers,
+        (),
+        "Name servers for the look-up of endpoints, `address:port` by comma; none: those of the system",
+    )
+    attempt_timeout_seconds: float = _setting(
+        values.seconds, 20.0, "The deadline of one attempt, from the first look-up to the last byte read"
+    )
+    retry_schedule: tuple[float, ...] = _setting(
+        values.schedule, STANDARD_SCHEDULE, "Seconds before each further try of a delivery, by comma"
+    )
+    dispatch_slots: int = _setting(values.count, 512, "Callbacks that one worker has in flight at most")
+    overlap_rows: int = _setting(values.count, 100_000, "How many rowIds behind the cursor are read again at most")
+    overlap_seconds: float = _setting(
+        values.seconds, 600.0, "How long a row may show up late and still be found at once"
+    )
+    overlap_interval_seconds: float = _setting(
+        values.seconds, 60.0, "How often the rows behind the cursor are read again"
+    )
+    retention_seconds: float = _setting(
+        values.seconds, 86_400.0, "How long events are kept after they were stored; undelivered ones stay"
+    )
+    dead_retention_seconds: float = _setting(
+        values.seconds, 1_209_600.0, "How long given-up deliveries can be sent again"
+    )
+    attempt_log_bytes: int = _setting(
+        values.count, 268_435_456, "Memory for the attempt log of one source; the oldest go first"
+    )
+    endpoint_backlog_bytes: int = _setting(
+        values.count,
+        268_435_456,
+        "Bytes of events that one endpoint may keep waiting, given-up ones included; the oldest are dropped first",
+    )
+    endpoint_backlog_seconds: float = _setting(
+        values.seconds, 1_209_600.0, "How long an event may wait for an endpoint before it is dropped"
+    )
+    memory_shed_share: float = _setting(
+        values.share, 0.75, "The share of Redis's `maxmemory` from which attempts, then delivered events, go early"
+    )
+    memory_stop_share: float = _setting(
+        values.share, 0.85, "The share of Redis's `maxmemory` from which no source is polled, until it is 0.05 lower"
+    )
+
+
+def variable(name: str) -> str:
+    """The environment variable of a field."""
+    return "RELAY_" + name.upper()
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """Read settings from an environment. White space around a value is dropped; an empty value counts as not set.
+
+    Raises Invalid with every fault at once: unknown `RELAY_*` names (a typo must not pass unseen), values that break
+    a rule, and needed ones that are missing. No value is quoted. What Kubernetes made from a Service is left out.
+    """
+    known = {variable(f.name): f for f in fields(Settings)}
+    texts = {name: value.strip() for name, value in environ.items() if name.startswith("RELAY_")}
+    for name in ignored(environ):
+        del texts[name]
+    faults = [
+        Fault((name,), "is no setting of the relay; docs/configuration.md lists them all", "unknown")
+        for name in sorted(texts)
+        if name not in known and not name.startswith("RELAY_TEST_")
+    ]
+    read: dict[str, Any] = {}
+    for name, setting in known.items():
+        if not (text := texts.get(name, "")):
+            if setting.metadata["needed"]:
+                faults.append(Fault((name,), f"is needed: {setting.metadata['text']}", "missing"))
+            continue
+        try:
+            read[setting.name] = setting.metadata["read"](text)
+        except ValueError as error:
+            faults.append(Fault((name,), str(error)))
+    stop, shed = (read.get(name, known[variable(name)].default) for name in ("memory_stop_share", "memory_shed_share"))
+    if stop < shed:
+        faults.append(Fault((variable("memory_stop_share"),), "must not be below RELAY_MEMORY_SHED_SHARE"))
+    if faults:
+        raise Invalid(*faults)
+    return Settings(**read)
+
+
+def ignored(environ: Mapping[str, str]) -> list[str]:
+    """The names of `RELAY_*` variables that Kubernetes made from a Service: whoever starts warns of them."""
+    return sorted(
+        name for name, value in environ.items() if name.startswith("RELAY_") and is_from_a_service(name, value)
+    )

@@ -1,0 +1,59 @@
+"""The OpenAPI document against the API, by schemathesis: the answer to each generated call must be as described."""
+
+import asyncio
+import re
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from relay.domain.model import SourceUid
+from tests.integration.api.storing import Store
+
+KEY = "test-key-0123456789"
+SOURCE = {"baseUrl": "https://u.test", "igrp": 1, "auth": {"type": "apiKey", "key": "k"}, "routes": ["all"]}
+CONFIG = """
+[parameters]
+app_id = "{app}"
+endpoint_id = "{endpoint}"
+msg_id = "{message}"
+"path.uid" = "s"
+route = "all"
+
+[checks]
+# What a document can't say is refused as well: private addresses in URLs, or filters that mean nothing.
+positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "409", "422"]
+"""
+
+
+async def prepared(base_url: str, store: Store, folder: Path) -> Path:
+    """A configuration that names things that are there, so that calls reach more than a 404."""
+    async with httpx.AsyncClient(base_url=f"{base_url}/api/v1", headers={"authorization": f"Bearer {KEY}"}) as client:
+        await client.put("/source/s", json=SOURCE)
+        app = (await client.put("/app/one", json={"name": "One"})).json()["id"]
+        endpoint = (await client.put("/app/one/endpoint/crm", json={"url": "https://a.example/"})).json()["id"]
+        message = await store(SourceUid("s"), 1, dgrpName="Sales")
+    config = folder / "schemathesis.toml"
+    config.write_text(CONFIG.format(app=app, endpoint=endpoint, message=message))
+    return config
+
+
+@pytest.mark.timeout(240)
+async def test_the_document_is_what_the_api_does(base_url: str, store: Store, tmp_path: Path) -> None:
+    """All checks: statuses, headers, content types and bodies of answers; methods, wrong and right data; the key."""
+    run = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "schemathesis.cli",
+        "--config-file", str(await prepared(base_url, store, tmp_path)),
+        "run", f"{base_url}/docs/openapi.json",
+        "--header", f"Authorization: Bearer {KEY}",
+        "--checks", "all", "--exclude-method", "DELETE", "--phases", "coverage,fuzzing",
+        "--max-examples", "3", "--seed", "1", "--workers", "1", "--generation-database", "none",
+        "--suppress-health-check", "all", "--no-color",
+        cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    out, _ = await run.communicate()
+    text = out.decode()
+    assert run.returncode == 0, text[-6000:]
+    (generated,) = re.findall(r"(\d+) generated", text)
+    assert int(generated) > 1000

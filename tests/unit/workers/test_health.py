@@ -1,0 +1,35 @@
+"""The worker's answers to probes."""
+
+import httpx
+import pytest
+
+from workers.health import Health
+
+
+@pytest.mark.parametrize(
+    ("path", "alive", "reason", "status"),
+    [
+        ("/health/live", True, None, 200),
+        ("/health/live", False, None, 503),
+        ("/health/ready", True, None, 200),
+        ("/health/ready", True, "Redis is away", 503),
+        ("/health/ready", False, None, 503),
+        ("/nothing", True, None, 404),
+    ],
+)
+async def test_every_answer_of_the_worker_has_the_security_headers(
+    path: str, alive: bool, reason: str | None, status: int
+) -> None:
+    """As the API's have them."""
+
+    async def ready() -> str | None:
+        return reason
+
+    app = Health(alive=lambda: alive, ready=ready)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://worker") as client:  # type: ignore[arg-type]
+        answer = await client.get(path)
+    assert answer.status_code == status
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert reason is None or answer.text == reason

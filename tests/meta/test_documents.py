@@ -26,7 +26,7 @@ def test_the_chart_knows_every_setting() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
-    """Each relative link names a file that exists, and a heading of it; one whose text is a test, a file that has it."""
+    """Each relative link names a file that exists and a heading in it; if its text is a test, the file has that test."""
     missing = []
     for text, target in re.findall(r"\[([^\]]*)\]\(([^)\s]+)\)", (ROOT / page).read_text()):
         if re.match(r"https?:|mailto:", target):
@@ -51,13 +51,15 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_there_is_one_api_helper() -> None:
-    """README.md and docs/api.md define the same shell function, and every example of the documents calls it in one way."""
+    """README.md and docs/api.md define the same shell function, and every example calls it in the same way."""
     helpers = {page: re.findall(r"^api\(\) \{.*?; \}$", (ROOT / page).read_text(), re.M | re.DOTALL) for page in PAGES}
     found = [helper for each in helpers.values() for helper in each]
     assert len(found) == 2
     assert len(set(found)) == 1
     calls = [
-        (page, call) for page in PAGES for call in re.findall(r"(?:^|`)(api [^`\n]*)", (ROOT / page).read_text(), re.M)
+        (page, call)
+        for page in PAGES
+        for call in re.findall(r"(?:^|`)(api [^`|\n]+[^`|\n ])(?=`|$)", (ROOT / page).read_text(), re.M)
     ]
     assert len(calls) > 30
     assert [call for call in calls if not re.match(r"api (?:GET|POST|PUT|PATCH|DELETE) ", call[1])] == []

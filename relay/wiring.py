@@ -231,6 +231,7 @@ async def open_polling(
             clock=clock,
             overlap=overlap,
             pressure=pressure,
+            operations=stores.operations,
         )
 
 

@@ -61,8 +61,8 @@ class SourceController(Controller):
         checked, now_ms = source_uid(uid), clock.now_ms()
 
         def mend() -> Source:
-            # Under which credentials a route was stopped is not known any more: it starts again.
-            return structs.replace(data.applied_to(checked, None, now_ms=now_ms), auth_version=now_ms)
+            # How often it was written is not known any more.
+            return structs.replace(data.applied_to(checked, None, now_ms=now_ms), times_written=now_ms)
 
         source, new = await when_deleted(
             stores,
@@ -137,6 +137,9 @@ async def _shown(source: Source, stores: Stores, clock: Clock) -> SourceOut:
 async def _set_paused(uid: str, stores: Stores, clock: Clock, *, paused: bool) -> SourceOut:
     now_ms = clock.now_ms()
     source = await stores.sources.change(
-        source_uid(uid), lambda source: structs.replace(source, paused=paused, updated_at_ms=now_ms)
+        source_uid(uid),
+        lambda source: structs.replace(
+            source, paused=paused, times_written=source.times_written + (not paused), updated_at_ms=now_ms
+        ),
     )
     return await _shown(source, stores, clock)

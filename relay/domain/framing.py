@@ -20,8 +20,9 @@ def split_lines(body: bytes) -> tuple[list[bytes], bool]:
     if any(line[0] != _BRACE for line in lines):
         lines = _rejoin(lines)
     rest = _trimmed(rest)
-    if rest and _kind(rest) in (dict, str):
-        lines.append(rest)
+    if rest and (len(rest) > MAX_LINE_BYTES or _kind(rest) in (dict, str)):
+        # A row that is too long is set aside by its beginning: else nothing behind it would ever be read.
+        lines.append(rest[: MAX_LINE_BYTES + 1])
     return lines, bool(rest)
 
 

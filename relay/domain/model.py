@@ -87,8 +87,8 @@ class Source(Struct, frozen=True, kw_only=True):
     batch_size: int = 1000
     start_row_id: int | None = None
     paused: bool = False
-    auth_version: int = 1
-    """Counts changes of the credentials: a route that 401 or 403 stopped starts again when it moves."""
+    times_written: int = 1
+    """Counts every PUT and every resumption: a route that 401 or 403 stopped asks again at once after each."""
     created_at_ms: int = 0
     updated_at_ms: int = 0
 
@@ -248,8 +248,8 @@ class RouteState(Struct, frozen=True, kw_only=True):
     failures: int = 0
     limit: int | None = None
     """Rows asked for at once, where the upstream refused the source's batch size."""
-    auth_version: int = 0
-    """The source's auth_version that 401 or 403 stopped."""
+    refused: int = 0
+    """The source's `times_written` when a 401 or 403 stopped the route."""
     next_poll_at_ms: int = 0
     overlap_at_ms: int = 0
     """When the rows behind the cursor are to be read again, or when the last page of that was, while it goes on."""

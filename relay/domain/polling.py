@@ -7,6 +7,8 @@ from relay.domain.model import Joined, RouteState
 BACKOFF_CAP_MS = 300_000
 """However often the upstream failed, it is asked every five minutes."""
 FIRST_BACKOFF_MS = 1_000
+FIRST_REFUSED_MS, REFUSED_CAP_MS = 600_000, 3_600_000
+"""After a 401 or 403: ten minutes, growing to an hour."""
 JITTER = 0.1
 
 
@@ -24,6 +26,16 @@ def backoff_ms(failures: int, *, retry_after_s: float | None, jitter: float) -> 
     doubled = min(BACKOFF_CAP_MS, FIRST_BACKOFF_MS << min(failures - 1, 16))
     own = round(doubled * (0.5 + jitter / 2))
     return max(own, round((retry_after_s or 0) * 1000))
+
+
+def refused_ms(refusals: int, *, jitter: float) -> int:
+    """How long until a route whose credentials were refused asks again: rarely, for asking more is hammering (H28).
+
+    >>> [refused_ms(n, jitter=1.0) // 60_000 for n in (1, 2, 3, 4, 99)]
+    [10, 20, 40, 60, 60]
+    """
+    doubled = min(REFUSED_CAP_MS, FIRST_REFUSED_MS << min(refusals - 1, 16))
+    return round(doubled * (1 - JITTER * (1 - jitter)))
 
 
 def overlap_floor(cursor: int, *, cursor_before: int | None, most_rows: int) -> int:

@@ -6,6 +6,7 @@ is raised here holds credentials, a row, or the exception of the HTTP client, wh
 
 import asyncio
 import re
+import weakref
 import zlib
 from base64 import b64encode
 from datetime import UTC, datetime
@@ -20,10 +21,11 @@ from relay.domain.masking import cut
 from relay.domain.model import ApiKeyAuth, Source, SourceAuth
 from relay.domain.parsing import Message, Rejected, Row, parse_line
 from relay.errors import LimitRefused, Refused, Retriable
+from relay.outbound.answers import MAX_ERROR_BYTES, MAX_PART_BYTES, Answer, Memory
 
-MAX_BODY_BYTES = 64 << 20
-"""The upstream's cap of 10,000 rows of 2.2 kB, three times over."""
-MAX_ERROR_BYTES = 64 << 10
+DEADLINE_S = 60.0
+"""For one request, from its first byte to the last one that is read."""
+STALL_S = 20.0
 MAX_RETRY_AFTER_S = 3600.0
 _MAX_MESSAGE = 160
 MAX_DATE_CHARS = 64
@@ -36,7 +38,7 @@ _PRIVATE = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w.-]++|\+?\d(?:[ ()-]{0,3}\d){5,
 """Addresses and numbers of six digits or more: what a message could quote of a row."""
 
 
-class Page(msgspec.Struct, frozen=True, kw_only=True):
+class Page(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
     """What one request brought."""
 
     lines: list[bytes]
@@ -44,7 +46,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     truncated: bool = False
     """The page was cut: its lines are good, but say nothing of what would have followed (hazard H4)."""
     problem: str | None = None
-    """Why it was cut, or what the upstream said beside its rows; safe to log."""
+    """Why it was cut, or what the upstream said beside its rows; safe to log. None: all is well, or it is a part."""
 
 
 class ReportsApi:
@@ -54,15 +56,17 @@ class ReportsApi:
         self,
         client: httpx.AsyncClient,
         *,
-        deadline_s: float = 60.0,
-        stall_s: float = 20.0,
-        max_body_bytes: int = MAX_BODY_BYTES,
+        deadline_s: float = DEADLINE_S,
+        stall_s: float = STALL_S,
+        max_part_bytes: int = MAX_PART_BYTES,
+        memory: Memory | None = None,
     ) -> None:
-        """`deadline_s` bounds a whole request, `stall_s` each wait for its next bytes."""
+        """`deadline_s` bounds a request, `stall_s` each wait for its next bytes, `memory` all answers together."""
         self._client = client
         self._deadline_s = deadline_s
-        self._timeout = httpx.Timeout(stall_s)
-        self._max_body_bytes = max_body_bytes
+        self._stall_s = stall_s
+        self._max_part_bytes = max_part_bytes
+        self._memory = memory or Memory()
 
     async def fetch(self, source: Source, route: str, *, after: int, limit: int, until: int | None = None) -> Page:
         """Ask for a route's rows with ids above `after`, and up to `until` if that is given, in ascending order.
@@ -87,76 +91,40 @@ class ReportsApi:
     async def _page(self, source: Source, route: str, query: str) -> Page:
         # Brackets stay as they are: that is how the API's known clients send them (H34).
         url = f"{source.base_url.rstrip('/')}/reports/{source.version}/igrps/{source.igrp}/triggers/{route}"
-        answer = _Answer(self._max_body_bytes)
-        await self._receive(answer, f"{url}?format=json&{query}", source.auth)
-        return _judge(answer, source.auth)
+        answer = Answer(self._memory, most_bytes=self._max_part_bytes)
+        try:
+            await self._receive(answer, f"{url}?format=json&{query}", source.auth)
+            page = _judge(answer, source.auth)
+        except BaseException:
+            self._memory.give_back(answer.size)
+            raise
+        # Its lines take up memory until it is taken in.
+        weakref.finalize(page, self._memory.give_back, answer.size).atexit = False
+        return page
 
-    async def _receive(self, answer: "_Answer", url: str, auth: SourceAuth) -> None:
+    async def _receive(self, answer: Answer, url: str, auth: SourceAuth) -> None:
         try:
             async with (
                 asyncio.timeout(self._deadline_s),
                 self._client.stream(
-                    "GET", url, headers=_headers(auth), timeout=self._timeout, follow_redirects=False
+                    "GET", url, headers=_headers(auth), timeout=self._stall_s, follow_redirects=False
                 ) as response,
             ):
-                answer.begin(response)
+                if not answer.begin(response):
+                    return
                 async for chunk in response.aiter_raw():
                     if not answer.take(chunk):
                         break
         except TimeoutError:
-            answer.problem = f"the upstream took more than {self._deadline_s:g} s"
+            answer.problem = f"the upstream's answer took more than {self._deadline_s:g} s"
         except httpx.TimeoutException:
-            answer.problem = "the upstream stalled"
+            answer.problem = f"the upstream sent nothing for {self._stall_s:g} s"
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, zlib.error) as error:
             # Only its name: the text of such an error can quote a header.
             answer.problem = f"the upstream's answer broke off ({type(error).__name__})"
 
 
-class _Answer:
-    """One response while it arrives, bounded in size, inflated if the upstream compresses unasked."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self.status = 0
-        self.retry_after_s: float | None = None
-        self.problem: str | None = None
-        self._room = max_bytes
-        self._chunks: list[bytes] = []
-        self._inflater: zlib._Decompress | None = None
-
-    def begin(self, response: httpx.Response) -> None:
-        """Note what the headers say."""
-        self.status = response.status_code
-        self.retry_after_s = _retry_after_s(response.headers)
-        if self.status != 200:
-            self._room = min(self._room, MAX_ERROR_BYTES)
-        encoding = response.headers.get("content-encoding", "identity").strip().lower()
-        if encoding == "gzip":
-            self._inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        elif encoding not in ("identity", ""):
-            self.problem = "the upstream compresses in a way that was not asked for"
-            self._room = 0
-
-    def take(self, chunk: bytes) -> bool:
-        """Keep a chunk; False when there is no room for more."""
-        if self._inflater is not None and self._room:
-            # At most one byte more than fits, however far the chunk would inflate.
-            chunk = self._inflater.decompress(chunk, self._room + 1)
-        self._chunks.append(chunk[: self._room])
-        if len(chunk) > self._room:
-            self._room = 0
-            self.problem = self.problem or "the upstream's answer is too large"
-            return False
-        self._room -= len(chunk)
-        return True
-
-    def body(self) -> bytes:
-        """Give what arrived; notes if a compressed body has no end."""
-        if self._inflater is not None and not self._inflater.eof:
-            self.problem = self.problem or "the upstream's answer broke off (compressed)"
-        return b"".join(self._chunks)
-
-
-def _judge(answer: _Answer, auth: SourceAuth) -> Page:
+def _judge(answer: Answer, auth: SourceAuth) -> Page:
     """Tell a page from a refusal; raises as ReportsApi.fetch says."""
     lines, truncated = split_lines(answer.body())
     rows, messages = _sort_out(lines)
@@ -165,12 +133,13 @@ def _judge(answer: _Answer, auth: SourceAuth) -> Page:
         _refuse(answer, said)
     if rows and (rows[0][:1] in (b"<", b"[") or all(line[0] != _OBJECT for line in rows)):
         raise Retriable("the upstream's answer is not in the format that was asked for: one JSON object a line")
-    if truncated and answer.problem is None:
+    if truncated and answer.problem is None and not answer.is_part:
         answer.problem = "the upstream's answer broke off"
     problem = answer.problem or said
-    if problem and not rows:
+    if (problem or answer.is_part) and not rows:
+        answer.problem = problem or "the upstream's answer has no whole line in its first part"
         _refuse(answer, said)
-    return Page(lines=rows, truncated=problem is not None, problem=problem)
+    return Page(lines=rows, truncated=problem is not None or answer.is_part, problem=problem)
 
 
 def _sort_out(lines: list[bytes]) -> tuple[list[bytes], list[str]]:
@@ -188,7 +157,7 @@ def _sort_out(lines: list[bytes]) -> tuple[list[bytes], list[str]]:
     return rows, messages
 
 
-def _refuse(answer: _Answer, said: str | None) -> NoReturn:
+def _refuse(answer: Answer, said: str | None) -> NoReturn:
     """Raise what an answer without rows deserves."""
     status = answer.status
     if status in (401, 403):
@@ -197,10 +166,10 @@ def _refuse(answer: _Answer, said: str | None) -> NoReturn:
         raise LimitRefused(f"the upstream refuses the limit ({status}): {said}")
     if 300 <= status < 400:
         raise Retriable(f"the upstream redirects ({status}), which is not followed: check the source's base URL")
-    raise Retriable(_words(answer, said), retry_after_s=answer.retry_after_s)
+    raise Retriable(_words(answer, said), retry_after_s=_retry_after_s(answer.headers))
 
 
-def _words(answer: _Answer, said: str | None) -> str:
+def _words(answer: Answer, said: str | None) -> str:
     if answer.status == 0:
         return answer.problem or "the upstream did not answer"
     told = said or answer.problem

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from relay.domain.identity import raw_digest
 from relay.domain.model import Source
 from relay.domain.plausibility import FAR_AHEAD, look_ahead
-from relay.pipeline.ingest import Line
+from relay.pipeline.lines import Line
 from relay.pipeline.route_poll import RoutePoll
 from relay.store.routes import Routes
 

@@ -13,11 +13,11 @@ from relay.domain.classifying import classify
 from relay.domain.identity import Changed, Known, Seen, is_known, judge_row, raw_digest, stable_digest
 from relay.domain.matching import Match, Matcher, Pace
 from relay.domain.model import ROUTES, MessageId, Source, StoredEvent
-from relay.domain.parsing import Message, Row, parse_line, peek_row_id
 from relay.domain.telling import Told, tell
 from relay.errors import StaleSubscriptions
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
+from relay.pipeline.lines import Line, first_readable, in_parts, read
 from relay.store import pages
 from relay.store.bodies import Bodies
 from relay.store.events import Events, pack_event
@@ -33,16 +33,6 @@ QUARANTINED_BYTES = 2048
 
 
 @dataclass(slots=True)
-class Line:
-    """One line of a page. `row` is filled in when it had to be read."""
-
-    raw: bytes
-    row_id: int | None
-    row: Row | None = None
-    reason: str = ""
-
-
-@dataclass(slots=True)
 class Taken:
     """A row that leaves something behind: what is known of it from now on, and mostly an event."""
 
@@ -53,29 +43,6 @@ class Taken:
     event: StoredEvent | None = None
     packed: bytes = b""
     data: dict[str, Any] = field(default_factory=dict)
-
-
-def read_lines(lines: Sequence[bytes]) -> list[Line]:
-    """Find each line's rowId, reading only those whole that do not begin with it."""
-    found = []
-    for raw in lines:
-        line = Line(raw, peek_row_id(raw))
-        if line.row_id is None:
-            _read(line)
-        found.append(line)
-    return found
-
-
-def _first_readable(lines: Sequence[Line]) -> dict[int, Line]:
-    """The line of each rowId: the first (H16), unless that can't be read and another one may be."""
-    first: dict[int, Line] = {}
-    for line in lines:
-        if line.row_id is None:
-            continue
-        kept = first.setdefault(line.row_id, line)
-        if kept is not line and kept.raw != line.raw and (kept.reason or (kept.row is None and _read(kept) is None)):
-            first[line.row_id] = line
-    return first
 
 
 def _read_seen(source: Source, route: str, packed: dict[int, bytes]) -> dict[int, Seen]:
@@ -89,16 +56,6 @@ def _read_seen(source: Source, route: str, packed: dict[int, bytes]) -> dict[int
     return known
 
 
-def _read(line: Line) -> Row | None:
-    parsed = parse_line(line.raw)
-    if isinstance(parsed, Row):
-        line.row, line.row_id = parsed, parsed.row_id
-        return parsed
-    line.reason = "a bare message between rows" if isinstance(parsed, Message) else parsed.reason
-    line.row_id = None if isinstance(parsed, Message) else parsed.row_id
-    return None
-
-
 def _sights(
     source: Source, route: str, lines: Sequence[tuple[int, Line]], known: dict[int, Seen], number: int
 ) -> list[Told | Taken]:
@@ -109,7 +66,7 @@ def _sights(
         seen, raw = known.get(row_id), raw_digest(line.raw)
         if is_known(seen, route=owner, routes=owners, raw=raw):
             continue
-        row = line.row or _read(line)
+        row = line.row or read(line)
         line.row = None  # Its event has what is needed of it.
         if row is None:
             continue
@@ -208,12 +165,35 @@ class Ingest:
         when the store is not where the token's holder left it, StoreUnavailable when Redis fails; then the page is to
         be fetched again, and what was committed of it is known.
         """
-        first = _first_readable(lines)
-        space = space_of(route)
+        first, events = first_readable(lines), 0
+        parts = list(in_parts([(i, first[i]) for i in row_ids]))
+        for part in parts[:-1]:
+            moved = None if cursor is None else part[-1][0]
+            events += await self._take_part(source, route, part, after=after, cursor=moved, token=token)
+            after = after if moved is None else moved
+        last = parts[-1] if parts else []
+        # Lines are set aside before the cursor passes them.
+        return events + await self._take_part(
+            source, route, last, after=after, cursor=cursor, token=token, others=lines
+        )
+
+    async def _take_part(
+        self,
+        source: Source,
+        route: str,
+        part: Sequence[tuple[int, Line]],
+        *,
+        after: int | None,
+        cursor: int | None,
+        token: Token,
+        others: Sequence[Line] = (),
+    ) -> int:
+        """Judge and commit some of a page's rows; `others` are lines that may be broken beside them."""
+        space, row_ids = space_of(route), [row_id for row_id, _ in part]
         packed, number = await self._pages.known(source.uid, space, row_ids, token=token)
         known = _read_seen(source, route, packed)
-        taken = await self._judge(source, route, [(i, first[i]) for i in row_ids], known, number)
-        await self._set_aside(source, route, lines, token)
+        taken = await self._judge(source, route, part, known, number)
+        await self._set_aside(source, route, others or [line for _, line in part], token)
         await self._commit(source, route, taken, space=space, after=after, cursor=cursor, token=token)
         return sum(1 for row in taken if row.event is not None)
 

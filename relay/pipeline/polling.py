@@ -9,7 +9,7 @@ import structlog
 
 from relay.domain.model import Source, SourceUid
 from relay.domain.paging import advance
-from relay.domain.polling import backoff_ms, next_poll_ms, overlap_floor
+from relay.domain.polling import next_poll_ms, overlap_floor
 from relay.domain.server_time import STEP_MS
 from relay.errors import (
     Astray,
@@ -19,17 +19,19 @@ from relay.errors import (
     Retriable,
     StoreFull,
     StoreUnavailable,
-    UpstreamError,
 )
 from relay.outbound.reports_api import ReportsApi
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.holding import hold_far_rows
-from relay.pipeline.ingest import Ingest, read_lines
+from relay.pipeline.ingest import Ingest
 from relay.pipeline.joining import begin, join_routes
+from relay.pipeline.lines import read_lines
 from relay.pipeline.pressure import Pressure
 from relay.pipeline.renewing import renew
 from relay.pipeline.route_poll import RoutePoll, cancelled
+from relay.pipeline.setbacks import SMALLEST_LIMIT, Setbacks
+from relay.store.operations import Operations
 from relay.store.routes import Routes, Token
 
 log = structlog.get_logger()
@@ -39,9 +41,6 @@ SLICE_MS = 20_000
 STORE_RETRY_S = 0.2
 LOOK_AGAIN_S = 0.5
 """How soon a waiting slice notices that its source was changed."""
-SMALLEST_LIMIT = 2
-"""A page of one row cannot show whether the upstream sorts."""
-LESS_AFTER_MS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +65,7 @@ class Polling:
         clock: Clock,
         overlap: Overlap,
         pressure: Pressure,
+        operations: Operations,
     ) -> None:
         self._reports = reports
         self._routes = routes
@@ -74,6 +74,7 @@ class Polling:
         self._clock = clock
         self._overlap = overlap
         self._pressure = pressure
+        self._setbacks = Setbacks(routes=routes, operations=operations, clock=clock)
         self.stopping = asyncio.Event()
         """Set when the worker ends: slices finish the page that they are at."""
 
@@ -131,7 +132,7 @@ class Polling:
             active = [polls[name] for name in source.routes]
             now_ms = self._clock.now_ms()
             for each in active:
-                each.follow_clock(now_ms)
+                each.follow(now_ms, poll_s=source.poll_interval_s, overlap_s=self._overlap_s(source))
             poll = min(active, key=lambda p: p.due_ms(source))
             due_ms = poll.due_ms(source)
             # A slice begins anew when the clock was set back.
@@ -152,7 +153,9 @@ class Polling:
         """Ask for nothing while the store is nearly full, and say why."""
         for poll in polls:
             if poll.state.last_error != self._pressure.said:
-                await self._save(source, poll, last_error=self._pressure.said, last_error_at_ms=self._clock.now_ms())
+                await poll.save(
+                    self._routes, source, last_error=self._pressure.said, last_error_at_ms=self._clock.now_ms()
+                )
         await self._rest(LOOK_AGAIN_S)
 
     async def _rest(self, seconds: float) -> None:
@@ -174,32 +177,11 @@ class Polling:
             else:
                 await self._forward_page(source, poll, alone=alone)
         except Refused as error:
-            await self._note(source, poll, error, state="stopped", auth_version=source.auth_version)
+            await self._setbacks.refused(source, poll, error)
         except LimitRefused as error:
-            await self._ask_for_less(source, poll, error, overlapping=overlapping)
+            await self._setbacks.limit_refused(source, poll, error, overlapping=overlapping)
         except Retriable as error:
-            await self._back_off(source, poll, error, overlapping=overlapping)
-
-    async def _ask_for_less(self, source: Source, poll: RoutePoll, error: LimitRefused, *, overlapping: bool) -> None:
-        limit = poll.state.limit or source.batch_size
-        if limit <= SMALLEST_LIMIT:
-            await self._back_off(source, poll, error, overlapping=overlapping)
-            return
-        soon_ms = self._clock.now_ms() + LESS_AFTER_MS
-        due = {"overlap_at_ms": soon_ms} if overlapping else {"next_poll_at_ms": soon_ms}
-        await self._note(source, poll, error, limit=max(SMALLEST_LIMIT, limit // 2), **due)
-
-    async def _back_off(self, source: Source, poll: RoutePoll, error: UpstreamError, *, overlapping: bool) -> None:
-        """Wait longer after each failure in a row: also of the overlap, whose failures the forward pages don't end."""
-        now_ms, asked_s = self._clock.now_ms(), error.retry_after_s if isinstance(error, Retriable) else None
-        failures = poll.state.failures + 1
-        wait_ms = backoff_ms(failures, retry_after_s=asked_s, jitter=self._clock.jitter())
-        due = {"next_poll_at_ms": now_ms + wait_ms}
-        if overlapping:
-            poll.overlap_failures += 1
-            wait_ms = backoff_ms(poll.overlap_failures, retry_after_s=asked_s, jitter=self._clock.jitter())
-            due["overlap_at_ms"] = now_ms + wait_ms
-        await self._note(source, poll, error, state="failing", failures=failures, **due)
+            await self._setbacks.failed(source, poll, error, overlapping=overlapping)
 
     async def _forward_page(self, source: Source, poll: RoutePoll, *, alone: bool) -> None:
         route, cursor = poll.state.route, poll.state.cursor or 0
@@ -235,11 +217,12 @@ class Polling:
         if step.state == "caught_up":
             wait_ms = next_poll_ms(source.poll_interval_s, jitter=self._clock.jitter())
             changes |= {"caught_up_at_ms": polled_ms, "next_poll_at_ms": polled_ms + wait_ms}
-        if said := held.said or (None if step.in_order else "the upstream did not sort by rowId"):
+        unsorted = None if step.in_order else "the upstream did not sort by rowId"
+        if said := held.said or page.problem or unsorted:
             changes |= {"last_error": said, "last_error_at_ms": polled_ms}
         elif poll.state.last_error is not None and step.state == "caught_up":
             changes |= {"last_error": None, "last_error_at_ms": None}
-        await self._save(source, poll, **changes)
+        await poll.save(self._routes, source, **changes)
 
     async def _overlap_page(self, source: Source, poll: RoutePoll) -> None:
         """Read one page of the rows before the cursor again: for late ones, and for those that changed.
@@ -266,10 +249,12 @@ class Polling:
             after, poll.overlap_ceiling = step.cursor, step.ceiling
         poll.overlap_failures = 0
         if after < end:
-            await self._save(source, poll, overlap_after=after, overlap_until=end, overlap_at_ms=self._clock.now_ms())
+            await poll.save(
+                self._routes, source, overlap_after=after, overlap_until=end, overlap_at_ms=self._clock.now_ms()
+            )
         else:
             next_ms = self._next_overlap_ms(source)
-            await self._save(source, poll, overlap_after=None, overlap_until=None, overlap_at_ms=next_ms)
+            await poll.save(self._routes, source, overlap_after=None, overlap_until=None, overlap_at_ms=next_ms)
 
     async def _overlap_floor(self, source: Source, route: str, cursor: int) -> int:
         # One interval further back than the time that a row may be late: every rowId is read once more after that.
@@ -278,18 +263,7 @@ class Polling:
         return overlap_floor(cursor, cursor_before=before, most_rows=self._overlap.rows)
 
     def _next_overlap_ms(self, source: Source) -> int:
-        interval_s = max(self._overlap.interval_seconds, source.poll_interval_s)
-        return self._clock.now_ms() + next_poll_ms(interval_s, jitter=self._clock.jitter())
+        return self._clock.now_ms() + next_poll_ms(self._overlap_s(source), jitter=self._clock.jitter())
 
-    async def _note(self, source: Source, poll: RoutePoll, error: Exception, **changes: int | str) -> None:
-        now_ms = self._clock.now_ms()
-        log.warning(
-            "poll_failed", source=source.uid, route=poll.state.route, error=str(error), kind=type(error).__name__
-        )
-        await self._save(
-            source, poll, last_error=str(error), last_error_at_ms=now_ms, last_poll_at_ms=now_ms, **changes
-        )
-
-    async def _save(self, source: Source, poll: RoutePoll, **changes: int | str | None) -> None:
-        poll.state = msgspec.structs.replace(poll.state, **changes)
-        await self._routes.save(source.uid, poll.state.route, changes, token=poll.token)
+    def _overlap_s(self, source: Source) -> float:
+        return max(self._overlap.interval_seconds, source.poll_interval_s)

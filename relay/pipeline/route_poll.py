@@ -7,10 +7,11 @@ from typing import Any
 import msgspec
 
 from relay.domain.model import Joined, RouteState, Source
+from relay.domain.polling import next_poll_ms
 from relay.domain.server_time import STEP_MS
 from relay.errors import RelayError
 from relay.outbound.reports_api import Page
-from relay.store.routes import Token
+from relay.store.routes import Routes, Token
 
 NEVER_MS = 2**62
 
@@ -46,21 +47,35 @@ class RoutePoll:
             await cancelled(self._ahead[1])
             self._ahead = None
 
-    def follow_clock(self, now_ms: int) -> None:
-        """If the clock was set back since the last request, the next one is due now: its time is not known any more."""
-        if (self.state.last_poll_at_ms or 0) - now_ms > STEP_MS:
+    async def save(self, routes: Routes, source: Source, **changes: int | str | None) -> None:
+        """Change the route's state, here and in the store. Raises Fenced, or Astray."""
+        self.state = msgspec.structs.replace(self.state, **changes)
+        await routes.save(source.uid, self.state.route, changes, token=self.token)
+
+    def follow(self, now_ms: int, *, poll_s: float, overlap_s: float) -> None:
+        """Let no request come later than the intervals allow: one may have been made shorter since its time was set.
+
+        If the clock was set back since the last request, the next one is due now: its time is not known any more.
+        """
+        state, last_ms = self.state, self.state.last_poll_at_ms or 0
+        if last_ms - now_ms > STEP_MS:
             self.state = msgspec.structs.replace(
-                self.state, last_poll_at_ms=now_ms, next_poll_at_ms=now_ms, overlap_at_ms=now_ms
+                state, last_poll_at_ms=now_ms, next_poll_at_ms=now_ms, overlap_at_ms=now_ms
+            )
+        elif not state.failures:
+            self.state = msgspec.structs.replace(
+                state,
+                next_poll_at_ms=min(state.next_poll_at_ms, last_ms + next_poll_ms(poll_s, jitter=1.0)),
+                overlap_at_ms=min(state.overlap_at_ms, now_ms + next_poll_ms(overlap_s, jitter=1.0)),
             )
 
     def due_ms(self, source: Source) -> int:
         """When the route wants its next request. Of several that are due, the one that waits longest is served."""
-        if (
-            source.paused
-            or self.state.unreadable
-            or (self.state.state == "stopped" and self.state.auth_version == source.auth_version)
-        ):
+        if source.paused or self.state.unreadable:
             return NEVER_MS
+        if self.state.state == "stopped":
+            # Whoever wrote the source since wants to know at once whether it works now.
+            return 0 if self.state.refused != source.times_written else self.state.next_poll_at_ms
         return min(self.forward_due_ms(), self.overlap_due_ms())
 
     def forward_due_ms(self) -> int:

@@ -26,7 +26,7 @@ def test_the_chart_knows_every_setting() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
-    """Each relative link names a file that exists and a heading in it; if its text is a test, the file has that test."""
+    """Each relative link names an existing file and a heading in it; if its text is a test, the file has that test."""
     missing = []
     for text, target in re.findall(r"\[([^\]]*)\]\(([^)\s]+)\)", (ROOT / page).read_text()):
         if re.match(r"https?:|mailto:", target):

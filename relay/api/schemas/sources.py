@@ -59,7 +59,6 @@ class SourceIn(In, frozen=True, kw_only=True):
         """The source as this makes it. Raises Invalid."""
         _check_base_url(self.base_url)
         auth = _auth(self.auth, source, moved=source is not None and _origin(source.base_url) != _origin(self.base_url))
-        changed = source is not None and auth != source.auth
         return Source(
             uid=uid,
             name=uid if self.name is UNSET else self.name,
@@ -72,7 +71,7 @@ class SourceIn(In, frozen=True, kw_only=True):
             batch_size=self.batch_size,
             start_row_id=self.start_row_id,
             paused=source.paused if source else False,
-            auth_version=(source.auth_version if source else 1) + changed,
+            times_written=source.times_written + 1 if source else 1,
             created_at_ms=source.created_at_ms if source else now_ms,
             updated_at_ms=now_ms,
         )

@@ -87,7 +87,7 @@ async def test_a_put_of_all_of_it_mends_it(http: httpx.AsyncClient, stores: Stor
     token = await stores.routes.take(S)
     assert token is not None
     await stores.routes.start(S, "all", 99, token=token, now_ms=0)
-    await stores.routes.save(S, "all", {"state": "stopped", "auth_version": 1}, token=token)
+    await stores.routes.save(S, "all", {"state": "stopped", "refused": 1}, token=token)
     for kind, record in (("endpoints", endpoint), ("sources", S)):
         await patch(stores, kind, record, v=2)
     assert (await http.patch("/app/one/endpoint/crm", json={"description": "d"})).status_code == 409
@@ -97,7 +97,7 @@ async def test_a_put_of_all_of_it_mends_it(http: httpx.AsyncClient, stores: Stor
     source_again = await http.put("/source/s", json=SOURCE)
     assert (source_again.status_code, source_again.json()["routeStates"]["all"]["cursor"]) == (200, 99)
     source, (state,) = await stores.sources.get(S), await stores.routes.states(S, ["all"])
-    assert source.auth_version != state.auth_version
+    assert source.times_written != state.refused
     mended = await http.put("/app/one/endpoint/crm", json={"url": URL, "filter": {"act": "call"}})
     assert (mended.status_code, mended.json()["id"], mended.json()["uid"]) == (200, endpoint, "crm")
     assert (await http.get("/app/one/endpoint/crm/secret")).json()["key"] != before

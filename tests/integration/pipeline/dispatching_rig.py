@@ -13,7 +13,7 @@ from relay.outbound.callbacks import CallbackSender
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.disabling import Disabling
 from relay.pipeline.dispatch.dispatcher import Dispatcher
-from relay.pipeline.ingest import read_lines
+from relay.pipeline.lines import read_lines
 from relay.store.attempts import Attempts
 from relay.store.conditions import Conditions
 from relay.store.deletions import Deletions

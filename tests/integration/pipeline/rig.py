@@ -66,8 +66,9 @@ class Rig:
         self.configuration = Configuration(redis, vault)
         self.sources, self.applications = Sources(redis, vault), Applications(redis, vault)
         self.endpoints = Endpoints(redis, vault)
+        self.operations = Operations(redis)
         self.pressure = Pressure(
-            server=Server(redis), operations=Operations(redis), clock=self.clock, shed_share=0.75, stop_share=0.85
+            server=Server(redis), operations=self.operations, clock=self.clock, shed_share=0.75, stop_share=0.85
         )
         self.events, self.lanes, self.routes, self.pages = Events(redis), Lanes(redis), Routes(redis), Pages(redis)
         self.bodies = Bodies(self.events)
@@ -112,6 +113,7 @@ class Rig:
             clock=self.clock,
             overlap=Overlap(rows=overlap_rows, seconds=overlap_s, interval_seconds=every_s),
             pressure=self.pressure,
+            operations=self.operations,
         )
 
     async def source(self, *routes: str, **fields: Any) -> Source:

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from relay.domain.model import Application, EndpointId, SourceUid, StoredEvent
 from relay.errors import Unreadable
 from relay.pipeline.catalogue import Catalogue
-from relay.pipeline.ingest import read_lines
+from relay.pipeline.lines import read_lines
 from relay.pipeline.troubles import Troubles
 from relay.store import keys, records
 from relay.store.operations import Operations

@@ -11,7 +11,7 @@ from relay.domain.matching import Match, Matcher
 from relay.domain.model import Application, Endpoint
 from relay.errors import Fenced
 from relay.pipeline import ingest as ingest_module
-from relay.pipeline.ingest import read_lines
+from relay.pipeline.lines import read_lines
 from relay.store import keys, pages
 from relay.store.events import pack_event
 from relay.store.routes import Token

@@ -379,14 +379,57 @@ async def test_refused_credentials_stop_the_route(rig: Rig, status: int) -> None
     state = await rig.state()
     assert (state.state, state.cursor) == ("stopped", 0)
     assert str(status) in (state.last_error or "")
-    rig.clock.advance(3600)
-    await polling.slice(UK)
-    assert len(rig.upstream.requests) == 1
+    for minutes, asked in ((5, 1), (5, 2), (15, 2), (5, 3), (61, 4), (30, 4), (31, 5)):
+        rig.clock.advance(60 * minutes)
+        await polling.slice(UK)
+        assert len(rig.upstream.requests) == asked, "rarely: after 10 minutes, 20, 40, and then each hour"
+    operations = [each for each in await rig.operations.page(before=None, limit=9) if each.kind == "route.stopped"]
+    assert [each.data["route"] for each in operations] == ["all"]
+    assert str(status) in operations[0].data["reason"]
     rig.upstream.always = page
-    await rig.source(auth=ApiKeyAuth("new"), auth_version=2)
+    rig.clock.advance(3700)
     await catch_up(rig, polling)
     assert await rig.row_ids(endpoint) == [1]
     assert ((await rig.state()).state, (await rig.state()).last_error) == ("polling", None)
+
+
+@pytest.mark.parametrize("written", ["another key", "the same key", "resumed"])
+async def test_a_source_that_is_written_is_asked_at_once(rig: Rig, written: str) -> None:
+    """Whatever was changed: whoever does that wants to know whether it works now."""
+    key = ApiKeyAuth("key")
+    await rig.source(auth=key)
+    endpoint = await rig.endpoint()
+    rig.upstream.show(make_row(1))
+    rig.upstream.always = says(401, "no")
+    polling = rig.poller()
+    await polling.slice(UK)
+    rig.upstream.always = page
+    await rig.source(auth=ApiKeyAuth("other") if written == "another key" else key, times_written=2)
+
+    async def came() -> bool:
+        return await rig.row_ids(endpoint) == [1]
+
+    async with slice_of(polling):
+        await until(came)
+
+
+async def test_a_lower_interval_takes_effect_at_once(rig: Rig) -> None:
+    """What was to be asked in an hour is asked within the new interval."""
+    await rig.source(poll_interval_s=3600.0)
+    endpoint = await rig.endpoint()
+    polling = rig.poller()
+    await catch_up(rig, polling)
+    rig.upstream.show(make_row(1))
+    rig.clock.advance(20)
+    await polling.slice(UK)
+    assert await rig.row_ids(endpoint) == []
+    await rig.source(poll_interval_s=10.0)
+
+    async def came() -> bool:
+        return await rig.row_ids(endpoint) == [1]
+
+    async with slice_of(polling):
+        await until(came)
 
 
 async def test_refused_credentials_stop_one_route_only(rig: Rig) -> None:

@@ -1,0 +1,100 @@
+"""An answer of the upstream while it arrives: bounded in bytes and in lines, also where it is compressed.
+
+An answer that is larger than a part is cut there. Its whole lines are good, and the rest is asked for again: so no
+upstream, whatever it sends, takes more memory than a worker has.
+"""
+
+import zlib
+
+import httpx
+
+from relay.domain.parsing import MAX_LINE_BYTES
+
+MAX_PART_BYTES = 4 << 20
+"""1,800 documented rows of 2.2 kB."""
+MAX_LINES = 50_000
+"""The upstream's cap is 10,000 rows; the rest are empty lines and messages."""
+MAX_ERROR_BYTES = 64 << 10
+ALL_PARTS_BYTES = 16 << 20
+SMALLEST_PART_BYTES = 128 << 10
+"""What each answer may have, however many others there are."""
+INFLATED_AT_ONCE = 256 << 10
+
+
+class Memory:
+    """The bytes of all answers that are not taken in yet."""
+
+    def __init__(self, most: int = ALL_PARTS_BYTES) -> None:
+        self.most = most
+        self.used = 0
+
+    def give_back(self, size: int) -> None:
+        """So many bytes are not needed any more."""
+        self.used -= size
+
+
+class Answer:
+    """One response, from its headers to its last byte, or to where it was cut."""
+
+    def __init__(self, memory: Memory, *, most_bytes: int = MAX_PART_BYTES) -> None:
+        self.status = 0
+        self.headers: httpx.Headers = httpx.Headers()
+        self.problem: str | None = None
+        """Why the rest did not come, if that is the upstream's fault."""
+        self.is_part = False
+        """It was cut because a part has no room for more."""
+        self.size = 0
+        self._memory = memory
+        self._most = most_bytes
+        self._lines = 0
+        self._chunks: list[bytes] = []
+        self._inflater: zlib._Decompress | None = None
+
+    def begin(self, response: httpx.Response) -> bool:
+        """Note what the headers say; False when nothing of the body is wanted."""
+        self.status, self.headers = response.status_code, response.headers
+        if self.status != 200:
+            self._most = min(self._most, MAX_ERROR_BYTES)
+        encoding = response.headers.get("content-encoding", "identity").strip().lower()
+        if encoding == "gzip":
+            self._inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        elif encoding not in ("identity", ""):
+            self.problem = "the upstream compresses in a way that was not asked for"
+            return False
+        return True
+
+    def take(self, chunk: bytes) -> bool:
+        """Keep some bytes; False when no more are wanted. Raises zlib.error."""
+        if self._inflater is None:
+            return self._keep(chunk)
+        while chunk:
+            # A small step at a time, however far the chunk would inflate.
+            if not self._keep(self._inflater.decompress(chunk, INFLATED_AT_ONCE)):
+                return False
+            chunk = self._inflater.unconsumed_tail
+        return True
+
+    def _keep(self, chunk: bytes) -> bool:
+        room, lines = self._most - self.size, chunk.count(b"\n")
+        if self._lines + lines > MAX_LINES:
+            self.problem = f"the upstream's answer has more than {MAX_LINES} lines"
+            chunk = chunk[: -len(chunk.split(b"\n", MAX_LINES - self._lines)[-1])]
+        self._lines += lines
+        kept = chunk[:room]
+        self._chunks.append(kept)
+        self.size += len(kept)
+        self._memory.used += len(kept)
+        self.is_part = self.problem is None and (len(chunk) > room or self._is_short_of_memory())
+        return not self.is_part and self.problem is None
+
+    def _is_short_of_memory(self) -> bool:
+        # Each answer may have a line whole, so that each makes progress.
+        enough = self.size >= SMALLEST_PART_BYTES and (self._lines > 0 or self.size > MAX_LINE_BYTES)
+        return enough and self._memory.used > self._memory.most
+
+    def body(self) -> bytes:
+        """What arrived; notes if a compressed body has no end."""
+        if self._inflater is not None and not self._inflater.eof and not self.is_part:
+            self.problem = self.problem or "the upstream's answer broke off (compressed)"
+        chunks, self._chunks = self._chunks, []
+        return b"".join(chunks)

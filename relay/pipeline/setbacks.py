@@ -1,0 +1,68 @@
+"""What follows when the upstream gave no page: when its route asks again, for how much, and what is said of it."""
+
+import structlog
+
+from relay.domain.model import Source
+from relay.domain.polling import backoff_ms, refused_ms
+from relay.errors import LimitRefused, Refused, Retriable, UpstreamError
+from relay.pipeline.clock import Clock
+from relay.pipeline.route_poll import RoutePoll
+from relay.store.operations import Operations
+from relay.store.routes import Routes
+
+log = structlog.get_logger()
+
+SMALLEST_LIMIT = 2
+"""A page of one row cannot show whether the upstream sorts."""
+LESS_AFTER_MS = 1000
+
+
+class Setbacks:
+    """Notes each in the state of its route."""
+
+    def __init__(self, *, routes: Routes, operations: Operations, clock: Clock) -> None:
+        self._routes = routes
+        self._operations = operations
+        self._clock = clock
+
+    async def limit_refused(self, source: Source, poll: RoutePoll, error: LimitRefused, *, overlapping: bool) -> None:
+        """Ask for half as many rows from now on (H7)."""
+        limit = poll.state.limit or source.batch_size
+        if limit <= SMALLEST_LIMIT:
+            await self.failed(source, poll, error, overlapping=overlapping)
+            return
+        soon_ms = self._clock.now_ms() + LESS_AFTER_MS
+        due = {"overlap_at_ms": soon_ms} if overlapping else {"next_poll_at_ms": soon_ms}
+        await self._note(source, poll, error, limit=max(SMALLEST_LIMIT, limit // 2), **due)
+
+    async def refused(self, source: Source, poll: RoutePoll, error: Refused) -> None:
+        """Ask rarely from now on, until the source is written again; and say so once."""
+        refusals = poll.state.failures + 1 if poll.state.state == "stopped" else 1
+        now_ms = self._clock.now_ms()
+        if refusals == 1:
+            data = {"source": source.uid, "route": poll.state.route, "reason": str(error)}
+            await self._operations.note("route.stopped", data, now_ms=now_ms)
+        next_ms = now_ms + refused_ms(refusals, jitter=self._clock.jitter())
+        changes = {"failures": refusals, "refused": source.times_written, "next_poll_at_ms": next_ms}
+        await self._note(source, poll, error, state="stopped", **changes)
+
+    async def failed(self, source: Source, poll: RoutePoll, error: UpstreamError, *, overlapping: bool) -> None:
+        """Wait longer after each failure in a row: also of the overlap, whose failures the forward pages don't end."""
+        now_ms, asked_s = self._clock.now_ms(), error.retry_after_s if isinstance(error, Retriable) else None
+        failures = poll.state.failures + 1
+        wait_ms = backoff_ms(failures, retry_after_s=asked_s, jitter=self._clock.jitter())
+        due = {"next_poll_at_ms": now_ms + wait_ms}
+        if overlapping:
+            poll.overlap_failures += 1
+            wait_ms = backoff_ms(poll.overlap_failures, retry_after_s=asked_s, jitter=self._clock.jitter())
+            due["overlap_at_ms"] = now_ms + wait_ms
+        await self._note(source, poll, error, state="failing", failures=failures, **due)
+
+    async def _note(self, source: Source, poll: RoutePoll, error: Exception, **changes: int | str) -> None:
+        now_ms = self._clock.now_ms()
+        log.warning(
+            "poll_failed", source=source.uid, route=poll.state.route, error=str(error), kind=type(error).__name__
+        )
+        await poll.save(
+            self._routes, source, last_error=str(error), last_error_at_ms=now_ms, last_poll_at_ms=now_ms, **changes
+        )

@@ -28,6 +28,7 @@ from relay.api.paging import provide_paging
 from relay.api.parameters import check_parameters, parameters_of
 from relay.api.public_keys import webhook_keys
 from relay.api.queries import provide_attempt_query
+from relay.api.schemas.common import TYPE_ENCODERS
 from relay.api.securing import secure
 from relay.api.sources import SourceController
 from relay.api.undelivered import UndeliveredController
@@ -80,6 +81,7 @@ def create_api(opened: OpenStores, *, admin_key: Secret, policy: EgressPolicy, c
         lifespan=[lifespan],
         logging_config=None,
         middleware=[ChangeLog()],
+        type_encoders=TYPE_ENCODERS,
         openapi_config=_openapi(),
         request_class=StrictRequest,
         request_max_body_size=problems.BODY_AT_MOST,

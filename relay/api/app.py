@@ -29,6 +29,7 @@ from relay.api.parameters import check_parameters, parameters_of
 from relay.api.public_keys import webhook_keys
 from relay.api.queries import provide_attempt_query
 from relay.api.schemas.checks import Policies
+from relay.api.schemas.common import TYPE_ENCODERS
 from relay.api.securing import secure
 from relay.api.sources import SourceController
 from relay.api.undelivered import UndeliveredController
@@ -98,6 +99,7 @@ def create_api(
         lifespan=[lifespan],
         logging_config=None,
         middleware=[ChangeLog()],
+        type_encoders=TYPE_ENCODERS,
         openapi_config=_openapi(),
         request_class=StrictRequest,
         request_max_body_size=problems.BODY_AT_MOST,

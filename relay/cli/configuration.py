@@ -16,10 +16,11 @@ CHART_SCHEMA = Path("helm/values.schema.json")
 CHART_SETS = {"data_dir", "port", "worker_port"}
 HEAD = """# Settings
 
-Made from `relay/config/` by `python -m relay.cli.configuration`; a test fails when it is not current.
+`python -m relay.cli.configuration` generates this page from `relay/config/`. A test fails if it is not current.
 
-The API and the workers read the same variables. A name that begins with `RELAY_` and is not listed stops the start, and
-so does a value that breaks its rule; all faults are told at once. An empty value counts as not set.
+The API and the workers read the same variables. They do not start if a name that begins with `RELAY_` is not
+listed here, or if a value is not allowed. The message lists all faults. An empty value counts as not set. Variables
+that Kubernetes creates for a Service called `relay` are ignored with a warning.
 
 ```sh
 export RELAY_ADMIN_KEY=$(openssl rand -hex 24)
@@ -54,7 +55,7 @@ def render_chart_schema(schema: str) -> str:
 
 def _default(setting: "dataclasses.Field[Any]") -> str:
     if setting.metadata["needed"]:
-        return "**needed**"
+        return "**required**"
     value = setting.default
     if value is None or value == ():
         return "none"

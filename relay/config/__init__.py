@@ -29,96 +29,105 @@ class Settings:
     redis_url: Secret | None = _setting(
         redis_url,
         None,
-        "Redis or Valkey, e.g. `redis://user:password@host:6379/0`. None: an embedded Valkey under `RELAY_DATA_DIR`",
+        "Redis or Valkey, e.g. `redis://user:password@host:6379/0`. None: an embedded Valkey in `RELAY_DATA_DIR`",
     )
     data_dir: Path = _setting(values.folder, Path("data"), "Where the embedded Valkey keeps its files")
     admin_key: Secret | None = _setting(
-        values.api_key, None, "The first full-access API key, 16 characters or more", needed=True
+        values.api_key, None, "The API key with full access, 16 characters or more", needed=True
     )
     encryption_key: tuple[Secret, ...] = _setting(
         values.encryption_keys,
         (),
-        "32 bytes in base64 that seal secrets at rest; several by comma: the first seals, all open",
+        "32 bytes in base64 that encrypt stored secrets. Separate several keys with commas: "
+        "the first encrypts, all decrypt",
         needed=True,
     )
     host: str = _setting(
         values.host, "127.0.0.1", "The address that `relay serve` and the worker's health server listen on"
     )
     port: int = _setting(values.port, 8080, "The port of the REST API")
-    worker_port: int = _setting(values.port, 8081, "The port of the worker's health server; 0: any free one")
+    worker_port: int = _setting(values.port, 8081, "The port of the worker's health server; 0: any free port")
     log_format: str = _setting(values.choice("json", "text"), "json", "`json` or `text`")
     log_level: str = _setting(
         values.choice("debug", "info", "warning", "error"), "info", "`debug`, `info`, `warning` or `error`"
     )
     egress_allow: tuple[Network, ...] = _setting(
-        values.networks, (), "Networks (CIDR, by comma) that callbacks may reach although they are private, by http too"
+        values.networks, (), "Private networks (CIDR, separated by commas) that callbacks may reach, also by http"
     )
     egress_deny: tuple[Network, ...] = _setting(
         values.networks,
         (),
-        "Networks (CIDR, by comma) that neither callbacks nor sources may reach, whatever else allows them, "
+        "Networks (CIDR, separated by commas) that neither callbacks nor sources may reach, whatever else allows them, "
         "such as the cluster's own pods, services and nodes",
     )
     egress_ports: tuple[int, ...] = _setting(
-        values.ports, (443, 8443), "Ports that callbacks may go to, by comma; networks of `RELAY_EGRESS_ALLOW` have all"
+        values.ports,
+        (443, 8443),
+        "Ports that callbacks may use, separated by commas. All ports are allowed in `RELAY_EGRESS_ALLOW`",
     )
     egress_nat64: tuple[IPv6Network, ...] = _setting(
         values.nat64_prefixes,
         (),
-        "Prefixes by which this network's NAT64 reaches IPv4 addresses (RFC 6052, by comma), beside `64:ff9b::/96`; "
-        "addresses in them are judged by the IPv4 address inside",
+        "NAT64 prefixes of this network (RFC 6052, separated by commas), in addition to `64:ff9b::/96`. The relay "
+        "judges addresses in them by the IPv4 address inside",
     )
     upstream_allow: tuple[Network, ...] = _setting(
         values.networks,
         (),
-        "Networks (CIDR, by comma) that the `baseUrl` of a source may lead to although they are private, by http too",
+        "Private networks (CIDR, separated by commas) that the `baseUrl` of a source may use, with http too",
     )
     egress_proxy: Secret | None = _setting(
         values.proxy,
         None,
-        "A forward proxy for https callbacks, e.g. `http://proxy:3128`; its faults are not charged to endpoints",
+        "A forward proxy for https callbacks, e.g. `http://proxy:3128`; its failures are not charged to endpoints",
     )
     nameservers: tuple[str, ...] = _setting(
         values.name_servers,
         (),
-        "Name servers for the look-up of endpoints, `address:port` by comma; none: those of the system",
+        "Name servers for looking up endpoints, `address:port` separated by commas. None: those of the system",
     )
     attempt_timeout_seconds: float = _setting(
-        values.seconds, 20.0, "The deadline of one attempt, from the first look-up to the last byte read"
+        values.seconds, 20.0, "The deadline of one attempt, from the lookup to the last byte read"
     )
     retry_schedule: tuple[float, ...] = _setting(
-        values.schedule, STANDARD_SCHEDULE, "Seconds before each further try of a delivery, by comma"
+        values.schedule, STANDARD_SCHEDULE, "Seconds before each retry of a delivery, separated by commas"
     )
-    dispatch_slots: int = _setting(values.count, 512, "Callbacks that one worker has in flight at most")
-    overlap_rows: int = _setting(values.count, 100_000, "How many rowIds behind the cursor are read again at most")
+    dispatch_slots: int = _setting(values.count, 512, "The maximum number of callbacks that one worker has in flight")
+    overlap_rows: int = _setting(
+        values.count, 100_000, "The maximum number of rowIds behind the cursor that the relay reads again"
+    )
     overlap_seconds: float = _setting(
-        values.seconds, 600.0, "How long a row may show up late and still be found at once"
+        values.seconds, 600.0, "How late a row may appear behind the cursor and still be found"
     )
     overlap_interval_seconds: float = _setting(
-        values.seconds, 60.0, "How often the rows behind the cursor are read again"
+        values.seconds, 60.0, "How often the relay reads the rows behind the cursor again"
     )
     retention_seconds: float = _setting(
-        values.seconds, 86_400.0, "How long events are kept after they were stored; undelivered ones stay"
+        values.seconds,
+        86_400.0,
+        "How long the relay keeps events after it stored them. It keeps undelivered events longer",
     )
-    dead_retention_seconds: float = _setting(
-        values.seconds, 1_209_600.0, "How long given-up deliveries can be sent again"
-    )
+    dead_retention_seconds: float = _setting(values.seconds, 1_209_600.0, "How long dead deliveries can be sent again")
     attempt_log_bytes: int = _setting(
-        values.count, 268_435_456, "Memory for the attempt log of one source; the oldest go first"
+        values.count, 268_435_456, "Bytes for the attempt log of one source. The oldest attempts are dropped first"
     )
     endpoint_backlog_bytes: int = _setting(
         values.count,
         268_435_456,
-        "Bytes of events that one endpoint may keep waiting, given-up ones included; the oldest are dropped first",
+        "Bytes of events that may wait for one endpoint, including dead deliveries. The oldest are dropped first",
     )
     endpoint_backlog_seconds: float = _setting(
         values.seconds, 1_209_600.0, "How long an event may wait for an endpoint before it is dropped"
     )
     memory_shed_share: float = _setting(
-        values.share, 0.75, "The share of Redis's `maxmemory` from which attempts, then delivered events, go early"
+        values.share,
+        0.75,
+        "The share of Redis's `maxmemory` from which the relay deletes attempts, then delivered events, early",
     )
     memory_stop_share: float = _setting(
-        values.share, 0.85, "The share of Redis's `maxmemory` from which no source is polled, until it is 0.05 lower"
+        values.share,
+        0.85,
+        "The share of Redis's `maxmemory` from which the relay polls no source, until it is 0.05 lower",
     )
 
 

@@ -60,12 +60,12 @@ def read_number(text: str) -> int | Decimal | None:
 
 
 def read_time(text: str) -> str | None:
-    """A time as RFC 3339 in UTC; None for anything that is not a date with a time of day (H20).
+    """A time as RFC 3339 in UTC, to the millisecond; None for anything that is not a date with a time of day (H20).
 
     The upstream gives UTC without saying so, as long as no `tz` is asked for; an offset is honoured.
 
     >>> read_time("2018-01-16 13:20:11")
-    '2018-01-16T13:20:11Z'
+    '2018-01-16T13:20:11.000Z'
     """
     if not 16 <= len(text) <= 40:
         return None
@@ -73,7 +73,7 @@ def read_time(text: str) -> str | None:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is not None:
             moment = (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).replace(tzinfo=None)
-        return moment.isoformat() + "Z"
+        return moment.isoformat(timespec="milliseconds") + "Z"
     except (ValueError, OverflowError):
         return None
 

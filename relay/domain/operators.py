@@ -5,7 +5,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any, NoReturn, TypeVar
 
-from relay.domain.normalising import read_number
+from relay.domain.normalising import read_number, read_time
 from relay.domain.paths import MISSING, kind_of
 from relay.errors import Fault, Invalid
 
@@ -70,6 +70,9 @@ def comparable(name: str, value: Any, path: Path) -> Any:
     if not (value is None or isinstance(value, str | int) or (isinstance(value, Decimal) and value.is_finite())):
         refuse(path, "must be text, a number, true, false or null; to allow several values, use $in with a list")
     kind = kind_of(name)
+    if kind == "time" and isinstance(value, str):
+        # Events write times in one form, so a filter may use any: with a fraction or without, with an offset or in UTC.
+        return read_time(value) or value
     if value is None or kind not in ("number", "flag"):
         return value
     # Text would never match here, and a filter that passes nothing is worse than one that is refused.
@@ -158,7 +161,7 @@ def _textual(passes: Callable[[str, str], bool]) -> Build:
 def _in(name: str, operand: Any, path: Path) -> ValueTest:
     if isinstance(operand, list) and len(operand) > MAX_VALUES:
         refuse(path, f"has {len(operand)} values; one list can have at most {MAX_VALUES}")
-    plain = kind_of(name) not in ("number", "flag")
+    plain = kind_of(name) not in ("number", "flag", "time")
     values = [
         value if plain and type(value) in (str, int) else comparable(name, value, (*path, index))
         for index, value in items(operand, path)

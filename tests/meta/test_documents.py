@@ -26,16 +26,43 @@ def test_the_chart_knows_every_setting() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
-    """Each relative link names a file that exists, and each link to a test names a test that exists."""
+    """Each relative link names an existing file and a heading in it; if its text is a test, the file has that test."""
     missing = []
-    for target in re.findall(r"\]\(([^)\s]+)\)", (ROOT / page).read_text()):
-        if re.match(r"https?:|mailto:|#", target):
+    for text, target in re.findall(r"\[([^\]]*)\]\(([^)\s]+)\)", (ROOT / page).read_text()):
+        if re.match(r"https?:|mailto:", target):
             continue
         path, _, anchor = target.partition("#")
-        file = (ROOT / page).parent / path
-        if not file.exists() or (anchor.startswith("test_") and f"def {anchor}(" not in file.read_text()):
+        file = (ROOT / page).parent / path if path else ROOT / page
+        wrong_anchor = anchor and not (file.suffix == ".md" and anchor in anchors(file))
+        if not file.exists() or wrong_anchor or (text.startswith("test_") and f"def {text}(" not in file.read_text()):
             missing.append(target)
     assert missing == []
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub makes of a page's headings."""
+    found: set[str] = set()
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE):
+        anchor = re.sub(r"[^\w\- ]", "", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()).replace(" ", "-")
+        number = sum(each == anchor or re.fullmatch(re.escape(anchor) + r"-\d+", each) is not None for each in found)
+        found.add(f"{anchor}-{number}" if number else anchor)
+    return found
+
+
+def test_there_is_one_api_helper() -> None:
+    """README.md and docs/api.md define the same shell function, and every example calls it in the same way."""
+    helpers = {page: re.findall(r"^api\(\) \{.*?; \}$", (ROOT / page).read_text(), re.M | re.DOTALL) for page in PAGES}
+    found = [helper for each in helpers.values() for helper in each]
+    assert len(found) == 2
+    assert len(set(found)) == 1
+    calls = [
+        (page, call)
+        for page in PAGES
+        for call in re.findall(r"(?:^|`)(api [^`|\n]+[^`|\n ])(?=`|$)", (ROOT / page).read_text(), re.M)
+    ]
+    assert len(calls) > 30
+    assert [call for call in calls if not re.match(r"api (?:GET|POST|PUT|PATCH|DELETE) ", call[1])] == []
 
 
 def test_every_dependency_says_what_it_is_for() -> None:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from relay.api.schemas.checks import check_filter, check_url
+from relay.domain.envelope import rfc3339
 from relay.domain.names import NAME, OWN_UID, SOURCE_UID_MOST, UID_MOST, name_in_words, own_uid_in_words
 
 T = TypeVar("T")
@@ -80,12 +81,20 @@ class ListOut(Out, Generic[T], frozen=True, kw_only=True):
     """What would stand in `data` and can't be read: PUT it again, or DELETE it. Left out when there is none."""
 
 
-def moment(at_ms: int) -> datetime:
-    """A time as answers show it."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC)
+class Moment(datetime):
+    """A time in a response. It is encoded by `TYPE_ENCODERS`, so that all times of the API have one form."""
 
 
-def moment_or_none(at_ms: int | None) -> datetime | None:
+TYPE_ENCODERS: dict[Any, Any] = {Moment: lambda moment: rfc3339(round(moment.timestamp() * 1000))}
+"""How Litestar encodes times: with milliseconds, also for a whole second, as in events."""
+
+
+def moment(at_ms: int) -> Moment:
+    """A time for a response."""
+    return Moment.fromtimestamp(at_ms / 1000, UTC)
+
+
+def moment_or_none(at_ms: int | None) -> Moment | None:
     """The same for a time that may be missing."""
     return None if at_ms is None else moment(at_ms)
 

@@ -101,8 +101,8 @@ def test_stored_data_can_be_read_again(trigger: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("time", "created", "expected"),
     [
-        ("2018-01-16 13:20:11", True, "2018-01-16T13:20:11Z"),
-        ("2018-01-16T13:20:11.5+01:00", True, "2018-01-16T12:20:11.500000Z"),
+        ("2018-01-16 13:20:11", True, "2018-01-16T13:20:11.000Z"),
+        ("2018-01-16T13:20:11.5+01:00", True, "2018-01-16T12:20:11.500Z"),
         ("2018-01-16 13:20:11", False, POLLED_AT),
         ("0000-00-00 00:00:00", True, POLLED_AT),
         ("", True, POLLED_AT),

@@ -42,8 +42,8 @@ def test_the_documented_visit_has_types() -> None:
     expected = {
         "rowId": "1",
         "igrp": "1",
-        "triggerDatetime": "2018-01-16T13:20:11Z",
-        "visitorFirstDatetime": "2018-01-16T13:20:11Z",
+        "triggerDatetime": "2018-01-16T13:20:11.000Z",
+        "visitorFirstDatetime": "2018-01-16T13:20:11.000Z",
         "act": "land",
         "goal": "0",
         "new": 2,
@@ -59,8 +59,8 @@ def test_the_documented_visit_has_types() -> None:
         "leadScore": 100,
         "attr": "",
         "notes": [
-            {"note": "Test Note 1", "createDatetime": "2023-01-01T09:00:00Z"},
-            {"note": "Test Note 2", "createDatetime": "2023-01-02T10:30:00Z"},
+            {"note": "Test Note 1", "createDatetime": "2023-01-01T09:00:00.000Z"},
+            {"note": "Test Note 2", "createDatetime": "2023-01-02T10:30:00.000Z"},
         ],
     }
     assert {name: trigger[name] for name in expected} == expected
@@ -143,11 +143,11 @@ def test_flags_are_booleans(value: object, flag: object) -> None:
 @pytest.mark.parametrize(
     ("text", "time"),
     [
-        ("2018-01-16 13:20:11", "2018-01-16T13:20:11Z"),
-        ("2018-01-16T13:20:11Z", "2018-01-16T13:20:11Z"),
-        ("2018-07-16 13:20:11+01:00", "2018-07-16T12:20:11Z"),
-        ("2018-01-16 13:20:11.250", "2018-01-16T13:20:11.250000Z"),
-        ("2018-01-16 13:20", "2018-01-16T13:20:00Z"),
+        ("2018-01-16 13:20:11", "2018-01-16T13:20:11.000Z"),
+        ("2018-01-16T13:20:11Z", "2018-01-16T13:20:11.000Z"),
+        ("2018-07-16 13:20:11+01:00", "2018-07-16T12:20:11.000Z"),
+        ("2018-01-16 13:20:11.250", "2018-01-16T13:20:11.250Z"),
+        ("2018-01-16 13:20", "2018-01-16T13:20:00.000Z"),
         ("", None),
         ("0000-00-00 00:00:00", None),
         ("0000-00-00", None),
@@ -208,7 +208,7 @@ def test_phone_numbers_are_never_numbers(number: str) -> None:
         ('[{"note":"a"}]', [{"note": "a"}]),
         (
             [{"note": "a", "createDatetime": "2023-01-01 09:00:00"}],
-            [{"note": "a", "createDatetime": "2023-01-01T09:00:00Z"}],
+            [{"note": "a", "createDatetime": "2023-01-01T09:00:00.000Z"}],
         ),
         ('[{"note":"a","createDatetime":"soon"},7]', [{"note": "a", "createDatetime": "soon"}, 7]),
         ('[{"note":"a "b" c"}]', '[{"note":"a "b" c"}]'),

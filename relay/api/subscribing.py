@@ -10,14 +10,18 @@ from relay.api.schemas.common import either, given
 from relay.api.schemas.endpoints import EndpointIn, EndpointPatch, EndpointUpsertIn
 from relay.api.signing_keys import new_keys, resigned
 from relay.domain.addresses import EgressPolicy
+from relay.domain.headers import is_sensitive
 from relay.domain.model import ApplicationId, Endpoint, EndpointId
 from relay.domain.names import own_uid
+from relay.domain.origins import origin_of
 from relay.errors import Fault, Invalid
 
 _DEFAULTS: dict[str, Any] = {
     "description": "", "rate_limit": None, "disabled": False, "event_types": None, "channels": None, "metadata": {},
 }  # fmt: skip
 """What null means for these, and what a PUT that leaves them out does."""
+MOVED = "would be sent to another scheme, host or port than before"
+_ON_THE_WIRE = {"headers": "headers", "auth": "auth", "client_certificate": "clientCertificate"}
 _AS_THEY_COME = ("url", "description", "uid", "disabled", "channels", "metadata", "filter", "max_in_flight", "order",
                  "order_key", "retry_schedule", "paused", "signatures")  # fmt: skip
 
@@ -34,13 +38,13 @@ def new_endpoint(
     """An endpoint as it is asked for, with its signing keys; `uid` is for a body that has none. Raises Invalid."""
     fields = {"uid": own_uid(uid, path=("path", "endpoint_id"))} | _fields(body, policy)
     secret = body.secret if isinstance(body, EndpointIn) and body.secret else None
-    headers = body.headers if isinstance(body, EndpointIn) and body.headers else {}
+    headers = fields.pop("headers", {})
     return _whole(
         Endpoint(
             id=endpoint_id,
             app_id=app_id,
             keys=new_keys(secret, fields.pop("signatures", None)),
-            headers=checked_headers(headers),
+            headers=headers,
             created_at_ms=now_ms,
             updated_at_ms=now_ms,
             **fields,
@@ -50,12 +54,40 @@ def new_endpoint(
 
 def replaced(endpoint: Endpoint, body: EndpointUpsertIn, *, policy: EgressPolicy, now_ms: int) -> Endpoint:
     """An endpoint after a PUT. Raises Invalid."""
-    return _with(endpoint, _DEFAULTS | _fields(body, policy), now_ms)
+    fields = _DEFAULTS | _fields(body, policy)
+    _check_moved(endpoint, fields)
+    return _with(endpoint, fields, now_ms)
 
 
 def patched(endpoint: Endpoint, body: EndpointPatch, *, policy: EgressPolicy, now_ms: int) -> Endpoint:
     """An endpoint after a PATCH. Raises Invalid."""
-    return _with(endpoint, _fields(body, policy), now_ms)
+    fields = _fields(body, policy)
+    _check_moved(endpoint, fields)
+    return _with(endpoint, fields, now_ms)
+
+
+def _check_moved(endpoint: Endpoint, fields: dict[str, Any]) -> None:
+    """Refuse to send what nobody is shown to another server than before. Raises Invalid with all that must be given."""
+    if origin_of(fields.get("url", endpoint.url)) == origin_of(endpoint.url):
+        return
+    hidden = {
+        "headers": [name for name in endpoint.headers if is_sensitive(name)],
+        "auth": endpoint.auth,
+        "client_certificate": endpoint.client_certificate,
+    }
+    faults = [
+        Fault(("body", _ON_THE_WIRE[name]), f"{MOVED}: {_what(name, value)} again", "missing")
+        for name, value in hidden.items()
+        if value and name not in fields
+    ]
+    if faults:
+        raise Invalid(*faults)
+
+
+def _what(name: str, value: Any) -> str:
+    if name == "headers":
+        return f"give all headers ({', '.join(sorted(value))})"
+    return "give it, or null to drop it,"
 
 
 def _with(endpoint: Endpoint, fields: dict[str, Any], now_ms: int) -> Endpoint:
@@ -87,6 +119,8 @@ def _fields(body: EndpointIn | EndpointUpsertIn | EndpointPatch, policy: EgressP
     for name in ("channels", "retry_schedule"):
         if fields.get(name) is not None:
             fields[name] = tuple(fields[name])
+    if body.headers is not UNSET:
+        fields["headers"] = checked_headers(body.headers or {})
     if body.auth is not UNSET:
         fields["auth"] = checked_auth(body.auth, policy)
     if body.client_certificate is not UNSET:

@@ -100,6 +100,8 @@ class _Changes(In, frozen=True, kw_only=True):
     """How callbacks are signed: `v1` (HMAC-SHA256, as at first), `v1a` (Ed25519), or both, with one key for each."""
     auth: BasicAuthIn | BearerIn | OAuth2In | UnsetType | None = UNSET
     client_certificate: ClientCertificateIn | UnsetType | None = UNSET
+    headers: Headers | UnsetType | None = UNSET
+    """Headers that callbacks carry beside the relay's own: all of them; left out: those that there are."""
 
 
 class EndpointIn(_Changes, frozen=True, kw_only=True):
@@ -108,7 +110,6 @@ class EndpointIn(_Changes, frozen=True, kw_only=True):
     url: Url
     secret: SigningKeyText | UnsetType | None = UNSET
     """`whsec_…` or `whsk_…`, or the base64 of 24 to 64 bytes; left out: the relay makes one for each signature."""
-    headers: Headers | UnsetType | None = UNSET
 
 
 class EndpointUpsertIn(_Changes, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 from relay.api.schemas.checks import Path, Policies
 from relay.api.schemas.common import In, Name, Out, moment, moment_or_none
 from relay.domain.model import ROUTES, ApiKeyAuth, BasicAuth, RouteState, Source, SourceAuth, SourceUid
+from relay.domain.origins import origin_of
 from relay.errors import Fault, Invalid
 from relay.outbound.targets import vet_url
 
@@ -66,7 +67,9 @@ class SourceIn(In, frozen=True, kw_only=True):
 
     def applied_to(self, uid: SourceUid, source: Source | None, *, now_ms: int) -> Source:
         """The source as this makes it. Raises Invalid."""
-        auth = _auth(self.auth, source, moved=source is not None and _origin(source.base_url) != _origin(self.base_url))
+        auth = _auth(
+            self.auth, source, moved=source is not None and origin_of(source.base_url) != origin_of(self.base_url)
+        )
         return Source(
             uid=uid,
             name=uid if self.name is UNSET else self.name,
@@ -206,11 +209,6 @@ def _parsed(url: str) -> SplitResult | None:
     except ValueError:
         return None
     return None if odd else parts
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 def _auth(asked: ApiKeyAuthIn | PortalUserIn | UnsetType, source: Source | None, *, moved: bool) -> SourceAuth:

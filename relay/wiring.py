@@ -1,27 +1,26 @@
 """The one place where things are put together: connections, stores, and what is built on them."""
 
-import asyncio
+import dataclasses
 import platform
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 
 import httpx
-import structlog
 from redis.asyncio import Redis
 
 from relay.config import Settings
-from relay.domain.addresses import EgressPolicy
-from relay.errors import StoreDenied, StoreRefused, StoreUnavailable
+from relay.domain.addresses import NAT64, EgressPolicy
 from relay.outbound.callbacks import CallbackSender
 from relay.outbound.egress import Egress
 from relay.outbound.reports_api import ReportsApi
 from relay.outbound.resolver import Resolver
+from relay.outbound.upstream_transport import UpstreamTransport
 from relay.pipeline.backlogs import Backlogs
 from relay.pipeline.catalogue import Catalogue
-from relay.pipeline.clock import Clock, keep_time
+from relay.pipeline.clock import Clock
 from relay.pipeline.deleting import Deleting
 from relay.pipeline.disabling import Disabling
 from relay.pipeline.dispatch.dispatcher import Dispatcher
@@ -46,11 +45,9 @@ from relay.store.embedded import embedded_server
 from relay.store.endpoints import Endpoints
 from relay.store.events import Events
 from relay.store.lanes import Lanes
-from relay.store.needs import unmet_needs
 from relay.store.operations import Operations
 from relay.store.pages import Pages
 from relay.store.rates import Rates
-from relay.store.readiness import Readiness
 from relay.store.retention import Retention
 from relay.store.routes import Routes
 from relay.store.rows import Rows
@@ -59,8 +56,6 @@ from relay.store.server import Server
 from relay.store.sources import Sources
 from relay.store.undelivered import Undelivered
 from relay.store.vault import Vault
-
-log = structlog.get_logger()
 
 USER_AGENT = f"infinity-event-relay/{version('infinity-event-relay')}"
 
@@ -125,50 +120,19 @@ async def open_stores(settings: Settings) -> AsyncIterator[tuple[Stores, str]]:
             await redis.aclose()
 
 
-async def check_start(redis: Redis, seal: Seal) -> None:
-    """Have a process that can't work with its Redis server, or not with its key, say so at its start, and end.
-
-    Raises StoreRefused with what to do, or StoreDenied. A server that is away may come: the process waits for it.
-    """
-    try:
-        trouble = " ".join(await unmet_needs(redis)) or await seal.trouble()
-    except StoreDenied:
-        raise
-    except StoreUnavailable as error:
-        log.warning("redis_unavailable", error=str(error), do="the process goes on when Redis answers")
-        return
-    if trouble:
-        raise StoreRefused(trouble)
-
-
-def readiness_of(stores: Stores, clock: Clock) -> Readiness:
-    """What a process says of itself when it is asked whether it is ready."""
-
-    async def right_time() -> str | None:
-        return clock.trouble()
-
-    return Readiness(stores.redis, right_time, once=[stores.seal.trouble])
-
-
 def egress_policy(settings: Settings) -> EgressPolicy:
     """Where callbacks may go."""
-    return EgressPolicy(allow=settings.egress_allow, deny=settings.egress_deny, ports=frozenset(settings.egress_ports))
+    return EgressPolicy(
+        allow=settings.egress_allow,
+        deny=settings.egress_deny,
+        ports=frozenset(settings.egress_ports),
+        nat64=(NAT64, *settings.egress_nat64),
+    )
 
 
-@asynccontextmanager
-async def open_clock(
-    stores: Stores, *, clock: Clock, set_back: Callable[[], Awaitable[None]] | None = None
-) -> AsyncIterator[None]:
-    """Have a clock follow that of the Redis server for as long as this is used. `set_back`: see `keep_time`."""
-    server = Server(stores.redis)
-    with suppress(StoreUnavailable, StoreRefused):
-        await clock.read(server)
-    task = asyncio.create_task(keep_time(clock, server, stores.operations, set_back=set_back), name="clock")
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+def upstream_policy(settings: Settings) -> EgressPolicy:
+    """Where the `baseUrl` of a source may lead."""
+    return dataclasses.replace(egress_policy(settings), allow=settings.upstream_allow)
 
 
 @asynccontextmanager
@@ -222,7 +186,13 @@ async def open_polling(
         seconds=settings.overlap_seconds,
         interval_seconds=settings.overlap_interval_seconds,
     )
-    async with httpx.AsyncClient(follow_redirects=False, trust_env=False) as client:
+    resolver = Resolver(nameservers=settings.nameservers or None)
+    transport = UpstreamTransport(policy=upstream_policy(settings), resolver=resolver)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(resolver.close)
+        client = await stack.enter_async_context(
+            httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False)
+        )
         yield Polling(
             reports=ReportsApi(client),
             routes=stores.routes,

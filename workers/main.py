@@ -26,17 +26,15 @@ from relay.pipeline.dispatch.dispatcher import Dispatcher
 from relay.pipeline.following import follow
 from relay.pipeline.polling import Polling
 from relay.pipeline.upkeep import Upkeep
+from relay.starting import check_start, open_clock, readiness_of
 from relay.store.notices import Notices
 from relay.wiring import (
     Stores,
-    check_start,
     deleting_of,
-    open_clock,
     open_dispatch,
     open_polling,
     open_stores,
     pressure_of,
-    readiness_of,
     upkeep_of,
 )
 from workers.context import Context

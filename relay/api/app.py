@@ -28,6 +28,7 @@ from relay.api.paging import provide_paging
 from relay.api.parameters import check_parameters, parameters_of
 from relay.api.public_keys import webhook_keys
 from relay.api.queries import provide_attempt_query
+from relay.api.schemas.checks import Policies
 from relay.api.schemas.common import TYPE_ENCODERS
 from relay.api.securing import secure
 from relay.api.sources import SourceController
@@ -37,7 +38,8 @@ from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
 from relay.errors import Fault, Invalid
 from relay.pipeline.clock import Clock
-from relay.wiring import Stores, egress_policy, open_clock, open_stores, readiness_of
+from relay.starting import open_clock, readiness_of
+from relay.wiring import Stores, egress_policy, open_stores, upstream_policy
 
 OpenStores = Callable[[], AbstractAsyncContextManager[Stores]]
 """Opens what the application works with, for as long as it runs."""
@@ -55,11 +57,27 @@ def create_app(settings: Settings) -> Litestar:
 
     if settings.admin_key is None:
         raise Invalid(Fault((variable("admin_key"),), "is needed", "missing"))
-    return create_api(opened, admin_key=settings.admin_key, policy=egress_policy(settings), clock=clock)
+    return create_api(
+        opened,
+        admin_key=settings.admin_key,
+        policy=egress_policy(settings),
+        upstreams=upstream_policy(settings),
+        clock=clock,
+    )
 
 
-def create_api(opened: OpenStores, *, admin_key: Secret, policy: EgressPolicy, clock: Clock) -> Litestar:
-    """Make it. `policy` says which URLs endpoints may have; `admin_key` opens everything, health and docs need none."""
+def create_api(
+    opened: OpenStores,
+    *,
+    admin_key: Secret,
+    policy: EgressPolicy,
+    upstreams: EgressPolicy = EgressPolicy(),  # noqa: B008 - it is frozen
+    clock: Clock,
+) -> Litestar:
+    """Make it. `admin_key` opens everything; health and docs need none.
+
+    `policy` says which URLs endpoints may have, `upstreams` which `baseUrl` sources may have.
+    """
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -85,7 +103,7 @@ def create_api(opened: OpenStores, *, admin_key: Secret, policy: EgressPolicy, c
         openapi_config=_openapi(),
         request_class=StrictRequest,
         request_max_body_size=problems.BODY_AT_MOST,
-        state=State({"policy": policy}),
+        state=State({"policies": Policies(policy, upstreams)}),
     )
     # Made once, here: a document that can't be made stops the start, and requests are checked by it.
     app.state.document = document_of(app)

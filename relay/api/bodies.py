@@ -32,7 +32,7 @@ class StrictRequest(Request[Any, Any, Any]):
     def _converted(self, value: Any) -> Any:
         declared = self.route_handler.parsed_data_field
         kind = Any if declared is None else declared.annotation
-        walk = Walk(self.app.state.policy)
+        walk = Walk(self.app.state.policies)
         if faults := list(islice(walk.faults(type_of(kind), value, ("body",)), MOST_FAULTS)):
             raise Invalid(*faults)
         try:

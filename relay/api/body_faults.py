@@ -14,6 +14,7 @@ from typing import Any, cast
 from msgspec import inspect
 
 from relay.api.json_text import RepeatedKeys
+from relay.api.schemas.checks import Policies
 from relay.api.value_faults import (
     Extra,
     Path,
@@ -30,11 +31,10 @@ from relay.api.value_faults import (
     unknown_key,
     wrong_kind,
 )
-from relay.domain.addresses import EgressPolicy
 from relay.errors import Fault, Invalid
 
-Check = Callable[[Any, Path, EgressPolicy], None]
-"""(value, path, policy): raises Invalid if a value of the right type is wrong all the same."""
+Check = Callable[[Any, Path, Policies], None]
+"""(value, path, policies): raises Invalid if a value of the right type is wrong all the same."""
 
 type_of = lru_cache(maxsize=None)(inspect.type_info)
 
@@ -43,7 +43,7 @@ type_of = lru_cache(maxsize=None)(inspect.type_info)
 class Walk:
     """One look at a body."""
 
-    policy: EgressPolicy
+    policies: Policies
 
     def faults(self, kind: inspect.Type, value: Any, path: Path) -> Iterator[Fault]:
         """What is wrong with a value and with everything in it."""
@@ -150,7 +150,7 @@ class Walk:
 
     def _checked(self, check: Check, value: Any, path: Path) -> Iterator[Fault]:
         try:
-            check(value, path, self.policy)
+            check(value, path, self.policies)
         except Invalid as error:
             yield from error.faults
 

@@ -13,7 +13,8 @@ from relay.config import Settings, load
 from relay.domain.model import Secret
 from relay.observability import setup_logging
 from relay.serving import listen, open_port
-from relay.wiring import check_start, open_stores, server_url
+from relay.starting import check_start
+from relay.wiring import open_stores, server_url
 
 
 def add_arguments(_parser: argparse.ArgumentParser) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import IPv6Network
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +57,24 @@ class Settings:
     egress_deny: tuple[Network, ...] = _setting(
         values.networks,
         (),
-        "Public networks (CIDR, separated by commas) that callbacks must not reach, "
+        "Networks (CIDR, separated by commas) that neither callbacks nor sources may reach, whatever else allows them, "
         "such as the cluster's own pods, services and nodes",
     )
     egress_ports: tuple[int, ...] = _setting(
         values.ports,
         (443, 8443),
         "Ports that callbacks may use, separated by commas. All ports are allowed in `RELAY_EGRESS_ALLOW`",
+    )
+    egress_nat64: tuple[IPv6Network, ...] = _setting(
+        values.nat64_prefixes,
+        (),
+        "NAT64 prefixes of this network (RFC 6052, separated by commas), in addition to `64:ff9b::/96`. The relay "
+        "judges addresses in them by the IPv4 address inside",
+    )
+    upstream_allow: tuple[Network, ...] = _setting(
+        values.networks,
+        (),
+        "Private networks (CIDR, separated by commas) that the `baseUrl` of a source may use, with http too",
     )
     egress_proxy: Secret | None = _setting(
         values.proxy,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
+from relay.domain.addresses import NAT64_LENGTHS
 from relay.domain.model import Secret
 
 T = TypeVar("T")
@@ -70,6 +71,11 @@ def schedule(value: str) -> tuple[float, ...]:
 def networks(value: str) -> tuple[Network, ...]:
     """Networks by comma."""
     return tuple(_each(value, _network))
+
+
+def nat64_prefixes(value: str) -> tuple[ipaddress.IPv6Network, ...]:
+    """Prefixes of NAT64 by comma (RFC 6052)."""
+    return tuple(_each(value, _nat64_prefix))
 
 
 def ports(value: str) -> tuple[int, ...]:
@@ -166,6 +172,13 @@ def _network(part: str) -> Network:
     except ValueError:
         raise ValueError("must be networks like 10.1.0.0/16, by comma") from None
     raise ValueError("must be networks whose bits behind the prefix are 0, like 10.1.0.0/16 and not 10.1.2.3/16")
+
+
+def _nat64_prefix(part: str) -> ipaddress.IPv6Network:
+    network = _network(part)
+    if not isinstance(network, ipaddress.IPv6Network) or network.prefixlen not in NAT64_LENGTHS:
+        raise ValueError(f"must be IPv6 prefixes of {', '.join(map(str, NAT64_LENGTHS))} bits, like 2001:db8:64::/96")
+    return network
 
 
 def _name_server(part: str) -> str:

@@ -131,6 +131,10 @@ _CARRIERS = (
 
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _TEREDO = IPv6Network("2001::/32")
+_ISATAP = 0x00005EFE
+"""The upper half of an interface id that ends in an IPv4 address; the bit 0x02000000 may be set (RFC 5214 6.1)."""
+NAT64_LENGTHS = (32, 40, 48, 56, 64, 96)
+"""RFC 6052 2.2."""
 
 
 def embedded_addresses(address: IPv6Address, *, nat64: Iterable[IPv6Network] = (NAT64,)) -> tuple[IPv4Address, ...]:
@@ -142,6 +146,8 @@ def embedded_addresses(address: IPv6Address, *, nat64: Iterable[IPv6Network] = (
     number = int(address)
     found = [IPv4Address((number >> shift) & 0xFFFFFFFF) for network, shift in _CARRIERS if address in network]
     found += [_behind_nat64(number, network.prefixlen) for network in nat64 if address in network]
+    if (number >> 32) & 0xFDFFFFFF == _ISATAP:
+        found.append(IPv4Address(number & 0xFFFFFFFF))
     if address in _TEREDO:
         found += [IPv4Address((number >> 64) & 0xFFFFFFFF), IPv4Address(~number & 0xFFFFFFFF)]
     return tuple(found)
@@ -182,12 +188,17 @@ def _by_table(address: Address, table: tuple[tuple[Network, Reason], ...]) -> De
     return next((Denied(reason) for network, reason in table if address in network), None)
 
 
+def _unscoped(address: Address) -> Address:
+    """The same without the name of an interface."""
+    return IPv6Address(int(address)) if isinstance(address, IPv6Address) and address.scope_id else address
+
+
 @dataclass(frozen=True, kw_only=True)
 class EgressPolicy:
     """What the operator says about where callbacks may go, over what the registries say.
 
-    `allow` wins over everything, `deny` over the registries. An address in `allow` may be reached by http and on any
-    port; every other one by https on `ports` only.
+    Addresses where clouds hand out credentials are always refused, then come `deny`, `allow` and the registries. An
+    address in `allow` may be reached by http and on any port; every other one by https on `ports` only.
     """
 
     allow: tuple[Network, ...] = ()
@@ -201,11 +212,14 @@ class EgressPolicy:
         >>> EgressPolicy(allow=(ip_network("10.1.0.0/16"),)).judge(ip_address("10.1.2.3"))
         Allowed(listed=True)
         """
+        carried = embedded_addresses(address, nat64=self.nat64) if isinstance(address, IPv6Address) else ()
+        spellings = (address, *carried)
+        if any(_SINGLE.get(_unscoped(spelling)) is Reason.METADATA for spelling in spellings):
+            return Denied(Reason.METADATA)
+        if any(_unscoped(spelling) in network for spelling in spellings for network in self.deny):
+            return Denied(Reason.DENIED)
         if self._lists(address):
             return Allowed(listed=True)
-        carried = embedded_addresses(address, nat64=self.nat64) if isinstance(address, IPv6Address) else ()
-        if any(spelling in network for spelling in (address, *carried) for network in self.deny):
-            return Denied(Reason.DENIED)
         return classify_address(address, nat64=self.nat64)
 
     def _lists(self, address: Address) -> bool:

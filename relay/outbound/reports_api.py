@@ -22,6 +22,7 @@ from relay.domain.model import ApiKeyAuth, Source, SourceAuth
 from relay.domain.parsing import Message, Rejected, Row, parse_line
 from relay.errors import LimitRefused, Refused, Retriable
 from relay.outbound.answers import MAX_ERROR_BYTES, MAX_PART_BYTES, Answer, Memory
+from relay.outbound.upstream_transport import UNREACHABLE
 
 DEADLINE_S = 60.0
 """For one request, from its first byte to the last one that is read."""
@@ -117,9 +118,11 @@ class ReportsApi:
                         break
         except TimeoutError:
             answer.problem = f"the upstream's answer took more than {self._deadline_s:g} s"
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.InvalidURL, httpx.UnsupportedProtocol):
+            answer.problem = UNREACHABLE
         except httpx.TimeoutException:
             answer.problem = f"the upstream sent nothing for {self._stall_s:g} s"
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, zlib.error) as error:
+        except (httpx.HTTPError, httpx.StreamError, zlib.error) as error:
             # Only its name: the text of such an error can quote a header.
             answer.problem = f"the upstream's answer broke off ({type(error).__name__})"
 

@@ -101,6 +101,7 @@ async def ground(folder: Path, settings: Mapping[str, str] | None = None) -> Asy
         "RELAY_ADMIN_KEY": base64.b64encode(os.urandom(18)).decode(),
         "RELAY_ENCRYPTION_KEY": base64.b64encode(os.urandom(32)).decode(),
         "RELAY_EGRESS_ALLOW": "127.0.0.0/8",
+        "RELAY_UPSTREAM_ALLOW": "127.0.0.0/8",
         **(settings or {}),
     }
     async with open_stores(load(environment)) as (stores, url):

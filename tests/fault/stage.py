@@ -205,6 +205,7 @@ async def stage(
         "RELAY_ADMIN_KEY": base64.b64encode(rng.randbytes(18)).decode(),
         "RELAY_ENCRYPTION_KEY": base64.b64encode(rng.randbytes(32)).decode(),
         "RELAY_EGRESS_ALLOW": "127.0.0.0/8",
+        "RELAY_UPSTREAM_ALLOW": "127.0.0.0/8",
         **(settings or {}),
     }
     try:

@@ -1,6 +1,6 @@
 """What a type can't say about a field of a body: `Meta(extra={"check": ...})`, see relay.api.body_faults."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from relay.domain.addresses import EgressPolicy
 from relay.domain.filtering import vet_filter
@@ -14,12 +14,19 @@ from relay.outbound.targets import vet_url
 Path = tuple[str | int, ...]
 
 
-def check_url(value: str, path: Path, policy: EgressPolicy) -> None:
+class Policies(NamedTuple):
+    """Where URLs in bodies may lead."""
+
+    callbacks: EgressPolicy
+    upstreams: EgressPolicy
+
+
+def check_url(value: str, path: Path, policies: Policies) -> None:
     """A URL that requests may be sent to."""
-    vet_url(value, policy, path=path)
+    vet_url(value, policies.callbacks, path=path)
 
 
-def check_filter(value: dict[str, Any], path: Path, _: EgressPolicy) -> None:
+def check_filter(value: dict[str, Any], path: Path, _: Policies) -> None:
     """A filter that somebody writes, see relay.domain.vetting. An empty one is none."""
     try:
         if value:
@@ -28,12 +35,12 @@ def check_filter(value: dict[str, Any], path: Path, _: EgressPolicy) -> None:
         raise Invalid(*(Fault((*path, *fault.path), fault.message, fault.kind) for fault in error.faults)) from None
 
 
-def check_headers(value: dict[str, str | None], path: Path, _: EgressPolicy) -> None:
+def check_headers(value: dict[str, str | None], path: Path, _: Policies) -> None:
     """Headers to add. Those that are null are taken away: there is nothing wrong with their names."""
     check_new_headers({name: text for name, text in value.items() if text is not None}, path=path)
 
 
-def check_key(value: str, path: Path, _: EgressPolicy) -> None:
+def check_key(value: str, path: Path, _: Policies) -> None:
     """A signing key, with its prefix or without."""
     check_signing_key(prefixed(value), path=path)
 
@@ -43,7 +50,7 @@ def prefixed(key: str) -> str:
     return key if key.startswith((SECRET_PREFIX, PRIVATE_PREFIX)) else SECRET_PREFIX + key
 
 
-def check_order_key(value: str, path: Path, _: EgressPolicy) -> None:
+def check_order_key(value: str, path: Path, _: Policies) -> None:
     """A field of the row that holds a text or an id."""
     first, *rest = value.split(".")
     in_row = first not in ENVELOPE_FIELDS or value == "rowId" or (first == "trigger" and rest)

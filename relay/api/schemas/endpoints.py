@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from relay.api.certificates import client_certificate
-from relay.api.schemas.checks import Path
+from relay.api.schemas.checks import Path, Policies
 from relay.api.schemas.common import FilterIn, In, Metadata, Out, Rate, Uid, Url, moment
 from relay.api.schemas.endpoint_fields import (
     MAX_ADDED,
@@ -21,7 +21,6 @@ from relay.api.schemas.endpoint_fields import (
     SigningKeyText,
     Text,
 )
-from relay.domain.addresses import EgressPolicy
 from relay.domain.matching import unfit_reason
 from relay.domain.model import Application, BasicAuth, Bearer, Endpoint, OAuth2, Order
 from relay.domain.signing import Version, version_of
@@ -64,7 +63,7 @@ class ClientCertificateIn(In, frozen=True, kw_only=True):
     private_key: Pem
 
     @staticmethod
-    def check(value: dict[str, Any], path: Path, _: EgressPolicy) -> None:
+    def check(value: dict[str, Any], path: Path, _: Policies) -> None:
         """Raise Invalid unless the two belong together."""
         client_certificate(value["certificate"], value["privateKey"], path=path)
 

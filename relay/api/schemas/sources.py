@@ -6,17 +6,26 @@ from urllib.parse import SplitResult, urlsplit
 
 from msgspec import UNSET, Meta, UnsetType
 
+from relay.api.schemas.checks import Path, Policies
 from relay.api.schemas.common import In, Name, Out, moment, moment_or_none
-from relay.domain.addresses import EgressPolicy
 from relay.domain.model import ROUTES, ApiKeyAuth, BasicAuth, RouteState, Source, SourceAuth, SourceUid
 from relay.errors import Fault, Invalid
+from relay.outbound.targets import vet_url
 
 Secret = Annotated[str, Meta(min_length=1, max_length=1024)]
 
 
-def check_base_url(value: str, path: tuple[str | int, ...], _: EgressPolicy) -> None:
+UNREACHABLE = "must be an https URL of a public host, or lead into a network of RELAY_UPSTREAM_ALLOW (http too)"
+"""One text for every address that is refused, so that it tells nothing of what is there."""
+
+
+def check_base_url(value: str, path: Path, policies: Policies) -> None:
     """Raise Invalid for a URL that nothing can be polled at."""
     _check_base_url(value)
+    try:
+        vet_url(value, policies.upstreams)
+    except Invalid:
+        raise Invalid(Fault(path, UNREACHABLE)) from None
 
 
 class ApiKeyAuthIn(In, frozen=True, kw_only=True, tag_field="type", tag="apiKey"):
@@ -57,7 +66,6 @@ class SourceIn(In, frozen=True, kw_only=True):
 
     def applied_to(self, uid: SourceUid, source: Source | None, *, now_ms: int) -> Source:
         """The source as this makes it. Raises Invalid."""
-        _check_base_url(self.base_url)
         auth = _auth(self.auth, source, moved=source is not None and _origin(source.base_url) != _origin(self.base_url))
         return Source(
             uid=uid,

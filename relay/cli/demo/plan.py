@@ -84,6 +84,7 @@ class Plan:
             "RELAY_PORT": str(self.api_port),
             "RELAY_WORKER_PORT": str(self.worker_port),
             "RELAY_EGRESS_ALLOW": "127.0.0.0/8",
+            "RELAY_UPSTREAM_ALLOW": "127.0.0.0/8",
             "RELAY_OVERLAP_INTERVAL_SECONDS": "1",
             "RELAY_LOG_FORMAT": "text",
         }

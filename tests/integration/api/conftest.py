@@ -4,6 +4,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ipaddress import ip_network
 
 import httpx
 import pytest
@@ -16,11 +17,16 @@ from relay.config import Settings
 from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
 from relay.pipeline.clock import Clock
-from relay.wiring import Stores, open_stores, readiness_of
+from relay.starting import readiness_of
+from relay.wiring import Stores, open_stores
 from tests.integration.api.documented import Documented
 from tests.integration.api.storing import Store
 
 KEY = "test-key-0123456789"
+
+
+UPSTREAMS = EgressPolicy(allow=(ip_network("10.0.0.0/8"), ip_network("127.0.0.0/8")))
+"""Sources of these tests lead into a network that the operator allows."""
 
 
 class TestClock(Clock):
@@ -48,7 +54,7 @@ def application(opened: list[Stores]) -> Documented:
     async def last() -> AsyncIterator[Stores]:
         yield opened[-1]
 
-    return Documented(create_api(last, admin_key=Secret(KEY), policy=EgressPolicy(), clock=CLOCK))
+    return Documented(create_api(last, admin_key=Secret(KEY), policy=EgressPolicy(), upstreams=UPSTREAMS, clock=CLOCK))
 
 
 CLOCK = TestClock()

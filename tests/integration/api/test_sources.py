@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from relay.api.schemas.sources import UNREACHABLE
 from relay.domain.model import ApiKeyAuth, BasicAuth, SourceUid
 from relay.store import keys
 from relay.wiring import Stores
@@ -252,3 +253,20 @@ async def test_a_cursor_of_what_is_not_there_is_not_moved(http: httpx.AsyncClien
     await stores.redis.set(keys.fence(S), "-7")
     assert (await http.put("/source/s/route/itemisedCalls/cursor", json={"rowId": 7})).status_code == 404
     assert not await stores.redis.exists(keys.route(S, "itemisedCalls"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://169.254.169.254", "http://192.168.1.1", "https://[::1]", "https://2130706433", "https://172.16.0.1:8080",
+        "https://metadata.google.internal", "https://[64:ff9b::a9fe:a9fe]", "https://[fd00:ec2::254]",
+    ],
+)  # fmt: skip
+async def test_a_base_url_that_leads_inside_is_refused(http: httpx.AsyncClient, stores: Stores, url: str) -> None:
+    """With one text for all, and without a look-up; what the operator allows is taken, by http too."""
+    answer = await http.put("/source/s", json=SOURCE | {"baseUrl": url})
+    assert answer.status_code == 422
+    assert [(fault["loc"], fault["msg"]) for fault in answer.json()["detail"]] == [
+        (["body", "baseUrl"], f"`baseUrl`: {UNREACHABLE}")
+    ]
+    assert (await http.put("/source/s", json=SOURCE | {"baseUrl": "http://10.1.2.3:8080"})).status_code == 201

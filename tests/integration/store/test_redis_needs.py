@@ -8,12 +8,12 @@ from redis.asyncio import Redis
 
 from relay.domain.model import Secret
 from relay.errors import StoreRefused
+from relay.starting import check_start
 from relay.store.configuration import Configuration
 from relay.store.connection import connect
 from relay.store.needs import COMMANDS, GRANT, unmet_needs
 from relay.store.seal import Seal
 from relay.store.vault import Vault
-from relay.wiring import check_start
 from tests.fault.server import Server, own_server
 from tests.integration.store.servers import PROGRAMS
 

@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 
 from relay.domain.model import ApiKeyAuth, Application, Endpoint, Secret, Source, SourceUid
 from relay.errors import StoreRefused
+from relay.starting import check_start
 from relay.store import keys
 from relay.store.applications import Applications
 from relay.store.configuration import Configuration
@@ -14,7 +15,6 @@ from relay.store.endpoints import Endpoints
 from relay.store.seal import Seal
 from relay.store.sources import Sources
 from relay.store.vault import Vault
-from relay.wiring import check_start
 
 OLD, NEW, OTHER = (Secret(base64.b64encode(bytes([number]) * 32).decode()) for number in range(3))
 NOW = 1_790_000_000_000

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from relay.api.body_faults import Walk, type_of
 from relay.api.schemas.applications import ApplicationIn, ApplicationPatch
+from relay.api.schemas.checks import Policies
 from relay.api.schemas.endpoints import (
     EndpointIn,
     EndpointPatch,
@@ -77,7 +78,7 @@ VALUES = st.recursive(
 def test_what_has_no_fault_is_converted(shape: Any, change: dict[str, Any], whole: bool, other: Any) -> None:
     """Nothing is left for the library to refuse, whose words say less; and nothing that it takes is coerced."""
     value = other if whole else SHAPES[shape] | change
-    faults = list(Walk(EgressPolicy()).faults(type_of(shape), value, ("body",)))
+    faults = list(Walk(Policies(EgressPolicy(), EgressPolicy())).faults(type_of(shape), value, ("body",)))
     if not faults:
         msgspec.convert(value, shape, strict=True)
     for fault in faults:

@@ -11,7 +11,7 @@ from svix.api.errors.http_validation_error import HTTPValidationError
 
 from relay.errors import Conflict, StoreUnavailable
 
-SOURCE = {"baseUrl": "https://u.test", "igrp": 1, "auth": {"type": "apiKey", "key": "k"}, "routes": ["all"]}
+SOURCE = {"baseUrl": "https://u.example.com", "igrp": 1, "auth": {"type": "apiKey", "key": "k"}, "routes": ["all"]}
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ async def test_every_error_is_a_problem_document_that_svix_clients_read(
         ("source/s", SOURCE | {"routes": ["all", "none"]}, ["body", "routes", "1"], "value_error"),
         ("source/s", SOURCE | {"auth": {"type": "apiKey", "kee": "k"}}, ["body", "auth", "kee"], "extra"),
         ("source/s", SOURCE | {"auth": {"type": "magic"}}, ["body", "auth", "type"], "value_error"),
-        ("source/s", SOURCE | {"baseUrl": "https://u.test/reports/v2"}, ["body", "baseUrl"], "value_error"),
+        ("source/s", SOURCE | {"baseUrl": "https://u.example.com/reports/v2"}, ["body", "baseUrl"], "value_error"),
         ("source/s%7D", SOURCE, ["path", "uid"], "value_error"),
     ],
 )

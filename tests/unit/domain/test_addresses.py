@@ -75,13 +75,69 @@ def test_a_configured_nat64_prefix_is_decoded_at_every_length(prefix: str, addre
     assert classify_address(IPv6Address(address), nat64=nat64) == Denied(Reason.DOCUMENTATION)
 
 
-def test_allow_wins_over_everything_and_marks_the_address() -> None:
-    """A network that the operator allows is reachable although it is private, denied or metadata."""
-    policy = EgressPolicy(allow=(ip_network("10.1.0.0/16"),), deny=(ip_network("10.0.0.0/8"),))
+def test_allow_wins_over_the_registries_and_marks_the_address() -> None:
+    """A network that the operator allows is reachable although it is private."""
+    policy = EgressPolicy(allow=(ip_network("10.1.0.0/16"),), deny=(ip_network("10.2.0.0/16"),))
     assert policy.judge(ip_address("10.1.2.3")) == Allowed(listed=True)
     assert policy.judge(ip_address("::ffff:10.1.2.3")) == Allowed(listed=True)
     assert policy.judge(ip_address("10.2.0.1")) == Denied(Reason.DENIED)
     assert policy.judge(ip_address("8.8.8.8")) == Allowed(listed=False)
+
+
+EVERYTHING = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+
+
+@pytest.mark.parametrize("text", ["10.1.2.3", "::ffff:10.1.2.3", "64:ff9b::a01:203", "2002:a01:203::1"])
+def test_deny_wins_over_allow(text: str) -> None:
+    policy = EgressPolicy(allow=EVERYTHING, deny=(ip_network("10.1.0.0/16"),))
+    assert policy.judge(ip_address(text)) == Denied(Reason.DENIED)
+    assert policy.judge(ip_address("10.2.0.1")) == Allowed(listed=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "169.254.169.254", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1", "100.100.100.200",
+        "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd00:ec2::254%eth0", "fd20:ce::254", "169.254.170.2",
+        "fe80::5efe:169.254.169.254", "2001:db8::5efe:169.254.169.254",
+    ],
+)  # fmt: skip
+def test_no_setting_opens_the_addresses_of_credentials(text: str) -> None:
+    policy = EgressPolicy(allow=EVERYTHING)
+    assert policy.judge(ip_address(text)) == Denied(Reason.METADATA)
+
+
+@pytest.mark.parametrize("interface", ["0:5efe", "200:5efe"])
+def test_isatap_is_judged_by_the_address_inside(interface: str) -> None:
+    """RFC 5214: the interface id ends in an IPv4 address, whatever the prefix."""
+    assert classify_address(ip_address(f"2600:1::{interface}:10.1.2.3")) == Denied(Reason.PRIVATE)
+    assert classify_address(ip_address(f"2600:1::{interface}:127.0.0.1")) == Denied(Reason.LOOPBACK)
+    assert classify_address(ip_address(f"2600:1::{interface}:8.8.8.8")) == Allowed()
+    policy = EgressPolicy(deny=(ip_network("8.8.8.0/24"),))
+    assert policy.judge(ip_address(f"2600:1::{interface}:8.8.8.8")) == Denied(Reason.DENIED)
+
+
+@pytest.mark.parametrize(
+    "prefix", ["2600:64::/32", "2600:64:100::/40", "2600:64:1:200::/56", "2600:64::/64", "2600:64::/96"]
+)
+def test_prefixes_of_nat64_are_judged_by_the_address_inside(prefix: str) -> None:
+    """RFC 6052 2.2, for every length that it has."""
+    network = ip_network(prefix)
+    assert isinstance(network, IPv6Network)
+
+    def spelled(inner: str) -> IPv6Address:
+        bits, length = int(IPv4Address(inner)), network.prefixlen
+        if length == 96:
+            return IPv6Address(int(network.network_address) | bits)
+        high = bits << (96 - length) if length <= 64 else 0
+        upper, lower = high >> 64 << 64, high & (1 << 64) - 1
+        # Bits 64 to 71 stay 0: what lies behind them moves by eight.
+        return IPv6Address(int(network.network_address) | upper | lower >> 8)
+
+    policy = EgressPolicy(nat64=(network,))
+    assert policy.judge(spelled("10.1.2.3")) == Denied(Reason.PRIVATE)
+    assert policy.judge(spelled("169.254.169.254")) == Denied(Reason.METADATA)
+    assert policy.judge(spelled("8.8.8.8")) == Allowed()
 
 
 @pytest.mark.parametrize("text", ["2002:0a01:203::1", "::10.1.2.3", "64:ff9b::a01:203", "2001:0:a01:203::1"])

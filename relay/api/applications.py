@@ -37,10 +37,10 @@ class ApplicationController(Controller):
 
     @get("/", summary="List applications")
     async def list_applications(self, stores: StoresGiven, paging: PagingGiven) -> ListOut[ApplicationOut]:
-        """All applications in the order in which they were made."""
+        """List all applications in the order in which they were created."""
         return await read_page(stores.applications.page, paging, key=lambda a: a.id, show=show_application)
 
-    @post("/", summary="Make an application", responses=EXISTED)
+    @post("/", summary="Create an application", responses=EXISTED)
     async def create_application(
         self,
         data: JSONBody[ApplicationIn],
@@ -48,10 +48,10 @@ class ApplicationController(Controller):
         clock: ClockGiven,
         once: OnceGiven,
         get_if_exists: Annotated[
-            bool, QueryParameter(description="Answer the one of that uid if there is one")
+            bool, QueryParameter(description="Return the application with this uid if it exists")
         ] = False,
     ) -> Response[ApplicationOut]:
-        """Make an application (201), or with `get_if_exists` answer the one that has its uid (200)."""
+        """Create an application (201), or with `get_if_exists` return the one with this uid (200)."""
         if get_if_exists and data.uid:
             try:
                 return Response(show_application(await stores.applications.get(data.uid)), status_code=200)
@@ -61,14 +61,14 @@ class ApplicationController(Controller):
 
     @get("/{app_id:str}", summary="Get an application")
     async def get_application(self, app_id: FromPath[str], stores: StoresGiven) -> ApplicationOut:
-        """An application by its id or uid."""
+        """Get an application by its id or uid."""
         return show_application(await stores.applications.get(app_id))
 
-    @put("/{app_id:str}", summary="Replace or make an application", responses=MADE)
+    @put("/{app_id:str}", summary="Replace or create an application", responses=MADE)
     async def upsert_application(
         self, app_id: FromPath[str], data: JSONBody[ApplicationIn], stores: StoresGiven, clock: ClockGiven
     ) -> Response[ApplicationOut]:
-        """Replace an application (200), or make one of that uid (201)."""
+        """Replace an application (200), or create one with this uid (201)."""
         sources, now_ms = await stores.sources.uids(), clock.now_ms()
         uid = None if app_id.startswith(PREFIX) else app_id
         try:
@@ -87,7 +87,7 @@ class ApplicationController(Controller):
     async def patch_application(
         self, app_id: FromPath[str], data: JSONBody[ApplicationPatch], stores: StoresGiven, clock: ClockGiven
     ) -> ApplicationOut:
-        """Change what is given; the rest stays."""
+        """Change the given fields. All others stay."""
         sources, now_ms = await stores.sources.uids(), clock.now_ms()
         return show_application(
             await stores.applications.change(app_id, lambda old: patched(old, data, sources=sources, now_ms=now_ms))
@@ -95,7 +95,7 @@ class ApplicationController(Controller):
 
     @delete("/{app_id:str}", summary="Delete an application")
     async def delete_application(self, app_id: FromPath[str], stores: StoresGiven) -> None:
-        """Delete an application with its endpoints, and whatever waits for them."""
+        """Delete an application with its endpoints and their pending deliveries."""
         await stores.applications.delete(app_id)
         await delete_at_once(stores)
 

@@ -44,7 +44,7 @@ class AttemptController(Controller):
         asked: AttemptsAsked,
         with_msg: FromQuery[bool] = False,
     ) -> ListOut[AttemptOut]:
-        """An endpoint's attempts, newest first, as long as they and their events are kept."""
+        """List the attempts of an endpoint, newest first, as long as they and their events are kept."""
         endpoint = await stores.endpoints.get(application.id, endpoint_id)
         page = await _of_endpoint(application, endpoint, stores, paging, asked, by_itself=True)
         events = await events_of(page.items, stores)
@@ -67,7 +67,7 @@ class AttemptController(Controller):
             str | None, QueryParameter(min_length=1, max_length=UID_MOST, pattern=NAME, description="Id or uid")
         ] = None,
     ) -> ListOut[AttemptOut]:
-        """A message's attempts at the application's endpoints, newest first."""
+        """List the attempts to send a message to the application's endpoints, newest first."""
         item = await find_event(application, msg_id, stores)
         only = await stores.endpoints.get(application.id, endpoint_id) if endpoint_id else None
         attempts = [
@@ -99,7 +99,7 @@ class AttemptController(Controller):
         stores: StoresGiven,
         expanded_statuses: FromQuery[bool] = False,
     ) -> AttemptOut:
-        """One attempt."""
+        """Get one attempt."""
         del expanded_statuses  # Svix's clients send it; statuses are always complete.
         item = await find_event(application, msg_id, stores)
         for attempt, endpoint in await attempts_of(item, application, stores):
@@ -111,7 +111,7 @@ class AttemptController(Controller):
     async def list_destinations(
         self, application: ApplicationGiven, msg_id: FromPath[str], stores: StoresGiven, paging: PagingGiven
     ) -> ListOut[DestinationOut]:
-        """The application's endpoints that a message was sent to, and what became of it there."""
+        """List the application's endpoints that a message was sent to, with its status at each."""
         item = await find_event(application, msg_id, stores)
         attempts = await attempts_of(item, application, stores)
         last = {endpoint.id: (endpoint, attempt) for attempt, endpoint in reversed(attempts)}
@@ -132,7 +132,7 @@ class AttemptController(Controller):
         paging: PagingGiven,
         asked: AttemptsAsked,
     ) -> ListOut[AttemptedMessageOut]:
-        """The messages that an endpoint was sent, each once, by its last attempt, newest first."""
+        """List the messages that were sent to an endpoint, each once, with its last attempt, newest first."""
         endpoint = await stores.endpoints.get(application.id, endpoint_id)
         page = await _of_endpoint(application, endpoint, stores, paging, asked, by_itself=False)
         events, last = await events_of(page.items, stores), await are_last(page.items, stores)

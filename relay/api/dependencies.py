@@ -47,7 +47,11 @@ async def provide_once(
     request: Request[Any, Any, Any],
     idempotency_key: Annotated[
         str | None,
-        HeaderParameter(name="idempotency-key", max_length=256, description="Makes it safe to send this again"),
+        HeaderParameter(
+            name="idempotency-key",
+            max_length=256,
+            description="Repeating a request with the same key within a day creates one object",
+        ),
     ] = None,
 ) -> Once | None:
     """What makes a request have its effect once, if its client wants that."""

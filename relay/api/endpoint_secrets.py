@@ -23,7 +23,7 @@ class EndpointSecretController(Controller):
     async def get_secret(
         self, application: ApplicationGiven, endpoint_id: FromPath[str], stores: StoresGiven
     ) -> SecretOut:
-        """What the subscriber verifies callbacks with."""
+        """Get the secret that the subscriber verifies callbacks with."""
         endpoint = await stores.endpoints.get(application.id, endpoint_id)
         log.info("signing_key_shown", endpoint=endpoint.id)
         return show_secret(endpoint)
@@ -37,7 +37,7 @@ class EndpointSecretController(Controller):
         clock: ClockGiven,
         data: JSONBody[SecretRotateIn | None] = None,
     ) -> SecretOut:
-        """Sign with new keys, and with the old ones beside them until the grace is over (24 h)."""
+        """Sign with new keys, and also with the old keys until the grace period ends (24 h by default)."""
         now_ms = clock.now_ms()
         body = data or SecretRotateIn()
         return show_secret(
@@ -48,7 +48,7 @@ class EndpointSecretController(Controller):
     async def get_headers(
         self, application: ApplicationGiven, endpoint_id: FromPath[str], stores: StoresGiven
     ) -> HeadersOut:
-        """The headers that its callbacks carry; of those that look like secrets the names only."""
+        """Get the headers of its callbacks. Values that look like secrets are hidden."""
         return show_headers(await stores.endpoints.get(application.id, endpoint_id))
 
     @put("/headers", summary="Replace an endpoint's headers", status_code=204)
@@ -75,7 +75,7 @@ class EndpointSecretController(Controller):
         stores: StoresGiven,
         clock: ClockGiven,
     ) -> None:
-        """Set some headers and take some away; the others stay."""
+        """Set some headers and remove others. All other headers stay."""
         now_ms = clock.now_ms()
         await stores.endpoints.change(
             application.id, endpoint_id, lambda old: patched_headers(old, data, now_ms=now_ms)

@@ -22,10 +22,10 @@ async def endpoint_stats(
     since: FromQuery[datetime | None] = None,
     until: FromQuery[datetime | None] = None,
 ) -> EndpointStatsOut:
-    """Events that were tried within a range of time, by what came of the last try in it.
+    """Count events that were attempted between `since` and `until`, by their last attempt in that time.
 
-    The newest 5,000 attempts are looked at, as far as they are kept. `sending` counts what waits in the endpoint's
-    lanes now, or is on its way, whatever the range.
+    The relay looks at the newest 5,000 attempts that it still keeps. `sending` counts events that wait for the endpoint
+    or are being sent now, whatever the range.
     """
     endpoint = await stores.endpoints.get(application.id, endpoint_id)
     sources = await stores.configuration.sources_of(application)

@@ -32,14 +32,14 @@ class EndpointController(Controller):
     async def list_endpoints(
         self, application: ApplicationGiven, stores: StoresGiven, paging: PagingGiven
     ) -> ListOut[EndpointOut]:
-        """An application's endpoints in the order in which they were made."""
+        """List the endpoints of an application in the order in which they were created."""
 
         async def read(*, after: str | None, limit: int, descending: bool) -> Page[Endpoint]:
             return await stores.endpoints.page(application.id, after=after, limit=limit, descending=descending)
 
         return await read_page(read, paging, key=lambda e: e.id, show=lambda e: show_endpoint(e, application))
 
-    @post("/", summary="Make an endpoint")
+    @post("/", summary="Create an endpoint")
     async def create_endpoint(
         self,
         application: ApplicationGiven,
@@ -49,17 +49,17 @@ class EndpointController(Controller):
         clock: ClockGiven,
         once: OnceGiven,
     ) -> EndpointOut:
-        """Make an endpoint. It gets every event that is stored after this is answered."""
+        """Create an endpoint. It receives every matching event that is stored after this response."""
         return await _create(application, data, stores, policy, clock, once=once)
 
     @get("/{endpoint_id:str}", summary="Get an endpoint")
     async def get_endpoint(
         self, application: ApplicationGiven, endpoint_id: FromPath[str], stores: StoresGiven
     ) -> EndpointOut:
-        """An endpoint by its id or uid, without its secrets."""
+        """Get an endpoint by its id or uid, without its secrets."""
         return show_endpoint(await stores.endpoints.get(application.id, endpoint_id), application)
 
-    @put("/{endpoint_id:str}", summary="Replace or make an endpoint", responses=MADE)
+    @put("/{endpoint_id:str}", summary="Replace or create an endpoint", responses=MADE)
     async def upsert_endpoint(
         self,
         application: ApplicationGiven,
@@ -69,7 +69,7 @@ class EndpointController(Controller):
         policy: PolicyGiven,
         clock: ClockGiven,
     ) -> Response[EndpointOut]:
-        """Replace an endpoint (200), or make one of that uid (201)."""
+        """Replace an endpoint (200), or create one with this uid (201)."""
         now_ms = clock.now_ms()
         uid = None if endpoint_id.startswith(PREFIX) else endpoint_id
         try:
@@ -96,7 +96,7 @@ class EndpointController(Controller):
         policy: PolicyGiven,
         clock: ClockGiven,
     ) -> EndpointOut:
-        """Change what is given; the rest stays. Enabling or resuming sends what was kept meanwhile."""
+        """Change the given fields. All others stay. An endpoint that is enabled or resumed gets its kept events."""
         now_ms = clock.now_ms()
         endpoint = await stores.endpoints.change(
             application.id, endpoint_id, lambda old: patched(old, data, policy=policy, now_ms=now_ms)
@@ -107,7 +107,7 @@ class EndpointController(Controller):
     async def delete_endpoint(
         self, application: ApplicationGiven, endpoint_id: FromPath[str], stores: StoresGiven
     ) -> None:
-        """Delete an endpoint with whatever waits for it."""
+        """Delete an endpoint with its pending deliveries."""
         await stores.endpoints.delete(application.id, endpoint_id)
         await delete_at_once(stores)
 

@@ -23,16 +23,16 @@ class EventTypeController(Controller):
     async def list_event_types(
         self,
         paging: PagingGiven,
-        include_archived: Annotated[bool, QueryParameter(description="No effect: no type is archived")] = False,
-        with_content: Annotated[bool, QueryParameter(description="No effect: types have no schemas here")] = False,
+        include_archived: Annotated[bool, QueryParameter(description="No effect, because no type is archived")] = False,
+        with_content: Annotated[bool, QueryParameter(description="No effect, because types have no schemas")] = False,
     ) -> ListOut[EventTypeOut]:
-        """All event types that an endpoint can subscribe to, ordered by name."""
+        """List all event types that an endpoint can subscribe to, ordered by name."""
         del include_archived, with_content  # Svix's clients send them.
         return await read_page(_read, paging, key=lambda t: t.name, show=lambda t: t)
 
     @get("/{name:str}", summary="Get an event type")
     async def get_event_type(self, name: FromPath[str]) -> EventTypeOut:
-        """One type."""
+        """Get an event type by its name."""
         if name not in CATALOGUE:
             raise NotFound(f"there is no event type {name}")
         return CATALOGUE[name]

@@ -8,15 +8,15 @@ from relay.api.dependencies import ReadinessGiven
 from relay.api.problems import problem
 
 
-@get("/health/live", tags=["health"], summary="Is the process alive?", security=[])
+@get("/health/live", tags=["health"], summary="Check whether the process is alive", security=[])
 async def live() -> dict[str, str]:
-    """Say that the event loop turns; the store may be away."""
+    """Answer 200 while the event loop runs, even if Redis is unavailable."""
     return {"status": "live"}
 
 
-@get("/health/ready", tags=["health"], summary="Can it work?", security=[])
+@get("/health/ready", tags=["health"], summary="Check whether the process is ready", security=[])
 async def ready(readiness: ReadinessGiven) -> Response[dict[str, str]]:
-    """Answer 503 with the reason while the relay can't write to Redis, or its clock is off."""
+    """Answer 503 with the reason while the relay cannot write to Redis, or its clock is off."""
     if (reason := await readiness.reason()) is not None:
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", reason)
     return Response({"status": "ready"})
@@ -24,4 +24,4 @@ async def ready(readiness: ReadinessGiven) -> Response[dict[str, str]]:
 
 @get("/api/v1/health", tags=["health"], summary="Svix's health check", status_code=204, security=[])
 async def svix_health() -> None:
-    """What `svix.health.get()` asks for."""
+    """Answer `svix.health.get()`."""

@@ -33,9 +33,9 @@ class MessageController(Controller):
         event_types: FromQuery[list[str] | None] = None,
         before: FromQuery[datetime | None] = None,
         after: FromQuery[datetime | None] = None,
-        with_content: Annotated[bool, QueryParameter(description="Answer the payloads too")] = True,
+        with_content: Annotated[bool, QueryParameter(description="Include the payloads")] = True,
     ) -> ListOut[MessageOut]:
-        """The events of the application's sources that pass its filter, newest first, as long as they are kept."""
+        """List the events of the application's sources that pass its filter, newest first, as long as they are kept."""
         sees, types = sight(application), split(event_types)
         before_ms = ms(before) if before else None
 
@@ -72,14 +72,14 @@ class MessageController(Controller):
         stores: StoresGiven,
         with_content: FromQuery[bool] = True,
     ) -> MessageOut:
-        """One event, as long as it is kept."""
+        """Get one event, as long as it is kept."""
         return show_message((await find_event(application, msg_id, stores)).value, with_content=with_content)
 
-    @post("/{msg_id:str}/endpoint/{endpoint_id:str}/resend", summary="Send a message again", status_code=202)
+    @post("/{msg_id:str}/endpoint/{endpoint_id:str}/resend", summary="Resend a message", status_code=202)
     async def resend(
         self, application: ApplicationGiven, msg_id: FromPath[str], endpoint_id: FromPath[str], stores: StoresGiven
     ) -> EmptyOut:
-        """Send an event to an endpoint once more, whatever came of it before. Its id stays the same."""
+        """Send an event to an endpoint again, whatever its status is. Its id stays the same."""
         endpoint = await stores.endpoints.get(application.id, endpoint_id)
         item = await find_event(application, msg_id, stores)
         await stores.undelivered.resend(item.source, endpoint.id, reference(item, endpoint))

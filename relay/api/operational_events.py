@@ -20,7 +20,7 @@ class OperationalEventController(Controller):
 
     @get("/", summary="List operational events")
     async def list_operational_events(self, stores: StoresGiven, paging: PagingGiven) -> ListOut[OperationalEventOut]:
-        """What the relay did on its own decision, such as disabling an endpoint: the last 10,000, newest first."""
+        """List what the relay did on its own, such as disabling an endpoint: the last 10,000, newest first."""
         if paging.iterator and not POSITION.fullmatch(paging.iterator):
             raise Invalid(Fault(("query", "iterator"), "is none that this list gave"))
         found = await stores.operations.page(before=paging.iterator, limit=paging.limit + 1)

@@ -37,10 +37,14 @@ class Reader(Protocol[T_co]):
 
 
 def provide_paging(
-    limit: Annotated[int, QueryParameter(ge=1, le=LIMIT_AT_MOST, description="How many at most")] = LIMIT,
-    iterator: Annotated[str | None, QueryParameter(max_length=4096, description="From the page before")] = None,
+    limit: Annotated[
+        int, QueryParameter(ge=1, le=LIMIT_AT_MOST, description="The maximum number of objects in the page")
+    ] = LIMIT,
+    iterator: Annotated[
+        str | None, QueryParameter(max_length=4096, description="The `iterator` of the previous page")
+    ] = None,
     order: Annotated[
-        Literal["ascending", "descending"], QueryParameter(description="By the time of making, or by name")
+        Literal["ascending", "descending"], QueryParameter(description="Ascending or descending")
     ] = "ascending",
 ) -> Paging:
     """Read the page that a request asks for."""

@@ -44,7 +44,7 @@ def provide_attempt_query(
     before: FromQuery[datetime | None] = None,
     after: FromQuery[datetime | None] = None,
     with_content: Annotated[
-        bool, QueryParameter(description="Answer the responses' bodies, or the payloads, too")
+        bool, QueryParameter(description="Include the bodies of responses, or the payloads")
     ] = True,
     expanded_statuses: Annotated[
         bool, QueryParameter(description="Sent by Svix's clients. It has no effect: statuses are always complete")

@@ -37,7 +37,7 @@ class SourceController(Controller):
 
     @get("/", summary="List sources")
     async def list_sources(self, stores: StoresGiven, clock: ClockGiven, paging: PagingGiven) -> ListOut[SourceOut]:
-        """All sources with the states of their routes, by uid."""
+        """List all sources with the states of their routes, ordered by uid."""
         page = await read_page(stores.sources.page, paging, key=lambda s: s.uid, show=lambda s: s)
         shown = [await _shown(source, stores, clock) for source in page.data]
         return ListOut(
@@ -48,15 +48,15 @@ class SourceController(Controller):
             unreadable=page.unreadable,
         )
 
-    @put("/{uid:str}", summary="Make or change a source", responses=MADE)
+    @put("/{uid:str}", summary="Create or change a source", responses=MADE)
     async def put_source(
         self, uid: FromPath[str], data: JSONBody[SourceIn], stores: StoresGiven, clock: ClockGiven
     ) -> Response[SourceOut]:
-        """Make a source (201) or replace its settings (200). No cursor moves.
+        """Create a source (201) or replace its settings (200). No cursor moves.
 
-        Credentials that are left out stay, but must be given again when `baseUrl` has another scheme, host or port:
-        they would be sent there. A source that can't be read is mended, if all of it is given. After a deletion it can
-        take a moment until there can be another source of that uid: 409, try again.
+        Credentials that you leave out stay. You must give them again if `baseUrl` changes to another scheme, host or
+        port, because the relay would send them there. A complete `PUT` replaces a source that cannot be read. After a
+        deletion, the uid is taken for a while: the API answers 409, and you can try again.
         """
         checked, now_ms = source_uid(uid), clock.now_ms()
 
@@ -77,7 +77,7 @@ class SourceController(Controller):
 
     @delete("/{uid:str}", summary="Delete a source")
     async def delete_source(self, uid: FromPath[str], stores: StoresGiven) -> None:
-        """Delete a source with its cursors, events, attempts, and whatever still waits to be delivered."""
+        """Delete a source with its cursors, events, attempts and pending deliveries."""
         await stores.sources.delete(source_uid(uid))
         await delete_at_once(stores)
 
@@ -85,17 +85,17 @@ class SourceController(Controller):
     async def get_route(
         self, uid: FromPath[str], route: FromPath[str], stores: StoresGiven, clock: ClockGiven
     ) -> RouteOut:
-        """How far one route is, and what came of its last poll."""
+        """Get the state of one route, and the result of its last poll."""
         return await _route(uid, route, stores, clock)
 
     @put("/{uid:str}/route/{route:str}/cursor", summary="Move a route's cursor")
     async def move_cursor(
         self, uid: FromPath[str], route: FromPath[str], data: JSONBody[CursorIn], stores: StoresGiven, clock: ClockGiven
     ) -> RouteOut:
-        """Rewind a route, or move it forward: it goes on with the rows behind `rowId`, at once.
+        """Move a route backwards or forwards. It continues with the rows after `rowId` at once.
 
-        Rows that the relay still knows are no events again. Older rows are sent again under the `webhook-id` that they
-        had, if they are as they were. Rows between the old cursor and a later one are skipped.
+        Rows that the relay still knows do not become events again. Older rows are sent again, with the same
+        `webhook-id` if they have not changed. Rows between the old cursor and a later one are skipped.
         """
         await _route(uid, route, stores, clock)
         await stores.routes.move(source_uid(uid), route, data.row_id, now_ms=clock.now_ms())
@@ -103,19 +103,19 @@ class SourceController(Controller):
 
     @post("/{uid:str}/pause", summary="Pause a source", status_code=200)
     async def pause(self, uid: FromPath[str], stores: StoresGiven, clock: ClockGiven) -> SourceOut:
-        """Stop polling; what is stored already is still delivered."""
+        """Stop polling. Stored events are still delivered."""
         return await _set_paused(uid, stores, clock, paused=True)
 
     @post("/{uid:str}/resume", summary="Resume a source", status_code=200)
     async def resume(self, uid: FromPath[str], stores: StoresGiven, clock: ClockGiven) -> SourceOut:
-        """Poll on from where the cursors are."""
+        """Continue polling from the cursors."""
         return await _set_paused(uid, stores, clock, paused=False)
 
-    @get("/{uid:str}/quarantine", summary="List lines that could not be read")
+    @get("/{uid:str}/quarantine", summary="List rows that could not be read")
     async def quarantine(
         self, uid: FromPath[str], stores: StoresGiven, limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 50
     ) -> QuarantineOut:
-        """Lines that were set aside, newest first: they are in nobody's way, and in nobody's callbacks."""
+        """List rows that were set aside, newest first. They do not delay other rows, and no callback has them."""
         source = await stores.sources.get(source_uid(uid))
         lines = await stores.routes.quarantined(source.uid, limit)
         return QuarantineOut(data=lines, total=await stores.routes.quarantined_total(source.uid))

@@ -27,7 +27,7 @@ class UndeliveredController(Controller):
     path = "/undelivered"
     tags = ["undelivered"]  # noqa: RUF012 - the framework's own attribute
 
-    @get("/", summary="List what was not delivered")
+    @get("/", summary="List undelivered messages")
     async def list_undelivered(
         self,
         stores: StoresGiven,
@@ -37,11 +37,11 @@ class UndeliveredController(Controller):
         source: Name = None,
         which: Annotated[State | None, QueryParameter(name="state")] = None,
     ) -> ListOut[UndeliveredOut]:
-        """Deliveries that were given up, and those that wait for a disabled or paused endpoint.
+        """List dead deliveries, and deliveries that wait for a disabled or paused endpoint.
 
-        By source the dead ones that can be sent again, newest first; then by source and endpoint those that were
-        dropped, newest first; then by endpoint the waiting ones, oldest first. What waits for its next try is not among
-        them: it is pending. A page may be short, and not the last: `done` says which is.
+        For each source, the list has the dead deliveries that can be resent, newest first. Then come dropped deliveries
+        by source and endpoint, newest first, and waiting deliveries by endpoint, oldest first. Pending deliveries,
+        which wait for their next attempt, are not listed. A page can be short without being the last: see `done`.
         """
         scope = await _scope(stores, app=app, endpoint=endpoint, source=source, state=which)
         start: Place | None = read_iterator(paging.iterator, Place) if paging.iterator else None  # type: ignore[arg-type]

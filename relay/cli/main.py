@@ -13,8 +13,8 @@ from relay.errors import Invalid, RelayError
 COMMANDS = {
     "serve": "run the REST API",
     "worker": "run a worker: poll sources and send callbacks",
-    "demo": "run everything on this machine and watch callbacks arrive",
-    "sandbox": "run a stand-in for the upstream reports API",
+    "demo": "run all of them on this machine and watch callbacks arrive",
+    "sandbox": "run a simulation of Infinity's reports API",
     "receiver": "run a sample receiver that verifies callbacks",
 }
 
@@ -45,8 +45,8 @@ def leave(_signal: int, _frame: FrameType | None) -> None:
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="relay",
-        description="Polls Infinity's reports row by row and sends each row as a signed callback to every subscriber.",
-        epilog="Settings come from RELAY_* variables: see docs/configuration.md.",
+        description="Polls Infinity's reports API, and sends each row as a signed callback to every subscriber.",
+        epilog="Settings are RELAY_* environment variables: see docs/configuration.md.",
     )
     parser.add_argument("--version", action="version", version=f"relay {version('infinity-event-relay')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)

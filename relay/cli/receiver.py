@@ -35,10 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--secret",
         action="append",
         metavar="[PATH=]whsec_…",
-        help=f"an endpoint's secret; with PATH= for callbacks to /PATH only (default: ${SECRETS}, by spaces)",
+        help=f"secret of an endpoint; with PATH= only for callbacks to /PATH (default: ${SECRETS})",
     )
-    parser.add_argument("--log", type=Path, metavar="FILE", help="append one JSON line for each callback to FILE")
-    parser.add_argument("--quiet", action="store_true", help="print no callbacks")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="append one JSON line per callback to FILE")
+    parser.add_argument("--quiet", action="store_true", help="do not print callbacks")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,7 +60,11 @@ def _secrets(texts: Sequence[str]) -> dict[str, Webhook]:
         except (ValueError, EmptyWebhookSecretError):
             raise Invalid(Fault((SECRETS,), "must hold secrets: whsec_… for every path, or PATH=whsec_…")) from None
     if not secrets:
-        raise Invalid(Fault((SECRETS,), "is needed, or --secret: without one nothing can be verified", "missing"))
+        raise Invalid(
+            Fault(
+                (SECRETS,), "is required, or --secret: the receiver cannot verify callbacks without a secret", "missing"
+            )
+        )
     return secrets
 
 

@@ -21,25 +21,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `relay sandbox`."""
     default = SandboxConfig()
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8090, help="port; 0: any free one (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=default.seed, help="the rows follow from it (default: %(default)s)")
-    parser.add_argument("--rows", type=int, help="how many rows are made at most (default: without end)")
-    parser.add_argument("--rate", type=float, help=f"rows a second; 0: all at once (default: {ROWS_PER_SECOND:g})")
-    parser.add_argument("--file", type=Path, help="NDJSON to serve as it stands, instead of made rows")
+    parser.add_argument(
+        "--port", type=int, default=8090, help="port to listen on; 0: any free port (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=default.seed, help="number that determines the rows (default: %(default)s)"
+    )
+    parser.add_argument("--rows", type=int, help="maximum number of rows to generate (default: no limit)")
+    parser.add_argument("--rate", type=float, help=f"rows per second; 0: all at once (default: {ROWS_PER_SECOND:g})")
+    parser.add_argument("--file", type=Path, help="NDJSON file to serve unchanged, instead of generated rows")
     parser.add_argument("--igrp", type=int, default=default.igrp, help="the installation's id (default: %(default)s)")
-    parser.add_argument("--api-key", default=default.api_key, help="of v2.1 (default: %(default)s)")
-    parser.add_argument("--username", default=default.username, help="of v2 (default: %(default)s)")
-    parser.add_argument("--password", default=default.password, help="of v2 (default: %(default)s)")
-    parser.add_argument("--first-row-id", type=int, default=default.first_row_id, help="(default: %(default)s)")
+    parser.add_argument("--api-key", default=default.api_key, help="API key for v2.1 (default: %(default)s)")
+    parser.add_argument("--username", default=default.username, help="user name for v2 (default: %(default)s)")
+    parser.add_argument("--password", default=default.password, help="password for v2 (default: %(default)s)")
+    parser.add_argument(
+        "--first-row-id", type=int, default=default.first_row_id, help="first rowId (default: %(default)s)"
+    )
     parser.add_argument(
         "--hazard",
         action="append",
         default=[],
         type=_switch,
         metavar="NAME,probability=P,next=N,seconds=S,above=N",
-        help=f"switch a hazard on, may be repeated; names: {', '.join(Name)}",
+        help=f"switch a hazard on (repeatable); names: {', '.join(Name)}",
     )
-    parser.add_argument("--no-record", action="store_true", help="do not remember what was shown")
+    parser.add_argument("--no-record", action="store_true", help="do not record which rows were shown")
 
 
 def run(args: argparse.Namespace) -> int:

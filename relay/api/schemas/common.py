@@ -19,7 +19,7 @@ Uid = Annotated[
         min_length=1,
         max_length=UID_MOST,
         pattern=OWN_UID,
-        description="A name of your own",
+        description="Your own name for the object",
         extra={"form": own_uid_in_words()},
     ),
 ]
@@ -43,7 +43,7 @@ Name = Annotated[
 ]
 Url = Annotated[str, Meta(max_length=2048, extra={"check": check_url})]
 FilterIn = Annotated[dict[str, Any], Meta(extra={"check": check_filter})]
-Rate = Annotated[int, Meta(ge=1, le=65535, description="Callbacks a second")]
+Rate = Annotated[int, Meta(ge=1, le=65535, description="The maximum number of callbacks per second")]
 Metadata = Annotated[
     dict[Annotated[str, Meta(max_length=256)], Annotated[str, Meta(max_length=4096)]], Meta(max_length=50)
 ]

@@ -50,7 +50,7 @@ class SourceIn(In, frozen=True, kw_only=True):
         str,
         Meta(
             max_length=2048,
-            description="It ends before `/reports`",
+            description="The URL of the API, without `/reports` and what follows",
             examples=["https://api.infinitycloud.com"],
             extra={"check": check_base_url},
         ),
@@ -58,9 +58,9 @@ class SourceIn(In, frozen=True, kw_only=True):
     version: Literal["v2", "v2.1"] = "v2.1"
     igrp: Annotated[int, Meta(ge=1, le=2**53)]
     auth: ApiKeyAuthIn | PortalUserIn | UnsetType = UNSET
-    routes: Annotated[list[Literal[ROUTES]], Meta(min_length=1, description="The lists that are polled")]  # type: ignore[valid-type]
+    routes: Annotated[list[Literal[ROUTES]], Meta(min_length=1, description="The lists to poll")]  # type: ignore[valid-type]
     poll_interval_seconds: Annotated[float, Meta(ge=0.1, le=86_400)] = 60.0
-    batch_size: Annotated[int, Meta(ge=1, le=10_000, description="Rows asked for at once")] = 1000
+    batch_size: Annotated[int, Meta(ge=1, le=10_000, description="How many rows the relay requests at once")] = 1000
     start_row_id: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
     """Where the routes begin that the source is made with; null: with the rows that come from now on. A route that is
     added later begins with the rows that come then, unless another startRowId is given for it."""

@@ -15,11 +15,13 @@ from relay.cli.demo.verdict import Verdict
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `relay demo` understands."""
     parser.add_argument(
-        "--seconds", type=float, help="make rows for so long, then judge and end (default: until Ctrl-C)"
+        "--seconds",
+        type=float,
+        help="generate rows for this long, then check the result and end (default: until Ctrl-C)",
     )
-    parser.add_argument("--rate", type=float, default=40.0, help="rows a second (default: %(default)g)")
-    parser.add_argument("--seed", type=int, default=1, help="the rows follow from it (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="print the verdict as one line of JSON, last")
+    parser.add_argument("--rate", type=float, default=40.0, help="rows per second (default: %(default)g)")
+    parser.add_argument("--seed", type=int, default=1, help="number that determines the rows (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print the result as one line of JSON, at the end")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -46,7 +46,7 @@ async def test_a_process_that_ends_is_reported_at_once(tmp_path: Path) -> None:
 async def test_a_process_that_does_not_start_shows_its_log(tmp_path: Path) -> None:
     """What it said last is in the message."""
     async with processes(tmp_path) as children:
-        with pytest.raises(ChildEnded, match=r"ended with code 2.*\n.*\n.*RECEIVER_SECRETS is needed"):
+        with pytest.raises(ChildEnded, match=r"ended with code 2.*\n.*\n.*RECEIVER_SECRETS is required"):
             await children.start("receiver", "receiver", env={}, ready="http://127.0.0.1:1/")
 
 

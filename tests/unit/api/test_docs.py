@@ -13,7 +13,7 @@ async def test_the_page_loads_nothing_from_anywhere(client: Any) -> None:
     assert set(re.findall(r"(?:src|href|action)=.(.*?)[\"' >]", answer.text)) == {"/docs/openapi.json"}
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert "/api/v1/app/{app_id}/endpoint" in answer.text
-    assert "It gets every event that is stored after this is answered." in answer.text
+    assert "It receives every matching event that is stored after this response." in answer.text
 
 
 async def test_the_schema_tells_of_errors_as_they_are(client: Any) -> None:

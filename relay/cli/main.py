@@ -2,11 +2,11 @@
 
 import argparse
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
-from types import FrameType
 
 from relay.errors import Invalid, RelayError
 
@@ -21,9 +21,10 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `relay …`; gives the exit code: 0 well, 1 failed, 2 wrong arguments or settings, 130 Ctrl-C."""
-    # Whoever is told to end while it starts ends well. Commands that have something to finish set their own handlers.
-    signal.signal(signal.SIGTERM, leave)
     arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments[:1] in (["serve"], ["worker"]):
+        # Told to end while it is imported, a service ends well: nothing is open yet. Later it has handlers of its own.
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     args = _parser(arguments).parse_args(arguments)
     try:
         return int(args.run(args))
@@ -35,11 +36,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130  # As shells say it.
-
-
-def leave(_signal: int, _frame: FrameType | None) -> None:
-    """End the process, after whatever it has open was closed."""
-    sys.exit(0)
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:

@@ -1,8 +1,10 @@
 """`relay serve`: the REST API on RELAY_HOST and RELAY_PORT."""
 
 import argparse
+import asyncio
 import dataclasses
 import os
+import signal
 
 import structlog
 import uvloop
@@ -16,6 +18,8 @@ from relay.serving import listen, open_port
 from relay.starting import check_start
 from relay.wiring import open_stores, server_url
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 
 def add_arguments(_parser: argparse.ArgumentParser) -> None:
     """Everything about the API is a setting: there are no arguments."""
@@ -26,15 +30,25 @@ def run(_args: argparse.Namespace) -> int:
     settings = load(os.environ)
     setup_logging(settings.log_format, settings.log_level)
     warn_of_ignored(os.environ)
-    return uvloop.run(_serve(settings))
+    try:
+        return uvloop.run(_serve(settings))
+    except asyncio.CancelledError:
+        return 0  # It was told to end while it started, and closed what it had opened.
 
 
 async def _serve(settings: Settings) -> int:
+    loop, starting = asyncio.get_running_loop(), asyncio.current_task()
+    assert starting is not None  # noqa: S101 - this is a task
+    for sign in SIGNALS:
+        loop.add_signal_handler(sign, starting.cancel)
     # The port comes first. The server is opened out here, so that what is wrong with it is told in one line.
     with open_port(settings.host, settings.port, setting="RELAY_PORT") as listener:
         async with server_url(settings) as url:
             settings = dataclasses.replace(settings, redis_url=Secret(url))
             async with open_stores(settings) as (stores, _):
                 await check_start(stores.redis, stores.seal)
+            app = create_app(settings)
             structlog.get_logger().info("api_starting", host=settings.host, port=settings.port)
-            return await listen(create_app(settings), listener)
+            for sign in SIGNALS:
+                loop.remove_signal_handler(sign)
+            return await listen(app, listener)

@@ -18,17 +18,27 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import redis
+import structlog
 
 from relay.errors import StoreUnavailable
+
+log = structlog.get_logger()
 
 READY_WITHIN_S = 10.0
 """40 ms is usual; 1.6 s was seen on a busy machine."""
 LONGEST_SOCKET_PATH = 107
+LOOK_S = 0.5
+"""How often a user looks whether the server is alive."""
+OWNER_ONLY = 0o700
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
+"""What the server gets of this process's environment: no keys."""
 
 
 @asynccontextmanager
 async def embedded_server(data_dir: Path) -> AsyncIterator[str]:
     """Use the server of `data_dir`, starting it if it does not run; gives the URL to connect to.
+
+    A server that dies meanwhile is started again on the same files, by any of its users.
 
     Raises StoreUnavailable when there is no server to start, or it is not ready within 10 s (not counting the time
     in which it reads its file).
@@ -38,9 +48,51 @@ async def embedded_server(data_dir: Path) -> AsyncIterator[str]:
     entering = asyncio.create_task(asyncio.to_thread(_enter, users, socket))
     try:
         await asyncio.shield(entering)
-        yield f"unix://{socket}"
+        async with _watched(socket):
+            yield f"unix://{socket}"
     finally:
         await asyncio.shield(asyncio.create_task(_after(entering, users, socket)))
+
+
+@asynccontextmanager
+async def _watched(socket: Path) -> AsyncIterator[None]:
+    task = asyncio.create_task(_watch(socket), name="embedded server")
+    try:
+        yield
+    finally:
+        task.cancel()
+        # What it starts at the moment is stopped like any other server.
+        await asyncio.wait([task])
+
+
+async def _watch(socket: Path) -> None:
+    """Start the server again whenever it has died, more rarely each time that this fails, until cancelled."""
+    failures = 0
+    while True:
+        await asyncio.sleep(LOOK_S * 2 ** min(failures, 5))
+        reviving = asyncio.create_task(asyncio.to_thread(_revive, socket))
+        try:
+            if await asyncio.shield(reviving):
+                log.warning("embedded_server_restarted", folder=str(socket.parent))
+            failures = 0
+        except StoreUnavailable as error:
+            failures += 1
+            log.error("embedded_server_not_restarted", error=str(error), failures=failures)
+        except asyncio.CancelledError:
+            await asyncio.wait([reviving])
+            raise
+
+
+def _revive(socket: Path) -> bool:
+    """Start the server if it is dead; gives whether it was."""
+    lock = _open_lock(socket.parent / "server.lock")
+    try:
+        dead = _try_lock(lock, fcntl.LOCK_EX)
+        if dead:
+            _start(socket, lock)
+        return dead
+    finally:
+        os.close(lock)
 
 
 async def _after(entering: "asyncio.Task[None]", users: int, socket: Path) -> None:
@@ -55,9 +107,11 @@ async def _after(entering: "asyncio.Task[None]", users: int, socket: Path) -> No
 
 def _prepare(data_dir: Path) -> Path:
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        if not data_dir.exists():
+            data_dir.mkdir(parents=True, mode=OWNER_ONLY)
         socket = data_dir.resolve() / "valkey.sock"
         os.close(_open_lock(socket.parent / "users.lock"))
+        _close_to_others(socket.parent)
     except OSError as error:
         raise StoreUnavailable(
             f"RELAY_DATA_DIR {data_dir} can't be written ({error.strerror}): set it to a folder that can, or set "
@@ -66,6 +120,15 @@ def _prepare(data_dir: Path) -> Path:
     if len(str(socket)) > LONGEST_SOCKET_PATH:
         raise StoreUnavailable(f"{socket} is too long for a socket: set RELAY_DATA_DIR to a shorter path")
     return socket
+
+
+def _close_to_others(folder: Path) -> None:
+    """Files of an earlier release may be open to other users of this machine; they hold phone numbers."""
+    for path in (folder / "valkey.log", folder / "dump.rdb", *folder.glob("appendonlydir/*"), *folder.glob("*.lock")):
+        if path.is_file():
+            path.chmod(0o600)
+    if (folder / "appendonlydir").is_dir():
+        (folder / "appendonlydir").chmod(OWNER_ONLY)
 
 
 def _enter(users: int, socket: Path) -> None:
@@ -112,8 +175,9 @@ def _start(socket: Path, lock: int) -> None:
     # A session of its own: Ctrl-C in a terminal must stop the relay first, and the relay then stops the server.
     quiet = subprocess.DEVNULL
     server = subprocess.Popen(  # noqa: S603 - the command is ours
-        command, start_new_session=True, pass_fds=(lock,), stdin=quiet, stdout=quiet, stderr=quiet
-    )
+        command, start_new_session=True, pass_fds=(lock,), stdin=quiet, stdout=quiet, stderr=quiet, umask=0o077,
+        env={name: os.environ[name] for name in INHERITED if name in os.environ},
+    )  # fmt: skip
     # Another user may stop it while this process lives on: without this it would stay as a zombie.
     threading.Thread(target=server.wait, name="embedded-valkey", daemon=True).start()
     deadline = time.monotonic() + READY_WITHIN_S

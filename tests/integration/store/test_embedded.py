@@ -171,3 +171,59 @@ def test_the_binary_is_where_we_look_for_it(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(StoreUnavailable, match="RELAY_REDIS_URL"):
         embedded.server_binary()
+
+
+async def test_its_files_are_for_its_owner_only(short_folder: Path) -> None:
+    """Whatever the umask is, and also if an earlier release wrote them for everybody."""
+    folder = short_folder / "data"
+    before = os.umask(0)
+    try:
+        async with embedded_server(folder) as url, connected(url) as client:
+            await client.set("a", "b")
+        files = [path for path in folder.rglob("*") if not path.is_socket()]
+        assert {oct(path.stat().st_mode & 0o777) for path in files if path.is_file()} == {"0o600"}
+        assert {oct(path.stat().st_mode & 0o777) for path in (folder, *files) if path.is_dir()} == {"0o700"}
+        for path in files:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        async with embedded_server(folder):
+            assert {oct(path.stat().st_mode & 0o777) for path in files if path.is_file()} == {"0o600"}
+            assert oct((folder / "appendonlydir").stat().st_mode & 0o777) == "0o700"
+    finally:
+        os.umask(before)
+
+
+async def test_a_folder_that_was_there_keeps_its_rights(short_folder: Path) -> None:
+    """It may be anything, such as /tmp."""
+    short_folder.chmod(0o755)
+    async with embedded_server(short_folder):
+        assert oct(short_folder.stat().st_mode & 0o777) == "0o755"
+
+
+async def test_it_gets_none_of_the_keys(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RELAY_ADMIN_KEY", "canary")
+    async with embedded_server(short_folder) as url:
+        environment = Path(f"/proc/{await server_pid(url)}/environ")
+        if not environment.exists():
+            pytest.skip("only Linux shows the environment of a process")
+        assert b"canary" not in environment.read_bytes()
+        assert b"RELAY_" not in environment.read_bytes()
+
+
+async def test_a_server_that_dies_is_started_again(short_folder: Path) -> None:
+    """On the same files and at the same place, each time; by one of its users only."""
+    async with embedded_server(short_folder) as url, embedded_server(short_folder):
+        for number in range(2):
+            async with connected(url) as client:
+                await client.set(f"key{number}", "kept")
+            dead = await server_pid(url)
+            await crash(url)
+            async with asyncio.timeout(10):
+                while True:
+                    with suppress(NoServer):
+                        assert await server_pid(url) != dead
+                        break
+                    await asyncio.sleep(0.05)
+            async with connected(url) as client:
+                assert await client.get(f"key{number}") == b"kept"
+        last = await server_pid(url)
+    await ended(last)

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.bench.processes import free_port
 
 pytestmark = pytest.mark.timeout(150)
 README = Path(__file__).parents[2] / "README.md"
+ENDS_WITHIN_S = 30
 PORTS = ("RELAY_PORT", "RELAY_WORKER_PORT", "SANDBOX_PORT", "RECEIVER_PORT")
 
 
@@ -45,9 +47,13 @@ def shell(checkout: Path) -> Iterator["subprocess.Popen[str]"]:
     try:
         yield process
     finally:
-        members = session_of(process.pid)
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            end(members, number)
+        # Killed at once, `relay serve` could not end the embedded server.
+        end(session_of(process.pid), signal.SIGTERM)
+        deadline = time.monotonic() + ENDS_WITHIN_S
+        while session_of(process.pid) and time.monotonic() < deadline:
+            process.poll()
+            time.sleep(0.1)
+        end(session_of(process.pid), signal.SIGKILL)
         process.communicate()
 
 

@@ -13,6 +13,8 @@ class Failure(StrEnum):
     """The deadline passed, whatever was waited for."""
     CONNECT = "connect"
     DNS = "dns"
+    RESOLVER = "resolver"
+    """The relay's own name servers failed: no name got an answer lately."""
     REFUSED_ADDRESS = "refused_address"
     """The relay refused to dial: the URL or an address behind its name is forbidden. Nothing was sent."""
     TLS = "tls"
@@ -30,7 +32,7 @@ class Failure(StrEnum):
     """This machine failed: no file descriptors or ports left."""
 
 
-BLAMELESS = frozenset({Failure.PROXY, Failure.LOCAL})
+BLAMELESS = frozenset({Failure.PROXY, Failure.RESOLVER, Failure.LOCAL})
 """Failures that say nothing about the endpoint: they must neither use up its tries nor open its breaker."""
 
 

@@ -121,11 +121,12 @@ class Egress(httpx.AsyncBaseTransport):
             async with asyncio.timeout_at(ends_at):
                 return await self._pins.pin(target.host)
         except LookupFailed as error:
-            raise EgressError(Failure.DNS, str(error)) from None
+            raise EgressError(Failure.RESOLVER if error.ours else Failure.DNS, str(error)) from None
         except AddressRefused:
             raise EgressError(Failure.REFUSED_ADDRESS, REFUSED) from None
         except TimeoutError:
-            raise EgressError(Failure.TIMEOUT, "its name could not be looked up in time") from None
+            kind = Failure.RESOLVER if self._resolver.are_down() else Failure.TIMEOUT
+            raise EgressError(kind, "its name could not be looked up in time") from None
 
     async def _client(self, wire: WireRequest, pin: Pin | None, ends_at: float) -> Client:
         try:

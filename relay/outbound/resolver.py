@@ -6,26 +6,32 @@ as Kubernetes sets them.
 """
 
 import asyncio
+import math
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiodns
 
 from relay.domain.addresses import Address
 
+ALIVE_S = 10.0
+"""Name servers that told something of any name so lately work: a name that they can't tell of is itself at fault."""
+AGAIN_AFTER = 0.1
+"""Of the time-out: the pause before a second try."""
 MAX_NAMES = 50_000
 """Names kept in the cache; with more, the oldest go first."""
 
 
 class LookupFailed(Exception):  # noqa: N818 - named for what happened, like relay.errors
-    """The name has no address (`absent`), or nobody could tell in time."""
+    """The name has no address (`absent`), or nobody could tell in time. `ours`: no name got an answer lately."""
 
-    def __init__(self, message: str, *, absent: bool) -> None:
+    def __init__(self, message: str, *, absent: bool, ours: bool = False) -> None:
         super().__init__(message)
         self.absent = absent
+        self.ours = ours
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +72,8 @@ class Resolver:
         self._answers: dict[str, Answer] = {}
         self._failures: dict[str, tuple[LookupFailed, float]] = {}
         self._running: dict[str, asyncio.Task[Answer]] = {}
+        self._answered_at = -math.inf
+        """When the name servers last told something of any name."""
 
     def peek(self, name: str, now: float) -> Answer | None:
         """The answer that holds at `now`, the loop's time, if there is one; an old one is renewed meanwhile."""
@@ -83,7 +91,7 @@ class Resolver:
             return answer
         failure, until = self._failures.get(name, (None, 0.0))
         if failure and now < until:
-            raise LookupFailed(*failure.args, absent=failure.absent)
+            raise LookupFailed(*failure.args, absent=failure.absent, ours=failure.ours)
         # Shielded, for others wait for the same look-up.
         return await asyncio.shield(self._start(name))
 
@@ -106,16 +114,42 @@ class Resolver:
     async def _look_up(self, name: str) -> Answer:
         try:
             async with asyncio.timeout(self._timeout_s):
-                found = await self._channel().getaddrinfo(name, family=socket.AF_UNSPEC)
+                found = await self._ask(name)
         except TimeoutError:
-            return self._outlive(name, LookupFailed(_SILENT, absent=False))
+            return self._outlive(name, LookupFailed(_SILENT, absent=False, ours=self.are_down()))
         except aiodns.error.DNSError as error:
-            return self._outlive(name, _failure(error.args[0]))
+            failure = _failure(error.args[0])
+            if failure.absent:
+                self._answered_at = asyncio.get_running_loop().time()
+            else:
+                failure.ours = self.are_down()
+            return self._outlive(name, failure)
+        self._answered_at = asyncio.get_running_loop().time()
         addresses = dict.fromkeys(ip_address(node.addr[0].decode()) for node in found.nodes)
         if not addresses:
             raise _failure(aiodns.error.ARES_ENODATA)
         low, high = self._ttl_s
         return _answer(tuple(addresses), min(max(min(node.ttl for node in found.nodes), low), high))
+
+    async def _ask(self, name: str) -> Any:
+        """Ask until there is an answer, or the name is known not to exist; whoever calls this bounds the time.
+
+        c-ares waits as long as its servers usually take, which is a few ms: one lost packet must not cost the name.
+        """
+        again = 0
+        while True:
+            try:
+                return await self._channel().getaddrinfo(name, family=socket.AF_UNSPEC)
+            except aiodns.error.DNSError as error:
+                code = error.args[0]
+                if code in _ABSENT or (code != aiodns.error.ARES_ETIMEOUT and again):
+                    raise
+                again += code != aiodns.error.ARES_ETIMEOUT
+                await asyncio.sleep(self._timeout_s * AGAIN_AFTER)
+
+    def are_down(self) -> bool:
+        """Whether no name got an answer lately: then a failure says nothing of the name."""
+        return asyncio.get_running_loop().time() - self._answered_at > ALIVE_S
 
     def _channel(self) -> aiodns.DNSResolver:
         if self._dns is None:

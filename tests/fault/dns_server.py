@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any, cast
 
 A, CNAME, AAAA = 1, 5, 28
-NOERROR, SERVFAIL, NXDOMAIN = 0, 2, 3
+NOERROR, SERVFAIL, NXDOMAIN, WILL_NOT = 0, 2, 3, 5
 
 Records = Sequence[str]
 """Addresses as text, or one other name: a CNAME, whose own records are added to the answer."""

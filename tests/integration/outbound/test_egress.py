@@ -9,13 +9,13 @@ import pytest
 
 from relay.domain.addresses import EgressPolicy
 from relay.domain.model import ClientCertificate, Endpoint
-from relay.domain.outcomes import Failure, Outcome
+from relay.domain.outcomes import BLAMELESS, Failure, Outcome
 from relay.outbound.callbacks import CallbackSender
 from relay.outbound.clients import ClientOptions
 from relay.outbound.egress import REFUSED, Egress
 from relay.outbound.resolver import Resolver
 from tests.fault.certificates import Authority, server_context
-from tests.fault.dns_server import NXDOMAIN, SERVFAIL, DnsServer
+from tests.fault.dns_server import NXDOMAIN, SERVFAIL, WILL_NOT, DnsServer
 from tests.fault.hostile_sink import HostileSink, canary, hostile_sink
 
 Send = Callable[..., Awaitable[Outcome]]
@@ -136,12 +136,30 @@ async def test_an_address_that_refuses_is_followed_by_the_next_one(
 async def test_a_name_without_an_address_is_a_dns_failure(code: int, words: str, send: Send, names: DnsServer) -> None:
     """What the name servers say is told in words that are safe to show."""
     names.fail("crm.example.com", code)
+    names.always("other.example.com", "127.0.0.1")
+    await send("https://other.example.com/")
     outcome = await send("https://crm.example.com/")
     assert (outcome.error, words in outcome.detail) == (Failure.DNS, True)
 
 
+@pytest.mark.parametrize("how", ["SERVFAIL", "REFUSED", "silence"])
+async def test_name_servers_that_tell_of_no_name_are_not_charged_to_the_endpoint(
+    how: str, send: Send, names: DnsServer
+) -> None:
+    """As long as no name gets an answer, the fault is on our side: no try is used up, and no breaker opens."""
+    if how == "silence":
+        names.drop("crm.example.com")
+    else:
+        names.fail("crm.example.com", SERVFAIL if how == "SERVFAIL" else WILL_NOT)
+    outcome = await send("https://crm.example.com/")
+    assert outcome.error is Failure.RESOLVER
+    assert outcome.error in BLAMELESS
+
+
 async def test_a_silent_name_server_ends_at_the_deadline(send: Send, names: DnsServer) -> None:
     """A look-up is part of the attempt."""
+    names.always("other.example.com", "127.0.0.1")
+    await send("https://other.example.com/")
     names.drop("crm.example.com")
     outcome = await send("https://crm.example.com/", deadline_s=0.2)
     assert outcome.error is Failure.TIMEOUT

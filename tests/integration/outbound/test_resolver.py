@@ -148,3 +148,52 @@ async def _outcome(resolver: Resolver, name: str) -> str:
     except LookupFailed as error:
         return str(error)
     return "found"
+
+
+async def test_a_lost_packet_costs_no_name(dns: tuple[DnsServer, str], names: DnsServer) -> None:
+    """However fast others were: c-ares learns to wait a few ms, and a name has two seconds all the same."""
+    resolver = Resolver(nameservers=[dns[1]], timeout_s=2.0)
+    for number in range(200):
+        names.always(f"fast{number}.example.com", "127.0.0.1")
+        await resolver.resolve(f"fast{number}.example.com")
+    for lost in (1, 2, 3):
+        names.zones[f"slow{lost}.example.com"] = lambda turn, lost=lost: None if turn < lost else ("127.0.0.1",)
+        answer = await resolver.resolve(f"slow{lost}.example.com")
+        assert answer.addresses == (ip_address("127.0.0.1"),)
+    await resolver.close()
+
+
+async def test_a_name_has_all_of_its_time(dns: tuple[DnsServer, str], names: DnsServer) -> None:
+    """And not a moment more."""
+    resolver = Resolver(nameservers=[dns[1]], timeout_s=0.6)
+    names.always("fast.example.com", "127.0.0.1")
+    await resolver.resolve("fast.example.com")
+    names.drop("dead.example.com")
+    started = perf_counter()
+    with pytest.raises(LookupFailed):
+        await resolver.resolve("dead.example.com")
+    assert 0.55 < perf_counter() - started < 1.2
+    assert names.asked["dead.example.com"] >= 2
+    await resolver.close()
+
+
+async def test_one_wrong_answer_is_asked_again(keeping: Resolver, names: DnsServer) -> None:
+    names.zones["crm.example.com"] = lambda turn: SERVFAIL if turn == 0 else ("127.0.0.1",)
+    assert (await keeping.resolve("crm.example.com")).addresses == (ip_address("127.0.0.1"),)
+
+
+@pytest.mark.parametrize("told", ["an address", "that there is none", "nothing"])
+async def test_whose_fault_a_failure_is(keeping: Resolver, names: DnsServer, told: str) -> None:
+    """Name servers that told something of another name lately work; where they tell nothing at all, it is ours."""
+    names.always("fine.example.com", "127.0.0.1")
+    if told == "an address":
+        await keeping.resolve("fine.example.com")
+    elif told == "that there is none":
+        await _outcome(keeping, "absent.example.com")
+    names.fail("crm.example.com", SERVFAIL)
+    with pytest.raises(LookupFailed) as failure:
+        await keeping.resolve("crm.example.com")
+    assert failure.value.ours == (told == "nothing")
+    with pytest.raises(LookupFailed) as remembered:
+        await keeping.resolve("crm.example.com")
+    assert remembered.value.ours == failure.value.ours

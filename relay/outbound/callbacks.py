@@ -2,14 +2,17 @@
 
 import asyncio
 from dataclasses import dataclass
+from functools import cached_property
 from time import perf_counter
 from typing import cast
 
 import httpx
+import msgspec
 
 from relay.domain.addresses import EgressPolicy
-from relay.domain.headers import RESERVED, check_headers
-from relay.domain.model import Endpoint, EndpointId, OAuth2
+from relay.domain.echoes import Echoes
+from relay.domain.headers import RESERVED, check_headers, is_sensitive
+from relay.domain.model import BasicAuth, Bearer, Endpoint, EndpointId, OAuth2
 from relay.domain.outcomes import Failure, Outcome
 from relay.domain.signing import Signer
 from relay.errors import Invalid
@@ -22,6 +25,10 @@ MAX_PREPARED = 20_000
 """Prepared endpoints kept; with more, the oldest go first."""
 
 KEPT_BODY_BYTES = 1024
+READ_BEYOND = 12_288
+"""So that no secret that begins in what is kept is cut in two: the longest token, in its longest spelling."""
+COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
+"""How gzip and zstd begin."""
 KEPT_HEADERS = 32
 KEPT_HEADER_CHARS = 2048
 
@@ -43,6 +50,11 @@ class _Ready(PreparedEndpoint):
     headers: tuple[Header, ...]
     signer: Signer
     oauth: OAuth2 | None
+
+    @cached_property
+    def echoes(self) -> Echoes:
+        """What of its own secrets must not be kept; made when a receiver first sends something back."""
+        return Echoes(_secrets(self.endpoint))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -145,8 +157,8 @@ class CallbackSender:
             status=status,
             detail=detail,
             duration_ms=_since_ms(started),
-            headers=_kept(header_list(response)),
-            body=start,
+            headers=_kept(header_list(response), prepared),
+            body=prepared.echoes.hide(start, most=KEPT_BODY_BYTES) if start else b"",
             # Of a success nothing is waited for, and httpx's headers cost more than signing.
             retry_after=None if 200 <= status < 300 else response.headers.get("retry-after"),
         )
@@ -161,7 +173,7 @@ class CallbackSender:
         deadline_s: float,
     ) -> Outcome:
         """A 401 may mean that the token was revoked: once, try a new one."""
-        outcome = Outcome()
+        outcome, authorization = Outcome(), ""
         for _ in range(2):
             try:
                 async with asyncio.timeout(deadline_s - (perf_counter() - started)):
@@ -176,7 +188,16 @@ class CallbackSender:
             if outcome.status != 401:
                 break
             self._tokens.discard(auth, authorization)
+        return _without(outcome, authorization)
+
+
+def _without(outcome: Outcome, authorization: str) -> Outcome:
+    """An outcome in which the receiver does not show the token that it was sent."""
+    if not outcome.body and not outcome.headers:
         return outcome
+    echoes = Echoes([authorization.partition(" ")[2]])
+    headers = tuple((name, echoes.hide(value.encode()).decode("utf-8", "replace")) for name, value in outcome.headers)
+    return msgspec.structs.replace(outcome, body=echoes.hide(outcome.body), headers=headers)
 
 
 def _own_headers(endpoint: Endpoint) -> list[Header]:
@@ -190,21 +211,47 @@ def _own_headers(endpoint: Endpoint) -> list[Header]:
 
 
 async def _read_start(response: httpx.Response) -> tuple[bytes, str]:
-    """How the body starts, raw: nothing is inflated. One that breaks off changes nothing about the answer's status."""
+    """How the body starts, and some more than is kept. One that breaks off changes nothing about the status."""
     stream = cast(httpx.AsyncByteStream, response.stream)
-    start = b""
+    start, wanted, detail = b"", KEPT_BODY_BYTES + READ_BEYOND, ""
     try:
         async for chunk in stream:
-            if len(start) < KEPT_BODY_BYTES:
-                start += chunk[: KEPT_BODY_BYTES - len(start)]
+            if len(start) < wanted:
+                start += chunk[: wanted - len(start)]
     except httpx.TransportError:
-        return start, "the answer's body broke off"
+        detail = "the answer's body broke off"
     finally:
         await stream.aclose()
-    return start, ""
+    if start and _is_compressed(response, start):
+        # Nobody can read it without inflating it, and what is in it can't be hidden.
+        return b"", detail or "the answer's body is compressed, which was not asked for"
+    return start, detail
 
 
-def _kept(headers: list[Header]) -> tuple[tuple[str, str], ...]:
+def _is_compressed(response: httpx.Response, start: bytes) -> bool:
+    if start.startswith(COMPRESSED):
+        return True
+    # Of a success nothing is waited for, and httpx's headers cost more than signing.
+    return not response.is_success and response.headers.get("content-encoding", "identity") != "identity"
+
+
+def _secrets(endpoint: Endpoint) -> list[str]:
+    """What the endpoint's owner gave in confidence, and the relay sends: a receiver may show it to whoever looks."""
+    secrets = [value for name, value in endpoint.headers.items() if is_sensitive(name)]
+    secrets += [word for value in secrets for word in value.split()[1:]]
+    secrets += [key.key for key in endpoint.keys]
+    match endpoint.auth:
+        case BasicAuth(username, password):
+            secrets += [password, f"{username}:{password}"]
+        case Bearer(token):
+            secrets.append(token)
+        case OAuth2(client_secret=secret):
+            secrets.append(secret)
+    return secrets
+
+
+def _kept(headers: list[Header], prepared: _Ready) -> tuple[tuple[str, str], ...]:
+    headers = [(name, prepared.echoes.hide(value.encode()).decode("utf-8", "replace")) for name, value in headers]
     if len(headers) <= KEPT_HEADERS and sum([len(name) + len(value) for name, value in headers]) <= KEPT_HEADER_CHARS:
         return tuple(headers)
     kept, left = [], KEPT_HEADER_CHARS

@@ -16,6 +16,7 @@ from typing import NoReturn
 import httpx
 import msgspec
 
+from relay.domain.echoes import Echoes
 from relay.domain.framing import split_lines
 from relay.domain.masking import cut
 from relay.domain.model import ApiKeyAuth, Source, SourceAuth
@@ -192,11 +193,18 @@ def _headers(auth: SourceAuth) -> dict[bytes, bytes]:
     }
 
 
+def _secrets(auth: SourceAuth) -> list[str]:
+    if isinstance(auth, ApiKeyAuth):
+        return [auth.key]
+    return [auth.password, f"{auth.username}:{auth.password}"]
+
+
 def _safe(text: str, auth: SourceAuth) -> str:
     """A message of the upstream without what it must not tell: credentials, addresses, long numbers, its own length."""
     text = text[:MAX_ERROR_BYTES]
     for secret in (auth.key,) if isinstance(auth, ApiKeyAuth) else (auth.password, auth.username):
         text = text.replace(secret, "…") if secret else text
+    text = Echoes(_secrets(auth)).hide(text.encode("utf-8", "replace")).decode("utf-8", "replace")
     text = cut(text)
     printable = "".join(letter if letter.isprintable() else " " for letter in _PRIVATE.sub("…", text))
     words = " ".join(printable.split())

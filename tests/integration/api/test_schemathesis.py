@@ -48,7 +48,7 @@ async def test_the_document_is_what_the_api_does(base_url: str, store: Store, tm
         "run", f"{base_url}/docs/openapi.json",
         "--header", f"Authorization: Bearer {KEY}",
         "--checks", "all", "--exclude-method", "DELETE", "--phases", "coverage,fuzzing",
-        "--max-examples", "3", "--seed", "1", "--workers", "1", "--generation-database", "none",
+        "--max-examples", "2", "--seed", "1", "--workers", "1", "--generation-database", "none",
         "--suppress-health-check", "all", "--no-color",
         cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from relay.config import Settings, variable
 from relay.domain.model import Secret
+from relay.store.needs import GRANT
 
 PAGE = Path("docs/configuration.md")
 CHART_SCHEMA = Path("helm/values.schema.json")
@@ -30,6 +31,30 @@ export RELAY_ENCRYPTION_KEY=$(openssl rand -base64 32)
 | variable | default | what it does |
 |---|---|---|
 """
+TAIL = f"""
+## The Redis server
+
+The relay needs Redis 7.0 or newer, or Valkey, with `maxmemory-policy noeviction`. The forms of `RELAY_REDIS_URL` are:
+
+| form | what it is for |
+|---|---|
+| `redis://user:password@host:6379/0` | TCP. The number at the end is the database |
+| `rediss://user:password@host:6380/0?ssl_ca_certs=/etc/ca.pem` | TLS, with a private authority |
+| `unix://user:password@/run/redis.sock?db=0` | a socket in the file system |
+
+Percent-encode special characters in the user name and the password: `/` is `%2F`, `#` is `%23`, `?` is `%3F`, `@` is
+`%40`. Add `protocol=2` to the parameters for a server or a proxy that does not support RESP3. With `rediss://`,
+`ssl_certfile`, `ssl_keyfile`, `ssl_cert_reqs` and `ssl_check_hostname` are allowed too.
+
+An ACL user needs these rules:
+
+```
+ACL SETUSER relay on >password {GRANT}
+```
+
+At the start the relay tries every command, key pattern and channel that it uses. It names what the user may not use,
+and ends.
+"""
 
 
 def render() -> str:
@@ -38,7 +63,7 @@ def render() -> str:
         f"| `{variable(setting.name)}` | {_default(setting)} | {setting.metadata['text']} |\n"
         for setting in dataclasses.fields(Settings)
     )
-    return HEAD + "".join(rows)
+    return HEAD + "".join(rows) + TAIL
 
 
 def render_chart_schema(schema: str) -> str:

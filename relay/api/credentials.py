@@ -21,6 +21,7 @@ def checked_auth(auth: BasicAuthIn | BearerIn | OAuth2In | None, policy: EgressP
                 client_id=auth.client_id,
                 client_secret=auth.client_secret,
                 scope=auth.scope,
+                token_auth=auth.token_auth,
             )
     return None
 

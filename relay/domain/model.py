@@ -126,6 +126,8 @@ class OAuth2(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="o
     client_id: str
     client_secret: str
     scope: str | None = None
+    token_auth: Literal["basic", "body"] | None = None
+    """How the client's credentials go to the token URL (RFC 6749 2.3.1); None: Basic first, then the body."""
 
     def __repr__(self) -> str:
         return "OAuth2(…)"

@@ -4,6 +4,7 @@ import asyncio
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import quote_plus, urlencode
 
 import httpx
@@ -23,7 +24,12 @@ TOKEN_DEADLINE_S = 10.0
 FAILURE_KEPT_S = 3.0
 """How long nothing is asked after a failure: an authorization server that is down gets no storm."""
 
+LONGEST_LIFE_S = 30 * 86_400.0
+NOT_THIS_WAY = frozenset({400, 401, 403})
+"""An authorization server that wants the credentials in another place says so by one of these."""
 MAX_TOKENS = 10_000
+
+TokenAuth = Literal["basic", "body"]
 
 
 class TokenRefused(Exception):  # noqa: N818 - named for what happened, like relay.errors
@@ -34,7 +40,7 @@ class _TokenAnswer(msgspec.Struct):
     """RFC 6749 5.1."""
 
     access_token: str
-    token_type: str = "Bearer"  # noqa: S105
+    token_type: str | None = None
     expires_in: float | str | None = None
 
 
@@ -67,6 +73,8 @@ class Tokens:
         self._clock = clock or (lambda: asyncio.get_running_loop().time())
         self._tokens: dict[OAuth2, _Token] = {}
         self._running: dict[OAuth2, asyncio.Task[_Token]] = {}
+        self._ways: dict[OAuth2, TokenAuth] = {}
+        """Where the credentials of those worked that have no setting for it."""
 
     async def authorization(self, auth: OAuth2) -> str:
         """The value of `authorization`. Raises TokenRefused."""
@@ -100,28 +108,52 @@ class Tokens:
             del self._tokens[next(iter(self._tokens))]
 
     async def _fetch(self, auth: OAuth2) -> _Token:
+        """Ask in the way that is set or worked before; else by Basic, and then in the body if that is refused."""
+        ways: list[TokenAuth] = [auth.token_auth or self._ways.get(auth, "basic")]
+        if auth.token_auth is None:
+            ways.append("body" if ways[0] == "basic" else "basic")
+        first: _Token | None = None
+        for way in ways:
+            token, status = await self._ask(auth, way)
+            if not token.failure:
+                self._ways[auth] = way
+                if len(self._ways) > MAX_TOKENS:
+                    del self._ways[next(iter(self._ways))]
+                return token
+            first = first or token
+            if status not in NOT_THIS_WAY:
+                break
+        assert first is not None  # noqa: S101 - there is one way at least
+        return first
+
+    async def _ask(self, auth: OAuth2, way: TokenAuth) -> tuple[_Token, int]:
+        """A token, or what is wrong, with the answer's status; 0: there was none."""
         asked_at = self._clock()
         try:
-            response = await self._transport.handle_async_request(_token_request(auth))
+            response = await self._transport.handle_async_request(_token_request(auth, way))
             try:
                 body = await _read(response)
             finally:
                 await response.stream.aclose()  # type: ignore[union-attr]
         except httpx.TransportError as error:
-            return _Token("", asked_at + FAILURE_KEPT_S, f"the authorization server could not be asked: {error}")
-        return _judge(response.status_code, body, asked_at=asked_at)
+            failure = f"the authorization server could not be asked: {error}"
+            return _Token("", asked_at + FAILURE_KEPT_S, failure), 0
+        return _judge(response.status_code, body, asked_at=asked_at), response.status_code
 
 
-def _token_request(auth: OAuth2) -> httpx.Request:
+def _token_request(auth: OAuth2, way: TokenAuth) -> httpx.Request:
     fields = {"grant_type": "client_credentials"} | ({"scope": auth.scope} if auth.scope else {})
-    # RFC 6749 2.3.1: form-encoded before they are joined.
-    pair = f"{quote_plus(auth.client_id)}:{quote_plus(auth.client_secret)}"
     headers = [
         ("accept", "application/json"),
         ("accept-encoding", "identity"),
         ("content-type", "application/x-www-form-urlencoded"),
-        ("authorization", "Basic " + base64.b64encode(pair.encode()).decode()),
     ]
+    if way == "body":
+        fields |= {"client_id": auth.client_id, "client_secret": auth.client_secret}
+    else:
+        # RFC 6749 2.3.1: form-encoded before they are joined.
+        pair = f"{quote_plus(auth.client_id)}:{quote_plus(auth.client_secret)}"
+        headers.append(("authorization", "Basic " + base64.b64encode(pair.encode()).decode()))
     return httpx.Request(
         "POST",
         auth.token_url,
@@ -141,16 +173,27 @@ async def _read(response: httpx.Response) -> bytes:
 
 
 def _judge(status: int, body: bytes, *, asked_at: float) -> _Token:
-    if status != 200:
+    if status not in (200, 201):
         return _Token("", asked_at + FAILURE_KEPT_S, f"the authorization server answered {status}")
     try:
         answer = msgspec.json.decode(body, type=_TokenAnswer)
-        life_s = DEFAULT_LIFE_S if answer.expires_in is None else float(answer.expires_in)
+        life_s = _life_s(answer.expires_in)
     except (msgspec.DecodeError, ValueError):
         return _Token("", asked_at + FAILURE_KEPT_S, "the authorization server's answer is not a token")
-    if answer.token_type.lower() != "bearer" or not _is_token(answer.access_token):
+    if not _means_bearer(answer.token_type) or not _is_token(answer.access_token):
         return _Token("", asked_at + FAILURE_KEPT_S, "the authorization server's answer is not a bearer token")
     return _Token(f"Bearer {answer.access_token}", asked_at + max(life_s - REFRESH_MARGIN_S, life_s * 0.8, 1.0))
+
+
+def _means_bearer(kind: str | None) -> bool:
+    """`Bearer` as one likes to write it: `bearer`, `BearerToken`, `bearer_token`; nothing at all is that, too."""
+    return (kind or "bearer").lower().replace("_", "").replace(" ", "").removesuffix("token") == "bearer"
+
+
+def _life_s(expires_in: float | str | None) -> float:
+    life_s = DEFAULT_LIFE_S if expires_in in (None, "") else float(expires_in or 0)
+    # Neither a number that is none nor one that is too large: such a token is used for as long as others.
+    return life_s if 0 < life_s <= LONGEST_LIFE_S else DEFAULT_LIFE_S
 
 
 def _is_token(text: str) -> bool:

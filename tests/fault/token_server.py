@@ -5,6 +5,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(eq=False)
@@ -14,6 +15,10 @@ class TokenServer:
     port: int = 0
     lives_s: int | None = 3600
     answer: bytes = b""
+    wants: str = ""
+    """Where the credentials must be: `basic` or `body`; empty: anywhere."""
+    extra: dict[str, Any] = field(default_factory=dict)
+    """What the answer says in place of, or beside, the usual."""
     asked: list[tuple[str, str]] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -21,9 +26,14 @@ class TokenServer:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         fields = {k.lower(): v for k, _, v in (line.partition(": ") for line in head.split("\r\n")[1:] if line)}
         body = (await reader.readexactly(int(fields["content-length"]))).decode()
-        self.asked.append((fields["authorization"], body))
+        self.asked.append((fields.get("authorization", ""), body))
         issued = {"access_token": f"token-{len(self.asked)}", "token_type": "bearer", "expires_in": self.lives_s}
+        issued = {name: value for name, value in (issued | self.extra).items() if value != "absent"}
         payload = json.dumps(issued).encode()
+        if self.wants and ("client_secret=" in body) != (self.wants == "body"):
+            writer.write(b"HTTP/1.1 401 Unauthorized\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+            writer.close()
+            return
         writer.write(
             self.answer or b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(payload)
         )

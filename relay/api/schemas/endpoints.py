@@ -1,7 +1,7 @@
 """Endpoints on the wire: Svix's fields under their new and old names, and the relay's own."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -54,6 +54,8 @@ class OAuth2In(In, frozen=True, kw_only=True, tag_field="type", tag="oauth2"):
     client_id: Text
     client_secret: Text
     scope: Text | None = None
+    token_auth: Literal["basic", "body"] | None = None
+    """How the credentials go to `tokenUrl`: `basic` in a header, `body` as form fields. Null: the relay tries both."""
 
 
 class ClientCertificateIn(In, frozen=True, kw_only=True):
@@ -144,6 +146,7 @@ class OAuth2Out(Out, frozen=True, kw_only=True, tag_field="type", tag="oauth2"):
     token_url: str
     client_id: str
     scope: str | None
+    token_auth: Literal["basic", "body"] | None
 
 
 class ClientCertificateOut(Out, frozen=True, kw_only=True):
@@ -267,5 +270,7 @@ def _show_auth(auth: BasicAuth | Bearer | OAuth2 | None) -> BasicAuthOut | Beare
         case Bearer():
             return BearerOut()
         case OAuth2():
-            return OAuth2Out(token_url=auth.token_url, client_id=auth.client_id, scope=auth.scope)
+            return OAuth2Out(
+                token_url=auth.token_url, client_id=auth.client_id, scope=auth.scope, token_auth=auth.token_auth
+            )
     return None

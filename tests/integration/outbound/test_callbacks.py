@@ -258,13 +258,16 @@ async def test_a_refused_token_is_replaced_once(
 async def test_without_a_token_nothing_is_sent(
     answer: bytes, send: Send, sink: HostileSink, tokens: TokenServer, make_endpoint: MakeEndpoint
 ) -> None:
-    """Whatever an authorization server answers, the outcome is `auth`, and it is not asked again at once."""
+    """Whatever an authorization server answers, the outcome is `auth`, and it is not asked again at once.
+
+    One that refuses Basic is asked once more, with the credentials in the body.
+    """
     tokens.answer = answer
     endpoint = make_endpoint(f"http://127.0.0.1:{sink.port}/fine", auth=_oauth(tokens))
     for _ in range(2):
         outcome = await send(endpoint)
         assert (outcome.error, "authorization server" in outcome.detail) == (Failure.AUTH, True)
-    assert (len(tokens.asked), sink.received) == (1, [])
+    assert (len(tokens.asked), sink.received) == (2 if b" 400 " in answer else 1, [])
 
 
 async def test_a_token_url_is_guarded_like_a_callback(
@@ -315,3 +318,55 @@ async def test_a_receiver_that_echoes_the_request_shows_no_secret(
             assert b"user-agent" in kept.lower()
             for hidden in (b"canar", base64.b64encode(f"user:{secret}".encode())[:8]):
                 assert hidden not in kept
+
+
+@pytest.mark.parametrize("wants", ["basic", "body"])
+@pytest.mark.parametrize("setting", [None, "basic", "body"])
+async def test_an_authorization_server_gets_the_credentials_where_it_wants_them(
+    send: Send, sink: HostileSink, tokens: TokenServer, make_endpoint: MakeEndpoint, wants: str, setting: str | None
+) -> None:
+    """In Basic or in the body: as it is set, or whichever works, which is remembered."""
+    tokens.wants, tokens.lives_s = wants, 1
+    auth = OAuth2(
+        token_url=f"http://127.0.0.1:{tokens.port}/token", client_id="a", client_secret="b c", token_auth=setting
+    )
+    endpoint = make_endpoint(f"http://127.0.0.1:{sink.port}/fine", auth=auth)
+    outcome = await send(endpoint, deadline_s=5.0)
+    assert outcome.succeeded == (setting in (None, wants))
+    if setting is None and wants == "body":
+        assert [bool(header) for header, _ in tokens.asked] == [True, False]
+        await asyncio.sleep(1.0)
+        await send(endpoint, deadline_s=5.0)
+        assert [bool(header) for header, _ in tokens.asked] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    "kind", ["Bearer", "bearer", "BEARER", "BearerToken", "bearer_token", None, "absent", ""], ids=repr
+)
+@pytest.mark.parametrize("expires_in", [3600, "3600", 0, -5, "", 1e18, None, "absent"], ids=repr)
+async def test_every_answer_that_means_a_bearer_token_is_one(
+    send: Send,
+    sink: HostileSink,
+    tokens: TokenServer,
+    make_endpoint: MakeEndpoint,
+    kind: str | None,
+    expires_in: object,
+) -> None:
+    """With every character that RFC 6750 allows, and however long it says that it lives."""
+    token = "AZaz09-._~+/=="
+    tokens.extra = {"token_type": kind, "expires_in": expires_in, "access_token": token}
+    outcome = await send(make_endpoint(f"http://127.0.0.1:{sink.port}/fine", auth=_oauth(tokens)), deadline_s=5.0)
+    assert outcome.succeeded, outcome
+    assert sink.received[-1].headers["authorization"] == f"Bearer {token}"
+
+
+@pytest.mark.parametrize(
+    "said", [{"token_type": "mac"}, {"access_token": "a b"}, {"access_token": "a\r\nx: y"}, {"access_token": ""}]
+)
+async def test_what_is_no_bearer_token_is_refused(
+    send: Send, sink: HostileSink, tokens: TokenServer, make_endpoint: MakeEndpoint, said: dict[str, str]
+) -> None:
+    tokens.extra = said
+    outcome = await send(make_endpoint(f"http://127.0.0.1:{sink.port}/fine", auth=_oauth(tokens)), deadline_s=5.0)
+    assert outcome.error is Failure.AUTH
+    assert sink.received == []

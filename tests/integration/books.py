@@ -35,6 +35,10 @@ async def dump(redis: Redis) -> dict[str, Any]:
         there = [(name, kind) for name, kind in zip(names, types, strict=True) if kind in READS]
         names, types = [name for name, _ in there], [kind for _, kind in there]
         for name, kind in zip(names, types, strict=True):
+            if kind == b"zset":
+                # In pairs, whichever of its protocols the server speaks.
+                pipe.zrange(name, 0, -1, withscores=True)
+                continue
             command, *arguments = READS[kind]
             pipe.execute_command(command, name, *arguments)
         values = await pipe.execute()

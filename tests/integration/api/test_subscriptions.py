@@ -163,7 +163,13 @@ async def test_secrets_of_an_endpoint_are_not_answered(http: httpx.AsyncClient, 
         json={"url": URL, "auth": oauth, "clientCertificate": pair, "secret": new_private_key(b"c" * 32)},
     )
     endpoint = made.json()
-    assert endpoint["auth"] == {"type": "oauth2", "tokenUrl": oauth["tokenUrl"], "clientId": "c", "scope": None}
+    assert endpoint["auth"] == {
+        "type": "oauth2",
+        "tokenUrl": oauth["tokenUrl"],
+        "clientId": "c",
+        "scope": None,
+        "tokenAuth": None,
+    }
     assert endpoint["clientCertificate"] == {"certificate": pair["certificate"]}
     assert "PRIVATE" not in made.text
     assert "canary" not in made.text

@@ -47,7 +47,7 @@ class Answer:
         self._memory = memory
         self._most = most_bytes
         self._lines = 0
-        self._chunks: list[bytes] = []
+        self._body = bytearray()
         self._inflater: zlib._Decompress | None = None
 
     def begin(self, response: httpx.Response) -> bool:
@@ -71,6 +71,9 @@ class Answer:
             # A small step at a time, however far the chunk would inflate.
             if not self._keep(self._inflater.decompress(chunk, INFLATED_AT_ONCE)):
                 return False
+            if self._inflater.eof:
+                # What follows is no part of the answer, and zlib would keep all of it.
+                return False
             chunk = self._inflater.unconsumed_tail
         return True
 
@@ -81,7 +84,7 @@ class Answer:
             chunk = chunk[: -len(chunk.split(b"\n", MAX_LINES - self._lines)[-1])]
         self._lines += lines
         kept = chunk[:room]
-        self._chunks.append(kept)
+        self._body += kept
         self.size += len(kept)
         self._memory.used += len(kept)
         self.is_part = self.problem is None and (len(chunk) > room or self._is_short_of_memory())
@@ -96,5 +99,5 @@ class Answer:
         """What arrived; notes if a compressed body has no end."""
         if self._inflater is not None and not self._inflater.eof and not self.is_part:
             self.problem = self.problem or "the upstream's answer broke off (compressed)"
-        chunks, self._chunks = self._chunks, []
-        return b"".join(chunks)
+        body, self._body = bytes(self._body), bytearray()
+        return body

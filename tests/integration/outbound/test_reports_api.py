@@ -272,6 +272,17 @@ async def test_lines_are_bounded_as_well_as_bytes(
     assert (page.lines, page.truncated) == (ROWS, True)
 
 
+async def test_nothing_is_read_behind_the_end_of_a_compressed_answer(
+    client: httpx.AsyncClient, source: Source, upstream: Upstream
+) -> None:
+    """Zlib would keep all of it, and no limit would count it."""
+    whole = gzip.compress(BODY)
+    upstream.answer = [*response(b"", length=10**9, Content_Encoding="gzip"), whole, *[b"x" * 65536] * 2000, HANG]
+    page = await ReportsApi(client, deadline_s=5.0).fetch(source, "calls", after=0, limit=10)
+    assert (page.lines, page.truncated) == (ROWS, False)
+    assert upstream.sent_bytes < 20_000_000
+
+
 async def test_all_answers_together_have_a_greatest_size(
     client: httpx.AsyncClient, source: Source, upstream: Upstream
 ) -> None:

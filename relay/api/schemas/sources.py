@@ -1,5 +1,6 @@
 """Sources on the wire. Secrets come in and never go out."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
@@ -144,12 +145,43 @@ class SourceOut(Out, frozen=True, kw_only=True):
     updated_at: datetime
 
 
-class QuarantineOut(Out, frozen=True, kw_only=True):
-    """Lines of the upstream that could not be read, newest first."""
+class SetAsideOut(Out, frozen=True, kw_only=True):
+    """A line of the upstream that could not be read."""
 
-    data: list[dict[str, Any]]
+    route: str | None
+    row_id: Any
+    """The row's id. Null if it could not be read either."""
+    reason: str
+    line: str
+    """The line as the upstream sent it, or its beginning."""
+    seen_at: datetime
+    digest: str
+    """The line's digest. The same line is set aside once."""
+
+
+class QuarantineOut(Out, frozen=True, kw_only=True):
+    """One page of the lines that could not be read."""
+
+    data: list[SetAsideOut]
+    iterator: str | None
+    """Give it back to get the next page."""
+    prev_iterator: str | None
+    done: bool
+    """There is nothing behind this page."""
     total: int
-    """How many there ever were; the newest are kept."""
+    """The number of lines that were ever set aside. The relay keeps the newest 1,000."""
+
+
+def show_set_aside(line: Mapping[str, Any]) -> SetAsideOut:
+    """A line that was set aside, as it is answered."""
+    return SetAsideOut(
+        route=line["route"],
+        row_id=line["rowId"],
+        reason=line["reason"],
+        line=line["line"],
+        seen_at=moment(line["seenAtMs"]),
+        digest=line["digest"],
+    )
 
 
 def show_source(source: Source, states: list[RouteState], *, now_ms: int) -> SourceOut:

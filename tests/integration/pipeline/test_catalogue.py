@@ -276,7 +276,7 @@ async def test_what_is_wrong_is_told_once(rig: Rig) -> None:
     for worker in (*workers, *workers):
         await worker.refresh()
         assert not await worker.is_stale()
-    told = [(each.kind, each.data) for each in await operations.page(before=None, limit=50)]
+    told = [(each.kind, each.data) for each in await operations.page(limit=50)]
     assert sorted(kind for kind, _ in told) == [
         "application.unfit", "endpoint.unfit", "endpoint.unreadable", "source.unreadable",
     ]  # fmt: skip
@@ -290,7 +290,7 @@ async def test_what_is_wrong_is_told_once(rig: Rig) -> None:
     await rig.change(broken, description="d")
     for worker in workers:
         await worker.refresh()
-    assert len(await operations.page(before=None, limit=50)) == 5
+    assert len(await operations.page(limit=50)) == 5
 
 
 async def _refuse(rig: Rig) -> None:

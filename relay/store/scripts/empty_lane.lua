@@ -47,7 +47,7 @@ for bucket, number in pairs(ended) do redis.call('HINCRBY', references, bucket, 
 if bytes > 0 then redis.call('HINCRBY', owed, endpoint, 0 - bytes) end
 if left <= 0 then return 'more' end
 if finish ~= '1' then return 'empty' end
-redis.call('UNLINK', prefix .. 'attempted:' .. endpoint, prefix .. 'dropped:' .. endpoint)
+redis.call('UNLINK', prefix .. 'attempt_times:' .. endpoint, prefix .. 'dropped:' .. endpoint)
 redis.call('HDEL', prefix .. 'dropped_counts', endpoint)
 redis.call('HDEL', lanes, endpoint)
 redis.call('SREM', blockers, endpoint)

@@ -8,7 +8,7 @@ RelayError
 ├── Unauthorized       no key, or a wrong one (401)
 ├── StoreUnavailable   Redis does not answer: try again (503)
 │   ├── StoreFull      it has no room for what it was asked to take
-│   └── StoreDenied    it rejects the user name or the password: mend the settings
+│   └── StoreDenied    it rejects the user name or the password: correct the settings
 ├── StoreRefused       Redis refuses for good: say what to do, let others go on, and try again seldom
 ├── UpstreamError      the reports API did not give a page
 │   ├── Retriable      back off, then ask again (429, 5xx, time-outs, broken bodies)
@@ -80,7 +80,7 @@ class StoreDenied(StoreUnavailable):
 class StoreRefused(RelayError):  # noqa: N818
     """Redis refuses a command: its user may not use it, a key has another type, or a script failed half way.
 
-    Waiting alone does not help, but whoever waits goes on by itself once somebody has mended the cause.
+    Waiting alone does not help, but waiting tasks continue by themselves once the cause is corrected.
     """
 
 
@@ -109,7 +109,7 @@ class CannotListen(RelayError):  # noqa: N818
 
 
 class Fenced(RelayError):  # noqa: N818
-    """The fencing token is not the newest: somebody else works here now."""
+    """The fencing token is not the newest: another worker has taken over."""
 
 
 class Astray(RelayError):  # noqa: N818

@@ -12,7 +12,7 @@ JOB_EXPIRES_MS = 60_000
 """A job is a wake-up, not the work: one that is not picked up within a minute is not missed."""
 
 to_bytes = msgspec.json.encode
-"""Jobs are JSON: arq would use pickle, which runs the code of whoever can write to Redis."""
+"""Jobs are JSON: arq would use pickle, which runs code from anybody who can write to Redis."""
 from_bytes = msgspec.json.decode
 
 

@@ -1,4 +1,4 @@
-"""Serving HTTP for every command that listens: a taken port is told at once, and slow clients hold up nobody."""
+"""Serving HTTP for every command that listens: it reports a taken port at once, and slow clients delay nobody."""
 
 import asyncio
 import contextlib
@@ -92,7 +92,7 @@ class BoundedProtocol(H11Protocol):
         self._abort_soon()
 
     def send_400_response(self, msg: str) -> None:
-        """What came is no HTTP."""
+        """The request is not HTTP."""
         self._refuse(b"400 Bad Request", msg.encode() + b"\n")
 
     def _follow(self) -> None:

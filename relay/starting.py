@@ -28,7 +28,7 @@ async def check_start(redis: Redis, seal: Seal) -> None:
     except StoreDenied:
         raise
     except StoreUnavailable as error:
-        log.warning("redis_unavailable", error=str(error), do="the process goes on when Redis answers")
+        log.warning("redis_unavailable", error=str(error), do="the process continues when Redis answers")
         return
     if trouble:
         raise StoreRefused(trouble)

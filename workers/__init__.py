@@ -1,1 +1,1 @@
-"""The worker process: arq's clock and jobs for polling, and the dispatch task group beside them."""
+"""The worker process: arq's clock and jobs for polling, and the dispatch task group."""

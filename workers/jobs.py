@@ -18,7 +18,7 @@ async def poll(ctx: dict[str, Any], source: str) -> None:
     try:
         await context.polling.slice(SourceUid(source))
     except (StoreUnavailable, StoreRefused) as error:
-        # The next tick enqueues another slice; nothing of this one is lost, for the cursor is where it was.
+        # The next tick enqueues another slice; this one loses nothing, because the cursor did not move.
         log.warning("slice_ended", source=source, error=str(error))
 
 

@@ -131,7 +131,7 @@ async def _work(parts: Parts, settings: Settings, stopping: asyncio.Event) -> in
     try:
         await parts.dispatcher.drain(DRAIN_S)
     except (StoreUnavailable, StoreRefused) as error:
-        log.warning("drained_without_store", error=str(error))
+        log.warning("drain_interrupted", error=str(error))
     for task in (*tasks, stop):
         task.cancel()
     await asyncio.gather(*tasks, stop, return_exceptions=True)

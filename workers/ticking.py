@@ -24,7 +24,7 @@ TICK_S = 1.0
 async def tick_forever(
     *, queue: ArqRedis, routes: Routes, catalogue: Catalogue, clock: Clock, refresh: Callable[[], Awaitable[None]]
 ) -> None:
-    """Enqueue what is due, until cancelled. Redis may go away and come back meanwhile."""
+    """Enqueue what is due, until cancelled. Redis may go away and come back."""
     while True:
         try:
             if await catalogue.is_stale():

@@ -1,6 +1,6 @@
 """What is made from relay.config.Settings: docs/configuration.md, and the settings in helm/values.schema.json.
 
-`python -m relay.cli.configuration` writes both anew.
+`python -m relay.cli.configuration` writes both files.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""`relay receiver`: a sample of what stands in front of a CRM. It verifies each callback, knows it again, and keeps it.
+"""`relay receiver`: a sample of a service in front of a CRM. It verifies each callback, knows it again, and keeps it.
 
 Copy what `Receiver.accept` does, in any language: check the signature over the raw body, take each webhook-id once,
 answer 2xx as soon as it is kept. It remembers ids in memory; a real one has a unique index in its database.
@@ -69,7 +69,7 @@ def _secrets(texts: Sequence[str]) -> dict[str, Webhook]:
 
 
 class Receiver:
-    """An ASGI application: POST takes callbacks at any path, GET /state says what came."""
+    """An ASGI application: POST takes callbacks at any path, GET /state reports them."""
 
     def __init__(self, secrets: Mapping[str, Webhook], logs: Sequence[TextIO]) -> None:
         self._secrets = secrets

@@ -41,7 +41,7 @@ async def _serve(settings: Settings) -> int:
     assert starting is not None  # noqa: S101 - this is a task
     for sign in SIGNALS:
         loop.add_signal_handler(sign, starting.cancel)
-    # The port comes first. The server is opened out here, so that what is wrong with it is told in one line.
+    # The port comes first. The server is opened out here, so that a fault of it is reported in one line.
     with open_port(settings.host, settings.port, setting="RELAY_PORT") as listener:
         async with server_url(settings) as url:
             settings = dataclasses.replace(settings, redis_url=Secret(url))

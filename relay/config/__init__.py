@@ -170,7 +170,7 @@ def load(environ: Mapping[str, str]) -> Settings:
 
 
 def ignored(environ: Mapping[str, str]) -> list[str]:
-    """The names of `RELAY_*` variables that Kubernetes made from a Service: whoever starts warns of them."""
+    """The names of `RELAY_*` variables that Kubernetes made from a Service: the start warns about them."""
     return sorted(
         name for name, value in environ.items() if name.startswith("RELAY_") and is_from_a_service(name, value)
     )

@@ -69,22 +69,22 @@ def schedule(value: str) -> tuple[float, ...]:
 
 
 def networks(value: str) -> tuple[Network, ...]:
-    """Networks by comma."""
+    """Networks, separated by commas."""
     return tuple(_each(value, _network))
 
 
 def nat64_prefixes(value: str) -> tuple[ipaddress.IPv6Network, ...]:
-    """Prefixes of NAT64 by comma (RFC 6052)."""
+    """Prefixes of NAT64, separated by commas (RFC 6052)."""
     return tuple(_each(value, _nat64_prefix))
 
 
 def ports(value: str) -> tuple[int, ...]:
-    """Ports by comma."""
+    """Ports, separated by commas."""
     return tuple(_each(value, lambda part: whole(part, 1, 65535)))
 
 
 def name_servers(value: str) -> tuple[str, ...]:
-    """`address:port` by comma; IPv6 in brackets when a port follows."""
+    """`address:port`, separated by commas; IPv6 in brackets when a port follows."""
     return tuple(_each(value, _name_server))
 
 
@@ -119,10 +119,10 @@ def choice(*allowed: str) -> Callable[[str], str]:
 
 
 def encryption_keys(value: str) -> tuple[Secret, ...]:
-    """Keys of 32 bytes in base64, by comma."""
+    """Keys of 32 bytes in base64, separated by commas."""
     keys = tuple(_each(value, _encryption_key))
     if not keys:
-        raise ValueError("must be 32 bytes in base64 (several, by comma: the first encrypts)")
+        raise ValueError("must be 32 bytes in base64; separate several by commas (the first one encrypts)")
     return keys
 
 
@@ -170,7 +170,7 @@ def _network(part: str) -> Network:
     try:
         ipaddress.ip_network(part, strict=False)
     except ValueError:
-        raise ValueError("must be networks like 10.1.0.0/16, by comma") from None
+        raise ValueError("must be networks like 10.1.0.0/16, separated by commas") from None
     raise ValueError("must be networks whose bits behind the prefix are 0, like 10.1.0.0/16 and not 10.1.2.3/16")
 
 
@@ -207,5 +207,5 @@ def _encryption_key(part: str) -> Secret:
     except (binascii.Error, ValueError):
         raw = b""
     if len(raw) != 32:
-        raise ValueError("must be 32 bytes in base64 (several, by comma: the first encrypts)")
+        raise ValueError("must be 32 bytes in base64; separate several by commas (the first one encrypts)")
     return Secret(part)

@@ -26,7 +26,7 @@ def speaks_for_receiver(outcome: Outcome) -> bool:
     """Whether a failure says something of the receiver, and not only of this one event.
 
     No answer at all and 5xx do; so do 408, 425 and 429. Other 4xx and 3xx come from a receiver that works and does
-    not want this event: they must not stop the rest of what waits.
+    not want this event: they must not stop the other waiting events.
     """
     return outcome.status == 0 or outcome.status >= 500 or outcome.status in RECEIVER_IS_ALIVE
 

@@ -79,7 +79,7 @@ def encode(content: dict[str, Any], *, timestamp: str) -> bytes:
 
 
 def is_repaired(stored: bytes) -> bool:
-    """Whether stored bytes are of a row whose line had to be repaired. What stands before the trigger is ours alone."""
+    """Whether an event's line had to be repaired. Only the relay writes the fields before the trigger."""
     return b'"repaired":true' in stored.partition(b',"trigger":')[0]
 
 

@@ -36,7 +36,7 @@ MAX_BYTES = 1 << 16
 MAX_DEPTH = 8
 MAX_CONDITIONS = 256
 MAX_FAULTS = 20
-"""So many faults of a filter are told at once."""
+"""The maximum number of faults that one answer reports."""
 
 FIELDS = "$fields"
 """At the top of a filter: columns that the relay does not know, and that the filter may name. Matching ignores it."""

@@ -1,4 +1,4 @@
-"""Which row a row is, whether it changed, and what the event that tells of it is called.
+"""Which row a row is, whether it changed, and what id its event has.
 
 A row belongs to the route that showed it first: routes show different columns, so only that route's digests say that
 it changed. docs/adr/0005-rows-belong-to-a-route.md has the reasons.
@@ -138,7 +138,7 @@ def judge_row(
     """Decide what the sight of a row on a route is, after its line was read.
 
     `digest` is the row's stable digest, `classes` its mask now. A row whose owner is polled no more goes to the route
-    that shows it: its columns may differ for that reason alone, so this is no event.
+    that shows it: its columns may differ for that reason alone, so this makes no event.
     """
     short = digest[:_DIGEST_BYTES]
     if seen is None:

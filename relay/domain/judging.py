@@ -39,7 +39,7 @@ class Verdict(NamedTuple):
     asked_until_ms: int = 0
     """Until when the receiver asked for a rest; 0: it did not."""
     rest_until_ms: int = 0
-    """Until when this worker alone sends nothing to this endpoint; 0: it goes on."""
+    """Until when only this worker stops sending to the endpoint; 0: it continues."""
     slows: bool = False
     """Whether fewer callbacks should be in flight from now on."""
     reason: str = ""

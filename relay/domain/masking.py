@@ -21,7 +21,7 @@ _KEPT = (
     r"\b(?:msg|ep|app|atmpt)_[0-9A-Za-z]{1,64}",
     r"\b(?=[0-9]{0,127}[a-f])[0-9a-f]{32,128}\b",
 )
-# Nine digits or more, as people write numbers, whatever stands beside them.
+# Nine digits or more, as people write numbers, whatever characters surround them.
 _PHONE = r"\+?\(?\d(?:[ ()/-]{0,2}\d){8,30}|\+?\(?\d{2,4}(?:\)[ .-]?|[ .-])\d{3,4}\.\d{3,4}(?:\.\d{2,4})?"
 _USERINFO = re.compile(r"://[^/@\s]{0,2000}\Z")
 """What may be the beginning of a name and password in a URL."""

@@ -60,7 +60,7 @@ class Matcher:
     ) -> None:
         """Compile all filters. An endpoint whose application is gone gets nothing.
 
-        Disabled endpoints match too: what comes is kept for them. So do endpoints that are `unfit` for whatever reason,
+        Disabled endpoints match too: their events are kept. So do endpoints that are `unfit` for whatever reason,
         or whose filters can't be compiled, by their event types alone: see `unchecked`.
         """
         of = {each.id: each for each in applications}
@@ -97,7 +97,7 @@ class Matcher:
         return self._plan(types).weight
 
     def steps(self, types: bytes, data: Data, pace: Pace) -> Generator[None, None, list[Match]]:
-        """`match` in steps of bounded work: whoever runs them can let others have their turn between two of them."""
+        """`match` in steps of bounded work: the caller can let other tasks run between two of them."""
         plan = self._plan(types)
         found = plan.always.copy()
         for tested in (*(_candidates(buckets, read(data)) for read, buckets in plan.indexed), plan.tested):
@@ -141,7 +141,7 @@ def wants(application: Application, endpoint: Endpoint, types: bytes, data: Data
 
 
 def unfit_reason(application: Application, endpoint: Endpoint) -> str | None:
-    """Why nothing can be sent to an endpoint until it, or its application, is mended; None: it is fit."""
+    """Why nothing can be sent to an endpoint until it, or its application, is corrected; None: it is fit."""
     if (fault := filter_fault(application)) is not None:
         return f"its application's {fault}"
     fault = filter_fault(endpoint)

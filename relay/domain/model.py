@@ -113,7 +113,7 @@ class SigningKey(Struct, frozen=True, kw_only=True):
 
     key: str
     expires_at_ms: int | None = None
-    """None: the current one. A rotated key signs beside the new one until it expires."""
+    """None: the current one. A rotated key signs together with the new one until it expires."""
 
     def __repr__(self) -> str:
         return f"SigningKey(…, expires_at_ms={self.expires_at_ms})"
@@ -180,7 +180,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     order: Order = "unordered"
     order_key: str | None = None
     order_version: int = 0
-    """Counts changes of the order: what waits behind keys of an older one goes on."""
+    """Counts changes of the order. Deliveries behind keys of an older order are released."""
     retry_schedule: tuple[float, ...] | None = None
     """Seconds before each further try; None: the relay's own schedule."""
     auth: EndpointAuth | None = None
@@ -236,7 +236,7 @@ Joined = Literal["creation", "given", "later"]
 
 
 class RouteState(Struct, frozen=True, kw_only=True):
-    """How far a route is, and what came of its last poll."""
+    """How far a route is, and the result of its last poll."""
 
     route: str
     cursor: int | None = None
@@ -254,7 +254,7 @@ class RouteState(Struct, frozen=True, kw_only=True):
     """The source's `times_written` when a request failed last."""
     next_poll_at_ms: int = 0
     overlap_at_ms: int = 0
-    """When the rows behind the cursor are to be read again, or when the last page of that was, while it goes on."""
+    """When the rows behind the cursor are to be read again; during that reading, the time of its last page."""
     overlap_after: int | None = None
     """How far a reading of the rows behind the cursor is; None: none is under way."""
     overlap_until: int | None = None
@@ -268,7 +268,7 @@ class RouteState(Struct, frozen=True, kw_only=True):
     held_first: int = 0
     """How many were held when that one was seen first."""
     held_since: int = 0
-    """How many came beside it since."""
+    """How many arrived next to it since."""
     start: str | None = None
     """The source's `startRowId` when routes were last added to it or removed, or `none`; None: as `joined`."""
     unreadable: bool = False

@@ -81,7 +81,7 @@ def read_time(text: str) -> str | None:
 class _Readings(dict[Any, Any]):
     """What each text means in a number or flag column: looked up, or worked out and remembered up to a bound.
 
-    A row has 40 such columns and most hold `""` or `"0"`, so a look-up is what most of them cost.
+    A row has 40 such columns and most hold `""` or `"0"`, so most of them cost one lookup.
     """
 
     def __init__(self, read: Callable[[Any], Any]) -> None:
@@ -90,7 +90,7 @@ class _Readings(dict[Any, Any]):
 
     def __missing__(self, value: Any) -> Any:
         result = self._read(value)
-        # Only text is remembered: True would else find what stands for 1.
+        # Only text is remembered: True would else find the value of 1.
         if type(value) is str and len(value) <= _CACHED_LENGTH and len(self) < _CACHED:
             self[value] = result
         return result

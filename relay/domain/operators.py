@@ -113,7 +113,7 @@ def equal(operand: Any) -> ValueTest:
 
 
 def _one_of(operands: list[Any]) -> ValueTest:
-    """Whether a value is one of many: two look-ups at most, however many there are."""
+    """Whether a value is one of many: two lookups at most, however many there are."""
     texts = frozenset(each for each in operands if type(each) is str)
     constants = tuple({each for each in operands if each is None or type(each) is bool})
     # Equal numbers have equal hashes, whether they are ints or Decimals.

@@ -19,7 +19,7 @@ class Failure(StrEnum):
     """The relay refused to dial: the URL or an address behind its name is forbidden. Nothing was sent."""
     TLS = "tls"
     PROTOCOL = "protocol"
-    """What came back is not HTTP, or the connection ended before a whole response head came."""
+    """The answer is not HTTP, or the connection ended before a whole response head came."""
     OVERSIZED = "oversized"
     """The response's head is larger than a receiver has reason to send."""
     UNFIT = "unfit"
@@ -51,7 +51,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes = b""
     """How the response's body starts: at most 1 KiB, raw."""
     retry_after: str | None = None
-    """The response's Retry-After as it came: a hostile value is for whoever reads it to bound."""
+    """The response's Retry-After as it came: the reader must bound it, because it can be hostile."""
 
     @property
     def succeeded(self) -> bool:

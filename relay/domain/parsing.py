@@ -37,7 +37,7 @@ class Rejected(msgspec.Struct, frozen=True):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A line that is a bare string: the upstream's way to tell of an error (hazard H2). Never a row."""
+    """A line that is a bare string: the upstream's way to report an error (hazard H2). Never a row."""
 
     text: str
 

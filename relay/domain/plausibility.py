@@ -18,7 +18,7 @@ from relay.domain.model import RouteState
 
 NORMAL_GAP = 100_000_000
 FIRST_GAP = 10**12
-"""What the first row of a route may lie ahead of a cursor that is no row's: `startRowId` may be 0."""
+"""What the first row of a route may lie ahead of a cursor that does not come from a row: `startRowId` may be 0."""
 UNUSUAL = 10**10
 """A newest row beyond this is looked at twice before a route begins behind it."""
 FURTHEST = 10**15
@@ -45,7 +45,7 @@ class Ahead(msgspec.Struct, frozen=True, kw_only=True):
     when_first: int = 0
     """How many rows were held when that one was seen first."""
     since: int = 0
-    """How many came beside it since."""
+    """How many arrived next to it since."""
 
 
 def is_jump(before: int, row_id: int, *, is_row: bool = True) -> bool:

@@ -1,7 +1,7 @@
 """Pressure: what a server's use of its memory asks for."""
 
 RESUME_LOWER = 0.05
-"""Polling goes on when the share is so much lower: it must not stop and start each second."""
+"""Polling continues when the share is so much lower: it must not stop and start each second."""
 
 
 def excess(used: int, limit: int, share: float) -> int:

@@ -1,8 +1,8 @@
-"""A reference: what stands in a lane for one delivery: `a{number}:{type}:{tag}:{attempt}:{crashes}:{by_hand}`.
+"""A reference: the entry of one delivery in a lane: `a{number}:{type}:{tag}:{attempt}:{crashes}:{by_hand}`.
 
 The leading letter is the version of the form: `a`, or `u` where the endpoint's filter has not been asked yet. The last
 three are left out where they say nothing. Numbers can be given twice, when a server loses its last second or a source
-is made anew, so the tag says which event is meant.
+is created again, so the tag says which event is meant.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""From a row that is new or changed to the event that tells of it."""
+"""From a row that is new or changed to the event that reports it."""
 
 from typing import Any, NamedTuple
 
@@ -29,7 +29,8 @@ def tell(
 ) -> tuple[StoredEvent, dict[str, Any]]:
     """Make the event, and the `data` that filters are asked about.
 
-    `before` is what stands under the number of the row's last event, if anything does.
+       `before` is the event under
+    the number of the row's last event, if anything does.
     """
     row, sight = told.row, told.sight
     had = sight.had if isinstance(sight, Changed) else None
@@ -63,7 +64,7 @@ def _previous(
 ) -> dict[str, Any] | None:
     """What changed since the event before; None if that is not this row's, or can't be read.
 
-    A number can be given again, also to a row of another installation, if the source was made anew.
+    A number can be given again, also to a row of another installation, if the source was created again.
     """
     if before.row_id != str(told.row.row_id) or before.revision >= told.sight.revision:
         return None

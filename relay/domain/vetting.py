@@ -1,4 +1,4 @@
-"""Rules that a filter must keep when somebody writes it, beside those that make it a filter.
+"""Rules that a filter must keep when somebody writes it, in addition to those that make it a filter.
 
 Most of them find typos: a filter on a field that no event has passes nothing, or everything. What is stored already is
 not measured by them, so that a stricter release stops nobody's events.

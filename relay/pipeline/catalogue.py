@@ -67,7 +67,7 @@ class Catalogue:
         return "unreadable" if isinstance(glimpse, Endpoint) and self._has_application(glimpse) else "gone"
 
     def unfit(self, endpoint: EndpointId) -> str | None:
-        """Why nothing can be sent to an endpoint until it is mended; None: it is fit, or gone."""
+        """Why nothing can be sent to an endpoint until it is corrected; None: it is fit, or gone."""
         if (record := self._unreadable.get(f"endpoint/{endpoint}")) is not None:
             return f"its record can't be read: {record.why}"
         if (known := self._endpoints.get(endpoint)) is None:
@@ -109,7 +109,7 @@ class Catalogue:
         return {bucket: limit for bucket, limit in bounds if limit}
 
     def matcher(self, source: SourceUid) -> Matcher:
-        """Who wants which events of a source; made anew after a change."""
+        """Which endpoints want which events of a source; made again after a change."""
         matcher = self._matchers.get(source)
         if matcher is None:
             matcher = self._matchers[source] = self._new_matcher(source)
@@ -126,7 +126,7 @@ class Catalogue:
         return Matcher(applications, endpoints, unfit=unfit)
 
     async def is_stale(self) -> bool:
-        """Whether the configuration has another version: for whoever may have missed a notice."""
+        """Whether the configuration has another version: for a process that may have missed a notice."""
         if self._troubles is not None and self._troubles.are_untold():
             return True
         return await self._configuration.version() != self.version
@@ -235,7 +235,7 @@ def _ids(kind: str, thing: UnreadableRecord | Application | Endpoint) -> dict[st
 
 
 def _matters(kind: Kind[V], known: Mapping[K, V], changes: Mapping[K, V | None]) -> bool:
-    """Whether events may be somebody else's after some changes."""
+    """Whether events may belong to other tenants after some changes."""
     for key, after in changes.items():
         before = known.get(key)
         if before is None or after is None or kind.matching(before) != kind.matching(after):

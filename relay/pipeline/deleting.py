@@ -1,4 +1,4 @@
-"""Deleting what is left of deleted sources, applications and endpoints: a job that goes on wherever it was cut short.
+"""Deleting what is left of deleted sources, applications and endpoints: a job that continues wherever it was cut short.
 
 A deletion removes a record and leaves a tombstone, in one step. This job removes the rest and then the tombstone. Any
 number of workers may do it at once, and the API does the first second of it, so that small things are gone at once.
@@ -53,7 +53,7 @@ class Deleting:
         self._woken.set()
 
     async def forever(self) -> None:
-        """Look for what was deleted until cancelled. Redis may go away and come back meanwhile."""
+        """Look for what was deleted until cancelled. Redis may go away and come back."""
         while True:
             pending = False
             try:
@@ -94,7 +94,7 @@ class Deleting:
         except Exception as error:
             if isinstance(error, StoreUnavailable):
                 raise
-            log.exception("deletion_broke")
+            log.exception("deletion_failed")
 
     async def _raise_subscriptions(self, pending: Collection[Deletion]) -> None:
         """Have pages matched again that were matched before: who deleted may have died before it did that."""
@@ -119,7 +119,7 @@ class Deleting:
         return [] if found else [deletion]
 
     async def _lanes_of(self, deletions: Collection[Deletion]) -> list[Deletion]:
-        """Drop what waits for some endpoints, in every source: their application may have had others before."""
+        """Drop the waiting deliveries of some endpoints, in every source: their application may have had others before."""
         endpoints, left = [EndpointId(deletion.id) for deletion in deletions], set[EndpointId]()
         for source in await self._configuration.source_uids() if endpoints else ():
             left |= await self._lanes.empty(source, endpoints)

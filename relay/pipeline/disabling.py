@@ -1,4 +1,4 @@
-"""Disabling an endpoint whose receiver is gone: what comes for it is kept, and nothing is sent any more."""
+"""Disabling an endpoint whose receiver is gone: its events are kept, and the relay sends it nothing any more."""
 
 import structlog
 

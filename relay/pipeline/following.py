@@ -26,7 +26,7 @@ async def follow(
 
     `condition_changed` is called with an endpoint and the session that changed what is remembered of it.
 
-    Runs until cancelled. After every (re)connection `changed` is called once, for what was missed meanwhile.
+    Runs until cancelled. After every (re)connection `changed` is called once, for what was missed in between.
     """
     failures = 0
     while True:

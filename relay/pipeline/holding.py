@@ -1,4 +1,4 @@
-"""Rows implausibly far ahead of the others: held until further rows come beside them, and shown meanwhile."""
+"""Rows implausibly far ahead of the others: held and shown until further rows arrive next to them."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from relay.store.routes import Routes
 
 
 class Held(NamedTuple):
-    """What a page has beside its rows far ahead."""
+    """What a page has apart from its rows far ahead."""
 
     row_ids: list[int]
     """The rowIds that can be believed, in the page's order."""

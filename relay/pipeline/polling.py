@@ -82,8 +82,8 @@ class Polling:
     async def slice(self, uid: SourceUid) -> None:
         """Poll a source's routes for up to 20 s, if no other poller does.
 
-        Redis may go away and come back meanwhile, also without what was written last: as long as the lease is this
-        poller's, it goes on with what the store says then.
+        Redis may go away and come back, also without the latest writes: as long as the lease is this
+        poller's, it continues from what the store says then.
         """
         token = await self._routes.take(uid, version=self._catalogue.version)
         if token is None:
@@ -136,7 +136,7 @@ class Polling:
                 each.follow(now_ms, poll_s=source.poll_interval_s, overlap_s=self._overlap_s(source))
             poll = min(active, key=lambda p: p.due_ms(source))
             due_ms = poll.due_ms(source)
-            # A slice begins anew when the clock was set back.
+            # A slice begins again when the clock was set back.
             over = not ends_ms - SLICE_MS - STEP_MS <= now_ms < ends_ms
             if over or due_ms > ends_ms or self.stopping.is_set():
                 if await self._routes.keep(uid, token):
@@ -186,9 +186,7 @@ class Polling:
 
     async def _forward_page(self, source: Source, poll: RoutePoll, *, alone: bool) -> None:
         route, cursor = poll.state.route, poll.state.cursor or 0
-        limit = max(SMALLEST_LIMIT, poll.state.limit or source.batch_size)
-        if poll.state.held_from is not None and poll.state.limit is None:
-            limit = max(limit, ENOUGH)
+        limit = _limit(source, poll)
         page = await poll.take_ahead((cursor, limit, poll.ceiling)) or await self._reports.fetch(
             source, route, after=cursor, limit=limit, until=poll.ceiling
         )
@@ -213,7 +211,7 @@ class Polling:
         held.changes["anchored"] = int(step.cursor != cursor or poll.state.anchored > 0)
         if step.state == "stalled" or (page.truncated and not step.row_ids):
             raise Retriable("the answer proves nothing: it was cut short, or none of its lines has a readable rowId")
-        # The next poll is due now, and not at 0: whoever was polled longer ago goes first.
+        # The next poll is due now, and not at 0: the route that was polled longest ago goes first.
         changes: dict[str, int | str | None] = held.changes | {
             "state": "polling", "failures": 0, "last_poll_at_ms": polled_ms, "next_poll_at_ms": polled_ms,
         }  # fmt: skip
@@ -270,3 +268,10 @@ class Polling:
 
     def _overlap_s(self, source: Source) -> float:
         return max(self._overlap.interval_seconds, source.poll_interval_s)
+
+
+def _limit(source: Source, poll: RoutePoll) -> int:
+    """How many rows to ask for behind the cursor: enough to judge rows far ahead, unless the upstream refused so many."""
+    if poll.state.limit is not None:
+        return max(SMALLEST_LIMIT, poll.state.limit)
+    return max(SMALLEST_LIMIT if poll.state.held_from is None else ENOUGH, source.batch_size)

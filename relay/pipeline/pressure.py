@@ -34,12 +34,12 @@ class Pressure:
         self.full = False
         """Whether to take nothing more in."""
         self.excess = 0
-        """Bytes that are to be shed. Whoever does that sets it to 0: what comes of it shows the next look."""
+        """Bytes that are to be shed. The chore that sheds sets it to 0, and the next look shows the effect."""
 
     @property
     def said(self) -> str:
-        """Why nothing is taken in, for whoever asks; empty while there is room."""
-        return "Redis is nearly full: polling goes on when there is room (see store.full)" if self.full else ""
+        """Why nothing is taken in; empty while there is room."""
+        return "Redis is nearly full: polling continues when there is room (see store.full)" if self.full else ""
 
     def refused(self) -> None:
         """The server had no room for what it was asked to take in.

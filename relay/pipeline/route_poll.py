@@ -89,7 +89,7 @@ class RoutePoll:
         return self.state.next_poll_at_ms if self._ahead is None else -1
 
     def overlap_due_ms(self) -> int:
-        """When the rows before the cursor are to be read again: not while the upstream fails, nor beside a fetch."""
+        """When the rows before the cursor are to be read again: not while the upstream fails, nor during a fetch."""
         if self.state.cursor is None or self.state.failures or self._ahead is not None:
             return NEVER_MS
         return self.state.overlap_at_ms
@@ -98,7 +98,7 @@ class RoutePoll:
 async def cancelled(task: asyncio.Task[Any]) -> None:
     """Cancel a task and wait until it has ended. Raises what it ended with, unless that is one of the relay's errors.
 
-    A cancellation of the caller meanwhile is not lost.
+    A cancellation of the caller is not lost.
     """
     task.cancel()
     await asyncio.wait({task})

@@ -28,7 +28,7 @@ class Troubles:
             log.warning("trouble_found", kind=kind, reason=reason, **ids)
 
     def forget(self, thing: str) -> None:
-        """A thing changed: whatever was wrong with it may be mended, or wrong once more."""
+        """A thing changed: its faults may be corrected, or there again."""
         self._told.pop(thing, None)
         self._untold.pop(thing, None)
 

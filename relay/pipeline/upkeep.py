@@ -76,7 +76,7 @@ class Upkeep:
         """Work until cancelled. `sources` gives those that there are at the moment."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_again_and_again(LOOK_S, self._pressure.look))
-            # Apart from looking: whoever sheds a lot must not be the last to know how full it is.
+            # Apart from looking: a worker that sheds a lot must not be the last to know how full the store is.
             tasks.create_task(_again_and_again(LOOK_S, lambda: self.shed(sources())))
             tasks.create_task(_again_and_again(TRIM_S, lambda: self.trim(sources())))
             tasks.create_task(_again_and_again(SWEEP_S, lambda: self.sweep(sources())))
@@ -103,7 +103,7 @@ class Upkeep:
             log.info("history_shed", bytes=freed, events=events, wanted=too_much)
 
     async def trim(self, sources: list[Source]) -> None:
-        """Keep budgets: of the attempt logs, and of what waits for each endpoint."""
+        """Keep budgets: of the attempt logs, and of the backlog of each endpoint."""
         if not await self._chores.take("trim", seconds=TRIM_S * 0.9):
             return
         uids = [source.uid for source in sources]

@@ -1,4 +1,4 @@
-"""What a phone call writes: its legs while it goes on, the call when it is over, and its rating later.
+"""What a phone call writes: its legs while it lasts, the call when it is over, and its rating later.
 
 Progress rows come before the call's own (hazard H26), the call's own carries the time at which it began although it is
 written at its end (hazard H12), and a call that was answered may still have no talk time (hazard H25).

@@ -93,7 +93,7 @@ class Hazards:
         return hazard if self._dice[name].random() < hazard.probability else None
 
     def dice(self, name: Name) -> Random:
-        """Give the dice of a hazard, for whoever must choose what exactly it does."""
+        """Give the dice of a hazard, for the code that chooses what exactly it does."""
         return self._dice[name]
 
 

@@ -1,4 +1,4 @@
-"""The rows that are visible now: for every list the ids in order, and beside each the line that is sent."""
+"""The rows that are visible now: for every list the ids in order, and for each the line that is sent."""
 
 from bisect import bisect_left
 from collections.abc import Sequence

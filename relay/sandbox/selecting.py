@@ -12,7 +12,7 @@ from relay.sandbox.rows import Index
 
 Read = Callable[[bytes], Row]
 REDACTED = "REDACTED"
-"""What stands in the place of personal data; what really does is not known (hazard H23)."""
+"""The replacement for personal data; the real one is not known (hazard H23)."""
 
 
 def select(index: Index, query: Query, read: Read) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""The log of attempts: one record for each HTTP try, written with what came of it, shed oldest first."""
+"""The log of attempts: one record for each HTTP try, written together with its result, shed oldest first."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -16,7 +16,7 @@ PACKING = Packing(Attempt, version=1)
 pack_attempt = PACKING.pack
 """Attempt → bytes, the form that is stored."""
 ATTEMPT_BYTES = 112
-"""Beside its names and its record: entries of a hash table and of a sorted set, and what the allocator rounds up."""
+"""In addition to its names and its record: entries of a hash table and of a sorted set, and what the allocator rounds up."""
 BUCKET_BYTES = 272
 """A bucket's key and hash, and its entries in the sets of buckets and sizes."""
 UNLISTED_AT_ONCE = 1000
@@ -69,7 +69,7 @@ class Attempts:
         """Drop the oldest buckets until the log is within its budget, at most 20 MB or so; gives the bytes dropped."""
         dropped = 0
         for _ in range(STEPS):
-            # Looked at anew each time: another worker may shed too.
+            # Looked up each time: another worker may shed too.
             too_much = await self.total_bytes(source) - budget_bytes
             step = await self._shed_oldest(source, too_much) if too_much > 0 else 0
             if not step:
@@ -123,7 +123,7 @@ def attempt_size(field: str, record: bytes) -> int:
     """What an attempt takes of the server's memory, in bytes: its place in its bucket and that in its endpoint's list.
 
     `field` is its name in the bucket, `{number}:{endpoint}:{ms}`. Measured on Valkey 9.1 and Redis 7.0, both within
-    15 % from 66 B to 3.5 kB; a bucket takes BUCKET_BYTES beside it.
+    15 % from 66 B to 3.5 kB; a bucket takes another BUCKET_BYTES.
     """
     number, _, began_ms = _parts(field.encode())
     return len(field) + len(record) + len(number) + len(began_ms) + ATTEMPT_BYTES

@@ -9,13 +9,13 @@ from relay.store.events import Events
 
 MOST_BYTES = 64 * 2**20
 OVERHEAD_BYTES = 450
-"""What an event costs in memory beside its body."""
+"""The memory that an event takes in addition to its body."""
 
 
 class Bodies:
     """A cache of events with a budget in bytes; the ones used longest ago go first.
 
-    Numbers are given again when the store loses its last second or a source is made anew, so an event is kept under
+    Numbers are given again when the store loses its last second or a source is created again, so an event is kept under
     its number and its tag: one of before is never taken for one of now.
     """
 

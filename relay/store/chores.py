@@ -1,4 +1,4 @@
-"""Chores of upkeep: whoever comes first does one, and the other workers leave it to him for a while."""
+"""Chores of upkeep: the first worker does one, and the others leave it alone for a while."""
 
 from redis.asyncio import Redis
 

@@ -55,7 +55,7 @@ class Conditions:
         return [parse_condition(text) for text in await run_all(self._redis, calls)]
 
     async def forget(self, endpoint: EndpointId) -> None:
-        """An endpoint was enabled, resumed, mended or deleted: it counts as well."""
+        """An endpoint was enabled, resumed, corrected or deleted: it counts as well."""
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.hdel(keys.CONDITIONS, endpoint)
             pipe.publish(keys.CONDITION_CHANNEL, f"{endpoint} -")

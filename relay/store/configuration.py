@@ -83,7 +83,7 @@ class UnreadableRecord:
     id: str
     why: str
     glimpse: Source | Application | Endpoint | None
-    """What can be trusted of it: enough to keep events for whoever should get them."""
+    """What can be trusted of it: enough to keep events for the endpoints that should get them."""
 
     @property
     def name(self) -> str:

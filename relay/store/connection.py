@@ -31,7 +31,7 @@ from relay.errors import StoreDenied, StoreFull, StoreRefused, StoreUnavailable
 PASSING = (RedisConnectionError, RedisTimeoutError, InvalidResponse, BusyLoadingError, ReadOnlyError, OutOfMemoryError)
 """A server that is away, starting, demoted or full: it may work later, and nothing was changed half way."""
 WRONG_SERVER = (ReadOnlyError, BusyLoadingError, ClusterDownError)
-"""Another server may have taken over meanwhile: its name is looked up again, and it is dialled anew."""
+"""Another server may have taken over: the relay looks its name up again and connects again."""
 BUSY = ("BUSY ", "MASTERDOWN", "LOADING", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "MISCONF")
 """How its answer begins when it is not able to work now: busy with a script of anybody's, or without what it needs."""
 OF_PIPELINE = "of pipeline caused error: "
@@ -85,7 +85,7 @@ class LeftServers:
 
 
 class OwnConnection(AbstractConnection):
-    """A connection that never loses the cancellation of whoever waits for it, and packs commands in C.
+    """A connection that never loses the cancellation of a task that waits for it, and packs commands in C.
 
     When one of a pool hears that its server was demoted, each of them is dialled again before its next command: also
     those that only read, which such a server would answer for ever. One that is new sends nothing before it has said

@@ -1,4 +1,4 @@
-"""What waits for deleted endpoints: dropped in bounded steps, with the counts that keep events alive kept right."""
+"""The waiting deliveries of deleted endpoints: dropped in bounded steps, with the counts that keep events alive kept right."""
 
 from collections.abc import Collection, Sequence
 
@@ -22,7 +22,7 @@ class DeletedLanes:
         self._redis = redis
 
     async def empty(self, source: SourceUid, endpoints: Collection[EndpointId]) -> set[EndpointId]:
-        """Drop what waits for deleted endpoints in one source; gives those of which something may be left.
+        """Drop the waiting deliveries of deleted endpoints in one source; gives those of which something may be left.
 
         A lane that a worker holds is left alone: it learns that the endpoint is gone, and lets the lane go.
         """

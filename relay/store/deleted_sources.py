@@ -32,7 +32,7 @@ class DeletedSources:
         """
         source, mark = SourceUid(deletion.id), f"-{deletion.version}"
         if not await self._closed(source, deletion, mark):
-            return True  # Somebody else has ended it.
+            return True  # Another worker has ended it.
         if await self._is_held(source):
             return False
         async for names in self._names(source):

@@ -38,7 +38,7 @@ INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 async def embedded_server(data_dir: Path) -> AsyncIterator[str]:
     """Use the server of `data_dir`, starting it if it does not run; gives the URL to connect to.
 
-    A server that dies meanwhile is started again on the same files, by any of its users.
+    A server that dies is started again on the same files, by any of its users.
 
     Raises StoreUnavailable when there is no server to start, or it is not ready within 10 s (not counting the time
     in which it reads its file).
@@ -96,7 +96,7 @@ def _revive(socket: Path) -> bool:
 
 
 async def _after(entering: "asyncio.Task[None]", users: int, socket: Path) -> None:
-    # A cancelled start goes on in its thread: the lock must stay open until that has ended.
+    # A cancelled start continues in its thread: the lock must stay open until that has ended.
     await asyncio.wait([entering])
     try:
         if not entering.cancelled() and entering.exception() is None:

@@ -97,7 +97,7 @@ class Endpoints:
         *,
         mend: Callable[[EndpointId], Endpoint] | None = None,
     ) -> Endpoint:
-        """Change one; what is put aside for it goes on if the change may help.
+        """Change one; deliveries that were put aside for it continue if the change may help.
 
         One that can't be read is replaced by what `mend` makes. Raises NotFound, Conflict or Unreadable.
         """

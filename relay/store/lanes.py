@@ -1,4 +1,4 @@
-"""Lanes: what waits for each endpoint, who holds it, and what came of it. See the scripts for what is atomic."""
+"""Lanes: the waiting deliveries of each endpoint, the worker that holds them, and their results. See the scripts for what is atomic."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -29,7 +29,7 @@ class RowCommit:
     message: MessageId | None = None
     number: int = 0
     event: bytes = b""
-    """The packed StoredEvent; empty: the row is no event."""
+    """The packed StoredEvent; empty: the row makes no event."""
     lanes: Sequence[tuple[EndpointId, int]] = ()
     """The endpoints that want the event, with the code of its type for each."""
     unchecked: Collection[EndpointId] = frozenset()

@@ -21,7 +21,7 @@ Check = Callable[[], Awaitable[str | None]]
 
 
 class Readiness:
-    """Asks the server, and then whoever else has something to say. A change is logged, once."""
+    """Asks the server, and then the other checks. A change is logged, once."""
 
     def __init__(self, redis: Redis, *further: Check, once: Sequence[Check] = ()) -> None:
         """`once` are checks that are not made again while the server stays the same."""

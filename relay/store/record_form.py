@@ -47,7 +47,7 @@ class Kind(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Kept(Generic[T]):
-    """A record, and the bytes that it was read from: whoever replaces it must have seen them."""
+    """A record, and the bytes that it was read from: a writer that replaces it must have seen them."""
 
     stored: bytes
     fields: Mapping[str, Any] = field(repr=False)

@@ -21,7 +21,7 @@ TRIES = 100
 READ_AT_ONCE = 500
 """Objects in one command: 1 MB or so."""
 HISTORY_KEPT = 4096
-"""Changes that a reader may be behind of before it reads everything anew: about 300 kB."""
+"""Changes that a reader may be behind of before it reads everything again: about 300 kB."""
 
 Note = tuple[str, int, bytes]
 """An operational event that belongs to a change: its kind, ms, and data."""
@@ -29,7 +29,7 @@ Note = tuple[str, int, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Saved(Generic[T]):
-    """What came of one write."""
+    """The result of one write."""
 
     version: int
     """0: there was nothing to write."""
@@ -201,7 +201,7 @@ class Records(Generic[T]):
     def _readable(self, object_id: str, kept: Kept[T]) -> T:
         if kept.value is None:
             raise Unreadable(
-                f"{self.kind.name} {object_id} can't be read: {kept.why}. It is mended by a PUT of all of it, with its "
-                "secrets, or deleted"
+                f"{self.kind.name} {object_id} can't be read: {kept.why}. To repair it, PUT all of it, with its "
+                "secrets, or DELETE it"
             )
         return kept.value

@@ -20,7 +20,7 @@ ENDPOINTS_AT_ONCE = 10
 BUCKETS_A_ROUND = 2000
 """256 events each: half a million a minute."""
 EVENT_BYTES = 150
-"""What an event takes beside its packed form: its entry, and that of its id."""
+"""The memory that an event takes in addition to its packed form: its entry, and that of its id."""
 _ENDED = re.compile(rb"0|-\d+")
 _ID = re.compile(rb"msg_[a-z0-9]{52}")
 

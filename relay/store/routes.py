@@ -25,7 +25,7 @@ NEWEST = 2**53
 """A version of the configuration that is newer than any."""
 LOST_CURSOR = (
     "the cursor in the store is damaged: set it with PUT /api/v1/source/{uid}/route/{route}/cursor, or take the route "
-    "off the source and add it again a minute later; then it goes on behind the newest row"
+    "off the source and add it again a minute later; then it continues behind the newest row"
 )
 MOST_ROW_ID = 2**63 - 1
 MOST_MS = 2**47
@@ -72,7 +72,7 @@ class Routes:
         token.sequence = int(await self._redis.get(keys.sequence(source)) or 0)
 
     async def keep(self, source: SourceUid, token: Token) -> bool:
-        """Renew the lease; False: it is somebody else's."""
+        """Renew the lease; False: another poller has it."""
         return bool(await script("keep_poll")(self._redis, [keys.lease(source)], [token.number, LEASE_MS]))
 
     async def give_back(self, source: SourceUid, token: Token) -> None:
@@ -234,7 +234,7 @@ def _number(stored: bytes | None) -> int | None:
 
 
 def _read_state(name: str, fields: Mapping[bytes, bytes]) -> RouteState:
-    """A state of which a field can't be read goes on without it; without its cursor a route stands still."""
+    """A field that can't be read is left out. Without its cursor, a route stands still."""
     values: dict[str, str] = {}
     damaged: list[str] = []
     for key, value in fields.items():

@@ -12,7 +12,7 @@ BUCKETS_AT_ONCE = 500
 STEPS = 400
 """200,000 buckets a round: more rows than a minute can bring."""
 LATE_S = 120.0
-"""Beside the overlap's own reach: upkeep looks each minute, and an overlap takes a while."""
+"""In addition to the overlap's own reach: upkeep looks each minute, and an overlap takes a while."""
 
 
 class Rows:
@@ -72,7 +72,7 @@ class Rows:
             buckets = [bucket for bucket in map(int, found) if bucket < end]
             if not buckets:
                 break
-            # One step, so that no bucket that gets a row meanwhile is left without its entry.
+            # One step, so that no bucket that gets a row in between is left without its entry.
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.unlink(*[keys.seen(source, space, bucket) for bucket in buckets])
                 pipe.zrem(index, *buckets)

@@ -26,7 +26,7 @@ class Seal:
     async def trouble(self) -> str | None:
         """What is wrong with the key, with a record that can't be opened; None: it is right. Raises StoreUnavailable.
 
-        Where the key opens some records and not others, the others are set aside by whoever reads them.
+        Where the key opens some records and not others, the others are set aside when they are read.
         """
         kept = await self._redis.get(keys.SEAL)
         if kept is not None and self._opens(kept.decode("ascii", "replace")):

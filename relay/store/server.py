@@ -47,7 +47,7 @@ class Server:
             told = await self._redis.info("memory")
         except ResponseError as error:
             if not self._refused:
-                log.warning("memory_not_told", error=str(error), do="allow the relay's user the command INFO")
+                log.warning("memory_unknown", error=str(error), do="allow the relay's user the command INFO")
             self._refused = True
             return MemoryUse(0, 0)
         # What the limit is compared with: buffers of replicas and of the append-only file don't count.

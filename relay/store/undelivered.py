@@ -21,10 +21,10 @@ class Dead:
 
     at_ms: int
     member: str
-    """What stands in the set. Together with the time it says where, also once it is not there any more."""
+    """The entry of the set. Together with the time it says where, also once it is not there any more."""
     endpoint: EndpointId
     reference: Reference | None
-    """None: what stands there can't be read. It goes when its time is over."""
+    """None: the entry can't be read. It goes when its time is over."""
     reason: str
 
 
@@ -74,7 +74,7 @@ class Undelivered:
     ) -> list[tuple[int, Reference | None]]:
         """Up to `limit` deliveries in an endpoint's lane, oldest first, from place `first` on, each with its place.
 
-        Behind them come those that wait behind a blocked key. What waits for its next try is not among them, until the
+        Behind them come those that wait behind a blocked key. Deliveries that wait for their next try are not among them, until the
         time for that has come. None stands for what can't be read.
         """
         lengths = await self._lengths(source, endpoint)

@@ -71,7 +71,7 @@ class Plan:
 
     @property
     def callbacks(self) -> Path:
-        """Where the receiver writes what came."""
+        """Where the receiver records callbacks."""
         return self.folder / "callbacks.ndjson"
 
     @property

@@ -21,7 +21,7 @@ class Screen(Protocol):
         """Tell one thing that happened."""
 
     def show(self, note: dict[str, Any]) -> None:
-        """Tell of one callback, as the receiver noted it."""
+        """Report one callback, as the receiver noted it."""
 
 
 @contextmanager
@@ -69,7 +69,7 @@ class LiveTable:
         self._counts[note["path"]] = self._counts.get(note["path"], 0) + 1
 
     def render(self) -> Group:
-        """What stands on the screen now."""
+        """The present content of the screen."""
         table = Table("time", "endpoint", "type", "row", "webhook-id", "signature", expand=True)
         for note in self._recent:
             table.add_row(*_cells(note), style="" if note["verified"] else "red")

@@ -18,7 +18,7 @@ class Alarms:
         return self._alarms[0][0] if self._alarms else 0
 
     def clear(self) -> None:
-        """Forget all of them: they are set anew."""
+        """Forget all of them: they are set again."""
         self._alarms.clear()
 
     def set(self, machine: EndpointMachine, now_ms: int) -> None:
@@ -32,7 +32,7 @@ class Alarms:
         """An endpoint whose time has come, once."""
         while self._alarms and self._alarms[0][0] <= now_ms:
             at_ms, _, machine = heappop(self._alarms)
-            # One that was set for an earlier time meanwhile counts for nothing.
+            # An alarm that was set for an earlier time has no effect any more.
             if machine.alarm_ms == at_ms:
                 machine.alarm_ms = 0
                 return machine

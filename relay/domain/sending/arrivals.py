@@ -1,4 +1,4 @@
-"""What comes from the store: references with their events, and lanes that are claimed."""
+"""What the store gives: references with their events, and lanes that are claimed."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -50,7 +50,7 @@ def open_lane(holding: "Holding", machine: "EndpointMachine", claim: Claim) -> L
 
 
 def arrive(lane: Lane, arrivals: Iterable[Arrival]) -> None:
-    """Put what came into its lane. What can't be sent ends, is given up, or is set aside with the reason."""
+    """Put arrived deliveries into their lane. Those that can't be sent end, are given up, or are set aside."""
     for stored, reference, event, is_wanted in arrivals:
         if reference is None:
             lane.never_came(stored, number_of(stored), "unreadable")

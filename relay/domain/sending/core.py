@@ -199,7 +199,7 @@ class Core:
         """After a lost answer: the lanes that the store says are held here, each with what was missing of it.
 
         `is_astray`: the store went back in time, or took this worker for dead. Nothing that was believed of a lane
-        is to be relied on, so each is let go as soon as nothing of it is in flight, and claimed anew.
+        is to be relied on, so each is let go as soon as nothing of it is in flight, and claimed again.
         """
         holding = self._holdings[source]
         for endpoint in set(holding.lanes) - {claim.endpoint for claim in held}:
@@ -239,7 +239,7 @@ class Core:
             self._over(delivery, now_ms)
 
     def announced(self, delivery: Delivery) -> None:
-        """It stands in the store that a delivery goes on the wire."""
+        """The store has noted that a delivery is about to be sent."""
         self._trials.announced(delivery)
 
     def tick(self, now_ms: int) -> None:
@@ -251,7 +251,7 @@ class Core:
             self._settle(machine, now_ms)
 
     def drain(self, now_ms: int) -> None:
-        """Begin nothing more, hand back what waits, and let every lane go as soon as nothing of it is in flight."""
+        """Begin nothing more, hand back the waiting deliveries, and release each lane once nothing of it is in flight."""
         self._draining = True
         for delivery in self._trials.clear():
             self.untried(delivery, now_ms)

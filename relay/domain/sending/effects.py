@@ -39,7 +39,7 @@ class FetchRights:
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """Note in the store that a delivery which was in flight at a crash goes on the wire: `Core.announced`."""
+    """Note in the store that a delivery which was in flight at a crash is about to be sent: `Core.announced`."""
 
     delivery: Delivery
 

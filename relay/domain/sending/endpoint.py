@@ -131,7 +131,7 @@ class EndpointMachine:
         self.rights.bind(limits)
         for lane in self.lanes.values():
             if endpoint is not None and lane.order_version != endpoint.order_version:
-                # What waits here is in another order: give it back, and claim it again in the new one.
+                # The waiting deliveries are in another order: give it back, and claim it again in the new one.
                 lane.until_ms, lane.leaves = 0, True
 
     def learnt(self, condition: Condition, now_ms: int) -> None:

@@ -75,7 +75,7 @@ class Holding:
     def exchanged(self, ready: int) -> None:
         """An exchange is over; so many lanes are still ready in the store."""
         self._others_wait = ready > 0
-        # A call that was made again took nothing along of what was asked for meanwhile.
+        # A call that was made again did not include requests that were made in between.
         self._asked = None
         if self._looks or (ready and self.claims()):
             self.look()

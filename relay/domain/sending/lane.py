@@ -1,4 +1,4 @@
-"""A lane as the worker that holds it knows it: what waits here, what is in flight, and what came of the rest."""
+"""A lane as the worker that holds it knows it: its waiting deliveries, those in flight, and the results of the others."""
 
 from collections import deque
 from typing import TYPE_CHECKING
@@ -49,7 +49,7 @@ class Lane:
         self.state = LaneState.OPEN
         self.flying: set[Delivery] = set()
         self.suspects: deque[Delivery] = deque()
-        """What waits for its trial."""
+        """Deliveries that wait for their trial."""
         self.results = HandIn(machine.id)
         self.read_ahead = SMALLEST_READ
         self.ahead = SMALLEST_READ
@@ -57,7 +57,7 @@ class Lane:
         self.exhausted = False
         """Nothing more waits in the store, as far as this worker knows."""
         self.until_ms = 0
-        """An ordered lane waits until then, because its head does; 0: it goes on."""
+        """An ordered lane waits until then, because its head does; 0: it continues."""
         self.leaves = False
         """It has to go: its order changed, its worker drains, or other lanes wait for their turn."""
         self.in_line = False
@@ -86,7 +86,7 @@ class Lane:
         return not (self.queue.order == "fifo" and (self.flying or self.suspects))
 
     def may_pass(self, now_ms: int) -> bool:
-        """Whether nobody else can have been given the lane meanwhile; where order counts, that must be sure."""
+        """Whether no other worker can have been given the lane. Where order counts, that must be certain."""
         return self.queue.order == "unordered" or now_ms < self.holding.lease_ms
 
     def is_short(self) -> bool:
@@ -203,12 +203,12 @@ class Lane:
             self.forget()
 
     def forget(self) -> None:
-        """Somebody else has it: what waits here is sent by them."""
+        """Another worker has it, and sends the waiting deliveries."""
         self.state = LaneState.GONE
         self.clear()
 
     def clear(self) -> None:
-        """Forget what waits here: the store has it too."""
+        """Forget the waiting deliveries: the store has them too."""
         self.suspects.clear()
         self.queue.clear()
 

@@ -1,4 +1,4 @@
-"""What waits in a held lane, in the order that its endpoint asked for."""
+"""The waiting deliveries of a held lane, in the order that its endpoint asked for."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -138,7 +138,7 @@ class InOrder(Queue):
 
 
 class ByKey(Queue):
-    """In order for each key. A key whose first event must be tried again is blocked: what comes after it waits in a
+    """In order for each key. A key whose first event must be tried again is blocked: its later events wait in a
     list of its own in the store, and other keys go on."""
 
     order = "keyed"
@@ -153,7 +153,7 @@ class ByKey(Queue):
         self._blocked = blocked
         self._free: deque[Delivery] = deque()
         self._behind: dict[str, deque[Delivery]] = {}
-        """For each key that is free or in flight, what comes after it."""
+        """For each key that is free or in flight, its later deliveries."""
 
     def __len__(self) -> int:
         return len(self._free)
@@ -199,7 +199,7 @@ class ByKey(Queue):
         if key is None:
             return
         if self._blocked.get(key) == delivery.reference.number:
-            # It stays blocked until that is handed in: what is claimed meanwhile must get in line behind the others.
+            # It stays blocked until that is handed in: deliveries that are claimed until then must line up behind the others.
             results.freed.append(key)
         behind = self._behind.pop(key, None)
         if behind:
@@ -237,7 +237,7 @@ def has_keys_of_an_older_order(blocked: Iterable[str], order_version: int) -> bo
 def queue_for(endpoint: Endpoint | None, blocked: dict[str, int]) -> Queue:
     """An empty queue in the order that an endpoint asks for. `blocked`: its keys that wait, see ByKey."""
     if endpoint is None or endpoint.order == "fifo":
-        # Nothing is sent to one that is not known: what came goes back as it was.
+        # Nothing is sent to one that is not known: its deliveries go back unchanged.
         return InOrder()
     if endpoint.order == "keyed" and endpoint.order_key:
         return ByKey(key_reader(endpoint.order_key), blocked, order_version=endpoint.order_version)

@@ -37,11 +37,11 @@ class Receiver:
         self._rest_ms = at_ms
 
     def set_back(self, back_ms: int) -> None:
-        """The clock was set back by so much: what waits for a time does not wait longer for that."""
+        """The clock was set back by so much: deliveries that wait for a time must not wait longer."""
         self._rest_ms -= back_ms
         self.condition = self.condition.set_back(back_ms)
         since_ms = self.health.failing_since_ms
-        # Its span of time begins anew.
+        # Its span of time begins again.
         self.health = msgspec.structs.replace(
             self.health, failing_since_ms=max(1, since_ms - back_ms) if since_ms else 0, span_start_ms=0
         )

@@ -22,7 +22,7 @@ class Rights:
         """Take in the rates that bind it, a second."""
         if tuple(limits) != self._limits:
             self._limits, self.left, self.at_ms = tuple(limits), 0 if limits else None, 0
-            # Whoever was asked for rights may find no limit any more, and say nothing.
+            # The store may find no limit any more, and say nothing.
             self._fetching = False
 
     def use(self) -> None:

@@ -64,7 +64,7 @@ class LaneState(StrEnum):
     OPEN = "open"
     """It sends, and takes more from the store."""
     CLOSING = "closing"
-    """It begins nothing more. What waits here goes back to the store; what is in flight lands first."""
+    """It begins nothing more. Waiting deliveries go back to the store once those in flight have landed."""
     LEAVING = "leaving"
     """The store was told to park it or to let it go. Its answer is awaited."""
     GONE = "gone"
@@ -83,7 +83,7 @@ class LaneEvent(StrEnum):
     STAYED = "stayed"
     """The store says that it is held."""
     LEFT = "left"
-    """The store says that it is parked, ready, idle or somebody else's."""
+    """The store says that it is parked, ready, idle or held by another worker."""
 
 
 _L, _W = LaneState, LaneEvent

@@ -1,7 +1,7 @@
 """Trials: what was on the wire when a worker died is announced before it goes out again (goal G10).
 
 From the second crash on a delivery is a suspect, and one of those is tried at a time: should this worker die too, it is
-to blame. The others wait in their lanes meanwhile, and take no slot.
+to blame. Until then, the others wait in their lanes and take no slot.
 """
 
 from collections import deque
@@ -16,7 +16,7 @@ class Trials:
 
     def __init__(self) -> None:
         self._announcing: dict[Delivery, None] = {}
-        """Deliveries whose going on the wire is being noted in the store."""
+        """Deliveries that are being noted in the store before they are sent."""
         self._cleared: deque[Delivery] = deque()
         """Those that may go out: it is noted."""
         self._tried: Delivery | None = None
@@ -42,7 +42,7 @@ class Trials:
         return True
 
     def announced(self, delivery: Delivery) -> None:
-        """It is noted that a delivery goes on the wire."""
+        """The store has noted that a delivery is about to be sent."""
         if delivery in self._announcing:
             del self._announcing[delivery]
             self._cleared.append(delivery)

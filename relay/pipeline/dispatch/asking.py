@@ -55,13 +55,13 @@ class Asking:
         self._asked.set()
 
     async def run(self) -> None:
-        """Ask until cancelled. Redis may go away and come back meanwhile."""
+        """Ask until cancelled. Redis may go away and come back."""
         while True:
             await self._asked.wait()
             try:
                 await self.ask_now()
             except (StoreUnavailable, StoreRefused) as error:
-                log.warning("questions_not_answered", questions=len(self._questions), error=str(error))
+                log.warning("endpoint_questions_failed", questions=len(self._questions), error=str(error))
                 await asyncio.sleep(REFUSED_RETRY_S if isinstance(error, StoreRefused) else RETRY_S)
             self._answered()
 

@@ -38,7 +38,7 @@ LATEST_TICK_S = 1.0
 
 
 class Dispatcher:
-    """Sends what waits in the lanes of all sources, until it is drained."""
+    """Sends the waiting deliveries of all sources, until it is drained."""
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class Dispatcher:
         for source in set(self._exchanges) - set(self._catalogue.sources):
             self._exchanges.pop(source)[1].cancel()
             self._core.forget(source)
-            # Whoever deletes it waits until nobody works on it any more.
+            # A deletion waits until no worker works on it any more.
             self._aside(self._lanes.leave(source, self._session))
         self._follow()
 
@@ -268,8 +268,8 @@ class Dispatcher:
             try:
                 outcome = await self._send(delivery)
             except Exception:
-                # A bug of ours, for a receiver can cause none: the delivery waits in its lane until it is mended.
-                log.exception("attempt_broke", endpoint=delivery.lane.machine.id, number=delivery.reference.number)
+                # A bug of the relay, because a receiver can cause none: the delivery waits in its lane until it is fixed.
+                log.exception("attempt_failed", endpoint=delivery.lane.machine.id, number=delivery.reference.number)
                 self._core.broke(delivery, self._clock.now_ms())
             except asyncio.CancelledError:
                 self._core.untried(delivery, self._clock.now_ms())

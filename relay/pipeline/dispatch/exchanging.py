@@ -21,7 +21,7 @@ log = structlog.get_logger()
 PACE_S = 0.005
 """Between two exchanges at least: what makes a round trip serve a hundred deliveries."""
 GATHER_S = 0.02
-"""Results gather for so long, if no lane is short of work meanwhile."""
+"""Results gather for so long, as long as no lane is short of work."""
 SWEEP_S = 1.0
 """Also a safety net: a lost notice or a dead worker's lanes are found within this."""
 HEARTBEAT_S = 2.0
@@ -79,14 +79,14 @@ class Exchange:
         self._next_orders = 0.0
 
     async def run(self) -> None:
-        """Exchange and sweep until cancelled. Redis may go away and come back meanwhile."""
+        """Exchange and sweep until cancelled. Redis may go away and come back."""
         loop = asyncio.get_running_loop()
         next_sweep = next_beat = loop.time()
         failures = 0
         while True:
             try:
                 if loop.time() >= next_sweep:
-                    # Should it fail, exchanges go on meanwhile.
+                    # Exchanges continue even if it fails.
                     next_sweep = loop.time() + SWEEP_S
                     next_sweep = loop.time() + await self._sweep()
                 if self._wanted.is_set() or (self._holds() and loop.time() >= next_beat):
@@ -105,7 +105,7 @@ class Exchange:
 
     async def _wait_for_store(self, error: StoreUnavailable | StoreRefused, failures: int) -> None:
         if isinstance(error, StoreRefused):
-            # Whatever is at fault has to be mended; what was handed in waits for that, and nothing of it is lost.
+            # The cause has to be corrected; the results wait for that, and none of them is lost.
             log.error("store_refused", source=self.source, error=str(error), do=REFUSED_DO)
             await asyncio.sleep(REFUSED_RETRY_S)
         else:

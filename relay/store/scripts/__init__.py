@@ -1,4 +1,4 @@
-"""Loads the Lua scripts beside this file. A script is a file of its own where several commands must be one step."""
+"""Loads the Lua scripts of this folder. A script is a file of its own where several commands must be one step."""
 
 import hashlib
 from collections.abc import Sequence

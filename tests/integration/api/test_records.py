@@ -47,7 +47,7 @@ async def test_what_cant_be_read_is_told(http: httpx.AsyncClient, stores: Stores
     ):  # fmt: skip
         answer = await http.get(path)
         assert (answer.status_code, answer.json()["code"]) == (409, "unreadable")
-        for words in (name, "version 2", "PUT", "deleted"):
+        for words in (name, "version 2", "PUT", "DELETE"):
             assert words in answer.json()["detail"]
     listed = (await http.get("/app/one/endpoint")).json()
     assert [each["id"] for each in listed["data"]] == [fine]

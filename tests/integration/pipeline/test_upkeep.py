@@ -242,7 +242,7 @@ async def test_a_server_that_does_not_tell_has_no_limit(redis: Redis, stores: St
             for _ in range(3):
                 await pressure.look()
         assert (pressure.full, pressure.excess) == (False, 0)
-        assert [entry["event"] for entry in logs] == ["memory_not_told"]
+        assert [entry["event"] for entry in logs] == ["memory_unknown"]
     finally:
         await client.aclose()
         await redis.acl_deluser("mute")

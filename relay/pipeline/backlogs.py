@@ -37,7 +37,7 @@ class Backlogs:
         await self._say(told, now_ms)
 
     async def drop_old(self, sources: Sequence[SourceUid], *, now_ms: int) -> None:
-        """Drop deliveries that have waited for longer than they may. `now_ms` is the server's clock. Raises StoreUnavailable."""
+        """Drop deliveries that have waited too long. `now_ms` is the server's clock. Raises StoreUnavailable."""
         told: Told = {}
         await each_apart("drop_old", sources, lambda source: self._drop_old(source, now_ms, told))
         await self._say(told, now_ms)

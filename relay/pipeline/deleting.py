@@ -119,7 +119,7 @@ class Deleting:
         return [] if found else [deletion]
 
     async def _lanes_of(self, deletions: Collection[Deletion]) -> list[Deletion]:
-        """Drop the waiting deliveries of some endpoints, in every source: their application may have had others before."""
+        """Drop waiting deliveries of some endpoints, in every source: their application may have had others before."""
         endpoints, left = [EndpointId(deletion.id) for deletion in deletions], set[EndpointId]()
         for source in await self._configuration.source_uids() if endpoints else ():
             left |= await self._lanes.empty(source, endpoints)

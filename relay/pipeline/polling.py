@@ -271,7 +271,7 @@ class Polling:
 
 
 def _limit(source: Source, poll: RoutePoll) -> int:
-    """How many rows to ask for behind the cursor: enough to judge rows far ahead, unless the upstream refused so many."""
+    """How many rows to ask for: enough to judge rows far ahead, unless the upstream refused so many."""
     if poll.state.limit is not None:
         return max(SMALLEST_LIMIT, poll.state.limit)
     return max(SMALLEST_LIMIT if poll.state.held_from is None else ENOUGH, source.batch_size)

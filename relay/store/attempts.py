@@ -16,7 +16,7 @@ PACKING = Packing(Attempt, version=1)
 pack_attempt = PACKING.pack
 """Attempt → bytes, the form that is stored."""
 ATTEMPT_BYTES = 112
-"""In addition to its names and its record: entries of a hash table and of a sorted set, and what the allocator rounds up."""
+"""In addition to its names and its record: entries of a hash table and a sorted set, rounded up by the allocator."""
 BUCKET_BYTES = 272
 """A bucket's key and hash, and its entries in the sets of buckets and sizes."""
 UNLISTED_AT_ONCE = 1000

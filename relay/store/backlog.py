@@ -132,7 +132,7 @@ class Backlog:
         return dropped
 
     async def _in_lane(self, source: SourceUid, endpoint: EndpointId, now_ms: int, below: int) -> list[_Found]:
-        # The lane first: a reference that stands there unchanged has not been tried since, so no key began to wait for it.
+        # The lane first: a reference that is unchanged has not been tried since, so no key began to wait for it.
         entries = await self._redis.lrange(keys.lane(source, endpoint), 0, AT_ONCE - 1)  # type: ignore[misc]
         waited_for = await self._waited_for(source, endpoint) if entries else {}
         found = []

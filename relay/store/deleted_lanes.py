@@ -1,4 +1,4 @@
-"""The waiting deliveries of deleted endpoints: dropped in bounded steps, with the counts that keep events alive kept right."""
+"""Waiting deliveries of deleted endpoints: dropped in bounded steps that keep the counts of events right."""
 
 from collections.abc import Collection, Sequence
 

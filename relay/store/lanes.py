@@ -1,4 +1,4 @@
-"""Lanes: the waiting deliveries of each endpoint, the worker that holds them, and their results. See the scripts for what is atomic."""
+"""Lanes: the waiting deliveries of each endpoint, and the worker that holds them. The scripts say what is atomic."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

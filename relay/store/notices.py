@@ -1,4 +1,4 @@
-"""Notices between processes over pub/sub: quick, and not to be relied on. A process that misses one finds out by itself."""
+"""Notices between processes over pub/sub: quick, but not reliable. A process that misses one finds out by itself."""
 
 from collections.abc import AsyncGenerator
 from typing import NamedTuple

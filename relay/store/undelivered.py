@@ -74,8 +74,8 @@ class Undelivered:
     ) -> list[tuple[int, Reference | None]]:
         """Up to `limit` deliveries in an endpoint's lane, oldest first, from place `first` on, each with its place.
 
-        Behind them come those that wait behind a blocked key. Deliveries that wait for their next try are not among them, until the
-        time for that has come. None stands for what can't be read.
+        Behind them come those that wait behind a blocked key. Deliveries that wait for their next try are not
+        listed until it is due. None stands for what can't be read.
         """
         lengths = await self._lengths(source, endpoint)
         async with self._redis.pipeline(transaction=False) as pipe:

@@ -251,7 +251,7 @@ class Core:
             self._settle(machine, now_ms)
 
     def drain(self, now_ms: int) -> None:
-        """Begin nothing more, hand back the waiting deliveries, and release each lane once nothing of it is in flight."""
+        """Begin nothing more, hand back waiting deliveries, and release each lane once nothing of it is in flight."""
         self._draining = True
         for delivery in self._trials.clear():
             self.untried(delivery, now_ms)

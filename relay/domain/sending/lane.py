@@ -1,4 +1,4 @@
-"""A lane as the worker that holds it knows it: its waiting deliveries, those in flight, and the results of the others."""
+"""A lane as the worker that holds it knows it: deliveries that wait, those in flight, and results of others."""
 
 from collections import deque
 from typing import TYPE_CHECKING

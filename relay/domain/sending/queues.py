@@ -199,7 +199,7 @@ class ByKey(Queue):
         if key is None:
             return
         if self._blocked.get(key) == delivery.reference.number:
-            # It stays blocked until that is handed in: deliveries that are claimed until then must line up behind the others.
+            # It stays blocked until that is handed in: later claims must line up behind the others.
             results.freed.append(key)
         behind = self._behind.pop(key, None)
         if behind:

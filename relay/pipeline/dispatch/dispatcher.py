@@ -268,7 +268,7 @@ class Dispatcher:
             try:
                 outcome = await self._send(delivery)
             except Exception:
-                # A bug of the relay, because a receiver can cause none: the delivery waits in its lane until it is fixed.
+                # A bug of the relay, because no receiver can cause this: the delivery waits until it is fixed.
                 log.exception("attempt_failed", endpoint=delivery.lane.machine.id, number=delivery.reference.number)
                 self._core.broke(delivery, self._clock.now_ms())
             except asyncio.CancelledError:

@@ -1,10 +1,11 @@
 """Who judges the rows of a page: this process in small steps, or processes of their own for larger parts."""
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
-
-import structlog
+import math
+import os
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 from relay.domain.model import StoredEvent
 from relay.domain.page_judging import Judgement, Sighting, judge_rows
@@ -13,8 +14,8 @@ from relay.pipeline.judging_pool import Processes, ProcessFailed
 from relay.pipeline.judging_process import Job, encode, read_answer
 from relay.store.event_form import pack_event
 
-log = structlog.get_logger()
-
+MOST_BY_DEFAULT = 2
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 POOLED_BYTES = 1 << 16
 """Smaller parts (30 documented rows, 2 ms) are judged in place: to hand them over would take about as long."""
 STEP_BYTES = 1 << 15
@@ -52,9 +53,49 @@ class Judges:
                     return read_answer(await process.ask(encode(job))).judgement()
         return await judge_in_steps(of, sightings, before, columns)
 
+    @property
+    def pids(self) -> list[int]:
+        """The ids of the processes that run."""
+        return self._processes.pids
+
     async def aclose(self) -> None:
         """End all processes now. Rows are judged in place from here on."""
         await self._processes.aclose()
+
+    @asynccontextmanager
+    async def until(self, ending: asyncio.Event) -> AsyncIterator[None]:
+        """Use processes within the block, at the latest until `ending` is set."""
+
+        async def close() -> None:
+            await ending.wait()
+            await self.aclose()
+
+        closing = asyncio.create_task(close(), name="judging processes")
+        try:
+            yield
+        finally:
+            closing.cancel()
+            await asyncio.wait([closing])
+            await self.aclose()
+
+
+def default_processes() -> int:
+    """How many processes a worker may use: one less than it has cores, and at most 2.
+
+    One core stays for the worker. On a machine with one core, a process would only take turns with the worker. More
+    than two would wait: the worker fetches, matches and commits about as fast as two processes judge.
+    """
+    return max(0, min(MOST_BY_DEFAULT, math.ceil(_cores()) - 1))
+
+
+def _cores() -> float:
+    """The cores that this process may use: those of the machine, of its affinity, or of its container's quota."""
+    cores = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    try:
+        quota, period = CPU_QUOTA.read_text().split()
+        return min(cores, int(quota) / int(period))
+    except (OSError, ValueError):  # No cgroup v2, or `max`: there is no quota.
+        return cores
 
 
 async def judge_in_steps(

@@ -43,19 +43,15 @@ class Process:
     async def start(cls) -> "Process":
         """Start one, and wait until it is ready. Raises ProcessFailed."""
         ours, theirs = socket.socketpair()
-        environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        quiet = asyncio.subprocess.DEVNULL
-        with theirs:
-            try:
-                # A session of its own: Ctrl-C in a terminal is for the worker, which then ends this process.
-                child = await asyncio.create_subprocess_exec(
-                    *COMMAND, stdin=theirs.fileno(), stdout=quiet, stderr=quiet, start_new_session=True,
-                    env=environment | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-                )  # fmt: skip
-            except OSError as error:
-                ours.close()
+        try:
+            with theirs:
+                child = await _spawn(theirs)
+            reader, writer = await asyncio.open_connection(sock=ours, limit=BUFFER_BYTES)
+        except BaseException as error:
+            ours.close()
+            if isinstance(error, OSError):
                 raise ProcessFailed(f"it could not be started ({error.strerror})") from None
-        reader, writer = await asyncio.open_connection(sock=ours, limit=BUFFER_BYTES)
+            raise
         process = cls(child, reader, writer)
         try:
             await process._read(READY_WITHIN_S)
@@ -100,6 +96,17 @@ class Process:
         await self._process.wait()
 
 
+async def _spawn(connection: socket.socket) -> asyncio.subprocess.Process:
+    quiet = asyncio.subprocess.DEVNULL
+    environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    # It imports the relay from where this process did.
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    # A session of its own: Ctrl-C in a terminal is for the worker, which then ends this process.
+    return await asyncio.create_subprocess_exec(
+        *COMMAND, stdin=connection.fileno(), stdout=quiet, stderr=quiet, start_new_session=True, env=environment
+    )
+
+
 class Processes:
     """Up to `most` judging processes. Each is started when all others are busy."""
 
@@ -107,8 +114,8 @@ class Processes:
         self.most = most
         self._idle: list[Process] = []
         self._all: set[Process] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._starting = False
+        self._endings: set[asyncio.Task[None]] = set()
+        self._starting: asyncio.Task[None] | None = None
         self._freed = asyncio.Condition()
         self._failures = 0
         self._not_before = 0.0
@@ -153,10 +160,8 @@ class Processes:
 
     def _start_one(self) -> None:
         """Start a process in the background, unless one starts or failed a moment ago."""
-        if self._starting or asyncio.get_running_loop().time() < self._not_before:
-            return
-        self._starting = True
-        self._run(self._start())
+        if self._starting is None and asyncio.get_running_loop().time() >= self._not_before:
+            self._starting = asyncio.create_task(self._start(), name="judging process")
 
     async def _start(self) -> None:
         try:
@@ -165,7 +170,7 @@ class Processes:
             self._failed(error)
             return
         finally:
-            self._starting = False
+            self._starting = None
         self._all.add(process)
         log.info("judging_process_started", pid=process.pid)
         await self._give_back(process)
@@ -174,7 +179,9 @@ class Processes:
         self._all.discard(process)
         if isinstance(error, ProcessFailed):
             self._failed(error, pid=process.pid)
-        self._run(self._end(process))
+        ending = asyncio.create_task(self._end(process))
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
 
     async def _end(self, process: Process) -> None:
         await process.end()
@@ -190,18 +197,13 @@ class Processes:
         self._not_before = asyncio.get_running_loop().time() + rest_s
         log.warning("judging_process_failed", pid=pid, error=str(error), next_in_s=rest_s)
 
-    def _run(self, work: "asyncio.coroutines._CoroutineLike[None]") -> None:  # type: ignore[name-defined]
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     async def aclose(self) -> None:
         """Kill all processes, and start no more."""
         self.most = 0
         self._idle.clear()
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait([self._starting])
         for process in tuple(self._all):
-            self._drop(process, asyncio.CancelledError())
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for process in tuple(self._all):
-            await process.end()
-        self._all.clear()
+            self._drop(process, ProcessFailed("the worker ends"))
+        await asyncio.gather(*self._endings, return_exceptions=True)

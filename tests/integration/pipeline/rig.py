@@ -105,12 +105,19 @@ class Rig:
             judges=judges,
         )
 
-    def poller(self, *, overlap_rows: int = 1000, overlap_s: float = 600.0, every_s: float = 60.0) -> Polling:
+    def poller(
+        self,
+        *,
+        overlap_rows: int = 1000,
+        overlap_s: float = 600.0,
+        every_s: float = 60.0,
+        judges: Judges | None = None,
+    ) -> Polling:
         """A worker's poller."""
         return Polling(
             reports=ReportsApi(self.upstream.client()),
             routes=self.routes,
-            ingest=self.ingest(),
+            ingest=self.ingest(judges=judges),
             catalogue=self.catalogue,
             clock=self.clock,
             overlap=Overlap(rows=overlap_rows, seconds=overlap_s, interval_seconds=every_s),

@@ -85,6 +85,11 @@ def lease(source: SourceUid) -> str:
     return prefix(source) + "lease"
 
 
+def handover(source: SourceUid) -> str:
+    """string: `offered` or `wanted`, while a slice is over and the next one may take the source. Lives 10 s."""
+    return prefix(source) + "handover"
+
+
 def sequence(source: SourceUid) -> str:
     """string: counter; the number of the newest event. Kept."""
     return prefix(source) + "sequence"

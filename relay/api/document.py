@@ -118,7 +118,9 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     schema = dict(schema)
     options = [option for option in schema.pop("oneOf", ()) if option.get("type") != "null"]
     for option in options:
-        schema |= {**option, **({"enum": [e for e in option["enum"] if e is not None]} if "enum" in option else {})}
+        schema |= option
+    if "enum" in schema:
+        schema["enum"] = [value for value in schema["enum"] if value is not None]
     return schema
 
 

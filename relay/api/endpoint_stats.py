@@ -10,7 +10,7 @@ from relay.api import feeds
 from relay.api.dependencies import ApplicationGiven, StoresGiven
 from relay.api.feeds import FeedPage, newest_first
 from relay.api.schemas.common import ms
-from relay.api.schemas.messages import FAIL, PENDING, SUCCESS, EndpointStatsOut, delivery_status
+from relay.api.schemas.messages import FAIL, PENDING, SENDING, SUCCESS, EndpointStatsOut, delivery_status
 from relay.domain.model import Attempt
 
 
@@ -45,7 +45,7 @@ async def endpoint_stats(
         success=counts[SUCCESS],
         pending=counts[PENDING],
         fail=counts[FAIL],
-        sending=sum(map(sum, waiting)),
+        sending=counts[SENDING] + sum(map(sum, waiting)),
         complete=page.done,
     )
 

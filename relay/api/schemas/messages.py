@@ -17,9 +17,12 @@ from relay.store.identifiers import base62
 SUCCESS, PENDING, FAIL, SENDING = 0, 1, 2, 3
 """Svix's numbers of a status."""
 STATUS_TEXT = ("success", "pending", "fail", "sending")
-STATUS_OF: Mapping[str, int] = {"delivered": SUCCESS, "retry": PENDING, "disabled": PENDING}
-"""What a delivery is after an attempt with this verdict; after any other it has failed. One that disabled its endpoint
-waits for it."""
+STATUS_OF: Mapping[str, int] = {"delivered": SUCCESS, "retry": SENDING, "disabled": PENDING}
+"""The status of a delivery by the verdict of its last attempt. Any other verdict means FAIL.
+
+As in Svix, a delivery that the relay retries is SENDING and has a next attempt. A delivery whose last attempt disabled
+its endpoint is PENDING until the endpoint is enabled.
+"""
 
 
 class _Message(Out, frozen=True, kw_only=True):
@@ -102,7 +105,7 @@ class EndpointStatsOut(Out, frozen=True, kw_only=True):
 
     success: int
     pending: int
-    """They are tried again."""
+    """Deliveries that wait until their endpoint is enabled again."""
     fail: int
     """They were given up."""
     sending: int
@@ -201,5 +204,5 @@ def _message(event: StoredEvent, *, with_content: bool) -> dict[str, Any]:
 
 def _state(last: Attempt) -> dict[str, Any]:
     status = delivery_status(last)
-    next_attempt = moment_or_none(last.next_at_ms or None) if status == PENDING else None
+    next_attempt = moment_or_none(last.next_at_ms or None) if status in (PENDING, SENDING) else None
     return {"status": status, "status_text": STATUS_TEXT[status], "next_attempt": next_attempt}

@@ -173,7 +173,7 @@ async def test_attempts_are_listed_by_endpoint_and_by_message(svix: SvixAsync, s
 
 
 async def test_a_delivery_is_what_its_last_attempt_made_of_it(svix: SvixAsync, stores: Stores, store: Store) -> None:
-    """Each endpoint once by message, each message once by endpoint. As in Svix, a retry that is due later is `Sending`."""
+    """By message each endpoint once, by endpoint each message once. As in Svix, a later retry is `Sending`."""
     await svix.application.create(ApplicationIn(name="One", uid="one"))
     crm = await svix.endpoint.create("one", EndpointIn(url=URL, uid="crm"))
     erp = await svix.endpoint.create("one", EndpointIn(url=URL, uid="erp"))

@@ -14,7 +14,7 @@ from relay.api import docs, health, problems
 from relay.api.applications import ApplicationController
 from relay.api.attempts import AttemptController
 from relay.api.auth import bearer
-from relay.api.bodies import StrictRequest
+from relay.api.bodies import StrictRequest, check_request
 from relay.api.change_log import ChangeLog
 from relay.api.dependencies import provide_application, provide_once, provide_readiness, provide_stores
 from relay.api.document import document_of
@@ -25,7 +25,7 @@ from relay.api.event_types import EventTypeController
 from relay.api.messages import MessageController
 from relay.api.operational_events import OperationalEventController
 from relay.api.paging import provide_paging
-from relay.api.parameters import check_parameters, parameters_of
+from relay.api.parameters import parameters_of
 from relay.api.public_keys import webhook_keys
 from relay.api.queries import provide_attempt_query
 from relay.api.schemas.checks import Policies
@@ -120,7 +120,7 @@ def _guarded(admin_key: Secret) -> Router:
             EventTypeController, MessageController, AttemptController, UndeliveredController,
             OperationalEventController, endpoint_stats,
         ],
-        guards=[bearer(admin_key), check_parameters],
+        guards=[bearer(admin_key), check_request],
         security=[{"key": []}],
         dependencies={
             "application": Provide(provide_application),

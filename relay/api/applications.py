@@ -6,6 +6,7 @@ from litestar import Controller, Response, delete, get, patch, post, put
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from relay.api.applying import new_application, patched, replaced
 from relay.api.deletions import delete_at_once
 from relay.api.dependencies import ClockGiven, OnceGiven, PagingGiven, StoresGiven
 from relay.api.paging import read_page
@@ -13,9 +14,7 @@ from relay.api.schemas.applications import (
     ApplicationIn,
     ApplicationOut,
     ApplicationPatch,
-    new_application,
-    patched,
-    replaced,
+    ApplicationUpsertIn,
     show_application,
 )
 from relay.api.schemas.common import ListOut
@@ -66,7 +65,7 @@ class ApplicationController(Controller):
 
     @put("/{app_id:str}", summary="Replace or create an application", responses=MADE)
     async def upsert_application(
-        self, app_id: FromPath[str], data: JSONBody[ApplicationIn], stores: StoresGiven, clock: ClockGiven
+        self, app_id: FromPath[str], data: JSONBody[ApplicationUpsertIn], stores: StoresGiven, clock: ClockGiven
     ) -> Response[ApplicationOut]:
         """Replace an application (200), or create one with this uid (201)."""
         sources, now_ms = await stores.sources.uids(), clock.now_ms()
@@ -74,7 +73,7 @@ class ApplicationController(Controller):
         try:
             application = await stores.applications.change(
                 app_id,
-                lambda old: replaced(old, data, sources=sources, now_ms=now_ms),
+                lambda old: replaced(old, data, sources=sources, now_ms=now_ms, uid=uid),
                 mend=lambda found: new_application(found, data, uid=uid, sources=sources, now_ms=now_ms),
             )
         except NotFound:
@@ -101,7 +100,12 @@ class ApplicationController(Controller):
 
 
 async def _create(
-    data: ApplicationIn, stores: Stores, clock: Clock, *, uid: str | None = None, once: Once | None = None
+    data: ApplicationIn | ApplicationUpsertIn,
+    stores: Stores,
+    clock: Clock,
+    *,
+    uid: str | None = None,
+    once: Once | None = None,
 ) -> ApplicationOut:
     sources, now_ms = await stores.sources.uids(), clock.now_ms()
     application = await stores.applications.create(

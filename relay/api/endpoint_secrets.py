@@ -3,10 +3,9 @@
 import structlog
 from litestar import Controller, get, patch, post, put
 from litestar.params import FromPath, JSONBody
-from msgspec import structs
 
 from relay.api.dependencies import ApplicationGiven, ClockGiven, StoresGiven
-from relay.api.headers import checked_headers, patched_headers, show_headers
+from relay.api.headers import patched_headers, replaced_headers, show_headers
 from relay.api.schemas.endpoints import HeadersIn, HeadersOut, HeadersPatchIn, SecretOut, SecretRotateIn
 from relay.api.signing_keys import rotated, show_secret
 
@@ -60,10 +59,10 @@ class EndpointSecretController(Controller):
         stores: StoresGiven,
         clock: ClockGiven,
     ) -> None:
-        """Set all headers."""
-        headers, now_ms = checked_headers(data.headers), clock.now_ms()
+        """Replace all headers. Headers in `sensitive` keep their values, so that the answer of GET can be sent back."""
+        now_ms = clock.now_ms()
         await stores.endpoints.change(
-            application.id, endpoint_id, lambda old: structs.replace(old, headers=headers, updated_at_ms=now_ms)
+            application.id, endpoint_id, lambda old: replaced_headers(old, data, now_ms=now_ms)
         )
 
     @patch("/headers", summary="Change an endpoint's headers", status_code=204)

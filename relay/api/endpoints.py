@@ -5,12 +5,11 @@ from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody
 
 from relay.api.deletions import delete_at_once
-from relay.api.dependencies import ApplicationGiven, ClockGiven, OnceGiven, PagingGiven, PolicyGiven, StoresGiven
+from relay.api.dependencies import ApplicationGiven, ClockGiven, OnceGiven, PagingGiven, StoresGiven
 from relay.api.paging import read_page
 from relay.api.schemas.common import ListOut
 from relay.api.schemas.endpoints import EndpointIn, EndpointOut, EndpointPatch, EndpointUpsertIn, show_endpoint
 from relay.api.subscribing import new_endpoint, patched, replaced
-from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Application, Endpoint
 from relay.errors import NotFound
 from relay.pipeline.clock import Clock
@@ -45,12 +44,11 @@ class EndpointController(Controller):
         application: ApplicationGiven,
         data: JSONBody[EndpointIn],
         stores: StoresGiven,
-        policy: PolicyGiven,
         clock: ClockGiven,
         once: OnceGiven,
     ) -> EndpointOut:
         """Create an endpoint. It receives every matching event that is stored after this response."""
-        return await _create(application, data, stores, policy, clock, once=once)
+        return await _create(application, data, stores, clock, once=once)
 
     @get("/{endpoint_id:str}", summary="Get an endpoint")
     async def get_endpoint(
@@ -66,7 +64,6 @@ class EndpointController(Controller):
         endpoint_id: FromPath[str],
         data: JSONBody[EndpointUpsertIn],
         stores: StoresGiven,
-        policy: PolicyGiven,
         clock: ClockGiven,
     ) -> Response[EndpointOut]:
         """Replace an endpoint (200), or create one with this uid (201)."""
@@ -76,13 +73,13 @@ class EndpointController(Controller):
             endpoint = await stores.endpoints.change(
                 application.id,
                 endpoint_id,
-                lambda old: replaced(old, data, policy=policy, now_ms=now_ms),
-                mend=lambda found: new_endpoint(found, application.id, data, policy=policy, now_ms=now_ms, uid=uid),
+                lambda old: replaced(old, data, now_ms=now_ms, uid=uid),
+                mend=lambda found: new_endpoint(found, application.id, data, now_ms=now_ms, uid=uid),
             )
         except NotFound:
             if uid is None:
                 raise
-            made = await _create(application, data, stores, policy, clock, uid=uid)
+            made = await _create(application, data, stores, clock, uid=uid)
             return Response(made, status_code=201)
         return Response(show_endpoint(endpoint, application), status_code=200)
 
@@ -93,13 +90,12 @@ class EndpointController(Controller):
         endpoint_id: FromPath[str],
         data: JSONBody[EndpointPatch],
         stores: StoresGiven,
-        policy: PolicyGiven,
         clock: ClockGiven,
     ) -> EndpointOut:
         """Change the given fields. All others stay. An endpoint that is enabled or resumed gets its kept events."""
         now_ms = clock.now_ms()
         endpoint = await stores.endpoints.change(
-            application.id, endpoint_id, lambda old: patched(old, data, policy=policy, now_ms=now_ms)
+            application.id, endpoint_id, lambda old: patched(old, data, now_ms=now_ms)
         )
         return show_endpoint(endpoint, application)
 
@@ -116,7 +112,6 @@ async def _create(
     application: Application,
     data: EndpointIn | EndpointUpsertIn,
     stores: Stores,
-    policy: EgressPolicy,
     clock: Clock,
     *,
     uid: str | None = None,
@@ -124,7 +119,7 @@ async def _create(
 ) -> EndpointOut:
     now_ms = clock.now_ms()
     endpoint = await stores.endpoints.create(
-        lambda new_id: new_endpoint(new_id, application.id, data, policy=policy, now_ms=now_ms, uid=uid),
+        lambda new_id: new_endpoint(new_id, application.id, data, now_ms=now_ms, uid=uid),
         now_ms=now_ms,
         once=once,
     )

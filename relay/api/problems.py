@@ -105,11 +105,12 @@ def _http_error(request: Request[Any, Any, Any], error: HTTPException) -> Respon
     return problem(status, code, detail, headers=error.headers)
 
 
-def _unfit(_: Request[Any, Any, Any], error: ValidationException) -> Response[dict[str, Any]]:
-    """What the framework refuses: a body that is missing. All else is refused before, with better words."""
+def _unfit(request: Request[Any, Any, Any], error: ValidationException) -> Response[dict[str, Any]]:
+    """What the framework refuses: a missing body. Other faults are found before, with better messages."""
     found = error.extra if isinstance(error.extra, list) else []
     if any(entry.get("key") == "data" for entry in found):
-        return _invalid([Fault(("body",), "is required: send a JSON object", "missing")])
+        missing = Fault(("body",), "is required: send a JSON object", "missing")
+        return _invalid([*request.state.get("faults", ()), missing])
     return _invalid([_fault(entry) for entry in found] or [Fault(("body",), error.detail)])
 
 

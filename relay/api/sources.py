@@ -20,6 +20,7 @@ from relay.api.schemas.sources import (
     show_route,
     show_source,
 )
+from relay.api.sourcing import put as put_source
 from relay.domain.model import Source
 from relay.domain.names import source_uid
 from relay.errors import NotFound
@@ -62,11 +63,11 @@ class SourceController(Controller):
 
         def mend() -> Source:
             # How often it was written is not known any more.
-            return structs.replace(data.applied_to(checked, None, now_ms=now_ms), times_written=now_ms)
+            return structs.replace(put_source(data, checked, None, now_ms=now_ms), times_written=now_ms)
 
         source, new = await when_deleted(
             stores,
-            lambda: stores.sources.put(checked, lambda old: data.applied_to(checked, old, now_ms=now_ms), mend=mend),
+            lambda: stores.sources.put(checked, lambda old: put_source(data, checked, old, now_ms=now_ms), mend=mend),
         )
         return Response(await _shown(source, stores, clock), status_code=201 if new else 200)
 

@@ -1,10 +1,9 @@
 """Applications on the wire: Svix's fields, and the relay's own `sources` and `filter`."""
 
-from collections.abc import Collection
 from datetime import datetime
 from typing import Annotated, Any
 
-from msgspec import UNSET, Meta, UnsetType, structs
+from msgspec import UNSET, Meta, UnsetType
 
 from relay.api.schemas.common import (
     FilterIn,
@@ -13,15 +12,12 @@ from relay.api.schemas.common import (
     Name,
     Out,
     Rate,
+    ReadOnly,
     SourceUidText,
     Uid,
-    either,
-    given,
     moment,
 )
-from relay.domain.model import Application, ApplicationId, SourceUid
-from relay.domain.names import own_uid
-from relay.errors import Fault, Invalid
+from relay.domain.model import Application
 
 SOURCES_MOST = 1000
 """Of an application. Null stands for every source, however many there are."""
@@ -41,18 +37,30 @@ class _Changes(In, frozen=True, kw_only=True):
     """Which rows its endpoints may get; none of them can escape it."""
 
 
-class ApplicationIn(_Changes, frozen=True, kw_only=True):
-    """A new application, or one that replaces what is there.
+class _Shown(_Changes, frozen=True, kw_only=True):
+    id: ReadOnly | UnsetType = UNSET
+    created_at: ReadOnly | UnsetType = UNSET
+    updated_at: ReadOnly | UnsetType = UNSET
 
-    When it replaces: Svix's fields that are left out get their defaults; uid, sources and filter stay, for a client
-    that has never heard of them must not open an application to other rows.
+
+class ApplicationIn(_Changes, frozen=True, kw_only=True):
+    """A new application."""
+
+    name: Name
+
+
+class ApplicationUpsertIn(_Shown, frozen=True, kw_only=True):
+    """An application that is created or replaced.
+
+    When it replaces one, Svix's fields that you omit get their defaults. `sources` and `filter` stay, because a client
+    that does not know them must not open an application to other rows.
     """
 
     name: Name
 
 
-class ApplicationPatch(_Changes, frozen=True, kw_only=True):
-    """Changes of an application; what is left out stays."""
+class ApplicationPatch(_Shown, frozen=True, kw_only=True):
+    """Changes of an application. Fields that you omit stay."""
 
     name: Name | UnsetType = UNSET
 
@@ -73,34 +81,6 @@ class ApplicationOut(Out, frozen=True, kw_only=True):
     updated_at: datetime
 
 
-def new_application(
-    application_id: ApplicationId,
-    body: ApplicationIn,
-    *,
-    sources: Collection[SourceUid],
-    now_ms: int,
-    uid: str | None = None,
-) -> Application:
-    """An application as it is asked for; `uid` is for a body that has none. Raises Invalid."""
-    fields = {"uid": own_uid(uid, path=("path", "app_id"))} | _fields(body, sources)
-    return Application(id=application_id, created_at_ms=now_ms, updated_at_ms=now_ms, **fields)
-
-
-def replaced(
-    application: Application, body: ApplicationIn, *, sources: Collection[SourceUid], now_ms: int
-) -> Application:
-    """An application after a PUT. Raises Invalid."""
-    defaults: dict[str, Any] = {"rate_limit": None, "metadata": {}}
-    return structs.replace(application, **(defaults | _fields(body, sources)), updated_at_ms=now_ms)
-
-
-def patched(
-    application: Application, body: ApplicationPatch, *, sources: Collection[SourceUid], now_ms: int
-) -> Application:
-    """An application after a PATCH. Raises Invalid."""
-    return structs.replace(application, **_fields(body, sources), updated_at_ms=now_ms)
-
-
 def show_application(application: Application) -> ApplicationOut:
     """An application as it is answered."""
     return ApplicationOut(
@@ -115,24 +95,3 @@ def show_application(application: Application) -> ApplicationOut:
         created_at=moment(application.created_at_ms),
         updated_at=moment(application.updated_at_ms),
     )
-
-
-def _fields(body: ApplicationIn | ApplicationPatch, known: Collection[SourceUid]) -> dict[str, Any]:
-    fields = given(body, "name", "uid", "metadata", "sources", "filter")
-    if rate := either(body, "throttle_rate", "rate_limit"):
-        (fields["rate_limit"],) = rate
-    if "metadata" in fields:
-        fields["metadata"] = fields["metadata"] or {}
-    if "filter" in fields:
-        fields["filter"] = fields["filter"] or None
-    if fields.get("sources") is not None:
-        fields["sources"] = _checked_sources(fields["sources"], known)
-    return fields
-
-
-def _checked_sources(sources: list[str], known: Collection[SourceUid]) -> tuple[SourceUid, ...]:
-    uids = [SourceUid(uid) for uid in sources]
-    missing = [(at, uid) for at, uid in enumerate(uids) if uid not in known]
-    if missing:
-        raise Invalid(*(Fault(("body", "sources", at), f"there is no source {uid}") for at, uid in missing))
-    return tuple(dict.fromkeys(uids))

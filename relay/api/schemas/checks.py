@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from relay.domain.addresses import EgressPolicy
 from relay.domain.filtering import vet_filter
-from relay.domain.headers import check_new_headers
+from relay.domain.headers import check_new_headers, repeated_names
 from relay.domain.paths import ENVELOPE_FIELDS, kind_of
 from relay.domain.signing import PRIVATE_PREFIX, SECRET_PREFIX
 from relay.domain.signing import check_key as check_signing_key
@@ -36,8 +36,14 @@ def check_filter(value: dict[str, Any], path: Path, _: Policies) -> None:
 
 
 def check_headers(value: dict[str, str | None], path: Path, _: Policies) -> None:
-    """Headers to add. Those that are null are taken away: there is nothing wrong with their names."""
-    check_new_headers({name: text for name, text in value.items() if text is not None}, path=path)
+    """Headers to set. A header that is null is removed, whatever its name."""
+    faults = list(repeated_names(value, path=path))
+    try:
+        check_new_headers({name: text for name, text in value.items() if text is not None}, path=path)
+    except Invalid as error:
+        faults += [fault for fault in error.faults if fault not in faults]
+    if faults:
+        raise Invalid(*faults)
 
 
 def check_key(value: str, path: Path, _: Policies) -> None:

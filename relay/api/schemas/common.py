@@ -56,6 +56,10 @@ class In(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unkno
     """Fields that older clients call by another name: the old name → the new one."""
 
 
+READ_ONLY = "Read-only: a request can send it back as it was, and the relay ignores it"
+ReadOnly = Annotated[str, Meta(description=READ_ONLY)]
+
+
 class Out(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An answer's body."""
 

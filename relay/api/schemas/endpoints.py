@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from relay.api.certificates import client_certificate
 from relay.api.schemas.checks import Path, Policies
-from relay.api.schemas.common import FilterIn, In, Metadata, Out, Rate, Uid, Url, moment
+from relay.api.schemas.common import FilterIn, In, Metadata, Out, Rate, ReadOnly, Uid, Url, moment
 from relay.api.schemas.endpoint_fields import (
     MAX_ADDED,
     Channels,
@@ -21,6 +21,7 @@ from relay.api.schemas.endpoint_fields import (
     SigningKeyText,
     Text,
 )
+from relay.domain.headers import MAX_HEADERS
 from relay.domain.matching import unfit_reason
 from relay.domain.model import Application, BasicAuth, Bearer, Endpoint, OAuth2, Order
 from relay.domain.signing import Version, version_of
@@ -30,21 +31,26 @@ class BasicAuthIn(In, frozen=True, kw_only=True, tag_field="type", tag="basic"):
     """A name and a password for the endpoint's server."""
 
     username: Annotated[str, Meta(max_length=256, pattern=r"^[^:]*\Z", extra={"form": "must not hold a colon"})]
-    password: Annotated[str, Meta(max_length=4096)]
+    password: Annotated[str, Meta(max_length=4096)] | UnsetType = UNSET
+    """Omit it to keep the password that the endpoint has."""
 
 
 class BearerIn(In, frozen=True, kw_only=True, tag_field="type", tag="bearer"):
     """A fixed token for the endpoint's server."""
 
-    token: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            max_length=8192,
-            pattern=r"^[A-Za-z0-9._~+/=-]+\Z",
-            extra={"form": "must be letters, digits and ._~+/=- only (RFC 6750)"},
-        ),
-    ]
+    token: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=8192,
+                pattern=r"^[A-Za-z0-9._~+/=-]+\Z",
+                extra={"form": "must be letters, digits and ._~+/=- only (RFC 6750)"},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    """Omit it to keep the token that the endpoint has."""
 
 
 class OAuth2In(In, frozen=True, kw_only=True, tag_field="type", tag="oauth2"):
@@ -52,7 +58,8 @@ class OAuth2In(In, frozen=True, kw_only=True, tag_field="type", tag="oauth2"):
 
     token_url: Url
     client_id: Text
-    client_secret: Text
+    client_secret: Text | UnsetType = UNSET
+    """Omit it to keep the secret that the endpoint has, unless `tokenUrl` changes to another scheme, host or port."""
     scope: Text | None = None
     token_auth: Literal["basic", "body"] | None = None
     """How the credentials go to `tokenUrl`: `basic` in a header, `body` as form fields. Null: the relay tries both."""
@@ -62,12 +69,14 @@ class ClientCertificateIn(In, frozen=True, kw_only=True):
     """What the relay shows to the endpoint's server (mTLS), in PEM."""
 
     certificate: Pem
-    private_key: Pem
+    private_key: Pem | UnsetType = UNSET
+    """Omit it to keep the private key that the endpoint has."""
 
     @staticmethod
     def check(value: dict[str, Any], path: Path, _: Policies) -> None:
         """Raise Invalid unless the two belong together."""
-        client_certificate(value["certificate"], value["privateKey"], path=path)
+        if "privateKey" in value:
+            client_certificate(value["certificate"], value["privateKey"], path=path)
 
 
 class _Changes(In, frozen=True, kw_only=True):
@@ -114,18 +123,26 @@ class EndpointIn(_Changes, frozen=True, kw_only=True):
     """`whsec_…` or `whsk_…`, or the base64 of 24 to 64 bytes; left out: the relay makes one for each signature."""
 
 
-class EndpointUpsertIn(_Changes, frozen=True, kw_only=True):
-    """An endpoint that replaces what is there, or is new.
+class _Shown(_Changes, frozen=True, kw_only=True):
+    id: ReadOnly | UnsetType = UNSET
+    disabled_reason: ReadOnly | UnsetType | None = UNSET
+    unfit_reason: ReadOnly | UnsetType | None = UNSET
+    created_at: ReadOnly | UnsetType = UNSET
+    updated_at: ReadOnly | UnsetType = UNSET
 
-    When it replaces: Svix's fields that are left out get their defaults; uid and the relay's own fields stay, for a
-    client that has never heard of them must not open an endpoint to other rows.
+
+class EndpointUpsertIn(_Shown, frozen=True, kw_only=True):
+    """An endpoint that is created or replaced.
+
+    When it replaces one, Svix's fields that you omit get their defaults. The relay's own fields stay, because a client
+    that does not know them must not open an endpoint to other rows.
     """
 
     url: Url
 
 
-class EndpointPatch(_Changes, frozen=True, kw_only=True):
-    """Changes of an endpoint; what is left out stays."""
+class EndpointPatch(_Shown, frozen=True, kw_only=True):
+    """Changes of an endpoint. Fields that you omit stay."""
 
     url: Url | UnsetType = UNSET
 
@@ -207,9 +224,11 @@ class SecretRotateIn(In, frozen=True, kw_only=True):
 
 
 class HeadersIn(In, frozen=True, kw_only=True):
-    """All headers that callbacks carry beside the relay's own."""
+    """All headers that callbacks carry in addition to the relay's own."""
 
     headers: Headers
+    sensitive: Annotated[list[HeaderName], Meta(max_length=MAX_HEADERS)] | UnsetType = UNSET
+    """Names of headers that keep their hidden values, as GET lists them. Hidden headers in neither list are removed."""
 
 
 class HeadersPatchIn(In, frozen=True, kw_only=True):

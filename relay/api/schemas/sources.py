@@ -7,9 +7,8 @@ from urllib.parse import SplitResult, urlsplit
 from msgspec import UNSET, Meta, UnsetType
 
 from relay.api.schemas.checks import Path, Policies
-from relay.api.schemas.common import In, Name, Out, moment, moment_or_none
-from relay.domain.model import ROUTES, ApiKeyAuth, BasicAuth, RouteState, Source, SourceAuth, SourceUid
-from relay.domain.origins import origin_of
+from relay.api.schemas.common import READ_ONLY, In, Name, Out, ReadOnly, moment, moment_or_none
+from relay.domain.model import ROUTES, ApiKeyAuth, RouteState, Source
 from relay.errors import Fault, Invalid
 from relay.outbound.targets import vet_url
 
@@ -64,28 +63,12 @@ class SourceIn(In, frozen=True, kw_only=True):
     start_row_id: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
     """Where the routes begin that the source is made with; null: with the rows that come from now on. A route that is
     added later begins with the rows that come then, unless another startRowId is given for it."""
-
-    def applied_to(self, uid: SourceUid, source: Source | None, *, now_ms: int) -> Source:
-        """The source as this makes it. Raises Invalid."""
-        auth = _auth(
-            self.auth, source, moved=source is not None and origin_of(source.base_url) != origin_of(self.base_url)
-        )
-        return Source(
-            uid=uid,
-            name=uid if self.name is UNSET else self.name,
-            base_url=self.base_url.rstrip("/"),
-            version=self.version,
-            igrp=self.igrp,
-            auth=auth,
-            routes=tuple(dict.fromkeys(self.routes)),
-            poll_interval_s=self.poll_interval_seconds,
-            batch_size=self.batch_size,
-            start_row_id=self.start_row_id,
-            paused=source.paused if source else False,
-            times_written=source.times_written + 1 if source else 1,
-            created_at_ms=source.created_at_ms if source else now_ms,
-            updated_at_ms=now_ms,
-        )
+    paused: bool | UnsetType = UNSET
+    """Whether polling is paused. Omit it to keep the source as it is."""
+    uid: ReadOnly | UnsetType = UNSET
+    route_states: Annotated[dict[str, Any], Meta(description=READ_ONLY)] | UnsetType = UNSET
+    created_at: ReadOnly | UnsetType = UNSET
+    updated_at: ReadOnly | UnsetType = UNSET
 
 
 class CursorIn(In, frozen=True, kw_only=True):
@@ -209,31 +192,6 @@ def _parsed(url: str) -> SplitResult | None:
     except ValueError:
         return None
     return None if odd else parts
-
-
-def _auth(asked: ApiKeyAuthIn | PortalUserIn | UnsetType, source: Source | None, *, moved: bool) -> SourceAuth:
-    """What was left out is what the source has; `moved`: to another origin, which must not get that unasked."""
-    kept = None if source is None or moved else source.auth
-    why = "would be sent to another host than before: give it again" if moved else "is needed: there is none yet"
-    if isinstance(asked, UnsetType):
-        if kept is None:
-            raise Invalid(Fault(("body", "auth"), why, "missing"))
-        return kept
-    if isinstance(asked, ApiKeyAuthIn):
-        old_key = kept.key if isinstance(kept, ApiKeyAuth) else UNSET
-        return ApiKeyAuth(_known(asked.key, old_key, "key", why))
-    old = kept if isinstance(kept, BasicAuth) else None
-    return BasicAuth(
-        _known(asked.username, old.username if old else UNSET, "username", why),
-        _known(asked.password, old.password if old else UNSET, "password", why),
-    )
-
-
-def _known(asked: str | UnsetType, kept: str | UnsetType, name: str, why: str) -> str:
-    value = kept if asked is UNSET else asked
-    if isinstance(value, UnsetType):
-        raise Invalid(Fault(("body", "auth", name), why, "missing"))
-    return value
 
 
 def _wrong(name: str, message: str) -> Invalid:

@@ -56,6 +56,13 @@ def raise_for(faults: Iterable[Fault]) -> None:
         raise Invalid(*found)
 
 
+def identity_faults(asked: Asked, name: str, own: str | None) -> Iterator[Fault]:
+    """A fault of a read-only id that is another object's; `own` is the id of the object that the path names."""
+    given = asked.get(name)
+    if own is not None and isinstance(given, str) and given != own:
+        yield Fault(("body", name), f"is read-only, and the path names `{own}`: omit it, or use the other path")
+
+
 def application_faults(asked: Asked, known: Collection[SourceUid]) -> Iterator[Fault]:
     """Faults of an application; `known` are the sources that it can name."""
     sources = asked.get("sources")

@@ -11,6 +11,7 @@ from relay.api.asked import (
     endpoint_faults,
     header_faults,
     header_patch_faults,
+    identity_faults,
     source_faults,
 )
 from relay.api.schemas.applications import ApplicationIn, ApplicationPatch, ApplicationUpsertIn
@@ -61,22 +62,24 @@ async def _application(request: AnyRequest, asked: Asked) -> tuple[Iterable[Faul
         stored = await _or_none(request, stores.applications.get(str(request.path_params["app_id"])))
     known = await stores.sources.uids() if isinstance(asked.get("sources"), list) else ()
     kept = (stored.sources or ()) if stored else ()
-    return application_faults(asked, {*known, *kept}), {"filter": stored.filter} if stored else {}
+    more = [*identity_faults(asked, "id", stored and stored.id), *application_faults(asked, {*known, *kept})]
+    return more, {"filter": stored.filter} if stored else {}
 
 
 async def _endpoint(request: AnyRequest, asked: Asked) -> tuple[Iterable[Fault], Mapping[str, Any]]:
-    stored = None
+    stored: Endpoint | None = None
     if request.method != "POST":
         stored = await _or_none(request, _stored(request))
     unchanged = {"url": stored.url, "filter": stored.filter} if stored else {}
-    return endpoint_faults(asked, stored), unchanged
+    return [*identity_faults(asked, "id", stored and stored.id), *endpoint_faults(asked, stored)], unchanged
 
 
 async def _source(request: AnyRequest, asked: Asked) -> tuple[Iterable[Fault], Mapping[str, Any]]:
     stores: Stores = request.app.state.stores
     uid = SourceUid(str(request.path_params["uid"]))
     stored: Source | None = await _or_none(request, stores.sources.get(uid))
-    return source_faults(asked, stored), {"baseUrl": stored.base_url} if stored else {}
+    more = [*identity_faults(asked, "uid", uid), *source_faults(asked, stored)]
+    return more, {"baseUrl": stored.base_url} if stored else {}
 
 
 async def _rotation(request: AnyRequest, asked: Asked) -> tuple[Iterable[Fault], Mapping[str, Any]]:

@@ -62,7 +62,7 @@ async def _application(request: AnyRequest, asked: Asked) -> tuple[Iterable[Faul
         stored = await _or_none(request, stores.applications.get(str(request.path_params["app_id"])))
     known = await stores.sources.uids() if isinstance(asked.get("sources"), list) else ()
     kept = (stored.sources or ()) if stored else ()
-    more = [*identity_faults(asked, "id", stored and stored.id), *application_faults(asked, {*known, *kept})]
+    more = [*identity_faults(asked, "id", stored.id if stored else None), *application_faults(asked, {*known, *kept})]
     return more, {"filter": stored.filter} if stored else {}
 
 
@@ -71,7 +71,7 @@ async def _endpoint(request: AnyRequest, asked: Asked) -> tuple[Iterable[Fault],
     if request.method != "POST":
         stored = await _or_none(request, _stored(request))
     unchanged = {"url": stored.url, "filter": stored.filter} if stored else {}
-    return [*identity_faults(asked, "id", stored and stored.id), *endpoint_faults(asked, stored)], unchanged
+    return [*identity_faults(asked, "id", stored.id if stored else None), *endpoint_faults(asked, stored)], unchanged
 
 
 async def _source(request: AnyRequest, asked: Asked) -> tuple[Iterable[Fault], Mapping[str, Any]]:

@@ -13,6 +13,8 @@ from relay.errors import (
     BeingDeleted,
     Conflict,
     Fault,
+    InProgress,
+    InUse,
     Invalid,
     NotFound,
     RelayError,
@@ -34,6 +36,8 @@ PROBLEMS: dict[type[RelayError], tuple[HTTPStatus, str]] = {
     Invalid: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid"),
     NotFound: (HTTPStatus.NOT_FOUND, "not_found"),
     BeingDeleted: (HTTPStatus.CONFLICT, "being_deleted"),
+    InProgress: (HTTPStatus.CONFLICT, "in_progress"),
+    InUse: (HTTPStatus.CONFLICT, "in_use"),
     Conflict: (HTTPStatus.CONFLICT, "conflict"),
     Unreadable: (HTTPStatus.CONFLICT, "unreadable"),
     Unauthorized: (HTTPStatus.UNAUTHORIZED, "authentication_failed"),
@@ -55,6 +59,7 @@ HEADERS: dict[str, dict[str, str]] = {
     "authentication_failed": {"www-authenticate": 'Bearer realm="relay"'},
     "unavailable": {"retry-after": "1"},
     "being_deleted": {"retry-after": "2"},
+    "in_progress": {"retry-after": "1"},
 }
 
 

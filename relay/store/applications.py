@@ -8,7 +8,7 @@ from relay.domain.model import Application, ApplicationId
 from relay.errors import NotFound
 from relay.store.configuration import APPLICATION, Configuration
 from relay.store.deletions import remainder
-from relay.store.idempotency import Once, settle
+from relay.store.idempotency import Once, settled
 from relay.store.identifiers import new_id
 from relay.store.records import Page, Records, Saved
 from relay.store.vault import Vault
@@ -39,12 +39,14 @@ class Applications:
     async def create(
         self, make: Callable[[ApplicationId], Application], *, now_ms: int, once: Once | None = None
     ) -> Application:
-        """Make one under a new id, or give the one that the same request made before.
+        """Create one under a new id, or give the one that the same request created before.
 
-        Raises Conflict when its uid is taken.
+        Raises Conflict when its uid is taken, and what `settled` raises.
         """
-        new = ApplicationId(await settle(self._redis, once, new_id(PREFIX, now_ms=now_ms)))
-        return await self._announced(await self._records.put(new, lambda before: before or make(new)))
+        fresh = new_id(PREFIX, now_ms=now_ms)
+        async with settled(self._redis, once, fresh, exists=self._records.exists) as new:
+            saved = await self._records.put(new, lambda before: before or make(ApplicationId(new)))
+            return await self._announced(saved)
 
     async def change(
         self,

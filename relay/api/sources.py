@@ -23,11 +23,14 @@ from relay.api.schemas.sources import (
 from relay.api.sourcing import put as put_source
 from relay.domain.model import Source
 from relay.domain.names import source_uid
-from relay.errors import NotFound
+from relay.errors import InUse, NotFound
 from relay.pipeline.clock import Clock
 from relay.wiring import Stores
 
 MADE = {201: ResponseSpec(SourceOut, description="It was made")}
+
+NAMED = 10
+"""Applications in the message that a source is in use."""
 
 
 class SourceController(Controller):
@@ -78,8 +81,15 @@ class SourceController(Controller):
 
     @delete("/{uid:str}", summary="Delete a source")
     async def delete_source(self, uid: FromPath[str], stores: StoresGiven) -> None:
-        """Delete a source with its cursors, events, attempts and pending deliveries."""
-        await stores.sources.delete(source_uid(uid))
+        """Delete a source with its cursors, events, attempts and pending deliveries.
+
+        The API answers 409 (`in_use`) if applications name the source in `sources`, because they would see the events
+        of the next source with this uid. Remove it from their `sources`, or delete them, and then delete the source.
+        """
+        checked = source_uid(uid)
+        if checked in await stores.sources.uids() and (names := await stores.applications.naming(checked)):
+            raise InUse(_in_use(checked, names))
+        await stores.sources.delete(checked)
         await delete_at_once(stores)
 
     @get("/{uid:str}/route/{route:str}", summary="Get a route's state")
@@ -120,6 +130,16 @@ class SourceController(Controller):
         source = await stores.sources.get(source_uid(uid))
         lines = await stores.routes.quarantined(source.uid, limit)
         return QuarantineOut(data=lines, total=await stores.routes.quarantined_total(source.uid))
+
+
+def _in_use(uid: str, names: list[str]) -> str:
+    listed, more = ", ".join(names[:NAMED]), len(names) - NAMED
+    listed += f" and {more} more" if more > 0 else ""
+    subject = "1 application names" if len(names) == 1 else f"{len(names)} applications name"
+    return (
+        f"{subject} source {uid} in `sources`: {listed}. Remove it from their `sources`, or delete them, and then "
+        "delete the source"
+    )
 
 
 async def _route(uid: str, route: str, stores: Stores, clock: Clock) -> RouteOut:

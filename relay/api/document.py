@@ -61,7 +61,9 @@ def document_of(app: Litestar) -> dict[str, Any]:
     for operation, handler in operations:
         if "requestBody" in operation:
             operation["requestBody"]["required"] = not handler.parsed_data_field.has_default
-        _describe(operation, described.get(str(_taken(handler))), described.get(str(_given(handler))))
+        example = getattr(_taken(handler), "example", None)
+        taken, given = described.get(str(_taken(handler))), described.get(str(_given(handler)))
+        _describe(operation, taken, given, {"example": example} if example else {})
     describe_fields(components, In, Out)
     document["components"]["schemas"] = components | {"Problem": PROBLEM}
     plain: dict[str, Any] = _plain(document)
@@ -91,9 +93,9 @@ def _given(handler: Any) -> Any:
     return None if given in (None, type(None)) else given
 
 
-def _describe(operation: dict[str, Any], taken: Any, given: Any) -> None:
+def _describe(operation: dict[str, Any], taken: Any, given: Any, example: dict[str, Any]) -> None:
     if taken is not None:
-        operation["requestBody"]["content"] = {JSON: {"schema": taken}}
+        operation["requestBody"]["content"] = {JSON: {"schema": taken, **example}}
     for parameter in operation.get("parameters", ()):
         schema = _path_name(parameter["name"]) if parameter["in"] == "path" else _without_null(parameter["schema"])
         parameter["schema"] = schema

@@ -58,9 +58,15 @@ class SourceController(Controller):
     ) -> Response[SourceOut]:
         """Create a source (201) or replace its settings (200). No cursor moves.
 
-        Credentials that you leave out stay. You must give them again if `baseUrl` changes to another scheme, host or
+        Defaults: `version` is `v2.1`, `pollIntervalSeconds` is 60, `batchSize` is 1000, and `startRowId` is null, which
+        means rows that appear from now on. `name` defaults to the uid. The response shows the values that apply.
+
+        Routes: `all`, `calls`, `users`, `goals`, `transactions`, `callsGoalsTransactions`, `touchPoints`, `visits`,
+        `itemisedCalls`. For most CRMs, use `callsGoalsTransactions`.
+
+        If you omit credentials, they stay. You must send them again if `baseUrl` changes to another scheme, host or
         port, because the relay would send them there. A complete `PUT` replaces a source that cannot be read. After a
-        deletion, the uid is taken for a while: the API answers 409, and you can try again.
+        deletion, the uid is taken for a while: the API answers 409 (`being_deleted`), and you can retry.
         """
         checked, now_ms = source_uid(uid), clock.now_ms()
 

@@ -11,6 +11,7 @@ from relay.api.schemas.common import (
     Metadata,
     Name,
     Out,
+    Own,
     Rate,
     ReadOnly,
     SourceUidText,
@@ -38,7 +39,7 @@ class _Changes(In, frozen=True, kw_only=True):
 
 
 class _Shown(_Changes, frozen=True, kw_only=True):
-    id: ReadOnly | UnsetType = UNSET
+    id: Own | UnsetType = UNSET
     created_at: ReadOnly | UnsetType = UNSET
     updated_at: ReadOnly | UnsetType = UNSET
 

@@ -58,6 +58,7 @@ class In(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unkno
 
 READ_ONLY = "Read-only: a request can send it back as it was, and the relay ignores it"
 ReadOnly = Annotated[str, Meta(description=READ_ONLY)]
+Own = Annotated[str, Meta(description="Read-only: a request can send it back, if it is the object that the path names")]
 
 
 class Out(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from relay.api.certificates import client_certificate
 from relay.api.schemas.checks import Path, Policies
-from relay.api.schemas.common import FilterIn, In, Metadata, Out, Rate, ReadOnly, Uid, Url, moment
+from relay.api.schemas.common import FilterIn, In, Metadata, Out, Own, Rate, ReadOnly, Uid, Url, moment
 from relay.api.schemas.endpoint_fields import (
     MAX_ADDED,
     Channels,
@@ -124,7 +124,7 @@ class EndpointIn(_Changes, frozen=True, kw_only=True):
 
 
 class _Shown(_Changes, frozen=True, kw_only=True):
-    id: ReadOnly | UnsetType = UNSET
+    id: Own | UnsetType = UNSET
     disabled_reason: ReadOnly | UnsetType | None = UNSET
     unfit_reason: ReadOnly | UnsetType | None = UNSET
     created_at: ReadOnly | UnsetType = UNSET

@@ -1,26 +1,45 @@
-"""Sources on the wire. Secrets come in and never go out."""
+"""Sources on the wire. Responses never contain secrets."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from msgspec import UNSET, Meta, UnsetType
 
 from relay.api.schemas.checks import Path, Policies
-from relay.api.schemas.common import READ_ONLY, In, Name, Out, ReadOnly, moment, moment_or_none
+from relay.api.schemas.common import READ_ONLY, In, Name, Out, Own, ReadOnly, moment, moment_or_none
 from relay.domain.model import ROUTES, ApiKeyAuth, RouteState, Source
 from relay.errors import Fault, Invalid
 from relay.outbound.targets import vet_url
 
 Secret = Annotated[str, Meta(min_length=1, max_length=1024)]
 
+ROUTE_TEXTS = {
+    "all": "everything except call charges",
+    "calls": "calls",
+    "users": "the PBX users' parts in calls",
+    "goals": "goals",
+    "transactions": "transactions",
+    "callsGoalsTransactions": "calls, goals and transactions, each row once; the right choice for most CRMs",
+    "touchPoints": "landings, calls and goals",
+    "visits": "landings",
+    "itemisedCalls": "call charges, whose rowIds are separate from those of all other routes",
+}
+"""The rows of each route."""
+Route = Annotated[
+    Literal[ROUTES],  # type: ignore[valid-type]
+    Meta(
+        description="; ".join(f"`{route}`: {rows}" for route, rows in ROUTE_TEXTS.items()),
+        extra_json_schema={"x-enum-descriptions": ROUTE_TEXTS},
+    ),
+]
 
 UNREACHABLE = "must be an https URL of a public host, or lead into a network of RELAY_UPSTREAM_ALLOW (http too)"
-"""One text for every address that is refused, so that it tells nothing of what is there."""
+"""One text for every refused address, because the text must not reveal what is at the address."""
 
 
 def check_base_url(value: str, path: Path, policies: Policies) -> None:
-    """Raise Invalid for a URL that nothing can be polled at."""
+    """Raise Invalid for a URL that the relay cannot poll."""
     _check_base_url(value)
     try:
         vet_url(value, policies.upstreams)
@@ -29,114 +48,156 @@ def check_base_url(value: str, path: Path, policies: Policies) -> None:
 
 
 class ApiKeyAuthIn(In, frozen=True, kw_only=True, tag_field="type", tag="apiKey"):
-    """`Authorization: ApiKey …`. A key that is left out stays as it is, unless `baseUrl` leads to another host."""
+    """An API key of Infinity. The relay sends it as `Authorization: ApiKey …`."""
 
     key: Secret | UnsetType = UNSET
+    """The API key. Omit it to keep the stored key, unless `baseUrl` changes to another scheme, host or port."""
 
 
 class PortalUserIn(In, frozen=True, kw_only=True, tag_field="type", tag="basic"):
-    """A portal user. What is left out stays as it is, unless `baseUrl` leads to another host."""
+    """The user name and password of a portal user."""
 
     username: Secret | UnsetType = UNSET
+    """The user name. Omit it to keep the stored one, unless `baseUrl` changes to another scheme, host or port."""
     password: Secret | UnsetType = UNSET
+    """The password. Omit it to keep the stored one, unless `baseUrl` changes to another scheme, host or port."""
 
 
 class SourceIn(In, frozen=True, kw_only=True):
-    """One installation of the upstream, and how it is polled."""
+    """The settings of a source."""
+
+    example: ClassVar[dict[str, Any]] = {
+        "name": "UK",
+        "baseUrl": "https://api.infinitycloud.com",
+        "version": "v2.1",
+        "igrp": 1,
+        "auth": {"type": "apiKey", "key": "upstream-key"},
+        "routes": ["callsGoalsTransactions"],
+        "pollIntervalSeconds": 60,
+        "batchSize": 1000,
+        "startRowId": None,
+    }
 
     name: Name | UnsetType = UNSET
+    """A name for people. Default: the uid."""
     base_url: Annotated[
         str,
-        Meta(
-            max_length=2048,
-            description="The URL of the API, without `/reports` and what follows",
-            examples=["https://api.infinitycloud.com"],
-            extra={"check": check_base_url},
-        ),
+        Meta(max_length=2048, examples=["https://api.infinitycloud.com"], extra={"check": check_base_url}),
     ]
+    """The URL of Infinity's API, without `/reports` and what follows. It must be https and on a public address, unless
+    `RELAY_UPSTREAM_ALLOW` allows others."""
     version: Literal["v2", "v2.1"] = "v2.1"
+    """The version of Infinity's API: `v2.1` (with an API key) or `v2` (with a user name and password)."""
     igrp: Annotated[int, Meta(ge=1, le=2**53)]
+    """The id of the installation."""
     auth: ApiKeyAuthIn | PortalUserIn | UnsetType = UNSET
-    routes: Annotated[list[Literal[ROUTES]], Meta(min_length=1, description="The lists to poll")]  # type: ignore[valid-type]
+    """The credentials for Infinity's API. Required when you create the source. Omit them to keep the stored ones."""
+    routes: Annotated[list[Route], Meta(min_length=1, description="The lists to poll, at least one.")]
     poll_interval_seconds: Annotated[float, Meta(ge=0.1, le=86_400)] = 60.0
-    batch_size: Annotated[int, Meta(ge=1, le=10_000, description="How many rows the relay requests at once")] = 1000
+    """How often the relay polls a route that has no more rows."""
+    batch_size: Annotated[int, Meta(ge=1, le=10_000)] = 1000
+    """How many rows the relay requests at once."""
     start_row_id: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
-    """Where the routes begin that the source is made with; null: with the rows that come from now on. A route that is
-    added later begins with the rows that come then, unless another startRowId is given for it."""
+    """Where the routes begin that you create the source with: after this rowId. 0 means all rows that Infinity still
+    has. null means rows that appear from now on. A route that you add later begins with rows that appear from then on,
+    unless the same request changes `startRowId`."""
     paused: bool | UnsetType = UNSET
-    """Whether polling is paused. Omit it to keep the source as it is."""
-    uid: ReadOnly | UnsetType = UNSET
+    """Whether polling is paused. Omit it to leave that as it is."""
+    uid: Own | UnsetType = UNSET
     route_states: Annotated[dict[str, Any], Meta(description=READ_ONLY)] | UnsetType = UNSET
     created_at: ReadOnly | UnsetType = UNSET
     updated_at: ReadOnly | UnsetType = UNSET
 
 
 class CursorIn(In, frozen=True, kw_only=True):
-    """Where a route goes on."""
+    """Where a route continues."""
 
     row_id: Annotated[int, Meta(ge=0, le=2**63 - 1)]
-    """The route goes on with the rows behind this rowId."""
+    """The route continues with the rows after this rowId."""
 
 
 class ApiKeyAuthOut(Out, frozen=True, kw_only=True, tag_field="type", tag="apiKey"):
-    """The source has a key."""
+    """The source has an API key. The API never shows it."""
 
 
 class PortalUserOut(Out, frozen=True, kw_only=True, tag_field="type", tag="basic"):
-    """The source has a user's name and password."""
+    """The source has a user name and a password. The API never shows the password."""
 
     username: str
+    """The user name."""
 
 
 class RouteOut(Out, frozen=True, kw_only=True):
-    """How far a route is, and what came of its last poll."""
+    """The state of a route."""
 
     route: str
+    """The name of the route."""
     cursor: int | None
-    """The last rowId that was committed; null: not started yet."""
+    """The rowId of the last row that the relay stored. null: the route has not begun."""
     state: Literal["waiting", "polling", "stopped", "failing"]
+    """`waiting` for the next poll, `polling` now, `failing` with an error that the relay retries, or `stopped` because
+    Infinity refused the credentials."""
     lag_seconds: float | None
-    """How long ago the upstream last had nothing behind the cursor; null: never yet."""
+    """How long ago the route last had no more rows. null: it never had. Negative: the clock was set back."""
     caught_up_at: datetime | None
+    """When the route last had no more rows."""
     last_poll_at: datetime | None
+    """When the relay last polled the route."""
     last_error: str | None
+    """Why the last failed poll failed."""
     last_error_at: datetime | None
+    """When the last failed poll failed."""
     failures: int
-    """How many polls have failed since one worked."""
+    """How many polls failed since the last successful one."""
     held_rows: int = 0
-    """How many rows are held because their rowIds are implausibly far ahead. They are listed as set aside, and become
-    events when further rows come beside them."""
+    """How many rows the relay holds because their rowIds are implausibly far ahead. The quarantine lists them. They
+    become events when rows with neighbouring rowIds arrive."""
 
 
 class SourceOut(Out, frozen=True, kw_only=True):
-    """A source and how its routes are."""
+    """A source, with the settings that apply and the states of its routes."""
 
     uid: str
+    """The uid in the path."""
     name: str
+    """A name for people."""
     base_url: str
+    """The URL of Infinity's API."""
     version: Literal["v2", "v2.1"]
+    """The version of Infinity's API."""
     igrp: int
+    """The id of the installation."""
     auth: ApiKeyAuthOut | PortalUserOut
+    """The kind of credentials, without secrets."""
     routes: list[str]
+    """The lists that the relay polls."""
     route_states: dict[str, RouteOut]
+    """The state of each route, by its name."""
     poll_interval_seconds: float
+    """How often the relay polls a route that has no more rows."""
     batch_size: int
+    """How many rows the relay requests at once."""
     start_row_id: int | None
+    """The rowId after which the routes begin. null: with rows that appear from the creation on."""
     paused: bool
+    """Whether polling is paused."""
     created_at: datetime
+    """When the source was created."""
     updated_at: datetime
+    """When a setting last changed."""
 
 
 class QuarantineOut(Out, frozen=True, kw_only=True):
-    """Lines of the upstream that could not be read, newest first."""
+    """Rows that the relay could not read, newest first."""
 
     data: list[dict[str, Any]]
+    """The rows."""
     total: int
-    """How many there ever were; the newest are kept."""
+    """How many rows were ever set aside. The relay keeps the newest."""
 
 
 def show_source(source: Source, states: list[RouteState], *, now_ms: int) -> SourceOut:
-    """A source as it is answered."""
+    """A source as responses show it."""
     return SourceOut(
         uid=source.uid,
         name=source.name,
@@ -156,13 +217,13 @@ def show_source(source: Source, states: list[RouteState], *, now_ms: int) -> Sou
 
 
 def show_route(state: RouteState, *, now_ms: int) -> RouteOut:
-    """A route's state as it is answered."""
+    """A route's state as responses show it."""
     caught_up = state.caught_up_at_ms
     return RouteOut(
         route=state.route,
         cursor=state.cursor,
         state=state.state,
-        # Below 0 when the clock was set back since: that must show.
+        # Negative if the clock was set back since: that must be visible.
         lag_seconds=None if caught_up is None else (now_ms - caught_up) / 1000,
         caught_up_at=moment_or_none(caught_up),
         last_poll_at=moment_or_none(state.last_poll_at_ms),
@@ -178,11 +239,11 @@ def _check_base_url(url: str) -> None:
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         raise _wrong("baseUrl", "must be an http or https URL")
     if parts.username is not None or parts.password is not None:
-        raise _wrong("baseUrl", "must not hold a user name or password: they belong in auth")
+        raise _wrong("baseUrl", "must not contain a user name or password: send them in `auth`")
     if "?" in url or "#" in url:
         raise _wrong("baseUrl", "must not have a query or a fragment")
     if "/reports" in parts.path.lower():
-        raise _wrong("baseUrl", "must end before /reports: the relay adds that and what follows")
+        raise _wrong("baseUrl", "must end before `/reports`: the relay adds that part of the path")
 
 
 def _parsed(url: str) -> SplitResult | None:

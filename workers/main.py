@@ -142,7 +142,8 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
     """Everything that runs until the end; one of these that ends by itself ends the process."""
 
     async def changed() -> None:
-        for source in await parts.catalogue.refresh():
+        await parts.catalogue.refresh()
+        for source in parts.catalogue.take_changed():
             if source in parts.catalogue.sources:
                 await parts.stores.routes.poll_at(source, 0)
         parts.dispatcher.follow_sources()

@@ -92,7 +92,6 @@ def create_api(
         dependencies={
             "stores": Provide(provide_stores, sync_to_thread=False),
             "readiness": Provide(provide_readiness, sync_to_thread=False),
-            "policy": Provide(lambda: policy, sync_to_thread=False),
             "clock": Provide(lambda: clock, sync_to_thread=False),
         },
         exception_handlers=problems.handlers(),

@@ -20,7 +20,7 @@ from relay.api.schemas.applications import (
 from relay.api.schemas.common import ListOut
 from relay.errors import NotFound
 from relay.pipeline.clock import Clock
-from relay.store.applications import PREFIX
+from relay.store.applications import APPLICATION_ID, PREFIX
 from relay.store.idempotency import Once
 from relay.wiring import Stores
 
@@ -37,7 +37,9 @@ class ApplicationController(Controller):
     @get("/", summary="List applications")
     async def list_applications(self, stores: StoresGiven, paging: PagingGiven) -> ListOut[ApplicationOut]:
         """List all applications in the order in which they were created."""
-        return await read_page(stores.applications.page, paging, key=lambda a: a.id, show=show_application)
+        return await read_page(
+            stores.applications.page, paging, key=lambda a: a.id, show=show_application, form=APPLICATION_ID
+        )
 
     @post("/", summary="Create an application", responses=EXISTED)
     async def create_application(

@@ -1,13 +1,16 @@
 """Attempts: each HTTP try of a delivery, and what became of deliveries."""
 
-from typing import Annotated
+import re
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
 
 from litestar import Controller, get
+from litestar.di import Provide
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from relay.api.dependencies import ApplicationGiven, AttemptsAsked, PagingGiven, StoresGiven
-from relay.api.feeds import FeedPage, newest_first
-from relay.api.paging import Paging
+from relay.api.feeds import read_feed
+from relay.api.paging import Paging, in_memory, provide_newest_first, provide_paging, read_page
 from relay.api.queries import AttemptQuery
 from relay.api.schemas.common import ListOut
 from relay.api.schemas.messages import (
@@ -21,11 +24,17 @@ from relay.api.schemas.messages import (
     show_attempted,
     show_destination,
 )
-from relay.api.visibility import are_last, attempts_of, events_of, find_event
-from relay.domain.model import Application, Attempt, Endpoint
+from relay.api.visibility import AttemptItem, are_last, attempts_feed, attempts_of, events_of, find_event
+from relay.domain.model import Application, Attempt, Endpoint, MessageId
 from relay.domain.names import NAME, UID_MOST
 from relay.errors import NotFound
+from relay.store.endpoints import ENDPOINT_ID
 from relay.wiring import Stores
+
+S = TypeVar("S")
+
+BY_TIME = re.compile(r"[0-9]{15}-atmpt_[0-9A-Za-z]{27}")
+"""The key of a message's attempt: the ms when it began, and its id."""
 
 
 class AttemptController(Controller):
@@ -33,6 +42,7 @@ class AttemptController(Controller):
 
     path = "/app/{app_id:str}"
     tags = ["attempt"]  # noqa: RUF012 - the framework's own attribute
+    dependencies = {"paging": Provide(provide_newest_first, sync_to_thread=False)}  # noqa: RUF012
 
     @get("/attempt/endpoint/{endpoint_id:str}", summary="List attempts by endpoint")
     async def list_by_endpoint(
@@ -46,14 +56,16 @@ class AttemptController(Controller):
     ) -> ListOut[AttemptOut]:
         """List the attempts of an endpoint, newest first, as long as they and their events are kept."""
         endpoint = await stores.endpoints.get(application.id, endpoint_id)
-        page = await _of_endpoint(application, endpoint, stores, paging, asked, by_itself=True)
-        events = await events_of(page.items, stores)
-        shown = [
-            show_attempt(item.value, event, endpoint, with_content=asked.with_content, with_msg=with_msg)
-            for item, event in zip(page.items, events, strict=True)
-            if event is not None
-        ]
-        return ListOut(data=shown, iterator=page.iterator, done=page.done)
+
+        async def show(items: list[AttemptItem]) -> list[AttemptOut]:
+            events = await events_of(items, stores)
+            return [
+                show_attempt(item.value, event, endpoint, with_content=asked.with_content, with_msg=with_msg)
+                for item, event in zip(items, events, strict=True)
+                if event is not None
+            ]
+
+        return await _of_endpoint(application, endpoint, stores, paging, asked, status=attempt_status, show=show)
 
     @get("/attempt/msg/{msg_id:str}", summary="List attempts by message")
     async def list_by_message(
@@ -70,24 +82,19 @@ class AttemptController(Controller):
         """List the attempts to send a message to the application's endpoints, newest first."""
         item = await find_event(application, msg_id, stores)
         only = await stores.endpoints.get(application.id, endpoint_id) if endpoint_id else None
-        attempts = [
-            (attempt, endpoint)
+        attempts = {
+            _by_time(attempt, item.value.id): (attempt, endpoint)
             for attempt, endpoint in await attempts_of(item, application, stores)
             if asked.wants(attempt)
             and asked.status in (None, attempt_status(attempt))
             and (only is None or attempt.endpoint_id == only.id)
-        ]
-        ids = [id_of_attempt(attempt, item.value.id) for attempt, _ in attempts]
-        first = ids.index(paging.iterator) + 1 if paging.iterator in ids else 0
-        page = attempts[first : first + paging.limit]
-        last = first + len(page)
-        return ListOut(
-            data=[
-                show_attempt(attempt, item.value, endpoint, with_content=asked.with_content)
-                for attempt, endpoint in page
-            ],
-            iterator=ids[last - 1] if last else None,
-            done=last == len(attempts),
+        }
+        return await read_page(
+            in_memory(attempts),
+            paging,
+            key=lambda each: _by_time(each[0], item.value.id),
+            show=lambda each: show_attempt(each[0], item.value, each[1], with_content=asked.with_content),
+            form=BY_TIME,
         )
 
     @get("/msg/{msg_id:str}/attempt/{attempt_id:str}", summary="Get an attempt")
@@ -107,20 +114,26 @@ class AttemptController(Controller):
                 return show_attempt(attempt, item.value, endpoint, with_content=True)
         raise NotFound(f"message {msg_id} has no attempt {attempt_id}, or not any more")
 
-    @get("/msg/{msg_id:str}/endpoint", summary="List a message's endpoints")
+    @get(
+        "/msg/{msg_id:str}/endpoint",
+        summary="List a message's endpoints",
+        dependencies={"paging": Provide(provide_paging, sync_to_thread=False)},
+    )
     async def list_destinations(
         self, application: ApplicationGiven, msg_id: FromPath[str], stores: StoresGiven, paging: PagingGiven
     ) -> ListOut[DestinationOut]:
-        """List the application's endpoints that a message was sent to, with its status at each."""
+        """List the application's endpoints that a message was sent to, with its status at each, ordered by id."""
         item = await find_event(application, msg_id, stores)
         attempts = await attempts_of(item, application, stores)
-        last = {endpoint.id: (endpoint, attempt) for attempt, endpoint in reversed(attempts)}
-        ids = [i for i in sorted(last) if paging.iterator is None or i > paging.iterator]
-        page = ids[: paging.limit]
-        return ListOut(
-            data=[show_destination(*last[i]) for i in page],
-            iterator=page[-1] if page else paging.iterator,
-            done=len(page) == len(ids),
+        last: dict[str, tuple[Endpoint, Attempt]] = {
+            endpoint.id: (endpoint, attempt) for attempt, endpoint in reversed(attempts)
+        }
+        return await read_page(
+            in_memory(last),
+            paging,
+            key=lambda each: each[0].id,
+            show=lambda each: show_destination(*each),
+            form=ENDPOINT_ID,
         )
 
     @get("/endpoint/{endpoint_id:str}/msg", summary="List an endpoint's messages")
@@ -134,14 +147,16 @@ class AttemptController(Controller):
     ) -> ListOut[AttemptedMessageOut]:
         """List the messages that were sent to an endpoint, each once, with its last attempt, newest first."""
         endpoint = await stores.endpoints.get(application.id, endpoint_id)
-        page = await _of_endpoint(application, endpoint, stores, paging, asked, by_itself=False)
-        events, last = await events_of(page.items, stores), await are_last(page.items, stores)
-        shown = [
-            show_attempted(event, item.value, with_content=asked.with_content)
-            for item, event, is_last in zip(page.items, events, last, strict=True)
-            if event is not None and is_last
-        ]
-        return ListOut(data=shown, iterator=page.iterator, done=page.done)
+
+        async def show(items: list[AttemptItem]) -> list[AttemptedMessageOut]:
+            events, last = await events_of(items, stores), await are_last(items, stores)
+            return [
+                show_attempted(event, item.value, with_content=asked.with_content)
+                for item, event, is_last in zip(items, events, last, strict=True)
+                if event is not None and is_last
+            ]
+
+        return await _of_endpoint(application, endpoint, stores, paging, asked, status=delivery_status, show=show)
 
 
 async def _of_endpoint(
@@ -151,15 +166,19 @@ async def _of_endpoint(
     paging: Paging,
     asked: AttemptQuery,
     *,
-    by_itself: bool,
-) -> FeedPage[Attempt]:
-    status = attempt_status if by_itself else delivery_status
-    return await newest_first(
+    status: Callable[[Attempt], int],
+    show: Callable[[list[AttemptItem]], Awaitable[list[S]]],
+) -> ListOut[S]:
+    return await read_feed(
+        attempts_feed(stores, endpoint),
         await stores.configuration.sources_of(application),
-        lambda source, position, limit: stores.attempts.of_endpoint(source, endpoint.id, before=position, limit=limit),
-        iterator=paging.iterator,
-        limit=paging.limit,
-        at_ms=lambda attempt: attempt.started_at_ms,
+        paging,
+        show=show,
         wanted=lambda attempt: asked.wants(attempt) and asked.status in (None, status(attempt)),
-        since_ms=asked.after_ms,
+        after_ms=asked.after_ms,
+        before_ms=asked.before_ms,
     )
+
+
+def _by_time(attempt: Attempt, message: MessageId) -> str:
+    return f"{attempt.started_at_ms:015d}-{id_of_attempt(attempt, message)}"

@@ -9,7 +9,6 @@ from litestar.params import FromPath, HeaderParameter, SkipValidation
 
 from relay.api.paging import Paging
 from relay.api.queries import AttemptQuery
-from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Application
 from relay.pipeline.clock import Clock
 from relay.store.idempotency import Once
@@ -18,7 +17,6 @@ from relay.wiring import Stores
 
 ReadinessGiven = NamedDependency[SkipValidation[Readiness]]
 StoresGiven = NamedDependency[SkipValidation[Stores]]
-PolicyGiven = NamedDependency[SkipValidation[EgressPolicy]]
 ClockGiven = NamedDependency[SkipValidation[Clock]]
 ApplicationGiven = NamedDependency[SkipValidation[Application]]
 PagingGiven = NamedDependency[SkipValidation[Paging]]

@@ -8,10 +8,11 @@ from litestar.params import FromPath, FromQuery
 
 from relay.api import feeds
 from relay.api.dependencies import ApplicationGiven, StoresGiven
-from relay.api.feeds import FeedPage, newest_first
+from relay.api.feeds import read_feed
+from relay.api.paging import Paging
 from relay.api.schemas.common import ms
 from relay.api.schemas.messages import FAIL, PENDING, SENDING, SUCCESS, EndpointStatsOut, delivery_status
-from relay.domain.model import Attempt
+from relay.api.visibility import AttemptItem, attempts_feed
 
 
 @get("/app/{app_id:str}/endpoint/{endpoint_id:str}/stats", tags=["endpoint"], summary="Count an endpoint's deliveries")
@@ -29,17 +30,19 @@ async def endpoint_stats(
     """
     endpoint = await stores.endpoints.get(application.id, endpoint_id)
     sources = await stores.configuration.sources_of(application)
-    until_ms = ms(until) if until else None
-    page = await newest_first(
+
+    async def read(items: list[AttemptItem]) -> list[AttemptItem]:
+        return items
+
+    page = await read_feed(
+        attempts_feed(stores, endpoint),
         sources,
-        lambda source, position, limit: stores.attempts.of_endpoint(source, endpoint.id, before=position, limit=limit),
-        iterator=None,
-        limit=feeds.READ_AT_MOST,
-        at_ms=lambda attempt: attempt.started_at_ms,
-        wanted=lambda attempt: until_ms is None or attempt.started_at_ms < until_ms,
-        since_ms=ms(since) if since else None,
+        Paging(limit=feeds.READ_AT_MOST, descending=True),
+        show=read,
+        after_ms=ms(since) if since else None,
+        before_ms=ms(until) if until else None,
     )
-    counts = _last_of_each(page)
+    counts = _last_of_each(page.data)
     waiting = [await stores.lanes.waiting(source, [endpoint.id]) for source in sources]
     return EndpointStatsOut(
         success=counts[SUCCESS],
@@ -50,7 +53,7 @@ async def endpoint_stats(
     )
 
 
-def _last_of_each(page: FeedPage[Attempt]) -> Counter[int]:
+def _last_of_each(items: list[AttemptItem]) -> Counter[int]:
     """How many deliveries have which status: their newest attempts come first."""
-    last = {(item.source, item.value.seq): item.value for item in reversed(page.items)}
+    last = {(item.source, item.value.seq): item.value for item in reversed(items)}
     return Counter(delivery_status(attempt) for attempt in last.values())

@@ -1,19 +1,20 @@
 """Endpoints: the subscribers of an application."""
 
 from litestar import Controller, Response, delete, get, patch, post, put
+from litestar.di import Provide
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody
 
 from relay.api.deletions import delete_at_once
 from relay.api.dependencies import ApplicationGiven, ClockGiven, OnceGiven, PagingGiven, StoresGiven
-from relay.api.paging import read_page
+from relay.api.paging import provide_newest_first, read_page
 from relay.api.schemas.common import ListOut
 from relay.api.schemas.endpoints import EndpointIn, EndpointOut, EndpointPatch, EndpointUpsertIn, show_endpoint
 from relay.api.subscribing import new_endpoint, patched, replaced
 from relay.domain.model import Application, Endpoint
 from relay.errors import NotFound
 from relay.pipeline.clock import Clock
-from relay.store.endpoints import PREFIX
+from relay.store.endpoints import ENDPOINT_ID, PREFIX
 from relay.store.idempotency import Once
 from relay.store.records import Page
 from relay.wiring import Stores
@@ -26,17 +27,20 @@ class EndpointController(Controller):
 
     path = "/app/{app_id:str}/endpoint"
     tags = ["endpoint"]  # noqa: RUF012 - the framework's own attribute
+    dependencies = {"paging": Provide(provide_newest_first, sync_to_thread=False)}  # noqa: RUF012
 
     @get("/", summary="List endpoints")
     async def list_endpoints(
         self, application: ApplicationGiven, stores: StoresGiven, paging: PagingGiven
     ) -> ListOut[EndpointOut]:
-        """List the endpoints of an application in the order in which they were created."""
+        """List the endpoints of an application, newest first."""
 
         async def read(*, after: str | None, limit: int, descending: bool) -> Page[Endpoint]:
             return await stores.endpoints.page(application.id, after=after, limit=limit, descending=descending)
 
-        return await read_page(read, paging, key=lambda e: e.id, show=lambda e: show_endpoint(e, application))
+        return await read_page(
+            read, paging, key=lambda e: e.id, show=lambda e: show_endpoint(e, application), form=ENDPOINT_ID
+        )
 
     @post("/", summary="Create an endpoint")
     async def create_endpoint(

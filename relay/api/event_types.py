@@ -1,16 +1,18 @@
 """Event types: the relay's own catalogue, to read."""
 
+import re
 from typing import Annotated
 
 from litestar import Controller, get
 from litestar.params import FromPath, QueryParameter
 
 from relay.api.dependencies import PagingGiven
-from relay.api.paging import read_page
+from relay.api.paging import in_memory, read_page
 from relay.api.schemas.common import ListOut
 from relay.api.schemas.event_types import CATALOGUE, EventTypeOut
 from relay.errors import NotFound
-from relay.store.records import Page
+
+TYPE_NAME = re.compile(r"[a-z_]{1,64}\.[a-z_]{1,64}")
 
 
 class EventTypeController(Controller):
@@ -28,7 +30,7 @@ class EventTypeController(Controller):
     ) -> ListOut[EventTypeOut]:
         """List all event types that an endpoint can subscribe to, ordered by name."""
         del include_archived, with_content  # Svix's clients send them.
-        return await read_page(_read, paging, key=lambda t: t.name, show=lambda t: t)
+        return await read_page(in_memory(CATALOGUE), paging, key=lambda t: t.name, show=lambda t: t, form=TYPE_NAME)
 
     @get("/{name:str}", summary="Get an event type")
     async def get_event_type(self, name: FromPath[str]) -> EventTypeOut:
@@ -36,9 +38,3 @@ class EventTypeController(Controller):
         if name not in CATALOGUE:
             raise NotFound(f"there is no event type {name}")
         return CATALOGUE[name]
-
-
-async def _read(*, after: str | None, limit: int, descending: bool) -> Page[EventTypeOut]:
-    names = sorted(CATALOGUE, reverse=descending)
-    behind = [n for n in names if after is None or (n < after if descending else n > after)]
-    return Page([CATALOGUE[name] for name in behind[:limit]])

@@ -25,7 +25,12 @@ def read_iterator(iterator: str, kind: type[T]) -> T:
             raise ValueError("no list gives numbers that 64 bits can't hold")
         return msgspec.convert(place, type=kind)
     except (binascii.Error, msgspec.MsgspecError, ValueError, RecursionError):
-        raise Invalid(Fault(("query", "iterator"), "is none that this list gave")) from None
+        raise refused() from None
+
+
+def refused() -> Invalid:
+    """The fault of an iterator that a list did not give."""
+    return Invalid(Fault(("query", "iterator"), "must be the iterator or prevIterator of a page of this list"))
 
 
 def _is_small(place: Any) -> bool:

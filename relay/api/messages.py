@@ -5,15 +5,17 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from litestar import Controller, Response, get, post
+from litestar.di import Provide
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from relay.api.dependencies import ApplicationGiven, PagingGiven, StoresGiven
-from relay.api.feeds import newest_first
+from relay.api.feeds import read_feed
+from relay.api.paging import provide_newest_first
 from relay.api.problems import problem
 from relay.api.queries import split
 from relay.api.schemas.common import ListOut, ms
 from relay.api.schemas.messages import EmptyOut, MessageOut, show_message
-from relay.api.visibility import find_event, reference, sight
+from relay.api.visibility import EventItem, events_feed, find_event, reference, sight
 from relay.domain.event_types import EVENT_TYPES
 from relay.domain.model import StoredEvent
 
@@ -23,6 +25,7 @@ class MessageController(Controller):
 
     path = "/app/{app_id:str}/msg"
     tags = ["message"]  # noqa: RUF012 - the framework's own attribute
+    dependencies = {"paging": Provide(provide_newest_first, sync_to_thread=False)}  # noqa: RUF012
 
     @get("/", summary="List messages")
     async def list_messages(
@@ -37,26 +40,22 @@ class MessageController(Controller):
     ) -> ListOut[MessageOut]:
         """List the events of the application's sources that pass its filter, newest first, as long as they are kept."""
         sees, types = sight(application), split(event_types)
-        before_ms = ms(before) if before else None
 
         def wanted(event: StoredEvent) -> bool:
-            return (
-                (before_ms is None or event.stored_at_ms < before_ms)
-                and (not types or any(EVENT_TYPES[code] in types for code in event.types))
-                and sees(event)
-            )
+            return (not types or any(EVENT_TYPES[code] in types for code in event.types)) and sees(event)
 
-        page = await newest_first(
+        async def show(items: list[EventItem]) -> list[MessageOut]:
+            return [show_message(item.value, with_content=with_content) for item in items]
+
+        return await read_feed(
+            events_feed(stores),
             await stores.configuration.sources_of(application),
-            lambda source, position, limit: stores.events.page(source, before=position, limit=limit),
-            iterator=paging.iterator,
-            limit=paging.limit,
-            at_ms=lambda event: event.stored_at_ms,
+            paging,
+            show=show,
             wanted=wanted,
-            since_ms=ms(after) if after else None,
+            after_ms=ms(after) if after else None,
+            before_ms=ms(before) if before else None,
         )
-        shown = [show_message(item.value, with_content=with_content) for item in page.items]
-        return ListOut(data=shown, iterator=page.iterator, done=page.done)
 
     @post("/", include_in_schema=False)
     async def create_message(self) -> Response[dict[str, Any]]:

@@ -3,13 +3,16 @@
 import re
 
 from litestar import Controller, get
+from litestar.di import Provide
 
 from relay.api.dependencies import PagingGiven, StoresGiven
+from relay.api.paging import provide_newest_first, read_page
 from relay.api.schemas.common import ListOut
 from relay.api.schemas.undelivered import OperationalEventOut, show_operation
-from relay.errors import Fault, Invalid
+from relay.store.operations import Operation
+from relay.store.records import Page
 
-POSITION = re.compile(r"\d{1,20}-\d{1,20}", re.ASCII)
+POSITION = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 
 
 class OperationalEventController(Controller):
@@ -17,16 +20,13 @@ class OperationalEventController(Controller):
 
     path = "/operational-event"
     tags = ["operational event"]  # noqa: RUF012 - the framework's own attribute
+    dependencies = {"paging": Provide(provide_newest_first, sync_to_thread=False)}  # noqa: RUF012
 
     @get("/", summary="List operational events")
     async def list_operational_events(self, stores: StoresGiven, paging: PagingGiven) -> ListOut[OperationalEventOut]:
         """List what the relay did on its own, such as disabling an endpoint: the last 10,000, newest first."""
-        if paging.iterator and not POSITION.fullmatch(paging.iterator):
-            raise Invalid(Fault(("query", "iterator"), "is none that this list gave"))
-        found = await stores.operations.page(before=paging.iterator, limit=paging.limit + 1)
-        page = found[: paging.limit]
-        return ListOut(
-            data=[show_operation(operation) for operation in page],
-            iterator=page[-1].position if page else paging.iterator,
-            done=len(found) <= paging.limit,
-        )
+
+        async def read(*, after: str | None, limit: int, descending: bool) -> Page[Operation]:
+            return Page(await stores.operations.page(after=after, limit=limit, descending=descending))
+
+        return await read_page(read, paging, key=lambda o: o.position, show=show_operation, form=POSITION)

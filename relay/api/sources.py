@@ -1,15 +1,17 @@
 """Sources: installations of the upstream, their routes, and the lines that could not be read."""
 
-from typing import Annotated
+import re
+from typing import Any
 
 from litestar import Controller, Response, delete, get, post, put
+from litestar.di import Provide
 from litestar.openapi import ResponseSpec
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody
 from msgspec import structs
 
 from relay.api.deletions import delete_at_once, when_deleted
 from relay.api.dependencies import ClockGiven, PagingGiven, StoresGiven
-from relay.api.paging import read_page
+from relay.api.paging import in_memory, provide_newest_first, read_page
 from relay.api.schemas.common import ListOut
 from relay.api.schemas.sources import (
     CursorIn,
@@ -18,15 +20,20 @@ from relay.api.schemas.sources import (
     SourceIn,
     SourceOut,
     show_route,
+    show_set_aside,
     show_source,
 )
 from relay.api.sourcing import put as put_source
 from relay.domain.model import Source
-from relay.domain.names import source_uid
+from relay.domain.names import SOURCE_UID_MOST, source_uid
 from relay.errors import InUse, NotFound
 from relay.pipeline.clock import Clock
+from relay.store.routes import QUARANTINE_KEPT
 from relay.wiring import Stores
 
+SOURCE_UID = re.compile(rf"[a-zA-Z0-9_.-]{{1,{SOURCE_UID_MOST}}}")
+BY_TIME = re.compile(r"[0-9]{15}-[^\x00-\x1f]{1,128}")
+"""The key of a line that was set aside: the ms when it was seen, and its digest."""
 MADE = {201: ResponseSpec(SourceOut, description="It was made")}
 
 NAMED = 10
@@ -42,7 +49,7 @@ class SourceController(Controller):
     @get("/", summary="List sources")
     async def list_sources(self, stores: StoresGiven, clock: ClockGiven, paging: PagingGiven) -> ListOut[SourceOut]:
         """List all sources with the states of their routes, ordered by uid."""
-        page = await read_page(stores.sources.page, paging, key=lambda s: s.uid, show=lambda s: s)
+        page = await read_page(stores.sources.page, paging, key=lambda s: s.uid, show=lambda s: s, form=SOURCE_UID)
         shown = [await _shown(source, stores, clock) for source in page.data]
         return ListOut(
             data=shown,
@@ -128,14 +135,26 @@ class SourceController(Controller):
         """Continue polling from the cursors."""
         return await _set_paused(uid, stores, clock, paused=False)
 
-    @get("/{uid:str}/quarantine", summary="List rows that could not be read")
-    async def quarantine(
-        self, uid: FromPath[str], stores: StoresGiven, limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 50
-    ) -> QuarantineOut:
-        """List rows that were set aside, newest first. They do not delay other rows, and no callback has them."""
+    @get(
+        "/{uid:str}/quarantine",
+        summary="List rows that could not be read",
+        dependencies={"paging": Provide(provide_newest_first, sync_to_thread=False)},
+    )
+    async def quarantine(self, uid: FromPath[str], stores: StoresGiven, paging: PagingGiven) -> QuarantineOut:
+        """List rows that were set aside, newest first. They do not delay other rows, and no callback has them.
+
+        The relay keeps the newest 1,000 rows. `total` counts all of them.
+        """
         source = await stores.sources.get(source_uid(uid))
-        lines = await stores.routes.quarantined(source.uid, limit)
-        return QuarantineOut(data=lines, total=await stores.routes.quarantined_total(source.uid))
+        lines = {_by_time(line): line for line in await stores.routes.quarantined(source.uid, QUARANTINE_KEPT)}
+        page = await read_page(in_memory(lines), paging, key=_by_time, show=show_set_aside, form=BY_TIME)
+        return QuarantineOut(
+            data=page.data,
+            iterator=page.iterator,
+            prev_iterator=page.prev_iterator,
+            done=page.done,
+            total=await stores.routes.quarantined_total(source.uid),
+        )
 
 
 def _in_use(uid: str, names: list[str]) -> str:
@@ -159,6 +178,10 @@ async def _route(uid: str, route: str, stores: Stores, clock: Clock) -> RouteOut
 async def _shown(source: Source, stores: Stores, clock: Clock) -> SourceOut:
     states = await stores.routes.states(source.uid, source.routes)
     return show_source(source, states, now_ms=clock.now_ms())
+
+
+def _by_time(line: dict[str, Any]) -> str:
+    return f"{line['seenAtMs']:015d}-{line['digest']}"
 
 
 async def _set_paused(uid: str, stores: Stores, clock: Clock, *, paused: bool) -> SourceOut:

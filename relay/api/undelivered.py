@@ -3,13 +3,16 @@
 from typing import Annotated
 
 from litestar import Controller, get
+from litestar.di import Provide
 from litestar.params import QueryParameter
 
 from relay.api.dependencies import PagingGiven, StoresGiven
 from relay.api.iterators import read_iterator, write_iterator
+from relay.api.paging import BACK, provide_newest_first
 from relay.api.schemas.common import ListOut, moment
 from relay.api.schemas.undelivered import State, UndeliveredOut
-from relay.api.undelivered_walk import Found, Place, Scope, walk
+from relay.api.undelivered_steps import Found, Place, Scope
+from relay.api.undelivered_walk import walk
 from relay.domain.event_types import EVENT_TYPES
 from relay.domain.model import EndpointId, SourceUid, StoredEvent
 from relay.domain.names import NAME, UID_MOST, source_uid
@@ -26,6 +29,7 @@ class UndeliveredController(Controller):
 
     path = "/undelivered"
     tags = ["undelivered"]  # noqa: RUF012 - the framework's own attribute
+    dependencies = {"paging": Provide(provide_newest_first, sync_to_thread=False)}  # noqa: RUF012
 
     @get("/", summary="List undelivered messages")
     async def list_undelivered(
@@ -41,13 +45,21 @@ class UndeliveredController(Controller):
 
         For each source, the list has the dead deliveries that can be resent, newest first. Then come dropped deliveries
         by source and endpoint, newest first, and waiting deliveries by endpoint, oldest first. Pending deliveries,
-        which wait for their next attempt, are not listed. A page can be short without being the last: see `done`.
+        which wait for their next attempt, are not listed. With `order=ascending`, the list is the same backwards. A
+        page can be short without being the last: see `done`.
         """
         scope = await _scope(stores, app=app, endpoint=endpoint, source=source, state=which)
-        start: Place | None = read_iterator(paging.iterator, Place) if paging.iterator else None  # type: ignore[arg-type]
-        found, end = await walk(stores, scope, start=start, limit=paging.limit)
+        start: Place | None = read_iterator(paging.place, Place) if paging.place is not None else None  # type: ignore[arg-type]
+        found, end = await walk(stores, scope, start=start, limit=paging.limit, back=paging.descending is paging.back)
+        before, behind = (found[0].place if found else None), end
+        if paging.back:
+            found.reverse()
+            before, behind = end or (found[0].place if found else None), before
         return ListOut(
-            data=await _shown(stores, found), iterator=None if end is None else write_iterator(end), done=end is None
+            data=await _shown(stores, found),
+            iterator=write_iterator(behind) if behind else None,
+            prev_iterator=BACK + write_iterator(before) if before and start else None,
+            done=end is None,
         )
 
 

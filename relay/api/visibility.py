@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Sequence
 
-from relay.api.feeds import Item
+from relay.api.feeds import Feed, Item
 from relay.domain import envelope
 from relay.domain.event_types import EVENT_TYPES
 from relay.domain.matching import compiled
 from relay.domain.model import Application, Attempt, Endpoint, MessageId, SourceUid, StoredEvent
 from relay.domain.references import Reference, tag_of
 from relay.errors import Invalid, NotFound, Unreadable
+from relay.store.timeline import Place, above
 from relay.wiring import Stores
 
 Sees = Callable[[StoredEvent], bool]
+EventItem = Item[int, StoredEvent]
+AttemptItem = Item[Place, Attempt]
 
 
 def sight(application: Application) -> Sees:
@@ -25,7 +28,32 @@ def sight(application: Application) -> Sees:
     return lambda event: passes is None or passes(envelope.decode(event.body))
 
 
-async def find_event(application: Application, message: str, stores: Stores) -> Item[StoredEvent]:
+def events_feed(stores: Stores) -> Feed[int, StoredEvent]:
+    """The events of sources, by number."""
+    return Feed(
+        read=stores.events.page, at_ms=lambda event: event.stored_at_ms, place=int, bottom=0, above=lambda n: n + 1
+    )
+
+
+def attempts_feed(stores: Stores, endpoint: Endpoint) -> Feed[Place, Attempt]:
+    """The attempts of one endpoint, by the time when they began."""
+
+    async def read(
+        source: SourceUid, *, edge: Place | None, newer: bool, limit: int
+    ) -> Sequence[tuple[Place, Attempt | None]]:
+        return await stores.attempts.of_endpoint(source, endpoint.id, edge=edge, newer=newer, limit=limit)
+
+    return Feed(
+        read=read,
+        at_ms=lambda attempt: attempt.started_at_ms,
+        place=Place,
+        bottom=(0, ""),
+        above=above,
+        edge_at=lambda at_ms: (at_ms, ""),
+    )
+
+
+async def find_event(application: Application, message: str, stores: Stores) -> EventItem:
     """Find a message of an application. Raises NotFound, also for one that it may not see."""
     sees = sight(application)
     for source in await stores.configuration.sources_of(application):
@@ -35,17 +63,15 @@ async def find_event(application: Application, message: str, stores: Stores) -> 
     raise NotFound(f"application {application.id} has no message {message}, or not any more")
 
 
-async def attempts_of(
-    item: Item[StoredEvent], application: Application, stores: Stores
-) -> list[tuple[Attempt, Endpoint]]:
+async def attempts_of(item: EventItem, application: Application, stores: Stores) -> list[tuple[Attempt, Endpoint]]:
     """The attempts to send an event to the application's own endpoints, newest first."""
-    attempts = await stores.attempts.of_event(item.source, item.position, tag_of(item.value.id))
+    attempts = await stores.attempts.of_event(item.source, item.place, tag_of(item.value.id))
     ours = await stores.endpoints.among(application.id, (attempt.endpoint_id for attempt in attempts))
     newest_first = sorted(attempts, key=_when, reverse=True)
     return [(attempt, ours[attempt.endpoint_id]) for attempt in newest_first if attempt.endpoint_id in ours]
 
 
-async def events_of(items: Sequence[Item[Attempt]], stores: Stores) -> list[StoredEvent | None]:
+async def events_of(items: Sequence[AttemptItem], stores: Stores) -> list[StoredEvent | None]:
     """The event of each attempt; None for one that is not kept any more."""
     numbers: dict[SourceUid, set[int]] = {}
     for item in items:
@@ -56,7 +82,7 @@ async def events_of(items: Sequence[Item[Attempt]], stores: Stores) -> list[Stor
     return [e if e and tag_of(e.id) == item.value.tag else None for item, e in zip(items, events, strict=True)]
 
 
-async def are_last(items: Sequence[Item[Attempt]], stores: Stores) -> list[bool]:
+async def are_last(items: Sequence[AttemptItem], stores: Stores) -> list[bool]:
     """Whether each attempt is the last one to send its event to its endpoint."""
     last = []
     for item in items:
@@ -70,8 +96,8 @@ def _when(attempt: Attempt) -> tuple[int, int]:
     return attempt.started_at_ms, attempt.number
 
 
-def reference(item: Item[StoredEvent], endpoint: Endpoint) -> Reference:
+def reference(item: EventItem, endpoint: Endpoint) -> Reference:
     """A delivery by hand of an event to an endpoint, as the first of its types that the endpoint subscribed to."""
     wanted = endpoint.event_types
     codes = [code for code in item.value.types if wanted is None or EVENT_TYPES[code] in wanted]
-    return Reference(item.position, (codes or item.value.types)[0], tag_of(item.value.id), by_hand=1)
+    return Reference(item.place, (codes or item.value.types)[0], tag_of(item.value.id), by_hand=1)

@@ -250,8 +250,8 @@ class RouteState(Struct, frozen=True, kw_only=True):
     failures: int = 0
     limit: int | None = None
     """Rows asked for at once, where the upstream refused the source's batch size."""
-    refused: int = 0
-    """The source's `times_written` when a 401 or 403 stopped the route."""
+    tried_as: int = 0
+    """The source's `times_written` when a request failed last."""
     next_poll_at_ms: int = 0
     overlap_at_ms: int = 0
     """When the rows behind the cursor are to be read again, or when the last page of that was, while it goes on."""

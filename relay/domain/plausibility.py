@@ -6,7 +6,8 @@ not jump by a tenth of all that it ever gave. One row with a rowId of 2^63-1 wou
 nothing would ever come behind it.
 
 Rows far ahead are held: set aside, shown, and asked for again by each poll, because the cursor stays before them. If
-the sequence has jumped after all, further rows come beside them. Then they are believed, and become events.
+the sequence has jumped after all, further rows arrive next to them, or a whole page of them. Then the relay believes
+them, and they become events. It never believes a rowId beyond FURTHEST by itself: an operator can move the cursor.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,8 +24,10 @@ UNUSUAL = 10**10
 FURTHEST = 10**15
 """No sequence has come so far: at a million rows a second it takes thirty years."""
 CONFIRMING = 2
-"""Rows that must come later beside those that are held."""
-FAR_AHEAD = "the rowId is implausibly far ahead: the row is held until further rows come beside it"
+"""Rows that must arrive later next to those that are held."""
+ENOUGH = 100
+"""Rows next to each other that are believed if they fill a page. A page that shows held rows asks for as many."""
+FAR_AHEAD = "the rowId is implausibly far ahead: the row is held until further rows arrive next to it"
 
 
 class Ahead(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +60,7 @@ def is_jump(before: int, row_id: int, *, is_row: bool = True) -> bool:
 def look_ahead(state: RouteState, row_ids: Sequence[int], *, limit: int, until: int | None) -> Ahead:
     """Tell a page's rows from those that must be held. `limit` rows were asked for, up to `until`.
 
-    A page that is full of rows beside each other is believed: behind it lie others, and a single row is none of that.
+    A full page of ENOUGH rows next to each other is believed: the route would stand still before them.
     """
     cursor = state.cursor or 0
     ahead = sorted({row_id for row_id in row_ids if row_id > cursor})
@@ -67,11 +70,14 @@ def look_ahead(state: RouteState, row_ids: Sequence[int], *, limit: int, until: 
         # A range that ends somewhere is a part of what was believed before.
         return Ahead(believed=list(row_ids), released=_released(state, ahead))
     cluster = _run(far, far[0])
-    when_first = state.held_first if state.held_from == far[0] else len(cluster)
+    is_full = len(row_ids) >= limit
+    known = state.held_first if state.held_from == far[0] else 0
+    when_first = known or len(cluster)
     since = max(0, len(cluster) - when_first)
-    if since >= CONFIRMING or (len(cluster) == len(ahead) and len(row_ids) >= limit):
-        far = far[len(cluster) :]
-        when_first = since = 0
+    fills_page = is_full and len(cluster) == len(ahead) and len(cluster) >= ENOUGH
+    if (since >= CONFIRMING or fills_page) and far[0] <= FURTHEST:
+        far = [row_id for row_id in far if row_id > min(cluster[-1], FURTHEST)]
+        known = since = 0
     held = frozenset(far)
     return Ahead(
         believed=[row_id for row_id in row_ids if row_id not in held],
@@ -79,7 +85,8 @@ def look_ahead(state: RouteState, row_ids: Sequence[int], *, limit: int, until: 
         released=_released(state, [row_id for row_id in ahead if row_id not in held]),
         fills_page=len(held) == len(ahead),
         first=far[0] if far else None,
-        when_first=when_first or len(_run(far, far[0])) if far else 0,
+        # How many there are, a full page does not show.
+        when_first=known or (0 if is_full or not far else len(_run(far, far[0]))),
         since=since,
     )
 

@@ -19,6 +19,9 @@ ALL_PARTS_BYTES = 16 << 20
 SMALLEST_PART_BYTES = 128 << 10
 """What each answer may have, however many others there are."""
 INFLATED_AT_ONCE = 256 << 10
+GZIP_BEGINS = b"\x1f\x8b"
+MAX_MEMBERS = 10_000
+"""Of a compressed answer: a row each, at most."""
 
 
 class Memory:
@@ -49,6 +52,9 @@ class Answer:
         self._lines = 0
         self._body = bytearray()
         self._inflater: zlib._Decompress | None = None
+        self._members = 1
+        self._behind = b""
+        """What follows the end of a compressed member, until it shows whether another one begins there."""
 
     def begin(self, response: httpx.Response) -> bool:
         """Note what the headers say; False when nothing of the body is wanted."""
@@ -68,13 +74,27 @@ class Answer:
         if self._inflater is None:
             return self._keep(chunk)
         while chunk:
+            if self._inflater.eof:
+                chunk = self._behind + chunk
+                if len(chunk) < len(GZIP_BEGINS):
+                    self._behind = chunk
+                    return True
+                if not self._begin_member(chunk):
+                    return False
             # A small step at a time, however far the chunk would inflate.
             if not self._keep(self._inflater.decompress(chunk, INFLATED_AT_ONCE)):
                 return False
-            if self._inflater.eof:
-                # What follows is no part of the answer, and zlib would keep all of it.
-                return False
-            chunk = self._inflater.unconsumed_tail
+            chunk = self._inflater.unused_data if self._inflater.eof else self._inflater.unconsumed_tail
+        return True
+
+    def _begin_member(self, chunk: bytes) -> bool:
+        """Begin with the next compressed member (RFC 1952 2.2). False: what follows is no part of the answer."""
+        self._members += 1
+        if self._members > MAX_MEMBERS:
+            self.problem = f"the upstream's answer has more than {MAX_MEMBERS} compressed members"
+        if self.problem or not chunk.startswith(GZIP_BEGINS):
+            return False
+        self._inflater, self._behind = zlib.decompressobj(16 + zlib.MAX_WBITS), b""
         return True
 
     def _keep(self, chunk: bytes) -> bool:

@@ -28,6 +28,7 @@ from relay.outbound.upstream_transport import UNREACHABLE
 DEADLINE_S = 60.0
 """For one request, from its first byte to the last one that is read."""
 STALL_S = 20.0
+"""For connecting, and for each pause of a body that has begun."""
 MAX_RETRY_AFTER_S = 3600.0
 _MAX_MESSAGE = 160
 MAX_DATE_CHARS = 64
@@ -63,7 +64,7 @@ class ReportsApi:
         max_part_bytes: int = MAX_PART_BYTES,
         memory: Memory | None = None,
     ) -> None:
-        """`deadline_s` bounds a request, `stall_s` each wait for its next bytes, `memory` all answers together."""
+        """`deadline_s` bounds a request, `stall_s` each pause after the first byte, `memory` all answers together."""
         self._client = client
         self._deadline_s = deadline_s
         self._stall_s = stall_s
@@ -105,20 +106,30 @@ class ReportsApi:
         return page
 
     async def _receive(self, answer: Answer, url: str, auth: SourceAuth) -> None:
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + self._deadline_s
+        connecting = httpx.Timeout(None, connect=self._stall_s)
         try:
             async with (
-                asyncio.timeout(self._deadline_s),
+                asyncio.timeout_at(ends) as limit,
                 self._client.stream(
-                    "GET", url, headers=_headers(auth), timeout=self._stall_s, follow_redirects=False
+                    "GET", url, headers=_headers(auth), timeout=connecting, follow_redirects=False
                 ) as response,
             ):
                 if not answer.begin(response):
                     return
                 async for chunk in response.aiter_raw():
+                    # A report may take long to make. Once it comes, it must keep coming.
+                    limit.reschedule(min(ends, loop.time() + self._stall_s))
                     if not answer.take(chunk):
                         break
         except TimeoutError:
-            answer.problem = f"the upstream's answer took more than {self._deadline_s:g} s"
+            late = loop.time() >= ends
+            answer.problem = (
+                f"the upstream's answer took more than {self._deadline_s:g} s"
+                if late
+                else f"the upstream sent nothing for {self._stall_s:g} s"
+            )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.InvalidURL, httpx.UnsupportedProtocol):
             answer.problem = UNREACHABLE
         except httpx.TimeoutException:

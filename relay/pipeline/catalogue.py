@@ -44,6 +44,7 @@ class Catalogue:
         self._unfit: dict[EndpointId, str | None] = {}
         """What was found out since the endpoint, or its application, changed."""
         self._matchers: dict[SourceUid, Matcher] = {}
+        self._changed: set[SourceUid] = set()
         self._refreshing = asyncio.Lock()
         self._listeners: list[Callable[[EndpointId], None]] = []
 
@@ -130,8 +131,8 @@ class Catalogue:
             return True
         return await self._configuration.version() != self.version
 
-    async def refresh(self) -> set[SourceUid]:
-        """Read what changed; gives the sources that did. Raises StoreUnavailable; then nothing here changed."""
+    async def refresh(self) -> None:
+        """Read what changed. Raises StoreUnavailable; then nothing here changed."""
         async with self._refreshing:
             before = set(self.sources)
             changes = await self._configuration.changes(self.version)
@@ -141,7 +142,12 @@ class Catalogue:
                     listener(endpoint)
             if self._troubles is not None:
                 await self._look_for_troubles(self._troubles, changes)
-        return set(changes.sources) | (before - set(self.sources))
+            self._changed |= set(changes.sources) | (before - set(self.sources))
+
+    def take_changed(self) -> set[SourceUid]:
+        """The sources that changed or went since the last call. Every refresh adds to them."""
+        changed, self._changed = self._changed, set()
+        return changed
 
     def _take_in(self, changes: Changes) -> set[EndpointId]:
         """Gives the endpoints for which something is different."""

@@ -9,6 +9,7 @@ import structlog
 
 from relay.domain.model import Source, SourceUid
 from relay.domain.paging import advance
+from relay.domain.plausibility import ENOUGH
 from relay.domain.polling import next_poll_ms, overlap_floor
 from relay.domain.server_time import STEP_MS
 from relay.errors import (
@@ -186,6 +187,8 @@ class Polling:
     async def _forward_page(self, source: Source, poll: RoutePoll, *, alone: bool) -> None:
         route, cursor = poll.state.route, poll.state.cursor or 0
         limit = max(SMALLEST_LIMIT, poll.state.limit or source.batch_size)
+        if poll.state.held_from is not None and poll.state.limit is None:
+            limit = max(limit, ENOUGH)
         page = await poll.take_ahead((cursor, limit, poll.ceiling)) or await self._reports.fetch(
             source, route, after=cursor, limit=limit, until=poll.ceiling
         )

@@ -73,10 +73,16 @@ class RoutePoll:
         """When the route wants its next request. Of several that are due, the one that waits longest is served."""
         if source.paused or self.state.unreadable:
             return NEVER_MS
+        if self.state.failures and not self.tried_as_is(source):
+            # The operator wrote the source since, and wants to know at once whether it works now.
+            return 0
         if self.state.state == "stopped":
-            # Whoever wrote the source since wants to know at once whether it works now.
-            return 0 if self.state.refused != source.times_written else self.state.next_poll_at_ms
+            return self.state.next_poll_at_ms
         return min(self.forward_due_ms(), self.overlap_due_ms())
+
+    def tried_as_is(self, source: Source) -> bool:
+        """Whether the source was not written since a request failed last."""
+        return self.state.tried_as == source.times_written
 
     def forward_due_ms(self) -> int:
         """When the rows behind the cursor are to be asked for."""

@@ -37,19 +37,19 @@ class Setbacks:
 
     async def refused(self, source: Source, poll: RoutePoll, error: Refused) -> None:
         """Ask rarely from now on, until the source is written again; and say so once."""
-        refusals = poll.state.failures + 1 if poll.state.state == "stopped" else 1
+        refusals = poll.state.failures + 1 if poll.state.state == "stopped" and poll.tried_as_is(source) else 1
         now_ms = self._clock.now_ms()
         if refusals == 1:
             data = {"source": source.uid, "route": poll.state.route, "reason": str(error)}
             await self._operations.note("route.stopped", data, now_ms=now_ms)
         next_ms = now_ms + refused_ms(refusals, jitter=self._clock.jitter())
-        changes = {"failures": refusals, "refused": source.times_written, "next_poll_at_ms": next_ms}
+        changes = {"failures": refusals, "next_poll_at_ms": next_ms}
         await self._note(source, poll, error, state="stopped", **changes)
 
     async def failed(self, source: Source, poll: RoutePoll, error: UpstreamError, *, overlapping: bool) -> None:
         """Wait longer after each failure in a row: also of the overlap, whose failures the forward pages don't end."""
         now_ms, asked_s = self._clock.now_ms(), error.retry_after_s if isinstance(error, Retriable) else None
-        failures = poll.state.failures + 1
+        failures = poll.state.failures + 1 if poll.tried_as_is(source) else 1
         wait_ms = backoff_ms(failures, retry_after_s=asked_s, jitter=self._clock.jitter())
         due = {"next_poll_at_ms": now_ms + wait_ms}
         if overlapping:
@@ -63,6 +63,5 @@ class Setbacks:
         log.warning(
             "poll_failed", source=source.uid, route=poll.state.route, error=str(error), kind=type(error).__name__
         )
-        await poll.save(
-            self._routes, source, last_error=str(error), last_error_at_ms=now_ms, last_poll_at_ms=now_ms, **changes
-        )
+        changes |= {"last_error": str(error), "last_error_at_ms": now_ms, "last_poll_at_ms": now_ms}
+        await poll.save(self._routes, source, tried_as=source.times_written, **changes)

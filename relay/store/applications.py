@@ -1,5 +1,6 @@
 """Applications: tenants, found by id or by the uid that their owner gave them."""
 
+import re
 from collections.abc import Callable
 
 from redis.asyncio import Redis
@@ -14,6 +15,7 @@ from relay.store.records import READ_AT_ONCE, Page, Records, Saved
 from relay.store.vault import Vault
 
 PREFIX = "app_"
+APPLICATION_ID = re.compile(r"app_[0-9A-Za-z]{1,64}")
 FOLDER = "application"
 
 

@@ -10,12 +10,13 @@ from relay.errors import Unreadable
 from relay.store import keys
 from relay.store.packing import Packing
 from relay.store.scripts import script
+from relay.store.timeline import Place, read_timeline
 
 PACKING = Packing(Attempt, version=1)
 pack_attempt = PACKING.pack
 """Attempt → bytes, the form that is stored."""
-ATTEMPT_BYTES = 65
-"""Beside its names and its record: entries of a hash table and of a list, and what the allocator rounds up."""
+ATTEMPT_BYTES = 112
+"""Beside its names and its record: entries of a hash table and of a sorted set, and what the allocator rounds up."""
 BUCKET_BYTES = 272
 """A bucket's key and hash, and its entries in the sets of buckets and sizes."""
 UNLISTED_AT_ONCE = 1000
@@ -39,26 +40,21 @@ class Attempts:
         return sorted(found, key=lambda attempt: attempt.started_at_ms)
 
     async def of_endpoint(
-        self, source: SourceUid, endpoint: EndpointId, *, before: int | None, limit: int
-    ) -> list[tuple[int, Attempt]]:
-        """Up to `limit` attempts of an endpoint, newest first, each with its position; `before`: below that position.
+        self, source: SourceUid, endpoint: EndpointId, *, edge: Place | None = None, newer: bool = False, limit: int
+    ) -> list[tuple[Place, Attempt | None]]:
+        """Up to `limit` attempts of an endpoint by the time when they began, each with its place.
 
-        Positions count from the oldest that is listed, so one that was given stays right until older ones are shed.
+        The newest below `edge` come first; with `newer`, the oldest at or above it. None: an attempt is unreadable.
         """
         key = keys.endpoint_attempts(source, endpoint)
-        end = await self._redis.llen(key) if before is None else before  # type: ignore[misc]
-        if end <= 0:
-            return []
-        first = max(0, end - limit)
-        entries = await self._redis.lrange(key, first, end - 1)  # type: ignore[misc]
+        places = await read_timeline(self._redis, key, edge=edge, newer=newer, limit=limit)
         async with self._redis.pipeline(transaction=False) as pipe:
-            for entry in entries:
-                number, _, began_ms = entry.decode("utf-8", "replace").partition(":")
+            for _, entry in places:
+                number, _, began_ms = entry.partition(":")
                 bucket = int(number) // keys.ATTEMPTS_PER_BUCKET if number.isdecimal() else 0
                 pipe.hget(keys.attempts(source, bucket), f"{number}:{endpoint}:{began_ms}")
             records = await pipe.execute()
-        found = [(first + i, attempt) for i, record in enumerate(records) for attempt in _readable([record])]
-        return found[::-1]
+        return [(place, next(_readable([record]), None)) for place, record in zip(places, records, strict=True)]
 
     async def total_bytes(self, source: SourceUid) -> int:
         """What the log of a source takes of the server's memory."""
@@ -71,12 +67,11 @@ class Attempts:
 
     async def shed(self, source: SourceUid, *, budget_bytes: int) -> int:
         """Drop the oldest buckets until the log is within its budget, at most 20 MB or so; gives the bytes dropped."""
-        too_much = await self.total_bytes(source) - budget_bytes
         dropped = 0
         for _ in range(STEPS):
-            if dropped >= too_much:
-                break
-            step = await self._shed_oldest(source, too_much - dropped)
+            # Looked at anew each time: another worker may shed too.
+            too_much = await self.total_bytes(source) - budget_bytes
+            step = await self._shed_oldest(source, too_much) if too_much > 0 else 0
             if not step:
                 break
             dropped += step
@@ -120,8 +115,7 @@ class Attempts:
         async with self._redis.pipeline(transaction=False) as pipe:
             for field in fields:
                 number, endpoint, began_ms = _parts(field)
-                # It stands at the beginning, or near it, for it is one of the oldest.
-                pipe.lrem(keys.endpoint_attempts(source, EndpointId(endpoint)), 1, f"{number}:{began_ms}")
+                pipe.zrem(keys.endpoint_attempts(source, EndpointId(endpoint)), f"{number}:{began_ms}")
             await pipe.execute()
 
 

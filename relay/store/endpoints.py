@@ -1,5 +1,6 @@
 """Endpoints: subscribers of one application, found by id or by the uid that their owner gave them."""
 
+import re
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
@@ -20,6 +21,7 @@ from relay.store.records import Note, Page, Records, Saved
 from relay.store.vault import Vault
 
 PREFIX = "ep_"
+ENDPOINT_ID = re.compile(r"ep_[0-9A-Za-z]{1,64}")
 WORTH_A_TRY = ("disabled", "paused", "url", "keys", "headers", "auth", "client_certificate")
 """A change of these may help an endpoint that was put aside."""
 
@@ -50,10 +52,12 @@ class Endpoints:
         """Up to `limit` endpoints in the order in which they were made, from behind the id `after` on."""
         return await self._records.page(_folder(application), after=after, limit=limit, descending=descending)
 
-    async def everywhere(self, *, after: tuple[ApplicationId, EndpointId] | None, limit: int) -> Page[Endpoint]:
+    async def everywhere(
+        self, *, after: tuple[ApplicationId, EndpointId] | None, limit: int, descending: bool = False
+    ) -> Page[Endpoint]:
         """Up to `limit` endpoints of all applications, in the order of both ids, from behind `after` on."""
         behind = None if after is None else "/".join(after)
-        return await self._records.page("endpoint", after=behind, limit=limit)
+        return await self._records.page("endpoint", after=behind, limit=limit, descending=descending)
 
     async def ids(self, application: ApplicationId, *, limit: int) -> list[EndpointId]:
         """The first `limit` endpoints of an application, readable or not."""

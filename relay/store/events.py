@@ -62,17 +62,23 @@ class Events:
         """The number of the newest event; 0 when there is none."""
         return int(await self._redis.get(keys.sequence(source)) or 0)
 
-    async def page(self, source: SourceUid, *, before: int | None, limit: int) -> list[tuple[int, StoredEvent]]:
-        """Up to `limit` events with numbers below `before`, newest first; an empty list: there are no more."""
-        top = (await self.newest(source)) + 1 if before is None else before
-        kept = sorted((int(b) for b in await self._redis.hkeys(keys.references(source))), reverse=True)  # type: ignore[misc]
+    async def page(
+        self, source: SourceUid, *, edge: int | None = None, newer: bool = False, limit: int
+    ) -> list[tuple[int, StoredEvent]]:
+        """Up to `limit` events by number, the newest below `edge` first; an empty list: there are no more.
+
+        With `newer`, the oldest at or above `edge` come first.
+        """
+        newest = await self.newest(source)
+        low, high = (edge or 0, newest + 1) if newer else (0, newest + 1 if edge is None else edge)
+        kept = sorted((int(b) for b in await self._redis.hkeys(keys.references(source))), reverse=not newer)  # type: ignore[misc]
         events: list[tuple[int, StoredEvent]] = []
         for bucket in kept:
             first = bucket * keys.EVENTS_PER_BUCKET
-            if first >= top:
+            numbers = range(max(first, low), min(first + keys.EVENTS_PER_BUCKET, high))
+            if not numbers:
                 continue
-            numbers = range(first, min(first + keys.EVENTS_PER_BUCKET, top))
-            events += sorted((await self.read(source, numbers)).items(), reverse=True)
+            events += sorted((await self.read(source, numbers)).items(), reverse=not newer)
             if len(events) >= limit:
                 break
         return events[:limit]

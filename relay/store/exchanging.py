@@ -50,7 +50,9 @@ def _lane(args: list[Argument], lane: HandIn) -> None:
     args += ("lane", lane.endpoint)
     _results(args, lane)
     if lane.attempts:
-        args += ("tried", len(lane.attempts), *(f"{each.seq}:{each.started_at_ms}" for each in lane.attempts))
+        args += ("tried", 2 * len(lane.attempts))
+        for each in lane.attempts:
+            args += (each.started_at_ms, f"{each.seq}:{each.started_at_ms}")
     if lane.leaving == "stay":
         args += ("stay", lane.take)
     elif lane.leaving == "park":

@@ -207,8 +207,8 @@ def attempts(source: SourceUid, bucket: int) -> str:
 
 
 def endpoint_attempts(source: SourceUid, endpoint: EndpointId) -> str:
-    """list: `{number}:{ms}` of an endpoint's attempts, newest last. Shed with the attempts."""
-    return f"{prefix(source)}attempted:{endpoint}"
+    """zset: `{number}:{ms}` of an endpoint's attempts, by the ms when each began. Shed with the attempts."""
+    return f"{prefix(source)}attempt_times:{endpoint}"
 
 
 def attempt_buckets(source: SourceUid) -> str:

@@ -51,10 +51,13 @@ class Operations:
         names = [keys.config("reported"), keys.OPERATIONS]
         await script("report_once")(self._redis, names, [thing, kind, now_ms, msgspec.json.encode(data), KEPT])
 
-    async def page(self, *, before: str | None, limit: int) -> list[Operation]:
-        """Up to `limit`, newest first; `before`: older than that position."""
-        end = "+" if before is None else f"({before}"
-        entries = await self._redis.xrevrange(keys.OPERATIONS, end, "-", count=limit)
+    async def page(self, *, after: str | None = None, limit: int, descending: bool = True) -> list[Operation]:
+        """Up to `limit`, the newest first if `descending`, from behind the position `after` on."""
+        behind = None if after is None else f"({after}"
+        if descending:
+            entries = await self._redis.xrevrange(keys.OPERATIONS, behind or "+", "-", count=limit)
+        else:
+            entries = await self._redis.xrange(keys.OPERATIONS, behind or "-", "+", count=limit)
         return [
             Operation(
                 position=position.decode(),

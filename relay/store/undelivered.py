@@ -10,6 +10,7 @@ from relay.domain.references import Reference, parse_reference
 from relay.errors import NotFound
 from relay.store import keys
 from relay.store.scripts import script
+from relay.store.timeline import Place, read_timeline
 
 LOOK_AT_ONCE = 1000
 
@@ -45,35 +46,28 @@ class Undelivered:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def dead(self, source: SourceUid, *, before: tuple[int, str] | None, limit: int) -> list[Dead]:
-        """Up to `limit` deliveries that were given up, newest first; `before`: behind that time and member."""
-        members = await self._newest_first(keys.dead(source), before, limit)
-        return [_dead(member, at_ms) for member, at_ms in members]
+    async def dead(
+        self, source: SourceUid, *, edge: Place | None = None, newer: bool = False, limit: int
+    ) -> list[Dead]:
+        """Up to `limit` deliveries that were given up, the newest below `edge` first.
+
+        With `newer`, the oldest at or above it come first.
+        """
+        found = await read_timeline(self._redis, keys.dead(source), edge=edge, newer=newer, limit=limit)
+        return [_dead(member, at_ms) for at_ms, member in found]
 
     async def dropped(
-        self, source: SourceUid, endpoint: EndpointId, *, before: tuple[int, str] | None, limit: int
+        self, source: SourceUid, endpoint: EndpointId, *, edge: Place | None = None, newer: bool = False, limit: int
     ) -> list[DroppedDelivery]:
-        """Up to `limit` deliveries to an endpoint that were dropped, newest first; `before`: behind that one."""
-        members = await self._newest_first(keys.dropped(source, endpoint), before, limit)
-        return [_dropped(member, at_ms) for member, at_ms in members]
+        """Up to `limit` deliveries to an endpoint that were dropped, in the same order."""
+        key = keys.dropped(source, endpoint)
+        found = await read_timeline(self._redis, key, edge=edge, newer=newer, limit=limit)
+        return [_dropped(member, at_ms) for at_ms, member in found]
 
     async def dropped_for(self, source: SourceUid) -> list[EndpointId]:
         """The endpoints of which deliveries were dropped, in order."""
         endpoints = await self._redis.hkeys(keys.dropped_counts(source))  # type: ignore[misc]
         return [EndpointId(endpoint.decode()) for endpoint in sorted(endpoints)]
-
-    async def _newest_first(self, key: str, before: tuple[int, str] | None, limit: int) -> list[tuple[str, int]]:
-        first = 0 if before is None else await self._down_to(key, *before)
-        members = await self._redis.zrange(key, first, first + limit - 1, desc=True, withscores=True)
-        return [(member.decode("utf-8", "replace"), int(at_ms)) for member, at_ms in members]
-
-    async def _down_to(self, key: str, at_ms: int, member: str) -> int:
-        """How many are as new as a member, itself included if it was not sent again meanwhile."""
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.zcount(key, f"({at_ms}", "+inf")
-            pipe.zrangebyscore(key, at_ms, at_ms)
-            newer, same = await pipe.execute()
-        return int(newer) + sum(1 for other in same if other >= member.encode())
 
     async def waiting(
         self, source: SourceUid, endpoint: EndpointId, *, first: int, limit: int
@@ -83,20 +77,29 @@ class Undelivered:
         Behind them come those that wait behind a blocked key. What waits for its next try is not among them, until the
         time for that has come. None stands for what can't be read.
         """
-        blocked = await self._redis.hkeys(keys.blocked(source, endpoint))  # type: ignore[misc]
-        lists = [keys.lane(source, endpoint), *(keys.waiting(source, endpoint, k.decode()) for k in sorted(blocked))]
+        lengths = await self._lengths(source, endpoint)
         async with self._redis.pipeline(transaction=False) as pipe:
-            for name in lists:
-                pipe.llen(name)
-            lengths = await pipe.execute()
             skip, wanted = first, limit
-            for name, length in zip(lists, lengths, strict=True):
+            for name, length in lengths.items():
                 if skip < length and wanted:
                     pipe.lrange(name, skip, skip + wanted - 1)
                     wanted -= min(wanted, length - skip)
                 skip = max(0, skip - length)
             entries = [entry for found in await pipe.execute() for entry in found]
         return [(first + i, _reference(entry)) for i, entry in enumerate(entries[:limit])]
+
+    async def count_waiting(self, source: SourceUid, endpoint: EndpointId) -> int:
+        """How many deliveries `waiting` can list."""
+        return sum((await self._lengths(source, endpoint)).values())
+
+    async def _lengths(self, source: SourceUid, endpoint: EndpointId) -> dict[str, int]:
+        """The lists of a lane, in order, with their lengths."""
+        blocked = await self._redis.hkeys(keys.blocked(source, endpoint))  # type: ignore[misc]
+        lists = [keys.lane(source, endpoint), *(keys.waiting(source, endpoint, k.decode()) for k in sorted(blocked))]
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for name in lists:
+                pipe.llen(name)
+            return dict(zip(lists, map(int, await pipe.execute()), strict=True))
 
     async def resend(self, source: SourceUid, endpoint: EndpointId, reference: Reference) -> None:
         """Put one delivery at the end of a lane (again), and out of those that were given up if it is there.

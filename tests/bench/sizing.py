@@ -66,7 +66,7 @@ async def _store(bench: Bench, store: Ground, source: Source, count: int) -> Non
                 )
             )
             pipe.hset(keys.attempts(source.uid, bucket), f"{row.number}:{ENDPOINT}:{NOW_MS}", record)
-            pipe.rpush(keys.endpoint_attempts(source.uid, ENDPOINT), f"{row.number}:{NOW_MS}")
+            pipe.zadd(keys.endpoint_attempts(source.uid, ENDPOINT), {f"{row.number}:{NOW_MS}": NOW_MS})
         await pipe.execute()
 
 

@@ -20,7 +20,7 @@ async def limit(on: Stage, room: int) -> None:
 
 async def told(on: Stage) -> list[str]:
     """The kinds of operational events, oldest first."""
-    return [event.kind for event in await on.stores.operations.page(before=None, limit=100)][::-1]
+    return [event.kind for event in await on.stores.operations.page(limit=100)][::-1]
 
 
 async def error(on: Stage) -> str | None:

@@ -105,7 +105,7 @@ async def test_gone_disables_the_endpoint_and_says_so_once(on: Stage) -> None:
     await until(disabled, within_s=20, what="the endpoint to be disabled")
     noted = []
     while not noted:
-        noted = await on.stores.operations.page(before=None, limit=10)
+        noted = await on.stores.operations.page(limit=10)
     assert [(each.kind, each.data["endpointId"]) for each in noted] == [("endpoint.disabled", gone.id)]
     on.recorder.set("gone", always())
     await change(on, gone, disabled=False)

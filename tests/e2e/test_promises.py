@@ -231,7 +231,7 @@ async def ended(upstream: httpx.AsyncClient) -> bool:
 
 async def events_of(on: Stage, uid: SourceUid) -> list[tuple[dict[str, Any], str]]:
     """The data and the message id of every event of a source."""
-    events = await on.stores.events.page(uid, before=None, limit=100_000)
+    events = await on.stores.events.page(uid, limit=100_000)
     return [(envelope.decode(event.body), event.id) for _, event in events]
 
 

@@ -71,4 +71,4 @@ async def _given_up(on: Stage) -> list[Finding]:
 
 
 async def _dead(on: Stage, uid: SourceUid) -> list[Dead]:
-    return await on.stores.undelivered.dead(uid, before=None, limit=100_000)
+    return await on.stores.undelivered.dead(uid, limit=100_000)

@@ -1,5 +1,6 @@
 """Sources on the wire. Responses never contain secrets."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import SplitResult, urlsplit
@@ -187,13 +188,48 @@ class SourceOut(Out, frozen=True, kw_only=True):
     """When a setting last changed."""
 
 
-class QuarantineOut(Out, frozen=True, kw_only=True):
-    """Rows that the relay could not read, newest first."""
+class SetAsideOut(Out, frozen=True, kw_only=True):
+    """A row that the relay could not read."""
 
-    data: list[dict[str, Any]]
+    route: str | None
+    """The route that the row came from."""
+    row_id: Any
+    """The row's id. null: the relay could not read it either."""
+    reason: str
+    """Why the relay could not read the row."""
+    line: str
+    """The row as Infinity sent it, or its beginning."""
+    seen_at: datetime
+    """When the relay received the row."""
+    digest: str
+    """The digest of the row's text. The same text is set aside once."""
+
+
+class QuarantineOut(Out, frozen=True, kw_only=True):
+    """One page of the rows that the relay could not read, newest first."""
+
+    data: list[SetAsideOut]
     """The rows."""
+    iterator: str | None
+    """Send it as `iterator` to get the next page."""
+    prev_iterator: str | None
+    """Send it as `iterator` to get the previous page."""
+    done: bool
+    """Whether this is the last page."""
     total: int
-    """How many rows were ever set aside. The relay keeps the newest."""
+    """How many rows were ever set aside. The relay keeps the newest 1,000."""
+
+
+def show_set_aside(line: Mapping[str, Any]) -> SetAsideOut:
+    """A row that was set aside, as responses show it."""
+    return SetAsideOut(
+        route=line["route"],
+        row_id=line["rowId"],
+        reason=line["reason"],
+        line=line["line"],
+        seen_at=moment(line["seenAtMs"]),
+        digest=line["digest"],
+    )
 
 
 def show_source(source: Source, states: list[RouteState], *, now_ms: int) -> SourceOut:

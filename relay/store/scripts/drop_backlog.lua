@@ -59,7 +59,7 @@ for i = 8, #ARGV, 5 do
 end
 if number > 0 then
   redis.call('HINCRBY', counts, endpoint, number)
-  if redis.call('HINCRBY', owed, endpoint, -freed) <= 0 then redis.call('HDEL', owed, endpoint) end
+  if redis.call('HINCRBY', owed, endpoint, 0 - freed) <= 0 then redis.call('HDEL', owed, endpoint) end
   redis.call('ZREMRANGEBYRANK', dropped, 0, -listed - 1)
 end
 if not state and redis.call('EXISTS', lane) == 1 then

@@ -18,6 +18,6 @@ for i = 3, #ARGV do
     dropped = dropped + 1
   end
 end
-for bucket, number in pairs(ended) do redis.call('HINCRBY', references, bucket, -number) end
-for endpoint, size in pairs(bytes) do redis.call('HINCRBY', owed, endpoint, -size) end
+for bucket, number in pairs(ended) do redis.call('HINCRBY', references, bucket, 0 - number) end
+for endpoint, size in pairs(bytes) do redis.call('HINCRBY', owed, endpoint, 0 - size) end
 return dropped

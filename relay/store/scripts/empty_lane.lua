@@ -43,11 +43,11 @@ while left > 0 do
   if redis.call('EXISTS', waiting) == 0 then redis.call('HDEL', blocked, key) end
   left = left - 1
 end
-for bucket, number in pairs(ended) do redis.call('HINCRBY', references, bucket, -number) end
-if bytes > 0 then redis.call('HINCRBY', owed, endpoint, -bytes) end
+for bucket, number in pairs(ended) do redis.call('HINCRBY', references, bucket, 0 - number) end
+if bytes > 0 then redis.call('HINCRBY', owed, endpoint, 0 - bytes) end
 if left <= 0 then return 'more' end
 if finish ~= '1' then return 'empty' end
-redis.call('UNLINK', prefix .. 'attempted:' .. endpoint, prefix .. 'dropped:' .. endpoint)
+redis.call('UNLINK', prefix .. 'attempt_times:' .. endpoint, prefix .. 'dropped:' .. endpoint)
 redis.call('HDEL', prefix .. 'dropped_counts', endpoint)
 redis.call('HDEL', lanes, endpoint)
 redis.call('SREM', blockers, endpoint)

@@ -11,7 +11,7 @@
 --   dead {reference, reason}: it is given up · back {reference, next one}: it goes to the lane's head, in this order
 --   behind {reference, key}: it waits for a blocked key, or goes back if nothing blocks it any more
 --   free {key}: nothing waits for it any more
---   tried {number of entries, `number:ms`, …}: the lane's attempts, for the endpoint's list
+--   tried {number of arguments, ms, `number:ms`, …}: the lane's attempts, for the endpoint's list
 --   stay {how many to take more} · park {ms until when} · go {}: let the lane go
 --   claim {lanes at most, references of each}: hold further lanes
 -- RETURNS: {'done', lanes still ready, then for each lane and each claimed one {endpoint, state, {references}, {key,
@@ -210,8 +210,8 @@ function operations.free()
   goes_on(waiting(key))
 end
 function operations.tried()
-  local attempted = prefix .. 'attempted:' .. endpoint
-  pieces(function(first, last_one) redis.call('RPUSH', attempted, unpack(ARGV, first, last_one)) end)
+  local times = prefix .. 'attempt_times:' .. endpoint
+  pieces(function(first, last_one) redis.call('ZADD', times, unpack(ARGV, first, last_one)) end)
 end
 function operations.stay()
   local more = count()
@@ -253,11 +253,11 @@ while at <= #ARGV do operations[pop()]() end
 -- A count that is damaged must not stop a lane: of one that keeps events nothing is let go any more.
 local MANY = '1099511627776'
 for bucket, number in pairs(ended) do
-  local left = redis.pcall('HINCRBY', references, bucket, -number)
+  local left = redis.pcall('HINCRBY', references, bucket, 0 - number)
   if type(left) == 'table' then redis.call('HSET', references, bucket, MANY) end
 end
 for name, bytes in pairs(freed) do
-  local left = redis.pcall('HINCRBY', owed, name, -bytes)
+  local left = redis.pcall('HINCRBY', owed, name, 0 - bytes)
   if type(left) == 'table' or left <= 0 then redis.call('HDEL', owed, name) end
 end
 answer[2] = redis.call('LLEN', ready)

@@ -14,7 +14,7 @@ for _, member in ipairs(members) do
     local bucket = string.format('%.0f', math.floor(tonumber(number) / bucket_size))
     redis.call('HINCRBY', references, bucket, -1)
     local size = redis.call('HSTRLEN', prefix .. 'events:' .. bucket, number)
-    if size > 0 and redis.call('HINCRBY', owed, endpoint, -size) <= 0 then redis.call('HDEL', owed, endpoint) end
+    if size > 0 and redis.call('HINCRBY', owed, endpoint, 0 - size) <= 0 then redis.call('HDEL', owed, endpoint) end
   else
     damaged = damaged + 1
   end

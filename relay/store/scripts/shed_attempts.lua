@@ -16,6 +16,6 @@ if redis.call('EXISTS', buckets) == 0 then
   -- Whatever the count says, nothing is left.
   redis.call('DEL', sizes)
 else
-  redis.call('HINCRBY', sizes, 'total', -bytes)
+  redis.call('HINCRBY', sizes, 'total', 0 - bytes)
 end
 return bytes

@@ -104,7 +104,7 @@ def _date(at_ms: int) -> tuple[str, int]:
 
 
 async def _attempts(on: Stage, name: str) -> list[tuple[int, Attempt]]:
-    return await on.stores.attempts.of_endpoint(SOURCE, on.endpoints[name].id, before=None, limit=100)
+    return await on.stores.attempts.of_endpoint(SOURCE, on.endpoints[name].id, limit=100)
 
 
 def _nonsense(rng: random.Random) -> Finding:
@@ -206,6 +206,6 @@ async def _ended(on: Stage) -> AsyncIterator[Finding]:
     await on.offer_at(20, 1.0, lambda _: "gone")
     await on.taken_in()
     yield Finding("requests to it after that", len(on.recorder.of("gone")) - settled, "==", 0)
-    told = await on.stores.operations.page(before=None, limit=100)
+    told = await on.stores.operations.page(limit=100)
     events = [each for each in told if each.kind == "endpoint.disabled" and each.data["endpointId"] == gone.id]
     yield Finding("operational events about it", len(events), "==", 1)

@@ -67,7 +67,7 @@ async def _set_aside(on: Stage) -> Dead:
     found: list[Dead] = []
 
     async def there() -> bool:
-        found[:] = await on.stores.undelivered.dead(SOURCE, before=None, limit=10)
+        found[:] = await on.stores.undelivered.dead(SOURCE, limit=10)
         return bool(found)
 
     await until(there, within_s=120, what="the delivery to be set aside")

@@ -48,7 +48,7 @@ async def breaks(seed: int, *, probes: int, workers: int) -> AsyncIterator[Findi
         closed = _accepted(_since(on, healed_at))[9].at - healed_at
         yield Finding("closes after the receiver is well", closed, "<=", 35, "s", f"healed after {probes} probes")
         await on.drained()
-        attempts = await on.stores.attempts.of_endpoint(SOURCE, on.endpoints["e00"].id, before=None, limit=10_000)
+        attempts = await on.stores.attempts.of_endpoint(SOURCE, on.endpoints["e00"].id, limit=10_000)
         first_probe_ms = while_open[0].wall_ms - 1000
         used = tries_used([a for _, a in attempts], after_ms=first_probe_ms, before_ms=healed_ms)
         yield Finding("tries that events used up while it was open", used, "==", 0)

@@ -56,7 +56,7 @@ async def attempt(
     )
     bucket = keys.attempts(source, number // keys.ATTEMPTS_PER_BUCKET)
     await stores.redis.hset(bucket, f"{number}:{endpoint}:{at_ms}", pack_attempt(record))  # type: ignore[misc]
-    await stores.redis.rpush(keys.endpoint_attempts(source, EndpointId(endpoint)), f"{number}:{at_ms}")  # type: ignore[misc]
+    await stores.redis.zadd(keys.endpoint_attempts(source, EndpointId(endpoint)), {f"{number}:{at_ms}": at_ms})
 
 
 async def _pages(read: Callable[[str | None], Awaitable[Any]]) -> list[Any]:
@@ -170,6 +170,29 @@ async def test_attempts_are_listed_by_endpoint_and_by_message(svix: SvixAsync, s
         assert [a.id for a in found.data] == [everything[at].id for at in expected]
     with pytest.raises(HttpError):
         await api.list_by_endpoint("two", ours.id)
+
+
+async def test_attempts_that_took_long_hide_no_others(http: Any, stores: Stores, store: Store) -> None:
+    """The log is written when attempts end, and they are listed, chosen and counted by the time when they began."""
+    await http.post("/app", json={"name": "One", "uid": "one"})
+    endpoint = (await http.post("/app/one/endpoint", json={"url": URL, "uid": "crm"})).json()["id"]
+    # Each began at its place and ended in this order: the first took longest, in both sources.
+    for began in (4, 2, 5, 3, 7, 0, 6, 1):
+        source = A if began % 2 else B
+        message = await store(source, began)
+        await attempt(stores, source, message, endpoint, at_ms=NOW + began, verdict="delivered", status=200)
+
+    async def began(path: str, **between: int) -> list[int]:
+        at = {name: f"2026-09-21T14:13:20.{ms:03d}Z" for name, ms in between.items()}
+        answer = (await http.get(f"/app/one/{path}", params=at)).json()
+        return [int(each["timestamp"][-4:-1]) for each in answer["data"]]
+
+    assert await began("attempt/endpoint/crm") == [7, 6, 5, 4, 3, 2, 1, 0]
+    assert await began("attempt/endpoint/crm", after=2) == [7, 6, 5, 4, 3]
+    assert await began("attempt/endpoint/crm", after=2, before=6) == [5, 4, 3]
+    since = (await http.get("/app/one/endpoint/crm/stats?since=2026-09-21T14:13:20.002Z")).json()
+    until = (await http.get("/app/one/endpoint/crm/stats?until=2026-09-21T14:13:20.002Z")).json()
+    assert [(each["success"], each["complete"]) for each in (since, until)] == [(5, True), (2, True)]
 
 
 async def test_a_delivery_is_what_its_last_attempt_made_of_it(svix: SvixAsync, stores: Stores, store: Store) -> None:

@@ -1,11 +1,12 @@
 """What was not delivered, and what the relay did by itself, through the API."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
-from relay.api import undelivered_walk
+from relay.api import undelivered_steps, undelivered_walk
 from relay.domain.event_types import CALL, codes_of
 from relay.domain.model import EndpointId, SourceUid
 from relay.store import keys
@@ -62,6 +63,25 @@ class Losses:
                 return entries
             query["iterator"] = page["iterator"]
         raise AssertionError("no last page")
+
+    async def listed_back(self, **query: Any) -> list[dict[str, Any]]:
+        """From the last of all back to the first, without the last."""
+        last = None
+        async for page in self.pages(**query | {"limit": 1}):
+            last = page["prevIterator"] if page["data"] else last
+        if last is None:
+            return []
+        return [entry async for page in self.pages(**query, iterator=last) for entry in page["data"][::-1]]
+
+    async def pages(self, **query: Any) -> AsyncIterator[dict[str, Any]]:
+        """All pages, in the direction of the iterator."""
+        back = str(query.get("iterator", "")).startswith("~")
+        for _ in range(500):
+            page = (await self.http.get("/undelivered", params=query)).json()
+            yield page
+            if page["done"]:
+                return
+            query["iterator"] = page["prevIterator" if back else "iterator"]
 
 
 @pytest.fixture
@@ -156,7 +176,7 @@ async def test_pages_hold_everything_once(
 ) -> None:
     """Dead ones of both sources and waiting ones of all endpoints, whatever the size of a page and of a request."""
     monkeypatch.setattr(undelivered_walk, "STEPS_AT_MOST", steps)
-    monkeypatch.setattr(undelivered_walk, "READ_AT_ONCE", 2)
+    monkeypatch.setattr(undelivered_steps, "READ_AT_ONCE", 2)
     for row in range(4):
         await losses.give_up(A if row % 2 else B, row, "crm" if row < 2 else "other", at_ms=NOW)
     for row in range(20, 26):
@@ -173,6 +193,8 @@ async def test_pages_hold_everything_once(
     dead |= {("dead", losses.ids[("crm", "other", "crm")[row % 3]], str(row)) for row in range(20, 26)}
     assert len(seen) == len(set(seen))
     assert set(seen) == waiting | dead
+    assert await losses.listed(limit=limit, order="ascending") == entries[::-1]
+    assert await losses.listed_back(limit=limit) == entries[:-1][::-1]
     for query, expected in (
         ({"app": "one"}, {s for s in waiting | dead if s[1] != losses.ids["other"]}),
         ({"app": "one", "endpoint": "crm"}, {s for s in waiting | dead if s[1] == losses.ids["crm"]}),

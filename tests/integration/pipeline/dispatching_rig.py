@@ -182,7 +182,7 @@ class Dispatching:
 
     async def attempts(self, endpoint: Endpoint) -> list[tuple[int, int, str]]:
         """An endpoint's attempts, oldest first: which try, the status, the verdict."""
-        found = await Attempts(self.rig.eyes).of_endpoint(UK, endpoint.id, before=None, limit=1000)
+        found = await Attempts(self.rig.eyes).of_endpoint(UK, endpoint.id, limit=1000)
         return [(each.number, each.status, each.verdict) for _, each in reversed(found)]
 
     def events(self) -> Events:

@@ -81,6 +81,22 @@ async def test_a_store_that_went_back_in_time_is_noticed(rig: Rig, changes: int)
     assert set(rig.catalogue.sources) == {UK}
 
 
+async def test_a_changed_source_is_given_once_whatever_read_the_change(rig: Rig) -> None:
+    """An ingest that meets a newer configuration reads it too: the worker must still hear which sources to poll."""
+    await rig.source()
+    worker = rig.new_catalogue()
+    await worker.refresh()
+    assert worker.take_changed() == {UK}
+    await rig.source(poll_interval_s=1.0)
+    await worker.refresh()
+    await worker.refresh()
+    assert worker.take_changed() == {UK}
+    assert worker.take_changed() == set()
+    await rig.sources.delete(UK)
+    await worker.refresh()
+    assert worker.take_changed() == {UK}
+
+
 async def test_the_history_is_bounded(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is further behind than it reaches reads everything anew, and misses nothing."""
     monkeypatch.setattr(records, "HISTORY_KEPT", 5)
@@ -276,7 +292,7 @@ async def test_what_is_wrong_is_told_once(rig: Rig) -> None:
     for worker in (*workers, *workers):
         await worker.refresh()
         assert not await worker.is_stale()
-    told = [(each.kind, each.data) for each in await operations.page(before=None, limit=50)]
+    told = [(each.kind, each.data) for each in await operations.page(limit=50)]
     assert sorted(kind for kind, _ in told) == [
         "application.unfit", "endpoint.unfit", "endpoint.unreadable", "source.unreadable",
     ]  # fmt: skip
@@ -290,7 +306,7 @@ async def test_what_is_wrong_is_told_once(rig: Rig) -> None:
     await rig.change(broken, description="d")
     for worker in workers:
         await worker.refresh()
-    assert len(await operations.page(before=None, limit=50)) == 5
+    assert len(await operations.page(limit=50)) == 5
 
 
 async def _refuse(rig: Rig) -> None:

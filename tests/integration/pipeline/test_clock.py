@@ -57,14 +57,14 @@ async def test_a_clock_that_is_off_is_told_once_and_when_it_is_right_again(
     operations = Operations(redis)
 
     async def told(number: int) -> bool:
-        return len(await operations.page(before=None, limit=9)) >= number
+        return len(await operations.page(limit=9)) >= number
 
     async with kept(Clock(), redis):
         await until(lambda: told(1))
         await asyncio.sleep(0.1)
         ahead = 0
         await until(lambda: told(2))
-    found = [(each.kind, each.data["skewSeconds"]) for each in await operations.page(before=None, limit=9)]
+    found = [(each.kind, each.data["skewSeconds"]) for each in await operations.page(limit=9)]
     assert found == [("clock.right", 0), ("clock.off", 3600)]
 
 

@@ -53,7 +53,7 @@ async def fill(eyes: Redis, source: SourceUid, endpoint: EndpointId, *, deliveri
     await eyes.zadd(keys.marks(source, "t"), {"1200": 1})
     await eyes.zadd(keys.dropped(source, endpoint), {"a1:2:abcde backlog_full msg_1 1": 1})
     await eyes.hset(keys.dropped_counts(source), endpoint, "1")  # type: ignore[misc]
-    await eyes.rpush(keys.endpoint_attempts(source, endpoint), "3:1")  # type: ignore[misc]
+    await eyes.zadd(keys.endpoint_attempts(source, endpoint), {"3:1": 1})
     await eyes.sadd(keys.blockers(source), endpoint)  # type: ignore[misc]
     numbers = iter(range(5 * deliveries))
 

@@ -383,7 +383,7 @@ async def test_refused_credentials_stop_the_route(rig: Rig, status: int) -> None
         rig.clock.advance(60 * minutes)
         await polling.slice(UK)
         assert len(rig.upstream.requests) == asked, "rarely: after 10 minutes, 20, 40, and then each hour"
-    operations = [each for each in await rig.operations.page(before=None, limit=9) if each.kind == "route.stopped"]
+    operations = [each for each in await rig.operations.page(limit=9) if each.kind == "route.stopped"]
     assert [each.data["route"] for each in operations] == ["all"]
     assert str(status) in operations[0].data["reason"]
     rig.upstream.always = page
@@ -393,16 +393,23 @@ async def test_refused_credentials_stop_the_route(rig: Rig, status: int) -> None
     assert ((await rig.state()).state, (await rig.state()).last_error) == ("polling", None)
 
 
+@pytest.mark.parametrize("status", [401, 403, 404, 302, 429, 500])
 @pytest.mark.parametrize("written", ["another key", "the same key", "resumed"])
-async def test_a_source_that_is_written_is_asked_at_once(rig: Rig, written: str) -> None:
-    """Whatever was changed: whoever does that wants to know whether it works now."""
+async def test_a_source_that_is_written_is_asked_at_once(rig: Rig, written: str, status: int) -> None:
+    """Whatever was changed, and why ever the route waits: the operator wants to know whether it works now."""
     key = ApiKeyAuth("key")
     await rig.source(auth=key)
     endpoint = await rig.endpoint()
     rig.upstream.show(make_row(1))
-    rig.upstream.always = says(401, "no")
+    rig.upstream.always = says(status, "no", **{"retry-after": "3000"})
     polling = rig.poller()
-    await polling.slice(UK)
+
+    async def failed() -> bool:
+        return (await rig.state()).failures == 1
+
+    async with slice_of(polling):
+        await until(failed)
+    assert len(rig.upstream.requests) == 1
     rig.upstream.always = page
     await rig.source(auth=ApiKeyAuth("other") if written == "another key" else key, times_written=2)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from relay.domain.plausibility import FAR_AHEAD
+from relay.domain.plausibility import ENOUGH, FAR_AHEAD
 from relay.store import keys
 from relay.store.rows import Rows
 from tests.fakes.upstream import make_row
@@ -75,6 +75,22 @@ async def test_a_sequence_that_did_jump_loses_no_row(rig: Rig) -> None:
     assert (state.cursor, state.held_from, state.last_error) == (10**12 + 3, None, None)
 
 
+async def test_a_small_page_full_of_rows_far_ahead_ends_no_route(rig: Rig) -> None:
+    """A few false rows next to each other fill a page of ten: they are held like one."""
+    await rig.source(batch_size=10)
+    endpoint = await rig.endpoint()
+    far = [10**12 + n for n in range(12)]
+    rig.upstream.show(*rows(NOW, *far, *range(MOST - 12, MOST)))
+    polling = rig.poller()
+    for later in range(1, 4):
+        await catch_up(rig, polling)
+        rig.upstream.show(make_row(NOW + later))
+        rig.clock.advance(11)
+    await catch_up(rig, polling)
+    assert await rig.row_ids(endpoint) == [NOW, NOW + 1, NOW + 2, NOW + 3]
+    assert (await rig.state()).cursor == NOW + 3
+
+
 async def test_a_page_full_of_rows_far_ahead_is_taken_in(rig: Rig) -> None:
     """After a long pause and a jump there are more rows than a page holds."""
     await rig.source(batch_size=10)
@@ -82,10 +98,11 @@ async def test_a_page_full_of_rows_far_ahead_is_taken_in(rig: Rig) -> None:
     rig.upstream.show(make_row(NOW))
     polling = rig.poller()
     await catch_up(rig, polling)
-    far = [10**12 + 7 * n for n in range(25)]
+    far = [10**12 + 7 * n for n in range(ENOUGH + 25)]
     rig.upstream.show(*rows(*far))
-    rig.clock.advance(11)
-    await catch_up(rig, polling)
+    for _ in range(2):  # The first page is of ten rows, and shows that more must be asked for.
+        rig.clock.advance(11)
+        await catch_up(rig, polling)
     assert await rig.row_ids(endpoint) == [NOW, *far]
 
 

@@ -113,7 +113,7 @@ async def test_nothing_that_upkeep_writes_is_refused(redis: Redis, stores: Store
     assert (await floor.books()).dead == []
     assert await redis.exists(keys.marks(UK, "t"), keys.dropped_counts(UK)) == 2
     assert await redis.exists(keys.seen_buckets(UK, "t")) == 0
-    kinds = {event.kind for event in await stores.operations.page(before=None, limit=9)}
+    kinds = {event.kind for event in await stores.operations.page(limit=9)}
     assert kinds == {"store.full", "endpoint.backlog_dropped"}
 
 
@@ -185,7 +185,7 @@ async def test_a_full_store_is_told_once(redis: Redis, stores: Stores, limit: Li
         return [pressure.full for pressure in workers]
 
     async def told() -> list[str]:
-        return [event.kind for event in await stores.operations.page(before=None, limit=9)][::-1]
+        return [event.kind for event in await stores.operations.page(limit=9)][::-1]
 
     assert await look(0.84) == [False] * 3
     assert await look(0.86) == [True] * 3
@@ -224,7 +224,7 @@ async def test_what_is_refused_counts_as_full(redis: Redis, stores: Stores, limi
     assert await look(0.5)
     clock.advance(11)
     assert not await look(0.5)
-    kinds = [event.kind for event in await stores.operations.page(before=None, limit=9)]
+    kinds = [event.kind for event in await stores.operations.page(limit=9)]
     assert kinds == ["store.recovered", "store.full"] * 2
     await limit(0)
 

@@ -9,6 +9,7 @@ from relay.domain.model import Attempt, EndpointId
 from relay.domain.sending.effects import HandIn
 from relay.store import keys
 from relay.store.attempts import Attempts
+from relay.store.timeline import Place
 from tests.integration.store.floor import NOW, UK, A, B, Floor
 
 BUCKET = keys.ATTEMPTS_PER_BUCKET
@@ -34,6 +35,10 @@ async def note(floor: Floor, endpoint: EndpointId, *tries: tuple[int, int]) -> N
         await floor.exchange("s", HandIn(endpoint, attempts=[attempt(endpoint, number, NOW + at_ms)]))
 
 
+def numbers(found: list[tuple[Place, Attempt | None]]) -> list[int | None]:
+    return [each and each.seq for _, each in found]
+
+
 async def test_attempts_of_an_event(floor: Floor) -> None:
     """All tries of one event are found, to whichever endpoint, oldest first."""
     await note(floor, A, (1, 5), (11, 6), (1, 9))
@@ -46,11 +51,24 @@ async def test_attempts_of_an_endpoint(floor: Floor) -> None:
     """They are listed newest first, a page at a time."""
     await note(floor, A, *((number, number) for number in range(1, 8)))
     attempts = Attempts(floor.redis)
-    page = await attempts.of_endpoint(UK, A, before=None, limit=3)
-    assert [each.seq for _, each in page] == [7, 6, 5]
-    page = await attempts.of_endpoint(UK, A, before=page[-1][0], limit=10)
-    assert [each.seq for _, each in page] == [4, 3, 2, 1]
-    assert await attempts.of_endpoint(UK, A, before=page[-1][0], limit=10) == []
+    page = await attempts.of_endpoint(UK, A, limit=3)
+    assert numbers(page) == [7, 6, 5]
+    assert numbers(await attempts.of_endpoint(UK, A, edge=page[-1][0], newer=True, limit=2)) == [5, 6]
+    page = await attempts.of_endpoint(UK, A, edge=page[-1][0], limit=10)
+    assert numbers(page) == [4, 3, 2, 1]
+    assert await attempts.of_endpoint(UK, A, edge=page[-1][0], limit=10) == []
+    assert numbers(await attempts.of_endpoint(UK, A, newer=True, limit=2)) == [1, 2]
+
+
+async def test_attempts_are_in_the_order_in_which_they_began(floor: Floor) -> None:
+    """One that took long stands where it began, also among those that began in the same ms."""
+    await note(floor, A, (3, 30), (10, 20), (2, 20), (1, 10), (9, 20))
+    attempts = Attempts(floor.redis)
+    found = await attempts.of_endpoint(UK, A, limit=9)
+    assert numbers(found) == [3, 9, 2, 10, 1]
+    for at, (place, _) in enumerate(found):
+        assert await attempts.of_endpoint(UK, A, edge=place, limit=9) == found[at + 1 :]
+        assert await attempts.of_endpoint(UK, A, edge=place, newer=True, limit=9) == found[at::-1]
 
 
 async def test_the_oldest_are_shed(floor: Floor) -> None:
@@ -62,7 +80,7 @@ async def test_the_oldest_are_shed(floor: Floor) -> None:
     one = await attempts.shed(UK, budget_bytes=size - 1)
     assert size - one == await attempts.total_bytes(UK)
     assert one < size // 3
-    assert [each.seq for _, each in await attempts.of_endpoint(UK, A, before=None, limit=9)] == [2, 2 * BUCKET, 1]
+    assert numbers(await attempts.of_endpoint(UK, A, limit=9)) == [2, 2 * BUCKET, 1]
     assert await attempts.shed(UK, budget_bytes=0) == size - one
     assert await attempts.total_bytes(UK) == 0
     assert await attempts.of_event(UK, 1, "00000") == []
@@ -104,10 +122,10 @@ async def test_a_damaged_log_is_shed_too(floor: Floor) -> None:
     attempts = Attempts(floor.redis)
     await note(floor, A, (1, 1))
     await floor.redis.hset(keys.attempts(UK, 0), mapping={b"\xff": b"x", "1": b"x"})
-    await floor.redis.rpush(keys.endpoint_attempts(UK, A), b"\xff", b"x:y")
+    await floor.redis.zadd(keys.endpoint_attempts(UK, A), {b"\xff": 1, b"x:y": 2})
     await floor.redis.hset(keys.attempt_sizes(UK), mapping={"total": 10**9})
     await floor.redis.zadd(keys.attempt_buckets(UK), {b"zero": 1})
-    assert [each.seq for _, each in await attempts.of_endpoint(UK, A, before=None, limit=9)] == [1]
+    assert numbers(await attempts.of_endpoint(UK, A, limit=9)) == [1, None, None]
     await attempts.shed(UK, budget_bytes=1)
     assert await attempts.total_bytes(UK) == 0
     assert await floor.redis.exists(keys.attempts(UK, 0), keys.attempt_buckets(UK)) == 0

@@ -52,7 +52,7 @@ class Shop(Floor):
         return await self.dropped(endpoint)
 
     async def dropped(self, endpoint: EndpointId = A) -> list[int]:
-        found = await Undelivered(self.redis).dropped(UK, endpoint, before=None, limit=100)
+        found = await Undelivered(self.redis).dropped(UK, endpoint, limit=100)
         return sorted(each.reference.number for each in found if each.reference)
 
     async def key(self, key: str, number: int, *numbers: int) -> None:
@@ -86,7 +86,7 @@ async def test_the_oldest_of_a_lane_go_first(shop: Shop) -> None:
     assert await shop.drop(events=3) == [100, 101, 102]
     assert (await shop.waiting(A))[0] == ref(103)
     assert len(await shop.waiting(B)) == 20
-    newest = (await Undelivered(shop.redis).dropped(UK, A, before=None, limit=1))[0]
+    newest = (await Undelivered(shop.redis).dropped(UK, A, limit=1))[0]
     assert (newest.at_ms, newest.reason, newest.message, newest.row) == (NOW, "backlog_full", message(102), "102")
     assert await shop.redis.hget(keys.dropped_counts(UK), A) == b"3"
 
@@ -169,7 +169,7 @@ async def test_the_dead_let_go_of_their_events_first(shop: Shop) -> None:
     await shop.adds_up()
     assert dropped[A].deliveries == 3
     assert len((await shop.books()).dead) == 17
-    found = await Undelivered(shop.redis).dropped(UK, A, before=None, limit=9)
+    found = await Undelivered(shop.redis).dropped(UK, A, limit=9)
     assert [(each.at_ms - NOW, each.reason, each.row) for each in found] == [
         (n, "schedule_used_up", str(n)) for n in (102, 101, 100)
     ]
@@ -228,7 +228,7 @@ class Told:
         """One round; gives all operational events, oldest first."""
         await self.backlogs.trim(sources or (UK,), now_ms=now_ms)
         await self.backlogs.drop_old(sources or (UK,), now_ms=now_ms)
-        return [each.data for each in await self.operations.page(before=None, limit=99)][::-1]
+        return [each.data for each in await self.operations.page(limit=99)][::-1]
 
 
 async def test_an_endpoint_over_its_budget_is_told_once_a_round(shop: Shop) -> None:
@@ -276,6 +276,6 @@ async def test_what_waits_too_long_is_dropped(shop: Shop) -> None:
     books = await shop.books()
     assert sorted(number for _, number in books.places) == [size - 5, size - 4, *range(size, size + 5)]
     assert await told.trim(now_ms=NOW) == await told.trim(now_ms=NOW)
-    found = await Undelivered(shop.redis).dropped(UK, B, before=None, limit=1)
+    found = await Undelivered(shop.redis).dropped(UK, B, limit=1)
     assert found[0].reason == "backlog_too_old"
     assert found[0].reference == Reference(size - 1, 2, "00000")

@@ -231,8 +231,9 @@ async def test_attempts_are_written_with_what_came_of_them(floor: Floor) -> None
         b"0": b"%d" % first, b"1": b"%d" % (second + third), b"total": b"%d" % (first + second + third)
     }  # fmt: skip
     assert await floor.redis.hget(keys.attempts(UK, 1), f"41:{A}:{NOW + 41}") == pack_attempt(tries[2])
-    assert await floor.redis.lrange(keys.endpoint_attempts(UK, A), 0, -1) == [
-        f"{number}:{NOW + number}".encode() for number in (1, 40, 41)
+    times = await floor.redis.zrange(keys.endpoint_attempts(UK, A), 0, -1, withscores=True)
+    assert [(member, int(ms)) for member, ms in times] == [
+        (f"{number}:{NOW + number}".encode(), NOW + number) for number in (1, 40, 41)
     ]
     assert await Attempts(floor.redis).total_bytes(UK) == first + second + third + 2 * BUCKET_BYTES
 
@@ -246,7 +247,7 @@ async def test_attempts_of_a_lost_lane_are_kept(floor: Floor) -> None:
     floor.forgets("s")
     await floor.exchange("s", HandIn(A, ended=refs(1, 1), attempts=[attempt(1)]))
     assert await floor.redis.hget(keys.attempts(UK, 0), f"1:{A}:{NOW + 1}") == pack_attempt(attempt(1))
-    assert await floor.redis.llen(keys.endpoint_attempts(UK, A)) == 1
+    assert await floor.redis.zcard(keys.endpoint_attempts(UK, A)) == 1
 
 
 async def test_a_key_that_is_blocked_waits_apart(floor: Floor) -> None:
@@ -325,7 +326,7 @@ async def test_thousands_are_handed_in_at_once(floor: Floor) -> None:
     attempts = [attempt(number) for number in range(1, 5_001)]
     await floor.exchange("s", HandIn(A, ended=refs(1, 9_000), attempts=attempts))
     assert len(await floor.flying(A)) == 1000
-    assert await floor.redis.llen(keys.endpoint_attempts(UK, A)) == 5_000
+    assert await floor.redis.zcard(keys.endpoint_attempts(UK, A)) == 5_000
 
 
 async def test_results_are_taken_when_memory_is_full(floor: Floor) -> None:

@@ -176,7 +176,7 @@ async def test_many_answers_of_410_disable_once(stores: Stores, redis_url: str) 
     assert (disabled.disabled, disabled.disabled_reason) == (True, "410 Gone")
     assert await stores.redis.zcard(keys.config("history")) == history + 1
     assert await stores.raised() == raised
-    noted = await Operations(stores.redis).page(before=None, limit=10)
+    noted = await Operations(stores.redis).page(limit=10)
     assert [(each.kind, each.data["endpointId"], each.data["reason"]) for each in noted] == [
         ("endpoint.disabled", endpoint.id, "410 Gone")
     ]
@@ -190,7 +190,7 @@ async def test_an_endpoint_that_is_gone_or_newer_is_not_disabled(stores: Stores)
     await stores.patch("endpoints", newer.id, v=2)
     for endpoint in (gone, newer):
         await Disabling(stores.endpoints, StillClock())(endpoint, "410 Gone")
-    assert await Operations(stores.redis).page(before=None, limit=10) == []
+    assert await Operations(stores.redis).page(limit=10) == []
 
 
 async def test_a_new_order_has_a_new_version(stores: Stores) -> None:

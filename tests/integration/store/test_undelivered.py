@@ -22,10 +22,10 @@ async def test_the_newest_come_first_and_none_is_left_out_while_others_go(redis:
     members = [await give_up(redis, number, at_ms=1000 + number // 4) for number in range(12)]
     undelivered = Undelivered(redis)
     seen: list[int] = []
-    before = None
-    while page := await undelivered.dead(A, before=before, limit=3):
+    edge = None
+    while page := await undelivered.dead(A, edge=edge, limit=3):
         seen += [dead.reference.number for dead in page]
-        before = page[-1].at_ms, page[-1].member
+        edge = page[-1].at_ms, page[-1].member
         if going:
             await redis.zrem(keys.dead(A), members[page[-1].reference.number])
         await give_up(redis, 100 + len(seen), at_ms=2000)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.domain.model import RouteState
-from relay.domain.plausibility import CONFIRMING, FIRST_GAP, NORMAL_GAP, Ahead, is_jump, look_ahead
+from relay.domain.plausibility import CONFIRMING, ENOUGH, FIRST_GAP, FURTHEST, NORMAL_GAP, Ahead, is_jump, look_ahead
 
 MOST = 2**63 - 1
 NOW = 141_248_745
@@ -69,6 +69,25 @@ def test_a_page_that_is_full_of_rows_far_ahead_is_believed() -> None:
     assert look(state(), *page).believed == list(page)
     assert look(state(), *page[:-1]).believed == []
     assert look(state(), *page[:-1], MOST).believed == []
+
+
+@pytest.mark.parametrize("size", [2, 10, ENOUGH - 1])
+def test_a_small_page_is_full_soon(size: int) -> None:
+    """A few false rows next to each other fill a page of few rows: that confirms nothing."""
+    page = range(10**12, 10**12 + size)
+    held = look(state(), *page, limit=size)
+    assert look(after(held), *page, limit=size).believed == []
+
+
+@pytest.mark.parametrize("first", [FURTHEST + 1, 2**53, MOST - 1000])
+def test_no_page_confirms_what_no_sequence_can_have_reached(first: int) -> None:
+    """However many rows there are, and whatever comes later."""
+    page = range(first, first + 1000)
+    held = look(state(), NOW + 1, *page[:10])
+    held = look(after(held), NOW + 1, *page[:20])
+    assert (held.believed, len(held.held)) == ([NOW + 1], 20)
+    assert look(after(held, NOW + 1), *page).believed == []
+    assert look(state(), *range(FURTHEST - 500, FURTHEST + 500)).believed == list(range(FURTHEST - 500, FURTHEST + 1))
 
 
 def test_rows_beside_each_other_are_believed_without_those_still_further_ahead() -> None:

@@ -42,11 +42,11 @@ from relay.starting import open_clock, readiness_of
 from relay.wiring import Stores, egress_policy, open_stores, upstream_policy
 
 OpenStores = Callable[[], AbstractAsyncContextManager[Stores]]
-"""Opens what the application works with, for as long as it runs."""
+"""Opens the stores of the application, for as long as it runs."""
 
 
 def create_app(settings: Settings) -> Litestar:
-    """The application that settings describe. Nothing is opened before it starts."""
+    """The application that the settings describe. It opens nothing before it starts."""
 
     clock = Clock()
 
@@ -56,7 +56,7 @@ def create_app(settings: Settings) -> Litestar:
             yield stores
 
     if settings.admin_key is None:
-        raise Invalid(Fault((variable("admin_key"),), "is needed", "missing"))
+        raise Invalid(Fault((variable("admin_key"),), "is required", "missing"))
     return create_api(
         opened,
         admin_key=settings.admin_key,
@@ -74,9 +74,9 @@ def create_api(
     upstreams: EgressPolicy = EgressPolicy(),  # noqa: B008 - it is frozen
     clock: Clock,
 ) -> Litestar:
-    """Make it. `admin_key` opens everything; health and docs need none.
+    """Create the API. `admin_key` gives full access. Health checks and docs require no key.
 
-    `policy` says which URLs endpoints may have, `upstreams` which `baseUrl` sources may have.
+    `policy` tells which URLs endpoints can have, and `upstreams` which `baseUrl` sources can have.
     """
 
     @asynccontextmanager
@@ -104,14 +104,14 @@ def create_api(
         request_max_body_size=problems.BODY_AT_MOST,
         state=State({"policies": Policies(policy, upstreams)}),
     )
-    # Made once, here: a document that can't be made stops the start, and requests are checked by it.
+    # Built once, at the start: requests are checked against the document.
     app.state.document = document_of(app)
     app.state.parameters = parameters_of(app.state.document)
     return app
 
 
 def _guarded(admin_key: Secret) -> Router:
-    """Everything that needs the key."""
+    """All operations that require the key."""
     return Router(
         "/api/v1",
         route_handlers=[
@@ -134,7 +134,7 @@ def _openapi() -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Infinity event relay",
         version=version("infinity-event-relay"),
-        description="Applications, endpoints, messages and attempts have Svix's shapes: its clients work as they are.",
+        description="Applications, endpoints, messages and attempts have Svix's shapes, so Svix's clients work.",
         openapi_router=Router(
             "/docs", route_handlers=[], include_in_schema=False, before_request=docs.refuse_other_pages
         ),

@@ -24,8 +24,8 @@ from relay.store.applications import APPLICATION_ID, PREFIX
 from relay.store.idempotency import Once
 from relay.wiring import Stores
 
-EXISTED = {200: ResponseSpec(ApplicationOut, description="It was there")}
-MADE = {201: ResponseSpec(ApplicationOut, description="It was made")}
+EXISTED = {200: ResponseSpec(ApplicationOut, description="The existing application")}
+MADE = {201: ResponseSpec(ApplicationOut, description="The new application")}
 
 
 class ApplicationController(Controller):
@@ -69,7 +69,11 @@ class ApplicationController(Controller):
     async def upsert_application(
         self, app_id: FromPath[str], data: JSONBody[ApplicationUpsertIn], stores: StoresGiven, clock: ClockGiven
     ) -> Response[ApplicationOut]:
-        """Replace an application (200), or create one with this uid (201)."""
+        """Replace an application (200), or create one with this uid (201).
+
+        If the path has the id and the body has no `uid`, the uid is removed, as in Svix. If the path has the
+        uid, it stays.
+        """
         sources, now_ms = await stores.sources.uids(), clock.now_ms()
         uid = None if app_id.startswith(PREFIX) else app_id
         try:

@@ -1,4 +1,4 @@
-"""From what a request says about an application to the application that is stored."""
+"""From the body of a request to the stored application."""
 
 from collections.abc import Collection
 from typing import Any

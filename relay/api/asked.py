@@ -31,7 +31,7 @@ SECRETS: Mapping[str, tuple[type, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The fields of a body, and the places in it that are already known to be wrong."""
+    """The fields of a body, and the paths of its known faults."""
 
     fields: Mapping[str, Any]
     wrong: frozenset[Path] = field(default=frozenset())
@@ -151,7 +151,7 @@ def _secret_faults(asked: Asked) -> Iterator[Fault]:
 
 
 def _moved_faults(asked: Asked, stored: Endpoint) -> Iterator[Fault]:
-    """What an endpoint hides is not sent to another server, unless the request says so."""
+    """Faults of a request that would send hidden values to another server without saying so."""
     names = sorted(name for name in stored.headers if is_sensitive(name))
     hidden = {
         "headers": (names, f"send all headers again ({', '.join(names)})"),

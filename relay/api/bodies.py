@@ -1,7 +1,7 @@
-"""How every operation's body is read: strictly, by its type, with all its faults at once.
+"""Reading the body of a request: strictly, by its type, and with all its faults in one answer.
 
 The framework converts bodies leniently: it takes "null" for null and "5" for 5. But it asks the request for the parsed
-body, and leaves a value alone that has its type already. So the request converts, and no operation can forget to.
+body, and does not convert a value that has its type already. So the request converts it, for all operations.
 """
 
 from itertools import islice
@@ -20,13 +20,13 @@ from relay.api.parameters import check_parameters
 from relay.errors import Fault, Invalid
 
 MOST_FAULTS = 100
-"""In one answer."""
+"""The maximum in one answer."""
 KEPT = "faults"
 """The faults of a request's parameters in its state, until its body has been looked at."""
 
 
 def check_request(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """A guard. Raises what `check_parameters` raises, but a request with a body is refused together with its body."""
+    """A guard for parameters. If a request has a body, `StrictRequest` raises their faults together with the body's."""
     try:
         check_parameters(connection, handler)
     except Invalid as error:
@@ -42,10 +42,10 @@ def kept_faults(request: Request[Any, Any, Any]) -> list[Fault]:
 
 
 class StrictRequest(Request[Any, Any, Any]):
-    """A request whose body has the type that its operation declares, or is refused."""
+    """A request whose body must have the type that its operation declares."""
 
     async def json(self) -> Any:
-        """The body, converted. Raises Invalid with its faults, or HTTPException for what is not JSON."""
+        """The converted body. Raises Invalid with its faults, or HTTPException if it is not JSON."""
         if self._json is Empty:
             check_content_type(self.content_type, self.headers.get("content-encoding", ""))
             self._json = await self._converted(parse_json(await self.body()))

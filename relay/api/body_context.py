@@ -1,4 +1,4 @@
-"""What a body is checked against besides its type: the object that the path names, and the sources that exist."""
+"""Checks of a body against what is stored: the object that the path names, and the sources that exist."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
@@ -36,9 +36,9 @@ Check = Callable[[AnyRequest, Asked], Awaitable[tuple[Iterable[Fault], Mapping[s
 
 
 async def all_faults(request: AnyRequest, kind: type | None, value: Any, found: list[Fault]) -> list[Fault]:
-    """The faults that were found in a body by its type, and those that depend on other fields and on what is stored.
+    """The faults that a body has by its type, and those that depend on other fields and on what is stored.
 
-    A value that the object has already is no fault, even if a new one could not be set to it.
+    A value that the object already has is not a fault, even if this release would not accept it as a new value.
     """
     check = CHECKS.get(kind) if kind else None
     if check is None or not isinstance(value, dict):
@@ -46,7 +46,7 @@ async def all_faults(request: AnyRequest, kind: type | None, value: Any, found: 
     try:
         more, unchanged = await check(request, Asked(value, frozenset(fault.path for fault in found)))
     except (NotFound, Unreadable):
-        return found  # The operation itself says so.
+        return found  # The operation itself answers that.
     except Exception:
         if found:
             return found  # The body is wrong, whatever the store says.

@@ -3,7 +3,7 @@
 from msgspec import UnsetType
 
 from relay.api.certificates import client_certificate
-from relay.api.schemas.endpoints import BasicAuthIn, BearerIn, ClientCertificateIn, OAuth2In
+from relay.api.schemas.credentials import BasicAuthIn, BearerIn, ClientCertificateIn, OAuth2In
 from relay.domain.model import BasicAuth, Bearer, ClientCertificate, EndpointAuth, OAuth2
 
 

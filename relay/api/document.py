@@ -1,4 +1,4 @@
-"""The OpenAPI document: the framework's own, but bodies and answers are described by msgspec, which converts them."""
+"""The OpenAPI document of the framework, with the schemas of msgspec, which converts the bodies."""
 
 from typing import Any, get_args, get_origin
 
@@ -23,7 +23,7 @@ PROBLEM = {
         "type": {"type": "string"},
         "title": {"type": "string"},
         "status": {"type": "integer"},
-        "code": {"type": "string", "description": "What kind of error it is, for programs"},
+        "code": {"type": "string", "description": "The kind of error, for programs"},
         "detail": {
             "oneOf": [
                 {"type": "string"},
@@ -81,12 +81,12 @@ def _operations(app: Litestar, document: dict[str, Any]) -> list[tuple[str, str,
 
 
 def _taken(handler: Any) -> Any:
-    """The type of an operation's body, if it takes one."""
+    """The type of an operation's request body, if it has one."""
     return handler.parsed_data_field.annotation if handler.parsed_data_field else None
 
 
 def _given(handler: Any) -> Any:
-    """The type of an operation's answer, if it has one."""
+    """The type of an operation's response body, if it has one."""
     given = handler.parsed_return_field.annotation
     if get_origin(given) is Response or given is Response:
         (given,) = get_args(given)
@@ -108,7 +108,7 @@ def _describe(operation: dict[str, Any], taken: Any, given: Any, example: dict[s
         else:
             answer.pop("content", None)
     problem = {"schema": {"$ref": REFERENCE.format(name="Problem")}}
-    responses["default"] = {"description": "What went wrong", "content": {MEDIA_TYPE: problem}}
+    responses["default"] = {"description": "An error", "content": {MEDIA_TYPE: problem}}
 
 
 def _path_name(name: str) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def _path_name(name: str) -> dict[str, Any]:
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A parameter's schema. One that is left out is not there; none is null."""
+    """A parameter's schema without null, because no parameter can be null."""
     schema = dict(schema)
     options = [option for option in schema.pop("oneOf", ()) if option.get("type") != "null"]
     for option in options:

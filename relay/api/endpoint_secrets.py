@@ -1,4 +1,4 @@
-"""What an endpoint's callbacks carry that must be kept safe: its signing keys and its headers."""
+"""An endpoint's signing keys and headers."""
 
 import structlog
 from litestar import Controller, get, patch, post, put
@@ -22,7 +22,7 @@ class EndpointSecretController(Controller):
     async def get_secret(
         self, application: ApplicationGiven, endpoint_id: FromPath[str], stores: StoresGiven
     ) -> SecretOut:
-        """Get the secret that the subscriber verifies callbacks with."""
+        """Get the key that verifies callbacks."""
         endpoint = await stores.endpoints.get(application.id, endpoint_id)
         log.info("signing_key_shown", endpoint=endpoint.id)
         return show_secret(endpoint)
@@ -36,7 +36,11 @@ class EndpointSecretController(Controller):
         clock: ClockGiven,
         data: JSONBody[SecretRotateIn | None] = None,
     ) -> SecretOut:
-        """Sign with new keys, and also with the old keys until the grace period ends (24 h by default)."""
+        """Sign with new keys, and also with the replaced keys until the grace period ends (24 h by default).
+
+        To undo a rotation, send the earlier key within its grace period. Keys that were replaced before keep their own
+        grace periods. An endpoint has at most 5 keys of each kind (409).
+        """
         now_ms = clock.now_ms()
         body = data or SecretRotateIn()
         return show_secret(
@@ -47,7 +51,7 @@ class EndpointSecretController(Controller):
     async def get_headers(
         self, application: ApplicationGiven, endpoint_id: FromPath[str], stores: StoresGiven
     ) -> HeadersOut:
-        """Get the headers of its callbacks. Values that look like secrets are hidden."""
+        """Get the headers of an endpoint's callbacks. Secret values are hidden, and `sensitive` has their names."""
         return show_headers(await stores.endpoints.get(application.id, endpoint_id))
 
     @put("/headers", summary="Replace an endpoint's headers", status_code=204)
@@ -59,7 +63,7 @@ class EndpointSecretController(Controller):
         stores: StoresGiven,
         clock: ClockGiven,
     ) -> None:
-        """Replace all headers. Headers in `sensitive` keep their values, so that the answer of GET can be sent back."""
+        """Replace all headers. Those in `sensitive` keep their values, so that you can send back what GET returned."""
         now_ms = clock.now_ms()
         await stores.endpoints.change(
             application.id, endpoint_id, lambda old: replaced_headers(old, data, now_ms=now_ms)

@@ -19,7 +19,7 @@ from relay.store.idempotency import Once
 from relay.store.records import Page
 from relay.wiring import Stores
 
-MADE = {201: ResponseSpec(EndpointOut, description="It was made")}
+MADE = {201: ResponseSpec(EndpointOut, description="The new endpoint")}
 
 
 class EndpointController(Controller):
@@ -70,7 +70,11 @@ class EndpointController(Controller):
         stores: StoresGiven,
         clock: ClockGiven,
     ) -> Response[EndpointOut]:
-        """Replace an endpoint (200), or create one with this uid (201)."""
+        """Replace an endpoint (200), or create one with this uid (201).
+
+        If the path has the id and the body has no `uid`, the uid is removed, as in Svix. If the path has the
+        uid, it stays. Secrets that you omit stay, so that you can send back what GET returned.
+        """
         now_ms = clock.now_ms()
         uid = None if endpoint_id.startswith(PREFIX) else endpoint_id
         try:
@@ -96,7 +100,7 @@ class EndpointController(Controller):
         stores: StoresGiven,
         clock: ClockGiven,
     ) -> EndpointOut:
-        """Change the given fields. All others stay. An endpoint that is enabled or resumed gets its kept events."""
+        """Change the given fields. All others stay. An endpoint that you enable or resume receives its kept events."""
         now_ms = clock.now_ms()
         endpoint = await stores.endpoints.change(
             application.id, endpoint_id, lambda old: patched(old, data, now_ms=now_ms)

@@ -1,4 +1,4 @@
-"""Headers that an endpoint's owner adds to callbacks: how they change, and which values are never shown again."""
+"""The headers that a subscriber adds to callbacks: changes, and hidden values."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from relay.domain.model import Endpoint
 
 
 def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers that callbacks may carry, with their names as given. Raises Invalid for each that they may not."""
+    """Headers that callbacks can carry, with their names as given. Raises Invalid."""
     check_new_headers(headers)
     return dict(headers)
 
@@ -36,6 +36,6 @@ def patched_headers(endpoint: Endpoint, body: HeadersPatchIn, *, now_ms: int) ->
 
 
 def show_headers(endpoint: Endpoint) -> HeadersOut:
-    """An endpoint's headers as they are answered."""
+    """An endpoint's headers as responses show them."""
     shown = {name: value for name, value in endpoint.headers.items() if not is_sensitive(name)}
     return HeadersOut(headers=shown, sensitive=sorted(endpoint.headers.keys() - shown.keys()))

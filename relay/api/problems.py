@@ -1,4 +1,4 @@
-"""Errors as problem documents (RFC 9457) that also carry Svix's `code` and `detail`: one table says which is which."""
+"""Errors as problem documents (RFC 9457) with Svix's `code` and `detail`. One table maps exceptions to them."""
 
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -28,9 +28,9 @@ log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
 BODY_AT_MOST = 1 << 20
-"""Bytes of a request: a filter may have 64 KiB, a certificate chain as much."""
+"""The maximum size of a body in bytes. A filter can have 64 KiB, and so can a certificate chain."""
 MADE_UP_CHARS = 128
-"""Of a key, a name or a method that a client made up: so many are repeated in an error."""
+"""How many characters of an unknown key, name or method an error repeats."""
 
 PROBLEMS: dict[type[RelayError], tuple[HTTPStatus, str]] = {
     Invalid: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid"),
@@ -44,7 +44,7 @@ PROBLEMS: dict[type[RelayError], tuple[HTTPStatus, str]] = {
     StoreUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
     StoreRefused: (HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
 }
-"""What our own exceptions are to a client. Any other is a fault of the relay: 500."""
+"""The status and code of the relay's exceptions. Any other exception is an internal error: 500."""
 
 CODES = {
     HTTPStatus.BAD_REQUEST: "malformed",
@@ -53,7 +53,7 @@ CODES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too_large",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "unsupported_media_type",
 }
-"""What the framework's own answers are called."""
+"""The codes of the framework's own errors."""
 
 HEADERS: dict[str, dict[str, str]] = {
     "authentication_failed": {"www-authenticate": 'Bearer realm="relay"'},
@@ -66,7 +66,7 @@ HEADERS: dict[str, dict[str, str]] = {
 def problem(
     status: HTTPStatus, code: str, detail: str | list[dict[str, Any]], *, headers: dict[str, str] | None = None
 ) -> Response[dict[str, Any]]:
-    """A problem document. `detail` is a text, but on 422 a list of `{loc, msg, type}`, as Svix's clients read it."""
+    """A problem document. `detail` is a text, or on 422 a list of `{loc, msg, type}`, as Svix's clients expect."""
     content = {
         "type": f"urn:relay:problem:{code}",
         "title": status.phrase,
@@ -78,7 +78,7 @@ def problem(
 
 
 def handlers() -> ExceptionHandlersMap:
-    """Every exception's way to a problem document."""
+    """The handlers that turn exceptions into problem documents."""
     return {
         RelayError: _relay_error,
         HTTPException: _http_error,
@@ -103,9 +103,9 @@ def _http_error(request: Request[Any, Any, Any], error: HTTPException) -> Respon
     code = CODES.get(status, status.phrase.lower().replace(" ", "_"))
     allowed = (error.headers or {}).get("allow", "")
     detail = {
-        HTTPStatus.NOT_FOUND: "there is nothing at this path: /docs lists the operations",
-        HTTPStatus.METHOD_NOT_ALLOWED: f"this path does not take {_cut(request.method)}; it takes {allowed}",
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"the body is too large: {BODY_AT_MOST} bytes are allowed",
+        HTTPStatus.NOT_FOUND: "there is no operation at this path; /docs lists all operations",
+        HTTPStatus.METHOD_NOT_ALLOWED: f"this path does not accept {_cut(request.method)}; it accepts {allowed}",
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"the body is too large: it can have at most {BODY_AT_MOST} bytes",
     }.get(status, error.detail or status.phrase)
     return problem(status, code, detail, headers=error.headers)
 
@@ -127,7 +127,7 @@ def _fault(entry: dict[str, Any]) -> Fault:
 def _invalid(faults: Iterable[Fault]) -> Response[dict[str, Any]]:
     detail = []
     for fault in faults:
-        # Svix's clients read texts only: the Rust one loses the whole list otherwise.
+        # Strings only: Svix's Rust client discards the whole list otherwise.
         loc = [_cut(str(part)) for part in fault.path]
         subject = f"`{'.'.join(loc[1:])}`" if loc[1:] else f"the {loc[0]}"
         detail.append({"loc": loc, "msg": f"{subject}: {fault.message}", "type": fault.kind})
@@ -135,7 +135,7 @@ def _invalid(faults: Iterable[Fault]) -> Response[dict[str, Any]]:
 
 
 def _cut(text: str) -> str:
-    """Something that the client made up, as it can be repeated to it."""
+    """A text from the client, short enough to repeat."""
     text = text.encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= MADE_UP_CHARS else text[:MADE_UP_CHARS] + "…"
 

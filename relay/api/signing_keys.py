@@ -1,4 +1,4 @@
-"""An endpoint's signing keys: made or taken, rotated, and of a key pair only the public half shown."""
+"""An endpoint's signing keys: creation, rotation, and what responses show."""
 
 import secrets
 from collections.abc import Iterable, Sequence
@@ -19,13 +19,13 @@ from relay.domain.signing import (
 from relay.errors import Conflict, Fault, Invalid
 
 GRACE_S = 86_400
-"""How long a rotated key still signs, where nobody says otherwise (Standard Webhooks 1.0, Svix)."""
+"""The default grace period of a replaced key (Standard Webhooks 1.0, Svix)."""
 KEYS_AT_MOST = 5
-"""Of one version: each adds 50 to 100 bytes to a header of every callback."""
+"""The maximum of each version, because each key adds 50 to 100 bytes to a header of every callback."""
 
 
 def new_keys(secret: str | None, versions: Sequence[Version] | None) -> tuple[SigningKey, ...]:
-    """The keys of a new endpoint, one for each version; `secret` is that of its own version. Raises Invalid."""
+    """The keys of a new endpoint, one for each version. `secret` is the key of its own version. Raises Invalid."""
     given = None if secret is None else prefixed(secret)
     if versions is None:
         versions = [version_of(given)] if given else ["v1"]
@@ -38,7 +38,7 @@ def new_keys(secret: str | None, versions: Sequence[Version] | None) -> tuple[Si
 
 
 def resigned(keys: Iterable[SigningKey], versions: Sequence[Version]) -> tuple[SigningKey, ...]:
-    """The keys after it was said how callbacks are signed: new ones where there were none, the others' are gone."""
+    """The keys after a change of `signatures`: new keys for added versions, and none for removed versions."""
     kept = [key for key in keys if version_of(key.key) in versions]
     current = {version_of(key.key): key for key in kept if key.expires_at_ms is None}
     made = {version: SigningKey(key=_new(version)) for version in versions if version not in current}
@@ -80,7 +80,7 @@ def rotated(endpoint: Endpoint, body: SecretRotateIn, *, now_ms: int) -> Endpoin
 
 
 def rotation_faults(given: str | None, endpoint: Endpoint) -> list[Fault]:
-    """What is wrong with a key that should become the current one of its version."""
+    """The faults of a key that should become the current key of its version."""
     if given is None:
         return []
     place, current = ("body", "key"), [key.key for key in endpoint.keys if key.expires_at_ms is None]
@@ -98,7 +98,7 @@ def wrong_version(key: str, versions: Iterable[Version]) -> str:
 
 
 def show_secret(endpoint: Endpoint) -> SecretOut:
-    """What callbacks are verified with. Of a key pair the relay keeps the private half to itself."""
+    """The keys that verify callbacks. Responses never contain a private key."""
     current = {version_of(key.key): key.key for key in endpoint.keys if key.expires_at_ms is None}
     public = public_key(current["v1a"]) if "v1a" in current else None
     return SecretOut(key=current.get("v1") or public or "", public_key=public)

@@ -1,4 +1,4 @@
-"""Sources: installations of the upstream, their routes, and the lines that could not be read."""
+"""Sources: installations of Infinity, their routes, and the rows that the relay could not read."""
 
 import re
 from typing import Any
@@ -34,7 +34,7 @@ from relay.wiring import Stores
 SOURCE_UID = re.compile(rf"[a-zA-Z0-9_.-]{{1,{SOURCE_UID_MOST}}}")
 BY_TIME = re.compile(r"[0-9]{15}-[^\x00-\x1f]{1,128}")
 """The key of a line that was set aside: the ms when it was seen, and its digest."""
-MADE = {201: ResponseSpec(SourceOut, description="It was made")}
+MADE = {201: ResponseSpec(SourceOut, description="The new source")}
 
 NAMED = 10
 """Applications in the message that a source is in use."""
@@ -78,7 +78,7 @@ class SourceController(Controller):
         checked, now_ms = source_uid(uid), clock.now_ms()
 
         def mend() -> Source:
-            # How often it was written is not known any more.
+            # The relay no longer knows how often it was written.
             return structs.replace(put_source(data, checked, None, now_ms=now_ms), times_written=now_ms)
 
         source, new = await when_deleted(
@@ -89,7 +89,7 @@ class SourceController(Controller):
 
     @get("/{uid:str}", summary="Get a source")
     async def get_source(self, uid: FromPath[str], stores: StoresGiven, clock: ClockGiven) -> SourceOut:
-        """A source with the states of its routes, without its secrets."""
+        """Get a source with the states of its routes, without its secrets."""
         return await _shown(await stores.sources.get(source_uid(uid)), stores, clock)
 
     @delete("/{uid:str}", summary="Delete a source")

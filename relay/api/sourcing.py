@@ -1,4 +1,4 @@
-"""From what a request says about a source to the source that is stored."""
+"""From the body of a request to the stored source."""
 
 from msgspec import UNSET, UnsetType, structs
 

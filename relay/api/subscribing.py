@@ -1,4 +1,4 @@
-"""From what a request says of an endpoint to the endpoint that is kept: every rule of a subscription is here."""
+"""From the body of a request to the stored endpoint."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from relay.domain.names import own_uid
 _DEFAULTS: dict[str, Any] = {
     "description": "", "rate_limit": None, "disabled": False, "event_types": None, "channels": None, "metadata": {},
 }  # fmt: skip
-"""What null means for these, and what a PUT that omits them does."""
+"""The values of these fields for null, and for a PUT that omits them."""
 _AS_THEY_COME = ("url", "description", "uid", "disabled", "channels", "metadata", "filter", "max_in_flight", "order",
                  "order_key", "retry_schedule", "paused", "signatures")  # fmt: skip
 

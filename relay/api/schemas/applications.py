@@ -21,7 +21,7 @@ from relay.api.schemas.common import (
 from relay.domain.model import Application
 
 SOURCES_MOST = 1000
-"""Of an application. Null stands for every source, however many there are."""
+"""The maximum number of sources that an application can name."""
 
 
 class _Changes(In, frozen=True, kw_only=True):
@@ -32,10 +32,11 @@ class _Changes(In, frozen=True, kw_only=True):
     rate_limit: Rate | UnsetType | None = UNSET
     """The old name of `throttleRate`."""
     metadata: Metadata | UnsetType | None = UNSET
+    """Keys and values for your own use."""
     sources: Annotated[list[SourceUidText], Meta(max_length=SOURCES_MOST)] | UnsetType | None = UNSET
-    """The uids of the sources whose events its endpoints may get; null: every source."""
+    """The uids of the sources whose events the application's endpoints can receive. null: every source."""
     filter: FilterIn | UnsetType | None = UNSET
-    """Which rows its endpoints may get; none of them can escape it."""
+    """The rows whose events the application's endpoints can receive, whatever their own filters. null: all rows."""
 
 
 class _Shown(_Changes, frozen=True, kw_only=True):
@@ -47,43 +48,62 @@ class _Shown(_Changes, frozen=True, kw_only=True):
 class ApplicationIn(_Changes, frozen=True, kw_only=True):
     """A new application."""
 
+    example = {  # noqa: RUF012 - a class variable of the base
+        "name": "CRM",
+        "uid": "crm",
+        "sources": ["uk"],
+        "filter": {"dgrpName": {"$in": ["Sales", "Service"]}},
+    }
+
     name: Name
+    """A name for people."""
 
 
 class ApplicationUpsertIn(_Shown, frozen=True, kw_only=True):
-    """An application that is created or replaced.
+    """An application to create or to replace.
 
-    When it replaces one, Svix's fields that you omit get their defaults. `sources` and `filter` stay, because a client
-    that does not know them must not open an application to other rows.
+    When it replaces an application, Svix's fields that you omit get their defaults. `sources` and `filter` stay, because
+    a client that does not know them must not open an application to other rows.
     """
 
     name: Name
+    """A name for people."""
 
 
 class ApplicationPatch(_Shown, frozen=True, kw_only=True):
     """Changes of an application. Fields that you omit stay."""
 
     name: Name | UnsetType = UNSET
+    """A name for people."""
 
 
 class ApplicationOut(Out, frozen=True, kw_only=True):
     """An application."""
 
     id: str
+    """The id that the relay gave the application."""
     uid: str | None
+    """Your own name for the application."""
     name: str
+    """A name for people."""
     throttle_rate: int | None
+    """The maximum number of callbacks per second. null: no limit."""
     rate_limit: int | None
     """The old name of `throttleRate`."""
     metadata: dict[str, str]
+    """Keys and values for your own use."""
     sources: list[str] | None
+    """The uids of the sources whose events the application's endpoints can receive. null: every source."""
     filter: dict[str, Any] | None
+    """The rows whose events the application's endpoints can receive. null: all rows."""
     created_at: datetime
+    """When the application was created."""
     updated_at: datetime
+    """When the application last changed."""
 
 
 def show_application(application: Application) -> ApplicationOut:
-    """An application as it is answered."""
+    """An application as responses show it."""
     return ApplicationOut(
         id=application.id,
         uid=application.uid,

@@ -1,5 +1,6 @@
 """The OpenAPI document of the framework, with the schemas of msgspec, which converts the bodies."""
 
+from http import HTTPStatus
 from typing import Any, get_args, get_origin
 
 import msgspec
@@ -103,6 +104,8 @@ def _describe(operation: dict[str, Any], taken: Any, given: Any, example: dict[s
     responses = operation["responses"]
     responses.pop("400", None)
     for status, answer in responses.items():
+        if answer["description"] == HTTPStatus(int(status)).description:
+            answer["description"] = HTTPStatus(int(status)).phrase  # The framework's sentences are about web pages.
         if given is not None and status.startswith("2") and status != "204":
             answer["content"] = {JSON: {"schema": given}}
         else:

@@ -38,7 +38,7 @@ class MessageController(Controller):
         after: FromQuery[datetime | None] = None,
         with_content: Annotated[bool, QueryParameter(description="Include the payloads")] = True,
     ) -> ListOut[MessageOut]:
-        """List the events of the application's sources that pass its filter, newest first, while the relay keeps them."""
+        """List the events of the application's sources that pass its filter, newest first."""
         sees, types = sight(application), split(event_types)
 
         def wanted(event: StoredEvent) -> bool:

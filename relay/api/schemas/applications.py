@@ -28,7 +28,9 @@ class _Changes(In, frozen=True, kw_only=True):
     old_names = {"rateLimit": "throttleRate"}  # noqa: RUF012 - a class variable of the base
 
     uid: Uid | UnsetType | None = UNSET
+    """Your own name for the application. null: none."""
     throttle_rate: Rate | UnsetType | None = UNSET
+    """The maximum number of callbacks per second, over all workers. null: no limit."""
     rate_limit: Rate | UnsetType | None = UNSET
     """The old name of `throttleRate`."""
     metadata: Metadata | UnsetType | None = UNSET
@@ -62,8 +64,8 @@ class ApplicationIn(_Changes, frozen=True, kw_only=True):
 class ApplicationUpsertIn(_Shown, frozen=True, kw_only=True):
     """An application to create or to replace.
 
-    When it replaces an application, Svix's fields that you omit get their defaults. `sources` and `filter` stay, because
-    a client that does not know them must not open an application to other rows.
+    When it replaces an application, Svix's fields that you omit get their defaults. `sources` and `filter` stay,
+    because a client that does not know them must not open an application to other rows.
     """
 
     name: Name

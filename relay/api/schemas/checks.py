@@ -27,7 +27,7 @@ def check_url(value: str, path: Path, policies: Policies) -> None:
 
 
 def check_filter(value: dict[str, Any], path: Path, _: Policies) -> None:
-    """Raise Invalid for a filter that a request must not set (relay.domain.vetting). An empty filter means no filter."""
+    """Raise Invalid for a filter that nobody can save (relay.domain.vetting). An empty filter means no filter."""
     try:
         if value:
             vet_filter(value)

@@ -68,7 +68,7 @@ class Out(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class UnreadableOut(Out, frozen=True, kw_only=True):
-    """An object whose stored record cannot be read. Another release or another encryption key may be able to read it."""
+    """An object whose stored record cannot be read. Another release or encryption key may be able to read it."""
 
     id: str
     """The id of the object, or the uid of a source."""
@@ -88,7 +88,7 @@ class ListOut(Out, Generic[T], frozen=True, kw_only=True):
     done: bool
     """Whether this is the last page."""
     unreadable: list[UnreadableOut] | UnsetType = UNSET
-    """Objects of this page whose records cannot be read. `PUT` them again or `DELETE` them. Absent if there are none."""
+    """Objects of this page whose records cannot be read. `PUT` them again or `DELETE` them. Absent if empty."""
 
 
 class Moment(datetime):

@@ -40,7 +40,9 @@ class _Changes(In, frozen=True, kw_only=True):
     description: Annotated[str, Meta(max_length=4096)] | UnsetType | None = UNSET
     """A description for your own use."""
     uid: Uid | UnsetType | None = UNSET
+    """Your own name for the endpoint. null: none."""
     throttle_rate: Rate | UnsetType | None = UNSET
+    """The maximum number of callbacks per second, over all workers. null: no limit."""
     rate_limit: Rate | UnsetType | None = UNSET
     """The old name of `throttleRate`."""
     disabled: bool | UnsetType | None = UNSET
@@ -101,7 +103,9 @@ class EndpointIn(_Changes, frozen=True, kw_only=True):
 class _Shown(_Changes, frozen=True, kw_only=True):
     id: Own | UnsetType = UNSET
     disabled_reason: ReadOnly | UnsetType | None = UNSET
+    """Read-only: a request can send it back as it was, and the relay ignores it"""
     unfit_reason: ReadOnly | UnsetType | None = UNSET
+    """Read-only: a request can send it back as it was, and the relay ignores it"""
     created_at: ReadOnly | UnsetType = UNSET
     updated_at: ReadOnly | UnsetType = UNSET
 

@@ -14,6 +14,7 @@ from relay.api.certificates import client_certificate
 from relay.api.schemas.checks import prefixed
 from relay.domain.headers import MAX_HEADERS, is_sensitive
 from relay.domain.model import BasicAuth, Bearer, ClientCertificate, Endpoint, OAuth2, Source, SourceUid
+from relay.domain.names import own_uid
 from relay.domain.origins import origin_of
 from relay.domain.signing import version_of
 from relay.errors import Fault, Invalid
@@ -61,6 +62,15 @@ def identity_faults(asked: Asked, name: str, own: str | None) -> Iterator[Fault]
     given = asked.get(name)
     if own is not None and isinstance(given, str) and given != own:
         yield Fault(("body", name), f"is read-only, and the path names `{own}`: omit it, or use the other path")
+
+
+def path_uid_faults(asked: Asked, uid: str, parameter: str) -> Iterator[Fault]:
+    """Faults of the uid in the path of a PUT that creates an object."""
+    if asked.get("uid") is None:
+        try:
+            own_uid(uid, path=("path", parameter))
+        except Invalid as error:
+            yield from error.faults
 
 
 def application_faults(asked: Asked, known: Collection[SourceUid]) -> Iterator[Fault]:

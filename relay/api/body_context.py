@@ -12,6 +12,7 @@ from relay.api.asked import (
     header_faults,
     header_patch_faults,
     identity_faults,
+    path_uid_faults,
     source_faults,
 )
 from relay.api.schemas.applications import ApplicationIn, ApplicationPatch, ApplicationUpsertIn
@@ -28,6 +29,8 @@ from relay.api.schemas.sources import SourceIn
 from relay.api.signing_keys import rotation_faults
 from relay.domain.model import Application, Endpoint, Source, SourceUid
 from relay.errors import Fault, NotFound, Unreadable
+from relay.store.applications import PREFIX as APP
+from relay.store.endpoints import PREFIX as ENDPOINT
 from relay.wiring import Stores
 
 AnyRequest = Request[Any, Any, Any]
@@ -62,7 +65,7 @@ async def _application(request: AnyRequest, asked: Asked) -> tuple[Iterable[Faul
         stored = await _or_none(request, stores.applications.get(str(request.path_params["app_id"])))
     known = await stores.sources.uids() if isinstance(asked.get("sources"), list) else ()
     kept = (stored.sources or ()) if stored else ()
-    more = [*identity_faults(asked, "id", stored.id if stored else None), *application_faults(asked, {*known, *kept})]
+    more = [*_identity(request, asked, stored, "app_id"), *application_faults(asked, {*known, *kept})]
     return more, {"filter": stored.filter} if stored else {}
 
 
@@ -71,7 +74,7 @@ async def _endpoint(request: AnyRequest, asked: Asked) -> tuple[Iterable[Fault],
     if request.method != "POST":
         stored = await _or_none(request, _stored(request))
     unchanged = {"url": stored.url, "filter": stored.filter} if stored else {}
-    return [*identity_faults(asked, "id", stored.id if stored else None), *endpoint_faults(asked, stored)], unchanged
+    return [*_identity(request, asked, stored, "endpoint_id"), *endpoint_faults(asked, stored)], unchanged
 
 
 async def _source(request: AnyRequest, asked: Asked) -> tuple[Iterable[Fault], Mapping[str, Any]]:
@@ -101,6 +104,16 @@ async def _stored(request: AnyRequest) -> Endpoint:
     stores: Stores = request.app.state.stores
     application = await stores.applications.get(str(request.path_params["app_id"]))
     return await stores.endpoints.get(application.id, str(request.path_params["endpoint_id"]))
+
+
+def _identity(
+    request: AnyRequest, asked: Asked, stored: Application | Endpoint | None, parameter: str
+) -> Iterable[Fault]:
+    if stored is not None:
+        return identity_faults(asked, "id", stored.id)
+    named = str(request.path_params[parameter]) if request.method == "PUT" else ""
+    is_id = named.startswith({"app_id": APP, "endpoint_id": ENDPOINT}[parameter])
+    return path_uid_faults(asked, named, parameter) if named and not is_id else ()
 
 
 async def _or_none(request: AnyRequest, reading: Awaitable[Any]) -> Any:

@@ -98,7 +98,9 @@ def repeated_names(names: Iterable[str], *, path: tuple[str | int, ...] = ("body
     for name in names:
         if name.lower() in seen:
             first = seen[name.lower()]
-            yield Fault((*path, name), f"is the same header as `{first}`: the case of a header's name does not count")
+            yield Fault(
+                (*path, name), f"is given twice: it is the same header as `{first}`, whatever the case of its name"
+            )
         seen.setdefault(name.lower(), name)
 
 

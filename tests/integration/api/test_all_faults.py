@@ -75,6 +75,8 @@ async def called(http: httpx.AsyncClient) -> httpx.AsyncClient:
         ("POST", "/app?get_if_exist=true", {"nam": "x"}, ["get_if_exist", "name", "nam"]),
         ("POST", "/app?get_if_exist=true", None, ["get_if_exist", ""]),
         ("POST", "/app/one/endpoint/crm/secret/rotate?x=1", None, ["x"]),
+        ("PUT", "/app/msg_1", {"name": 5}, ["app_id", "name"]),
+        ("PUT", "/app/one/endpoint/app_1", {"url": 5}, ["endpoint_id", "url"]),
         ("PUT", "/app/app_1.x%20y?x=1", {"name": 5}, ["app_id", "x", "name"]),
     ],
 )  # fmt: skip

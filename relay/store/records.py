@@ -106,6 +106,10 @@ class Records(Generic[T]):
             after = places[-1]
         return Page(values, unreadable)
 
+    async def exists(self, object_id: str) -> bool:
+        """Whether there is an object with an id, readable or not."""
+        return bool(await self._redis.hexists(keys.config(f"{self.kind.name}s"), object_id))  # type: ignore[misc]
+
     async def holds(self, folder: str, object_id: str) -> bool:
         """Whether an object stands in a folder, readable or not."""
         return await self._redis.zscore(keys.config("index"), f"{folder}/{object_id}") is not None

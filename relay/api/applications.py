@@ -80,7 +80,7 @@ class ApplicationController(Controller):
             application = await stores.applications.change(
                 app_id,
                 lambda old: replaced(old, data, sources=sources, now_ms=now_ms, uid=uid),
-                mend=lambda found: new_application(found, data, uid=uid, sources=sources, now_ms=now_ms),
+                replacement=lambda found: new_application(found, data, uid=uid, sources=sources, now_ms=now_ms),
             )
         except NotFound:
             if uid is None:

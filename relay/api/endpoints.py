@@ -82,7 +82,7 @@ class EndpointController(Controller):
                 application.id,
                 endpoint_id,
                 lambda old: replaced(old, data, now_ms=now_ms, uid=uid),
-                mend=lambda found: new_endpoint(found, application.id, data, now_ms=now_ms, uid=uid),
+                replacement=lambda found: new_endpoint(found, application.id, data, now_ms=now_ms, uid=uid),
             )
         except NotFound:
             if uid is None:

@@ -77,13 +77,15 @@ class SourceController(Controller):
         """
         checked, now_ms = source_uid(uid), clock.now_ms()
 
-        def mend() -> Source:
+        def replacement() -> Source:
             # The relay no longer knows how often it was written.
             return structs.replace(put_source(data, checked, None, now_ms=now_ms), times_written=now_ms)
 
         source, new = await when_deleted(
             stores,
-            lambda: stores.sources.put(checked, lambda old: put_source(data, checked, old, now_ms=now_ms), mend=mend),
+            lambda: stores.sources.put(
+                checked, lambda old: put_source(data, checked, old, now_ms=now_ms), replacement=replacement
+            ),
         )
         return Response(await _shown(source, stores, clock), status_code=201 if new else 200)
 

@@ -26,7 +26,7 @@ def put(body: SourceIn, uid: SourceUid, source: Source | None, *, now_ms: int) -
         created_at_ms=source.created_at_ms if source else now_ms,
         updated_at_ms=source.updated_at_ms if source else now_ms,
     )
-    # Every PUT is counted, because a stopped route then polls at once. The count alone is no change.
+    # Every PUT is counted, because a stopped route then polls at once. The count alone does not count as a change.
     same = source is not None and structs.replace(source, times_written=after.times_written) == after
     return after if same else structs.replace(after, updated_at_ms=now_ms)
 

@@ -67,9 +67,9 @@ class Applications:
         id_or_uid: str,
         change: Callable[[Application], Application],
         *,
-        mend: Callable[[ApplicationId], Application] | None = None,
+        replacement: Callable[[ApplicationId], Application] | None = None,
     ) -> Application:
-        """Change one; one that can't be read is replaced by what `mend` makes.
+        """Change one; one that can't be read is replaced by the result of `replacement`.
 
         Raises NotFound, Conflict when its new uid is taken, or Unreadable.
         """
@@ -80,7 +80,9 @@ class Applications:
                 raise NotFound(f"there is no application {id_or_uid}")
             return change(application)
 
-        return await self._announced(await self._records.put(found, make, mend=mend and (lambda: mend(found))))
+        return await self._announced(
+            await self._records.put(found, make, replacement=replacement and (lambda: replacement(found)))
+        )
 
     async def delete(self, id_or_uid: str) -> None:
         """Delete one, readable or not: none of its endpoints gets anything from now on. Raises NotFound.

@@ -28,7 +28,7 @@ class DeletedSources:
         """Remove all that is kept of a source but its fence; False: a worker still has lanes of it.
 
         Every command is bounded, and it can be cut short anywhere, and done by many workers at once. A worker that
-        sleeps meanwhile changes nothing when it wakes, also when there is another source of that name by then.
+        was asleep changes nothing when it wakes, also when there is another source of that name by then.
         """
         source, mark = SourceUid(deletion.id), f"-{deletion.version}"
         if not await self._closed(source, deletion, mark):

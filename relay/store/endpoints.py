@@ -96,14 +96,14 @@ class Endpoints:
         id_or_uid: str,
         change: Callable[[Endpoint], Endpoint],
         *,
-        mend: Callable[[EndpointId], Endpoint] | None = None,
+        replacement: Callable[[EndpointId], Endpoint] | None = None,
     ) -> Endpoint:
         """Change one; deliveries that were put aside for it continue if the change may help.
 
-        One that can't be read is replaced by what `mend` makes. Raises NotFound, Conflict or Unreadable.
+        One that can't be read is replaced by the result of `replacement`. Raises NotFound, Conflict or Unreadable.
         """
         found = EndpointId(await self._id(application, id_or_uid))
-        if mend is not None and not await self._records.holds(_folder(application), found):
+        if replacement is not None and not await self._records.holds(_folder(application), found):
             raise _missing(application, id_or_uid)
 
         def make(endpoint: Endpoint | None) -> Endpoint:
@@ -112,7 +112,7 @@ class Endpoints:
             return _reordered(endpoint, change(endpoint))
 
         async with self._only_of(application, found):
-            saved = await self._records.put(found, make, mend=mend and (lambda: mend(found)))
+            saved = await self._records.put(found, make, replacement=replacement and (lambda: replacement(found)))
         await self._announced(saved)
         await self._go_on(saved)
         return saved.after

@@ -260,7 +260,7 @@ async def test_what_cant_be_read_says_what_it_is_and_what_to_do(
         stores.endpoints.named(endpoint.id),
         stores.change(endpoint, description="d"),
     ):
-        with pytest.raises(Unreadable, match=f"endpoint {endpoint.id} can't be read: .*{says}.*PUT.*deleted"):
+        with pytest.raises(Unreadable, match=f"endpoint {endpoint.id} can't be read: .*{says}.*PUT.*DELETE"):
             await wrong
     assert await stores.endpoints.read([endpoint.id]) == {}
 

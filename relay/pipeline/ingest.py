@@ -28,6 +28,8 @@ log = structlog.get_logger()
 
 ROWS_BETWEEN_PAUSES = 50
 """After so many rows (2 ms) other work of the process gets its turn: callbacks must not wait for a page."""
+PARTS_AT_ONCE = 2
+"""Parts of pages that are objects at the same time, of all sources: each can take fifty times its size."""
 QUARANTINED_BYTES = 2048
 """How much of a line that could not be read is kept."""
 
@@ -66,8 +68,7 @@ def _sights(
         seen, raw = known.get(row_id), raw_digest(line.raw)
         if is_known(seen, route=owner, routes=owners, raw=raw):
             continue
-        row = line.row or read(line)
-        line.row = None  # Its event has what is needed of it.
+        row = read(line)
         if row is None:
             continue
         if row.row_id != row_id:
@@ -147,6 +148,7 @@ class Ingest:
         self._bodies = bodies
         self._catalogue = catalogue
         self._clock = clock
+        self._room = asyncio.Semaphore(PARTS_AT_ONCE)
 
     async def take_in(
         self,
@@ -190,12 +192,13 @@ class Ingest:
     ) -> int:
         """Judge and commit some of a page's rows; `others` are lines that may be broken beside them."""
         space, row_ids = space_of(route), [row_id for row_id, _ in part]
-        packed, number = await self._pages.known(source.uid, space, row_ids, token=token)
-        known = _read_seen(source, route, packed)
-        taken = await self._judge(source, route, part, known, number)
-        await self._set_aside(source, route, others or [line for _, line in part], token)
-        await self._commit(source, route, taken, space=space, after=after, cursor=cursor, token=token)
-        return sum(1 for row in taken if row.event is not None)
+        async with self._room:
+            packed, number = await self._pages.known(source.uid, space, row_ids, token=token)
+            known = _read_seen(source, route, packed)
+            taken = await self._judge(source, route, part, known, number)
+            await self._set_aside(source, route, others or [line for _, line in part], token)
+            await self._commit(source, route, taken, space=space, after=after, cursor=cursor, token=token)
+            return sum(1 for row in taken if row.event is not None)
 
     async def _judge(
         self, source: Source, route: str, lines: Sequence[tuple[int, Line]], known: dict[int, Seen], number: int

@@ -7,15 +7,18 @@ from relay.domain.parsing import Message, Row, parse_line, peek_row_id
 
 PART_BYTES = 1 << 20
 """Of a page, judged and committed at once."""
+PART_ROWS = 2_000
+"""However small the rows are: what is made of each takes a kilobyte and more."""
 
 
 @dataclass(slots=True)
 class Line:
-    """One line of a page. `row` is filled in when it had to be read."""
+    """One line of a page, without what it says: as objects, a page can take thirty times its size."""
 
     raw: bytes
     row_id: int | None
-    row: Row | None = None
+    is_row: bool = False
+    """It was read whole, and is a row."""
     reason: str = ""
 
 
@@ -35,7 +38,7 @@ def in_parts(lines: Sequence[tuple[int, Line]]) -> Iterator[list[tuple[int, Line
     part: list[tuple[int, Line]] = []
     size = 0
     for each in lines:
-        if part and size + len(each[1].raw) > PART_BYTES:
+        if part and (size + len(each[1].raw) > PART_BYTES or len(part) >= PART_ROWS):
             yield part
             part, size = [], 0
         part.append(each)
@@ -51,7 +54,7 @@ def first_readable(lines: Sequence[Line]) -> dict[int, Line]:
         if line.row_id is None:
             continue
         kept = first.setdefault(line.row_id, line)
-        if kept is not line and kept.raw != line.raw and (kept.reason or (kept.row is None and read(kept) is None)):
+        if kept is not line and kept.raw != line.raw and (kept.reason or (not kept.is_row and read(kept) is None)):
             first[line.row_id] = line
     return first
 
@@ -60,7 +63,7 @@ def read(line: Line) -> Row | None:
     """Read a line whole; None: it is no row, and the line says why."""
     parsed = parse_line(line.raw)
     if isinstance(parsed, Row):
-        line.row, line.row_id = parsed, parsed.row_id
+        line.is_row, line.row_id = True, parsed.row_id
         return parsed
     line.reason = "a bare message between rows" if isinstance(parsed, Message) else parsed.reason
     line.row_id = None if isinstance(parsed, Message) else parsed.row_id

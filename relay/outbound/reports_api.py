@@ -19,7 +19,7 @@ import httpx
 import msgspec
 
 from relay.domain.echoes import Echoes
-from relay.domain.framing import split_lines
+from relay.domain.framing import has_bom, other_encoding, split_lines
 from relay.domain.masking import cut
 from relay.domain.model import ApiKeyAuth, Source, SourceAuth
 from relay.domain.parsing import Message, Rejected, Row, parse_line
@@ -54,6 +54,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
     """The page was cut: its lines are good, but say nothing of what would have followed (hazard H4)."""
     problem: str | None = None
     """Why it was cut, or what the upstream said beside its rows; safe to log. None: all is well, or it is a part."""
+    had_bom: bool = False
+    """A byte order mark was dropped before its first line."""
 
 
 class ReportsApi:
@@ -165,7 +167,14 @@ async def _bound_buffer(event: str, info: Mapping[str, Any]) -> None:
 
 def _judge(answer: Answer, auth: SourceAuth) -> Page:
     """Tell a page from a refusal; raises as ReportsApi.fetch says."""
-    lines, truncated = split_lines(answer.body())
+    body = answer.body()
+    if answer.status == 200 and (encoding := other_encoding(body)) is not None:
+        # Asking again does not mend that, but shows when somebody has.
+        raise Retriable(
+            f"the upstream's answer is in {encoding}, and the relay reads UTF-8 only, as JSON must be: check the "
+            "source's baseUrl, and each proxy on the way"
+        )
+    lines, truncated = split_lines(body)
     rows, messages = _sort_out(lines)
     said = _safe("; ".join(messages), auth) or None
     if answer.status != 200:
@@ -178,7 +187,8 @@ def _judge(answer: Answer, auth: SourceAuth) -> Page:
     if (problem or answer.is_part) and not rows:
         answer.problem = problem or "the upstream's answer has no whole line in its first part"
         _refuse(answer, said)
-    return Page(lines=rows, truncated=problem is not None or answer.is_part, problem=problem)
+    truncated = problem is not None or answer.is_part
+    return Page(lines=rows, truncated=truncated, problem=problem, had_bom=has_bom(body))
 
 
 def _sort_out(lines: list[bytes]) -> tuple[list[bytes], list[str]]:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from relay.domain.parsing import Message, Row, parse_line, peek_row_id
 
 PART_BYTES = 1 << 20
@@ -20,13 +22,15 @@ class Line:
     is_row: bool = False
     """It was read whole, and is a row."""
     reason: str = ""
+    had_bom: bool = False
+    """A byte order mark was dropped before it: its row counts as repaired."""
 
 
-def read_lines(lines: Sequence[bytes]) -> list[Line]:
-    """Find each line's rowId, reading only those whole that do not begin with it."""
-    found = []
+def read_lines(lines: Sequence[bytes], *, had_bom: bool = False) -> list[Line]:
+    """Find each line's rowId, reading only those whole that do not begin with it. `had_bom` is the page's."""
+    found: list[Line] = []
     for raw in lines:
-        line = Line(raw, peek_row_id(raw))
+        line = Line(raw, peek_row_id(raw), had_bom=had_bom and not found)
         if line.row_id is None:
             read(line)
         found.append(line)
@@ -64,7 +68,7 @@ def read(line: Line) -> Row | None:
     parsed = parse_line(line.raw)
     if isinstance(parsed, Row):
         line.is_row, line.row_id = True, parsed.row_id
-        return parsed
+        return msgspec.structs.replace(parsed, repaired=True) if line.had_bom else parsed
     line.reason = "a bare message between rows" if isinstance(parsed, Message) else parsed.reason
     line.row_id = None if isinstance(parsed, Message) else parsed.row_id
     return None

@@ -468,6 +468,17 @@ async def test_another_format_is_a_failure(
     assert "not in the format" in str(error)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+@pytest.mark.parametrize("text", [BODY.decode(), "\n\n\n"], ids=["rows", "blank"])
+async def test_another_encoding_is_told_as_such(
+    api: ReportsApi, source: Source, upstream: Upstream, encoding: str, text: str
+) -> None:
+    """Nobody has to guess from lines that are no JSON, and it is never an empty page: asking again does not help."""
+    upstream.answer = response(text.encode(encoding))
+    error = str(await failure(api, source))
+    assert error.startswith(f"the upstream's answer is in {encoding[:6].upper()}, and the relay reads UTF-8 only")
+
+
 @pytest.mark.parametrize("status", [301, 302, 307])
 async def test_redirects_are_not_followed(api: ReportsApi, source: Source, upstream: Upstream, status: int) -> None:
     """They would carry the credentials elsewhere."""

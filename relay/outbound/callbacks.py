@@ -19,7 +19,7 @@ from relay.errors import Invalid
 from relay.outbound.authentication import TokenRefused, Tokens, fixed_authorization
 from relay.outbound.failures import EgressError
 from relay.outbound.targets import Target, vet_url
-from relay.outbound.wire import WireRequest, header_list
+from relay.outbound.http.messages import WireRequest, header_list
 
 MAX_PREPARED = 20_000
 """Prepared endpoints kept; with more, the oldest go first."""

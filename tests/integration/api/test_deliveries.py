@@ -21,8 +21,7 @@ from relay.api.app import create_api
 from relay.config import Settings
 from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
-from relay.outbound.clients import ClientOptions
-from relay.outbound.egress import Egress
+from relay.outbound.egress import Egress, EgressOptions
 from relay.pipeline.clock import Clock
 from relay.pipeline.following import follow
 from relay.store import keys
@@ -84,7 +83,7 @@ async def dispatcher(
     stores: Stores, store: Store, deaf: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[None]:
     """The sending side of a worker, which follows what the API changes."""
-    monkeypatch.setattr(wiring, "Egress", partial(Egress, options=ClientOptions(roots=(AUTHORITY.root,))))
+    monkeypatch.setattr(wiring, "Egress", partial(Egress, options=EgressOptions(roots=(AUTHORITY.root,))))
     settings = Settings(egress_allow=HERE, attempt_timeout_seconds=2.0, dispatch_slots=16)
     async with open_dispatch(settings, stores, Clock()) as (catalogue, dispatcher):
 

@@ -13,14 +13,14 @@ from relay.outbound.failures import NO_SOCKETS, EgressError
 from relay.outbound.http.answer import BODY_CAP_BYTES
 from relay.outbound.http.connection import Connection, StaleConnection
 from relay.outbound.http.dialling import STAGGER_S
-from relay.outbound.http.messages import Answer, WireRequest, WireResponse
+from relay.outbound.http.messages import WireRequest, WireResponse
 from relay.outbound.http.opening import Opener
 from relay.outbound.http.pool import IDLE_S, MOST_IDLE, Pool
 from relay.outbound.http.proxy import ForwardProxy
-from relay.outbound.http.request import WRITTEN_HERE, encode_head
+from relay.outbound.http.request import WRITTEN_HERE, Preamble, encode_head
 from relay.outbound.http.tls import Contexts
 from relay.outbound.resolver import LookupFailed, Resolver
-from relay.outbound.targets import Target, vet_url
+from relay.outbound.targets import vet_url
 from relay.outbound.vetting import AddressRefused, Vetted, Vetting
 
 READ_CAP_BYTES = BODY_CAP_BYTES
@@ -97,19 +97,28 @@ class Egress(httpx.AsyncBaseTransport):
             if target.listed_only and not vetted.listed:
                 raise EgressError(Failure.REFUSED_ADDRESS, REFUSED)
             addresses = vetted.addresses
-        head, origin = _head(wire), (target.key, wire.identity)
+        head, body = _head(wire), wire.body
+        origin = (target.key, wire.identity)
         kept = self._pool.take(origin, BY_PROXY if addresses is None else addresses)
         if kept is not None:
+            waiter = kept.begin(head, body, ends_at)
             try:
-                return WireResponse(await _answer(kept, kept.begin(head, wire.body, ends_at)))
+                return WireResponse(await waiter)
             except StaleConnection:
                 pass  # Nothing of an answer came, and the receiver's machine did not take the request.
+            except BaseException:
+                kept.give_up(waiter)
+                raise
         connection = Connection(self._pool, origin)
-        waiter = connection.begin(head, wire.body, ends_at)
-        await self._open(connection, wire, addresses, ends_at)
-        if vetted is not None and connection.address is not None and connection.address != vetted.addresses[0]:
-            self._vetting.prefer(target.host, vetted, connection.address)
-        return WireResponse(await _answer(connection, waiter))
+        waiter = connection.begin(head, body, ends_at)
+        try:
+            await self._open(connection, wire, addresses, ends_at)
+            if vetted is not None and connection.address is not None:
+                self._vetting.prefer(target.host, vetted, connection.address)
+            return WireResponse(await waiter)
+        except BaseException:
+            connection.give_up(waiter)
+            raise
 
     async def aclose(self) -> None:
         """Close idle connections. What is in flight may end; the resolver is the caller's to close."""
@@ -167,18 +176,10 @@ SPARED = 16
 
 
 def _head(wire: WireRequest) -> bytes:
-    target = wire.target
     try:
-        return encode_head(wire.method, target.path, target.authority, wire.wire_headers, len(wire.body))
+        if wire.preamble is not None:
+            return encode_head(wire.preamble, wire.own_headers, len(wire.body))
+        preamble = Preamble(wire.method, wire.target.path, wire.target.authority, wire.own_headers)
+        return encode_head(preamble, (), len(wire.body))
     except ValueError:
-        raise EgressError(
-            Failure.UNFIT, "the request could not be made: check the endpoint's headers"
-        ) from None
-
-
-async def _answer(connection: Connection, waiter: asyncio.Future[Answer]) -> Answer:
-    try:
-        return await waiter
-    except BaseException:
-        connection.give_up(waiter)
-        raise
+        raise EgressError(Failure.UNFIT, "the request could not be made: check the endpoint's headers") from None

@@ -50,7 +50,7 @@ class Vetting:
 
     def prefer(self, host: str, vetted: Vetted, address: Address) -> None:
         """Begin with an address from now on, because the one in front could not be reached."""
-        if self._vetted.get(host) is vetted:
+        if address != vetted.addresses[0] and self._vetted.get(host) is vetted:
             self._keep(host, Vetted(_with_first(vetted.addresses, address), vetted.answer, vetted.listed))
 
     def _judge(self, answer: Answer) -> bool:

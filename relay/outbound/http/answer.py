@@ -8,7 +8,7 @@ from relay.domain.outcomes import Failure
 
 HEAD_BYTES = 64 << 10
 HEAD_FIELDS = 100
-"""Trailers count as well."""
+"""There may be as many trailers."""
 MAX_INFORMATIONAL = 16
 """Answers with a status of 1xx that may precede the final one."""
 BODY_CAP_BYTES = 16_384
@@ -16,6 +16,7 @@ BODY_CAP_BYTES = 16_384
 RAW_BYTES = HEAD_BYTES + 8 * BODY_CAP_BYTES
 """Everything of one answer. It bounds what never reaches the body: chunk extensions and sizes of tiny chunks."""
 
+FIRST = ord("H")
 VERSIONS = ("1.1", "1.0")
 SWITCHING_PROTOCOLS = 101
 BODILESS = (204, 304)
@@ -39,12 +40,12 @@ class AnswerReader:
 
     __slots__ = (
         "_fault",
-        "_fields",
-        "_fields_bytes",
         "_has_chunks",
         "_informational",
         "_parser",
         "_parts",
+        "_reason",
+        "_trailers",
         "complete",
         "headers",
         "is_cut",
@@ -74,12 +75,13 @@ class AnswerReader:
         self.reusable = self._has_chunks = False
         """The answer is complete, and the connection can carry another one."""
         self._parts: list[bytes] = []
-        self._informational = self._fields = self._fields_bytes = 0
+        self._trailers: RawHeaders = []
+        self._informational = self._reason = 0
         self._fault: AnswerFault | None = None
 
     def feed(self, data: bytes) -> None:
         """Read some bytes. Raises AnswerFault; if `status` is set, then only the body or a trailer is at fault."""
-        if self.raw_bytes == 0 and data[:1] != b"H":
+        if self.raw_bytes == 0 and data[0] != FIRST:
             # llhttp also reads RTSP and ICE.
             raise AnswerFault(Failure.PROTOCOL, NOT_HTTP)
         self.raw_bytes += len(data)
@@ -116,29 +118,28 @@ class AnswerReader:
 
     def on_status(self, text: bytes) -> None:
         """Count the reason phrase."""
-        self._fields_bytes += len(text)
+        self._reason += len(text)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; count a trailer."""
-        self._fields += 1
-        self._fields_bytes += len(name) + len(value)
-        if self._fields > HEAD_FIELDS or self._fields_bytes > HEAD_BYTES:
-            self._fault = AnswerFault(Failure.OVERSIZED, OVERSIZED)
-            raise self._fault
-        if not self.status:
-            self.headers.append((name, value))
+        headers = self._trailers if self.status else self.headers
+        headers.append((name, value))
+        if len(headers) > HEAD_FIELDS:
+            self._refuse()
 
     def on_headers_complete(self) -> None:
         """Judge a head: final, informational, or not HTTP/1."""
         status = self._parser.get_status_code()
         if status < 100 or self._parser.get_http_version() not in VERSIONS:
             raise AnswerFault(Failure.PROTOCOL, NOT_HTTP)
+        if self.raw_bytes > HEAD_BYTES and self._head_bytes() > HEAD_BYTES:
+            self._refuse()
         if status >= 200 or status == SWITCHING_PROTOCOLS:
             self.status = status
             return
         self._informational += 1
         self.headers = []
-        self._fields = self._fields_bytes = 0
+        self._reason = 0
         if self._informational > MAX_INFORMATIONAL:
             self.is_flooded = True
             raise AnswerFault(Failure.PROTOCOL, "too many informational answers")
@@ -165,6 +166,13 @@ class AnswerReader:
         self.reusable = self.status != SWITCHING_PROTOCOLS and self._parser.should_keep_alive()
         if self._has_chunks and any(name.lower() == b"content-length" for name, _ in self.headers):
             self.reusable = False
+
+    def _head_bytes(self) -> int:
+        return self._reason + sum([len(name) + len(value) + 4 for name, value in self.headers])
+
+    def _refuse(self) -> None:
+        self._fault = AnswerFault(Failure.OVERSIZED, OVERSIZED)
+        raise self._fault
 
 
 NOT_HTTP = "the answer is not valid HTTP"

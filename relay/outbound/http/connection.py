@@ -15,6 +15,7 @@ from relay.outbound.failures import CLOSED, LATE, NO_TLS, EgressError
 from relay.outbound.http.answer import AnswerFault, AnswerReader
 from relay.outbound.http.messages import Answer
 from relay.outbound.http.timings import Timings
+from relay.outbound.http.tls import ResumingContext
 
 SLICE_BYTES = 128 << 10
 """A body is written in pieces of this size, as fast as the receiver takes them."""
@@ -66,6 +67,7 @@ class Connection(asyncio.Protocol):
         """An answer whose body has not ended."""
         self._unsent: memoryview | None = None
         self._is_writing_paused = False
+        self._tls: tuple[ResumingContext, str] | None = None
         self._tls_from = self._began_at = 0.0
         self._idle_since = self._due_at = self._timer_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -82,9 +84,10 @@ class Connection(asyncio.Protocol):
             self._send(head, body)
         return waiter
 
-    def expect_tls(self) -> None:
-        """Note that a handshake begins now, before the connection is made."""
+    def expect_tls(self, context: ResumingContext, name: str) -> None:
+        """Note that a handshake with a name begins now, before the connection is made."""
         self._tls_from = perf_counter()
+        self._tls = context, name
 
     def give_up(self, waiter: asyncio.Future[Answer]) -> None:
         """End an exchange that nobody waits for any more."""
@@ -126,10 +129,6 @@ class Connection(asyncio.Protocol):
             self._timer_at = at
             self._timer = self._loop.call_at(at, self._on_timer)
 
-    def extra(self, name: str) -> Any:
-        """What the transport knows by this name."""
-        return self._transport.get_extra_info(name)
-
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -163,7 +162,7 @@ class Connection(asyncio.Protocol):
                 return
             self._give_head(self._waiter)
         if reader.complete:
-            self._finish()
+            self._finish(reader)
         elif reader.is_cut and self._answer is not None:
             self._answer.end(reader.body())
             self.abort()
@@ -218,14 +217,18 @@ class Connection(asyncio.Protocol):
         self._answer = answer
         waiter.set_result(answer)
 
-    def _finish(self) -> None:
-        answer, reader = self._answer, self._reader
+    def _finish(self, reader: AnswerReader) -> None:
+        answer = self._answer
         if answer is None:
             return
         self._answer = None
         answer.end(reader.body())
         # An answer may come before the request was written.
         if reader.reusable and self._unsent is None and not self._transport.get_write_buffer_size():
+            if self._tls is not None and not self.is_kept:
+                # By now the server has sent its tickets.
+                context, name = self._tls
+                context.remember(name, self._transport.get_extra_info("ssl_object").session)
             self.is_kept = True
             self.connect_s = self.tls_s = 0.0
             self._keeper.put(self)
@@ -274,5 +277,5 @@ class Connection(asyncio.Protocol):
         """
         if not sys.platform.startswith("linux"):
             return False
-        info = self.extra("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+        info = self._transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
         return info[0] == TCP_CLOSE or any(info[_UNACKNOWLEDGED])

@@ -12,7 +12,7 @@ import httpx
 
 from relay.domain.model import ClientCertificate
 from relay.outbound.http.answer import RawHeaders
-from relay.outbound.http.request import HeaderList
+from relay.outbound.http.request import HeaderList, Preamble
 from relay.outbound.http.timings import Timings
 from relay.outbound.targets import Target
 
@@ -23,7 +23,8 @@ UNREADABLE = "(not ASCII)"
 class WireRequest(httpx.Request):
     """A request to a vetted target. `deadline_s` counts from the first lookup to the last byte read.
 
-    `wire_headers` are all that is sent, but for what the transport writes from the URL and the body.
+    `wire_headers` are all that is sent, but for what the transport writes from the URL and the body. Those of a
+    `preamble` come first.
     """
 
     def __init__(
@@ -35,13 +36,16 @@ class WireRequest(httpx.Request):
         body: bytes,
         deadline_s: float,
         identity: ClientCertificate | None = None,
+        preamble: Preamble | None = None,
     ) -> None:
         # httpx's own constructor is what this class is there to avoid; these are all the attributes that it sets.
         self.method = method
         self.url = target.shown
         self.extensions = {}
+        self.stream = httpx.ByteStream(body)
         self.target = target
-        self.wire_headers = headers
+        self.own_headers = headers
+        self.preamble = preamble
         self.body = body
         self.deadline_s = deadline_s
         self.identity = identity
@@ -51,9 +55,9 @@ class WireRequest(httpx.Request):
         return f"<WireRequest({self.method!r}, {self.target.origin!r})>"
 
     @property
-    def stream(self) -> httpx.ByteStream:
-        """The body as httpx has it."""
-        return httpx.ByteStream(self.body)
+    def wire_headers(self) -> HeaderList:
+        """Every header, in order."""
+        return [*self.preamble.headers, *self.own_headers] if self.preamble else self.own_headers
 
     @property
     def headers(self) -> httpx.Headers:
@@ -63,7 +67,7 @@ class WireRequest(httpx.Request):
     @headers.setter
     def headers(self, headers: httpx.Headers) -> None:
         """Replace them all."""
-        self.wire_headers = headers.multi_items()
+        self.preamble, self.own_headers = None, headers.multi_items()
 
 
 class Carrier(Protocol):
@@ -132,6 +136,12 @@ class Answer(httpx.AsyncByteStream, AsyncIterator[bytes]):
 class WireResponse(httpx.Response):
     """A response whose head came; its stream is the start of its body, and its extensions have `timings`."""
 
+    next_request = None
+    is_closed = is_stream_consumed = False
+    default_encoding = "utf-8"
+    _request = None
+    _num_bytes_downloaded = 0
+
     def __init__(self, answer: Answer) -> None:
         # httpx's own constructor costs more than signing; these are the attributes that it sets for a stream.
         self.answer = answer
@@ -139,16 +149,14 @@ class WireResponse(httpx.Response):
         self.stream = answer
         self.extensions = {"timings": answer.timings}
         self.history = []
-        self.next_request = None
-        self.is_closed = self.is_stream_consumed = False
-        self.default_encoding = "utf-8"
-        self._request = None
-        self._num_bytes_downloaded = 0
 
     @property
     def wire_headers(self) -> HeaderList:
         """The headers as they came, names in lower case and values beyond ASCII as UNREADABLE."""
-        return [(name.decode("ascii").lower(), _text(value)) for name, value in self.answer.headers]
+        return [
+            (name.decode("ascii").lower(), value.decode("ascii").strip(" \t") if value.isascii() else UNREADABLE)
+            for name, value in self.answer.headers
+        ]
 
     @property
     def headers(self) -> httpx.Headers:
@@ -158,10 +166,6 @@ class WireResponse(httpx.Response):
     @headers.setter
     def headers(self, headers: httpx.Headers) -> None:
         """httpx's constructor sets them; they are the response's own already."""
-
-
-def _text(value: bytes) -> str:
-    return value.decode("ascii").strip(" \t") if value.isascii() else UNREADABLE
 
 
 def header_list(response: httpx.Response) -> HeaderList:

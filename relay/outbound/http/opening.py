@@ -107,7 +107,7 @@ class Opener:
         outer = self._contexts.context() if self._proxy.is_tls else None
         tunnel = await open_tunnel(self._proxy, connected, outer, target.host, target.port)
         connection.connect_s = perf_counter() - began
-        connection.expect_tls()
+        connection.expect_tls(context, target.host)
         try:
             transport = await asyncio.get_running_loop().start_tls(
                 tunnel, connection, context, server_hostname=target.host
@@ -128,7 +128,7 @@ async def _go_ahead(
     """Make a connection of a socket, with TLS if there is a context."""
     name = target.host if context else None
     if context is not None:
-        connection.expect_tls()
+        connection.expect_tls(context, target.host)
     try:
         await asyncio.get_running_loop().create_connection(
             lambda: connection, sock=connected, ssl=context, server_hostname=name

@@ -63,16 +63,14 @@ class Pool:
         connections = self._by_origin.get(origin)
         while connections:
             connection = connections.pop()
+            if not connections:
+                del self._by_origin[origin]
             del self._idle[connection]
             is_good = connection.address in addresses and not connection.is_closed
             if is_good and (connection.idle_for_s() < LOOK_AFTER_S or not connection.is_readable()):
-                break
+                return connection
             connection.abort()
-        else:
-            return None
-        if not connections:
-            del self._by_origin[origin]
-        return connection
+        return None
 
     def put(self, connection: Connection) -> None:
         """Keep a connection, and close the least recently used one if there are too many."""

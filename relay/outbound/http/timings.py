@@ -1,9 +1,9 @@
 """How long the phases of an attempt took."""
 
-from typing import NamedTuple
+import msgspec
 
 
-class Timings(NamedTuple):
+class Timings(msgspec.Struct, frozen=True, gc=False):
     """Seconds. `connect` and `tls` are 0 on a connection that was kept."""
 
     connect: float = 0.0

@@ -81,7 +81,7 @@ class AnswerReader:
 
     def feed(self, data: bytes) -> None:
         """Read some bytes. Raises AnswerFault; if `status` is set, then only the body or a trailer is at fault."""
-        if self.raw_bytes == 0 and data[0] != FIRST:
+        if not self.raw_bytes and data and data[0] != FIRST:
             # llhttp also reads RTSP and ICE.
             raise AnswerFault(Failure.PROTOCOL, NOT_HTTP)
         self.raw_bytes += len(data)

@@ -51,11 +51,11 @@ class Opener:
         ends_at: float,
     ) -> None:
         """Open a connection, which sends its first request at once. Raises EgressError."""
+        context = await self._context(identity, ends_at) if target.is_tls else None
         began, late = perf_counter(), Failure.TIMEOUT
         until = min(ends_at, asyncio.get_running_loop().time() + self._timeout_s)
         try:
             async with asyncio.timeout_at(until):
-                context = self._context(identity) if target.is_tls else None
                 if addresses is None:
                     late = Failure.PROXY
                     connected = await self._reach_proxy()
@@ -68,9 +68,12 @@ class Opener:
         except TimeoutError:
             raise EgressError(late, LATE_TO_CONNECT, timings=Timings(perf_counter() - began)) from None
 
-    def _context(self, identity: ClientCertificate | None) -> ResumingContext:
+    async def _context(self, identity: ClientCertificate | None, ends_at: float) -> ResumingContext:
         try:
-            return self._contexts.context(identity)
+            async with asyncio.timeout_at(ends_at):
+                return await self._contexts.context(identity)
+        except TimeoutError:
+            raise EgressError(Failure.TIMEOUT, LATE_TO_CONNECT) from None
         except (ValueError, OSError) as error:
             if identity is None or (isinstance(error, OSError) and error.errno in SHORTAGES):
                 raise EgressError(Failure.LOCAL, "no TLS context could be made") from None
@@ -104,7 +107,7 @@ class Opener:
         began: float,
     ) -> None:
         assert self._proxy is not None and context is not None  # noqa: S101, PT018 - only https goes through it
-        outer = self._contexts.context() if self._proxy.is_tls else None
+        outer = await self._contexts.context() if self._proxy.is_tls else None
         tunnel = await open_tunnel(self._proxy, connected, outer, target.host, target.port)
         connection.connect_s = perf_counter() - began
         connection.expect_tls(context, target.host)

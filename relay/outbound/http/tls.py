@@ -1,5 +1,6 @@
 """TLS contexts: who is trusted, which client certificate is shown, and sessions that are resumed."""
 
+import asyncio
 import os
 import ssl
 import tempfile
@@ -52,36 +53,51 @@ class ResumingContext(ssl.SSLContext):
 
 
 class Contexts:
-    """The context of every endpoint, and one for each client certificate. `roots` are PEM, trusted besides the rest."""
+    """The context of every endpoint, and one for each client certificate. `roots` are PEM, trusted besides the rest.
+
+    Reading all authorities takes OpenSSL a tenth of a second, so a thread does it.
+    """
 
     def __init__(self, roots: tuple[bytes, ...] = ()) -> None:
         self._roots = roots
-        self._plain: ResumingContext | None = None
-        self._identities: OrderedDict[ClientCertificate, ResumingContext] = OrderedDict()
+        self._made: OrderedDict[ClientCertificate | None, ResumingContext] = OrderedDict()
+        self._running: dict[ClientCertificate | None, asyncio.Task[ResumingContext]] = {}
 
-    def context(self, identity: ClientCertificate | None = None) -> ResumingContext:
+    async def context(self, identity: ClientCertificate | None = None) -> ResumingContext:
         """A context. Raises ValueError or OSError (ssl.SSLError is one) if the certificate cannot be used."""
-        if identity is None:
-            if self._plain is None:
-                self._plain = make_context(self._roots)
-            return self._plain
-        known = self._identities.get(identity)
+        known = self._made.get(identity)
         if known is None:
-            known = make_context(self._roots)
-            show(known, identity)
-            self._identities[identity] = known
-        self._identities.move_to_end(identity)
-        if len(self._identities) > MAX_IDENTITIES:
-            self._identities.popitem(last=False)
+            # Shielded, for others wait for the same context.
+            known = await asyncio.shield(self._start(identity))
+        elif identity is not None:
+            self._made.move_to_end(identity)
         return known
 
+    def _start(self, identity: ClientCertificate | None) -> asyncio.Task[ResumingContext]:
+        if (task := self._running.get(identity)) is None:
+            task = asyncio.create_task(asyncio.to_thread(make_context, self._roots, identity))
+            self._running[identity] = task
+            task.add_done_callback(lambda done: self._finish(identity, done))
+        return task
 
-def make_context(roots: tuple[bytes, ...] = ()) -> ResumingContext:
+    def _finish(self, identity: ClientCertificate | None, task: asyncio.Task[ResumingContext]) -> None:
+        self._running.pop(identity, None)
+        if task.cancelled() or task.exception() is not None:
+            return
+        self._made[identity] = task.result()
+        if len(self._made) > MAX_IDENTITIES:
+            oldest = next(each for each in self._made if each is not None)
+            del self._made[oldest]
+
+
+def make_context(roots: tuple[bytes, ...] = (), identity: ClientCertificate | None = None) -> ResumingContext:
     """TLS 1.2 or newer, HTTP/1.1 only, and the authorities of the system, of certifi and of the operator."""
     context = ResumingContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.hostname_checks_common_name = False
     context.set_alpn_protocols(["http/1.1"])
+    if identity is not None:
+        show(context, identity)
     context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     context.load_verify_locations(cafile=certifi.where())
     for root in roots:

@@ -124,10 +124,11 @@ class Answer(httpx.AsyncByteStream, AsyncIterator[bytes]):
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
+        """Close the connection unless the body has ended."""
         self.drop()
 
     def drop(self) -> None:
-        """Close the connection unless the body has ended."""
+        """Do so at once."""
         if self._carrier is not None:
             carrier, self._carrier = self._carrier, None
             carrier.abort()

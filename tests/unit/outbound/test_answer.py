@@ -1,5 +1,6 @@
 """Answers are read from bytes, within limits, however the bytes are split."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -198,12 +199,16 @@ def answers(draw: st.DrawFn) -> bytes:
             framed = head + b"\r\n" + body
         case _:
             framed = head + b"transfer-encoding: chunked\r\n\r\nzz\r\n" + body
-    return EARLY * draw(st.integers(0, MAX_INFORMATIONAL + 1)) + framed + draw(st.sampled_from([b"", b"\0garbage", EMPTY]))
+    return (
+        EARLY * draw(st.integers(0, MAX_INFORMATIONAL + 1)) + framed + draw(st.sampled_from([b"", b"\0garbage", EMPTY]))
+    )
 
 
 def _chunks(draw: st.DrawFn, body: bytes) -> bytes:
     size = draw(st.integers(1, 50))
-    return b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in split(body, max(size, len(body) // 50))) + b"0\r\n"
+    return (
+        b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in split(body, max(size, len(body) // 50))) + b"0\r\n"
+    )
 
 
 @given(answers(), st.lists(st.integers(0, 1 << 15), max_size=12))
@@ -211,7 +216,7 @@ def test_how_the_bytes_are_split_does_not_matter(data: bytes, cuts: list[int]) -
     """Whole, in pieces, or byte by byte: what is found is the same."""
     whole = found(*read(data))
     edges = [0, *sorted({cut % (len(data) + 1) for cut in cuts}), len(data)]
-    pieces = [data[begin:end] for begin, end in zip(edges, edges[1:], strict=False) if begin < end]
+    pieces = [data[begin:end] for begin, end in pairwise(edges) if begin < end]
     assert found(*read(*pieces)) == whole
     if len(data) < 2000:
         assert found(*read(*split(data, 1))) == whole

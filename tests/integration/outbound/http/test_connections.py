@@ -38,7 +38,11 @@ async def body_of(response: httpx.Response) -> bytes:
     ("pieces", "body", "kept"),
     [
         ((OK + b"content-length: 5\r\n\r\nhe", b"llo"), b"hello", True),
-        ((OK + b"transfer-encoding: chunked\r\n\r\n2\r\n", b"he\r\n3\r", b"\nllo\r\n0\r\nt: 1\r\n", b"\r\n"), b"hello", True),
+        (
+            (OK + b"transfer-encoding: chunked\r\n\r\n2\r\n", b"he\r\n3\r", b"\nllo\r\n0\r\nt: 1\r\n", b"\r\n"),
+            b"hello",
+            True,
+        ),
         ((OK + b"\r\nhe", b"llo"), b"hello", False),
         ((b"HTTP/1.0 200 OK\r\n\r\nhe", b"llo"), b"hello", False),
         ((b"HTTP/1.0 200 OK\r\ncontent-length: 5\r\n\r\nhello",), b"hello", False),

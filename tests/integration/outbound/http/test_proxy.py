@@ -102,7 +102,13 @@ async def test_a_refused_connect_is_told_apart_from_a_receiver_that_cannot_be_re
 
 @pytest.mark.parametrize(
     "answer",
-    [b"", b"garbage", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\n\r\nearly", b"HTTP/1.1 200 OK\r\n" + b"x: 1\r\n" * 200],
+    [
+        b"",
+        b"garbage",
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\nearly",
+        b"HTTP/1.1 200 OK\r\n" + b"x: 1\r\n" * 200,
+    ],
 )
 async def test_a_proxy_that_does_not_speak_http_is_a_proxy_fault(
     answer: bytes, policy: EgressPolicy, resolver: Resolver, post: Post

@@ -90,9 +90,7 @@ async def test_sessions_are_resumed_with_the_same_name_only(
     assert resumed == [False, True, False, True, True]
 
 
-async def test_a_session_is_not_resumed_with_another_client_certificate(
-    trusting: Egress, policy: EgressPolicy
-) -> None:
+async def test_a_session_is_not_resumed_with_another_client_certificate(trusting: Egress, policy: EgressPolicy) -> None:
     """Who the relay is to one endpoint says nothing of who it is to another one at the same server."""
     shown = []
 

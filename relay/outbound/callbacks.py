@@ -147,7 +147,9 @@ class CallbackSender:
         )
         try:
             response = await self._transport.handle_async_request(request)
-            start, detail = await _read_start(response)
+            start, detail = b"", ""
+            if not (isinstance(response, WireResponse) and response.answer.whole_body() == b""):
+                start, detail = await _read_start(response)
         except EgressError as error:
             return Outcome(error=error.failure, detail=str(error), duration_ms=_since_ms(started))
         except httpx.TimeoutException:
@@ -215,8 +217,6 @@ def _own_headers(endpoint: Endpoint) -> list[Header]:
 async def _read_start(response: httpx.Response) -> tuple[bytes, str]:
     """How the body starts, and some more than is kept. One that breaks off changes nothing about the status."""
     stream = cast(httpx.AsyncByteStream, response.stream)
-    if isinstance(response, WireResponse) and response.answer.whole_body() == b"":
-        return b"", ""
     start, wanted, detail = b"", KEPT_BODY_BYTES + READ_BEYOND, ""
     try:
         async for chunk in stream:

@@ -108,5 +108,5 @@ class Bench:
                 goal=goal,
                 note="; ".join(filter(None, (note, said))),
                 more=more or {},
-            )  # fmt: skip
+            )
         )

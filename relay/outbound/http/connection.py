@@ -41,6 +41,9 @@ class Keeper(Protocol):
     def forget(self, connection: "Connection") -> None:
         """It is closed."""
 
+    def write_soon(self, connection: "Connection") -> None:
+        """Call its `write` in the next turn of the loop, with those of all others."""
+
 
 class Connection(asyncio.Protocol):
     """An exchange begins with `begin`, and its future has the answer as soon as the head came.
@@ -65,6 +68,8 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[Answer] | None = None
         self._answer: Answer | None = None
         """An answer whose body has not ended."""
+        self._unwritten = b""
+        """A request that is to be written in the next turn of the loop."""
         self._unsent: memoryview | None = None
         self._is_writing_paused = False
         self._tls: tuple[ResumingContext, str] | None = None
@@ -80,9 +85,19 @@ class Connection(asyncio.Protocol):
         self._set_due(due_at)
         if self._transport is None:
             self._first = head, body
+        elif len(body) <= SLICE_BYTES:
+            self._began_at = perf_counter()
+            self._unwritten = head + body
+            self._keeper.write_soon(self)
         else:
             self._send(head, body)
         return waiter
+
+    def write(self) -> None:
+        """Write the request that waits to be written."""
+        request, self._unwritten = self._unwritten, b""
+        if request and not self.is_closed:
+            self._transport.write(request)
 
     def expect_tls(self, context: ResumingContext, name: str) -> None:
         """Note that a handshake with a name begins now, before the connection is made."""
@@ -146,8 +161,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Read some of an answer; nothing else may come."""
         reader = self._reader
-        if self.is_closed or (self._waiter is None and self._answer is None):
-            self.abort()
+        if self.is_closed or self._unwritten or (self._waiter is None and self._answer is None):
+            self._lose(is_stale=True, is_clean=False)
             return
         try:
             reader.feed(data)
@@ -161,8 +176,10 @@ class Connection(asyncio.Protocol):
                     self._transport.pause_reading()
                 return
             self._give_head(self._waiter)
-        if reader.complete:
-            self._finish(reader)
+        if reader.complete and self._answer is not None:
+            answer, self._answer = self._answer, None
+            answer.end(reader.body())
+            self._free(reader)
         elif reader.is_cut and self._answer is not None:
             self._answer.end(reader.body())
             self.abort()
@@ -170,7 +187,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> None:
         """End a body that has no other end; anything else breaks off."""
         if not self.is_closed:
-            self._lose(is_stale=self._waiter is not None and self._is_unread(), is_clean=True)
+            self._lose(is_stale=bool(self._unwritten) or self._is_unread(), is_clean=True)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End whatever waits."""
@@ -217,23 +234,20 @@ class Connection(asyncio.Protocol):
         self._answer = answer
         waiter.set_result(answer)
 
-    def _finish(self, reader: AnswerReader) -> None:
-        answer = self._answer
-        if answer is None:
-            return
-        self._answer = None
-        answer.end(reader.body())
+    def _free(self, reader: AnswerReader) -> None:
+        """Keep the connection for the next exchange, or close it."""
         # An answer may come before the request was written.
-        if reader.reusable and self._unsent is None and not self._transport.get_write_buffer_size():
-            if self._tls is not None and not self.is_kept:
+        if not reader.reusable or self._unsent is not None or self._transport.get_write_buffer_size():
+            self.abort()
+            return
+        if not self.is_kept:
+            self.is_kept = True
+            self.connect_s = self.tls_s = 0.0
+            if self._tls is not None:
                 # By now the server has sent its tickets.
                 context, name = self._tls
                 context.remember(name, self._transport.get_extra_info("ssl_object").session)
-            self.is_kept = True
-            self.connect_s = self.tls_s = 0.0
-            self._keeper.put(self)
-        else:
-            self.abort()
+        self._keeper.put(self)
 
     def _lose(self, *, is_stale: bool, is_clean: bool) -> None:
         """End the exchange because the connection ends."""

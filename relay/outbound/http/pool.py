@@ -1,5 +1,6 @@
 """Keeps idle connections of all endpoints, bounded in number and in time."""
 
+import asyncio
 import resource
 from collections.abc import Container, Hashable
 
@@ -46,6 +47,7 @@ class Pool:
         self._by_origin: dict[Hashable, list[Connection]] = {}
         self._idle: dict[Connection, None] = {}
         self._open: set[Connection] = set()
+        self._writing: list[Connection] = []
         self._is_closed = False
 
     @property
@@ -84,6 +86,15 @@ class Pool:
         if len(self._idle) > self._most_idle:
             self.close_idle(1)
 
+    def write_soon(self, connection: Connection) -> None:
+        """Write its request in the next turn of the loop.
+
+        A receiver on another core that has nothing to do has to be woken by each write: many at once wake it once.
+        """
+        if not self._writing:
+            asyncio.get_running_loop().call_soon(self._write)
+        self._writing.append(connection)
+
     def make_room(self, connection: Connection) -> bool:
         """Count a connection that is to be opened; False if there are too many."""
         if len(self._open) >= self._most_open and not self.close_idle(1):
@@ -108,6 +119,11 @@ class Pool:
         """Close what is idle now, and everything else when its exchange ends."""
         self._is_closed = True
         self.close_idle(len(self._idle))
+
+    def _write(self) -> None:
+        writing, self._writing = self._writing, []
+        for connection in writing:
+            connection.write()
 
     def _remove(self, connection: Connection) -> None:
         if connection not in self._idle:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from relay.domain.outcomes import Failure, Outcome
-from relay.outbound.egress import READ_CAP_BYTES
+from relay.outbound.egress import READ_CAP_BYTES, Egress
 from relay.outbound.failures import EgressError
 from relay.outbound.http.answer import MAX_INFORMATIONAL
 from relay.outbound.http.connection import SLICE_BYTES
@@ -316,3 +316,23 @@ async def test_times_of_an_attempt_are_recorded(post: Post) -> None:
         assert 0.04 < first.head < 0.5
         assert (second.connect, first.tls, second.tls) == (0.0, 0.0, 0.0)
         assert 0.04 < second.head < 0.5
+
+
+async def test_what_comes_before_a_request_is_written_is_no_answer_to_it(egress: Egress, post: Post) -> None:
+    """A kept connection on which something came in the meantime is replaced, and nothing was sent on it."""
+
+    async def script(peer: Peer) -> None:
+        await peer.answer(EMPTY)
+        if peer.number:
+            await peer.until_closed()
+        peer.writer.write(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n")
+        await peer.until_closed()
+
+    async with scripted(script) as receiver:
+        await post(receiver.port)
+        [connection] = egress._pool._idle
+        task = asyncio.create_task(post(receiver.port))
+        await asyncio.sleep(0)
+        connection.data_received(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n")
+        assert (await task).status_code == 200
+        assert (receiver.connections, len(receiver.requests)) == (2, 2)

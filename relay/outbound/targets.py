@@ -52,12 +52,14 @@ class Target:
     """Plain http, another port or a local name: each address must be in the policy's `allow`."""
     key: tuple[str, str, int] = field(init=False, repr=False)
     """What connections of one origin have in common."""
-    shown: httpx.URL = field(init=False, repr=False)
-    """The same URL for whoever looks at the request; never dialled."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", (self.scheme, self.host, self.port))
-        object.__setattr__(self, "shown", httpx.URL(self.url))
+
+    @property
+    def shown(self) -> httpx.URL:
+        """The same URL for whoever looks at the request; never dialled."""
+        return httpx.URL(self.url)
 
     @property
     def is_tls(self) -> bool:

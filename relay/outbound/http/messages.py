@@ -40,7 +40,6 @@ class WireRequest(httpx.Request):
     ) -> None:
         # httpx's own constructor is what this class is there to avoid; these are all the attributes that it sets.
         self.method = method
-        self.url = target.shown
         self.extensions = {}
         self.stream = httpx.ByteStream(body)
         self.target = target
@@ -53,6 +52,11 @@ class WireRequest(httpx.Request):
     def __repr__(self) -> str:
         """Without the path and the query, which can hold a subscriber's secrets."""
         return f"<WireRequest({self.method!r}, {self.target.origin!r})>"
+
+    @property
+    def url(self) -> httpx.URL:  # type: ignore[override]
+        """The URL as httpx has it: made for whoever asks."""
+        return self.target.shown
 
     @property
     def wire_headers(self) -> HeaderList:

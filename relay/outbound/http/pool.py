@@ -8,7 +8,8 @@ from relay.outbound.http.connection import Connection
 
 IDLE_S = 30.0
 """Shorter than most servers keep a connection (nginx 75 s), so that most close on our side."""
-IDLE_PER_ORIGIN = 64
+IDLE_PER_ORIGIN = 512
+"""As many as a worker has callbacks in flight by default: a burst to one receiver leaves them all idle."""
 MOST_IDLE = 2_048
 LOOK_AFTER_S = 0.2
 """A connection that was idle for longer is looked at before it is used: the receiver may have closed it."""

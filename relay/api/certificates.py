@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from relay.domain.model import ClientCertificate
 from relay.errors import Fault, Invalid
-from relay.outbound.clients import ClientOptions, build_client
+from relay.outbound.http.tls import check_identity
 
 KINDS = "RSA with 2048 bits or more, ECDSA on P-256, P-384 or P-521, or Ed25519"
 
@@ -26,7 +26,7 @@ def client_certificate(certificate: str, private_key: str, *, path: tuple[str | 
         raise Invalid(Fault(at_key, "is not the key of the first certificate in `certificate`"))
     identity = ClientCertificate(certificate=certificate, private_key=private_key)
     try:
-        build_client(ClientOptions(), identity=identity)
+        check_identity(identity)
     except ValueError:
         raise Invalid(Fault(at_key, f"has a type that the relay cannot use: it must be {KINDS}")) from None
     return identity

@@ -1,4 +1,4 @@
-"""Sends callbacks: an endpoint is prepared once, each event signed and posted, and what comes of it is an outcome."""
+"""Sends callbacks: an endpoint is prepared once, each event signed and posted, and the result is an outcome."""
 
 import asyncio
 from dataclasses import dataclass
@@ -96,7 +96,7 @@ class CallbackSender:
     ) -> Outcome:
         """Sign and post one event. Raises nothing that a receiver, its DNS or its TLS can cause.
 
-        `timestamp_s` is the time of this attempt; `deadline_s` bounds everything from the first look-up to the last
+        `timestamp_s` is the time of this attempt; `deadline_s` bounds everything from the first lookup to the last
         byte read.
         """
         if isinstance(prepared, _Unfit):
@@ -240,7 +240,7 @@ def _is_compressed(response: httpx.Response, start: bytes) -> bool:
 
 
 def _secrets(endpoint: Endpoint) -> list[str]:
-    """What the endpoint's owner gave in confidence, and the relay sends: a receiver may show it to whoever looks."""
+    """What the endpoint's owner gave in confidence, and the relay sends: a receiver may show it to others."""
     secrets = [value for name, value in endpoint.headers.items() if is_sensitive(name)]
     secrets += [word for value in secrets for word in value.split()[1:]]
     secrets += [key.key for key in endpoint.keys]

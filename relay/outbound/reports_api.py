@@ -53,7 +53,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
     truncated: bool = False
     """The page was cut: its lines are good, but say nothing of what would have followed (hazard H4)."""
     problem: str | None = None
-    """Why it was cut, or what the upstream said beside its rows; safe to log. None: all is well, or it is a part."""
+    """Why it was cut, or what the upstream said besides its rows; safe to log. None: all is well, or it is a part."""
     had_bom: bool = False
     """A byte order mark was dropped before its first line."""
 
@@ -169,7 +169,7 @@ def _judge(answer: Answer, auth: SourceAuth) -> Page:
     """Tell a page from a refusal; raises as ReportsApi.fetch says."""
     body = answer.body()
     if answer.status == 200 and (encoding := other_encoding(body)) is not None:
-        # Asking again does not mend that, but shows when somebody has.
+        # Asking again does not correct that, but shows when somebody has corrected it.
         raise Retriable(
             f"the upstream's answer is in {encoding}, and the relay reads UTF-8 only, as JSON must be: check the "
             "source's baseUrl, and each proxy on the way"

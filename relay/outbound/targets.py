@@ -58,7 +58,7 @@ class Target:
 
     @property
     def shown(self) -> httpx.URL:
-        """The same URL for whoever looks at the request; never dialled."""
+        """The same URL for readers of the request; never dialled."""
         return httpx.URL(self.url)
 
     @property
@@ -129,7 +129,7 @@ def _parse(text: str) -> ada_url.URL:
 
 
 def _check_spelling(text: str) -> str:
-    """Refuse what the parser would quietly mend and other parsers read differently; give the authority as written."""
+    """Refuse text that the parser would quietly correct and others read differently; give the authority as written."""
     if len(text) > MAX_URL_CHARS:
         raise ValueError(f"must have at most {MAX_URL_CHARS} characters")
     if _UNSAFE.search(text):

@@ -100,7 +100,7 @@ class AnswerReader:
             self.is_cut = self.is_cut or self.raw_bytes > RAW_BYTES
 
     def body(self) -> bytes:
-        """What came of the body so far, at most BODY_CAP_BYTES."""
+        """The part of the body that has arrived, at most BODY_CAP_BYTES."""
         parts = self._parts
         return parts[0] if len(parts) == 1 else b"".join(parts)
 

@@ -11,7 +11,7 @@ from relay.domain.outcomes import Failure
 from relay.outbound.failures import NO_CONNECTION, NO_SOCKETS, SHORTAGES, EgressError
 
 STAGGER_S = 0.25
-"""How long an address has before the next one is dialled beside it."""
+"""How long an address has before the next one is dialled as well."""
 ADDRESSES_TRIED = 4
 """How many of a name's addresses one attempt dials at most."""
 

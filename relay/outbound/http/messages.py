@@ -1,4 +1,4 @@
-"""`httpx.Request` and `httpx.Response` as the transport takes and makes them: the same to whoever looks, and cheap.
+"""`httpx.Request` and `httpx.Response` as the transport takes and makes them: the same to callers, and cheap.
 
 httpx normalises every header of every request and response, which costs more than signing a callback. Here headers
 stay as they go over the wire, and become `httpx.Headers` when somebody asks for them.
@@ -55,7 +55,7 @@ class WireRequest(httpx.Request):
 
     @property
     def url(self) -> httpx.URL:  # type: ignore[override]
-        """The URL as httpx has it: made for whoever asks."""
+        """The URL as httpx has it: made on demand."""
         return self.target.shown
 
     @property
@@ -65,7 +65,7 @@ class WireRequest(httpx.Request):
 
     @property
     def headers(self) -> httpx.Headers:
-        """The headers as httpx has them: a copy, made for whoever asks."""
+        """The headers as httpx has them: a copy, made on demand."""
         return httpx.Headers(self.wire_headers)
 
     @headers.setter
@@ -165,7 +165,7 @@ class WireResponse(httpx.Response):
 
     @property
     def headers(self) -> httpx.Headers:
-        """The headers as httpx has them: a copy, made for whoever asks."""
+        """The headers as httpx has them: a copy, made on demand."""
         return httpx.Headers(self.wire_headers)
 
     @headers.setter

@@ -122,7 +122,7 @@ def check_identity(identity: ClientCertificate) -> None:
 
 @contextmanager
 def _file(content: bytes) -> Iterator[str]:
-    """A path for what OpenSSL reads from files only: in memory where that is possible, for it is a private key."""
+    """A path for what OpenSSL reads from files only: in memory where that is possible, because it is a private key."""
     if hasattr(os, "memfd_create"):
         number = os.memfd_create("identity", os.MFD_CLOEXEC)
         try:

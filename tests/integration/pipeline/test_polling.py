@@ -624,11 +624,13 @@ async def test_the_next_slice_takes_over_without_a_gap(rig: Rig) -> None:
         assert not slices[-1].done()
         slices.append(asyncio.create_task((second if row_id == 1 else first).slice(UK, hand_on=enqueued.put)))
         await asyncio.wait_for(slices[-2], 5)
-        await until(lambda: rig.eyes.exists(keys.lease(UK)))
-    rig.clock.advance(19)
+        asked = len(rig.upstream.requests)
+        rig.clock.advance(1)
+        await until(lambda: len(rig.upstream.requests) > asked)  # noqa: B023
+    rig.clock.advance(17)
     await asyncio.sleep(0)
     assert not slices[-1].done()
-    rig.clock.advance(7)
+    rig.clock.advance(9)
     await asyncio.wait_for(slices[-1], 5)  # Nobody asked within 5 s.
     assert enqueued.qsize() <= 1
     assert await rig.redis.get(keys.lease(UK)) is None

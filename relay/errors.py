@@ -4,7 +4,9 @@ RelayError
 ├── Invalid            a caller's value is wrong: say which field and why (422)
 ├── NotFound           no such thing (404)
 ├── Conflict           it clashes with what is there (409)
-│   └── BeingDeleted   one of that name is not gone yet: try again in a moment (409)
+│   ├── BeingDeleted   one of that name is not gone yet: try again in a moment (409)
+│   ├── InProgress     the same request is still running: try again in a moment (409)
+│   └── InUse          others name it: change them first (409)
 ├── Unauthorized       no key, or a wrong one (401)
 ├── StoreUnavailable   Redis does not answer: try again (503)
 │   ├── StoreFull      it has no room for what it was asked to take
@@ -59,6 +61,14 @@ class Conflict(RelayError):  # noqa: N818
 
 class BeingDeleted(Conflict):
     """What had that name is still being deleted."""
+
+
+class InProgress(Conflict):
+    """A request with the same idempotency-key is still running."""
+
+
+class InUse(Conflict):
+    """Other objects name it."""
 
 
 class Unauthorized(RelayError):  # noqa: N818

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from relay.config import Settings
 from relay.domain.addresses import NAT64, EgressPolicy
 from relay.outbound.callbacks import CallbackSender
-from relay.outbound.egress import Egress
+from relay.outbound.egress import Egress, EgressOptions
 from relay.outbound.reports_api import ReportsApi
 from relay.outbound.resolver import Resolver
 from relay.outbound.upstream_transport import UpstreamTransport
@@ -143,7 +143,12 @@ async def open_dispatch(
     """The sending side of a worker, and the catalogue that it shares with the polling side."""
     resolver = Resolver(nameservers=settings.nameservers or None)
     proxy = settings.egress_proxy.reveal() if settings.egress_proxy else None
-    transport = Egress(policy=egress_policy(settings), resolver=resolver, proxy=proxy)
+    transport = Egress(
+        policy=egress_policy(settings),
+        resolver=resolver,
+        options=EgressOptions(roots=settings.egress_ca_file),
+        proxy=proxy,
+    )
     sender = CallbackSender(transport, policy=egress_policy(settings), user_agent=USER_AGENT)
     troubles = Troubles(stores.operations, clock)
     catalogue = Catalogue(stores.configuration, sender, troubles=troubles)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from relay.pipeline.clock import Clock
 from relay.pipeline.polling import Polling
 
 
@@ -10,3 +11,4 @@ class Context:
     """Put together by workers.main, read by workers.jobs."""
 
     polling: Polling
+    clock: Clock

@@ -4,7 +4,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
+from redis.exceptions import RedisError
 
+from relay import jobs
 from relay.domain.model import SourceUid
 from relay.errors import StoreRefused, StoreUnavailable
 from workers.context import Context
@@ -15,8 +17,16 @@ log = structlog.get_logger()
 async def poll(ctx: dict[str, Any], source: str) -> None:
     """Poll a source's routes for a while."""
     context: Context = ctx["context"]
+
+    async def hand_on(uid: SourceUid) -> None:
+        try:
+            await jobs.poll(ctx["redis"], uid, tick=context.clock.now_ms() // 1000)
+        except (RedisError, OSError) as error:
+            # The slice ends a little later, and the next tick enqueues another one.
+            log.warning("slice_not_handed_on", source=uid, error=str(error))
+
     try:
-        await context.polling.slice(SourceUid(source))
+        await context.polling.slice(SourceUid(source), hand_on=hand_on)
     except (StoreUnavailable, StoreRefused) as error:
         # The next tick enqueues another slice; this one loses nothing, because the cursor did not move.
         log.warning("slice_ended", source=source, error=str(error))

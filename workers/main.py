@@ -188,7 +188,7 @@ async def _serve_jobs(parts: Parts, stopping: asyncio.Event) -> None:
     try:
         while not stopping.is_set():
             connection = connect_jobs(parts.url)
-            worker = make_worker(Context(parts.polling), connection)
+            worker = make_worker(Context(parts.polling, parts.clock), connection)
             try:
                 await _run_until(worker, stopping)
             except (RedisError, OSError) as error:

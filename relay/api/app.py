@@ -14,7 +14,7 @@ from relay.api import docs, health, problems
 from relay.api.applications import ApplicationController
 from relay.api.attempts import AttemptController
 from relay.api.auth import bearer
-from relay.api.bodies import StrictRequest
+from relay.api.bodies import StrictRequest, check_request
 from relay.api.change_log import ChangeLog
 from relay.api.dependencies import provide_application, provide_once, provide_readiness, provide_stores
 from relay.api.document import document_of
@@ -25,7 +25,7 @@ from relay.api.event_types import EventTypeController
 from relay.api.messages import MessageController
 from relay.api.operational_events import OperationalEventController
 from relay.api.paging import provide_paging
-from relay.api.parameters import check_parameters, parameters_of
+from relay.api.parameters import parameters_of
 from relay.api.public_keys import webhook_keys
 from relay.api.queries import provide_attempt_query
 from relay.api.schemas.checks import Policies
@@ -42,11 +42,11 @@ from relay.starting import open_clock, readiness_of
 from relay.wiring import Stores, egress_policy, open_stores, upstream_policy
 
 OpenStores = Callable[[], AbstractAsyncContextManager[Stores]]
-"""Opens what the application works with, for as long as it runs."""
+"""Opens the stores of the application, for as long as it runs."""
 
 
 def create_app(settings: Settings) -> Litestar:
-    """The application that settings describe. Nothing is opened before it starts."""
+    """The application that the settings describe. It opens nothing before it starts."""
 
     clock = Clock()
 
@@ -56,7 +56,7 @@ def create_app(settings: Settings) -> Litestar:
             yield stores
 
     if settings.admin_key is None:
-        raise Invalid(Fault((variable("admin_key"),), "is needed", "missing"))
+        raise Invalid(Fault((variable("admin_key"),), "is required", "missing"))
     return create_api(
         opened,
         admin_key=settings.admin_key,
@@ -74,9 +74,9 @@ def create_api(
     upstreams: EgressPolicy = EgressPolicy(),  # noqa: B008 - it is frozen
     clock: Clock,
 ) -> Litestar:
-    """Make it. `admin_key` opens everything; health and docs need none.
+    """Create the API. `admin_key` gives full access. Health checks and docs require no key.
 
-    `policy` says which URLs endpoints may have, `upstreams` which `baseUrl` sources may have.
+    `policy` tells which URLs endpoints can have, and `upstreams` which `baseUrl` sources can have.
     """
 
     @asynccontextmanager
@@ -92,7 +92,6 @@ def create_api(
         dependencies={
             "stores": Provide(provide_stores, sync_to_thread=False),
             "readiness": Provide(provide_readiness, sync_to_thread=False),
-            "policy": Provide(lambda: policy, sync_to_thread=False),
             "clock": Provide(lambda: clock, sync_to_thread=False),
         },
         exception_handlers=problems.handlers(),
@@ -105,14 +104,14 @@ def create_api(
         request_max_body_size=problems.BODY_AT_MOST,
         state=State({"policies": Policies(policy, upstreams)}),
     )
-    # Made once, here: a document that can't be made stops the start, and requests are checked by it.
+    # Built once, at the start: requests are checked against the document.
     app.state.document = document_of(app)
     app.state.parameters = parameters_of(app.state.document)
     return app
 
 
 def _guarded(admin_key: Secret) -> Router:
-    """Everything that needs the key."""
+    """All operations that require the key."""
     return Router(
         "/api/v1",
         route_handlers=[
@@ -120,7 +119,7 @@ def _guarded(admin_key: Secret) -> Router:
             EventTypeController, MessageController, AttemptController, UndeliveredController,
             OperationalEventController, endpoint_stats,
         ],
-        guards=[bearer(admin_key), check_parameters],
+        guards=[bearer(admin_key), check_request],
         security=[{"key": []}],
         dependencies={
             "application": Provide(provide_application),
@@ -135,7 +134,7 @@ def _openapi() -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Infinity event relay",
         version=version("infinity-event-relay"),
-        description="Applications, endpoints, messages and attempts have Svix's shapes: its clients work as they are.",
+        description="Applications, endpoints, messages and attempts have Svix's shapes, so Svix's clients work.",
         openapi_router=Router(
             "/docs", route_handlers=[], include_in_schema=False, before_request=docs.refuse_other_pages
         ),

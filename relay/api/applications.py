@@ -6,6 +6,7 @@ from litestar import Controller, Response, delete, get, patch, post, put
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from relay.api.applying import new_application, patched, replaced
 from relay.api.deletions import delete_at_once
 from relay.api.dependencies import ClockGiven, OnceGiven, PagingGiven, StoresGiven
 from relay.api.paging import read_page
@@ -13,9 +14,7 @@ from relay.api.schemas.applications import (
     ApplicationIn,
     ApplicationOut,
     ApplicationPatch,
-    new_application,
-    patched,
-    replaced,
+    ApplicationUpsertIn,
     show_application,
 )
 from relay.api.schemas.common import ListOut
@@ -25,8 +24,8 @@ from relay.store.applications import APPLICATION_ID, PREFIX
 from relay.store.idempotency import Once
 from relay.wiring import Stores
 
-EXISTED = {200: ResponseSpec(ApplicationOut, description="It was there")}
-MADE = {201: ResponseSpec(ApplicationOut, description="It was made")}
+EXISTED = {200: ResponseSpec(ApplicationOut, description="The existing application")}
+MADE = {201: ResponseSpec(ApplicationOut, description="The new application")}
 
 
 class ApplicationController(Controller):
@@ -68,16 +67,20 @@ class ApplicationController(Controller):
 
     @put("/{app_id:str}", summary="Replace or create an application", responses=MADE)
     async def upsert_application(
-        self, app_id: FromPath[str], data: JSONBody[ApplicationIn], stores: StoresGiven, clock: ClockGiven
+        self, app_id: FromPath[str], data: JSONBody[ApplicationUpsertIn], stores: StoresGiven, clock: ClockGiven
     ) -> Response[ApplicationOut]:
-        """Replace an application (200), or create one with this uid (201)."""
+        """Replace an application (200), or create one with this uid (201).
+
+        If the path has the id and the body has no `uid`, the uid is removed, as in Svix. If the path has the
+        uid, it stays.
+        """
         sources, now_ms = await stores.sources.uids(), clock.now_ms()
         uid = None if app_id.startswith(PREFIX) else app_id
         try:
             application = await stores.applications.change(
                 app_id,
-                lambda old: replaced(old, data, sources=sources, now_ms=now_ms),
-                mend=lambda found: new_application(found, data, uid=uid, sources=sources, now_ms=now_ms),
+                lambda old: replaced(old, data, sources=sources, now_ms=now_ms, uid=uid),
+                replacement=lambda found: new_application(found, data, uid=uid, sources=sources, now_ms=now_ms),
             )
         except NotFound:
             if uid is None:
@@ -103,7 +106,12 @@ class ApplicationController(Controller):
 
 
 async def _create(
-    data: ApplicationIn, stores: Stores, clock: Clock, *, uid: str | None = None, once: Once | None = None
+    data: ApplicationIn | ApplicationUpsertIn,
+    stores: Stores,
+    clock: Clock,
+    *,
+    uid: str | None = None,
+    once: Once | None = None,
 ) -> ApplicationOut:
     sources, now_ms = await stores.sources.uids(), clock.now_ms()
     application = await stores.applications.create(

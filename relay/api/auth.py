@@ -1,4 +1,4 @@
-"""Who may use the API: whoever holds the key."""
+"""Access to the API: anyone who has the key can do everything."""
 
 import hashlib
 import hmac
@@ -13,7 +13,7 @@ from relay.errors import Unauthorized
 
 
 def bearer(key: Secret) -> Guard:
-    """A guard that lets `Authorization: Bearer <key>` in, and takes the same time over any other."""
+    """A guard that accepts `Authorization: Bearer <key>`. It takes the same time to refuse every other key."""
     expected = _digest(key.reveal().encode())
 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:

@@ -1,9 +1,9 @@
-"""Everything that is wrong with a body, told at once: msgspec alone would stop at the first fault.
+"""All faults of a body by its type. msgspec alone would stop at the first fault.
 
-A body's type is the only description of it. Its fields are walked beside the value, and each one that does not fit is
-a fault that says what is allowed. What a type can't say, `Meta(extra={...})` does: `form` puts a pattern in words,
-`hint` ends the message of a limit, and `check` is a function that raises Invalid. A struct has `old_names` (old name
-→ new name) and `check` of its own.
+A body's type is its only description. `Walk` compares the type with the value field by field, and gives a fault with
+the allowed values for each mismatch. `Meta(extra={...})` adds what a type cannot express: `form` is a pattern in words,
+`hint` ends the message of a limit, and `check` is a function that raises Invalid. A struct can also have `old_names`
+(old name → new name) and its own `check`.
 """
 
 from collections.abc import Callable, Iterator
@@ -34,19 +34,19 @@ from relay.api.value_faults import (
 from relay.errors import Fault, Invalid
 
 Check = Callable[[Any, Path, Policies], None]
-"""(value, path, policies): raises Invalid if a value of the right type is wrong all the same."""
+"""(value, path, policies): raises Invalid if a value has the right type and is wrong."""
 
 type_of = lru_cache(maxsize=None)(inspect.type_info)
 
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """One look at a body."""
+    """A comparison of a body with its type."""
 
     policies: Policies
 
     def faults(self, kind: inspect.Type, value: Any, path: Path) -> Iterator[Fault]:
-        """What is wrong with a value and with everything in it."""
+        """The faults of a value and of everything in it."""
         kind, extra = bare(kind)
         found = False
         for fault in self._form(kind, value, path, extra):
@@ -64,7 +64,7 @@ class Walk:
         fitting = [option for option in options if takes(option, given)]
         if not fitting:
             yield wrong_kind(options, given, path)
-        elif len(fitting) > 1:  # Of one JSON kind, so they are structs: msgspec allows nothing else.
+        elif len(fitting) > 1:  # All are structs: msgspec allows no other types of the same JSON kind.
             yield from self._tagged([cast(inspect.StructType, bare(option)[0]) for option in fitting], value, path)
         elif fitting[0] is kind:
             yield from self._plain(kind, value, path, extra)
@@ -90,7 +90,7 @@ class Walk:
 
     def _struct(self, kind: inspect.StructType, value: dict[str, Any], path: Path) -> Iterator[Fault]:
         found = False
-        # One by one: whoever asks stops after so many, however many keys somebody made up.
+        # A generator, because the caller stops after some faults, however many keys the body has.
         for fault in self._in_struct(kind, value, path):
             found = True
             yield fault
@@ -108,11 +108,11 @@ class Walk:
                 yield Fault((*path, name), "is required", "missing")
         for old, new in getattr(kind.cls, "old_names", {}).items():
             if old in value and new in value and value[old] != value[new]:
-                yield Fault((*path, old), f"is the old name of `{new}`: give one of them, or the same value")
+                yield Fault((*path, old), f"is the old name of `{new}`: send one of them, or the same value in both")
         yield from (unknown_key(name, known, path) for name in value if name not in known)
 
     def _tagged(self, kinds: list[inspect.StructType], value: dict[str, Any], path: Path) -> Iterator[Fault]:
-        """Objects that a field tells apart."""
+        """Objects whose type is in a field."""
         field, wanted = str(kinds[0].tag_field), {kind.tag: kind for kind in kinds}
         tag, place = value.get(field), (*path, field)
         if field not in value:

@@ -1,4 +1,4 @@
-"""Client certificates (mTLS): a pair is checked when it is saved, not when the first callback fails."""
+"""Client certificates (mTLS). The API checks a pair when it is saved, so that the first callback does not fail."""
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -6,13 +6,13 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from relay.domain.model import ClientCertificate
 from relay.errors import Fault, Invalid
-from relay.outbound.clients import ClientOptions, build_client
+from relay.outbound.http.tls import check_identity
 
 KINDS = "RSA with 2048 bits or more, ECDSA on P-256, P-384 or P-521, or Ed25519"
 
 
 def client_certificate(certificate: str, private_key: str, *, path: tuple[str | int, ...]) -> ClientCertificate:
-    """A certificate with its key, which the client that sends callbacks can show. Raises Invalid."""
+    """A certificate with its private key, which the HTTP client can load. Raises Invalid."""
     at_certificate, at_key = (*path, "certificate"), (*path, "privateKey")
     first, private = _certificate(certificate), _private_key(private_key)
     faults = []
@@ -23,12 +23,12 @@ def client_certificate(certificate: str, private_key: str, *, path: tuple[str | 
     if first is None or private is None:
         raise Invalid(*faults)
     if private.public_key() != first.public_key():
-        raise Invalid(Fault(at_key, "is not the key of the first certificate"))
+        raise Invalid(Fault(at_key, "is not the key of the first certificate in `certificate`"))
     identity = ClientCertificate(certificate=certificate, private_key=private_key)
     try:
-        build_client(ClientOptions(), identity=identity)
+        check_identity(identity)
     except ValueError:
-        raise Invalid(Fault(at_key, f"is of a kind that cannot be used: it must be {KINDS}")) from None
+        raise Invalid(Fault(at_key, f"has a type that the relay cannot use: it must be {KINDS}")) from None
     return identity
 
 

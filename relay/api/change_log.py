@@ -1,4 +1,4 @@
-"""One line in the log for each change that was made through the API: what was called, and what came of it."""
+"""One line in the log for each request that changes something: the operation and the status of the response."""
 
 import structlog
 from litestar.enums import ScopeType
@@ -11,12 +11,12 @@ READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class ChangeLog(ASGIMiddleware):
-    """Watches answers go by. Paths hold ids and uids; bodies and queries are not looked at."""
+    """Logs the responses of requests. Paths contain ids and uids. Bodies and queries are not logged."""
 
     scopes = (ScopeType.HTTP,)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Pass a request on, and note it when it is answered."""
+        """Pass a request on, and log it when the response begins."""
         method = str(scope.get("method"))
         if method in READING:
             await next_app(scope, receive, send)

@@ -1,33 +1,39 @@
-"""What an endpoint's server is shown beside signatures: checked when it is saved, not when the first callback fails."""
+"""An endpoint's credentials: what a request omits stays as it is stored."""
+
+from msgspec import UnsetType
 
 from relay.api.certificates import client_certificate
-from relay.api.schemas.endpoints import BasicAuthIn, BearerIn, ClientCertificateIn, OAuth2In
-from relay.domain.addresses import EgressPolicy
+from relay.api.schemas.credentials import BasicAuthIn, BearerIn, ClientCertificateIn, OAuth2In
 from relay.domain.model import BasicAuth, Bearer, ClientCertificate, EndpointAuth, OAuth2
-from relay.outbound.targets import vet_url
 
 
-def checked_auth(auth: BasicAuthIn | BearerIn | OAuth2In | None, policy: EgressPolicy) -> EndpointAuth | None:
-    """Credentials that callbacks can carry; tokens are asked for where callbacks may go. Raises Invalid."""
+def whole_auth(auth: BasicAuthIn | BearerIn | OAuth2In | None, kept: EndpointAuth | None) -> EndpointAuth | None:
+    """Credentials, with the stored secret where the request omits it. `relay.api.asked` has found the faults."""
     match auth:
         case BasicAuthIn():
-            return BasicAuth(auth.username, auth.password)
+            return BasicAuth(auth.username, _or(auth.password, kept.password if isinstance(kept, BasicAuth) else ""))
         case BearerIn():
-            return Bearer(auth.token)
+            return Bearer(_or(auth.token, kept.token if isinstance(kept, Bearer) else ""))
         case OAuth2In():
-            vet_url(auth.token_url, policy, path=("body", "auth", "tokenUrl"))
             return OAuth2(
                 token_url=auth.token_url,
                 client_id=auth.client_id,
-                client_secret=auth.client_secret,
+                client_secret=_or(auth.client_secret, kept.client_secret if isinstance(kept, OAuth2) else ""),
                 scope=auth.scope,
                 token_auth=auth.token_auth,
             )
     return None
 
 
-def checked_certificate(pair: ClientCertificateIn | None) -> ClientCertificate | None:
-    """A certificate with its key, which the client that sends callbacks can show. Raises Invalid."""
+def whole_certificate(pair: ClientCertificateIn | None, kept: ClientCertificate | None) -> ClientCertificate | None:
+    """A certificate with its key, or with the stored key where the request omits it. Raises Invalid."""
     if pair is None:
         return None
-    return client_certificate(pair.certificate, pair.private_key, path=("body", "clientCertificate"))
+    key = _or(pair.private_key, kept.private_key if kept else "")
+    if kept == ClientCertificate(certificate=pair.certificate, private_key=key):
+        return kept
+    return client_certificate(pair.certificate, key, path=("body", "clientCertificate"))
+
+
+def _or(asked: str | UnsetType, kept: str) -> str:
+    return kept if isinstance(asked, UnsetType) else asked

@@ -1,4 +1,4 @@
-"""Deletions as requests see them: the first second of one is done at once, and a name is free when it has ended."""
+"""Deletions in requests: the request does the first second of the work. A uid is free when the deletion has ended."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -14,13 +14,13 @@ WAIT_S = 3.0
 
 
 async def delete_at_once(stores: Stores) -> None:
-    """Delete what is left of what was deleted, as far as a second goes: the workers do the rest."""
+    """Delete the remains of deleted objects for up to a second. Workers do the rest."""
     with suppress(StoreUnavailable):
         await deleting_of(stores).run(within_s=FIRST_S)
 
 
 async def when_deleted(stores: Stores, make: Callable[[], Awaitable[T]]) -> T:
-    """Make something, later if what had its name is still being deleted. Raises BeingDeleted if it takes too long."""
+    """Create an object when the deletion of one with its name has ended. Raises BeingDeleted after some seconds."""
     with suppress(BeingDeleted):
         return await make()
     await deleting_of(stores).run(within_s=WAIT_S)

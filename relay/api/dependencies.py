@@ -1,4 +1,4 @@
-"""What handlers are given, by the name of the argument. The framework takes it as it is: it is no client's."""
+"""The arguments of handlers that do not come from the client, by name. The framework does not validate them."""
 
 from typing import Annotated, Any
 
@@ -9,7 +9,6 @@ from litestar.params import FromPath, HeaderParameter, SkipValidation
 
 from relay.api.paging import Paging
 from relay.api.queries import AttemptQuery
-from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Application
 from relay.pipeline.clock import Clock
 from relay.store.idempotency import Once
@@ -18,7 +17,6 @@ from relay.wiring import Stores
 
 ReadinessGiven = NamedDependency[SkipValidation[Readiness]]
 StoresGiven = NamedDependency[SkipValidation[Stores]]
-PolicyGiven = NamedDependency[SkipValidation[EgressPolicy]]
 ClockGiven = NamedDependency[SkipValidation[Clock]]
 ApplicationGiven = NamedDependency[SkipValidation[Application]]
 PagingGiven = NamedDependency[SkipValidation[Paging]]
@@ -27,19 +25,19 @@ OnceGiven = NamedDependency[SkipValidation[Once | None]]
 
 
 def provide_stores(state: State) -> Stores:
-    """The stores that the application was opened with."""
+    """The stores of the application."""
     stores: Stores = state.stores
     return stores
 
 
 def provide_readiness(state: State) -> Readiness:
-    """What the application says when it is asked whether it is ready."""
+    """Whether the application is ready."""
     readiness: Readiness = state.readiness
     return readiness
 
 
 async def provide_application(app_id: FromPath[str], stores: StoresGiven) -> Application:
-    """The application that a path names, by id or uid. Raises NotFound."""
+    """The application in the path, by id or uid. Raises NotFound."""
     return await stores.applications.get(app_id)
 
 
@@ -50,11 +48,11 @@ async def provide_once(
         HeaderParameter(
             name="idempotency-key",
             max_length=256,
-            description="Repeating a request with the same key within a day creates one object",
+            description="Requests with the same key and body within a day create one object",
         ),
     ] = None,
 ) -> Once | None:
-    """What makes a request have its effect once, if its client wants that."""
+    """The idempotency key of a request, if it has one."""
     if not idempotency_key:
         return None
     return Once(f"{request.url.path} {idempotency_key}", await request.body())

@@ -1,4 +1,4 @@
-"""The API's description: OpenAPI as JSON, and one plain page to read that loads nothing from anywhere."""
+"""The reference of the API: OpenAPI as JSON, and one plain page that loads nothing."""
 
 import base64
 import hashlib
@@ -19,11 +19,11 @@ b{display:inline-block;min-width:4.5rem;font:600 14px ui-monospace,monospace}
 """
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ancestors 'none'; base-uri 'none'"
-"""The page's content security policy: nothing but its own style."""
+"""The content security policy of the page: only its own style."""
 
 
 async def refuse_other_pages(request: Request[Any, Any, Any]) -> None:
-    """What is asked for below the page and is not the schema: the framework would answer with a page of its own."""
+    """Answer 404 for other paths below the page, where the framework would show its own page."""
     if request.path_params:
         raise NotFoundException
 
@@ -37,7 +37,7 @@ class SchemaPlugin(JsonRenderPlugin):
 
 
 class PagePlugin(OpenAPIRenderPlugin):
-    """`/docs`: every operation with its parameters and shapes, without a script."""
+    """`/docs`: all operations with their parameters and bodies, without scripts."""
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """The page."""

@@ -1,5 +1,6 @@
-"""The OpenAPI document: the framework's own, but bodies and answers are described by msgspec, which converts them."""
+"""The OpenAPI document of the framework, with the schemas of msgspec, which converts the bodies."""
 
+from http import HTTPStatus
 from typing import Any, get_args, get_origin
 
 import msgspec
@@ -23,7 +24,7 @@ PROBLEM = {
         "type": {"type": "string"},
         "title": {"type": "string"},
         "status": {"type": "integer"},
-        "code": {"type": "string", "description": "What kind of error it is, for programs"},
+        "code": {"type": "string", "description": "The kind of error, for programs"},
         "detail": {
             "oneOf": [
                 {"type": "string"},
@@ -61,7 +62,9 @@ def document_of(app: Litestar) -> dict[str, Any]:
     for operation, handler in operations:
         if "requestBody" in operation:
             operation["requestBody"]["required"] = not handler.parsed_data_field.has_default
-        _describe(operation, described.get(str(_taken(handler))), described.get(str(_given(handler))))
+        example = getattr(_taken(handler), "example", None)
+        taken, given = described.get(str(_taken(handler))), described.get(str(_given(handler)))
+        _describe(operation, taken, given, {"example": example} if example else {})
     describe_fields(components, In, Out)
     document["components"]["schemas"] = components | {"Problem": PROBLEM}
     plain: dict[str, Any] = _plain(document)
@@ -79,21 +82,21 @@ def _operations(app: Litestar, document: dict[str, Any]) -> list[tuple[str, str,
 
 
 def _taken(handler: Any) -> Any:
-    """The type of an operation's body, if it takes one."""
+    """The type of an operation's request body, if it has one."""
     return handler.parsed_data_field.annotation if handler.parsed_data_field else None
 
 
 def _given(handler: Any) -> Any:
-    """The type of an operation's answer, if it has one."""
+    """The type of an operation's response body, if it has one."""
     given = handler.parsed_return_field.annotation
     if get_origin(given) is Response or given is Response:
         (given,) = get_args(given)
     return None if given in (None, type(None)) else given
 
 
-def _describe(operation: dict[str, Any], taken: Any, given: Any) -> None:
+def _describe(operation: dict[str, Any], taken: Any, given: Any, example: dict[str, Any]) -> None:
     if taken is not None:
-        operation["requestBody"]["content"] = {JSON: {"schema": taken}}
+        operation["requestBody"]["content"] = {JSON: {"schema": taken, **example}}
     for parameter in operation.get("parameters", ()):
         schema = _path_name(parameter["name"]) if parameter["in"] == "path" else _without_null(parameter["schema"])
         parameter["schema"] = schema
@@ -101,12 +104,14 @@ def _describe(operation: dict[str, Any], taken: Any, given: Any) -> None:
     responses = operation["responses"]
     responses.pop("400", None)
     for status, answer in responses.items():
+        if answer["description"] == HTTPStatus(int(status)).description:
+            answer["description"] = HTTPStatus(int(status)).phrase  # The framework's sentences are about web pages.
         if given is not None and status.startswith("2") and status != "204":
             answer["content"] = {JSON: {"schema": given}}
         else:
             answer.pop("content", None)
     problem = {"schema": {"$ref": REFERENCE.format(name="Problem")}}
-    responses["default"] = {"description": "What went wrong", "content": {MEDIA_TYPE: problem}}
+    responses["default"] = {"description": "An error", "content": {MEDIA_TYPE: problem}}
 
 
 def _path_name(name: str) -> dict[str, Any]:
@@ -114,11 +119,13 @@ def _path_name(name: str) -> dict[str, Any]:
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A parameter's schema. One that is left out is not there; none is null."""
+    """A parameter's schema without null, because no parameter can be null."""
     schema = dict(schema)
     options = [option for option in schema.pop("oneOf", ()) if option.get("type") != "null"]
     for option in options:
-        schema |= {**option, **({"enum": [e for e in option["enum"] if e is not None]} if "enum" in option else {})}
+        schema |= option
+    if "enum" in schema:
+        schema["enum"] = [value for value in schema["enum"] if value is not None]
     return schema
 
 

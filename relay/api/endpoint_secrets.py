@@ -1,12 +1,11 @@
-"""What an endpoint's callbacks carry that must be kept safe: its signing keys and its headers."""
+"""An endpoint's signing keys and headers."""
 
 import structlog
 from litestar import Controller, get, patch, post, put
 from litestar.params import FromPath, JSONBody
-from msgspec import structs
 
 from relay.api.dependencies import ApplicationGiven, ClockGiven, StoresGiven
-from relay.api.headers import checked_headers, patched_headers, show_headers
+from relay.api.headers import patched_headers, replaced_headers, show_headers
 from relay.api.schemas.endpoints import HeadersIn, HeadersOut, HeadersPatchIn, SecretOut, SecretRotateIn
 from relay.api.signing_keys import rotated, show_secret
 
@@ -23,7 +22,7 @@ class EndpointSecretController(Controller):
     async def get_secret(
         self, application: ApplicationGiven, endpoint_id: FromPath[str], stores: StoresGiven
     ) -> SecretOut:
-        """Get the secret that the subscriber verifies callbacks with."""
+        """Get the key that verifies callbacks."""
         endpoint = await stores.endpoints.get(application.id, endpoint_id)
         log.info("signing_key_shown", endpoint=endpoint.id)
         return show_secret(endpoint)
@@ -37,7 +36,11 @@ class EndpointSecretController(Controller):
         clock: ClockGiven,
         data: JSONBody[SecretRotateIn | None] = None,
     ) -> SecretOut:
-        """Sign with new keys, and also with the old keys until the grace period ends (24 h by default)."""
+        """Sign with new keys, and also with the replaced keys until the grace period ends (24 h by default).
+
+        To undo a rotation, send the earlier key within its grace period. Keys that were replaced before keep their own
+        grace periods. An endpoint has at most 5 keys of each kind (409).
+        """
         now_ms = clock.now_ms()
         body = data or SecretRotateIn()
         return show_secret(
@@ -48,7 +51,7 @@ class EndpointSecretController(Controller):
     async def get_headers(
         self, application: ApplicationGiven, endpoint_id: FromPath[str], stores: StoresGiven
     ) -> HeadersOut:
-        """Get the headers of its callbacks. Values that look like secrets are hidden."""
+        """Get the headers of an endpoint's callbacks. Secret values are hidden, and `sensitive` has their names."""
         return show_headers(await stores.endpoints.get(application.id, endpoint_id))
 
     @put("/headers", summary="Replace an endpoint's headers", status_code=204)
@@ -60,10 +63,10 @@ class EndpointSecretController(Controller):
         stores: StoresGiven,
         clock: ClockGiven,
     ) -> None:
-        """Set all headers."""
-        headers, now_ms = checked_headers(data.headers), clock.now_ms()
+        """Replace all headers. Those in `sensitive` keep their values, so that you can send back what GET returned."""
+        now_ms = clock.now_ms()
         await stores.endpoints.change(
-            application.id, endpoint_id, lambda old: structs.replace(old, headers=headers, updated_at_ms=now_ms)
+            application.id, endpoint_id, lambda old: replaced_headers(old, data, now_ms=now_ms)
         )
 
     @patch("/headers", summary="Change an endpoint's headers", status_code=204)

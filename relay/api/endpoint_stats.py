@@ -11,7 +11,7 @@ from relay.api.dependencies import ApplicationGiven, StoresGiven
 from relay.api.feeds import read_feed
 from relay.api.paging import Paging
 from relay.api.schemas.common import ms
-from relay.api.schemas.messages import FAIL, PENDING, SUCCESS, EndpointStatsOut, delivery_status
+from relay.api.schemas.messages import FAIL, PENDING, SENDING, SUCCESS, EndpointStatsOut, delivery_status
 from relay.api.visibility import AttemptItem, attempts_feed
 
 
@@ -48,7 +48,7 @@ async def endpoint_stats(
         success=counts[SUCCESS],
         pending=counts[PENDING],
         fail=counts[FAIL],
-        sending=sum(map(sum, waiting)),
+        sending=counts[SENDING] + sum(map(sum, waiting)),
         complete=page.done,
     )
 

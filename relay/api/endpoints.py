@@ -6,12 +6,11 @@ from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody
 
 from relay.api.deletions import delete_at_once
-from relay.api.dependencies import ApplicationGiven, ClockGiven, OnceGiven, PagingGiven, PolicyGiven, StoresGiven
+from relay.api.dependencies import ApplicationGiven, ClockGiven, OnceGiven, PagingGiven, StoresGiven
 from relay.api.paging import provide_newest_first, read_page
 from relay.api.schemas.common import ListOut
 from relay.api.schemas.endpoints import EndpointIn, EndpointOut, EndpointPatch, EndpointUpsertIn, show_endpoint
 from relay.api.subscribing import new_endpoint, patched, replaced
-from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Application, Endpoint
 from relay.errors import NotFound
 from relay.pipeline.clock import Clock
@@ -20,7 +19,7 @@ from relay.store.idempotency import Once
 from relay.store.records import Page
 from relay.wiring import Stores
 
-MADE = {201: ResponseSpec(EndpointOut, description="It was made")}
+MADE = {201: ResponseSpec(EndpointOut, description="The new endpoint")}
 
 
 class EndpointController(Controller):
@@ -49,12 +48,11 @@ class EndpointController(Controller):
         application: ApplicationGiven,
         data: JSONBody[EndpointIn],
         stores: StoresGiven,
-        policy: PolicyGiven,
         clock: ClockGiven,
         once: OnceGiven,
     ) -> EndpointOut:
         """Create an endpoint. It receives every matching event that is stored after this response."""
-        return await _create(application, data, stores, policy, clock, once=once)
+        return await _create(application, data, stores, clock, once=once)
 
     @get("/{endpoint_id:str}", summary="Get an endpoint")
     async def get_endpoint(
@@ -70,23 +68,26 @@ class EndpointController(Controller):
         endpoint_id: FromPath[str],
         data: JSONBody[EndpointUpsertIn],
         stores: StoresGiven,
-        policy: PolicyGiven,
         clock: ClockGiven,
     ) -> Response[EndpointOut]:
-        """Replace an endpoint (200), or create one with this uid (201)."""
+        """Replace an endpoint (200), or create one with this uid (201).
+
+        If the path has the id and the body has no `uid`, the uid is removed, as in Svix. If the path has the
+        uid, it stays. Secrets that you omit stay, so that you can send back what GET returned.
+        """
         now_ms = clock.now_ms()
         uid = None if endpoint_id.startswith(PREFIX) else endpoint_id
         try:
             endpoint = await stores.endpoints.change(
                 application.id,
                 endpoint_id,
-                lambda old: replaced(old, data, policy=policy, now_ms=now_ms),
-                mend=lambda found: new_endpoint(found, application.id, data, policy=policy, now_ms=now_ms, uid=uid),
+                lambda old: replaced(old, data, now_ms=now_ms, uid=uid),
+                replacement=lambda found: new_endpoint(found, application.id, data, now_ms=now_ms, uid=uid),
             )
         except NotFound:
             if uid is None:
                 raise
-            made = await _create(application, data, stores, policy, clock, uid=uid)
+            made = await _create(application, data, stores, clock, uid=uid)
             return Response(made, status_code=201)
         return Response(show_endpoint(endpoint, application), status_code=200)
 
@@ -97,13 +98,12 @@ class EndpointController(Controller):
         endpoint_id: FromPath[str],
         data: JSONBody[EndpointPatch],
         stores: StoresGiven,
-        policy: PolicyGiven,
         clock: ClockGiven,
     ) -> EndpointOut:
-        """Change the given fields. All others stay. An endpoint that is enabled or resumed gets its kept events."""
+        """Change the given fields. All others stay. An endpoint that you enable or resume receives its kept events."""
         now_ms = clock.now_ms()
         endpoint = await stores.endpoints.change(
-            application.id, endpoint_id, lambda old: patched(old, data, policy=policy, now_ms=now_ms)
+            application.id, endpoint_id, lambda old: patched(old, data, now_ms=now_ms)
         )
         return show_endpoint(endpoint, application)
 
@@ -120,7 +120,6 @@ async def _create(
     application: Application,
     data: EndpointIn | EndpointUpsertIn,
     stores: Stores,
-    policy: EgressPolicy,
     clock: Clock,
     *,
     uid: str | None = None,
@@ -128,7 +127,7 @@ async def _create(
 ) -> EndpointOut:
     now_ms = clock.now_ms()
     endpoint = await stores.endpoints.create(
-        lambda new_id: new_endpoint(new_id, application.id, data, policy=policy, now_ms=now_ms, uid=uid),
+        lambda new_id: new_endpoint(new_id, application.id, data, now_ms=now_ms, uid=uid),
         now_ms=now_ms,
         once=once,
     )

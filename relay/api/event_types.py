@@ -1,4 +1,4 @@
-"""Event types: the relay's own catalogue, to read."""
+"""Event types: the relay's own catalogue. It is read-only."""
 
 import re
 from typing import Annotated

@@ -90,7 +90,7 @@ class _Lane(Generic[P, T]):
             self.ahead.extend((place, value) for place, value in found if value is not None)
 
     def settle(self) -> None:
-        """Give a list that is read from its end an edge, so that what is added there meanwhile is not taken for old."""
+        """Give a list that is read from its end an edge, so that things that are added there are not taken for old."""
         if self.edge is None:
             self.edge = self.before(self.ahead[0][0]) if self.ahead else self.feed.bottom
 

@@ -1,4 +1,4 @@
-"""What fields mean, for the OpenAPI document: the text below a field in the class that declares it."""
+"""Descriptions of fields in the OpenAPI document: the text below a field in the class that declares it."""
 
 import ast
 import inspect
@@ -10,7 +10,7 @@ import msgspec
 
 
 def describe_fields(components: dict[str, Any], *roots: type[msgspec.Struct]) -> None:
-    """Give every property of the components that a subclass of `roots` stands for its description."""
+    """Add the description to each property of the components that are subclasses of `roots`."""
     texts = {kind.__name__: _texts(kind) for root in roots for kind in _below(root)}
     for component in components.values():
         named = texts.get(str(component.get("title", "")).partition("[")[0], {})
@@ -24,7 +24,7 @@ def _below(root: type[msgspec.Struct]) -> list[type[msgspec.Struct]]:
 
 
 def _texts(kind: type[msgspec.Struct]) -> dict[str, str]:
-    """Field on the wire → its text."""
+    """The name of each field on the wire, with its text."""
     written: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         if issubclass(base, msgspec.Struct) and base is not msgspec.Struct:

@@ -1,33 +1,41 @@
-"""Headers that an endpoint's owner adds to callbacks: how they change, and which values are never shown again."""
+"""The headers that a subscriber adds to callbacks: changes, and hidden values."""
 
 from collections.abc import Mapping
 
 from msgspec import structs
 
-from relay.api.schemas.endpoints import HeadersOut, HeadersPatchIn
-from relay.domain.headers import check_headers, check_new_headers, is_sensitive
+from relay.api.asked import Asked, header_faults, header_patch_faults, raise_for
+from relay.api.schemas.endpoints import HeadersIn, HeadersOut, HeadersPatchIn
+from relay.domain.headers import check_new_headers, is_sensitive
 from relay.domain.model import Endpoint
 
 
 def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers that callbacks may carry, names in lower case. Raises Invalid for each that they may not."""
+    """Headers that callbacks can carry, with their names as given. Raises Invalid."""
     check_new_headers(headers)
-    return {name.lower(): value for name, value in headers.items()}
+    return dict(headers)
+
+
+def replaced_headers(endpoint: Endpoint, body: HeadersIn, *, now_ms: int) -> Endpoint:
+    """An endpoint with these headers, and with the stored values of those in `sensitive`. Raises Invalid."""
+    raise_for(header_faults(Asked.of(body), endpoint))
+    given, names = checked_headers(body.headers), {name.lower() for name in body.headers}
+    hidden = {name.lower() for name in body.sensitive or ()} - names
+    kept = {name: value for name, value in endpoint.headers.items() if name.lower() in hidden}
+    return structs.replace(endpoint, headers=kept | given, updated_at_ms=now_ms)
 
 
 def patched_headers(endpoint: Endpoint, body: HeadersPatchIn, *, now_ms: int) -> Endpoint:
-    """An endpoint with some headers set, and some taken away. Raises Invalid."""
+    """An endpoint with some headers set and some removed. Raises Invalid."""
+    raise_for(header_patch_faults(Asked.of(body), endpoint))
     asked = body.headers or {}
-    gone = {
-        name.lower() for name in (*(body.delete_headers or ()), *(n for n, value in asked.items() if value is None))
-    }
-    kept = {name: value for name, value in endpoint.headers.items() if name not in gone}
+    changed = {name.lower() for name in (*asked, *(body.delete_headers or ()))}
+    kept = {name: value for name, value in endpoint.headers.items() if name.lower() not in changed}
     added = checked_headers({name: value for name, value in asked.items() if value is not None})
-    check_headers(kept | added)
     return structs.replace(endpoint, headers=kept | added, updated_at_ms=now_ms)
 
 
 def show_headers(endpoint: Endpoint) -> HeadersOut:
-    """An endpoint's headers as they are answered."""
+    """An endpoint's headers as responses show them."""
     shown = {name: value for name, value in endpoint.headers.items() if not is_sensitive(name)}
     return HeadersOut(headers=shown, sensitive=sorted(endpoint.headers.keys() - shown.keys()))

@@ -1,4 +1,4 @@
-"""Health: whether the process runs, and whether it can work. No key is needed."""
+"""Health checks: whether the process runs, and whether it can work. They require no key."""
 
 from http import HTTPStatus
 

@@ -1,4 +1,4 @@
-"""Request bodies as text: JSON in UTF-8 (RFC 8259), of a bounded depth, and nothing that only looks like it."""
+"""Request bodies as text: strict JSON in UTF-8 (RFC 8259), with a limited depth."""
 
 import json
 import re
@@ -7,16 +7,16 @@ from typing import Any, NoReturn
 from litestar.exceptions import ClientException, HTTPException
 
 MAX_DEPTH = 32
-"""Levels of arrays and objects. The deepest body that means anything is a filter's, with fewer than half as many."""
+"""Levels of arrays and objects. Filters are the deepest bodies, and have fewer than half as many."""
 TOO_LARGE = 1 << 64
-"""Stands for every integer of more digits than 64 bits have; converting those takes time that grows with the square."""
+"""Replaces every integer with more digits than 64 bits have, because converting those takes quadratic time."""
 
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _BRACKET = re.compile(r"[\[\]{}]")
 
 
 class RepeatedKeys(dict[str, Any]):
-    """An object in which some keys stand more than once. Parsers differ in which one counts, so none does."""
+    """An object with repeated keys. It is refused, because parsers differ in which value they use."""
 
     repeated: tuple[str, ...] = ()
 
@@ -38,7 +38,7 @@ def parse_json(body: bytes) -> Any:
 
 
 def check_content_type(given: tuple[str, dict[str, str]], encoding: str) -> None:
-    """Raise HTTPException (415) unless the headers announce JSON in UTF-8, or nothing."""
+    """Raise HTTPException (415) unless the headers say JSON in UTF-8, or say nothing."""
     kind, options = given
     kind = kind.strip().lower()
     if kind and kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):

@@ -1,4 +1,4 @@
-"""Messages: the events that an application may see."""
+"""Messages: the events that an application can see."""
 
 from datetime import datetime
 from http import HTTPStatus
@@ -38,7 +38,7 @@ class MessageController(Controller):
         after: FromQuery[datetime | None] = None,
         with_content: Annotated[bool, QueryParameter(description="Include the payloads")] = True,
     ) -> ListOut[MessageOut]:
-        """List the events of the application's sources that pass its filter, newest first, as long as they are kept."""
+        """List the events of the application's sources that pass its filter, newest first."""
         sees, types = sight(application), split(event_types)
 
         def wanted(event: StoredEvent) -> bool:
@@ -59,8 +59,8 @@ class MessageController(Controller):
 
     @post("/", include_in_schema=False)
     async def create_message(self) -> Response[dict[str, Any]]:
-        """Refuse what Svix's clients can do: here, messages begin upstream."""
-        detail = "messages come from the rows of sources: they can't be made here. See PUT /api/v1/source/{uid}"
+        """Refuse to create messages, which Svix's clients can request."""
+        detail = "messages come from the rows of sources; you cannot create them. See PUT /api/v1/source/{uid}"
         return problem(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", detail, headers={"allow": "GET"})
 
     @get("/{msg_id:str}", summary="Get a message")
@@ -71,14 +71,14 @@ class MessageController(Controller):
         stores: StoresGiven,
         with_content: FromQuery[bool] = True,
     ) -> MessageOut:
-        """Get one event, as long as it is kept."""
+        """Get one message, as long as the relay keeps it."""
         return show_message((await find_event(application, msg_id, stores)).value, with_content=with_content)
 
     @post("/{msg_id:str}/endpoint/{endpoint_id:str}/resend", summary="Resend a message", status_code=202)
     async def resend(
         self, application: ApplicationGiven, msg_id: FromPath[str], endpoint_id: FromPath[str], stores: StoresGiven
     ) -> EmptyOut:
-        """Send an event to an endpoint again, whatever its status is. Its id stays the same."""
+        """Send a message to an endpoint again, whatever its status. Its id stays the same."""
         endpoint = await stores.endpoints.get(application.id, endpoint_id)
         item = await find_event(application, msg_id, stores)
         await stores.undelivered.resend(item.source, endpoint.id, reference(item, endpoint))

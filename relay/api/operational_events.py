@@ -1,4 +1,4 @@
-"""Operational events: what the relay did on its own decision."""
+"""Operational events: what the relay did on its own, and the problems that it found."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Errors as problem documents (RFC 9457) that also carry Svix's `code` and `detail`: one table says which is which."""
+"""Errors as problem documents (RFC 9457) with Svix's `code` and `detail`. One table maps exceptions to them."""
 
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -13,6 +13,8 @@ from relay.errors import (
     BeingDeleted,
     Conflict,
     Fault,
+    InProgress,
+    InUse,
     Invalid,
     NotFound,
     RelayError,
@@ -26,21 +28,23 @@ log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
 BODY_AT_MOST = 1 << 20
-"""Bytes of a request: a filter may have 64 KiB, a certificate chain as much."""
+"""The maximum size of a body in bytes. A filter can have 64 KiB, and so can a certificate chain."""
 MADE_UP_CHARS = 128
-"""Of a key, a name or a method that a client made up: so many are repeated in an error."""
+"""How many characters of an unknown key, name or method an error repeats."""
 
 PROBLEMS: dict[type[RelayError], tuple[HTTPStatus, str]] = {
     Invalid: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid"),
     NotFound: (HTTPStatus.NOT_FOUND, "not_found"),
     BeingDeleted: (HTTPStatus.CONFLICT, "being_deleted"),
+    InProgress: (HTTPStatus.CONFLICT, "in_progress"),
+    InUse: (HTTPStatus.CONFLICT, "in_use"),
     Conflict: (HTTPStatus.CONFLICT, "conflict"),
     Unreadable: (HTTPStatus.CONFLICT, "unreadable"),
     Unauthorized: (HTTPStatus.UNAUTHORIZED, "authentication_failed"),
     StoreUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
     StoreRefused: (HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
 }
-"""What our own exceptions are to a client. Any other is a fault of the relay: 500."""
+"""The status and code of the relay's exceptions. Any other exception is an internal error: 500."""
 
 CODES = {
     HTTPStatus.BAD_REQUEST: "malformed",
@@ -49,19 +53,20 @@ CODES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too_large",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "unsupported_media_type",
 }
-"""What the framework's own answers are called."""
+"""The codes of the framework's own errors."""
 
 HEADERS: dict[str, dict[str, str]] = {
     "authentication_failed": {"www-authenticate": 'Bearer realm="relay"'},
     "unavailable": {"retry-after": "1"},
     "being_deleted": {"retry-after": "2"},
+    "in_progress": {"retry-after": "1"},
 }
 
 
 def problem(
     status: HTTPStatus, code: str, detail: str | list[dict[str, Any]], *, headers: dict[str, str] | None = None
 ) -> Response[dict[str, Any]]:
-    """A problem document. `detail` is a text, but on 422 a list of `{loc, msg, type}`, as Svix's clients read it."""
+    """A problem document. `detail` is a text, or on 422 a list of `{loc, msg, type}`, as Svix's clients expect."""
     content = {
         "type": f"urn:relay:problem:{code}",
         "title": status.phrase,
@@ -73,7 +78,7 @@ def problem(
 
 
 def handlers() -> ExceptionHandlersMap:
-    """Every exception's way to a problem document."""
+    """The handlers that turn exceptions into problem documents."""
     return {
         RelayError: _relay_error,
         HTTPException: _http_error,
@@ -98,18 +103,19 @@ def _http_error(request: Request[Any, Any, Any], error: HTTPException) -> Respon
     code = CODES.get(status, status.phrase.lower().replace(" ", "_"))
     allowed = (error.headers or {}).get("allow", "")
     detail = {
-        HTTPStatus.NOT_FOUND: "there is nothing at this path: /docs lists the operations",
-        HTTPStatus.METHOD_NOT_ALLOWED: f"this path does not take {_cut(request.method)}; it takes {allowed}",
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"the body is too large: {BODY_AT_MOST} bytes are allowed",
+        HTTPStatus.NOT_FOUND: "there is no operation at this path; /docs lists all operations",
+        HTTPStatus.METHOD_NOT_ALLOWED: f"this path does not accept {_cut(request.method)}; it accepts {allowed}",
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"the body is too large: it can have at most {BODY_AT_MOST} bytes",
     }.get(status, error.detail or status.phrase)
     return problem(status, code, detail, headers=error.headers)
 
 
-def _unfit(_: Request[Any, Any, Any], error: ValidationException) -> Response[dict[str, Any]]:
-    """What the framework refuses: a body that is missing. All else is refused before, with better words."""
+def _unfit(request: Request[Any, Any, Any], error: ValidationException) -> Response[dict[str, Any]]:
+    """What the framework refuses: a missing body. Other faults are found before, with better messages."""
     found = error.extra if isinstance(error.extra, list) else []
     if any(entry.get("key") == "data" for entry in found):
-        return _invalid([Fault(("body",), "is required: send a JSON object", "missing")])
+        missing = Fault(("body",), "is required: send a JSON object", "missing")
+        return _invalid([*request.state.get("faults", ()), missing])
     return _invalid([_fault(entry) for entry in found] or [Fault(("body",), error.detail)])
 
 
@@ -121,7 +127,7 @@ def _fault(entry: dict[str, Any]) -> Fault:
 def _invalid(faults: Iterable[Fault]) -> Response[dict[str, Any]]:
     detail = []
     for fault in faults:
-        # Svix's clients read texts only: the Rust one loses the whole list otherwise.
+        # Strings only: Svix's Rust client discards the whole list otherwise.
         loc = [_cut(str(part)) for part in fault.path]
         subject = f"`{'.'.join(loc[1:])}`" if loc[1:] else f"the {loc[0]}"
         detail.append({"loc": loc, "msg": f"{subject}: {fault.message}", "type": fault.kind})
@@ -129,7 +135,7 @@ def _invalid(faults: Iterable[Fault]) -> Response[dict[str, Any]]:
 
 
 def _cut(text: str) -> str:
-    """Something that the client made up, as it can be repeated to it."""
+    """A text from the client, short enough to repeat."""
     text = text.encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= MADE_UP_CHARS else text[:MADE_UP_CHARS] + "…"
 

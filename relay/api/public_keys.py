@@ -1,4 +1,4 @@
-"""The public halves of an endpoint's keys, for whoever verifies its callbacks. No API key is needed."""
+"""The public keys of an endpoint, with which receivers verify callbacks. They require no API key."""
 
 import base64
 import hashlib
@@ -16,26 +16,31 @@ from relay.domain.signing import PUBLIC_PREFIX, public_key, version_of
 from relay.errors import NotFound
 
 FRESH_S = 300
-"""How long an answer may be kept: far less than a rotated key signs on."""
+"""How long clients can cache a response: far less than the grace period of a replaced key."""
 
 
 class PublicKeyOut(Out, frozen=True, kw_only=True):
     """An Ed25519 key as a JSON Web Key (RFC 8037), and as Standard Webhooks writes it."""
 
     kty: str = "OKP"
+    """The key type."""
     crv: str = "Ed25519"
+    """The curve."""
     use: str = "sig"
+    """The key is for signatures."""
     kid: str
     """The key's thumbprint (RFC 7638)."""
     x: str
+    """The public key in base64url."""
     public_key: str
-    """`whpk_…`"""
+    """The public key as `whpk_…`."""
 
 
 class PublicKeysOut(Out, frozen=True, kw_only=True):
-    """A JSON Web Key Set (RFC 7517): the current key first, then rotated ones that still sign."""
+    """A JSON Web Key Set (RFC 7517)."""
 
     keys: list[PublicKeyOut]
+    """The current key, followed by the replaced keys that still sign."""
 
 
 @get(
@@ -46,7 +51,7 @@ class PublicKeysOut(Out, frozen=True, kw_only=True):
     guards=[check_parameters],
 )
 async def webhook_keys(endpoint_id: FromPath[str], stores: StoresGiven, clock: ClockGiven) -> Response[PublicKeysOut]:
-    """What `v1a` signatures are verified with. The endpoint is named by its id; one that has none is not found."""
+    """Get the keys that verify `v1a` signatures, by the id of the endpoint. 404: it has no public keys."""
     endpoint = await stores.endpoints.named(EndpointId(endpoint_id))
     now_ms = clock.now_ms()
     pairs = [key for key in endpoint.keys if version_of(key.key) == "v1a"]
@@ -57,9 +62,9 @@ async def webhook_keys(endpoint_id: FromPath[str], stores: StoresGiven, clock: C
 
 
 def show_key(public: str) -> PublicKeyOut:
-    """A `whpk_…` as it is answered."""
+    """A `whpk_…` as responses show it."""
     x = _base64url(base64.b64decode(public.removeprefix(PUBLIC_PREFIX)))
-    # RFC 7638 3: the needed members in the order of their names, without spaces.
+    # RFC 7638 3: the required members in the order of their names, without spaces.
     named = msgspec.json.encode({"crv": "Ed25519", "kty": "OKP", "x": x})
     return PublicKeyOut(kid=_base64url(hashlib.sha256(named).digest()), x=x, public_key=public)
 

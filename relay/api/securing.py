@@ -1,4 +1,4 @@
-"""Headers that every answer carries, whatever it is and whoever made it: a page, an error, an answer to a probe."""
+"""Headers of all responses, including pages, errors and health checks."""
 
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -15,7 +15,7 @@ HEADERS = (
 
 
 async def secure(message: Message, scope: Scope) -> None:
-    """A hook that sees each message before it is sent. What an operation sets itself stays."""
+    """A hook that sees each message before it is sent. Headers that an operation sets itself stay."""
     if message["type"] != "http.response.start":
         return
     headers = [(name.lower(), value) for name, value in message["headers"]]
@@ -27,7 +27,7 @@ async def secure(message: Message, scope: Scope) -> None:
 
 
 def methods_of(path: str, called: Iterable[tuple[str, str]]) -> str:
-    """What a path takes, for `Allow`. The framework names the methods of one handler, and some that are refused."""
+    """The methods of a path, for `Allow`. The framework lists those of one handler only, and some that are refused."""
     parts = [part for part in path.split("/") if part]
     methods = {method for template, method in called if _matches(template.split("/")[1:], parts)}
     return ", ".join(sorted(methods | {"OPTIONS"}))

@@ -1,4 +1,4 @@
-"""An endpoint's signing keys: made or taken, rotated, and of a key pair only the public half shown."""
+"""An endpoint's signing keys: creation, rotation, and what responses show."""
 
 import secrets
 from collections.abc import Iterable, Sequence
@@ -10,6 +10,7 @@ from relay.api.schemas.endpoints import SecretOut, SecretRotateIn, signatures_of
 from relay.domain.model import Endpoint, SigningKey
 from relay.domain.signing import (
     Version,
+    is_same_key,
     new_private_key,
     new_secret,
     public_key,
@@ -18,18 +19,18 @@ from relay.domain.signing import (
 from relay.errors import Conflict, Fault, Invalid
 
 GRACE_S = 86_400
-"""How long a rotated key still signs, where nobody says otherwise (Standard Webhooks 1.0, Svix)."""
+"""The default grace period of a replaced key (Standard Webhooks 1.0, Svix)."""
 KEYS_AT_MOST = 5
-"""Of one version: each adds 50 to 100 bytes to a header of every callback."""
+"""The maximum of each version, because each key adds 50 to 100 bytes to a header of every callback."""
 
 
 def new_keys(secret: str | None, versions: Sequence[Version] | None) -> tuple[SigningKey, ...]:
-    """The keys of a new endpoint, one for each version; `secret` is that of its own version. Raises Invalid."""
+    """The keys of a new endpoint, one for each version. `secret` is the key of its own version. Raises Invalid."""
     given = None if secret is None else prefixed(secret)
     if versions is None:
         versions = [version_of(given)] if given else ["v1"]
     if given and version_of(given) not in versions:
-        raise Invalid(Fault(("body", "secret"), f"is a key for {version_of(given)}, which is not among the signatures"))
+        raise Invalid(Fault(("body", "secret"), wrong_version(given, versions)))
     return tuple(
         SigningKey(key=given if given and version_of(given) == version else _new(version))
         for version in sorted(set(versions))
@@ -37,7 +38,7 @@ def new_keys(secret: str | None, versions: Sequence[Version] | None) -> tuple[Si
 
 
 def resigned(keys: Iterable[SigningKey], versions: Sequence[Version]) -> tuple[SigningKey, ...]:
-    """The keys after it was said how callbacks are signed: new ones where there were none, the others' are gone."""
+    """The keys after a change of `signatures`: new keys for added versions, and none for removed versions."""
     kept = [key for key in keys if version_of(key.key) in versions]
     current = {version_of(key.key): key for key in kept if key.expires_at_ms is None}
     made = {version: SigningKey(key=_new(version)) for version in versions if version not in current}
@@ -49,37 +50,58 @@ def resigned(keys: Iterable[SigningKey], versions: Sequence[Version]) -> tuple[S
 
 
 def rotated(endpoint: Endpoint, body: SecretRotateIn, *, now_ms: int) -> Endpoint:
-    """An endpoint with new keys, the old ones signing on until the grace is over. Raises Invalid or Conflict.
+    """An endpoint with new current keys. Raises Invalid or Conflict.
 
-    A key that is given replaces that of its version; without one, those of all versions are replaced.
+    A given key replaces the current key of its version. Without one, the relay makes new keys of all versions. The
+    replaced keys sign until the grace period ends. Keys that were replaced before keep their own grace periods.
     """
     grace_s = GRACE_S if body.grace_period_seconds in (UNSET, None) else int(body.grace_period_seconds)
     given = prefixed(body.key) if body.key else None
-    if any(old.key == given for old in endpoint.keys):
-        raise Invalid(Fault(("body", "key"), "is a key of this endpoint already: give another one"))
+    if faults := rotation_faults(given, endpoint):
+        raise Invalid(*faults)
     versions = [version_of(given)] if given else signatures_of(endpoint)
-    if not set(versions) <= set(signatures_of(endpoint)):
-        raise Invalid(Fault(("body", "key"), f"is a key for {versions[0]}, which is not among the signatures"))
     fresh = [SigningKey(key=given or _new(version)) for version in versions]
-    untouched = [key for key in endpoint.keys if version_of(key.key) not in versions]
-    until = now_ms + grace_s * 1000
-    old = [_expiring(key, until) for key in endpoint.keys if version_of(key.key) in versions]
-    left = [key for key in old if key.expires_at_ms and key.expires_at_ms > now_ms]
+    until_ms = now_ms + grace_s * 1000
+    others = [key for key in endpoint.keys if not (given and is_same_key(key.key, given))]
+    left = [
+        SigningKey(key=key.key, expires_at_ms=until_ms)
+        if key.expires_at_ms is None and version_of(key.key) in versions
+        else key
+        for key in others
+    ]
+    left = [key for key in left if key.expires_at_ms is None or key.expires_at_ms > now_ms]
     if any(sum(version_of(key.key) == version for key in left) >= KEYS_AT_MOST for version in versions):
-        raise Conflict(f"{KEYS_AT_MOST} keys sign for this endpoint already: wait until one expires, or give no grace")
-    keys = sorted((*fresh, *untouched, *left), key=lambda key: key.expires_at_ms is not None)
+        raise Conflict(
+            f"{KEYS_AT_MOST} keys sign for this endpoint. Wait until one expires, rotate to one of them, or set "
+            "`gracePeriodSeconds` to 0"
+        )
+    keys = sorted((*fresh, *left), key=lambda key: key.expires_at_ms is not None)
     return structs.replace(endpoint, keys=tuple(keys), updated_at_ms=now_ms)
 
 
+def rotation_faults(given: str | None, endpoint: Endpoint) -> list[Fault]:
+    """The faults of a key that should become the current key of its version."""
+    if given is None:
+        return []
+    place, current = ("body", "key"), [key.key for key in endpoint.keys if key.expires_at_ms is None]
+    if version_of(given) not in map(version_of, current):
+        return [Fault(place, wrong_version(given, signatures_of(endpoint)))]
+    if any(is_same_key(given, key) for key in current):
+        return [Fault(place, "is the current key of this endpoint already; send another key, or omit it")]
+    return []
+
+
+def wrong_version(key: str, versions: Iterable[Version]) -> str:
+    """Why a key cannot be used for these signatures."""
+    made = version_of(key)
+    return f"is a key for `{made}` signatures, and `signatures` is {', '.join(f'`{v}`' for v in sorted(versions))}"
+
+
 def show_secret(endpoint: Endpoint) -> SecretOut:
-    """What callbacks are verified with. Of a key pair the relay keeps the private half to itself."""
+    """The keys that verify callbacks. Responses never contain a private key."""
     current = {version_of(key.key): key.key for key in endpoint.keys if key.expires_at_ms is None}
     public = public_key(current["v1a"]) if "v1a" in current else None
     return SecretOut(key=current.get("v1") or public or "", public_key=public)
-
-
-def _expiring(key: SigningKey, until_ms: int) -> SigningKey:
-    return SigningKey(key=key.key, expires_at_ms=min(until_ms, key.expires_at_ms or until_ms))
 
 
 def _new(version: Version) -> str:

@@ -1,4 +1,4 @@
-"""Sources: installations of the upstream, their routes, and the lines that could not be read."""
+"""Sources: installations of Infinity, their routes, and the rows that the relay could not read."""
 
 import re
 from typing import Any
@@ -23,9 +23,10 @@ from relay.api.schemas.sources import (
     show_set_aside,
     show_source,
 )
+from relay.api.sourcing import put as put_source
 from relay.domain.model import Source
 from relay.domain.names import SOURCE_UID_MOST, source_uid
-from relay.errors import NotFound
+from relay.errors import InUse, NotFound
 from relay.pipeline.clock import Clock
 from relay.store.routes import QUARANTINE_KEPT
 from relay.wiring import Stores
@@ -33,7 +34,10 @@ from relay.wiring import Stores
 SOURCE_UID = re.compile(rf"[a-zA-Z0-9_.-]{{1,{SOURCE_UID_MOST}}}")
 BY_TIME = re.compile(r"[0-9]{15}-[^\x00-\x1f]{1,128}")
 """The key of a line that was set aside: the ms when it was seen, and its digest."""
-MADE = {201: ResponseSpec(SourceOut, description="It was made")}
+MADE = {201: ResponseSpec(SourceOut, description="The new source")}
+
+NAMED = 10
+"""Applications in the message that a source is in use."""
 
 
 class SourceController(Controller):
@@ -61,31 +65,46 @@ class SourceController(Controller):
     ) -> Response[SourceOut]:
         """Create a source (201) or replace its settings (200). No cursor moves.
 
-        Credentials that you leave out stay. You must give them again if `baseUrl` changes to another scheme, host or
+        Defaults: `version` is `v2.1`, `pollIntervalSeconds` is 60, `batchSize` is 1000, and `startRowId` is null, which
+        means rows that appear from now on. `name` defaults to the uid. The response shows the values that apply.
+
+        Routes: `all`, `calls`, `users`, `goals`, `transactions`, `callsGoalsTransactions`, `touchPoints`, `visits`,
+        `itemisedCalls`. For most CRMs, use `callsGoalsTransactions`.
+
+        If you omit credentials, they stay. You must send them again if `baseUrl` changes to another scheme, host or
         port, because the relay would send them there. A complete `PUT` replaces a source that cannot be read. After a
-        deletion, the uid is taken for a while: the API answers 409, and you can try again.
+        deletion, the uid is taken for a while: the API answers 409 (`being_deleted`), and you can retry.
         """
         checked, now_ms = source_uid(uid), clock.now_ms()
 
-        def mend() -> Source:
-            # How often it was written is not known any more.
-            return structs.replace(data.applied_to(checked, None, now_ms=now_ms), times_written=now_ms)
+        def replacement() -> Source:
+            # The relay no longer knows how often it was written.
+            return structs.replace(put_source(data, checked, None, now_ms=now_ms), times_written=now_ms)
 
         source, new = await when_deleted(
             stores,
-            lambda: stores.sources.put(checked, lambda old: data.applied_to(checked, old, now_ms=now_ms), mend=mend),
+            lambda: stores.sources.put(
+                checked, lambda old: put_source(data, checked, old, now_ms=now_ms), replacement=replacement
+            ),
         )
         return Response(await _shown(source, stores, clock), status_code=201 if new else 200)
 
     @get("/{uid:str}", summary="Get a source")
     async def get_source(self, uid: FromPath[str], stores: StoresGiven, clock: ClockGiven) -> SourceOut:
-        """A source with the states of its routes, without its secrets."""
+        """Get a source with the states of its routes, without its secrets."""
         return await _shown(await stores.sources.get(source_uid(uid)), stores, clock)
 
     @delete("/{uid:str}", summary="Delete a source")
     async def delete_source(self, uid: FromPath[str], stores: StoresGiven) -> None:
-        """Delete a source with its cursors, events, attempts and pending deliveries."""
-        await stores.sources.delete(source_uid(uid))
+        """Delete a source with its cursors, events, attempts and pending deliveries.
+
+        The API answers 409 (`in_use`) if applications name the source in `sources`, because they would see the events
+        of the next source with this uid. Remove it from their `sources`, or delete them, and then delete the source.
+        """
+        checked = source_uid(uid)
+        if checked in await stores.sources.uids() and (names := await stores.applications.naming(checked)):
+            raise InUse(_in_use(checked, names))
+        await stores.sources.delete(checked)
         await delete_at_once(stores)
 
     @get("/{uid:str}/route/{route:str}", summary="Get a route's state")
@@ -138,6 +157,16 @@ class SourceController(Controller):
             done=page.done,
             total=await stores.routes.quarantined_total(source.uid),
         )
+
+
+def _in_use(uid: str, names: list[str]) -> str:
+    listed, more = ", ".join(names[:NAMED]), len(names) - NAMED
+    listed += f" and {more} more" if more > 0 else ""
+    subject = "1 application names" if len(names) == 1 else f"{len(names)} applications name"
+    return (
+        f"{subject} source {uid} in `sources`: {listed}. Remove it from their `sources`, or delete them, and then "
+        "delete the source"
+    )
 
 
 async def _route(uid: str, route: str, stores: Stores, clock: Clock) -> RouteOut:

@@ -1,27 +1,22 @@
-"""From what a request says of an endpoint to the endpoint that is kept: every rule of a subscription is here."""
+"""From the body of a request to the stored endpoint."""
 
 from typing import Any
 
 from msgspec import UNSET, structs
 
-from relay.api.credentials import checked_auth, checked_certificate
+from relay.api.asked import Asked, endpoint_faults, raise_for
+from relay.api.credentials import whole_auth, whole_certificate
 from relay.api.headers import checked_headers
 from relay.api.schemas.common import either, given
 from relay.api.schemas.endpoints import EndpointIn, EndpointPatch, EndpointUpsertIn
 from relay.api.signing_keys import new_keys, resigned
-from relay.domain.addresses import EgressPolicy
-from relay.domain.headers import is_sensitive
 from relay.domain.model import ApplicationId, Endpoint, EndpointId
 from relay.domain.names import own_uid
-from relay.domain.origins import origin_of
-from relay.errors import Fault, Invalid
 
 _DEFAULTS: dict[str, Any] = {
     "description": "", "rate_limit": None, "disabled": False, "event_types": None, "channels": None, "metadata": {},
 }  # fmt: skip
-"""What null means for these, and what a PUT that leaves them out does."""
-MOVED = "would be sent to another scheme, host or port than before"
-_ON_THE_WIRE = {"headers": "headers", "auth": "auth", "client_certificate": "clientCertificate"}
+"""The values of these fields for null, and for a PUT that omits them."""
 _AS_THEY_COME = ("url", "description", "uid", "disabled", "channels", "metadata", "filter", "max_in_flight", "order",
                  "order_key", "retry_schedule", "paused", "signatures")  # fmt: skip
 
@@ -31,63 +26,39 @@ def new_endpoint(
     app_id: ApplicationId,
     body: EndpointIn | EndpointUpsertIn,
     *,
-    policy: EgressPolicy,
     now_ms: int,
     uid: str | None = None,
 ) -> Endpoint:
-    """An endpoint as it is asked for, with its signing keys; `uid` is for a body that has none. Raises Invalid."""
-    fields = {"uid": own_uid(uid, path=("path", "endpoint_id"))} | _fields(body, policy)
+    """A new endpoint with its signing keys; `uid` is the one in the path of a PUT. Raises Invalid."""
+    raise_for(endpoint_faults(Asked.of(body), None))
+    fields = _fields(body, None)
+    fields["uid"] = fields.get("uid") or own_uid(uid, path=("path", "endpoint_id"))
     secret = body.secret if isinstance(body, EndpointIn) and body.secret else None
-    headers = fields.pop("headers", {})
-    return _whole(
-        Endpoint(
-            id=endpoint_id,
-            app_id=app_id,
-            keys=new_keys(secret, fields.pop("signatures", None)),
-            headers=headers,
-            created_at_ms=now_ms,
-            updated_at_ms=now_ms,
-            **fields,
-        )
+    return Endpoint(
+        id=endpoint_id,
+        app_id=app_id,
+        keys=new_keys(secret, fields.pop("signatures", None)),
+        created_at_ms=now_ms,
+        updated_at_ms=now_ms,
+        **fields,
     )
 
 
-def replaced(endpoint: Endpoint, body: EndpointUpsertIn, *, policy: EgressPolicy, now_ms: int) -> Endpoint:
-    """An endpoint after a PUT. Raises Invalid."""
-    fields = _DEFAULTS | _fields(body, policy)
-    _check_moved(endpoint, fields)
+def replaced(endpoint: Endpoint, body: EndpointUpsertIn, *, now_ms: int, uid: str | None) -> Endpoint:
+    """An endpoint after a PUT; `uid` is the one in the path, or None for a path with an id. Raises Invalid.
+
+    As in Svix, an omitted uid is removed. A path with the uid names it, so it stays.
+    """
+    raise_for(endpoint_faults(Asked.of(body), endpoint))
+    fields = _DEFAULTS | _fields(body, endpoint)
+    fields["uid"] = fields.get("uid") or uid
     return _with(endpoint, fields, now_ms)
 
 
-def patched(endpoint: Endpoint, body: EndpointPatch, *, policy: EgressPolicy, now_ms: int) -> Endpoint:
+def patched(endpoint: Endpoint, body: EndpointPatch, *, now_ms: int) -> Endpoint:
     """An endpoint after a PATCH. Raises Invalid."""
-    fields = _fields(body, policy)
-    _check_moved(endpoint, fields)
-    return _with(endpoint, fields, now_ms)
-
-
-def _check_moved(endpoint: Endpoint, fields: dict[str, Any]) -> None:
-    """Refuse to send what nobody is shown to another server than before. Raises Invalid with all that must be given."""
-    if origin_of(fields.get("url", endpoint.url)) == origin_of(endpoint.url):
-        return
-    hidden = {
-        "headers": [name for name in endpoint.headers if is_sensitive(name)],
-        "auth": endpoint.auth,
-        "client_certificate": endpoint.client_certificate,
-    }
-    faults = [
-        Fault(("body", _ON_THE_WIRE[name]), f"{MOVED}: {_what(name, value)} again", "missing")
-        for name, value in hidden.items()
-        if value and name not in fields
-    ]
-    if faults:
-        raise Invalid(*faults)
-
-
-def _what(name: str, value: Any) -> str:
-    if name == "headers":
-        return f"give all headers ({', '.join(sorted(value))})"
-    return "give it, or null to drop it,"
+    raise_for(endpoint_faults(Asked.of(body), endpoint))
+    return _with(endpoint, _fields(body, endpoint), now_ms)
 
 
 def _with(endpoint: Endpoint, fields: dict[str, Any], now_ms: int) -> Endpoint:
@@ -97,17 +68,10 @@ def _with(endpoint: Endpoint, fields: dict[str, Any], now_ms: int) -> Endpoint:
         fields["disabled_reason"] = "disabled through the API"
     if "signatures" in fields:
         fields["keys"] = resigned(endpoint.keys, fields.pop("signatures"))
-    return _whole(structs.replace(endpoint, **fields, updated_at_ms=now_ms))
+    return structs.replace(endpoint, **fields, updated_at_ms=now_ms)
 
 
-def _whole(endpoint: Endpoint) -> Endpoint:
-    """An endpoint whose fields fit each other. Raises Invalid."""
-    if endpoint.order == "keyed" and endpoint.order_key is None:
-        raise Invalid(Fault(("body", "orderKey"), "is needed for the order keyed: the field to go by", "missing"))
-    return endpoint
-
-
-def _fields(body: EndpointIn | EndpointUpsertIn | EndpointPatch, policy: EgressPolicy) -> dict[str, Any]:
+def _fields(body: EndpointIn | EndpointUpsertIn | EndpointPatch, stored: Endpoint | None) -> dict[str, Any]:
     fields = given(body, *_AS_THEY_COME)
     if types := either(body, "event_types", "filter_types"):
         fields["event_types"] = None if types[0] is None else tuple(dict.fromkeys(types[0]))
@@ -122,7 +86,8 @@ def _fields(body: EndpointIn | EndpointUpsertIn | EndpointPatch, policy: EgressP
     if body.headers is not UNSET:
         fields["headers"] = checked_headers(body.headers or {})
     if body.auth is not UNSET:
-        fields["auth"] = checked_auth(body.auth, policy)
+        fields["auth"] = whole_auth(body.auth, stored.auth if stored else None)
     if body.client_certificate is not UNSET:
-        fields["client_certificate"] = checked_certificate(body.client_certificate)
+        kept = stored.client_certificate if stored else None
+        fields["client_certificate"] = whole_certificate(body.client_certificate, kept)
     return fields

@@ -159,7 +159,7 @@ async def waiting_steps(stores: Stores, scope: Scope, start: AtWaiting | None, *
 async def _lane(
     stores: Stores, start: AtWaiting, *, back: bool
 ) -> AsyncGenerator[tuple[AtWaiting, Reference | None], None]:
-    """What waits in one lane, from behind `start` on, or on the way back from before it."""
+    """The waiting deliveries of one lane, from behind `start` on, or on the way back from before it."""
     read = stores.undelivered.waiting
     if not back:
         first = start.count

@@ -25,8 +25,8 @@ async def walk(
 ) -> tuple[list[Found], Place | None]:
     """Up to `limit` deliveries from `start` on, and where to continue; None: that was all.
 
-    By source the dead ones, newest first; then by source and endpoint those that were dropped; then by endpoint what
-    waits for those that are disabled or paused. With `back`, all of that backwards.
+    By source the dead ones, newest first; then by source and endpoint those that were dropped; then by endpoint the
+    deliveries that wait for disabled or paused ones. With `back`, all of that backwards.
     """
     found: list[Found] = []
     last, steps = start, 0

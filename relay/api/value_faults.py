@@ -1,4 +1,4 @@
-"""What can be wrong with one value of a body, whatever is in it, in words that say what is allowed."""
+"""The faults of one value of a body, with messages that say what is allowed."""
 
 import difflib
 import math
@@ -12,7 +12,7 @@ from relay.errors import Fault
 
 INT64 = range(-(2**63), 2**63)
 GUESSED_CHARS = 64
-"""Of an unknown key: for longer ones, no similar field is looked for."""
+"""The maximum length of an unknown key for which the message names a similar field."""
 
 Path = tuple[str | int, ...]
 Extra = dict[str, Any]
@@ -26,11 +26,11 @@ _KINDS: dict[type[inspect.Type], str] = {
     inspect.NoneType: "null", inspect.ListType: "array", inspect.DictType: "object", inspect.StructType: "object",
     inspect.LiteralType: "string",
 }  # fmt: skip
-"""What a type is in JSON. A type that is not listed can't stand in a body."""
+"""The JSON kind of each type. Other types do not occur in bodies."""
 
 
 def json_kind(value: Any) -> str:
-    """What a parsed value is in JSON. A number with a point or an exponent is not an integer."""
+    """The JSON kind of a parsed value. A number with a point or an exponent is not an integer."""
     match value:
         case None:
             return "null"
@@ -46,7 +46,7 @@ def json_kind(value: Any) -> str:
 
 
 def bare(kind: inspect.Type) -> tuple[inspect.Type, Extra]:
-    """A type, and what `Meta(extra=...)` says of it."""
+    """A type without its metadata, and its `Meta(extra=...)`."""
     extra: Extra = {}
     while isinstance(kind, inspect.Metadata):
         extra, kind = (kind.extra or {}) | extra, kind.type
@@ -54,7 +54,7 @@ def bare(kind: inspect.Type) -> tuple[inspect.Type, Extra]:
 
 
 def takes(kind: inspect.Type, given: str) -> bool:
-    """Whether a type takes values of a JSON kind."""
+    """Whether a type accepts values of a JSON kind."""
     kind, _ = bare(kind)
     if isinstance(kind, inspect.UnionType):
         return any(takes(option, given) for option in kind.types)
@@ -63,7 +63,7 @@ def takes(kind: inspect.Type, given: str) -> bool:
 
 
 def wrong_kind(options: Iterable[inspect.Type], given: str, path: Path) -> Fault:
-    """The fault of a value of a JSON kind that none of the types takes."""
+    """The fault of a value whose JSON kind none of the types accepts."""
     shown = []
     for kind, _ in map(bare, options):
         shown.append(one_of(kind.values) if isinstance(kind, inspect.LiteralType) else _SHOWN[_KINDS[type(kind)]])
@@ -71,7 +71,7 @@ def wrong_kind(options: Iterable[inspect.Type], given: str, path: Path) -> Fault
 
 
 def describe(given: str) -> str:
-    """A JSON kind in words, as what was given."""
+    """The JSON kind of a given value in words."""
     return {"number": "a decimal number", "boolean": "a boolean"}.get(given, _SHOWN[given])
 
 
@@ -93,23 +93,23 @@ def text_faults(kind: inspect.StrType, value: str, path: Path, extra: Extra) -> 
     long = list(length_faults(kind, value, path, "characters", extra))
     yield from long
     yield from character_faults(value, path)
-    # A pattern is never tried on a text that is too long anyway.
+    # Patterns never meet a text that is too long.
     if not long and kind.pattern and not re.search(kind.pattern, value):
         yield Fault(path, str(extra.get("form") or f"must match {kind.pattern}"))
 
 
 def character_faults(value: str, path: Path) -> Iterator[Fault]:
-    """JSON can escape half a surrogate pair; nothing can store it."""
+    """Lone surrogates, which JSON can escape and nothing can store."""
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        yield Fault(path, f"holds a lone surrogate (\\u{ord(value[error.start]):04x}), which is not a character")
+        yield Fault(path, f"contains a lone surrogate (\\u{ord(value[error.start]):04x}), which is not a character")
 
 
 def length_faults(
     kind: inspect.StrType | inspect.ListType | inspect.DictType, value: Any, path: Path, what: str, extra: Extra
 ) -> Iterator[Fault]:
-    """Too short or too long; `what` is counted."""
+    """Too short or too long. `what` is the unit."""
     low, high = kind.min_length or 0, kind.max_length
     if low <= len(value) and (high is None or len(value) <= high):
         return
@@ -127,7 +127,7 @@ def number_faults(kind: inspect.IntType | inspect.FloatType, value: float, path:
 
 
 def size_faults(value: Any, path: Path) -> Iterator[Fault]:
-    """A number that 64 bits can't hold."""
+    """Numbers that do not fit into 64 bits."""
     if (isinstance(value, int) and value not in INT64) or (isinstance(value, float) and not math.isfinite(value)):
         yield Fault(path, "must be a number that fits in 64 bits")
 

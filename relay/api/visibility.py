@@ -1,4 +1,4 @@
-"""What an application may see: the events of its sources that pass its filter, and the attempts of its endpoints."""
+"""What an application can see: the events of its sources that pass its filter, and the attempts of its endpoints."""
 
 from collections.abc import Callable, Sequence
 
@@ -23,7 +23,7 @@ def sight(application: Application) -> Sees:
         passes = compiled(application.filter)
     except Invalid as error:
         raise Unreadable(
-            f"the filter of application {application.id} can't be used, save another one: {error}"
+            f"this release cannot use the filter of application {application.id}: {error}. Save another filter"
         ) from None
     return lambda event: passes is None or passes(envelope.decode(event.body))
 
@@ -54,13 +54,13 @@ def attempts_feed(stores: Stores, endpoint: Endpoint) -> Feed[Place, Attempt]:
 
 
 async def find_event(application: Application, message: str, stores: Stores) -> EventItem:
-    """Find a message of an application. Raises NotFound, also for one that it may not see."""
+    """Find a message of an application. Raises NotFound, also for a message that it cannot see."""
     sees = sight(application)
     for source in await stores.configuration.sources_of(application):
         found = await stores.events.find(source, MessageId(message))
         if found and sees(found[1]):
             return Item(source, *found)
-    raise NotFound(f"application {application.id} has no message {message}, or not any more")
+    raise NotFound(f"application {application.id} has no message {message}, or the relay no longer keeps it")
 
 
 async def attempts_of(item: EventItem, application: Application, stores: Stores) -> list[tuple[Attempt, Endpoint]]:
@@ -72,13 +72,13 @@ async def attempts_of(item: EventItem, application: Application, stores: Stores)
 
 
 async def events_of(items: Sequence[AttemptItem], stores: Stores) -> list[StoredEvent | None]:
-    """The event of each attempt; None for one that is not kept any more."""
+    """The event of each attempt. None: the relay no longer keeps it."""
     numbers: dict[SourceUid, set[int]] = {}
     for item in items:
         numbers.setdefault(item.source, set()).add(item.value.seq)
     found = {source: await stores.events.read(source, some) for source, some in numbers.items()}
     events = [found[item.source].get(item.value.seq) for item in items]
-    # Its number may be another event's by now.
+    # Another event can have its number by now.
     return [e if e and tag_of(e.id) == item.value.tag else None for item, e in zip(items, events, strict=True)]
 
 
@@ -97,7 +97,7 @@ def _when(attempt: Attempt) -> tuple[int, int]:
 
 
 def reference(item: EventItem, endpoint: Endpoint) -> Reference:
-    """A delivery by hand of an event to an endpoint, as the first of its types that the endpoint subscribed to."""
+    """A resent delivery of an event to an endpoint, as the first of its types that the endpoint subscribed to."""
     wanted = endpoint.event_types
     codes = [code for code in item.value.types if wanted is None or EVENT_TYPES[code] in wanted]
     return Reference(item.place, (codes or item.value.types)[0], tag_of(item.value.id), by_hand=1)

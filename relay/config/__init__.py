@@ -81,6 +81,11 @@ class Settings:
         None,
         "A forward proxy for https callbacks, e.g. `http://proxy:3128`; its failures are not charged to endpoints",
     )
+    egress_ca_file: tuple[bytes, ...] = _setting(
+        values.certificates,
+        (),
+        "A file with certificates (PEM) of authorities to trust for callbacks, in addition to the public ones",
+    )
     nameservers: tuple[str, ...] = _setting(
         values.name_servers,
         (),

@@ -7,6 +7,7 @@ import base64
 import binascii
 import ipaddress
 import re
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -143,6 +144,16 @@ def folder(value: str) -> Path:
     if not value.isprintable():
         raise ValueError("must not have control characters")
     return Path(value)
+
+
+def certificates(value: str) -> tuple[bytes, ...]:
+    """What a file of certificates holds."""
+    try:
+        content = folder(value).read_bytes()
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=content.decode("ascii"))
+    except (OSError, ValueError):
+        raise ValueError("must be the path of a readable file with certificates in PEM") from None
+    return (content,)
 
 
 def split_url(value: str) -> SplitResult | None:

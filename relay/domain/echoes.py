@@ -16,12 +16,21 @@ MOST_SECRETS = 64
 class Echoes:
     """Hides some secrets, however a server spells them: as they are, percent-encoded, in JSON, in HTML, in base64."""
 
-    __slots__ = ("_spellings",)
+    __slots__ = ("_spellings", "_starts")
 
     def __init__(self, secrets: Iterable[str]) -> None:
         chosen = sorted({secret for secret in secrets if len(secret) >= SHORTEST}, key=len)[-MOST_SECRETS:]
         spellings = {spelling.lower() for secret in chosen for spelling in _spellings(secret)}
         self._spellings = tuple(sorted(spellings, key=len, reverse=True))
+        self._starts = tuple({spelling[:SHORTEST] for spelling in spellings})
+
+    def may_hold(self, text: bytes) -> bool:
+        """Whether a secret, or the start of one, can be in a text. Most texts hold none, and this is quick."""
+        low = text.lower()
+        for start in self._starts:  # noqa: SIM110 - `any` takes three times as long
+            if start in low:
+                return True
+        return False
 
     def hide(self, text: bytes, *, most: int | None = None) -> bytes:
         """A text without the secrets, and about so many bytes of it.
@@ -29,6 +38,8 @@ class Echoes:
         A secret that the cut would divide is hidden whole, and where the text itself ends within a secret, that part is
         hidden too.
         """
+        if not self.may_hold(text):
+            return text[:most]
         low = text.lower()
         if any(spelling in low for spelling in self._spellings):
             text, most = self._replaced(text, most)

@@ -1,11 +1,20 @@
 """From a body to lines: which lines are whole, and which are pieces of one (hazards H1, H4)."""
 
+import codecs
+
 from relay.domain.json_text import BROKEN, decode
 from relay.domain.parsing import MAX_LINE_BYTES
 
 _BRACE = ord("{")
 _BREAK = rb"\n"
 _BOM = b"\xef\xbb\xbf"
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "UTF-32"),
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+)
+"""Byte order marks. Those of UTF-32 come first, because one of UTF-16 begins like one of them."""
 
 
 def split_lines(body: bytes) -> tuple[list[bytes], bool]:
@@ -24,6 +33,29 @@ def split_lines(body: bytes) -> tuple[list[bytes], bool]:
         # A row that is too long is set aside by its beginning: else nothing behind it would ever be read.
         lines.append(rest[: MAX_LINE_BYTES + 1])
     return lines, bool(rest)
+
+
+def has_bom(body: bytes) -> bool:
+    """Whether a body begins with a byte order mark of UTF-8, which `split_lines` drops.
+
+    The event of the body's first row is marked as repaired for that. A mark before another line, as of two files in one
+    body, is dropped too, without a trace: the line behind it is as it came.
+    """
+    return body[:64].lstrip()[:3] == _BOM
+
+
+def other_encoding(body: bytes) -> str | None:
+    """UTF-16 or UTF-32, if a body is in one of them: by its byte order mark, or by the NULs of its first two letters.
+
+    The first two letters of JSON are ASCII (RFC 4627 3).
+    """
+    for mark, name in _MARKS:
+        if body.startswith(mark):
+            return name
+    nuls = bytes(byte != 0 for byte in body[:8])
+    if nuls in (b"\0\0\0\1\0\0\0\1", b"\1\0\0\0\1\0\0\0"):
+        return "UTF-32"
+    return "UTF-16" if nuls[:4] in (b"\0\1\0\1", b"\1\0\1\0") else None
 
 
 def _trimmed(piece: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """The headers that a subscriber may add to its callbacks, and which of them hold secrets."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from relay.errors import Fault, Invalid
 
@@ -76,8 +76,7 @@ def check_new_headers(headers: Mapping[str, str], *, path: tuple[str | int, ...]
 
     Stricter than `check_headers`, which holds for what an older release saved as well.
     """
-    faults = []
-    names = set[str]()
+    faults = list(repeated_names(headers, path=path))
     for name in headers:
         plain = name.lower()
         # Many servers do not tell `_` from `-` in the name of a header.
@@ -85,15 +84,24 @@ def check_new_headers(headers: Mapping[str, str], *, path: tuple[str | int, ...]
             faults.append(Fault((*path, name), f"must not begin with {' or '.join(RESERVED_PREFIXES)}"))
         elif plain not in RESERVED and plain.replace("_", "-") in RESERVED:
             faults.append(Fault((*path, name), _is_reserved(name)))
-        if plain in names:
-            faults.append(Fault((*path, name), "is given twice: the names of headers are not case-sensitive"))
-        names.add(plain)
     try:
         check_headers(headers, path=path)
     except Invalid as error:
         faults.extend(error.faults)
     if faults:
         raise Invalid(*faults)
+
+
+def repeated_names(names: Iterable[str], *, path: tuple[str | int, ...] = ("body", "headers")) -> Iterator[Fault]:
+    """A fault for each name that differs from an earlier one in its case only."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if name.lower() in seen:
+            first = seen[name.lower()]
+            yield Fault(
+                (*path, name), f"is given twice: it is the same header as `{first}`, whatever the case of its name"
+            )
+        seen.setdefault(name.lower(), name)
 
 
 def check_headers(headers: Mapping[str, str], *, path: tuple[str | int, ...] = ("body", "headers")) -> None:

@@ -46,8 +46,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """A sentence for people. Never tells whether anything listens at an address that is forbidden."""
     duration_ms: int = 0
     headers: tuple[tuple[str, str], ...] = ()
-    """The first of the response's headers, capped in number and in bytes; none of a success: reading them costs more
-    than signing, and nobody looks for what went well."""
+    """The first of the response's headers, capped in number and in bytes."""
     body: bytes = b""
     """How the response's body starts: at most 1 KiB, raw."""
     retry_after: str | None = None

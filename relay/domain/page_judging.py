@@ -26,6 +26,8 @@ class Sighting(msgspec.Struct, frozen=True, array_like=True, gc=False):
     raw: bytes
     known: bytes = b""
     """The packed `Seen` of the row; empty: the relay does not know the row."""
+    repaired: bool = False
+    """Whether its row counts as repaired, whatever the line says."""
 
 
 class Judged(msgspec.Struct, array_like=True, gc=False):
@@ -64,27 +66,27 @@ class Judgement(msgspec.Struct):
 
 
 def unread(
-    of: Facts, lines: Iterable[tuple[int, bytes]], known: Mapping[int, bytes], number: int
+    of: Facts, lines: Iterable[tuple[int, bytes, bool]], known: Mapping[int, bytes], number: int
 ) -> tuple[list[Sighting], int]:
     """The lines that must be read, and how many of the rows have knowledge that cannot be read.
 
-    `number` is that of the first line's event. What cannot be read is not known: the same row gives the same event id
-    again.
+    A line has a rowId, its bytes, and whether its row counts as repaired. `number` is that of the first line's event.
+    What cannot be read is not known: the same row gives the same event id again.
     """
     owner, owners = _indexes(of)
     found: list[Sighting] = []
     damaged = 0
-    for at, (row_id, raw) in enumerate(lines, number):
+    for at, (row_id, raw, repaired) in enumerate(lines, number):
         packed = known.get(row_id)
         if packed is None:
-            found.append(Sighting(row_id, at, raw))
+            found.append(Sighting(row_id, at, raw, repaired=repaired))
             continue
         try:
             if not is_known(Seen.unpack(packed), route=owner, routes=owners, raw=raw_digest(raw)):
-                found.append(Sighting(row_id, at, raw, packed))
+                found.append(Sighting(row_id, at, raw, packed, repaired))
         except ValueError:
             damaged += 1
-            found.append(Sighting(row_id, at, raw))
+            found.append(Sighting(row_id, at, raw, repaired=repaired))
     return found, damaged
 
 
@@ -109,6 +111,8 @@ def judge_rows(
         if not isinstance(row, Row) or row.row_id != each.row_id:
             judgement.faults[each.row_id] = _fault(row, each.row_id)
             continue
+        if each.repaired:
+            row = msgspec.structs.replace(row, repaired=True)
         seen = Seen.unpack(each.known) if each.known else None
         shape, raw = shape_of(row.columns), raw_digest(each.raw)
         digest, classes = stable_digest(row.columns, shape), classify(row.columns, route=of.route)

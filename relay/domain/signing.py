@@ -69,6 +69,20 @@ def check_key(key: str, *, path: tuple[str | int, ...] = ("body", "key")) -> Non
         raise Invalid(*(Fault(path, fault.message) for fault in error.faults)) from None
 
 
+def is_same_key(one: str, other: str) -> bool:
+    """Whether two keys sign alike, however they are written. Raises Invalid.
+
+    >>> secret = "whsec_" + "QUFB" * 8
+    >>> is_same_key(secret, secret), is_same_key(secret, "whsec_" + "QUFC" * 8)
+    (True, False)
+    """
+    if version_of(one) != version_of(other):
+        return False
+    if version_of(one) == "v1a":
+        return public_key(one) == public_key(other)
+    return hmac.compare_digest(_secret(one), _secret(other))
+
+
 class Signer:
     """The prepared keys of one endpoint: decoded once, with the HMAC state that every signature starts from.
 

@@ -4,6 +4,7 @@ An answer that is larger than a part is cut there. Its whole lines are good, and
 upstream, whatever it sends, takes more memory than a worker has.
 """
 
+import asyncio
 import zlib
 
 import httpx
@@ -18,6 +19,8 @@ MAX_ERROR_BYTES = 64 << 10
 ALL_PARTS_BYTES = 16 << 20
 SMALLEST_PART_BYTES = 128 << 10
 """What each answer may have, however many others there are."""
+LONG_AT_ONCE = 4
+"""Answers that may have a longer line, while all together take too much: the others wait until it is their turn."""
 INFLATED_AT_ONCE = 256 << 10
 GZIP_BEGINS = b"\x1f\x8b"
 MAX_MEMBERS = 10_000
@@ -30,10 +33,7 @@ class Memory:
     def __init__(self, most: int = ALL_PARTS_BYTES) -> None:
         self.most = most
         self.used = 0
-
-    def give_back(self, size: int) -> None:
-        """So many bytes are not needed any more."""
-        self.used -= size
+        self.turns = asyncio.Semaphore(LONG_AT_ONCE)
 
 
 class Answer:
@@ -47,6 +47,7 @@ class Answer:
         self.is_part = False
         """It was cut because a part has no room for more."""
         self.size = 0
+        self._has_turn = False
         self._memory = memory
         self._most = most_bytes
         self._lines = 0
@@ -114,6 +115,22 @@ class Answer:
         # Each answer may have a line whole, so that each makes progress.
         enough = self.size >= SMALLEST_PART_BYTES and (self._lines > 0 or self.size > MAX_LINE_BYTES)
         return enough and self._memory.used > self._memory.most
+
+    def must_wait(self) -> bool:
+        """Whether it begins with a long line, for which there is no room unless it waits for its turn."""
+        is_long = not self._lines and self.size >= SMALLEST_PART_BYTES
+        return is_long and not self._has_turn and self._memory.used > self._memory.most
+
+    async def wait(self) -> None:
+        """Wait until no more than a few other answers have long lines in memory."""
+        await self._memory.turns.acquire()
+        self._has_turn = True
+
+    def give_back(self) -> None:
+        """What it took up is not needed any more."""
+        self._memory.used -= self.size
+        if self._has_turn:
+            self._memory.turns.release()
 
     def body(self) -> bytes:
         """What arrived; notes if a compressed body has no end."""

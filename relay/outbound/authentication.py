@@ -1,4 +1,4 @@
-"""How a callback proves who sends it, beside its signature: fixed credentials, or tokens of an authorization server."""
+"""Credentials of callbacks, in addition to their signature: fixed ones, or tokens of an authorization server."""
 
 import asyncio
 import base64
@@ -86,7 +86,7 @@ class Tokens:
         return token.value
 
     def discard(self, auth: OAuth2, authorization: str) -> None:
-        """Forget a token that the endpoint refused, unless it was renewed meanwhile."""
+        """Forget a token that the endpoint refused, unless it was renewed in between."""
         token = self._tokens.get(auth)
         if token is not None and token.value == authorization:
             del self._tokens[auth]
@@ -197,5 +197,5 @@ def _life_s(expires_in: float | str | None) -> float:
 
 
 def _is_token(text: str) -> bool:
-    """Whether it can stand in a header: RFC 6750 2.1, and what servers issue beside it."""
+    """Whether it can stand in a header: RFC 6750 2.1, and what servers issue in addition."""
     return bool(text) and text.isascii() and text.isprintable() and " " not in text

@@ -1,4 +1,4 @@
-"""Sends callbacks: an endpoint is prepared once, each event signed and posted, and what comes of it is an outcome."""
+"""Sends callbacks: an endpoint is prepared once, each event signed and posted, and the result is an outcome."""
 
 import asyncio
 from dataclasses import dataclass
@@ -18,8 +18,9 @@ from relay.domain.signing import Signer
 from relay.errors import Invalid
 from relay.outbound.authentication import TokenRefused, Tokens, fixed_authorization
 from relay.outbound.failures import EgressError
+from relay.outbound.http.messages import WireRequest, WireResponse, header_list
+from relay.outbound.http.request import Preamble
 from relay.outbound.targets import Target, vet_url
-from relay.outbound.wire import WireRequest, header_list
 
 MAX_PREPARED = 20_000
 """Prepared endpoints kept; with more, the oldest go first."""
@@ -47,7 +48,7 @@ class _Ready(PreparedEndpoint):
     """Everything that is the same for each callback."""
 
     target: Target
-    headers: tuple[Header, ...]
+    preamble: Preamble
     signer: Signer
     oauth: OAuth2 | None
 
@@ -95,7 +96,7 @@ class CallbackSender:
     ) -> Outcome:
         """Sign and post one event. Raises nothing that a receiver, its DNS or its TLS can cause.
 
-        `timestamp_s` is the time of this attempt; `deadline_s` bounds everything from the first look-up to the last
+        `timestamp_s` is the time of this attempt; `deadline_s` bounds everything from the first lookup to the last
         byte read.
         """
         if isinstance(prepared, _Unfit):
@@ -104,7 +105,6 @@ class CallbackSender:
         started = perf_counter()
         signature = prepared.signer.sign(message_id, timestamp_s, body, now_ms=timestamp_s * 1000)
         headers = [
-            *prepared.headers,
             ("webhook-id", message_id),
             ("webhook-timestamp", str(timestamp_s)),
             ("webhook-signature", signature),
@@ -122,12 +122,13 @@ class CallbackSender:
             headers = _own_headers(endpoint)
             check_headers(dict(headers))
             signer = Signer(endpoint.keys)
+            preamble = Preamble("POST", target.path, target.authority, (*self._common, *headers))
         except Invalid as error:
             return _Unfit(endpoint, Outcome(error=failure, detail=error.faults[0].message))
         return _Ready(
             endpoint=endpoint,
             target=target,
-            headers=(*self._common, *headers),
+            preamble=preamble,
             signer=signer,
             oauth=endpoint.auth if isinstance(endpoint.auth, OAuth2) else None,
         )
@@ -142,10 +143,13 @@ class CallbackSender:
             body=body,
             deadline_s=deadline_s,
             identity=prepared.endpoint.client_certificate,
+            preamble=prepared.preamble,
         )
         try:
             response = await self._transport.handle_async_request(request)
-            start, detail = await _read_start(response)
+            start, detail = b"", ""
+            if not (isinstance(response, WireResponse) and response.answer.whole_body() == b""):
+                start, detail = await _read_start(response)
         except EgressError as error:
             return Outcome(error=error.failure, detail=str(error), duration_ms=_since_ms(started))
         except httpx.TimeoutException:
@@ -236,7 +240,7 @@ def _is_compressed(response: httpx.Response, start: bytes) -> bool:
 
 
 def _secrets(endpoint: Endpoint) -> list[str]:
-    """What the endpoint's owner gave in confidence, and the relay sends: a receiver may show it to whoever looks."""
+    """What the endpoint's owner gave in confidence, and the relay sends: a receiver may show it to others."""
     secrets = [value for name, value in endpoint.headers.items() if is_sensitive(name)]
     secrets += [word for value in secrets for word in value.split()[1:]]
     secrets += [key.key for key in endpoint.keys]
@@ -251,7 +255,8 @@ def _secrets(endpoint: Endpoint) -> list[str]:
 
 
 def _kept(headers: list[Header], prepared: _Ready) -> tuple[tuple[str, str], ...]:
-    headers = [(name, prepared.echoes.hide(value.encode()).decode("utf-8", "replace")) for name, value in headers]
+    if prepared.echoes.may_hold("\n".join([value for _, value in headers]).encode()):
+        headers = [(name, prepared.echoes.hide(value.encode()).decode("utf-8", "replace")) for name, value in headers]
     if len(headers) <= KEPT_HEADERS and sum([len(name) + len(value) for name, value in headers]) <= KEPT_HEADER_CHARS:
         return tuple(headers)
     kept, left = [], KEPT_HEADER_CHARS

@@ -1,7 +1,7 @@
-"""Look-ups of names, none of which can hold up another.
+"""Lookups of names, none of which can delay another.
 
-asyncio's own `getaddrinfo` runs in a pool of threads: six dead names fill it on two cores, and a healthy look-up waits
-ten seconds. c-ares has any number of look-ups under way on one thread, and reads /etc/hosts, search domains and ndots
+asyncio's own `getaddrinfo` runs in a pool of threads: six dead names fill it on two cores, and a healthy lookup waits
+ten seconds. c-ares has any number of lookups under way on one thread, and reads /etc/hosts, search domains and ndots
 as Kubernetes sets them.
 """
 
@@ -18,7 +18,7 @@ import aiodns
 from relay.domain.addresses import Address
 
 ALIVE_S = 10.0
-"""Name servers that told something of any name so lately work: a name that they can't tell of is itself at fault."""
+"""Name servers that answered for any name so recently work: a name that they can't answer for is itself at fault."""
 AGAIN_AFTER = 0.1
 """Of the time-out: the pause before a second try."""
 MAX_NAMES = 50_000
@@ -76,7 +76,7 @@ class Resolver:
         """When the name servers last told something of any name."""
 
     def peek(self, name: str, now: float) -> Answer | None:
-        """The answer that holds at `now`, the loop's time, if there is one; an old one is renewed meanwhile."""
+        """The answer that holds at `now`, the loop's time, if there is one; an old one is renewed in the background."""
         answer = self._answers.get(name)
         if answer is None or now >= answer.fresh_until:
             return None
@@ -92,7 +92,7 @@ class Resolver:
         failure, until = self._failures.get(name, (None, 0.0))
         if failure and now < until:
             raise LookupFailed(*failure.args, absent=failure.absent, ours=failure.ours)
-        # Shielded, for others wait for the same look-up.
+        # Shielded, because others wait for the same lookup.
         return await asyncio.shield(self._start(name))
 
     async def close(self) -> None:
@@ -132,7 +132,7 @@ class Resolver:
         return _answer(tuple(addresses), min(max(min(node.ttl for node in found.nodes), low), high))
 
     async def _ask(self, name: str) -> Any:
-        """Ask until there is an answer, or the name is known not to exist; whoever calls this bounds the time.
+        """Ask until there is an answer, or the name is known not to exist; the caller bounds the time.
 
         c-ares waits as long as its servers usually take, which is a few ms: one lost packet must not cost the name.
         """

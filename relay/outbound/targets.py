@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
+import ada_url
 import httpx
-from pyreqwest.http import Url
 
 from relay.domain.addresses import Address, Denied, EgressPolicy
 from relay.errors import Fault, Invalid
@@ -19,6 +19,8 @@ _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _AUTHORITY = re.compile(r"[a-z][a-z0-9+.-]*://([^/?#]*)", re.IGNORECASE)
 
 _UNSAFE = re.compile(r"[\x00-\x20\x7f-\x9f\\\ud800-\udfff]")
+
+_PORTS = {"https": 443, "http": 80}
 
 _METADATA_NAMES = frozenset(
     {"metadata", "instance-data", "metadata.google.internal", "metadata.goog", "instance-data.ec2.internal"}
@@ -34,24 +36,40 @@ _FORBIDDEN = "this address is not allowed: callbacks go to public addresses, and
 class Target:
     """A vetted URL. Only `url` is ever dialled; the other fields are read from it."""
 
-    url: Url = field(repr=False)
+    url: str = field(repr=False)
+    """As the parser writes it, in ASCII."""
+    scheme: str
     host: str
     """As it is dialled: lower case, IDNA-encoded, an IPv6 address without its brackets."""
     port: int
+    path: str = field(repr=False)
+    """Path and query, as they stand in the request."""
+    authority: str
+    """The value of `host` in the request."""
     address: Address | None
     """The host if it is an address, already judged; None: a name, whose addresses are judged when it is dialled."""
     listed_only: bool
     """Plain http, another port or a local name: each address must be in the policy's `allow`."""
-    shown: httpx.URL = field(init=False, repr=False)
-    """The same URL for whoever looks at the request; never dialled."""
+    key: tuple[str, str, int] = field(init=False, repr=False)
+    """What connections of one origin have in common."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shown", httpx.URL(str(self.url)))
+        object.__setattr__(self, "key", (self.scheme, self.host, self.port))
+
+    @property
+    def shown(self) -> httpx.URL:
+        """The same URL for readers of the request; never dialled."""
+        return httpx.URL(self.url)
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether it is https."""
+        return self.scheme == "https"
 
     @property
     def origin(self) -> str:
         """What may be logged and kept of it: no path and no query, which can hold a subscriber's secrets."""
-        return str(self.url.origin_ascii)
+        return f"{self.scheme}://{self.authority}"
 
 
 def vet_url(url: str, policy: EgressPolicy, *, path: tuple[str | int, ...] = ("body", "url")) -> Target:
@@ -68,32 +86,50 @@ def vet_url(url: str, policy: EgressPolicy, *, path: tuple[str | int, ...] = ("b
 def _vet(text: str, policy: EgressPolicy) -> Target:
     authority = _check_spelling(text)
     url = _parse(text)
-    host, port = url.host_str, url.port_or_known_default
-    if url.scheme not in ("https", "http") or not host or port is None:
+    scheme, host = url.protocol.removesuffix(":"), url.hostname
+    if scheme not in _PORTS or not host:
         raise ValueError("must be an https URL")
-    plain = url.scheme == "http" or port not in policy.ports
-    if url.domain is None:
+    port = int(url.port) if url.port else _PORTS[scheme]
+    plain = scheme == "http" or port not in policy.ports
+    if url.host_type is not ada_url.HostType.DEFAULT:
         address = ip_address(host.strip("[]"))
         if address.version == 4 and authority.partition(":")[0] != host:
             raise ValueError("must write an IPv4 address as four decimal numbers")
-        _check_address(address, policy, plain=plain, http=url.scheme == "http")
-        return Target(url, str(address), port, address, plain)
+        _check_address(address, policy, plain=plain, http=scheme == "http")
+        return _target(url, str(address), port, address, listed_only=plain)
     local = _is_local(host)
     _check_name(host, policy, local=local)
     if plain and not policy.allow:
-        raise ValueError(_needs(policy, http=url.scheme == "http"))
-    return Target(url, host, port, None, plain or local)
+        raise ValueError(_needs(policy, http=scheme == "http"))
+    return _target(url, host, port, None, listed_only=plain or local)
 
 
-def _parse(text: str) -> Url:
+def _target(url: ada_url.URL, host: str, port: int, address: Address | None, *, listed_only: bool) -> Target:
+    path = url.pathname + url.search
+    if not path.isascii() or not path.isprintable() or " " in path:
+        # The parser writes nothing else, and a line break here would be another request.
+        raise ValueError("its path or query cannot be sent")
+    return Target(
+        url=url.href.partition("#")[0],
+        scheme=url.protocol.removesuffix(":"),
+        host=host,
+        port=port,
+        path=path,
+        authority=url.host,
+        address=address,
+        listed_only=listed_only,
+    )
+
+
+def _parse(text: str) -> ada_url.URL:
     try:
-        return Url(text)
-    except ValueError as error:
-        raise ValueError(f"is not a URL: {error}") from None
+        return ada_url.URL(text)
+    except ValueError:
+        raise ValueError("is not a URL") from None
 
 
 def _check_spelling(text: str) -> str:
-    """Refuse what the parser would quietly mend and other parsers read differently; give the authority as written."""
+    """Refuse text that the parser would quietly correct and others read differently; give the authority as written."""
     if len(text) > MAX_URL_CHARS:
         raise ValueError(f"must have at most {MAX_URL_CHARS} characters")
     if _UNSAFE.search(text):

@@ -20,7 +20,7 @@ class Disabling:
     async def __call__(self, endpoint: Endpoint, reason: str) -> None:
         """Disable an endpoint, saying why, once, however many attempts and workers ask for it.
 
-        Nothing happens if it was deleted or disabled meanwhile, or a newer release has it in its care.
+        Nothing happens if it was deleted or disabled in between, or a newer release has it in its care.
         """
         try:
             disabled = await self._endpoints.disable(endpoint, reason, now_ms=self._clock.now_ms())

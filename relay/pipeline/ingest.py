@@ -24,6 +24,8 @@ from relay.store.routes import Routes, Token, space_of
 
 log = structlog.get_logger()
 
+PARTS_AT_ONCE = 8
+"""Parts of pages that are at work at the same time, of all sources. With what is made of it, each takes a megabyte."""
 QUARANTINED_BYTES = 2048
 """How much of a line that could not be read is kept."""
 
@@ -70,6 +72,7 @@ class Ingest:
         self._catalogue = catalogue
         self._clock = clock
         self._judges = judges or Judges()
+        self._room = asyncio.Semaphore(PARTS_AT_ONCE)
 
     async def take_in(
         self,
@@ -88,28 +91,38 @@ class Ingest:
         when the store is not where the token's holder left it, StoreUnavailable when Redis fails; then the page is to
         be fetched again, and what was committed of it is known.
         """
+        # What the caller did with the page was a stretch of its own.
+        await asyncio.sleep(0)
         page, first, events = _Page(source, route, space_of(route), token), await first_readable(lines), 0
-        parts = list(in_parts([(row_id, first[row_id]) for row_id in row_ids])) or [[]]
-        # The store's steps follow each other. Only judging runs ahead.
+        parts = deque(in_parts([(row_id, first[row_id]) for row_id in row_ids]) if row_ids else [[]])
         begun: deque[_Part] = deque()
+        held = 0
         try:
-            for at in range(len(parts)):
-                while len(begun) <= self._judges.ahead and at + len(begun) < len(parts):
-                    begun.append(await self._begin(page, parts[at + len(begun)]))
-                part, is_last = begun[0], at == len(parts) - 1
-                judgement = await part.judging
-                moved = cursor if is_last or cursor is None else part.last
+            # The store's steps follow each other. Only judging runs ahead.
+            while parts or begun:
+                while parts and self._may_begin(begun):
+                    await self._room.acquire()
+                    held += 1
+                    begun.append(await self._begin(page, parts.popleft()))
+                is_last = not parts and len(begun) == 1
+                moved = cursor if is_last or cursor is None else begun[0].last
                 # Lines are set aside before the cursor passes them.
-                await self._set_aside(page, part, judgement, lines if is_last else ())
-                await self._commit(page, part, judgement, after=after, cursor=moved)
-                events += sum(1 for row in judgement.rows if row.event)
+                events += await self._finish(page, begun[0], lines if is_last else (), after=after, cursor=moved)
                 after = after if moved is None else moved
                 begun.popleft()
+                self._room.release()
+                held -= 1
         finally:
             for part in begun:
                 part.judging.cancel()
             await asyncio.gather(*(part.judging for part in begun), return_exceptions=True)
+            for _ in range(held):
+                self._room.release()
         return events
+
+    def _may_begin(self, begun: Collection[_Part]) -> bool:
+        """Whether a page may have another part at work. It waits for room only while it takes up none."""
+        return not begun or (len(begun) <= self._judges.ahead and not self._room.locked())
 
     async def _begin(self, page: _Page, lines: Sequence[tuple[int, Line]]) -> _Part:
         """Read what is known of some rows, and begin to judge them."""
@@ -118,7 +131,7 @@ class Ingest:
         known, number = await self._pages.known(source.uid, page.space, row_ids, token=page.token)
         now_ms, routes = self._clock.now_ms(), source.routes
         of = facts(source.uid, source.igrp, route=page.route, routes=routes, space=page.space, now_ms=now_ms)
-        sightings, damaged = unread(of, ((row_id, line.raw) for row_id, line in lines), known, number)
+        sightings, damaged = unread(of, ((row_id, line.raw, line.had_bom) for row_id, line in lines), known, number)
         if damaged:
             log.warning("rows_unreadable", source=source.uid, route=page.route, rows=damaged)
         columns = self._catalogue.matcher(source.uid).columns
@@ -134,6 +147,15 @@ class Ingest:
             again = [each for each in sightings if each.row_id in changed]
             judgement.take(await self._judges.judge(of, again, before, columns))
         return judgement
+
+    async def _finish(
+        self, page: _Page, part: _Part, others: Sequence[Line], *, after: int | None, cursor: int | None
+    ) -> int:
+        """Commit a part when it is judged. `others` are lines that may be broken as well. Gives the events."""
+        judgement = await part.judging
+        await self._set_aside(page, part, judgement, others)
+        await self._commit(page, part, judgement, after=after, cursor=cursor)
+        return sum(1 for row in judgement.rows if row.event)
 
     async def _commit(
         self, page: _Page, part: _Part, judgement: Judgement, *, after: int | None, cursor: int | None

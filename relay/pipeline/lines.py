@@ -16,7 +16,7 @@ BYTES_BETWEEN_PAUSES = 1 << 16
 
 
 class Line(msgspec.Struct):
-    """One line of a page."""
+    """One line of a page, without what it says: as objects, a page can take thirty times its size."""
 
     raw: bytes
     row_id: int | None
@@ -24,10 +24,12 @@ class Line(msgspec.Struct):
     """Whether the line was decoded, and is a row."""
     reason: str = ""
     """Why it is set aside."""
+    had_bom: bool = False
+    """A byte order mark was dropped before it: its row counts as repaired."""
 
 
-async def read_lines(lines: Sequence[bytes]) -> list[Line]:
-    """Find the rowId of each line. Only lines that do not begin with it are decoded.
+async def read_lines(lines: Sequence[bytes], *, had_bom: bool = False) -> list[Line]:
+    """Find the rowId of each line. Only lines that do not begin with it are decoded. `had_bom` is the page's.
 
     Other tasks of the process get their turn in between.
     """
@@ -37,7 +39,7 @@ async def read_lines(lines: Sequence[bytes]) -> list[Line]:
         if not at % LINES_BETWEEN_PAUSES or decoded > BYTES_BETWEEN_PAUSES:
             decoded = 0
             await asyncio.sleep(0)
-        line = Line(raw, peek_row_id(raw))
+        line = Line(raw, peek_row_id(raw), had_bom=had_bom and not found)
         if line.row_id is None:
             read(line)
             decoded += len(raw)

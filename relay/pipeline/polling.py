@@ -11,7 +11,6 @@ from relay.domain.model import Source, SourceUid
 from relay.domain.paging import advance
 from relay.domain.plausibility import ENOUGH
 from relay.domain.polling import next_poll_ms, overlap_floor
-from relay.domain.server_time import STEP_MS
 from relay.errors import (
     Astray,
     Fenced,
@@ -32,16 +31,17 @@ from relay.pipeline.pressure import Pressure
 from relay.pipeline.renewing import renew
 from relay.pipeline.route_poll import RoutePoll, cancelled
 from relay.pipeline.setbacks import SMALLEST_LIMIT, Setbacks
+from relay.pipeline.shifts import SLICE_MS, HandOn, Shift, take_over
 from relay.store.operations import Operations
-from relay.store.routes import Routes, Token
+from relay.store.routes import Routes
 
 log = structlog.get_logger()
 
-SLICE_MS = 20_000
-"""A slice ends after this, so that arq's jobs stay short: what arq believes of a killed worker lasts that long."""
 STORE_RETRY_S = 0.2
 LOOK_AGAIN_S = 0.5
 """How soon a waiting slice notices that its source was changed."""
+LOOK_SOON_S = 0.02
+"""The same once it offers its source to the next slice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,19 +79,19 @@ class Polling:
         self.stopping = asyncio.Event()
         """Set when the worker ends: slices finish the page that they are at."""
 
-    async def slice(self, uid: SourceUid) -> None:
-        """Poll a source's routes for up to 20 s, if no other poller does.
+    async def slice(self, uid: SourceUid, *, hand_on: HandOn | None = None) -> None:
+        """Poll a source's routes for 20 s, if no other poller does. `hand_on` enqueues the next slice at the end.
 
         Redis may go away and come back, also without the latest writes: as long as the lease is this
         poller's, it continues from what the store says then.
         """
-        token = await self._routes.take(uid, version=self._catalogue.version)
+        token = await take_over(self._routes, self._clock, uid, version=self._catalogue.version)
         if token is None:
             return
-        ends_ms = self._clock.now_ms() + SLICE_MS
+        shift = Shift(uid, token, self._clock.now_ms() + SLICE_MS, self._routes, hand_on)
         renewing = asyncio.create_task(renew(self._routes, self._clock, uid, token))
         try:
-            while not renewing.done() and not await self._done(uid, token, renewing, ends_ms):
+            while not renewing.done() and not await self._done(shift, renewing):
                 await self._rest(STORE_RETRY_S)
         except Fenced as error:
             log.warning("poller_fenced", source=uid, error=str(error))
@@ -100,9 +100,9 @@ class Polling:
             with suppress(StoreUnavailable):
                 await self._routes.give_back(uid, token)
 
-    async def _done(self, uid: SourceUid, token: Token, renewing: asyncio.Task[None], ends_ms: int) -> bool:
+    async def _done(self, shift: Shift, renewing: asyncio.Task[None]) -> bool:
         """Work until the slice's end, or until the lease is lost. False: Redis failed, and there is time left."""
-        work = asyncio.create_task(self._work(uid, token, ends_ms))
+        work = asyncio.create_task(self._work(shift))
         try:
             await asyncio.wait({renewing, work}, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
@@ -110,22 +110,23 @@ class Polling:
         except (StoreUnavailable, Astray) as error:
             if isinstance(error, StoreFull):
                 self._pressure.refused()
-            log.warning("slice_interrupted", source=uid, error=str(error))
-            return self.stopping.is_set() or self._clock.now_ms() >= ends_ms
+            log.warning("slice_interrupted", source=shift.uid, error=str(error))
+            return self.stopping.is_set() or self._clock.now_ms() >= shift.ends_ms
         finally:
             await cancelled(work)
         return True
 
-    async def _work(self, uid: SourceUid, token: Token, ends_ms: int) -> None:
+    async def _work(self, shift: Shift) -> None:
         polls: dict[str, RoutePoll] = {}
-        await self._routes.look(uid, token)
+        await self._routes.look(shift.uid, shift.token)
         try:
-            await self._poll_in_turn(uid, token, polls, ends_ms)
+            await self._poll_in_turn(shift, polls)
         finally:
             for poll in polls.values():
                 await poll.drop_ahead()
 
-    async def _poll_in_turn(self, uid: SourceUid, token: Token, polls: dict[str, RoutePoll], ends_ms: int) -> None:
+    async def _poll_in_turn(self, shift: Shift, polls: dict[str, RoutePoll]) -> None:
+        uid, token = shift.uid, shift.token
         while (source := self._catalogue.sources.get(uid)) is not None:
             if polls.keys() != set(source.routes):
                 await join_routes(self._routes, self._catalogue, uid, polls, token)
@@ -136,16 +137,14 @@ class Polling:
                 each.follow(now_ms, poll_s=source.poll_interval_s, overlap_s=self._overlap_s(source))
             poll = min(active, key=lambda p: p.due_ms(source))
             due_ms = poll.due_ms(source)
-            # A slice begins again when the clock was set back.
-            over = not ends_ms - SLICE_MS - STEP_MS <= now_ms < ends_ms
-            if over or due_ms > ends_ms or self.stopping.is_set():
+            if self.stopping.is_set() or await shift.is_over(now_ms, due_ms=due_ms):
                 if await self._routes.keep(uid, token):
                     await self._routes.poll_at(uid, min(due_ms, now_ms + 3_600_000))
                 return
             if self._pressure.full:
                 await self._wait_for_room(source, active)
             elif due_ms > now_ms:
-                await self._rest(min((due_ms - now_ms) / 1000, LOOK_AGAIN_S))
+                await self._rest(min((due_ms - now_ms) / 1000, LOOK_SOON_S if shift.is_offered else LOOK_AGAIN_S))
             else:
                 alone = all(other is poll or other.due_ms(source) > now_ms for other in active)
                 await self._turn(source, poll, alone=alone)
@@ -191,7 +190,7 @@ class Polling:
             source, route, after=cursor, limit=limit, until=poll.ceiling
         )
         polled_ms = self._clock.now_ms()
-        lines = await read_lines(page.lines)
+        lines = await read_lines(page.lines, had_bom=page.had_bom)
         held = await hold_far_rows(self._routes, source, poll, lines, limit=limit)
         step = advance(
             cursor, held.row_ids, limit=limit, ceiling=poll.ceiling, rejected=held.rejected, truncated=page.truncated
@@ -237,7 +236,7 @@ class Polling:
         if after < end:
             limit, until = max(SMALLEST_LIMIT, poll.state.limit or source.batch_size), poll.overlap_ceiling or end
             page = await self._reports.fetch(source, route, after=after, limit=limit, until=until)
-            lines = await read_lines(page.lines)
+            lines = await read_lines(page.lines, had_bom=page.had_bom)
             ids = [line.row_id for line in lines if line.row_id is not None]
             rejected = len(lines) - len(ids)
             step = advance(after, ids, limit=limit, ceiling=until, rejected=rejected, truncated=page.truncated)

@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 from redis.asyncio import Redis
 
-from relay.domain.model import Application, ApplicationId
+from relay.domain.model import Application, ApplicationId, SourceUid
 from relay.errors import NotFound
 from relay.store.configuration import APPLICATION, Configuration
 from relay.store.deletions import remainder
-from relay.store.idempotency import Once, settle
+from relay.store.idempotency import Once, settled
 from relay.store.identifiers import new_id
-from relay.store.records import Page, Records, Saved
+from relay.store.records import READ_AT_ONCE, Page, Records, Saved
 from relay.store.vault import Vault
 
 PREFIX = "app_"
@@ -38,24 +38,38 @@ class Applications:
         """Up to `limit` applications in the order in which they were made, from behind the id `after` on."""
         return await self._records.page(FOLDER, after=after, limit=limit, descending=descending)
 
+    async def naming(self, source: SourceUid) -> list[str]:
+        """The applications that name a source, readable or not: their uids or ids, sorted."""
+        names: list[str] = []
+        after: str | None = None
+        while ids := await self._records.ids(FOLDER, after=after, limit=READ_AT_ONCE):
+            for application, kept in (await self._records.read(ids)).items():
+                named = kept.fields.get("sources") if kept else None
+                if kept and isinstance(named, list) and source in named:
+                    names.append((kept.value.uid if kept.value else None) or application)
+            after = ids[-1]
+        return sorted(names)
+
     async def create(
         self, make: Callable[[ApplicationId], Application], *, now_ms: int, once: Once | None = None
     ) -> Application:
-        """Make one under a new id, or give the one that the same request made before.
+        """Create one under a new id, or give the one that the same request created before.
 
-        Raises Conflict when its uid is taken.
+        Raises Conflict when its uid is taken, and what `settled` raises.
         """
-        new = ApplicationId(await settle(self._redis, once, new_id(PREFIX, now_ms=now_ms)))
-        return await self._announced(await self._records.put(new, lambda before: before or make(new)))
+        fresh = new_id(PREFIX, now_ms=now_ms)
+        async with settled(self._redis, once, fresh, exists=self._records.exists) as new:
+            saved = await self._records.put(new, lambda before: before or make(ApplicationId(new)))
+            return await self._announced(saved)
 
     async def change(
         self,
         id_or_uid: str,
         change: Callable[[Application], Application],
         *,
-        mend: Callable[[ApplicationId], Application] | None = None,
+        replacement: Callable[[ApplicationId], Application] | None = None,
     ) -> Application:
-        """Change one; one that can't be read is replaced by what `mend` makes.
+        """Change one; one that can't be read is replaced by the result of `replacement`.
 
         Raises NotFound, Conflict when its new uid is taken, or Unreadable.
         """
@@ -66,7 +80,9 @@ class Applications:
                 raise NotFound(f"there is no application {id_or_uid}")
             return change(application)
 
-        return await self._announced(await self._records.put(found, make, mend=mend and (lambda: mend(found))))
+        return await self._announced(
+            await self._records.put(found, make, replacement=replacement and (lambda: replacement(found)))
+        )
 
     async def delete(self, id_or_uid: str) -> None:
         """Delete one, readable or not: none of its endpoints gets anything from now on. Raises NotFound.

@@ -8,7 +8,7 @@ from relay.domain.references import Reference, tag_of
 from relay.store.event_form import PACKING
 from relay.store.events import Events
 
-MOST_BYTES = 64 * 2**20
+MOST_BYTES = 24 * 2**20
 OVERHEAD_BYTES = 450
 """The memory that an event takes in addition to its body."""
 

@@ -1,8 +1,9 @@
 """Compaction: one delivery that waits keeps a bucket of 256 events; the others among them need not be kept.
 
 Which events are needed is not written down, because that would cost more than the waiting deliveries. It is found by a
-look at all deliveries, while they move. The look is believed only where it found as many as the bucket's count says, and neither
-that nor what was sent again has changed since before it: then no delivery has ended or begun, so it found them all.
+look at all deliveries, while they move. The look is believed only where it found as many as the bucket's count says,
+and neither that nor what was sent again has changed since before it: then no delivery has ended or begun, so it found
+them all.
 """
 
 import re

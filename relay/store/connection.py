@@ -92,7 +92,7 @@ class OwnConnection(AbstractConnection):
     who it is: redis-py 5.3 would send PING first, which a server with a password refuses.
 
     redis-py sends with asyncio.wait_for, which in Python 3.11 swallows a cancellation that comes just as it ends: a
-    task that should have ended goes on, and who cancelled it waits for ever. It also makes a task for each command.
+    task that should have ended continues, and its canceller waits for ever. It also makes a task for each command.
     Its asyncio side packs commands in Python, which took a fifth of the time of ingest: a page has 5,000 arguments.
     """
 

@@ -28,7 +28,7 @@ class DeletedSources:
         """Remove all that is kept of a source but its fence; False: a worker still has lanes of it.
 
         Every command is bounded, and it can be cut short anywhere, and done by many workers at once. A worker that
-        sleeps meanwhile changes nothing when it wakes, also when there is another source of that name by then.
+        was asleep changes nothing when it wakes, also when there is another source of that name by then.
         """
         source, mark = SourceUid(deletion.id), f"-{deletion.version}"
         if not await self._closed(source, deletion, mark):
@@ -136,9 +136,9 @@ class DeletedSources:
 def _single(source: SourceUid) -> list[str]:
     """Keys that there is one of."""
     single = (
-        keys.subscriptions, keys.lease, keys.sequence, keys.quarantine, keys.references, keys.owed, keys.lanes,
-        keys.ready, keys.parked, keys.due, keys.dead, keys.sessions, keys.attempt_buckets, keys.attempt_sizes,
-        keys.turns, keys.swept, keys.blockers, keys.dropped_counts, keys.revived,
+        keys.subscriptions, keys.lease, keys.handover, keys.sequence, keys.quarantine, keys.references, keys.owed,
+        keys.lanes, keys.ready, keys.parked, keys.due, keys.dead, keys.sessions, keys.attempt_buckets,
+        keys.attempt_sizes, keys.turns, keys.swept, keys.blockers, keys.dropped_counts, keys.revived,
     )  # fmt: skip
     rows = (keys.seen_buckets, keys.marks)
     return [*(key(source) for key in single), *(key(source, space) for space in SPACES for key in rows)]

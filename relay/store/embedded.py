@@ -1,9 +1,9 @@
 """The embedded Valkey: started when no RELAY_REDIS_URL is given, shared by the processes of one data directory.
 
 Two lock files decide, and the kernel drops both when their holders die. `users.lock`: every user holds it shared, so
-whoever gets it alone is the last and stops the server. `server.lock`: the server itself holds it for as long as it
-lives, through a descriptor that it inherits, so whoever gets it knows that there is no server and may start one. No
-process id is kept or trusted.
+the process that gets it alone is the last and stops the server. `server.lock`: the server itself holds it for as long
+as it lives, through a descriptor that it inherits, so a process that gets it knows that there is no server and may
+start one. No process id is kept or trusted.
 """
 
 import asyncio

@@ -14,7 +14,7 @@ from relay.errors import NotFound, Unreadable
 from relay.store.conditions import Conditions
 from relay.store.configuration import APPLICATION, ENDPOINT, Configuration
 from relay.store.deletions import remainder
-from relay.store.idempotency import Once, settle
+from relay.store.idempotency import Once, settled
 from relay.store.identifiers import new_id
 from relay.store.lanes import Lanes
 from relay.store.records import Note, Page, Records, Saved
@@ -81,13 +81,14 @@ class Endpoints:
     async def create(
         self, make: Callable[[EndpointId], Endpoint], *, now_ms: int, once: Once | None = None
     ) -> Endpoint:
-        """Make one under a new id, or give the one that the same request made before.
+        """Create one under a new id, or give the one that the same request created before.
 
-        Raises Conflict when its uid is taken, NotFound when its application is gone.
+        Raises Conflict when its uid is taken, NotFound when its application is gone, and what `settled` raises.
         """
-        new = EndpointId(await settle(self._redis, once, new_id(PREFIX, now_ms=now_ms)))
-        saved = await self._records.put(new, lambda before: before or make(new))
-        return await self._announced(saved)
+        fresh = new_id(PREFIX, now_ms=now_ms)
+        async with settled(self._redis, once, fresh, exists=self._records.exists) as new:
+            saved = await self._records.put(new, lambda before: before or make(EndpointId(new)))
+            return await self._announced(saved)
 
     async def change(
         self,
@@ -95,14 +96,14 @@ class Endpoints:
         id_or_uid: str,
         change: Callable[[Endpoint], Endpoint],
         *,
-        mend: Callable[[EndpointId], Endpoint] | None = None,
+        replacement: Callable[[EndpointId], Endpoint] | None = None,
     ) -> Endpoint:
         """Change one; deliveries that were put aside for it continue if the change may help.
 
-        One that can't be read is replaced by what `mend` makes. Raises NotFound, Conflict or Unreadable.
+        One that can't be read is replaced by the result of `replacement`. Raises NotFound, Conflict or Unreadable.
         """
         found = EndpointId(await self._id(application, id_or_uid))
-        if mend is not None and not await self._records.holds(_folder(application), found):
+        if replacement is not None and not await self._records.holds(_folder(application), found):
             raise _missing(application, id_or_uid)
 
         def make(endpoint: Endpoint | None) -> Endpoint:
@@ -111,7 +112,7 @@ class Endpoints:
             return _reordered(endpoint, change(endpoint))
 
         async with self._only_of(application, found):
-            saved = await self._records.put(found, make, mend=mend and (lambda: mend(found)))
+            saved = await self._records.put(found, make, replacement=replacement and (lambda: replacement(found)))
         await self._announced(saved)
         await self._go_on(saved)
         return saved.after

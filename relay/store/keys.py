@@ -32,8 +32,8 @@ def config(name: str) -> str:
     `matched`: hash `{kind}/{id}` → the version that last changed who gets which events by it · `deletions`: hash
     `{kind}/{id}` → `{version} {JSON}` of what was deleted and is not all gone yet · `reported`: hash `{kind}/{id}` →
     the kind of the operational event that says what is wrong with it, until it is written again ·
-    `idempotency:{digest of a request's path and key}`: string `{digest of its content} {id of what it made}`, for a
-    day.
+    `idempotency:{digest of a request's path and key}`: string `{digest of its content} {id of what it makes}`, and
+    ` made` when it has, for a day · `idempotency_lock:{the same digest}`: string, there while that request runs.
     """
     return f"relay:{{config}}:{name}"
 
@@ -83,6 +83,11 @@ def emptying(source: SourceUid) -> str:
 def lease(source: SourceUid) -> str:
     """string: the token of the poller that works now. Lives 10 s, renewed."""
     return prefix(source) + "lease"
+
+
+def handover(source: SourceUid) -> str:
+    """string: `offered` or `wanted`, while a slice is over and the next one may take the source. Lives 10 s."""
+    return prefix(source) + "handover"
 
 
 def sequence(source: SourceUid) -> str:

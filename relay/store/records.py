@@ -106,6 +106,10 @@ class Records(Generic[T]):
             after = places[-1]
         return Page(values, unreadable)
 
+    async def exists(self, object_id: str) -> bool:
+        """Whether there is an object with an id, readable or not."""
+        return bool(await self._redis.hexists(keys.config(f"{self.kind.name}s"), object_id))  # type: ignore[misc]
+
     async def holds(self, folder: str, object_id: str) -> bool:
         """Whether an object stands in a folder, readable or not."""
         return await self._redis.zscore(keys.config("index"), f"{folder}/{object_id}") is not None
@@ -115,20 +119,20 @@ class Records(Generic[T]):
         object_id: str,
         make: Callable[[T | None], T],
         *,
-        mend: Callable[[], T] | None = None,
+        replacement: Callable[[], T] | None = None,
         note: Callable[[T], Note] | None = None,
     ) -> Saved[T]:
         """Write what `make` makes of what is there (None: nothing). It is asked again when another writer came between.
 
-        What can't be read is replaced by what `mend` makes. A change that changes nothing is not written. `note` makes
-        the operational event that is written together with the change.
+        What can't be read is replaced by the result of `replacement`. A change that changes nothing is not written.
+        `note` makes the operational event that is written together with the change.
         Raises Conflict when the uid is taken, NotFound when what the object belongs to is gone, BeingDeleted,
-        Unreadable when there is nothing to mend with, and what `make` and `mend` raise.
+        Unreadable when there is no replacement, and what `make` and `replacement` raise.
         """
         for _ in range(TRIES):
             kept = await self._kept(object_id)
-            if kept is not None and kept.value is None and mend is not None:
-                value = mend()
+            if kept is not None and kept.value is None and replacement is not None:
+                value = replacement()
             else:
                 value = make(None if kept is None else self._readable(object_id, kept))
             before = kept.value if kept else None
@@ -146,7 +150,7 @@ class Records(Generic[T]):
     ) -> tuple[int, T | None]:
         """Delete one, readable or not. Gives the version, and what it was. Raises NotFound.
 
-        `deletion` makes of it (None: it can't be read) what whoever deletes the rest has to know.
+        `deletion` makes of it (None: it can't be read) the note for the job that deletes the rest.
         """
         for _ in range(TRIES):
             kept = await self._kept(object_id) or Kept(b"", {}, None)

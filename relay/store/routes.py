@@ -59,13 +59,25 @@ class Routes:
 
         None: another poller works, or the source was deleted since `version` of the configuration.
         """
-        names = [keys.lease(source), keys.fence(source)]
+        names = [keys.lease(source), keys.fence(source), keys.handover(source)]
         number = int(await script("take_poll")(self._redis, names, [LEASE_MS, version]))
         if not number:
             return None
         token = Token(number, 0)
         await self.look(source, token)
         return token
+
+    async def offer(self, source: SourceUid, *, lives_ms: int) -> None:
+        """Offer the source to the next poller that tries to take it."""
+        await self._redis.set(keys.handover(source), "offered", px=lives_ms)
+
+    async def is_offered(self, source: SourceUid) -> bool:
+        """Whether the poller that works offers the source."""
+        return bool(await self._redis.exists(keys.handover(source)))
+
+    async def is_wanted(self, source: SourceUid) -> bool:
+        """Whether another poller has tried to take the source since it was offered."""
+        return bool(await self._redis.get(keys.handover(source)) == b"wanted")
 
     async def look(self, source: SourceUid, token: Token) -> None:
         """Have a poller begin with what the store says: what it reads from now on is what it may write upon."""

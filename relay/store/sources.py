@@ -38,14 +38,18 @@ class Sources:
         return await self._records.page(FOLDER, after=after, limit=limit, descending=descending)
 
     async def put(
-        self, uid: SourceUid, make: Callable[[Source | None], Source], *, mend: Callable[[], Source] | None = None
+        self,
+        uid: SourceUid,
+        make: Callable[[Source | None], Source],
+        *,
+        replacement: Callable[[], Source] | None = None,
     ) -> tuple[Source, bool]:
         """Write what `make` makes of the source that is there, or of None. Gives it, and whether it is new.
 
-        One that can't be read is replaced by what `mend` makes. Raises BeingDeleted when one of that uid is not gone
-        yet, and Unreadable.
+        One that can't be read is replaced by the result of `replacement`. Raises BeingDeleted when one of that uid is
+        not gone yet, and Unreadable.
         """
-        saved = await self._records.put(uid, make, mend=mend)
+        saved = await self._records.put(uid, make, replacement=replacement)
         await self._configuration.announce(saved.version, [uid], matched=saved.matched)
         # A source without a time is polled at the next tick: what was changed should show at once.
         await self._redis.zrem(keys.POLLS, uid)

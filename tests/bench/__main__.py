@@ -16,6 +16,7 @@ from tests.bench import (
     ingesting,
     isolation,
     latency,
+    memory,
     resources,
     rows,
     sizing,
@@ -38,6 +39,7 @@ PARTS = {
         latency,
         isolation,
         resources,
+        memory,
         sizing,
     )
 }

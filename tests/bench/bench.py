@@ -6,14 +6,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
 
-from tests.bench.driving import BareTransport, drive_transport
+from tests.bench.driving import Pace, drive_client, drive_limit
 from tests.bench.figures import Figure, Report
 from tests.bench.sinks import Sink
 from tests.bench.upstream import Rows
 
-BASELINE = "the bare transport"
 BASELINE_REQUESTS = 8_000
 Result = TypeVar("Result")
+Baselines = Mapping[str, Pace]
+"""By name: `client` and `limit`, see tests.bench.driving."""
 
 
 @dataclass(slots=True)
@@ -48,16 +49,31 @@ class Bench:
         folder.mkdir(exist_ok=True)
         return folder
 
-    async def baseline(self) -> float:
-        """What the bare transport reaches on the sink at this moment, in requests/s."""
-        return (await drive_transport(BareTransport(), self.sink, self.size(BASELINE_REQUESTS))).per_s
+    def trust(self) -> dict[str, str]:
+        """The settings with which a worker trusts the sink's certificate."""
+        if self.sink.tls_port is None:
+            return {}
+        file = self.folder / "root.pem"
+        file.write_bytes(self.sink.root)
+        return {"RELAY_EGRESS_CA_FILE": str(file)}
 
-    async def beside_baseline(self, run: Callable[[], Awaitable[Result]]) -> list[tuple[Result, float]]:
-        """Run something several times, and the baseline right before each: what else the machine does changes."""
+    async def baselines(self, *, tls: bool = False) -> Baselines:
+        """What clients that store nothing reach on the sink at this moment."""
+        url, root = (self.sink.tls_url, self.sink.root) if tls else (self.sink.url, None)
+        count = self.size(BASELINE_REQUESTS)
+        return {
+            "client": await drive_client(url, count, root=root),
+            "limit": await drive_limit(url, count, root=root),
+        }
+
+    async def beside_baselines(
+        self, run: Callable[[], Awaitable[Result]], *, tls: bool = False
+    ) -> list[tuple[Result, Baselines]]:
+        """Run something several times, and the baselines right before each: what else the machine does changes."""
         results = []
         for _ in range(self.runs):
-            baseline = await self.baseline()
-            results.append((await run(), baseline))
+            baselines = await self.baselines(tls=tls)
+            results.append((await run(), baselines))
         return results
 
     def add(
@@ -67,13 +83,30 @@ class Bench:
         values: Sequence[float],
         unit: str,
         *,
-        baselines: Sequence[float],
+        baselines: Sequence[Baselines],
         goal: str = "",
         note: str = "",
         more: Mapping[str, Any] | None = None,
     ) -> None:
-        """Report a figure with its ratio to the baselines that were taken beside it."""
-        ratio = median(value / baseline for value, baseline in zip(values, baselines, strict=True))
+        """Report a figure with its ratios to the baselines that were taken beside it."""
+        ratios = {
+            name: median(value / each[name].per_s for value, each in zip(values, baselines, strict=True))
+            for name in baselines[0]
+        }
+        paces = {name: [each[name] for each in baselines] for name in baselines[0]}
+        said = ", ".join(
+            f"{name} {median(pace.per_s for pace in each):,.0f}/s at {median(pace.cpu_us for pace in each):.0f} µs"
+            for name, each in paces.items()
+        )
         self.report.add(
-            Figure(part, what, values, unit, ratio=ratio, baseline=BASELINE, goal=goal, note=note, more=more or {})
+            Figure(
+                part,
+                what,
+                values,
+                unit,
+                ratios=ratios,
+                goal=goal,
+                note="; ".join(filter(None, (note, said))),
+                more=more or {},
+            )
         )

@@ -1,31 +1,36 @@
-"""What bare clients reach on a sink: a protocol that only counts answers, and the HTTP client that callbacks use."""
+"""What clients that store nothing reach on a sink: the two baselines of every figure, and a protocol that only counts.
+
+`client` is pyreqwest, called as its users would: bytes in, status out. `limit` is the least that a client in Python can
+do: a protocol that writes a request, parses its answer with httptools, and wakes whoever waits.
+"""
 
 import asyncio
 import os
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Network
-from typing import cast
+from typing import Any, cast
+from urllib.parse import urlsplit
 
-import httpx
-from pyreqwest.client import Client, ClientBuilder
+import httptools
+from pyreqwest.client import ClientBuilder
 
-from relay.domain.addresses import EgressPolicy
-from relay.outbound.egress import Egress
-from relay.outbound.resolver import Resolver
 from tests.bench.sinks import Sink
 
-LOOPBACK = IPv4Network("127.0.0.0/8")
 IN_FLIGHT = 64
 BODY = b'{"type":"call.created","data":"' + os.urandom(1084).hex().encode() + b'"}'
 """2.2 kB, as a callback has."""
 HEADERS = [
-    (b"content-type", b"application/json"),
-    (b"webhook-id", b"msg_a7fl2xk5qjz3bd6n4ycw5ehm2ruv3tspg4ioqx7dzkh6jwmyn2ca"),
-    (b"webhook-timestamp", b"1700000000"),
-    (b"webhook-signature", b"v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="),
+    ("content-type", "application/json"),
+    ("user-agent", "infinity-event-relay/bench"),
+    ("accept-encoding", "identity"),
+    ("webhook-id", "msg_a7fl2xk5qjz3bd6n4ycw5ehm2ruv3tspg4ioqx7dzkh6jwmyn2ca"),
+    ("webhook-timestamp", "1700000000"),
+    ("webhook-signature", "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="),
+    ("idempotency-key", "msg_a7fl2xk5qjz3bd6n4ycw5ehm2ruv3tspg4ioqx7dzkh6jwmyn2ca"),
 ]
+"""Those of a callback, with a signature that never changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,81 @@ class Pace:
     cpu_us: float
 
 
-class _Connection(asyncio.Protocol):
+async def drive(send: Callable[[], Awaitable[object]], count: int) -> Pace:
+    """Send so many requests, 64 in flight."""
+    turns = iter(range(count))
+
+    async def send_some() -> None:
+        for _ in turns:
+            await send()
+
+    return await _paced(asyncio.gather(*(send_some() for _ in range(IN_FLIGHT))), count)
+
+
+async def drive_client(url: str, count: int, *, root: bytes | None = None) -> Pace:
+    """What pyreqwest reaches."""
+    builder = ClientBuilder().no_proxy().follow_redirects(False)
+    client = (builder.add_root_certificate_pem(root) if root else builder).build()
+
+    async def send() -> None:
+        response = await client.post(url).headers(HEADERS).body_bytes(BODY).build().send()
+        assert response.status == 204
+
+    return await drive(send, count)
+
+
+async def drive_limit(url: str, count: int, *, root: bytes | None = None) -> Pace:
+    """What a protocol over httptools reaches."""
+    loop, parts = asyncio.get_running_loop(), urlsplit(url)
+    context = ssl.create_default_context(cadata=root.decode()) if root else None
+    idle: list[_Parsing] = []
+
+    async def send() -> None:
+        if idle:
+            connection = idle.pop()
+        else:
+            _, connection = await loop.create_connection(lambda: _Parsing(idle), "127.0.0.1", parts.port, ssl=context)
+        lines = "".join([f"{name}: {value}\r\n" for name, value in HEADERS])
+        head = f"POST {parts.path} HTTP/1.1\r\nhost: {parts.netloc}\r\n{lines}content-length: {len(BODY)}\r\n\r\n"
+        connection.answer = loop.create_future()
+        connection.transport.write(head.encode("ascii") + BODY)
+        assert await connection.answer == 204
+
+    pace = await drive(send, count)
+    for connection in idle:
+        connection.transport.abort()
+    return pace
+
+
+class _Parsing(asyncio.Protocol):
+    """One exchange after the other; goes back to `idle` with each answer."""
+
+    def __init__(self, idle: list["_Parsing"]) -> None:
+        self.answer: asyncio.Future[int]
+        self._idle = idle
+        self._parser: Any = httptools.HttpResponseParser(self)
+        self._headers: list[tuple[bytes, bytes]] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are no subclasses of asyncio's.
+        self.transport = cast(asyncio.WriteTransport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def on_message_begin(self) -> None:
+        self._headers = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name, value))
+
+    def on_message_complete(self) -> None:
+        assert self._parser.should_keep_alive()
+        self.answer.set_result(self._parser.get_status_code())
+        self._idle.append(self)
+
+
+class _Counting(asyncio.Protocol):
     """Sends one request after the other; an answer counts when its head is complete, for it has no body."""
 
     def __init__(self, request: bytes, take: Callable[[], bool]) -> None:
@@ -45,7 +124,6 @@ class _Connection(asyncio.Protocol):
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are no subclasses of asyncio's.
         self._transport = cast(asyncio.WriteTransport, transport)
         self._next()
 
@@ -66,8 +144,8 @@ class _Connection(asyncio.Protocol):
 
 async def drive_bare(sink: Sink, count: int) -> Pace:
     """What the sink itself can take: requests that are written as they stand, on 64 connections."""
-    head = b"POST /hook HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: %d\r\n" % len(BODY)
-    request = head + b"".join(b"%s: %s\r\n" % header for header in HEADERS) + b"\r\n" + BODY
+    lines = "".join([f"{name}: {value}\r\n" for name, value in HEADERS])
+    head = f"POST /hook HTTP/1.1\r\nhost: 127.0.0.1\r\n{lines}content-length: {len(BODY)}\r\n\r\n"
     left = count
 
     def take() -> bool:
@@ -78,7 +156,7 @@ async def drive_bare(sink: Sink, count: int) -> Pace:
     async def send_all() -> None:
         loop = asyncio.get_running_loop()
         made = [
-            await loop.create_connection(lambda: _Connection(request, take), "127.0.0.1", sink.port)
+            await loop.create_connection(lambda: _Counting(head.encode() + BODY, take), "127.0.0.1", sink.port)
             for _ in range(IN_FLIGHT)
         ]
         await asyncio.gather(*(connection.done for _, connection in made))
@@ -86,46 +164,7 @@ async def drive_bare(sink: Sink, count: int) -> Pace:
     return await _paced(send_all(), count)
 
 
-async def drive_transport(transport: httpx.AsyncBaseTransport, sink: Sink, count: int) -> Pace:
-    """What a transport reaches, called directly with an httpx.Request each, 64 in flight."""
-    url = httpx.URL(sink.url)
-    turns = iter(range(count))
-
-    async def send() -> None:
-        for _ in turns:
-            request = httpx.Request("POST", url, headers=HEADERS, stream=httpx.ByteStream(BODY))
-            response = await transport.handle_async_request(request)
-            assert response.status_code == 204
-            await response.aread()
-            await response.aclose()
-
-    async def send_all() -> None:
-        await asyncio.gather(*(send() for _ in range(IN_FLIGHT)))
-
-    return await _paced(send_all(), count)
-
-
-async def _paced(work: Awaitable[None], count: int) -> Pace:
+async def _paced(work: Awaitable[object], count: int) -> Pace:
     began, cpu = time.perf_counter(), time.process_time()
     await work
     return Pace(count / (time.perf_counter() - began), (time.process_time() - cpu) / count * 1e6)
-
-
-class BareTransport(httpx.AsyncBaseTransport):
-    """The least that makes a transport of pyreqwest: nothing is vetted, pinned, capped or timed. The baseline."""
-
-    def __init__(self) -> None:
-        self._client: Client = ClientBuilder().follow_redirects(False).no_proxy().build()
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request whose body is bytes."""
-        headers = [(k.decode(), v.decode()) for k, v in request.headers.raw if k not in (b"Host", b"Content-Length")]
-        sending = self._client.request(request.method, str(request.url)).headers(headers)
-        response = await sending.body_bytes(await request.aread()).build().send()
-        return httpx.Response(response.status, stream=httpx.ByteStream((await response.bytes()).to_bytes()))
-
-
-def relay_transport() -> Egress:
-    """The relay's own transport, as a worker has it, allowed to reach this machine."""
-    policy = EgressPolicy(allow=(LOOPBACK,))
-    return Egress(policy=policy, resolver=Resolver())

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-WIDTHS = (36, 16, 21, 9, 19)
+WIDTHS = (36, 16, 21, 14, 19)
 HEAD = ("what", "figure", "from – to", "ratio", "goal")
 
 
@@ -23,6 +23,8 @@ class Figure:
     ratio: float | None = None
     baseline: str = ""
     """What the ratio is to."""
+    ratios: Mapping[str, float] = field(default_factory=dict)
+    """Where there are several baselines: the ratio to each by its name."""
     goal: str = ""
     note: str = ""
     more: Mapping[str, Any] = field(default_factory=dict)
@@ -55,8 +57,9 @@ class Report:
             return
         low, high = min(figure.values), max(figure.values)
         spread = f"{_number(low)} – {_number(high)}" if len(figure.values) > 1 else ""
-        ratio = "" if figure.ratio is None else f"{figure.ratio:.3g}"
-        note = "; ".join(filter(None, (figure.note, figure.baseline and f"ratio to {figure.baseline}")))
+        ratios = figure.ratios or ({} if figure.ratio is None else {figure.baseline: figure.ratio})
+        ratio = " / ".join(f"{each:.2f}" if figure.ratios else f"{each:.3g}" for each in ratios.values())
+        note = "; ".join(filter(None, (figure.note, ratios and f"ratio to {' / '.join(ratios)}")))
         print(
             _line([figure.what, f"{_number(figure.value)} {figure.unit}", spread, ratio, figure.goal]), note, flush=True
         )
@@ -70,6 +73,7 @@ def _fields(figure: Figure) -> dict[str, object]:
     return {
         "part": figure.part, "what": figure.what, "value": round(figure.value, 4), "unit": figure.unit,
         "runs": [round(value, 4) for value in figure.values], "ratio": figure.ratio and round(figure.ratio, 4),
+        "ratios": {name: round(ratio, 4) for name, ratio in figure.ratios.items()},
         "baseline": figure.baseline, "goal": figure.goal, "note": figure.note, **figure.more,
     }  # fmt: skip
 

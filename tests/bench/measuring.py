@@ -34,6 +34,12 @@ def rss_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
 
 
+def peak_rss_bytes(pid: int) -> int:
+    """The highest resident memory that a process has had so far."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
 @dataclass(frozen=True, slots=True)
 class ServerCounts:
     """Counters of the server since its start."""

@@ -1,4 +1,4 @@
-"""The receiver that takes every callback and answers 204: nginx where there is one, else granian."""
+"""The receiver that takes every callback and answers 204: nginx where there is one, else granian without TLS."""
 
 import shutil
 import sys
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.processes import Child, child, free_port, listens
+from tests.fault.certificates import Authority, Pair
 
 # One process without a master, so that one id has all of its CPU time.
 NGINX = """
@@ -18,8 +19,10 @@ http {{
   access_log off; keepalive_requests 100000000; keepalive_timeout 600; client_body_buffer_size 1m;
   client_body_temp_path body; proxy_temp_path proxy;
   fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+  ssl_certificate tls.pem; ssl_certificate_key tls.key;
   server {{
     listen 127.0.0.1:{port} backlog=4096;
+    listen 127.0.0.1:{tls_port} ssl backlog=4096;
     location / {{ return 204; }}
   }}
 }}
@@ -33,27 +36,42 @@ class Sink:
     kind: str
     port: int
     child: Child
+    tls_port: int | None = None
+    """None: this receiver has no TLS."""
+    root: bytes = b""
+    """The authority of its certificate, as PEM."""
 
     @property
     def url(self) -> str:
         """Where callbacks go; any path below it will do as well."""
         return f"http://127.0.0.1:{self.port}/hook"
 
+    @property
+    def tls_url(self) -> str:
+        """The same over TLS."""
+        return f"https://127.0.0.1:{self.tls_port}/hook"
+
 
 @asynccontextmanager
 async def sink(folder: Path) -> AsyncIterator[Sink]:
     """Run a receiver for as long as the block lasts."""
-    port = free_port()
+    port, tls_port, authority = free_port(), free_port(), Authority()
     nginx = shutil.which("nginx")
-    kind, command = ("nginx", _nginx(nginx, folder, port)) if nginx else ("granian", _granian(port))
+    if nginx is None:
+        async with child("sink", *_granian(port), folder=folder, ready=listens(port)) as running:
+            yield Sink("granian", port, running)
+        return
+    command = _nginx(nginx, folder, port, tls_port, authority.issue("127.0.0.1"))
     async with child("sink", *command, folder=folder, ready=listens(port)) as running:
-        yield Sink(kind, port, running)
+        yield Sink("nginx", port, running, tls_port, authority.root)
 
 
-def _nginx(binary: str, folder: Path, port: int) -> list[str]:
+def _nginx(binary: str, folder: Path, port: int, tls_port: int, pair: Pair) -> list[str]:
     own = folder / "nginx"
     own.mkdir(exist_ok=True)
-    (own / "nginx.conf").write_text(NGINX.format(port=port))
+    (own / "tls.pem").write_text(pair.certificate)
+    (own / "tls.key").write_text(pair.private_key)
+    (own / "nginx.conf").write_text(NGINX.format(port=port, tls_port=tls_port))
     return [binary, "-p", str(own), "-c", "nginx.conf", "-e", "stderr"]
 
 

@@ -7,8 +7,8 @@ from tests.fault.stage import ROUTE, SOURCE, Stage, stage, until
 
 pytestmark = pytest.mark.timeout(300)
 
-ROOM = 24 * 2**20
-ROWS = 16_000
+ROOM = 12 * 2**20
+ROWS = 8_000
 """More than there is room for."""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from relay.outbound.wire import WireRequest
+from relay.outbound.http.messages import WireRequest
 
 Answer = Callable[["Got"], httpx.Response | Awaitable[httpx.Response]]
 

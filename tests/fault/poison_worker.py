@@ -7,7 +7,7 @@ import httpx
 from relay import wiring
 from relay.config import load
 from relay.outbound.egress import Egress
-from relay.outbound.wire import WireRequest
+from relay.outbound.http.messages import WireRequest
 from workers.main import run
 
 POISON = b'"c_key":"poison"'

@@ -1,1 +1,1 @@
-"""Requests and answers: the shapes on the wire, apart from those that are kept."""
+"""The bodies of requests and responses, separate from what is stored."""

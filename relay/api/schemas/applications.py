@@ -1,10 +1,9 @@
 """Applications on the wire: Svix's fields, and the relay's own `sources` and `filter`."""
 
-from collections.abc import Collection
 from datetime import datetime
 from typing import Annotated, Any
 
-from msgspec import UNSET, Meta, UnsetType, structs
+from msgspec import UNSET, Meta, UnsetType
 
 from relay.api.schemas.common import (
     FilterIn,
@@ -12,97 +11,101 @@ from relay.api.schemas.common import (
     Metadata,
     Name,
     Out,
+    Own,
     Rate,
+    ReadOnly,
     SourceUidText,
     Uid,
-    either,
-    given,
     moment,
 )
-from relay.domain.model import Application, ApplicationId, SourceUid
-from relay.domain.names import own_uid
-from relay.errors import Fault, Invalid
+from relay.domain.model import Application
 
 SOURCES_MOST = 1000
-"""Of an application. Null stands for every source, however many there are."""
+"""The maximum number of sources that an application can name."""
 
 
 class _Changes(In, frozen=True, kw_only=True):
     old_names = {"rateLimit": "throttleRate"}  # noqa: RUF012 - a class variable of the base
 
     uid: Uid | UnsetType | None = UNSET
+    """Your own name for the application. null: none."""
     throttle_rate: Rate | UnsetType | None = UNSET
+    """The maximum number of callbacks per second, over all workers. null: no limit."""
     rate_limit: Rate | UnsetType | None = UNSET
     """The old name of `throttleRate`."""
     metadata: Metadata | UnsetType | None = UNSET
+    """Keys and values for your own use."""
     sources: Annotated[list[SourceUidText], Meta(max_length=SOURCES_MOST)] | UnsetType | None = UNSET
-    """The uids of the sources whose events its endpoints may get; null: every source."""
+    """The uids of the sources whose events the application's endpoints can receive. null: every source."""
     filter: FilterIn | UnsetType | None = UNSET
-    """Which rows its endpoints may get; none of them can escape it."""
+    """The rows whose events the application's endpoints can receive, whatever their own filters. null: all rows."""
+
+
+class _Shown(_Changes, frozen=True, kw_only=True):
+    id: Own | UnsetType = UNSET
+    created_at: ReadOnly | UnsetType = UNSET
+    updated_at: ReadOnly | UnsetType = UNSET
 
 
 class ApplicationIn(_Changes, frozen=True, kw_only=True):
-    """A new application, or one that replaces what is there.
+    """A new application."""
 
-    When it replaces: Svix's fields that are left out get their defaults; uid, sources and filter stay, for a client
-    that has never heard of them must not open an application to other rows.
+    example = {  # noqa: RUF012 - a class variable of the base
+        "name": "CRM",
+        "uid": "crm",
+        "sources": ["uk"],
+        "filter": {"dgrpName": {"$in": ["Sales", "Service"]}},
+    }
+
+    name: Name
+    """A name for people."""
+
+
+class ApplicationUpsertIn(_Shown, frozen=True, kw_only=True):
+    """An application to create or to replace.
+
+    When it replaces an application, Svix's fields that you omit get their defaults. `sources` and `filter` stay,
+    because a client that does not know them must not open an application to other rows.
     """
 
     name: Name
+    """A name for people."""
 
 
-class ApplicationPatch(_Changes, frozen=True, kw_only=True):
-    """Changes of an application; what is left out stays."""
+class ApplicationPatch(_Shown, frozen=True, kw_only=True):
+    """Changes of an application. Fields that you omit stay."""
 
     name: Name | UnsetType = UNSET
+    """A name for people."""
 
 
 class ApplicationOut(Out, frozen=True, kw_only=True):
     """An application."""
 
     id: str
+    """The id that the relay gave the application."""
     uid: str | None
+    """Your own name for the application."""
     name: str
+    """A name for people."""
     throttle_rate: int | None
+    """The maximum number of callbacks per second. null: no limit."""
     rate_limit: int | None
     """The old name of `throttleRate`."""
     metadata: dict[str, str]
+    """Keys and values for your own use."""
     sources: list[str] | None
+    """The uids of the sources whose events the application's endpoints can receive. null: every source."""
     filter: dict[str, Any] | None
+    """The rows whose events the application's endpoints can receive. null: all rows."""
     created_at: datetime
+    """When the application was created."""
     updated_at: datetime
-
-
-def new_application(
-    application_id: ApplicationId,
-    body: ApplicationIn,
-    *,
-    sources: Collection[SourceUid],
-    now_ms: int,
-    uid: str | None = None,
-) -> Application:
-    """An application as it is asked for; `uid` is for a body that has none. Raises Invalid."""
-    fields = {"uid": own_uid(uid, path=("path", "app_id"))} | _fields(body, sources)
-    return Application(id=application_id, created_at_ms=now_ms, updated_at_ms=now_ms, **fields)
-
-
-def replaced(
-    application: Application, body: ApplicationIn, *, sources: Collection[SourceUid], now_ms: int
-) -> Application:
-    """An application after a PUT. Raises Invalid."""
-    defaults: dict[str, Any] = {"rate_limit": None, "metadata": {}}
-    return structs.replace(application, **(defaults | _fields(body, sources)), updated_at_ms=now_ms)
-
-
-def patched(
-    application: Application, body: ApplicationPatch, *, sources: Collection[SourceUid], now_ms: int
-) -> Application:
-    """An application after a PATCH. Raises Invalid."""
-    return structs.replace(application, **_fields(body, sources), updated_at_ms=now_ms)
+    """When the application last changed."""
 
 
 def show_application(application: Application) -> ApplicationOut:
-    """An application as it is answered."""
+    """An application as responses show it."""
     return ApplicationOut(
         id=application.id,
         uid=application.uid,
@@ -115,24 +118,3 @@ def show_application(application: Application) -> ApplicationOut:
         created_at=moment(application.created_at_ms),
         updated_at=moment(application.updated_at_ms),
     )
-
-
-def _fields(body: ApplicationIn | ApplicationPatch, known: Collection[SourceUid]) -> dict[str, Any]:
-    fields = given(body, "name", "uid", "metadata", "sources", "filter")
-    if rate := either(body, "throttle_rate", "rate_limit"):
-        (fields["rate_limit"],) = rate
-    if "metadata" in fields:
-        fields["metadata"] = fields["metadata"] or {}
-    if "filter" in fields:
-        fields["filter"] = fields["filter"] or None
-    if fields.get("sources") is not None:
-        fields["sources"] = _checked_sources(fields["sources"], known)
-    return fields
-
-
-def _checked_sources(sources: list[str], known: Collection[SourceUid]) -> tuple[SourceUid, ...]:
-    uids = [SourceUid(uid) for uid in sources]
-    missing = [(at, uid) for at, uid in enumerate(uids) if uid not in known]
-    if missing:
-        raise Invalid(*(Fault(("body", "sources", at), f"there is no source {uid}") for at, uid in missing))
-    return tuple(dict.fromkeys(uids))

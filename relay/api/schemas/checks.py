@@ -1,10 +1,10 @@
-"""What a type can't say about a field of a body: `Meta(extra={"check": ...})`, see relay.api.body_faults."""
+"""Rules for a field of a body that a type cannot express: `Meta(extra={"check": ...})`, see relay.api.body_faults."""
 
 from typing import Any, NamedTuple
 
 from relay.domain.addresses import EgressPolicy
 from relay.domain.filtering import vet_filter
-from relay.domain.headers import check_new_headers
+from relay.domain.headers import check_new_headers, repeated_names
 from relay.domain.paths import ENVELOPE_FIELDS, kind_of
 from relay.domain.signing import PRIVATE_PREFIX, SECRET_PREFIX
 from relay.domain.signing import check_key as check_signing_key
@@ -15,19 +15,19 @@ Path = tuple[str | int, ...]
 
 
 class Policies(NamedTuple):
-    """Where URLs in bodies may lead."""
+    """The addresses that URLs in bodies can have."""
 
     callbacks: EgressPolicy
     upstreams: EgressPolicy
 
 
 def check_url(value: str, path: Path, policies: Policies) -> None:
-    """A URL that requests may be sent to."""
+    """Raise Invalid unless the relay may send requests to a URL."""
     vet_url(value, policies.callbacks, path=path)
 
 
 def check_filter(value: dict[str, Any], path: Path, _: Policies) -> None:
-    """A filter that somebody writes, see relay.domain.vetting. An empty one is none."""
+    """Raise Invalid for a filter that nobody can save (relay.domain.vetting). An empty filter means no filter."""
     try:
         if value:
             vet_filter(value)
@@ -36,23 +36,29 @@ def check_filter(value: dict[str, Any], path: Path, _: Policies) -> None:
 
 
 def check_headers(value: dict[str, str | None], path: Path, _: Policies) -> None:
-    """Headers to add. Those that are null are taken away: there is nothing wrong with their names."""
-    check_new_headers({name: text for name, text in value.items() if text is not None}, path=path)
+    """Raise Invalid for headers that an endpoint cannot have. A header that is null is removed, whatever its name."""
+    faults = list(repeated_names(value, path=path))
+    try:
+        check_new_headers({name: text for name, text in value.items() if text is not None}, path=path)
+    except Invalid as error:
+        faults += [fault for fault in error.faults if fault not in faults]
+    if faults:
+        raise Invalid(*faults)
 
 
 def check_key(value: str, path: Path, _: Policies) -> None:
-    """A signing key, with its prefix or without."""
+    """Raise Invalid unless a text is a signing key, with its prefix or without."""
     check_signing_key(prefixed(value), path=path)
 
 
 def prefixed(key: str) -> str:
-    """A signing key with its prefix: Svix's clients give the base64 of a shared secret alone."""
+    """A signing key with its prefix. Svix's clients can send the base64 of a shared secret alone."""
     return key if key.startswith((SECRET_PREFIX, PRIVATE_PREFIX)) else SECRET_PREFIX + key
 
 
 def check_order_key(value: str, path: Path, _: Policies) -> None:
-    """A field of the row that holds a text or an id."""
+    """Raise Invalid unless a path names a field of the row that contains a text or an id."""
     first, *rest = value.split(".")
     in_row = first not in ENVELOPE_FIELDS or value == "rowId" or (first == "trigger" and rest)
     if not in_row or kind_of(value) in ("number", "notes"):
-        raise Invalid(Fault(path, "must name a field of the row that holds a text or an id, such as `vid`"))
+        raise Invalid(Fault(path, "must name a field of the row that contains a text or an id, such as `vid`"))

@@ -1,4 +1,4 @@
-"""What the shapes have in common: limits of values, moments, and pages of lists."""
+"""What requests and responses have in common: limits of values, times, and pages of lists."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -38,7 +38,7 @@ Name = Annotated[
         min_length=1,
         max_length=256,
         pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z",
-        extra={"form": "must not hold control characters, such as line feeds or tabs"},
+        extra={"form": "must not contain control characters, such as line feeds or tabs"},
     ),
 ]
 Url = Annotated[str, Meta(max_length=2048, extra={"check": check_url})]
@@ -50,39 +50,49 @@ Metadata = Annotated[
 
 
 class In(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """A request's body. A field that is left out is UNSET: that is not null."""
+    """The body of a request. A field that is omitted is UNSET, which is not null."""
 
+    example: ClassVar[Mapping[str, Any]] = {}
+    """An example for the OpenAPI document."""
     old_names: ClassVar[Mapping[str, str]] = {}
-    """Fields that older clients call by another name: the old name → the new one."""
+    """Fields that older clients call by another name: the old name → the new name."""
+
+
+READ_ONLY = "Read-only: a request can send it back as it was, and the relay ignores it"
+ReadOnly = Annotated[str, Meta(description=READ_ONLY)]
+Own = Annotated[str, Meta(description="Read-only: a request can send it back, if it is the object that the path names")]
 
 
 class Out(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An answer's body."""
+    """The body of a response."""
 
 
 class UnreadableOut(Out, frozen=True, kw_only=True):
-    """Something that is there, and can't be read: by another release, or with another encryption key, it may be."""
+    """An object whose stored record cannot be read. Another release or encryption key may be able to read it."""
 
     id: str
-    """Its id; a source's uid."""
+    """The id of the object, or the uid of a source."""
     reason: str
+    """Why the record cannot be read."""
 
 
 class ListOut(Out, Generic[T], frozen=True, kw_only=True):
-    """One page of a list, as Svix has it."""
+    """One page of a list, in Svix's shape."""
 
     data: list[T]
+    """The objects of this page."""
     iterator: str | None
-    """Give it back to get the next page."""
+    """Send it as `iterator` to get the next page."""
     prev_iterator: str | None = None
+    """Send it as `iterator` to get the previous page."""
     done: bool
-    """There is nothing behind this page."""
+    """Whether this is the last page."""
     unreadable: list[UnreadableOut] | UnsetType = UNSET
-    """What would stand in `data` and can't be read: PUT it again, or DELETE it. Left out when there is none."""
+    """Objects of this page whose records cannot be read. `PUT` them again or `DELETE` them. Absent if empty."""
 
 
 class Moment(datetime):
-    """A time in a response. It is encoded by `TYPE_ENCODERS`, so that all times of the API have one form."""
+    """A time in a response. `TYPE_ENCODERS` encodes it, so that all times of the API have one form."""
 
 
 TYPE_ENCODERS: dict[Any, Any] = {Moment: lambda moment: rfc3339(round(moment.timestamp() * 1000))}
@@ -95,21 +105,21 @@ def moment(at_ms: int) -> Moment:
 
 
 def moment_or_none(at_ms: int | None) -> Moment | None:
-    """The same for a time that may be missing."""
+    """A time for a response, if there is one."""
     return None if at_ms is None else moment(at_ms)
 
 
 def ms(when: datetime) -> int:
-    """A time of a request in ms; one without an offset is UTC."""
+    """A time of a request in ms. Without an offset it is UTC."""
     return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def given(body: msgspec.Struct, *names: str) -> dict[str, Any]:
-    """The named fields that a body holds."""
+    """Those of the named fields that a body has."""
     return {name: value for name in names if (value := getattr(body, name)) is not UNSET}
 
 
 def either(body: msgspec.Struct, new: str, old: str) -> tuple[Any] | None:
-    """The value of a field that has an old name too, or None if it was left out. With both names it is the same."""
+    """The value of a field that also has an old name, or None if the body omits both. The two never differ."""
     values = [value for name in (new, old) if (value := getattr(body, name)) is not UNSET]
     return (values[0],) if values else None

@@ -1,4 +1,4 @@
-"""What the fields of an endpoint may hold: limits, patterns, and what the patterns mean."""
+"""The limits and patterns of an endpoint's fields, with the patterns in words."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from relay.domain.event_types import EVENT_TYPES
 from relay.domain.headers import HEADER_NAME, HEADER_VALUE, MAX_HEADERS, MAX_VALUE_CHARS
 
 Text = Annotated[str, Meta(min_length=1, max_length=4096)]
-ALL_BY_NULL = "leave it out or send null for all of them"
+ALL_BY_NULL = "omit it or send null to select all"
 EventTypes = Annotated[
     list[Literal[EVENT_TYPES]],  # type: ignore[valid-type]
     Meta(min_length=1, max_length=100, extra={"hint": ALL_BY_NULL}),

@@ -1,13 +1,22 @@
 """Endpoints on the wire: Svix's fields under their new and old names, and the relay's own."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
 
-from relay.api.certificates import client_certificate
-from relay.api.schemas.checks import Path, Policies
-from relay.api.schemas.common import FilterIn, In, Metadata, Out, Rate, Uid, Url, moment
+from relay.api.schemas.common import FilterIn, In, Metadata, Out, Own, Rate, ReadOnly, Uid, Url, moment
+from relay.api.schemas.credentials import (
+    BasicAuthIn,
+    BasicAuthOut,
+    BearerIn,
+    BearerOut,
+    ClientCertificateIn,
+    ClientCertificateOut,
+    OAuth2In,
+    OAuth2Out,
+    show_auth,
+)
 from relay.api.schemas.endpoint_fields import (
     MAX_ADDED,
     Channels,
@@ -16,218 +25,215 @@ from relay.api.schemas.endpoint_fields import (
     HeaderName,
     Headers,
     HeaderValue,
-    Pem,
     Schedule,
     SigningKeyText,
-    Text,
 )
+from relay.domain.headers import MAX_HEADERS
 from relay.domain.matching import unfit_reason
-from relay.domain.model import Application, BasicAuth, Bearer, Endpoint, OAuth2, Order
+from relay.domain.model import Application, Endpoint, Order
 from relay.domain.signing import Version, version_of
-
-
-class BasicAuthIn(In, frozen=True, kw_only=True, tag_field="type", tag="basic"):
-    """A name and a password for the endpoint's server."""
-
-    username: Annotated[str, Meta(max_length=256, pattern=r"^[^:]*\Z", extra={"form": "must not hold a colon"})]
-    password: Annotated[str, Meta(max_length=4096)]
-
-
-class BearerIn(In, frozen=True, kw_only=True, tag_field="type", tag="bearer"):
-    """A fixed token for the endpoint's server."""
-
-    token: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            max_length=8192,
-            pattern=r"^[A-Za-z0-9._~+/=-]+\Z",
-            extra={"form": "must be letters, digits and ._~+/=- only (RFC 6750)"},
-        ),
-    ]
-
-
-class OAuth2In(In, frozen=True, kw_only=True, tag_field="type", tag="oauth2"):
-    """Client credentials (RFC 6749 4.4): the relay gets a token and renews it."""
-
-    token_url: Url
-    client_id: Text
-    client_secret: Text
-    scope: Text | None = None
-    token_auth: Literal["basic", "body"] | None = None
-    """How the credentials go to `tokenUrl`: `basic` in a header, `body` as form fields. Null: the relay tries both."""
-
-
-class ClientCertificateIn(In, frozen=True, kw_only=True):
-    """What the relay shows to the endpoint's server (mTLS), in PEM."""
-
-    certificate: Pem
-    private_key: Pem
-
-    @staticmethod
-    def check(value: dict[str, Any], path: Path, _: Policies) -> None:
-        """Raise Invalid unless the two belong together."""
-        client_certificate(value["certificate"], value["privateKey"], path=path)
 
 
 class _Changes(In, frozen=True, kw_only=True):
     old_names = {"rateLimit": "throttleRate", "filterTypes": "eventTypes"}  # noqa: RUF012 - a class variable
 
     description: Annotated[str, Meta(max_length=4096)] | UnsetType | None = UNSET
+    """A description for your own use."""
     uid: Uid | UnsetType | None = UNSET
+    """Your own name for the endpoint. null: none."""
     throttle_rate: Rate | UnsetType | None = UNSET
+    """The maximum number of callbacks per second, over all workers. null: no limit."""
     rate_limit: Rate | UnsetType | None = UNSET
     """The old name of `throttleRate`."""
     disabled: bool | UnsetType | None = UNSET
+    """Whether the endpoint is disabled. The relay keeps its events and sends them when it is enabled."""
     event_types: EventTypes | UnsetType | None = UNSET
-    """The types it gets; null, or left out: every type. An empty list is refused."""
+    """The event types to send. Omit the field or set it to null to subscribe to every type. An empty list is
+    refused."""
     filter_types: EventTypes | UnsetType | None = UNSET
     """The old name of `eventTypes`."""
     channels: Channels | UnsetType | None = UNSET
-    """Kept and answered, without an effect: the relay's messages have none."""
+    """Stored and returned, without effect: the relay's messages have no channels."""
     metadata: Metadata | UnsetType | None = UNSET
+    """Keys and values for your own use."""
     version: int | UnsetType | None = UNSET
-    """Taken from older clients, without an effect."""
+    """Ignored. Older clients send it."""
     filter: FilterIn | UnsetType | None = UNSET
-    """Which rows it gets, within its application's filter."""
+    """The rows whose events the endpoint receives, in addition to the filter of its application. null: all rows."""
     max_in_flight: Annotated[int, Meta(ge=1, le=1024)] | UnsetType = UNSET
-    """Callbacks that may be on the way at once, in each worker."""
+    """The maximum number of concurrent callbacks in each worker. Default: 64."""
     order: Order | UnsetType = UNSET
+    """`unordered` (the default); `fifo`: one callback at a time; `keyed`: one at a time for each value of `orderKey`.
+    A failing callback holds up the following ones."""
     order_key: FieldPath | UnsetType | None = UNSET
-    """What `keyed` keeps in order: events whose rows have one value in this field, such as `vid`, a visitor's."""
+    """Required for `keyed`: the field of the row to order by, such as `vid` (a visitor)."""
     retry_schedule: Schedule | UnsetType | None = UNSET
-    """Seconds before each further try; null: the relay's own schedule; none: no further try."""
+    """Seconds before each retry. An empty list: no retries. null: the relay's own schedule, over three days."""
     paused: bool | UnsetType = UNSET
+    """Whether the endpoint is paused. The relay keeps its events and sends them when it is resumed."""
     signatures: Annotated[list[Version], Meta(min_length=1, max_length=2)] | UnsetType = UNSET
-    """How callbacks are signed: `v1` (HMAC-SHA256, as at first), `v1a` (Ed25519), or both, with one key for each."""
+    """How callbacks are signed: `v1` (HMAC-SHA256, the default), `v1a` (Ed25519), or both, with one key for each."""
     auth: BasicAuthIn | BearerIn | OAuth2In | UnsetType | None = UNSET
+    """The credentials that callbacks carry. null: none. You must send them again if `url` changes to another scheme,
+    host or port."""
     client_certificate: ClientCertificateIn | UnsetType | None = UNSET
+    """The client certificate for mTLS. null: none. You must send it again if `url` changes to another scheme, host or
+    port."""
     headers: Headers | UnsetType | None = UNSET
-    """Headers that callbacks carry beside the relay's own: all of them; left out: those that there are."""
+    """All headers that callbacks carry in addition to the relay's own. Omit the field to keep the stored headers."""
 
 
 class EndpointIn(_Changes, frozen=True, kw_only=True):
     """A new endpoint."""
 
+    example = {  # noqa: RUF012 - a class variable of the base
+        "uid": "calls",
+        "url": "https://crm.example/hooks/calls",
+        "eventTypes": ["call.created", "call.updated"],
+        "filter": {"callDuration": {"$gte": 60}},
+    }
+
     url: Url
+    """The URL that receives callbacks: https, on a public address, unless the operator allows others."""
     secret: SigningKeyText | UnsetType | None = UNSET
-    """`whsec_…` or `whsk_…`, or the base64 of 24 to 64 bytes; left out: the relay makes one for each signature."""
+    """Your own signing key: `whsec_…`, `whsk_…`, or the base64 of 24 to 64 bytes. Omit it to let the relay create one
+    for each kind of signature."""
 
 
-class EndpointUpsertIn(_Changes, frozen=True, kw_only=True):
-    """An endpoint that replaces what is there, or is new.
+class _Shown(_Changes, frozen=True, kw_only=True):
+    id: Own | UnsetType = UNSET
+    disabled_reason: ReadOnly | UnsetType | None = UNSET
+    """Read-only: a request can send it back as it was, and the relay ignores it"""
+    unfit_reason: ReadOnly | UnsetType | None = UNSET
+    """Read-only: a request can send it back as it was, and the relay ignores it"""
+    created_at: ReadOnly | UnsetType = UNSET
+    updated_at: ReadOnly | UnsetType = UNSET
 
-    When it replaces: Svix's fields that are left out get their defaults; uid and the relay's own fields stay, for a
-    client that has never heard of them must not open an endpoint to other rows.
+
+class EndpointUpsertIn(_Shown, frozen=True, kw_only=True):
+    """An endpoint to create or to replace.
+
+    When it replaces an endpoint, Svix's fields that you omit get their defaults. The relay's own fields stay, because a
+    client that does not know them must not open an endpoint to other rows.
     """
 
     url: Url
+    """The URL that receives callbacks: https, on a public address, unless the operator allows others."""
 
 
-class EndpointPatch(_Changes, frozen=True, kw_only=True):
-    """Changes of an endpoint; what is left out stays."""
+class EndpointPatch(_Shown, frozen=True, kw_only=True):
+    """Changes of an endpoint. Fields that you omit stay."""
 
     url: Url | UnsetType = UNSET
-
-
-class BasicAuthOut(Out, frozen=True, kw_only=True, tag_field="type", tag="basic"):
-    """The endpoint has a name and a password."""
-
-    username: str
-
-
-class BearerOut(Out, frozen=True, kw_only=True, tag_field="type", tag="bearer"):
-    """The endpoint has a token."""
-
-
-class OAuth2Out(Out, frozen=True, kw_only=True, tag_field="type", tag="oauth2"):
-    """The endpoint has client credentials."""
-
-    token_url: str
-    client_id: str
-    scope: str | None
-    token_auth: Literal["basic", "body"] | None
-
-
-class ClientCertificateOut(Out, frozen=True, kw_only=True):
-    """The certificate, without its key."""
-
-    certificate: str
+    """The URL that receives callbacks: https, on a public address, unless the operator allows others."""
 
 
 class EndpointOut(Out, frozen=True, kw_only=True):
     """An endpoint, without its secrets."""
 
     id: str
+    """The id that the relay gave the endpoint."""
     url: str
+    """The URL that receives callbacks."""
     description: str
+    """A description for your own use."""
     uid: str | None
+    """Your own name for the endpoint."""
     disabled: bool
+    """Whether the endpoint is disabled, by you or by the relay."""
     disabled_reason: str | None
+    """Why the endpoint is disabled."""
     unfit_reason: str | None
-    """Why nothing can be sent to it until it, or its application, is changed; null: it is fit. Events are kept."""
+    """Why the relay cannot send: this release refuses the filter of the endpoint or of its application. The relay keeps
+    the events until you save another filter. null: it can send."""
     paused: bool
+    """Whether the endpoint is paused."""
     event_types: list[str] | None
+    """The event types to send. null: every type."""
     filter_types: list[str] | None
     """The old name of `eventTypes`."""
     channels: list[str] | None
+    """Stored without effect."""
     throttle_rate: int | None
+    """The maximum number of callbacks per second, over all workers. null: no limit."""
     rate_limit: int | None
     """The old name of `throttleRate`."""
     metadata: dict[str, str]
+    """Keys and values for your own use."""
     filter: dict[str, Any] | None
+    """The rows whose events the endpoint receives, in addition to the filter of its application. null: all rows."""
     max_in_flight: int
+    """The maximum number of concurrent callbacks in each worker."""
     order: Order
+    """The order of callbacks."""
     order_key: str | None
+    """The field of the row to order by."""
     retry_schedule: list[float] | None
+    """Seconds before each retry. null: the relay's own schedule."""
     signatures: list[Version]
+    """How callbacks are signed."""
     auth: BasicAuthOut | BearerOut | OAuth2Out | None
+    """The kind of credentials that callbacks carry, without secrets."""
     client_certificate: ClientCertificateOut | None
+    """The client certificate for mTLS, without its private key."""
     version: int = 1
     """For older clients."""
     created_at: datetime
+    """When the endpoint was created."""
     updated_at: datetime
+    """When the endpoint last changed."""
 
 
 class SecretOut(Out, frozen=True, kw_only=True):
-    """What callbacks are verified with."""
+    """The keys that verify callbacks."""
 
     key: str
-    """`whsec_…`; or `whpk_…` where they are signed with Ed25519 alone."""
+    """The shared secret `whsec_…`, or the public key `whpk_…` if callbacks are signed with Ed25519 only."""
     public_key: str | None
-    """`whpk_…` where they are signed with Ed25519."""
+    """The public key `whpk_…` if callbacks are signed with Ed25519."""
 
 
 class SecretRotateIn(In, frozen=True, kw_only=True):
-    """A new key, and how long the old ones still sign beside it."""
+    """A rotation of signing keys."""
 
     key: SigningKeyText | UnsetType | None = UNSET
-    """It replaces that of its kind; left out: the relay makes new ones of each kind that the endpoint has."""
+    """The new key, or an earlier key that still signs. It replaces the current key of its kind. Omit it to let the
+    relay create new keys of each kind."""
     grace_period_seconds: Annotated[int, Meta(ge=0, le=604_800)] | UnsetType | None = UNSET
+    """How long the replaced keys continue to sign. Default: 86,400 (24 h). Keys that were replaced before keep their
+    own grace periods."""
 
 
 class HeadersIn(In, frozen=True, kw_only=True):
-    """All headers that callbacks carry beside the relay's own."""
+    """All headers that callbacks carry in addition to the relay's own."""
 
     headers: Headers
+    """Names and values."""
+    sensitive: Annotated[list[HeaderName], Meta(max_length=MAX_HEADERS)] | UnsetType = UNSET
+    """Names of headers that keep their hidden values, as GET lists them. The relay removes hidden headers that are in
+    neither list."""
 
 
 class HeadersPatchIn(In, frozen=True, kw_only=True):
-    """Headers to set (null takes one away) and to take away."""
+    """Changes of an endpoint's headers. All other headers stay."""
 
     headers: Annotated[dict[HeaderName, HeaderValue | None], MAX_ADDED] | UnsetType = UNSET
+    """Headers to set. null removes a header."""
     delete_headers: Annotated[list[HeaderName], Meta(max_length=100)] | UnsetType | None = UNSET
+    """Names of headers to remove."""
 
 
 class HeadersOut(Out, frozen=True, kw_only=True):
-    """Headers; of those that look like secrets the names only."""
+    """The headers that callbacks carry in addition to the relay's own."""
 
     headers: dict[str, str]
+    """Names and values of headers that are not secret."""
     sensitive: list[str]
+    """Names of headers whose values the API hides."""
 
 
 def show_endpoint(endpoint: Endpoint, application: Application) -> EndpointOut:
-    """An endpoint as it is answered."""
+    """An endpoint as responses show it."""
     types = None if endpoint.event_types is None else list(endpoint.event_types)
     certificate = endpoint.client_certificate
     return EndpointOut(
@@ -251,7 +257,7 @@ def show_endpoint(endpoint: Endpoint, application: Application) -> EndpointOut:
         order_key=endpoint.order_key,
         retry_schedule=None if endpoint.retry_schedule is None else list(endpoint.retry_schedule),
         signatures=signatures_of(endpoint),
-        auth=_show_auth(endpoint.auth),
+        auth=show_auth(endpoint.auth),
         client_certificate=ClientCertificateOut(certificate=certificate.certificate) if certificate else None,
         created_at=moment(endpoint.created_at_ms),
         updated_at=moment(endpoint.updated_at_ms),
@@ -259,18 +265,5 @@ def show_endpoint(endpoint: Endpoint, application: Application) -> EndpointOut:
 
 
 def signatures_of(endpoint: Endpoint) -> list[Version]:
-    """How an endpoint's callbacks are signed: it has one current key for each of these."""
+    """The kinds of signatures of an endpoint's callbacks. It has one current key of each kind."""
     return [version_of(key.key) for key in endpoint.keys if key.expires_at_ms is None]
-
-
-def _show_auth(auth: BasicAuth | Bearer | OAuth2 | None) -> BasicAuthOut | BearerOut | OAuth2Out | None:
-    match auth:
-        case BasicAuth():
-            return BasicAuthOut(username=auth.username)
-        case Bearer():
-            return BearerOut()
-        case OAuth2():
-            return OAuth2Out(
-                token_url=auth.token_url, client_id=auth.client_id, scope=auth.scope, token_auth=auth.token_auth
-            )
-    return None

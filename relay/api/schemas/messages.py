@@ -17,119 +17,159 @@ from relay.store.identifiers import base62
 SUCCESS, PENDING, FAIL, SENDING = 0, 1, 2, 3
 """Svix's numbers of a status."""
 STATUS_TEXT = ("success", "pending", "fail", "sending")
-STATUS_OF: Mapping[str, int] = {"delivered": SUCCESS, "retry": PENDING, "disabled": PENDING}
-"""What a delivery is after an attempt with this verdict; after any other it has failed. One that disabled its endpoint
-waits for it."""
+STATUS_OF: Mapping[str, int] = {"delivered": SUCCESS, "retry": SENDING, "disabled": PENDING}
+"""The status of a delivery by the verdict of its last attempt. Any other verdict means FAIL.
+
+As in Svix, a delivery that the relay retries is SENDING and has a next attempt. A delivery whose last attempt disabled
+its endpoint is PENDING until the endpoint is enabled.
+"""
 
 
 class _Message(Out, frozen=True, kw_only=True):
     id: str
+    """The id of the message. Callbacks carry it as `webhook-id`."""
     event_id: str | None = None
+    """Always null."""
     event_type: str
-    """The first of its types; `payload.data.classes` has all classes."""
+    """The first of the event's types. `payload.data.classes` has all classes."""
     payload: Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "object"})]
-    """What endpoints get, `type` apart, which is the first that each subscribed to. Empty without `with_content`."""
+    """The body that endpoints receive. There, `type` is the first type that the endpoint subscribed to. Empty without
+    `with_content`."""
     channels: list[str] | None = None
+    """Always null."""
     tags: list[str] | None = None
+    """Always null."""
     timestamp: datetime
-    """When the relay stored it."""
+    """When the relay stored the event."""
     repaired: bool = False
-    """The row was not valid JSON, and was repaired: characters of it can be replaced. So does `payload.data.repaired`
-    say, which is absent otherwise."""
+    """Whether the row was not valid JSON and the relay repaired it. Some of its characters can be replaced. The payload
+    then has `data.repaired`."""
 
 
 class MessageOut(_Message, frozen=True, kw_only=True):
-    """An event: what a row is, or became."""
+    """A message: an event of a row that appeared or changed."""
 
 
 class AttemptedMessageOut(_Message, frozen=True, kw_only=True):
-    """An event, and what has become of it at one endpoint."""
+    """A message, with its status at one endpoint."""
 
     status: int
+    """0: success, 1: pending (the endpoint is disabled), 2: fail, 3: sending (the relay retries it)."""
     status_text: str
+    """The status as a word."""
     next_attempt: datetime | None
+    """When the next attempt is due."""
 
 
 class AttemptOut(Out, frozen=True, kw_only=True):
-    """One HTTP try of a delivery."""
+    """One HTTP request for a delivery."""
 
     id: str
+    """The id of the attempt."""
     msg_id: str
+    """The id of the message."""
     endpoint_id: str
+    """The id of the endpoint."""
     url: str
+    """The URL of the request."""
     response: str
-    """How the response's body starts. Empty without `with_content`."""
+    """The beginning of the response's body. Empty without `with_content`."""
     response_status_code: int
-    """0: there was no response."""
+    """The HTTP status of the response. 0: there was no response."""
     response_duration_ms: int
+    """How long the request took."""
     status: int
+    """0: success, 2: fail."""
     status_text: str
+    """The status as a word."""
     trigger_type: int
-    """0: by schedule; 1: sent again by hand."""
+    """0: by schedule, 1: somebody resent the message."""
     timestamp: datetime
+    """When the request began."""
     error: str
     """Why there was no response."""
     number: int
-    """1 for the first try."""
+    """1 for the first attempt of a delivery."""
     event_type: str
+    """The event type that the callback had."""
     next_attempt: datetime | None
+    """When the next attempt was due after this one."""
     msg: MessageOut | UnsetType = UNSET
+    """The message, with `with_msg`."""
 
 
 class DestinationOut(Out, frozen=True, kw_only=True):
-    """An endpoint, and what has become of one event there."""
+    """An endpoint, with the status of one message there."""
 
     id: str
+    """The id of the endpoint."""
     status: int
+    """0: success, 1: pending (the endpoint is disabled), 2: fail, 3: sending (the relay retries it)."""
     status_text: str
+    """The status as a word."""
     next_attempt: datetime | None
+    """When the next attempt is due."""
     url: str
+    """The URL that receives callbacks."""
     description: str
+    """The description of the endpoint."""
     uid: str | None
+    """Your own name for the endpoint."""
     disabled: bool
+    """Whether the endpoint is disabled."""
     event_types: list[str] | None
+    """The event types of the endpoint. null: every type."""
     filter_types: list[str] | None
+    """The old name of `eventTypes`."""
     channels: list[str] | None
+    """Stored without effect."""
     throttle_rate: int | None
+    """The maximum number of callbacks per second. null: no limit."""
     rate_limit: int | None
+    """The old name of `throttleRate`."""
     version: int = 1
+    """For older clients."""
     created_at: datetime
+    """When the endpoint was created."""
     updated_at: datetime
+    """When the endpoint last changed."""
 
 
 class EndpointStatsOut(Out, frozen=True, kw_only=True):
-    """Deliveries by their state."""
+    """The number of deliveries by status."""
 
     success: int
+    """Delivered."""
     pending: int
-    """They are tried again."""
+    """Their last attempt disabled the endpoint. They wait until it is enabled."""
     fail: int
-    """They were given up."""
+    """Given up."""
     sending: int
+    """The relay retries them, or they wait for their first attempt, or are being sent now."""
     canceled: int = 0
-    """Svix's; nothing is canceled here."""
+    """Always 0."""
     complete: bool
-    """All attempts that are kept of that time were looked at."""
+    """Whether the relay looked at all attempts of that time that it still keeps."""
 
 
 class EmptyOut(Out, frozen=True, kw_only=True):
-    """Nothing to say."""
+    """An empty response."""
 
 
 def show_message(event: StoredEvent, *, with_content: bool) -> MessageOut:
-    """An event as it is answered."""
+    """A message as responses show it."""
     return MessageOut(**_message(event, with_content=with_content))
 
 
 def show_attempted(event: StoredEvent, last: Attempt, *, with_content: bool) -> AttemptedMessageOut:
-    """An event with what came of its last attempt at an endpoint."""
+    """A message with its status at an endpoint."""
     return AttemptedMessageOut(**_message(event, with_content=with_content), **_state(last))
 
 
 def show_attempt(
     attempt: Attempt, event: StoredEvent, endpoint: Endpoint, *, with_content: bool, with_msg: bool = False
 ) -> AttemptOut:
-    """An attempt as it is answered."""
+    """An attempt as responses show it."""
     status = attempt_status(attempt)
     return AttemptOut(
         id=id_of_attempt(attempt, event.id),
@@ -152,7 +192,7 @@ def show_attempt(
 
 
 def show_destination(endpoint: Endpoint, last: Attempt) -> DestinationOut:
-    """An endpoint with what came of the last attempt to send it an event."""
+    """An endpoint with the status of a message there."""
     types = None if endpoint.event_types is None else list(endpoint.event_types)
     return DestinationOut(
         id=endpoint.id,
@@ -172,17 +212,17 @@ def show_destination(endpoint: Endpoint, last: Attempt) -> DestinationOut:
 
 
 def attempt_status(attempt: Attempt) -> int:
-    """Svix's status of a try by itself: whether it worked."""
+    """Svix's status of one attempt: whether it succeeded."""
     return SUCCESS if attempt.verdict == "delivered" else FAIL
 
 
 def delivery_status(last: Attempt) -> int:
-    """Svix's status of a delivery after its last try."""
+    """Svix's status of a delivery after its last attempt."""
     return STATUS_OF.get(last.verdict, FAIL)
 
 
 def id_of_attempt(attempt: Attempt, message: MessageId) -> str:
-    """An id that says which attempt it is, in all sources: the same each time, and nobody keeps it."""
+    """The id of an attempt, unique in all sources. It is derived from the attempt each time, and not stored."""
     named = f"{message} {attempt.endpoint_id} {attempt.started_at_ms} {attempt.number}".encode()
     return "atmpt_" + base62(int.from_bytes(hashlib.sha256(named).digest()[:20], "big"))
 
@@ -201,5 +241,5 @@ def _message(event: StoredEvent, *, with_content: bool) -> dict[str, Any]:
 
 def _state(last: Attempt) -> dict[str, Any]:
     status = delivery_status(last)
-    next_attempt = moment_or_none(last.next_at_ms or None) if status == PENDING else None
+    next_attempt = moment_or_none(last.next_at_ms or None) if status in (PENDING, SENDING) else None
     return {"status": status, "status_text": STATUS_TEXT[status], "next_attempt": next_attempt}

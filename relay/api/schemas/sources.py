@@ -1,28 +1,46 @@
-"""Sources on the wire. Secrets come in and never go out."""
+"""Sources on the wire. Responses never contain secrets."""
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from msgspec import UNSET, Meta, UnsetType
 
 from relay.api.schemas.checks import Path, Policies
-from relay.api.schemas.common import In, Name, Out, moment, moment_or_none
-from relay.domain.model import ROUTES, ApiKeyAuth, BasicAuth, RouteState, Source, SourceAuth, SourceUid
-from relay.domain.origins import origin_of
+from relay.api.schemas.common import READ_ONLY, In, Name, Out, Own, ReadOnly, moment, moment_or_none
+from relay.domain.model import ROUTES, ApiKeyAuth, RouteState, Source
 from relay.errors import Fault, Invalid
 from relay.outbound.targets import vet_url
 
 Secret = Annotated[str, Meta(min_length=1, max_length=1024)]
 
+ROUTE_TEXTS = {
+    "all": "everything except call charges",
+    "calls": "calls",
+    "users": "the PBX users' parts in calls",
+    "goals": "goals",
+    "transactions": "transactions",
+    "callsGoalsTransactions": "calls, goals and transactions, each row once; the right choice for most CRMs",
+    "touchPoints": "landings, calls and goals",
+    "visits": "landings",
+    "itemisedCalls": "call charges, whose rowIds are separate from those of all other routes",
+}
+"""The rows of each route."""
+Route = Annotated[
+    Literal[ROUTES],  # type: ignore[valid-type]
+    Meta(
+        description="; ".join(f"`{route}`: {rows}" for route, rows in ROUTE_TEXTS.items()),
+        extra_json_schema={"x-enum-descriptions": ROUTE_TEXTS},
+    ),
+]
 
 UNREACHABLE = "must be an https URL of a public host, or lead into a network of RELAY_UPSTREAM_ALLOW (http too)"
-"""One text for every address that is refused, so that it tells nothing of what is there."""
+"""One text for every refused address, because the text must not reveal what is at the address."""
 
 
 def check_base_url(value: str, path: Path, policies: Policies) -> None:
-    """Raise Invalid for a URL that nothing can be polled at."""
+    """Raise Invalid for a URL that the relay cannot poll."""
     _check_base_url(value)
     try:
         vet_url(value, policies.upstreams)
@@ -31,149 +49,179 @@ def check_base_url(value: str, path: Path, policies: Policies) -> None:
 
 
 class ApiKeyAuthIn(In, frozen=True, kw_only=True, tag_field="type", tag="apiKey"):
-    """`Authorization: ApiKey …`. A key that is left out stays as it is, unless `baseUrl` leads to another host."""
+    """An API key of Infinity. The relay sends it as `Authorization: ApiKey …`."""
 
     key: Secret | UnsetType = UNSET
+    """The API key. Omit it to keep the stored key, unless `baseUrl` changes to another scheme, host or port."""
 
 
 class PortalUserIn(In, frozen=True, kw_only=True, tag_field="type", tag="basic"):
-    """A portal user. What is left out stays as it is, unless `baseUrl` leads to another host."""
+    """The user name and password of a portal user."""
 
     username: Secret | UnsetType = UNSET
+    """The user name. Omit it to keep the stored one, unless `baseUrl` changes to another scheme, host or port."""
     password: Secret | UnsetType = UNSET
+    """The password. Omit it to keep the stored one, unless `baseUrl` changes to another scheme, host or port."""
 
 
 class SourceIn(In, frozen=True, kw_only=True):
-    """One installation of the upstream, and how it is polled."""
+    """The settings of a source."""
+
+    example: ClassVar[dict[str, Any]] = {
+        "name": "UK",
+        "baseUrl": "https://api.infinitycloud.com",
+        "version": "v2.1",
+        "igrp": 1,
+        "auth": {"type": "apiKey", "key": "upstream-key"},
+        "routes": ["callsGoalsTransactions"],
+        "pollIntervalSeconds": 60,
+        "batchSize": 1000,
+        "startRowId": None,
+    }
 
     name: Name | UnsetType = UNSET
+    """A name for people. Default: the uid."""
     base_url: Annotated[
         str,
-        Meta(
-            max_length=2048,
-            description="The URL of the API, without `/reports` and what follows",
-            examples=["https://api.infinitycloud.com"],
-            extra={"check": check_base_url},
-        ),
+        Meta(max_length=2048, examples=["https://api.infinitycloud.com"], extra={"check": check_base_url}),
     ]
+    """The URL of Infinity's API, without `/reports` and what follows. It must be https and on a public address, unless
+    `RELAY_UPSTREAM_ALLOW` allows others."""
     version: Literal["v2", "v2.1"] = "v2.1"
+    """The version of Infinity's API: `v2.1` (with an API key) or `v2` (with a user name and password)."""
     igrp: Annotated[int, Meta(ge=1, le=2**53)]
+    """The id of the installation."""
     auth: ApiKeyAuthIn | PortalUserIn | UnsetType = UNSET
-    routes: Annotated[list[Literal[ROUTES]], Meta(min_length=1, description="The lists to poll")]  # type: ignore[valid-type]
+    """The credentials for Infinity's API. Required when you create the source. Omit them to keep the stored ones."""
+    routes: Annotated[list[Route], Meta(min_length=1, description="The lists to poll, at least one.")]
     poll_interval_seconds: Annotated[float, Meta(ge=0.1, le=86_400)] = 60.0
-    batch_size: Annotated[int, Meta(ge=1, le=10_000, description="How many rows the relay requests at once")] = 1000
+    """How often the relay polls a route that has no more rows."""
+    batch_size: Annotated[int, Meta(ge=1, le=10_000)] = 1000
+    """How many rows the relay requests at once."""
     start_row_id: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
-    """Where the routes begin that the source is made with; null: with the rows that come from now on. A route that is
-    added later begins with the rows that come then, unless another startRowId is given for it."""
-
-    def applied_to(self, uid: SourceUid, source: Source | None, *, now_ms: int) -> Source:
-        """The source as this makes it. Raises Invalid."""
-        auth = _auth(
-            self.auth, source, moved=source is not None and origin_of(source.base_url) != origin_of(self.base_url)
-        )
-        return Source(
-            uid=uid,
-            name=uid if self.name is UNSET else self.name,
-            base_url=self.base_url.rstrip("/"),
-            version=self.version,
-            igrp=self.igrp,
-            auth=auth,
-            routes=tuple(dict.fromkeys(self.routes)),
-            poll_interval_s=self.poll_interval_seconds,
-            batch_size=self.batch_size,
-            start_row_id=self.start_row_id,
-            paused=source.paused if source else False,
-            times_written=source.times_written + 1 if source else 1,
-            created_at_ms=source.created_at_ms if source else now_ms,
-            updated_at_ms=now_ms,
-        )
+    """Where the routes begin that you create the source with: after this rowId. 0 means all rows that Infinity still
+    has. null means rows that appear from now on. A route that you add later begins with rows that appear from then on,
+    unless the same request changes `startRowId`."""
+    paused: bool | UnsetType = UNSET
+    """Whether polling is paused. Omit it to leave that as it is."""
+    uid: Own | UnsetType = UNSET
+    route_states: Annotated[dict[str, Any], Meta(description=READ_ONLY)] | UnsetType = UNSET
+    created_at: ReadOnly | UnsetType = UNSET
+    updated_at: ReadOnly | UnsetType = UNSET
 
 
 class CursorIn(In, frozen=True, kw_only=True):
-    """Where a route goes on."""
+    """Where a route continues."""
 
     row_id: Annotated[int, Meta(ge=0, le=2**63 - 1)]
-    """The route goes on with the rows behind this rowId."""
+    """The route continues with the rows after this rowId."""
 
 
 class ApiKeyAuthOut(Out, frozen=True, kw_only=True, tag_field="type", tag="apiKey"):
-    """The source has a key."""
+    """The source has an API key. The API never shows it."""
 
 
 class PortalUserOut(Out, frozen=True, kw_only=True, tag_field="type", tag="basic"):
-    """The source has a user's name and password."""
+    """The source has a user name and a password. The API never shows the password."""
 
     username: str
+    """The user name."""
 
 
 class RouteOut(Out, frozen=True, kw_only=True):
-    """How far a route is, and what came of its last poll."""
+    """The state of a route."""
 
     route: str
+    """The name of the route."""
     cursor: int | None
-    """The last rowId that was committed; null: not started yet."""
+    """The rowId of the last row that the relay stored. null: the route has not begun."""
     state: Literal["waiting", "polling", "stopped", "failing"]
+    """`waiting` for the next poll, `polling` now, `failing` with an error that the relay retries, or `stopped` because
+    Infinity refused the credentials."""
     lag_seconds: float | None
-    """How long ago the upstream last had nothing behind the cursor; null: never yet."""
+    """How long ago the route last had no more rows. null: it never had. Negative: the clock was set back."""
     caught_up_at: datetime | None
+    """When the route last had no more rows."""
     last_poll_at: datetime | None
+    """When the relay last polled the route."""
     last_error: str | None
+    """Why the last failed poll failed."""
     last_error_at: datetime | None
+    """When the last failed poll failed."""
     failures: int
-    """How many polls have failed since one worked."""
+    """How many polls failed since the last successful one."""
     held_rows: int = 0
-    """How many rows are held because their rowIds are implausibly far ahead. They are listed as set aside, and become
-    events when further rows come beside them."""
+    """How many rows the relay holds because their rowIds are implausibly far ahead. The quarantine lists them. They
+    become events when rows with neighbouring rowIds arrive."""
 
 
 class SourceOut(Out, frozen=True, kw_only=True):
-    """A source and how its routes are."""
+    """A source, with the settings that apply and the states of its routes."""
 
     uid: str
+    """The uid in the path."""
     name: str
+    """A name for people."""
     base_url: str
+    """The URL of Infinity's API."""
     version: Literal["v2", "v2.1"]
+    """The version of Infinity's API."""
     igrp: int
+    """The id of the installation."""
     auth: ApiKeyAuthOut | PortalUserOut
+    """The kind of credentials, without secrets."""
     routes: list[str]
+    """The lists that the relay polls."""
     route_states: dict[str, RouteOut]
+    """The state of each route, by its name."""
     poll_interval_seconds: float
+    """How often the relay polls a route that has no more rows."""
     batch_size: int
+    """How many rows the relay requests at once."""
     start_row_id: int | None
+    """The rowId after which the routes begin. null: with rows that appear from the creation on."""
     paused: bool
+    """Whether polling is paused."""
     created_at: datetime
+    """When the source was created."""
     updated_at: datetime
+    """When a setting last changed."""
 
 
 class SetAsideOut(Out, frozen=True, kw_only=True):
-    """A line of the upstream that could not be read."""
+    """A row that the relay could not read."""
 
     route: str | None
+    """The route that the row came from."""
     row_id: Any
-    """The row's id. Null if it could not be read either."""
+    """The row's id. null: the relay could not read it either."""
     reason: str
+    """Why the relay could not read the row."""
     line: str
-    """The line as the upstream sent it, or its beginning."""
+    """The row as Infinity sent it, or its beginning."""
     seen_at: datetime
+    """When the relay received the row."""
     digest: str
-    """The line's digest. The same line is set aside once."""
+    """The digest of the row's text. The same text is set aside once."""
 
 
 class QuarantineOut(Out, frozen=True, kw_only=True):
-    """One page of the lines that could not be read."""
+    """One page of the rows that the relay could not read, newest first."""
 
     data: list[SetAsideOut]
+    """The rows."""
     iterator: str | None
-    """Give it back to get the next page."""
+    """Send it as `iterator` to get the next page."""
     prev_iterator: str | None
+    """Send it as `iterator` to get the previous page."""
     done: bool
-    """There is nothing behind this page."""
+    """Whether this is the last page."""
     total: int
-    """The number of lines that were ever set aside. The relay keeps the newest 1,000."""
+    """How many rows were ever set aside. The relay keeps the newest 1,000."""
 
 
 def show_set_aside(line: Mapping[str, Any]) -> SetAsideOut:
-    """A line that was set aside, as it is answered."""
+    """A row that was set aside, as responses show it."""
     return SetAsideOut(
         route=line["route"],
         row_id=line["rowId"],
@@ -185,7 +233,7 @@ def show_set_aside(line: Mapping[str, Any]) -> SetAsideOut:
 
 
 def show_source(source: Source, states: list[RouteState], *, now_ms: int) -> SourceOut:
-    """A source as it is answered."""
+    """A source as responses show it."""
     return SourceOut(
         uid=source.uid,
         name=source.name,
@@ -205,13 +253,13 @@ def show_source(source: Source, states: list[RouteState], *, now_ms: int) -> Sou
 
 
 def show_route(state: RouteState, *, now_ms: int) -> RouteOut:
-    """A route's state as it is answered."""
+    """A route's state as responses show it."""
     caught_up = state.caught_up_at_ms
     return RouteOut(
         route=state.route,
         cursor=state.cursor,
         state=state.state,
-        # Below 0 when the clock was set back since: that must show.
+        # Negative if the clock was set back since: that must be visible.
         lag_seconds=None if caught_up is None else (now_ms - caught_up) / 1000,
         caught_up_at=moment_or_none(caught_up),
         last_poll_at=moment_or_none(state.last_poll_at_ms),
@@ -227,11 +275,11 @@ def _check_base_url(url: str) -> None:
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         raise _wrong("baseUrl", "must be an http or https URL")
     if parts.username is not None or parts.password is not None:
-        raise _wrong("baseUrl", "must not hold a user name or password: they belong in auth")
+        raise _wrong("baseUrl", "must not contain a user name or password: send them in `auth`")
     if "?" in url or "#" in url:
         raise _wrong("baseUrl", "must not have a query or a fragment")
     if "/reports" in parts.path.lower():
-        raise _wrong("baseUrl", "must end before /reports: the relay adds that and what follows")
+        raise _wrong("baseUrl", "must end before `/reports`: the relay adds that part of the path")
 
 
 def _parsed(url: str) -> SplitResult | None:
@@ -241,31 +289,6 @@ def _parsed(url: str) -> SplitResult | None:
     except ValueError:
         return None
     return None if odd else parts
-
-
-def _auth(asked: ApiKeyAuthIn | PortalUserIn | UnsetType, source: Source | None, *, moved: bool) -> SourceAuth:
-    """What was left out is what the source has; `moved`: to another origin, which must not get that unasked."""
-    kept = None if source is None or moved else source.auth
-    why = "would be sent to another host than before: give it again" if moved else "is needed: there is none yet"
-    if isinstance(asked, UnsetType):
-        if kept is None:
-            raise Invalid(Fault(("body", "auth"), why, "missing"))
-        return kept
-    if isinstance(asked, ApiKeyAuthIn):
-        old_key = kept.key if isinstance(kept, ApiKeyAuth) else UNSET
-        return ApiKeyAuth(_known(asked.key, old_key, "key", why))
-    old = kept if isinstance(kept, BasicAuth) else None
-    return BasicAuth(
-        _known(asked.username, old.username if old else UNSET, "username", why),
-        _known(asked.password, old.password if old else UNSET, "password", why),
-    )
-
-
-def _known(asked: str | UnsetType, kept: str | UnsetType, name: str, why: str) -> str:
-    value = kept if asked is UNSET else asked
-    if isinstance(value, UnsetType):
-        raise Invalid(Fault(("body", "auth", name), why, "missing"))
-    return value
 
 
 def _wrong(name: str, message: str) -> Invalid:

@@ -1,4 +1,4 @@
-"""What was not delivered, and what the relay did on its own decision, on the wire."""
+"""Undelivered messages and operational events on the wire."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -10,41 +10,48 @@ State = Literal["dead", "waiting"]
 
 
 class UndeliveredOut(Out, frozen=True, kw_only=True):
-    """One event that one endpoint did not get."""
+    """A message that an endpoint should have received and has not."""
 
     app_id: str
+    """The id of the application."""
     endpoint_id: str
+    """The id of the endpoint."""
     source: str
+    """The uid of the source."""
     msg_id: str | None
-    """null: nobody knows any more."""
+    """The id of the message. null: the relay no longer has it."""
     row_id: str | None
+    """The rowId of the row. It is unique only within its kind of row. null: the relay no longer has it."""
     event_type: str
+    """The event type that the callback would have."""
     state: State
-    """`dead`: it was given up. `waiting`: it is sent when its endpoint is enabled or resumed."""
+    """`dead`: the relay gave up. `waiting`: the relay sends the message when the endpoint is enabled or resumed."""
     reason: str
-    """`schedule_used_up`, `poison`, `event_not_kept`, `backlog_full` or `backlog_too_old` of dead ones;
-    `endpoint_disabled`, `endpoint_paused` or `endpoint_unfit` of those that wait."""
+    """For `dead`: `schedule_used_up`, `poison`, `event_not_kept`, `backlog_full` or `backlog_too_old`. For `waiting`:
+    `endpoint_disabled`, `endpoint_paused` or `endpoint_unfit`."""
     kept: bool
-    """Whether the message is still there, so that it can be sent again."""
+    """Whether the relay still has the message, so that you can send it again."""
     since: datetime | None
-    """When it was given up, or stored."""
+    """When the relay gave up, or stored the event."""
     attempts: int
-    """Tries that came to an end since it was stored, or last sent again by hand."""
+    """How many attempts ended since the event was stored, or since somebody last resent it."""
 
 
 class OperationalEventOut(Out, frozen=True, kw_only=True):
-    """Something that the relay did on its own decision."""
+    """Something that the relay did on its own, or a problem that it found."""
 
     id: str
+    """The id of the operational event."""
     type: str
-    """`endpoint.disabled`, …"""
+    """What happened, such as `endpoint.disabled`."""
     timestamp: datetime
+    """When it happened."""
     data: dict[str, Any]
     """Ids and reasons."""
 
 
 def show_operation(operation: Operation) -> OperationalEventOut:
-    """An operational event as it is answered."""
+    """An operational event as responses show it."""
     return OperationalEventOut(
         id=operation.position, type=operation.kind, timestamp=moment(operation.at_ms), data=operation.data
     )

@@ -129,7 +129,7 @@ class Core:
         machine = self._machines.of(endpoint_id)
         machine.configured(endpoint, limits, is_off=is_off)
         if was_off and not is_off:
-            # Its lanes may be put aside, whoever did that, and whatever kept the one who switched it on from saying so.
+            # Another worker may have put its lanes aside, and may not know yet that it was switched on.
             self._effects += [Unpark(source, endpoint_id) for source in self._holdings]
         self._settle(machine, now_ms)
         self._machines.forget_oldest(held=self.held())

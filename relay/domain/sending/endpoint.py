@@ -244,7 +244,7 @@ class EndpointMachine:
         if self.lanes.get(lane.source) is lane:
             del self.lanes[lane.source]
         if parked and not self.is_held_back and not lane.until_ms:
-            # The reason is gone by now, and whoever ended it may have found the lane not parked yet.
+            # The reason is gone by now, and the worker that ended it may have found the lane not parked yet.
             return [Unpark(lane.source, self.id)]
         return []
 

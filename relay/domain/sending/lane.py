@@ -172,8 +172,8 @@ class Lane:
     def collect(self, *, most_ahead: int, now_ms: int) -> HandIn:
         """Take what is to be handed in, with how many references to read ahead.
 
-        A lane that closes leaves when nothing of it is in flight, and hands back what waits here: parked, while it or
-        its endpoint has to wait, else let go, so that others may have it.
+        A lane that closes leaves when nothing of it is in flight, and hands back its waiting deliveries. It is parked
+        while it or its endpoint has to wait. Otherwise it is released, and another worker may have it.
         """
         handed, self.results = self.results, HandIn(self.machine.id)
         self.queue.handed_in(handed)

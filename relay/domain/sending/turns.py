@@ -1,8 +1,8 @@
 """Whose turn it is to send: one callback an endpoint, round and round, so that a long backlog delays no short one.
 
 An endpoint continues only while it has fewer callbacks in flight than slots are free. One that does not answer gets
-half of the slots at the most, two get a third each, and however many there are, something is left for the others (goal G17).
-A fixed share can't do that: a few more silent endpoints than there are shares, and nobody else sends.
+half of the slots at the most, two get a third each, and however many there are, something is left for the others
+(goal G17). A fixed share can't do that: a few more silent endpoints than there are shares, and nobody else sends.
 """
 
 from collections import deque

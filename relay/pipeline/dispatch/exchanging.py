@@ -136,7 +136,7 @@ class Exchange:
         return max(0.01, min(SWEEP_S, (sweep.next_ms - now_ms) / 1000))
 
     async def release_other_orders(self) -> None:
-        """What waits behind keys of an order that an endpoint does not have any more goes on."""
+        """Release deliveries that wait behind keys of an order that their endpoint does not have any more."""
         for endpoint_id in await self._lanes.blockers(self.source):
             await self._release(endpoint_id)
 

@@ -5,7 +5,6 @@ import base64
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from ipaddress import ip_network
 from typing import Any
 
@@ -16,13 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from litestar import Litestar
 from standardwebhooks import Webhook
 
-from relay import wiring
 from relay.api.app import create_api
 from relay.config import Settings
 from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
-from relay.outbound.clients import ClientOptions
-from relay.outbound.egress import Egress
 from relay.pipeline.clock import Clock
 from relay.pipeline.following import follow
 from relay.store import keys
@@ -80,12 +76,11 @@ def deaf() -> asyncio.Event:
 
 
 @pytest.fixture
-async def dispatcher(
-    stores: Stores, store: Store, deaf: asyncio.Event, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[None]:
+async def dispatcher(stores: Stores, store: Store, deaf: asyncio.Event) -> AsyncIterator[None]:
     """The sending side of a worker, which follows what the API changes."""
-    monkeypatch.setattr(wiring, "Egress", partial(Egress, options=ClientOptions(roots=(AUTHORITY.root,))))
-    settings = Settings(egress_allow=HERE, attempt_timeout_seconds=2.0, dispatch_slots=16)
+    settings = Settings(
+        egress_allow=HERE, egress_ca_file=(AUTHORITY.root,), attempt_timeout_seconds=2.0, dispatch_slots=16
+    )
     async with open_dispatch(settings, stores, Clock()) as (catalogue, dispatcher):
 
         async def changed() -> None:
@@ -287,7 +282,7 @@ async def test_headers_whose_values_are_hidden_are_sent_as_they_are(
     endpoint = await make(uid="crm", headers={"X-Api-Key": PLAIN, "X-Team": "a"})
     await http.patch("/app/one/endpoint/crm/headers", json={"headers": {"x-team": "b"}})
     shown = await http.get("/app/one/endpoint/crm/headers")
-    assert shown.json() == {"headers": {"x-team": "b"}, "sensitive": ["x-api-key"]}
+    assert shown.json() == {"headers": {"x-team": "b"}, "sensitive": ["X-Api-Key"]}
     await store(A, 1, to=[endpoint])
     (received,) = await arrived(sink)
     assert (received.headers["x-api-key"], received.headers["x-team"]) == (PLAIN, "b")

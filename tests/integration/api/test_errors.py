@@ -17,7 +17,7 @@ AUTHORIZED = {"authorization": f"Bearer {KEY}"}
 
 
 async def raw(base_url: str, head: bytes) -> tuple[int, dict[str, str], bytes]:
-    """What is answered to a request's head as it is: a client would mend it, or refuse to send it."""
+    """What is answered to a request's head as it is: a client would correct it, or refuse to send it."""
     host = urlsplit(base_url)
     reader, writer = await asyncio.open_connection(host.hostname, host.port)
     writer.write(head + b"\r\nhost: relay\r\nauthorization: Bearer " + KEY.encode() + b"\r\nconnection: close\r\n\r\n")

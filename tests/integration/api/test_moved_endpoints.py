@@ -38,7 +38,7 @@ async def test_what_is_hidden_does_not_follow_a_new_url(
     assert [fault["loc"] for fault in refused.json()["detail"]] == [
         ["body", "headers"], ["body", "auth"], ["body", "clientCertificate"],
     ]  # fmt: skip
-    assert "x-api-key" in refused.json()["detail"][0]["msg"]
+    assert "X-Api-Key" in refused.json()["detail"][0]["msg"]
     assert "canary" not in refused.text
     assert (await http.get(path)).json()["url"] == URL
 
@@ -53,7 +53,7 @@ async def test_a_url_moves_with_what_is_given_again(
     moved = await http.request(method, path, json={"url": MOVED[0], **given})
     assert moved.status_code == 200, moved.text
     headers = (await http.get(f"{path}/headers")).json()
-    assert headers["sensitive"] == (["x-api-key"] if given["headers"] else [])
+    assert headers["sensitive"] == (["X-Api-Key"] if given["headers"] else [])
     assert (moved.json()["auth"] is None) == (given["auth"] is None)
 
 
@@ -64,7 +64,7 @@ async def test_another_path_of_the_same_server_keeps_them(
 ) -> None:
     path = await endpoint(http)
     assert (await http.request(method, path, json={"url": url})).status_code == 200
-    assert (await http.get(f"{path}/headers")).json()["sensitive"] == ["x-api-key"]
+    assert (await http.get(f"{path}/headers")).json()["sensitive"] == ["X-Api-Key"]
     assert (await http.get(path)).json()["auth"]["type"] == "bearer"
 
 

@@ -124,7 +124,9 @@ async def test_signing_secrets(svix: SvixAsync, stores: Stores) -> None:
     ]
     await svix.endpoint.rotate_secret(app.id, endpoint.id, EndpointSecretRotateIn(grace_period_seconds=0))
     kept = (await stores.endpoints.get((await stores.applications.get(app.id)).id, endpoint.id)).keys
-    assert len(kept) == 1
+    assert [k.key for k in kept[1:]] == [f"whsec_{given}"]
+    back = await svix.endpoint.rotate_secret(app.id, endpoint.id, EndpointSecretRotateIn(key=f"whsec_{given}"))
+    assert back.key == (await svix.endpoint.get_secret(app.id, endpoint.id)).key == f"whsec_{given}"
 
 
 async def test_headers(svix: SvixAsync) -> None:
@@ -138,7 +140,7 @@ async def test_headers(svix: SvixAsync) -> None:
         app.id, endpoint.id, EndpointHeadersPatchIn(headers={"x-team": "b"}, delete_headers=["X-Old"])
     )
     headers = await svix.endpoint.get_headers(app.id, endpoint.id)
-    assert (headers.headers, headers.sensitive) == ({"x-team": "b"}, ["authorization"])
+    assert (headers.headers, headers.sensitive) == ({"x-team": "b"}, ["Authorization"])
 
 
 async def test_event_types(svix: SvixAsync) -> None:

@@ -135,7 +135,7 @@ async def test_what_was_dropped_is_listed_without_its_event(losses: Losses) -> N
     assert (await losses.http.post(f"/app/one/msg/{kept}/endpoint/crm/resend")).status_code == 202
     answer = await losses.http.post(f"/app/one/msg/{gone}/endpoint/crm/resend")
     assert answer.status_code == 404
-    assert "not any more" in answer.json()["detail"]
+    assert "no longer keeps it" in answer.json()["detail"]
     assert [entry["msgId"] for entry in await losses.listed()] == [gone]
 
 

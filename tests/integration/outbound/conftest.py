@@ -11,8 +11,7 @@ from relay.domain.model import ApplicationId, Endpoint, EndpointId, SigningKey
 from relay.domain.outcomes import Outcome
 from relay.domain.signing import new_secret
 from relay.outbound.callbacks import CallbackSender
-from relay.outbound.clients import ClientOptions
-from relay.outbound.egress import Egress
+from relay.outbound.egress import Egress, EgressOptions
 from relay.outbound.resolver import Resolver
 from tests.fault.dns_server import DnsServer, dns_server
 from tests.fault.hostile_sink import HostileSink, hostile_sink
@@ -54,7 +53,7 @@ async def resolver(dns: tuple[DnsServer, str]) -> AsyncIterator[Resolver]:
 
 @pytest.fixture
 async def egress(policy: EgressPolicy, resolver: Resolver) -> AsyncIterator[Egress]:
-    transport = Egress(policy=policy, resolver=resolver, options=ClientOptions(connect_timeout_s=0.3))
+    transport = Egress(policy=policy, resolver=resolver, options=EgressOptions(connect_timeout_s=0.3))
     yield transport
     await transport.aclose()
 

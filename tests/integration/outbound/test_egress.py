@@ -11,8 +11,7 @@ from relay.domain.addresses import EgressPolicy
 from relay.domain.model import ClientCertificate, Endpoint
 from relay.domain.outcomes import BLAMELESS, Failure, Outcome
 from relay.outbound.callbacks import CallbackSender
-from relay.outbound.clients import ClientOptions
-from relay.outbound.egress import REFUSED, Egress
+from relay.outbound.egress import REFUSED, Egress, EgressOptions
 from relay.outbound.resolver import Resolver
 from tests.fault.certificates import Authority, server_context
 from tests.fault.dns_server import NXDOMAIN, SERVFAIL, WILL_NOT, DnsServer
@@ -199,7 +198,7 @@ AUTHORITY = Authority()
 @pytest.fixture
 async def trusting(policy: EgressPolicy, resolver: Resolver) -> AsyncIterator[CallbackSender]:
     """Trusts the test authority; reaches TLS servers on any port of 127.0.0.1."""
-    options = ClientOptions(connect_timeout_s=1.0, roots=(AUTHORITY.root,))
+    options = EgressOptions(connect_timeout_s=1.0, roots=(AUTHORITY.root,))
     transport = Egress(policy=policy, resolver=resolver, options=options)
     yield CallbackSender(transport, policy=policy, user_agent="relay-tests/1")
     await transport.aclose()

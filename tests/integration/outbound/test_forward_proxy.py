@@ -9,8 +9,7 @@ from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Endpoint
 from relay.domain.outcomes import BLAMELESS, Failure, Outcome
 from relay.outbound.callbacks import CallbackSender
-from relay.outbound.clients import ClientOptions
-from relay.outbound.egress import Egress
+from relay.outbound.egress import Egress, EgressOptions
 from relay.outbound.resolver import Resolver
 from tests.fault.certificates import Authority, server_context
 from tests.fault.dns_server import DnsServer
@@ -41,7 +40,7 @@ async def send(
 ) -> AsyncIterator[Send]:
     """Public https on the sink's port counts as usual here, so that it goes by the proxy."""
     policy = EgressPolicy(allow=(LOOPBACK,), ports=frozenset({443, secure_sink.port}))
-    options = ClientOptions(connect_timeout_s=0.5, roots=(AUTHORITY.root,))
+    options = EgressOptions(connect_timeout_s=0.5, roots=(AUTHORITY.root,))
     transport = Egress(policy=policy, resolver=resolver, options=options, proxy=f"http://127.0.0.1:{proxy.port}")
     sender = CallbackSender(transport, policy=policy, user_agent="relay-tests/1")
 

@@ -9,7 +9,7 @@ import pytest
 
 from relay.domain.outcomes import Failure, Outcome
 from relay.outbound.callbacks import KEPT_BODY_BYTES, KEPT_HEADERS
-from relay.outbound.wire import UNREADABLE
+from relay.outbound.http.messages import UNREADABLE
 from tests.fault.hostile_sink import BEHAVIOURS, HostileSink, canary, silent_listener
 
 Send = Callable[..., Awaitable[Outcome]]

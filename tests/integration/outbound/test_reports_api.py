@@ -16,7 +16,7 @@ import pytest
 from relay.domain.model import ApiKeyAuth, BasicAuth, Source, SourceUid
 from relay.domain.parsing import MAX_LINE_BYTES, Rejected, parse_line
 from relay.errors import LimitRefused, Refused, Retriable, UpstreamError
-from relay.outbound.answers import Memory
+from relay.outbound.answers import LONG_AT_ONCE, Memory
 from relay.outbound.reports_api import ReportsApi
 from relay.outbound.upstream_transport import UNREACHABLE
 
@@ -344,6 +344,39 @@ async def test_all_answers_together_have_a_greatest_size(
     assert memory.used == 0
 
 
+async def test_many_long_rows_at_once_take_turns(client: httpx.AsyncClient, source: Source, upstream: Upstream) -> None:
+    """Each answer may have a row whole, but not all of them at the same time: each makes progress, in bounds."""
+    memory = Memory(1_000_000)
+    api = ReportsApi(client, memory=memory)
+    upstream.answer = response(b'{"rowId":"1","t":"%s"}\n' % (b"x" * 1_000_000) * 2)
+
+    async def rows() -> int:
+        return len((await api.fetch(source, "calls", after=0, limit=100)).lines)
+
+    tracemalloc.start()
+    assert await asyncio.gather(*(rows() for _ in range(40))) == [1] * 40
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 36_000_000, "with the buffers of the connections and of the server"
+    assert memory.used == 0
+
+
+async def test_who_waits_for_its_turn_does_not_stall(
+    client: httpx.AsyncClient, source: Source, upstream: Upstream
+) -> None:
+    """The relay reads nothing meanwhile: the upstream is not to blame for that. A turn ends with the page."""
+    memory = Memory(1)
+    api = ReportsApi(client, memory=memory, stall_s=0.1)
+    upstream.answer = response(b'{"rowId":"1","t":"%s"}\n' % (b"x" * 1_000_000) * 2)
+    pages = [await api.fetch(source, "calls", after=0, limit=100) for _ in range(LONG_AT_ONCE)]
+    waiting = asyncio.create_task(api.fetch(source, "calls", after=0, limit=100))
+    await asyncio.sleep(0.3)
+    assert not waiting.done()
+    pages.clear()
+    assert len((await waiting).lines) == 1
+    assert waiting.result().problem is None
+
+
 async def test_a_row_larger_than_a_part_is_told_by_its_beginning(
     client: httpx.AsyncClient, source: Source, upstream: Upstream
 ) -> None:
@@ -433,6 +466,17 @@ async def test_another_format_is_a_failure(
     error = await failure(api, source)
     assert type(error) is Retriable
     assert "not in the format" in str(error)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+@pytest.mark.parametrize("text", [BODY.decode(), "\n\n\n"], ids=["rows", "blank"])
+async def test_another_encoding_is_told_as_such(
+    api: ReportsApi, source: Source, upstream: Upstream, encoding: str, text: str
+) -> None:
+    """Nobody has to guess from lines that are no JSON, and it is never an empty page: asking again does not help."""
+    upstream.answer = response(text.encode(encoding))
+    error = str(await failure(api, source))
+    assert error.startswith(f"the upstream's answer is in {encoding[:6].upper()}, and the relay reads UTF-8 only")
 
 
 @pytest.mark.parametrize("status", [301, 302, 307])

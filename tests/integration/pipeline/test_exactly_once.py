@@ -368,6 +368,6 @@ def test_exactly_once(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     run_state_machine_as_test(
         bound,
         settings=settings(
-            max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=20, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

@@ -15,7 +15,7 @@ from relay.pipeline.lines import read_lines
 from relay.store import keys, pages
 from relay.store.events import pack_event
 from relay.store.routes import Token
-from tests.fakes.upstream import make_row
+from tests.fakes.upstream import answer, body, make_row, page
 from tests.integration.pipeline.rig import UK, Rig, catch_up
 
 pytestmark = pytest.mark.timeout(30)
@@ -186,6 +186,22 @@ async def test_a_row_with_a_bad_byte_is_an_event_that_says_it_was_repaired(rig: 
     assert events["2"]["trigger"] == {"rowId": "2", "act": "call", "c_x": "a\tb\ufffd", "c_y": None}
     assert (await rig.row_ids(endpoint), await rig.row_ids(everything)) == ([2], [1, 2, 3])
     assert [line["rowId"] for line in await rig.routes.quarantined(UK, 10)] == ["4"]
+
+
+async def test_a_bom_at_the_start_of_a_body_marks_its_first_row_as_repaired(rig: Rig) -> None:
+    """Something was dropped there; all of the body's rows are events, and none changes when it is read again."""
+    await rig.source()
+    everything = await rig.endpoint()
+    rig.upstream.show(*(make_row(row_id) for row_id in (1, 2, 3)))
+    rig.upstream.always = lambda upstream, request: answer(b"\xef\xbb\xbf" + body(upstream.select(request)))
+    polling = rig.poller()
+    await catch_up(rig, polling)
+    rig.clock.advance(70)
+    rig.upstream.always = page
+    await catch_up(rig, polling)
+    events = await rig.waiting(everything)
+    assert [(data["rowId"], data.get("repaired")) for data in events] == [("1", True), ("2", None), ("3", None)]
+    assert await rig.routes.quarantined(UK, 10) == []
 
 
 @pytest.mark.parametrize("good", [b'{"rowId":"2","act":"call"}', b'{"act":"call","rowId":"2"}'], ids=["first", "last"])

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay.domain.model import ApiKeyAuth
+from relay.domain.model import ApiKeyAuth, SourceUid
 from relay.errors import StoreUnavailable
 from relay.pipeline.polling import Polling
 from relay.store import keys
@@ -601,6 +601,39 @@ async def test_a_slice_ends_in_time(rig: Rig) -> None:
     await asyncio.wait_for(task, 5)
     assert await rig.redis.get(keys.lease(UK)) is None
     assert await rig.routes.to_poll([UK], now_ms=rig.clock.at_ms + 10_500) == [UK]
+
+
+async def test_the_next_slice_takes_over_without_a_gap(rig: Rig) -> None:
+    """A slice that is over polls on until the next one asks for its source, and then ends between two requests."""
+    await rig.source(poll_interval_s=0.5)
+    endpoint = await rig.endpoint()
+    enqueued = asyncio.Queue[SourceUid]()
+
+    async def came(rows: int) -> bool:
+        return len(await rig.row_ids(endpoint)) == rows
+
+    first, second = rig.poller(), rig.poller()
+    slices = [asyncio.create_task(first.slice(UK, hand_on=enqueued.put))]
+    await until(lambda: caught_up(rig))
+    for row_id in (1, 2):
+        rig.clock.advance(20.5)
+        assert await asyncio.wait_for(enqueued.get(), 5) == UK
+        rig.upstream.show(make_row(row_id))
+        rig.clock.advance(1)
+        await until(lambda: came(row_id))  # noqa: B023
+        assert not slices[-1].done()
+        slices.append(asyncio.create_task((second if row_id == 1 else first).slice(UK, hand_on=enqueued.put)))
+        await asyncio.wait_for(slices[-2], 5)
+        asked = len(rig.upstream.requests)
+        rig.clock.advance(1)
+        await until(lambda: len(rig.upstream.requests) > asked)  # noqa: B023
+    rig.clock.advance(17)
+    await asyncio.sleep(0)
+    assert not slices[-1].done()
+    rig.clock.advance(9)
+    await asyncio.wait_for(slices[-1], 5)  # Nobody asked within 5 s.
+    assert enqueued.qsize() <= 1
+    assert await rig.redis.get(keys.lease(UK)) is None
 
 
 @pytest.mark.parametrize("takes_effect", [False, True])

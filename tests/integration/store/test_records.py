@@ -260,7 +260,7 @@ async def test_what_cant_be_read_says_what_it_is_and_what_to_do(
         stores.endpoints.named(endpoint.id),
         stores.change(endpoint, description="d"),
     ):
-        with pytest.raises(Unreadable, match=f"endpoint {endpoint.id} can't be read: .*{says}.*PUT.*deleted"):
+        with pytest.raises(Unreadable, match=f"endpoint {endpoint.id} can't be read: .*{says}.*PUT.*DELETE"):
             await wrong
     assert await stores.endpoints.read([endpoint.id]) == {}
 
@@ -275,7 +275,7 @@ async def test_what_cant_be_read_is_nobody_elses(stores: Stores) -> None:
     with pytest.raises(NotFound):
         await stores.endpoints.change(ours.id, endpoint.id, lambda e: e)
     with pytest.raises(NotFound):
-        await stores.endpoints.change(ours.id, endpoint.id, lambda e: e, mend=lambda _: endpoint)
+        await stores.endpoints.change(ours.id, endpoint.id, lambda e: e, replacement=lambda _: endpoint)
     with pytest.raises(NotFound):
         await stores.endpoints.delete(ours.id, endpoint.id)
 
@@ -304,7 +304,7 @@ async def test_what_cant_be_read_is_mended_by_a_whole_one(stores: Stores) -> Non
     endpoint = await stores.endpoint(application, uid="crm")
     await stores.patch("endpoints", endpoint.id, v=2, transformation=1)
     mended = await stores.endpoints.change(
-        application.id, "crm", lambda _: pytest.fail("there is nothing to change"), mend=lambda i: endpoint
+        application.id, "crm", lambda _: pytest.fail("there is nothing to change"), replacement=lambda i: endpoint
     )
     assert mended == await stores.endpoints.get(application.id, "crm") == endpoint
     assert "transformation" not in await stores.fields("endpoints", endpoint.id)

@@ -73,7 +73,49 @@ def test_a_rotation_replaces_every_kind_of_key() -> None:
     after = rotate(before)
     assert kept(after) == [("v1", None), ("v1a", None), ("v1", NOW + DAY), ("v1a", NOW + DAY)]
     assert [key.key for key in after.keys[2:]] == [key.key for key in before.keys]
-    assert kept(rotate(after, grace_s=0)) == [("v1", None), ("v1a", None)]
+    assert kept(rotate(before, grace_s=0)) == [("v1", None), ("v1a", None)]
+
+
+@pytest.mark.parametrize("grace_s", [0, 60, 7 * 86_400])
+def test_a_rotation_leaves_the_grace_of_older_keys_alone(grace_s: int) -> None:
+    """Neither a shorter grace period nor a longer one changes when a key expires that was rotated out before."""
+    oldest = rotate(endpoint(SECRET), grace_s=3600)
+    after = rotate(oldest, grace_s=grace_s, now_ms=NOW + 1000)
+    assert {key.key: key.expires_at_ms for key in after.keys}[SECRET] == NOW + 3_600_000
+    replaced = [key.expires_at_ms for key in after.keys if key.key == oldest.keys[0].key]
+    assert replaced == ([NOW + 1000 + grace_s * 1000] if grace_s else [])
+
+
+@pytest.mark.parametrize("old", [SECRET, PRIVATE])
+def test_a_rotation_goes_back_to_a_key_that_still_signs(old: str) -> None:
+    """The earlier key is current again, stands once, and the key that it replaces gets the grace period."""
+    before = endpoint(old)
+    bad = rotate(before, grace_s=3600)
+    back = rotate(bad, key=old, grace_s=60, now_ms=NOW + 1000)
+    assert [(key.key, key.expires_at_ms) for key in back.keys] == [(old, None), (bad.keys[0].key, NOW + 61_000)]
+    assert rotate(back, key=bad.keys[0].key, now_ms=NOW + 2000).keys[0].key == bad.keys[0].key
+
+
+def test_keys_are_the_same_however_they_are_written() -> None:
+    """A private key with its public half and without it, and a secret with its prefix and without it."""
+    seed_only = "whsk_" + base64.b64encode(b"p" * 32).decode()
+    with pytest.raises(Invalid, match="already"):
+        rotate(endpoint(PRIVATE), key=seed_only)
+    back = rotate(rotate(endpoint(PRIVATE)), key=seed_only)
+    assert [key.expires_at_ms for key in back.keys] == [None, NOW + DAY]
+    with pytest.raises(Invalid, match="already"):
+        rotate(endpoint(SECRET), key=SECRET.removeprefix("whsec_"))
+
+
+def test_going_back_needs_no_room_for_another_key() -> None:
+    """With as many keys as an endpoint can have, a rotation to one of them is possible, and to a new one is not."""
+    full = endpoint(SECRET)
+    for _ in range(4):
+        full = rotate(full)
+    with pytest.raises(Conflict, match="5 keys"):
+        rotate(full)
+    assert len(rotate(full, key=SECRET).keys) == 5
+    assert len(rotate(full, grace_s=0).keys) == 5
 
 
 def test_a_key_that_is_given_replaces_its_own_kind() -> None:

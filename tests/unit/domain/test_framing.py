@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.domain.framing import split_lines
+from relay.domain.framing import has_bom, other_encoding, split_lines
 from relay.domain.parsing import MAX_LINE_BYTES, Message, Row, parse_line
 
+BOM = b"\xef\xbb\xbf"
 ROWS = [b'{"rowId":"%d","t":"x%d"}' % (n, n) for n in range(1, 5)]
 
 
@@ -81,3 +82,33 @@ def test_no_row_is_lost_between_others(texts: list[str]) -> None:
     """Every valid row comes out as it went in, whatever stands in its columns."""
     rows = [json.dumps({"rowId": str(n + 1), "t": text}).encode() for n, text in enumerate(texts)]
     assert split_lines(b"".join(row + b"\n" for row in rows)) == (rows, False)
+
+
+ENCODINGS = ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("text", ['{"rowId":"1"}\n', '"Too many rows"\n', "\n", '[{"rowId":"1"}]', "é"], ids=repr)
+def test_another_encoding_is_told_by_its_name(encoding: str, text: str) -> None:
+    """With a byte order mark whatever follows, without one by its first letters, as RFC 4627 has it."""
+    body = text.encode(encoding)
+    expected = encoding[:6].upper()
+    assert other_encoding(body) == (expected if len(encoding) == 6 or len(text) > 2 else None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"\n", b"{", BOM, BOM + ROWS[0], b"\0" + ROWS[0], b"\0\0\0" + ROWS[0], b"\xff" + ROWS[0], ROWS[0] + b"\0\n"],
+    ids=repr,
+)
+def test_utf_8_is_no_other_encoding(body: bytes) -> None:
+    """Also with NULs or a bad byte in it, which cost a line at most."""
+    assert other_encoding(body) is None
+
+
+def test_a_bom_at_the_start_of_a_body_is_noticed() -> None:
+    """It is dropped, and the body's first row says so."""
+    assert has_bom(BOM + ROWS[0])
+    assert has_bom(b"\n " + BOM + ROWS[0])
+    assert not has_bom(ROWS[0] + b"\n" + BOM + ROWS[1])
+    assert not has_bom(b"")

@@ -11,8 +11,8 @@ from relay.domain.model import ApplicationId, Bearer, Endpoint, EndpointId, Sign
 from relay.domain.outcomes import Failure, Outcome
 from relay.domain.signing import new_secret
 from relay.outbound.callbacks import KEPT_BODY_BYTES, KEPT_HEADER_CHARS, KEPT_HEADERS, CallbackSender
+from relay.outbound.http.messages import WireRequest
 from relay.outbound.targets import vet_url
-from relay.outbound.wire import WireRequest
 
 Handler = Callable[[httpx.Request], httpx.Response]
 

@@ -1,0 +1,66 @@
+"""From the body of a request to the stored application."""
+
+from collections.abc import Collection
+from typing import Any
+
+from msgspec import structs
+
+from relay.api.asked import Asked, application_faults, raise_for
+from relay.api.schemas.applications import ApplicationIn, ApplicationPatch, ApplicationUpsertIn
+from relay.api.schemas.common import either, given
+from relay.domain.model import Application, ApplicationId, SourceUid
+from relay.domain.names import own_uid
+
+
+def new_application(
+    application_id: ApplicationId,
+    body: ApplicationIn | ApplicationUpsertIn,
+    *,
+    sources: Collection[SourceUid],
+    now_ms: int,
+    uid: str | None = None,
+) -> Application:
+    """A new application; `uid` is the one in the path of a PUT. Raises Invalid."""
+    raise_for(application_faults(Asked.of(body), sources))
+    fields = _fields(body)
+    fields["uid"] = fields.get("uid") or own_uid(uid, path=("path", "app_id"))
+    return Application(id=application_id, created_at_ms=now_ms, updated_at_ms=now_ms, **fields)
+
+
+def replaced(
+    application: Application,
+    body: ApplicationUpsertIn,
+    *,
+    sources: Collection[SourceUid],
+    now_ms: int,
+    uid: str | None,
+) -> Application:
+    """An application after a PUT; `uid` is the one in the path, or None for a path with an id. Raises Invalid.
+
+    As in Svix, an omitted uid is removed. A path with the uid names it, so it stays.
+    """
+    raise_for(application_faults(Asked.of(body), {*sources, *(application.sources or ())}))
+    fields = {"rate_limit": None, "metadata": {}} | _fields(body)
+    fields["uid"] = fields.get("uid") or uid
+    return structs.replace(application, **fields, updated_at_ms=now_ms)
+
+
+def patched(
+    application: Application, body: ApplicationPatch, *, sources: Collection[SourceUid], now_ms: int
+) -> Application:
+    """An application after a PATCH. Raises Invalid."""
+    raise_for(application_faults(Asked.of(body), {*sources, *(application.sources or ())}))
+    return structs.replace(application, **_fields(body), updated_at_ms=now_ms)
+
+
+def _fields(body: ApplicationIn | ApplicationUpsertIn | ApplicationPatch) -> dict[str, Any]:
+    fields = given(body, "name", "uid", "metadata", "sources", "filter")
+    if rate := either(body, "throttle_rate", "rate_limit"):
+        (fields["rate_limit"],) = rate
+    if "metadata" in fields:
+        fields["metadata"] = fields["metadata"] or {}
+    if "filter" in fields:
+        fields["filter"] = fields["filter"] or None
+    if fields.get("sources") is not None:
+        fields["sources"] = tuple(dict.fromkeys(SourceUid(uid) for uid in fields["sources"]))
+    return fields

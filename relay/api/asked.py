@@ -1,0 +1,204 @@
+"""Faults of a body that its type alone does not show: fields that depend on each other or on the stored object.
+
+The rules here are pure. `relay.api.body_context` runs them before the body is converted, so that one answer lists all
+faults. The code that changes an object runs them again, because the stored object can have changed since.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from relay.api.certificates import client_certificate
+from relay.api.schemas.checks import prefixed
+from relay.domain.headers import MAX_HEADERS, is_sensitive
+from relay.domain.model import BasicAuth, Bearer, ClientCertificate, Endpoint, OAuth2, Source, SourceUid
+from relay.domain.names import own_uid
+from relay.domain.origins import origin_of
+from relay.domain.signing import version_of
+from relay.errors import Fault, Invalid
+
+Path = tuple[str | int, ...]
+
+MOVED = "would be sent to another scheme, host or port than before"
+SECRETS: Mapping[str, tuple[type, tuple[str, ...]]] = {
+    "basic": (BasicAuth, ("password",)),
+    "bearer": (Bearer, ("token",)),
+    "oauth2": (OAuth2, ("clientSecret",)),
+}
+"""The fields of an endpoint's credentials that no answer shows, by type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The fields of a body, and the paths of its known faults."""
+
+    fields: Mapping[str, Any]
+    wrong: frozenset[Path] = field(default=frozenset())
+
+    @staticmethod
+    def of(body: msgspec.Struct) -> "Asked":
+        """A converted body."""
+        return Asked(msgspec.to_builtins(body))
+
+    def sound(self, *names: str) -> bool:
+        """Whether these fields have no fault."""
+        return not any(path[1:2] == (name,) for path in self.wrong for name in names)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A field's value."""
+        return self.fields.get(name, default)
+
+
+def raise_for(faults: Iterable[Fault]) -> None:
+    """Raise Invalid if there are faults."""
+    if found := list(faults):
+        raise Invalid(*found)
+
+
+def identity_faults(asked: Asked, name: str, own: str | None) -> Iterator[Fault]:
+    """A fault of a read-only id that is another object's; `own` is the id of the object that the path names."""
+    given = asked.get(name)
+    if own is not None and isinstance(given, str) and given != own:
+        yield Fault(("body", name), f"is read-only, and the path names `{own}`: omit it, or use the other path")
+
+
+def path_uid_faults(asked: Asked, uid: str, parameter: str) -> Iterator[Fault]:
+    """Faults of the uid in the path of a PUT that creates an object."""
+    if asked.get("uid") is None:
+        try:
+            own_uid(uid, path=("path", parameter))
+        except Invalid as error:
+            yield from error.faults
+
+
+def application_faults(asked: Asked, known: Collection[SourceUid]) -> Iterator[Fault]:
+    """Faults of an application; `known` are the sources that it can name."""
+    sources = asked.get("sources")
+    for at, uid in enumerate(sources if isinstance(sources, list) else ()):
+        place = ("body", "sources", at)
+        if isinstance(uid, str) and place not in asked.wrong and uid not in known:
+            yield Fault(place, f"there is no source `{uid}`; create it first, or see GET /api/v1/source")
+
+
+def endpoint_faults(asked: Asked, stored: Endpoint | None) -> Iterator[Fault]:
+    """Faults of an endpoint that is created (`stored` is None) or changed."""
+    yield from _order_faults(asked, stored)
+    if stored is None:
+        yield from _secret_faults(asked)
+    url = asked.get("url")
+    moved = stored is not None and bool(url) and asked.sound("url") and origin_of(url) != origin_of(stored.url)
+    if moved and stored is not None:
+        yield from _moved_faults(asked, stored)
+    yield from _auth_faults(asked, None if stored is None else stored.auth, moved=moved)
+    yield from _certificate_faults(asked, None if stored is None else stored.client_certificate, moved=moved)
+
+
+def source_faults(asked: Asked, stored: Source | None) -> Iterator[Fault]:
+    """Faults of a source that is created (`stored` is None) or changed."""
+    url, auth = asked.get("baseUrl"), asked.get("auth")
+    moved = stored is not None and bool(url) and asked.sound("baseUrl") and origin_of(url) != origin_of(stored.base_url)
+    kept = None if moved or stored is None else stored.auth
+    if "auth" not in asked.fields:
+        if kept is None:
+            why = f"{MOVED}: send it again" if moved else "is required, because the source does not exist yet"
+            yield Fault(("body", "auth"), why, "missing")
+        return
+    needed = {"apiKey": ("key",), "basic": ("username", "password")}
+    kind = auth.get("type") if isinstance(auth, dict) else None
+    if not isinstance(kind, str) or kind not in needed:
+        return
+    has_them = isinstance(kept, BasicAuth) if kind == "basic" else kept is not None and not isinstance(kept, BasicAuth)
+    for name in needed[kind]:
+        if name not in auth and not has_them:
+            why = f"{MOVED}: send it again" if moved else "is required, because the source has no such credentials yet"
+            yield Fault(("body", "auth", name), why, "missing")
+
+
+def header_faults(asked: Asked, stored: Endpoint) -> Iterator[Fault]:
+    """Faults of headers that replace those of an endpoint. Names in `sensitive` keep their stored values."""
+    there = {name.lower() for name in stored.headers}
+    kept = asked.get("sensitive") if asked.sound("sensitive") else None
+    for at, name in enumerate(kept or ()):
+        if name.lower() not in there:
+            yield Fault(("body", "sensitive", at), f"the endpoint has no header `{name}`; send its value in `headers`")
+
+
+def header_patch_faults(asked: Asked, stored: Endpoint) -> Iterator[Fault]:
+    """Faults of headers that are set and deleted."""
+    if not asked.sound("headers", "deleteHeaders"):
+        return
+    given = asked.get("headers") or {}
+    values = {name.lower(): name for name, value in given.items() if value is not None}
+    gone = {name.lower() for name, value in given.items() if value is None}
+    for at, name in enumerate(asked.get("deleteHeaders") or ()):
+        gone.add(name.lower())
+        if name.lower() in values:
+            yield Fault(("body", "deleteHeaders", at), f"`headers` sets `{values[name.lower()]}`: set it or delete it")
+    total = len(({name.lower() for name in stored.headers} - gone) | values.keys())
+    if total > MAX_HEADERS:
+        yield Fault(("body", "headers"), f"an endpoint has at most {MAX_HEADERS} headers; with these it has {total}")
+
+
+def _order_faults(asked: Asked, stored: Endpoint | None) -> Iterator[Fault]:
+    if not asked.sound("order", "orderKey"):
+        return
+    order = asked.get("order", stored.order if stored else "unordered")
+    key = asked.get("orderKey", stored.order_key if stored else None)
+    if order == "keyed" and key is None:
+        why = "is required when `order` is `keyed`: name a field of the row, such as `vid`"
+        yield Fault(("body", "orderKey"), why, "missing")
+
+
+def _secret_faults(asked: Asked) -> Iterator[Fault]:
+    secret, versions = asked.get("secret"), asked.get("signatures")
+    if secret and versions and asked.sound("secret", "signatures"):
+        made = version_of(prefixed(secret))
+        if made not in versions:
+            listed = ", ".join(f"`{version}`" for version in versions)
+            yield Fault(("body", "secret"), f"is a key for `{made}` signatures, and `signatures` is {listed}")
+
+
+def _moved_faults(asked: Asked, stored: Endpoint) -> Iterator[Fault]:
+    """Faults of a request that would send hidden values to another server without saying so."""
+    names = sorted(name for name in stored.headers if is_sensitive(name))
+    hidden = {
+        "headers": (names, f"send all headers again ({', '.join(names)})"),
+        "auth": (stored.auth, "send it again, or send null to remove it"),
+        "clientCertificate": (stored.client_certificate, "send it again, or send null to remove it"),
+    }
+    for name, (value, advice) in hidden.items():
+        if value and name not in asked.fields:
+            yield Fault(("body", name), f"{MOVED}: {advice}", "missing")
+
+
+def _auth_faults(asked: Asked, kept: Any, *, moved: bool) -> Iterator[Fault]:
+    auth = asked.get("auth")
+    kind = auth.get("type") if isinstance(auth, dict) else None
+    if not isinstance(kind, str) or kind not in SECRETS:
+        return
+    struct, names = SECRETS[kind]
+    url = auth.get("tokenUrl")
+    if isinstance(kept, OAuth2) and isinstance(url, str) and ("body", "auth", "tokenUrl") not in asked.wrong:
+        moved = moved or origin_of(url) != origin_of(kept.token_url)
+    for name in names:
+        if name not in auth and (moved or not isinstance(kept, struct)):
+            why = (
+                f"{MOVED}: send it again" if moved else "is required, because the endpoint has no such credentials yet"
+            )
+            yield Fault(("body", "auth", name), why, "missing")
+
+
+def _certificate_faults(asked: Asked, kept: ClientCertificate | None, *, moved: bool) -> Iterator[Fault]:
+    pair, place = asked.get("clientCertificate"), ("body", "clientCertificate", "privateKey")
+    if not isinstance(pair, dict) or "privateKey" in pair:
+        return
+    if moved or kept is None:
+        why = f"{MOVED}: send it again" if moved else "is required, because the endpoint has no private key yet"
+        yield Fault(place, why, "missing")
+    elif asked.sound("clientCertificate") and pair.get("certificate") != kept.certificate:
+        try:
+            client_certificate(pair["certificate"], kept.private_key, path=("body", "clientCertificate"))
+        except Invalid as error:
+            yield from error.faults

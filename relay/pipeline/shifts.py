@@ -1,0 +1,57 @@
+"""When a slice ends, and how the next one takes its source over without a gap."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from relay.domain.model import SourceUid
+from relay.domain.server_time import STEP_MS
+from relay.pipeline.clock import Clock
+from relay.store.routes import Routes, Token
+
+SLICE_MS = 20_000
+"""A slice ends after this, so that arq's jobs stay short: what arq believes of a killed worker lasts that long."""
+OVERTIME_MS = 5_000
+"""A slice that is over polls on for so long, until the next one asks for its source."""
+ASK_AGAIN_S = 0.02
+HandOn = Callable[[SourceUid], Awaitable[None]]
+"""Enqueues the next slice of a source."""
+
+
+@dataclass(slots=True)
+class Shift:
+    """The time in which one slice may poll its source."""
+
+    uid: SourceUid
+    token: Token
+    ends_ms: int
+    routes: Routes
+    hand_on: HandOn | None
+    is_offered: bool = False
+
+    async def is_over(self, now_ms: int, *, due_ms: int) -> bool:
+        """Whether the slice has to end now; `due_ms` is when its source wants the next request.
+
+        At the end of its time it offers the source, and enqueues the next slice.
+        """
+        last_ms = self.ends_ms + (OVERTIME_MS if self.hand_on else 0)
+        # A slice begins again when the clock was set back.
+        if not self.ends_ms - SLICE_MS - STEP_MS <= now_ms < last_ms or due_ms > last_ms:
+            return True
+        if now_ms < self.ends_ms:
+            return False
+        if self.hand_on is not None and not self.is_offered:
+            self.is_offered = True
+            await self.routes.offer(self.uid, lives_ms=2 * OVERTIME_MS)
+            await self.hand_on(self.uid)
+        return await self.routes.is_wanted(self.uid)
+
+
+async def take_over(routes: Routes, clock: Clock, uid: SourceUid, *, version: int) -> Token | None:
+    """Take the lease of a source, at the latest when a slice that offers it has ended. None: another slice works."""
+    gives_up_ms = clock.now_ms() + OVERTIME_MS
+    while (token := await routes.take(uid, version=version)) is None:
+        if not await routes.is_offered(uid) or clock.now_ms() >= gives_up_ms:
+            return None
+        await asyncio.sleep(ASK_AGAIN_S)
+    return token

@@ -1,5 +1,8 @@
 """Ingest: an upstream, a server, and one worker whose endpoints are paused, so that it stores and sends nothing."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from relay.domain.model import SourceUid
 from tests.bench.bench import Bench
 from tests.bench.figures import Figure
@@ -16,13 +19,34 @@ TEXT = "one route of an upstream into ten lanes, by one worker that sends nothin
 ROWS = 20_000
 
 
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A way to judge pages."""
+
+    what: str
+    processes: int
+    goal: str
+
+
+CASES = (
+    Case("ten endpoints, judged in place", 0, "≥ 15,000/s"),
+    Case("ten endpoints, one judging process", 1, "≥ 25,000/s"),
+)
+
+
 async def run(bench: Bench) -> None:
     """Measure rows/s; the ratio is to what judging alone takes, measured right before."""
     bench.report.begin(PART, TEXT)
-    folder, rows = bench.own_folder("n"), bench.rows.lines(bench.size(ROWS))
-    match = matcher(len(FILTERS)).match
+    rows = bench.rows.lines(bench.size(ROWS))
+    for case in CASES:
+        await _measure(bench, case, rows)
+
+
+async def _measure(bench: Bench, case: Case, rows: Sequence[bytes]) -> None:
+    folder, match = bench.own_folder(f"n{case.processes}"), matcher(len(FILTERS)).match
+    settings = {"RELAY_JUDGING_PROCESSES": str(case.processes)}
     flows, alone = [], []
-    async with ground(folder) as store, upstream(folder, rows) as feed:
+    async with ground(folder, settings) as store, upstream(folder, rows) as feed:
         await store.subscribe(len(FILTERS), lambda _: bench.sink.url, filters=filter_of, paused=True)
         for _ in range(bench.runs):
             spent = judged(rows[:2000], match, source=SourceUid("bench"))[1]
@@ -31,12 +55,12 @@ async def run(bench: Bench) -> None:
     bench.report.add(
         Figure(
             PART,
-            "ten endpoints",
+            case.what,
             [flow.per_s for flow in flows],
             "rows/s",
             ratio=middle([flow.per_s / pace for flow, pace in zip(flows, alone, strict=True)]),
             baseline=f"rows alone ({middle(alone):,.0f}/s)",
-            goal="≥ 25,000/s",
+            goal=case.goal,
             note=describe(flows, "row"),
             more=numbers(flows),
         )

@@ -218,7 +218,9 @@ def _candidates(index: _Index, value: Any) -> list[Tested]:
         numbers = index.buckets.get(as_number(value), []) if index.has_numbers else []
         return _merged((texts, numbers)) if texts and numbers else texts or numbers
     if type(value) is list:
-        return _merged(_candidates(index, item) for item in value[:MAX_ENTRIES] if type(item) is not list)
+        items = (item for item in value[:MAX_ENTRIES] if type(item) is not list)
+        groups = [found for item in items if (found := _candidates(index, item))]
+        return _merged(groups) if len(groups) > 1 else groups[0] if groups else []
     return index.buckets.get(as_number(value), []) if index.has_numbers else []
 
 

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from relay.domain.model import SourceUid
+from relay.domain.model import Source, SourceUid
 from tests.bench.bench import Bench
 from tests.bench.figures import Figure
 from tests.bench.flows import Flow, Watch, describe, fresh_source, numbers
 from tests.bench.ground import Ground, ground
 from tests.bench.judging import judged
 from tests.bench.measuring import middle
+from tests.bench.processes import Child
 from tests.bench.subscribing import FILTERS, filter_of, matcher
 from tests.bench.upstream import Upstream, upstream
 from tests.bench.workers import worker
@@ -68,10 +69,15 @@ async def _measure(bench: Bench, case: Case, rows: Sequence[bytes]) -> None:
 
 
 async def _flow(bench: Bench, store: Ground, feed: Upstream, rows: int) -> Flow:
-    async with (
-        worker(store, bench.own_folder("w"), profile=bench.profile) as process,
-        fresh_source(store, feed.url, paused=False) as source,
-    ):
-        watch = Watch(store, source, {"worker": process, "upstream": feed.child})
-        first, _ = await watch.begun()
-        return watch.flow(first, await watch.stored(feed.last_row_id), rows)
+    async with worker(store, bench.own_folder("w"), profile=bench.profile) as process:
+        # The first pages start the judging process and fill the caches.
+        async with fresh_source(store, feed.url, paused=False) as source:
+            await Watch(store, source, {"worker": process}).stored(feed.last_row_id)
+        async with fresh_source(store, feed.url, paused=False) as source:
+            return await _measured(store, source, feed, process, rows)
+
+
+async def _measured(store: Ground, source: Source, feed: Upstream, process: Child, rows: int) -> Flow:
+    watch = Watch(store, source, {"worker": process, "upstream": feed.child})
+    first, _ = await watch.begun()
+    return watch.flow(first, await watch.stored(feed.last_row_id), rows)

@@ -39,7 +39,7 @@ VOLATILE = frozenset(
 )
 """Columns that can change although the row did not. A longer list changes the ids of events in a rebuilt store."""
 
-_VERSION = 1
+_VERSION = 2
 _HEAD = Layout("<BBHQ8s")
 _DIGEST_BYTES = 8
 
@@ -65,7 +65,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def unpack(cls, packed: bytes) -> "Seen":
-        """From bytes of `pack`, of this release or the one before. Raises ValueError on anything else."""
+        """From bytes of `pack`. Raises ValueError on anything else."""
         if len(packed) <= _HEAD.size or (len(packed) - _HEAD.size) % _DIGEST_BYTES or packed[0] != _VERSION:
             raise ValueError("what is known of the row has a form that this release does not know")
         _, owner, classes, number, raw = _HEAD.unpack_from(packed)

@@ -7,7 +7,7 @@ import msgspec
 
 from relay.domain.parsing import Message, Row, parse_line, peek_row_id
 
-PART_BYTES = 1 << 18
+PART_BYTES = 1 << 19
 PART_ROWS = 250
 """Ingest reads, judges and commits so much of a page at once: a few milliseconds of work each."""
 LINES_BETWEEN_PAUSES = 500

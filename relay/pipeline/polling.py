@@ -191,7 +191,7 @@ class Polling:
         )
         polled_ms = self._clock.now_ms()
         lines = read_lines(page.lines, had_bom=page.had_bom)
-        held = await hold_far_rows(self._routes, source, poll, lines, limit=limit)
+        held = await hold_far_rows(self._routes, source, poll, lines, limit=limit, is_cut=page.truncated)
         step = advance(
             cursor, held.row_ids, limit=limit, ceiling=poll.ceiling, rejected=held.rejected, truncated=page.truncated
         )

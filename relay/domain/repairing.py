@@ -40,8 +40,8 @@ def repair(line: bytes) -> tuple[bytes, Any] | None:
     text = _text(line)
     if (repaired := _fixed(text)) is not None and (read := _read(repaired)) is not None:
         return read
-    repaired = escape_notes(text.encode(), fix=_fixed)
-    return None if repaired is None else _read(repaired.decode())
+    escaped = escape_notes(text.encode(), fix=_fixed)
+    return None if escaped is None else _read(escaped.decode())
 
 
 def _text(line: bytes) -> str:

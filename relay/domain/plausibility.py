@@ -57,6 +57,15 @@ def is_jump(before: int, row_id: int, *, is_row: bool = True) -> bool:
     return row_id - before > (max(NORMAL_GAP, before // 10) if is_row else FIRST_GAP)
 
 
+def lowest_beside(row_id: int) -> int:
+    """How far below a rowId its neighbours reach, however many there are: a row from there is no jump away.
+
+    >>> lowest_beside(1_100_000_000_000), is_jump(lowest_beside(10**12), 10**12)
+    (1000000000000, False)
+    """
+    return row_id - max(NORMAL_GAP, row_id // 11)
+
+
 def look_ahead(
     state: RouteState, row_ids: Sequence[int], *, limit: int, until: int | None, is_cut: bool = False
 ) -> Ahead:

@@ -143,9 +143,13 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
 
     async def changed() -> None:
         await parts.catalogue.refresh()
-        for source in parts.catalogue.take_changed():
-            if source in parts.catalogue.sources:
+        sources = parts.catalogue.take_changed()
+        try:
+            for source in sources & parts.catalogue.sources.keys():
                 await parts.stores.routes.poll_at(source, 0)
+        except BaseException:
+            parts.catalogue.put_back(sources)
+            raise
         parts.dispatcher.follow_sources()
         parts.deleting.wake()
 

@@ -27,7 +27,7 @@ async def tick_forever(
     """Enqueue what is due, until cancelled. Redis may go away and come back."""
     while True:
         try:
-            if await catalogue.is_stale():
+            if catalogue.has_changed or await catalogue.is_stale():
                 await refresh()
             now_ms = clock.now_ms()
             for source in await routes.to_poll(list(catalogue.sources), now_ms=now_ms):

@@ -1,6 +1,9 @@
 """Client certificates (mTLS). The API checks a pair when it is saved, so that the first callback does not fail."""
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -8,6 +11,8 @@ from relay.domain.model import ClientCertificate
 from relay.errors import Fault, Invalid
 from relay.outbound.http.tls import check_identity
 
+RSA_BITS_MIN = 2048
+CURVES = ("secp256r1", "secp384r1", "secp521r1")
 KINDS = "RSA with 2048 bits or more, ECDSA on P-256, P-384 or P-521, or Ed25519"
 
 
@@ -25,11 +30,23 @@ def client_certificate(certificate: str, private_key: str, *, path: tuple[str | 
     if private.public_key() != first.public_key():
         raise Invalid(Fault(at_key, "is not the key of the first certificate in `certificate`"))
     identity = ClientCertificate(certificate=certificate, private_key=private_key)
+    if not _has_usable_type(private):
+        raise Invalid(Fault(at_key, f"has a type that the relay cannot use: it must be {KINDS}"))
     try:
         check_identity(identity)
     except ValueError:
-        raise Invalid(Fault(at_key, f"has a type that the relay cannot use: it must be {KINDS}")) from None
+        raise Invalid(Fault(at_certificate, "and its key cannot be used for TLS")) from None
     return identity
+
+
+def _has_usable_type(key: PrivateKeyTypes) -> bool:
+    """Whether TLS has signatures for a type of key. OpenSSL also loads other types, and then fails in handshakes."""
+    match key:
+        case RSAPrivateKey():
+            return key.key_size >= RSA_BITS_MIN
+        case EllipticCurvePrivateKey():
+            return key.curve.name in CURVES
+    return isinstance(key, Ed25519PrivateKey)
 
 
 def _certificate(pem: str) -> x509.Certificate | None:

@@ -228,6 +228,11 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
     """0: by schedule; 1: sent again by hand."""
     tag: str = ""
     """The beginning of the event's id, see relay.domain.references."""
+    connect_ms: int = 0
+    """0 on a connection that was kept, like `tls_ms`."""
+    tls_ms: int = 0
+    head_ms: int = 0
+    """From the request's first byte to the response's head."""
 
 
 Joined = Literal["creation", "given", "later"]

@@ -49,6 +49,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The first of the response's headers, capped in number and in bytes."""
     body: bytes = b""
     """How the response's body starts: at most 1 KiB, raw."""
+    connect_ms: int = 0
+    """0 on a connection that was kept, like `tls_ms`."""
+    tls_ms: int = 0
+    head_ms: int = 0
+    """From the request's first byte to the response's head; 0: there was none."""
     retry_after: str | None = None
     """The response's Retry-After as it came: the reader must bound it, because it can be hostile."""
 

@@ -57,8 +57,21 @@ def is_jump(before: int, row_id: int, *, is_row: bool = True) -> bool:
     return row_id - before > (max(NORMAL_GAP, before // 10) if is_row else FIRST_GAP)
 
 
-def look_ahead(state: RouteState, row_ids: Sequence[int], *, limit: int, until: int | None) -> Ahead:
-    """Tell a page's rows from those that must be held. `limit` rows were asked for, up to `until`.
+def lowest_beside(row_id: int) -> int:
+    """How far below a rowId its neighbours reach, however many there are: a row from there is no jump away.
+
+    >>> lowest_beside(1_100_000_000_000), is_jump(lowest_beside(10**12), 10**12)
+    (1000000000000, False)
+    """
+    return row_id - max(NORMAL_GAP, row_id // 11)
+
+
+def look_ahead(
+    state: RouteState, row_ids: Sequence[int], *, limit: int, until: int | None, is_cut: bool = False
+) -> Ahead:
+    """Tell a page's rows from those that must be held.
+
+    `limit` rows were asked for, up to `until`. `is_cut` says that more rows follow.
 
     A full page of ENOUGH rows next to each other is believed: the route would stand still before them.
     """
@@ -70,7 +83,7 @@ def look_ahead(state: RouteState, row_ids: Sequence[int], *, limit: int, until: 
         # A range that ends somewhere is a part of what was believed before.
         return Ahead(believed=list(row_ids), released=_released(state, ahead))
     cluster = _run(far, far[0])
-    is_full = len(row_ids) >= limit
+    is_full = is_cut or len(row_ids) >= limit
     known = state.held_first if state.held_from == far[0] else 0
     when_first = known or len(cluster)
     since = max(0, len(cluster) - when_first)

@@ -1,6 +1,6 @@
 """Repair: a line that is nearly JSON made into JSON, where there is no doubt what it says.
 
-Visitors and operators can write into a row's texts, so one bad byte must not cost an event. Only what stands inside of
+Visitors and operators can write into a row's texts, so one bad byte must not cost an event. Only the inside of
 texts and numbers is repaired, never the structure: a line that is no JSON object afterwards is put aside. A line that
 is valid is never touched, because only lines that could not be decoded come here.
 """
@@ -8,8 +8,8 @@ is valid is never touched, because only lines that could not be decoded come her
 import re
 from typing import Any
 
+from relay.domain.escaping_notes import escape_notes
 from relay.domain.json_text import BROKEN, decode
-from relay.domain.mending import mend
 
 BOM = "\ufeff"
 REPLACEMENT = "\ufffd"
@@ -24,7 +24,7 @@ _PART = re.compile(rf'(?:{_PLAIN})++|"(?P<text>(?:[^"\\]++|\\.)*+)(?P<end>"?)|(?
 _PAIR = r"u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _GOOD = rf'[^\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u(?![dD][89a-fA-F])[0-9a-fA-F]{{4}}|{_PAIR})'
 _INSIDE = re.compile(rf"(?:{_GOOD})++|(?P<control>[\x00-\x1f])|\\(?P<lone>u[0-9a-fA-F]{{4}})|\\(?P<bad>)", re.DOTALL)
-"""What stands in a text: what is good, a raw control character, half of a surrogate pair, a backslash for itself."""
+"""The parts of a text: good characters, a raw control character, half of a surrogate pair, a backslash for itself."""
 _CONTROLS = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
 _NO_NUMBER = re.compile(r"[+-]?(?:nan|inf(?:inity)?)", re.IGNORECASE)
 _DIGITS = re.compile(r"[+-]?\.?[0-9][0-9.eE+-]*+")
@@ -40,8 +40,8 @@ def repair(line: bytes) -> tuple[bytes, Any] | None:
     text = _text(line)
     if (repaired := _fixed(text)) is not None and (read := _read(repaired)) is not None:
         return read
-    mended = mend(text.encode(), fix=_fixed)
-    return None if mended is None else _read(mended.decode())
+    escaped = escape_notes(text.encode(), fix=_fixed)
+    return None if escaped is None else _read(escaped.decode())
 
 
 def _text(line: bytes) -> str:

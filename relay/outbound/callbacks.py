@@ -20,6 +20,7 @@ from relay.outbound.authentication import TokenRefused, Tokens, fixed_authorizat
 from relay.outbound.failures import EgressError
 from relay.outbound.http.messages import WireRequest, WireResponse, header_list
 from relay.outbound.http.request import Preamble
+from relay.outbound.http.timings import NO_TIMINGS
 from relay.outbound.targets import Target, vet_url
 
 MAX_PREPARED = 20_000
@@ -151,18 +152,21 @@ class CallbackSender:
             if not (isinstance(response, WireResponse) and response.answer.whole_body() == b""):
                 start, detail = await _read_start(response)
         except EgressError as error:
-            return Outcome(error=error.failure, detail=str(error), duration_ms=_since_ms(started))
+            return _failed(error, started)
         except httpx.TimeoutException:
             return Outcome(error=Failure.TIMEOUT, detail="no answer came in time", duration_ms=_since_ms(started))
         except httpx.TransportError:
             return Outcome(error=Failure.CONNECT, detail="the connection failed", duration_ms=_since_ms(started))
-        status = response.status_code
+        status, timings = response.status_code, response.extensions.get("timings", NO_TIMINGS)
         return Outcome(
             status=status,
             detail=detail,
             duration_ms=_since_ms(started),
             headers=_kept(header_list(response), prepared),
             body=prepared.echoes.hide(start, most=KEPT_BODY_BYTES) if start else b"",
+            connect_ms=round(timings.connect * 1000),
+            tls_ms=round(timings.tls * 1000),
+            head_ms=round(timings.head * 1000),
             # Of a success nothing is waited for, and httpx's headers cost more than signing.
             retry_after=None if 200 <= status < 300 else response.headers.get("retry-after"),
         )
@@ -193,6 +197,16 @@ class CallbackSender:
                 break
             self._tokens.discard(auth, authorization)
         return _without(outcome, authorization)
+
+
+def _failed(error: EgressError, started: float) -> Outcome:
+    return Outcome(
+        error=error.failure,
+        detail=str(error),
+        duration_ms=_since_ms(started),
+        connect_ms=round(error.timings.connect * 1000),
+        tls_ms=round(error.timings.tls * 1000),
+    )
 
 
 def _without(outcome: Outcome, authorization: str) -> Outcome:

@@ -11,6 +11,7 @@ import weakref
 import zlib
 from base64 import b64encode
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
@@ -160,9 +161,11 @@ async def _bound_buffer(event: str, info: Mapping[str, Any]) -> None:
     The event loop takes in at once what is there, which can be 8 MB, and frees what nobody wanted much later.
     """
     if event == "connection.connect_tcp.complete":
-        connection = info["return_value"].get_extra_info("socket")
+        connection: socket.socket | None = info["return_value"].get_extra_info("socket")
         if connection is not None:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+            # A connection that is closed already fails when it is read.
+            with suppress(OSError):
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
 
 
 async def _judge(answer: Answer, auth: SourceAuth) -> Page:

@@ -19,6 +19,8 @@ from relay.domain.addresses import Address
 
 ALIVE_S = 10.0
 """Name servers that answered for any name so recently work: a name that they can't answer for is itself at fault."""
+REMEMBERED_S = 3600.0
+"""The longest that c-ares itself remembers an answer: an answer before that may not come from a name server."""
 AGAIN_AFTER = 0.1
 """Of the time-out: the pause before a second try."""
 MAX_NAMES = 50_000
@@ -74,6 +76,8 @@ class Resolver:
         self._running: dict[str, asyncio.Task[Answer]] = {}
         self._answered_at = -math.inf
         """When the name servers last told something of any name."""
+        self._remembered: dict[str, float] = {}
+        """Until when c-ares may answer for a name from memory."""
 
     def peek(self, name: str, now: float) -> Answer | None:
         """The answer that holds at `now`, the loop's time, if there is one; an old one is renewed in the background."""
@@ -120,11 +124,11 @@ class Resolver:
         except aiodns.error.DNSError as error:
             failure = _failure(error.args[0])
             if failure.absent:
-                self._answered_at = asyncio.get_running_loop().time()
+                self._hear(name, REMEMBERED_S)
             else:
                 failure.ours = self.are_down()
             return self._outlive(name, failure)
-        self._answered_at = asyncio.get_running_loop().time()
+        self._hear(name, max((node.ttl for node in found.nodes), default=REMEMBERED_S))
         addresses = dict.fromkeys(ip_address(node.addr[0].decode()) for node in found.nodes)
         if not addresses:
             raise _failure(aiodns.error.ARES_ENODATA)
@@ -147,8 +151,20 @@ class Resolver:
                 again += code != aiodns.error.ARES_ETIMEOUT
                 await asyncio.sleep(self._timeout_s * AGAIN_AFTER)
 
+    def _hear(self, name: str, ttl_s: float) -> None:
+        """Note that the name servers told something, unless c-ares may have had it in memory."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._remembered.get(name, -math.inf):
+            self._answered_at = now
+            _put(self._remembered, name, now + min(ttl_s, REMEMBERED_S))
+
     def are_down(self) -> bool:
-        """Whether no name got an answer lately: then a failure says nothing of the name."""
+        """Whether no name got an answer lately: then a failure says nothing of the name.
+
+        So a name whose own zone is broken is not blamed while no other name is looked up. Asking the name servers for
+        the root, or for a top-level domain, would not tell either: they answer that from memory for days, also when
+        they can't reach anybody.
+        """
         return asyncio.get_running_loop().time() - self._answered_at > ALIVE_S
 
     def _channel(self) -> aiodns.DNSResolver:

@@ -1,7 +1,7 @@
 """Sources, applications and endpoints as this process knows them: a mirror that follows the configuration."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -144,10 +144,19 @@ class Catalogue:
                 await self._look_for_troubles(self._troubles, changes)
             self._changed |= set(changes.sources) | (before - set(self.sources))
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether `take_changed` would give any sources."""
+        return bool(self._changed)
+
     def take_changed(self) -> set[SourceUid]:
         """The sources that changed or went since the last call. Every refresh adds to them."""
         changed, self._changed = self._changed, set()
         return changed
+
+    def put_back(self, changed: Iterable[SourceUid]) -> None:
+        """Note sources again that were taken, because nothing could be done about them."""
+        self._changed.update(changed)
 
     def _take_in(self, changes: Changes) -> set[EndpointId]:
         """Gives the endpoints for which something is different."""

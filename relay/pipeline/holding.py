@@ -24,13 +24,15 @@ class Held(NamedTuple):
     """What the route's state says of it."""
 
 
-async def hold_far_rows(routes: Routes, source: Source, poll: RoutePoll, lines: Sequence[Line], *, limit: int) -> Held:
+async def hold_far_rows(
+    routes: Routes, source: Source, poll: RoutePoll, lines: Sequence[Line], *, limit: int, is_cut: bool
+) -> Held:
     """Mark the lines that must be held, to be set aside with the page's others.
 
     Lines that were held before and are believed now are taken off the list of those that were set aside.
     """
     row_ids = [line.row_id for line in lines if line.row_id is not None]
-    ahead = look_ahead(poll.state, row_ids, limit=limit, until=poll.ceiling)
+    ahead = look_ahead(poll.state, row_ids, limit=limit, until=poll.ceiling, is_cut=is_cut)
     changes: dict[str, Any] = {"held_from": ahead.first, "held_first": ahead.when_first, "held_since": ahead.since}
     if any(getattr(poll.state, name) != value for name, value in changes.items()):
         for line in lines:

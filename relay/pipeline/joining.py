@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from relay.domain.model import ROUTES, RouteState, Source, SourceUid
-from relay.domain.plausibility import FURTHEST, UNUSUAL, is_jump
+from relay.domain.plausibility import FURTHEST, UNUSUAL, is_jump, lowest_beside
 from relay.domain.polling import since_when, start_text
 from relay.outbound.reports_api import ReportsApi
 from relay.pipeline.catalogue import Catalogue
@@ -74,8 +74,10 @@ async def _newest(source: Source, route: str, reports: ReportsApi) -> int:
     for _ in range(MOST_LOOKS):
         if newest <= UNUSUAL:
             break
-        before = await reports.newest(source, route, until=newest - 1)
-        if not is_jump(before, newest, is_row=before > 0):
+        # Below all of its neighbours, because false rows can come in numbers.
+        lowest = lowest_beside(newest)
+        before = await reports.newest(source, route, until=lowest)
+        if not is_jump(before, lowest if before else newest, is_row=before > 0):
             break
         newest = before
     return newest

@@ -139,7 +139,9 @@ class Polling:
             due_ms = poll.due_ms(source)
             if self.stopping.is_set() or await shift.is_over(now_ms, due_ms=due_ms):
                 if await self._routes.keep(uid, token):
-                    await self._routes.poll_at(uid, min(due_ms, now_ms + 3_600_000))
+                    # The source may have been written since, and be due at once: that must not be overwritten.
+                    is_same = self._catalogue.sources.get(uid) is source
+                    await self._routes.poll_at(uid, min(due_ms, now_ms + 3_600_000) if is_same else 0)
                 return
             if self._pressure.full:
                 await self._wait_for_room(source, active)
@@ -191,7 +193,7 @@ class Polling:
         )
         polled_ms = self._clock.now_ms()
         lines = await read_lines(page.lines, had_bom=page.had_bom)
-        held = await hold_far_rows(self._routes, source, poll, lines, limit=limit)
+        held = await hold_far_rows(self._routes, source, poll, lines, limit=limit, is_cut=page.truncated)
         step = advance(
             cursor, held.row_ids, limit=limit, ceiling=poll.ceiling, rejected=held.rejected, truncated=page.truncated
         )

@@ -81,8 +81,8 @@ class RoutePoll:
         return min(self.forward_due_ms(), self.overlap_due_ms())
 
     def tried_as_is(self, source: Source) -> bool:
-        """Whether the source was not written since a request failed last."""
-        return self.state.tried_as == source.times_written
+        """Whether the source was not written since a request failed last, as far as this process knows."""
+        return self.state.tried_as >= source.times_written
 
     def forward_due_ms(self) -> int:
         """When the rows behind the cursor are to be asked for."""

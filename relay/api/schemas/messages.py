@@ -78,6 +78,12 @@ class AttemptOut(Out, frozen=True, kw_only=True):
     """The HTTP status of the response. 0: there was no response."""
     response_duration_ms: int
     """How long the request took."""
+    connect_duration_ms: int
+    """The time to connect. 0: the relay used an open connection, or the attempt did not get so far."""
+    tls_duration_ms: int
+    """The time of the TLS handshake. 0 as for `connectDurationMs`, and for http."""
+    head_duration_ms: int
+    """The time from the first byte of the request to the head of the response. 0: there was no response."""
     status: int
     """0: success, 2: fail."""
     status_text: str
@@ -179,6 +185,9 @@ def show_attempt(
         response=attempt.body.decode("utf-8", "replace") if with_content else "",
         response_status_code=attempt.status,
         response_duration_ms=attempt.duration_ms,
+        connect_duration_ms=attempt.connect_ms,
+        tls_duration_ms=attempt.tls_ms,
+        head_duration_ms=attempt.head_ms,
         status=status,
         status_text=STATUS_TEXT[status],
         trigger_type=attempt.trigger,

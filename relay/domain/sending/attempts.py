@@ -24,4 +24,7 @@ def attempt_of(delivery: Delivery, outcome: Outcome, verdict: Verdict, now_ms: i
         body=outcome.body,
         trigger=reference.by_hand,
         tag=reference.tag,
+        connect_ms=outcome.connect_ms,
+        tls_ms=outcome.tls_ms,
+        head_ms=outcome.head_ms,
     )

@@ -53,6 +53,9 @@ async def attempt(
         next_at_ms=at_ms + 5000 if verdict == "retry" else 0,
         body=b"said",
         tag=tag_of(message),
+        connect_ms=3,
+        tls_ms=4,
+        head_ms=5,
     )
     bucket = keys.attempts(source, number // keys.ATTEMPTS_PER_BUCKET)
     await stores.redis.hset(bucket, f"{number}:{endpoint}:{at_ms}", pack_attempt(record))  # type: ignore[misc]
@@ -129,7 +132,9 @@ async def test_a_tenant_sees_its_sources_and_what_passes_its_filter(svix: SvixAs
             assert caught.value.status_code == 404
 
 
-async def test_attempts_are_listed_by_endpoint_and_by_message(svix: SvixAsync, stores: Stores, store: Store) -> None:
+async def test_attempts_are_listed_by_endpoint_and_by_message(
+    svix: SvixAsync, http: Any, stores: Stores, store: Store
+) -> None:
     """Newest first, page by page, chosen by status and time; another tenant's attempts are not among them."""
     await svix.application.create(ApplicationIn(name="One", uid="one"))
     await svix.application.create(ApplicationIn(name="Two", uid="two"))
@@ -157,6 +162,9 @@ async def test_attempts_are_listed_by_endpoint_and_by_message(svix: SvixAsync, s
         lambda i: api.list_by_msg("one", first, MessageAttemptListByMsgOptions(limit=1, iterator=i, with_content=True))
     )
     assert [a.id for a in by_message] == [everything[0].id, everything[2].id]
+    plain = (await http.get(f"/app/one/msg/{first}/attempt/{everything[0].id}")).json()
+    phases = [plain[f"{phase}DurationMs"] for phase in ("response", "connect", "tls", "head")]
+    assert phases == [12, 3, 4, 5]
     assert by_message[0].response == "said"
     assert await api.get("one", first, everything[2].id) == by_message[1]
     for options, expected in (

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 
 import pytest
 from standardwebhooks.webhooks import Webhook
@@ -287,6 +288,26 @@ async def test_a_silent_authorization_server_ends_with_the_attempt(
     outcome = await send(make_endpoint(f"http://127.0.0.1:{sink.port}/fine", auth=auth), deadline_s=0.2)
     assert outcome.error is Failure.AUTH
     assert outcome.duration_ms < 700
+
+
+async def test_an_attempt_says_how_long_its_phases_took(send: Send, make_endpoint: MakeEndpoint) -> None:
+    """The head of the response takes as long as the receiver; a kept connection takes no time to make."""
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(7)
+                await asyncio.sleep(0.05)
+                writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(slow, "127.0.0.1", 0) as server:
+        endpoint = make_endpoint(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook")
+        for _ in range(2):
+            outcome = await send(endpoint, deadline_s=5.0)
+            assert 45 <= outcome.head_ms <= outcome.duration_ms
+            assert (outcome.status, outcome.connect_ms + outcome.tls_ms < 45) == (204, True)
 
 
 @pytest.mark.parametrize("size", [0, 400, 600, 640, 660, 700, 800])

@@ -7,7 +7,7 @@ from time import perf_counter
 
 import pytest
 
-from relay.outbound.resolver import LookupFailed, Resolver
+from relay.outbound.resolver import ALIVE_S, LookupFailed, Resolver
 from tests.fault.dns_server import NXDOMAIN, SERVFAIL, DnsServer
 
 
@@ -197,3 +197,25 @@ async def test_whose_fault_a_failure_is(keeping: Resolver, names: DnsServer, tol
     with pytest.raises(LookupFailed) as remembered:
         await keeping.resolve("crm.example.com")
     assert remembered.value.ours == failure.value.ours
+
+
+@pytest.mark.parametrize("absent", [False, True])
+async def test_an_answer_out_of_memory_is_no_sign_of_life(keeping: Resolver, names: DnsServer, absent: bool) -> None:
+    """C-ares remembers answers for their TTL: that it can tell of a name does not show that a name server can."""
+    names.ttl_s = 300
+    if not absent:
+        names.always("fine.example.com", "127.0.0.1")
+    await _outcome(keeping, "fine.example.com")
+    assert not keeping.are_down()
+    keeping._answered_at -= ALIVE_S + 1  # So long ago.
+    for _ in range(2):
+        await asyncio.sleep(0.25)
+        await _outcome(keeping, "fine.example.com")
+    assert keeping.are_down()
+    names.drop("crm.example.com")
+    with pytest.raises(LookupFailed) as failure:
+        await keeping.resolve("crm.example.com")
+    assert failure.value.ours
+    names.always("other.example.com", "127.0.0.1")
+    await keeping.resolve("other.example.com")
+    assert not keeping.are_down()

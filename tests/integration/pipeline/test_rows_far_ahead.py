@@ -106,7 +106,11 @@ async def test_a_page_full_of_rows_far_ahead_is_taken_in(rig: Rig) -> None:
     assert await rig.row_ids(endpoint) == [NOW, *far]
 
 
-@pytest.mark.parametrize("far", [[MOST], [MOST, MOST - 1, MOST - 2], [10**12], [10**12, MOST]], ids=repr)
+@pytest.mark.parametrize(
+    "far",
+    [[MOST], [MOST, MOST - 1, MOST - 2], [10**12], [10**12, MOST], [*range(10**12, 10**12 + 15)]],
+    ids=["last", "last three", "one", "two", "fifteen"],
+)
 async def test_a_route_does_not_begin_behind_a_row_far_ahead(rig: Rig, far: list[int]) -> None:
     """Without a startRowId it begins behind the newest row there is: the newest plausible one."""
     await rig.source(start_row_id=None)

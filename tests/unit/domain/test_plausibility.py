@@ -68,6 +68,7 @@ def test_a_page_that_is_full_of_rows_far_ahead_is_believed() -> None:
     page = range(10**12, 10**12 + 1000)
     assert look(state(), *page).believed == list(page)
     assert look(state(), *page[:-1]).believed == []
+    assert look_ahead(state(), page[:-1], limit=1000, until=None, is_cut=True).believed == list(page[:-1])
     assert look(state(), *page[:-1], MOST).believed == []
 
 

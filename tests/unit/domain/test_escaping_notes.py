@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.domain.mending import mend
+from relay.domain.escaping_notes import escape_notes
 from relay.domain.parsing import Rejected, Row, parse_line
 
 DATE = "2023-01-01 09:00:00"
@@ -90,9 +90,9 @@ def test_notes_of_another_shape_are_mended_too() -> None:
 
 def test_notes_may_be_the_last_column() -> None:
     """The end of the row ends the notes as well."""
-    mended = mend(b'{"rowId":"5","notes":"[{"note": "x"}]"}')
-    assert mended is not None
-    assert json.loads(mended) == {"rowId": "5", "notes": '[{"note": "x"}]'}
+    repaired = escape_notes(b'{"rowId":"5","notes":"[{"note": "x"}]"}')
+    assert repaired is not None
+    assert json.loads(repaired) == {"rowId": "5", "notes": '[{"note": "x"}]'}
 
 
 def test_a_line_that_could_be_read_in_two_ways_is_put_aside() -> None:
@@ -114,7 +114,7 @@ def test_a_line_that_could_be_read_in_two_ways_is_put_aside() -> None:
 )
 def test_other_faults_are_not_mended(line: bytes) -> None:
     """Only the known fault is undone; a line with another is put aside, in bounded time."""
-    assert mend(line) is None
+    assert escape_notes(line) is None
 
 
 @given(value=st.text() | st.lists(st.text(), max_size=2))

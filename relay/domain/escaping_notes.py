@@ -20,14 +20,14 @@ Fix = Callable[[str], str | None]
 """Repairs JSON around the notes; None: it can't."""
 
 
-def mend(line: bytes, *, fix: Fix = str) -> bytes | None:
+def escape_notes(line: bytes, *, fix: Fix = str) -> bytes | None:
     r"""Escape the text of `notes`; None if that does not make the line one row, beyond doubt.
 
     The text is a JSON list. Where its own quotes are escaped inside, its end is exact; where an operator's quotes
-    stand bare, the end is the place that makes the whole line valid, if there is just one such place. `fix` is given
-    what stands before and behind the text.
+    stand bare, the end is the place that makes the whole line valid, if there is just one such place. `fix` gets
+    the text before and behind the notes.
 
-    >>> mend(b'{"rowId":"1","notes":"[{"note": "hi"}]","rec":"0"}')
+    >>> escape_notes(b'{"rowId":"1","notes":"[{"note": "hi"}]","rec":"0"}')
     b'{"rowId":"1","notes":"[{\\"note\\": \\"hi\\"}]","rec":"0"}'
     """
     try:
@@ -44,9 +44,9 @@ def mend(line: bytes, *, fix: Fix = str) -> bytes | None:
     for ends in (_exact_ends(text, begin), _ends(_DATED_END, text, begin), _ends(_END, text, begin)):
         if ends is None:
             return None
-        mended = [row for end in ends if _is_object(row := _escape(text, begin, end, before=before, fix=fix))]
-        if mended:
-            return mended[0] if len(mended) == 1 else None
+        repaired = [row for end in ends if _is_object(row := _escape(text, begin, end, before=before, fix=fix))]
+        if repaired:
+            return repaired[0] if len(repaired) == 1 else None
     return None
 
 

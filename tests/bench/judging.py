@@ -29,7 +29,8 @@ class Work:
     """One line on its way; each stage leaves here what the next one needs."""
 
     __slots__ = (
-        "classes", "commit", "data", "digest", "line", "message", "number", "raw", "row", "shape", "sight", "source", "stored",
+        "classes", "commit", "data", "digest", "line", "message", "number", "raw", "row", "shape", "sight", "source",
+        "stored",
     )  # fmt: skip
 
     row: Row

@@ -25,6 +25,7 @@ from relay.pipeline.deleting import Deleting
 from relay.pipeline.disabling import Disabling
 from relay.pipeline.dispatch.dispatcher import Dispatcher
 from relay.pipeline.ingest import Ingest
+from relay.pipeline.judges import Judges, default_processes
 from relay.pipeline.polling import Overlap, Polling
 from relay.pipeline.pressure import Pressure
 from relay.pipeline.troubles import Troubles
@@ -178,6 +179,7 @@ async def open_polling(
     settings: Settings, stores: Stores, catalogue: Catalogue, pressure: Pressure, clock: Clock
 ) -> AsyncIterator[Polling]:
     """The polling side of a worker."""
+    judges = Judges(default_processes() if settings.judging_processes is None else settings.judging_processes)
     ingest = Ingest(
         pages=stores.pages,
         events=stores.events,
@@ -185,6 +187,7 @@ async def open_polling(
         bodies=stores.bodies,
         catalogue=catalogue,
         clock=clock,
+        judges=judges,
     )
     overlap = Overlap(
         rows=settings.overlap_rows,
@@ -198,7 +201,7 @@ async def open_polling(
         client = await stack.enter_async_context(
             httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False)
         )
-        yield Polling(
+        polling = Polling(
             reports=ReportsApi(client),
             routes=stores.routes,
             ingest=ingest,
@@ -208,6 +211,9 @@ async def open_polling(
             pressure=pressure,
             operations=stores.operations,
         )
+        # When the worker is told to end, the page at hand is judged in place.
+        await stack.enter_async_context(judges.until(polling.stopping))
+        yield polling
 
 
 def deleting_of(stores: Stores) -> Deleting:

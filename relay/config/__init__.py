@@ -98,6 +98,12 @@ class Settings:
         values.schedule, STANDARD_SCHEDULE, "Seconds before each retry of a delivery, separated by commas"
     )
     dispatch_slots: int = _setting(values.count, 512, "The maximum number of callbacks that one worker has in flight")
+    judging_processes: int | None = _setting(
+        values.processes,
+        None,
+        "The maximum number of processes that judge large pages for one worker; 0: the worker judges all pages itself. "
+        "Default: one less than its cores, at most 2",
+    )
     overlap_rows: int = _setting(
         values.count, 100_000, "The maximum number of rowIds behind the cursor that the relay reads again"
     )

@@ -45,6 +45,11 @@ def count(value: str) -> int:
     return whole(value, 1, 2**53)
 
 
+def processes(value: str) -> int:
+    """A number of processes: 0 to 64."""
+    return whole(value, 0, 64)
+
+
 def seconds(value: str) -> float:
     """A number of seconds."""
     number = float(value) if _DECIMAL.match(value) else -1.0

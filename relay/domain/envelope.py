@@ -4,6 +4,7 @@
 stored`.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -89,7 +90,7 @@ def decode(stored: bytes) -> dict[str, Any]:
     return content
 
 
-def previous(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+def previous(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """What changed between two triggers: each differing field with its old value, null where it was absent."""
     changed = {name: value for name, value in old.items() if name not in new or new[name] != value}
     return changed | dict.fromkeys(name for name in new if name not in old)

@@ -28,7 +28,7 @@ from relay.domain.operators import (
     refuse,
     shown,
 )
-from relay.domain.paths import kind_of, reader
+from relay.domain.paths import columns_of, kind_of, reader
 from relay.domain.vetting import Vetting, declared_fields
 from relay.errors import Fault, Invalid
 
@@ -60,6 +60,8 @@ class Filter:
     discriminators: tuple[Discriminator, ...] = ()
     cost: int = 1
     """How many conditions a test may have to look at: a measure of its time."""
+    columns: frozenset[str] | None = None
+    """The columns of the trigger that a test may read; None: any."""
 
     def __call__(self, data: Data) -> bool:
         """Whether an event passes; `data` is that of relay.domain.envelope."""
@@ -99,7 +101,8 @@ def _check_size(source: dict[str, Any]) -> None:
 def both(first: Filter, second: Filter) -> Filter:
     """The filter that passes what both pass."""
     discriminators = (*first.discriminators, *second.discriminators)
-    return Filter(all_of([first.test, second.test]), discriminators, first.cost + second.cost)
+    columns = None if first.columns is None or second.columns is None else first.columns | second.columns
+    return Filter(all_of([first.test, second.test]), discriminators, first.cost + second.cost, columns)
 
 
 class _Compiler:
@@ -109,6 +112,7 @@ class _Compiler:
         """`vetting`: the further rules that the filter must keep, if it must."""
         self._vetting = vetting
         self._conditions = 0
+        self._columns: set[str | None] = set()
         self._faults: list[Fault] = []
 
     def compile(self, source: Any) -> Filter:
@@ -119,7 +123,8 @@ class _Compiler:
         tests = self._each([partial(self._object, source, (), 0, found)], last=True)
         if self._faults:
             raise Invalid(*self._faults)
-        return Filter(tests[0], tuple(found), self._conditions)
+        columns = frozenset(name for name in self._columns if name is not None)
+        return Filter(tests[0], tuple(found), self._conditions, None if None in self._columns else columns)
 
     def _each(
         self, builders: Iterable[Callable[[], Callable[[T], bool]]], *, last: bool = False
@@ -163,6 +168,7 @@ class _Compiler:
         if self._vetting is not None:
             self._vetting.field(name, path)
         read = reader(name)
+        self._columns |= columns_of(name)
         test = self._conditions_on(name, value, path, depth)
         # A time may be written in several forms, and an index compares texts.
         if found is not None and not self._faults and kind_of(name) != "time" and (values := _pinned(value)):

@@ -1,10 +1,12 @@
 """From a body to lines: which lines are whole, and which are pieces of one (hazards H1, H4)."""
 
 import codecs
+from collections.abc import Generator
 
 from relay.domain.json_text import BROKEN, decode
 from relay.domain.parsing import MAX_LINE_BYTES
 
+STEP_BYTES = 256 << 10
 _BRACE = ord("{")
 _BREAK = rb"\n"
 _BOM = b"\xef\xbb\xbf"
@@ -24,11 +26,28 @@ def split_lines(body: bytes) -> tuple[list[bytes], bool]:
     behind the last break is a line only if it is valid by itself: half an object never is. A bare line break inside a
     note cuts a row in two (H1): pieces that begin like neither a row nor a message are put back together.
     """
-    *pieces, rest = body.split(b"\n")
-    lines = [line for piece in pieces if (line := _trimmed(piece))]
+    steps = split_in_steps(body)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as ended:
+            found: tuple[list[bytes], bool] = ended.value
+            return found
+
+
+def split_in_steps(body: bytes) -> Generator[None, None, tuple[list[bytes], bool]]:
+    """`split_lines` in steps of bounded work: the caller can let other tasks run between two of them."""
+    lines: list[bytes] = []
+    end = body.rfind(b"\n") + 1
+    at = 0
+    while at < end:
+        after = min(end, (body.find(b"\n", at + STEP_BYTES) + 1) or end)
+        lines += [line for piece in body[at:after].split(b"\n") if (line := _trimmed(piece))]
+        at = after
+        yield
     if any(line[0] != _BRACE for line in lines):
         lines = _rejoin(lines)
-    rest = _trimmed(rest)
+    rest = _trimmed(body[end:])
     if rest and (len(rest) > MAX_LINE_BYTES or _kind(rest) in (dict, str)):
         # A row that is too long is set aside by its beginning: else nothing behind it would ever be read.
         lines.append(rest[: MAX_LINE_BYTES + 1])

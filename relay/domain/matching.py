@@ -41,6 +41,15 @@ class _Subscription(NamedTuple):
     filter: Filter | None
 
 
+class _Index(NamedTuple):
+    """Endpoints by the value that their filters pin one field to."""
+
+    read: Callable[[Data], Any]
+    buckets: dict[Any, list[Tested]]
+    has_numbers: bool
+    """Whether some of the values are numbers: only then a text is also looked up as the number that it is."""
+
+
 @dataclass(slots=True)
 class _Plan:
     """What can match one combination of types."""
@@ -49,7 +58,7 @@ class _Plan:
     weight: int = 0
     """How many conditions an event may have to be tested against."""
     tested: list[Tested] = field(default_factory=list)
-    indexed: list[tuple[Callable[[Data], Any], dict[Any, list[Tested]]]] = field(default_factory=list)
+    indexed: list["_Index"] = field(default_factory=list)
 
 
 class Matcher:
@@ -77,6 +86,9 @@ class Matcher:
             self._subscriptions.append(_Subscription(each.id, _codes(each.event_types), passes))
         self.unchecked = frozenset(unchecked)
         """Endpoints whose filters were not asked: that has to be done before anything is sent to them (see `wants`)."""
+        read = [each.filter.columns for each in self._subscriptions if each.filter is not None]
+        self.columns = None if None in read else frozenset().union(*(each for each in read if each is not None))
+        """The columns of the trigger that the filters may read; None: any."""
         self._plans: dict[bytes, _Plan] = {}
 
     def match(self, types: bytes, data: Data) -> list[Match]:
@@ -84,13 +96,16 @@ class Matcher:
 
         `types` is in order of precedence (event_types.codes_of), `data` is what relay.domain.envelope encodes.
         """
-        steps = self.steps(types, data, Pace())
-        while True:
-            try:
-                next(steps)
-            except StopIteration as ended:
-                matches: list[Match] = ended.value
-                return matches
+        plan = self._plan(types)
+        found = plan.always.copy()
+        for index in plan.indexed:
+            for match, passes in _candidates(index, index.read(data)):
+                if passes.test(data):
+                    found.append(match)
+        for match, passes in plan.tested:
+            if passes.test(data):
+                found.append(match)
+        return found
 
     def weight(self, types: bytes) -> int:
         """How many conditions an event of some types may have to be tested against: a measure of what `match` takes."""
@@ -100,7 +115,7 @@ class Matcher:
         """`match` in steps of bounded work: the caller can let other tasks run between two of them."""
         plan = self._plan(types)
         found = plan.always.copy()
-        for tested in (*(_candidates(buckets, read(data)) for read, buckets in plan.indexed), plan.tested):
+        for tested in (*(_candidates(index, index.read(data)) for index in plan.indexed), plan.tested):
             for match, passes in tested:
                 pace.left -= passes.cost
                 if pace.left <= 0:
@@ -180,7 +195,8 @@ def _index(plan: _Plan, filtered: list[tuple[Match, Filter]]) -> None:
         buckets = by_path.setdefault(best.path, {})
         for value in best.values:
             buckets.setdefault(value, []).append(tested)
-    plan.indexed.extend((reader(path), buckets) for path, buckets in by_path.items())
+    for path, buckets in by_path.items():
+        plan.indexed.append(_Index(reader(path), buckets, any(type(value) is not str for value in buckets)))
 
 
 def _pairs(passes: Filter) -> Iterable[tuple[str, Any]]:
@@ -192,17 +208,20 @@ def _pairs(passes: Filter) -> Iterable[tuple[str, Any]]:
     )
 
 
-def _candidates(buckets: dict[Any, list[Tested]], value: Any) -> list[Tested]:
+def _candidates(index: _Index, value: Any) -> list[Tested]:
     """Who pins the field to this value, as text or as the number that the text is, or to an entry of this list.
 
     Nobody pins a field to None, which is the number of what is none; nor is an entry that is a list ever pinned.
     """
     if type(value) is str:
-        texts, numbers = buckets.get(value, []), buckets.get(as_number(value), [])
+        texts = index.buckets.get(value, [])
+        numbers = index.buckets.get(as_number(value), []) if index.has_numbers else []
         return _merged((texts, numbers)) if texts and numbers else texts or numbers
     if type(value) is list:
-        return _merged(_candidates(buckets, item) for item in value[:MAX_ENTRIES] if type(item) is not list)
-    return buckets.get(as_number(value), [])
+        items = (item for item in value[:MAX_ENTRIES] if type(item) is not list)
+        groups = [found for item in items if (found := _candidates(index, item))]
+        return _merged(groups) if len(groups) > 1 else groups[0] if groups else []
+    return index.buckets.get(as_number(value), []) if index.has_numbers else []
 
 
 def _merged(groups: Iterable[list[Tested]]) -> list[Tested]:

@@ -8,9 +8,10 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from relay.domain.json_text import BROKEN, decode
+from relay.domain.shapes import Shape, Values, shape_of, values_of
 
 Kind = Literal["id", "number", "flag", "time", "notes", "text"]
 
@@ -43,6 +44,8 @@ KINDS: Mapping[str, Kind] = {name: kind for kind, names in _COLUMNS.items() for 
 """Every column that is known, and what it holds (infinity-api.md 5)."""
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,29})(\.[0-9]{1,30})?")
+_USUAL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}")
+"""How the upstream writes times."""
 _CACHED = 4096
 _CACHED_LENGTH = 24
 
@@ -71,6 +74,8 @@ def read_time(text: str) -> str | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
+        if _USUAL.fullmatch(text):
+            return f"{text[:10]}T{text[11:]}.000Z"
         if moment.tzinfo is not None:
             moment = (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).replace(tzinfo=None)
         return moment.isoformat(timespec="milliseconds") + "Z"
@@ -115,8 +120,10 @@ def _time(value: Any) -> Any:
 def _notes(value: Any) -> Any:
     notes = value
     if isinstance(value, str):
+        if not value:
+            return []
         try:
-            notes = decode(value or "[]")
+            notes = decode(value)
         except BROKEN:
             return value
     return [_note(note) for note in notes] if isinstance(notes, list) else value
@@ -131,29 +138,54 @@ def _note(note: Any) -> Any:
 _FLAGS: Mapping[Any, bool] = {"0": False, "1": True, 0: False, 1: True}
 _READERS: Mapping[Kind, Callable[[Any], Any]] = {"time": _time, "notes": _notes}
 _READINGS: Mapping[Kind, _Readings] = {"number": _Readings(_number), "flag": _Readings(_flag)}
-_IDS = tuple(_COLUMNS["id"].split())
-_LOOKED_UP = tuple((name, _READINGS[kind]) for name, kind in KINDS.items() if kind in _READINGS)
-_READ = tuple((name, _READERS[kind]) for name, kind in KINDS.items() if kind in _READERS)
 
 
-def normalise(row: dict[str, Any]) -> dict[str, Any]:
+class _Plan(NamedTuple):
+    """What is to be done with rows of one shape."""
+
+    looked_up: list[tuple[tuple[str, ...], Values, Callable[[Any], Any]]]
+    """Names, how to get their values, and how to read one."""
+    ids: tuple[str, ...]
+    id_values: Values
+    read: list[tuple[str, Callable[[Any], Any]]]
+
+
+def _plan(names: tuple[str, ...]) -> _Plan:
+    of = {kind: tuple(name for name in names if KINDS.get(name) == kind) for kind in _COLUMNS}
+    return _Plan(
+        [(of[kind], values_of(of[kind]), readings.__getitem__) for kind, readings in _READINGS.items()],
+        of["id"],
+        values_of(of["id"]),
+        [(name, read) for kind, read in _READERS.items() for name in of[kind]],
+    )
+
+
+def normalise(row: dict[str, Any], shape: Shape | None = None) -> dict[str, Any]:
     """Give a row's known columns their types; the others, `pt_*` and `c_*` pass as they came. `row` is not changed.
+
+    `shape` is the row's.
 
     >>> normalise({"rowId": "7", "callDuration": "61", "rec": "1", "txv": "1.10", "ringTime": "", "c_plan": "1"})
     {'rowId': '7', 'callDuration': 61, 'rec': True, 'txv': Decimal('1.10'), 'ringTime': None, 'c_plan': '1'}
     """
+    plan: _Plan = (shape or shape_of(row)).made(_plan)
     trigger = row.copy()
-    for name, readings in _LOOKED_UP:
-        if name in row:
-            try:
-                trigger[name] = readings[row[name]]
-            except TypeError:
-                # A list or an object cannot be looked up, and is no number or flag: it passes as it came.
-                continue
-    for name in _IDS:
-        if type(row.get(name)) is int:
-            trigger[name] = str(row[name])
-    for name, read in _READ:
-        if name in row:
-            trigger[name] = read(row[name])
+    for names, values, read in plan.looked_up:
+        try:
+            for name, value in zip(names, map(read, values(row)), strict=True):
+                trigger[name] = value
+        except TypeError:
+            trigger.update((name, _read_each(read, row[name])) for name in names)
+    if int in map(type, plan.id_values(row)):
+        trigger.update((name, str(row[name])) for name in plan.ids if type(row[name]) is int)
+    for name, read in plan.read:
+        trigger[name] = read(row[name])
     return trigger
+
+
+def _read_each(read: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return read(value)
+    except TypeError:
+        # A list or an object cannot be looked up, and is no number or flag: it passes as it came.
+        return value

@@ -36,6 +36,20 @@ def reader(path: str) -> Callable[[dict[str, Any]], Any]:
     return _read
 
 
+def columns_of(path: str) -> frozenset[str | None]:
+    """The columns of the trigger that `reader` may look at; None among them: any.
+
+    >>> sorted(columns_of("notes.text")), columns_of("classes"), columns_of("trigger")
+    (['notes', 'notes.text'], frozenset(), frozenset({None}))
+    """
+    first, *rest = path.split(".")
+    if first not in ENVELOPE_FIELDS:
+        return frozenset((first, path))
+    if first != "trigger":
+        return frozenset()
+    return frozenset((rest[0] if rest else None,))
+
+
 def kind_of(path: str) -> Kind | None:
     """What a field holds, if that is known.
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from relay.domain.model import MessageId
 
 CHECKED, UNCHECKED = "a", "u"
-_FORM = re.compile(rb"([au])(\d{1,16}):(\d{1,3}):([a-z0-9]{5})(?::(\d{1,6}))?(?::(\d{1,6}))?(?::([01]))?")
+_FORM = re.compile(rb"([au])(\d{1,16}):(\d{1,3}):([a-zA-Z0-9]{5})(?::(\d{1,6}))?(?::(\d{1,6}))?(?::([01]))?")
 
 
 class Reference(NamedTuple):
@@ -50,7 +50,7 @@ def number_of(stored: bytes) -> int | None:
 
 
 def tag_of(message: MessageId) -> str:
-    """25 bits that tell events of one number apart."""
+    """29 bits that distinguish events of one number."""
     return message[4:9]
 
 

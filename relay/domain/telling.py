@@ -1,77 +1,85 @@
 """From a row that is new or changed to the event that reports it."""
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
 from relay.domain import envelope
 from relay.domain.event_types import codes_of
 from relay.domain.identity import Changed, New, message_id
-from relay.domain.model import Source, StoredEvent
+from relay.domain.model import SourceUid, StoredEvent
 from relay.domain.normalising import normalise
 from relay.domain.parsing import Row
+from relay.domain.shapes import Shape
 
 
-class Told(NamedTuple):
-    """A row of which an event is to tell."""
+class Facts(msgspec.Struct, frozen=True, array_like=True):
+    """What the events of a page have in common. It has no credentials, because it leaves the worker's process."""
 
-    number: int
-    """The event's."""
-    row: Row
-    sight: New | Changed
-    digest: bytes
-    """The row's stable digest."""
-    classes: int
+    source: SourceUid
+    igrp: int
+    route: str
+    routes: tuple[str, ...]
+    """All routes of the source that are polled."""
+    space: str
+    """`t` for triggers and `i` for itemised calls."""
+    now_ms: int
+    polled_at: str
+    """`now_ms` as RFC 3339."""
+
+
+def facts(source: SourceUid, igrp: int, *, route: str, routes: tuple[str, ...], space: str, now_ms: int) -> Facts:
+    """The facts of a page that the relay judges at `now_ms`."""
+    return Facts(source, igrp, route, routes, space, now_ms, envelope.rfc3339(now_ms))
 
 
 def tell(
-    source: Source, space: str, told: Told, before: StoredEvent | None, *, now_ms: int
+    of: Facts, row: Row, shape: Shape, sight: New | Changed, *, digest: bytes, classes: int, before: StoredEvent | None
 ) -> tuple[StoredEvent, dict[str, Any]]:
     """Make the event, and the `data` that filters are asked about.
 
-       `before` is the event under
-    the number of the row's last event, if anything does.
+    `before` is the event under the number of the row's last event, if there is one. `digest` is the row's stable
+    digest, `classes` its mask, `shape` its shape.
     """
-    row, sight = told.row, told.sight
     had = sight.had if isinstance(sight, Changed) else None
-    trigger = normalise(row.columns)
+    trigger = normalise(row.columns, shape)
+    previous = None if had is None or before is None else _previous(before, of, row.row_id, sight.revision, trigger)
     data = envelope.data(
-        source=source.uid,
-        igrp=source.igrp,
+        source=of.source,
+        igrp=of.igrp,
         row_id=row.row_id,
         revision=sight.revision,
-        classes=told.classes,
+        classes=classes,
         trigger=trigger,
         repaired=row.repaired,
-        previous=None
-        if had is None or before is None
-        else _previous(before, source, space=space, told=told, now=trigger),
+        previous=previous,
     )
-    timestamp = envelope.timestamp(trigger, created=had is None, polled_at=envelope.rfc3339(now_ms))
+    timestamp = envelope.timestamp(trigger, created=had is None, polled_at=of.polled_at)
     event = StoredEvent(
-        id=message_id(source.uid, space=space, row_id=row.row_id, digest=told.digest, recurrence=sight.recurrence),
-        row_id=str(row.row_id),
-        stored_at_ms=now_ms,
-        revision=sight.revision,
-        types=codes_of(told.classes, had),
-        body=envelope.encode(data, timestamp=timestamp),
+        message_id(of.source, space=of.space, row_id=row.row_id, digest=digest, recurrence=sight.recurrence),
+        data["rowId"],
+        of.now_ms,
+        sight.revision,
+        codes_of(classes, had),
+        envelope.encode(data, timestamp=timestamp),
     )
     return event, data
 
 
 def _previous(
-    before: StoredEvent, source: Source, *, space: str, told: Told, now: dict[str, Any]
+    before: StoredEvent, of: Facts, row_id: int, revision: int, now: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     """What changed since the event before; None if that is not this row's, or can't be read.
 
     A number can be given again, also to a row of another installation, if the source was created again.
     """
-    if before.row_id != str(told.row.row_id) or before.revision >= told.sight.revision:
+    if before.row_id != str(row_id) or before.revision >= revision:
         return None
     try:
         data = envelope.decode(before.body)
-        of, trigger = (data["source"], data["igrp"], "call_charge" in data["classes"]), data["trigger"]
+        source, trigger = (data["source"], data["igrp"], "call_charge" in data["classes"]), data["trigger"]
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError):
         return None
-    is_its_own = of == (source.uid, source.igrp, space == "i") and isinstance(trigger, dict)
+    is_its_own = source == (of.source, of.igrp, of.space == "i") and isinstance(trigger, dict)
     return envelope.previous(trigger, now) if is_its_own else None

@@ -20,7 +20,7 @@ import httpx
 import msgspec
 
 from relay.domain.echoes import Echoes
-from relay.domain.framing import has_bom, other_encoding, split_lines
+from relay.domain.framing import has_bom, other_encoding, split_in_steps
 from relay.domain.masking import cut
 from relay.domain.model import ApiKeyAuth, Source, SourceAuth
 from relay.domain.parsing import Message, Rejected, Row, parse_line
@@ -104,7 +104,7 @@ class ReportsApi:
         answer = Answer(self._memory, most_bytes=self._max_part_bytes)
         try:
             await self._receive(answer, f"{url}?format=json&{query}", source.auth)
-            page = _judge(answer, source.auth)
+            page = await _judge(answer, source.auth)
         except BaseException:
             answer.give_back()
             raise
@@ -168,8 +168,8 @@ async def _bound_buffer(event: str, info: Mapping[str, Any]) -> None:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
 
 
-def _judge(answer: Answer, auth: SourceAuth) -> Page:
-    """Tell a page from a refusal; raises as ReportsApi.fetch says."""
+async def _judge(answer: Answer, auth: SourceAuth) -> Page:
+    """Tell a page from a refusal; raises as ReportsApi.fetch says. Other tasks get their turn in between."""
     body = answer.body()
     if answer.status == 200 and (encoding := other_encoding(body)) is not None:
         # Asking again does not correct that, but shows when somebody has corrected it.
@@ -177,7 +177,7 @@ def _judge(answer: Answer, auth: SourceAuth) -> Page:
             f"the upstream's answer is in {encoding}, and the relay reads UTF-8 only, as JSON must be: check the "
             "source's baseUrl, and each proxy on the way"
         )
-    lines, truncated = split_lines(body)
+    lines, truncated = await _split(body)
     rows, messages = _sort_out(lines)
     said = _safe("; ".join(messages), auth) or None
     if answer.status != 200:
@@ -192,6 +192,17 @@ def _judge(answer: Answer, auth: SourceAuth) -> Page:
         _refuse(answer, said)
     truncated = problem is not None or answer.is_part
     return Page(lines=rows, truncated=truncated, problem=problem, had_bom=has_bom(body))
+
+
+async def _split(body: bytes) -> tuple[list[bytes], bool]:
+    steps = split_in_steps(body)
+    while True:
+        await asyncio.sleep(0)
+        try:
+            next(steps)
+        except StopIteration as ended:
+            found: tuple[list[bytes], bool] = ended.value
+            return found
 
 
 def _sort_out(lines: list[bytes]) -> tuple[list[bytes], list[str]]:

@@ -192,7 +192,7 @@ class Polling:
             source, route, after=cursor, limit=limit, until=poll.ceiling
         )
         polled_ms = self._clock.now_ms()
-        lines = read_lines(page.lines, had_bom=page.had_bom)
+        lines = await read_lines(page.lines, had_bom=page.had_bom)
         held = await hold_far_rows(self._routes, source, poll, lines, limit=limit, is_cut=page.truncated)
         step = advance(
             cursor, held.row_ids, limit=limit, ceiling=poll.ceiling, rejected=held.rejected, truncated=page.truncated
@@ -238,7 +238,7 @@ class Polling:
         if after < end:
             limit, until = max(SMALLEST_LIMIT, poll.state.limit or source.batch_size), poll.overlap_ceiling or end
             page = await self._reports.fetch(source, route, after=after, limit=limit, until=until)
-            lines = read_lines(page.lines, had_bom=page.had_bom)
+            lines = await read_lines(page.lines, had_bom=page.had_bom)
             ids = [line.row_id for line in lines if line.row_id is not None]
             rejected = len(lines) - len(ids)
             step = advance(after, ids, limit=limit, ceiling=until, rejected=rejected, truncated=page.truncated)

@@ -3,8 +3,9 @@
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from relay.domain.model import SourceUid, StoredEvent
+from relay.domain.model import MessageId, SourceUid, StoredEvent
 from relay.domain.references import Reference, tag_of
+from relay.store.event_form import PACKING
 from relay.store.events import Events
 
 MOST_BYTES = 24 * 2**20
@@ -23,7 +24,8 @@ class Bodies:
         self._events = events
         self._most = most_bytes
         self._bytes = 0
-        self._kept: OrderedDict[tuple[SourceUid, int, str], StoredEvent] = OrderedDict()
+        self._kept: OrderedDict[tuple[SourceUid, int, str], StoredEvent | bytes] = OrderedDict()
+        """As they are stored until they are read, and then as structs."""
 
     async def read(self, source: SourceUid, wanted: Iterable[Reference]) -> dict[int, StoredEvent]:
         """The events that references mean, by number. At most one round trip. Raises StoreUnavailable.
@@ -41,6 +43,10 @@ class Bodies:
             if event is None:
                 missing.setdefault(number, set()).add(tag)
             else:
+                if isinstance(event, bytes):
+                    self._bytes -= _size(event)
+                    event = kept[key] = PACKING.unpack(event)
+                    self._bytes += _size(event)
                 used(key)
                 found[number] = event
         if missing:
@@ -51,13 +57,23 @@ class Bodies:
         return found
 
     def keep(self, source: SourceUid, number: int, event: StoredEvent) -> None:
-        """Keep an event that was just stored or read."""
-        key = (source, number, tag_of(event.id))
+        """Keep an event that was just read."""
+        self._keep((source, number, tag_of(event.id)), event)
+
+    def keep_packed(self, source: SourceUid, number: int, message: MessageId, packed: bytes) -> None:
+        """Keep an event that was just stored, in its stored form."""
+        self._keep((source, number, tag_of(message)), packed)
+
+    def _keep(self, key: tuple[SourceUid, int, str], event: StoredEvent | bytes) -> None:
         before = self._kept.pop(key, None)
         if before is not None:
-            self._bytes -= len(before.body) + OVERHEAD_BYTES
+            self._bytes -= _size(before)
         self._kept[key] = event
-        self._bytes += len(event.body) + OVERHEAD_BYTES
+        self._bytes += _size(event)
         while self._bytes > self._most:
             _, oldest = self._kept.popitem(last=False)
-            self._bytes -= len(oldest.body) + OVERHEAD_BYTES
+            self._bytes -= _size(oldest)
+
+
+def _size(event: StoredEvent | bytes) -> int:
+    return OVERHEAD_BYTES + len(event if isinstance(event, bytes) else event.body)

@@ -9,15 +9,13 @@ from redis.asyncio import Redis
 from relay.domain.model import MessageId, SourceUid, StoredEvent
 from relay.errors import Unreadable
 from relay.store import keys
-from relay.store.packing import Packing
+from relay.store.event_form import PACKING, pack_event
 
-PACKING = Packing(StoredEvent, version=1)
-pack_event = PACKING.pack
-"""StoredEvent → bytes, the form that is stored."""
+__all__ = ["PACKING", "Events", "bucket_of", "pack_event", "shard_of"]
 
 
 def shard_of(message: MessageId) -> tuple[str, str]:
-    """Where a message id is indexed: the shard's name, and the field in it (50 bits of the id)."""
+    """Where a message id is indexed: the shard's name, and the field in it (59 bits of the id)."""
     return message[4:6], message[6:16]
 
 

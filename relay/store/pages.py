@@ -1,12 +1,13 @@
 """Pages: what is known of their rows before, and the one step that commits them."""
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
 
+import msgspec
 from redis.asyncio import Redis
 
 from relay.domain.model import EndpointId, MessageId, SourceUid
-from relay.domain.references import Reference, tag_of
+from relay.domain.references import CHECKED, UNCHECKED, tag_of
 from relay.errors import Astray
 from relay.store import keys
 from relay.store.events import bucket_of, shard_of
@@ -19,8 +20,7 @@ EVENTS_AT_ONCE = 1_000
 """2 MB of events in one script call."""
 
 
-@dataclass(frozen=True, slots=True)
-class RowCommit:
+class RowCommit(msgspec.Struct, frozen=True):
     """What one row of a page leaves behind."""
 
     row_id: int
@@ -93,7 +93,7 @@ class Pages:
         lanes = (keys.lanes(source), keys.ready(source), keys.references(source), keys.owed(source))
         moved, before = ("" if each is None else each for each in (cursor, after))
         head = [keys.prefix(source), token.number, version, moved, now_ms, keys.WAKE_CHANNEL, source]
-        args = [*head, token.sequence, before, *_groups(rows, space)]
+        args = [*head, token.sequence, before, space, *_rows(rows), *_lanes(rows)]
         answer = await script("commit_page")(self._redis, [*names, *lanes, keys.sequence(source)], args)
         if answer != b"ok":
             raise refused(answer, source)
@@ -112,35 +112,50 @@ def first_prefix(rows: Iterable[RowCommit]) -> list[RowCommit]:
     return prefix
 
 
-def _groups(rows: Iterable[RowCommit], space: str) -> list[str | bytes | int]:
-    hashes: dict[str, list[str | bytes | int]] = {}
+def _rows(rows: Iterable[RowCommit]) -> Iterator[str | bytes | int]:
+    """What is known of the rows, their events, and the index of the events' ids, as the script takes them."""
+    seen: dict[int, list[bytes | int]] = {}
+    events: dict[int, list[bytes | int]] = {}
+    ids: list[str | int] = []
+    for row in rows:
+        if row.seen is not None:
+            bucket, field = divmod(row.row_id, keys.ROWS_PER_BUCKET)
+            seen.setdefault(bucket, []).extend((field, row.seen))
+        if row.message is not None:
+            events.setdefault(bucket_of(row.number), []).extend((row.number, row.event))
+            ids += (*shard_of(row.message), row.number)
+    return chain(_counted(seen), _counted(events), (len(ids) // 3,), ids)
+
+
+def _counted(hashes: dict[int, list[bytes | int]]) -> Iterator[str | bytes | int]:
+    yield len(hashes)
+    for bucket, fields in hashes.items():
+        yield bucket
+        yield len(fields)
+        yield from fields
+
+
+def _lanes(rows: Iterable[RowCommit]) -> list[str | bytes | int]:
+    """How many deliveries each bucket of events gets, and what each lane gets."""
     references: dict[int, int] = {}
     lanes: dict[EndpointId, list[str]] = {}
     owed: dict[EndpointId, int] = {}
     for row in rows:
-        if row.seen is not None:
-            seen = hashes.setdefault(f"seen:{space}:{row.row_id // keys.ROWS_PER_BUCKET}", [])
-            seen += (row.row_id % keys.ROWS_PER_BUCKET, row.seen)
         if row.message is None:
             continue
-        bucket = bucket_of(row.number)
-        hashes.setdefault(f"events:{bucket}", []).extend((row.number, row.event))
-        shard, field = shard_of(row.message)
-        hashes.setdefault(f"ids:{shard}", []).extend((field, row.number))
+        bucket, size = bucket_of(row.number), len(row.event)
         references[bucket] = references.get(bucket, 0) + len(row.lanes)
-        tag = tag_of(row.message)
+        # As Reference.text() writes a first attempt.
+        number, tag = f"{row.number}:", f":{tag_of(row.message)}"
         for endpoint, type_code in row.lanes:
-            reference = Reference(row.number, type_code, tag, unchecked=int(endpoint in row.unchecked))
-            lanes.setdefault(endpoint, []).append(reference.text())
-            owed[endpoint] = owed.get(endpoint, 0) + len(row.event)
-    args: list[str | bytes | int] = [len(hashes)]
-    for suffix, fields in hashes.items():
-        args += (suffix, len(fields))
-        args += fields
-    args.append(len(references))
-    for bucket, count in references.items():
-        args += (bucket, count)
-    args.append(len(lanes))
+            form = UNCHECKED if endpoint in row.unchecked else CHECKED
+            reference = f"{form}{number}{type_code}{tag}"
+            if endpoint in lanes:
+                lanes[endpoint].append(reference)
+                owed[endpoint] += size
+            else:
+                lanes[endpoint], owed[endpoint] = [reference], size
+    args: list[str | bytes | int] = [len(references), *chain.from_iterable(references.items()), len(lanes)]
     for endpoint, waiting in lanes.items():
         args += (endpoint, owed[endpoint], len(waiting))
         args += waiting

@@ -22,7 +22,7 @@ BUCKETS_A_ROUND = 2000
 EVENT_BYTES = 150
 """The memory that an event takes in addition to its packed form: its entry, and that of its id."""
 _ENDED = re.compile(rb"0|-\d+")
-_ID = re.compile(rb"msg_[a-z0-9]{52}")
+_ID = re.compile(rb"msg_[a-zA-Z0-9]{24}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,10 @@ HEADERS = [
     ("content-type", "application/json"),
     ("user-agent", "infinity-event-relay/bench"),
     ("accept-encoding", "identity"),
-    ("webhook-id", "msg_a7fl2xk5qjz3bd6n4ycw5ehm2ruv3tspg4ioqx7dzkh6jwmyn2ca"),
+    ("webhook-id", "msg_IUUKzAM5N8emmn870dUfmdtI"),
     ("webhook-timestamp", "1700000000"),
     ("webhook-signature", "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="),
-    ("idempotency-key", "msg_a7fl2xk5qjz3bd6n4ycw5ehm2ruv3tspg4ioqx7dzkh6jwmyn2ca"),
+    ("idempotency-key", "msg_IUUKzAM5N8emmn870dUfmdtI"),
 ]
 """Those of a callback, with a signature that never changes."""
 

@@ -1,12 +1,16 @@
 """Ingest: an upstream, a server, and one worker whose endpoints are paused, so that it stores and sends nothing."""
 
-from relay.domain.model import SourceUid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from relay.domain.model import Source, SourceUid
 from tests.bench.bench import Bench
 from tests.bench.figures import Figure
 from tests.bench.flows import Flow, Watch, describe, fresh_source, numbers
 from tests.bench.ground import Ground, ground
 from tests.bench.judging import judged
 from tests.bench.measuring import middle
+from tests.bench.processes import Child
 from tests.bench.subscribing import FILTERS, filter_of, matcher
 from tests.bench.upstream import Upstream, upstream
 from tests.bench.workers import worker
@@ -16,13 +20,34 @@ TEXT = "one route of an upstream into ten lanes, by one worker that sends nothin
 ROWS = 20_000
 
 
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A way to judge pages."""
+
+    what: str
+    processes: int
+    goal: str
+
+
+CASES = (
+    Case("ten endpoints, judged in place", 0, "≥ 15,000/s"),
+    Case("ten endpoints, one judging process", 1, "≥ 25,000/s"),
+)
+
+
 async def run(bench: Bench) -> None:
     """Measure rows/s; the ratio is to what judging alone takes, measured right before."""
     bench.report.begin(PART, TEXT)
-    folder, rows = bench.own_folder("n"), bench.rows.lines(bench.size(ROWS))
-    match = matcher(len(FILTERS)).match
+    rows = bench.rows.lines(bench.size(ROWS))
+    for case in CASES:
+        await _measure(bench, case, rows)
+
+
+async def _measure(bench: Bench, case: Case, rows: Sequence[bytes]) -> None:
+    folder, match = bench.own_folder(f"n{case.processes}"), matcher(len(FILTERS)).match
+    settings = {"RELAY_JUDGING_PROCESSES": str(case.processes)}
     flows, alone = [], []
-    async with ground(folder) as store, upstream(folder, rows) as feed:
+    async with ground(folder, settings) as store, upstream(folder, rows) as feed:
         await store.subscribe(len(FILTERS), lambda _: bench.sink.url, filters=filter_of, paused=True)
         for _ in range(bench.runs):
             spent = judged(rows[:2000], match, source=SourceUid("bench"))[1]
@@ -31,12 +56,12 @@ async def run(bench: Bench) -> None:
     bench.report.add(
         Figure(
             PART,
-            "ten endpoints",
+            case.what,
             [flow.per_s for flow in flows],
             "rows/s",
             ratio=middle([flow.per_s / pace for flow, pace in zip(flows, alone, strict=True)]),
             baseline=f"rows alone ({middle(alone):,.0f}/s)",
-            goal="≥ 25,000/s",
+            goal=case.goal,
             note=describe(flows, "row"),
             more=numbers(flows),
         )
@@ -44,10 +69,15 @@ async def run(bench: Bench) -> None:
 
 
 async def _flow(bench: Bench, store: Ground, feed: Upstream, rows: int) -> Flow:
-    async with (
-        worker(store, bench.own_folder("w"), profile=bench.profile) as process,
-        fresh_source(store, feed.url, paused=False) as source,
-    ):
-        watch = Watch(store, source, {"worker": process, "upstream": feed.child})
-        first, _ = await watch.begun()
-        return watch.flow(first, await watch.stored(feed.last_row_id), rows)
+    async with worker(store, bench.own_folder("w"), profile=bench.profile) as process:
+        # The first pages start the judging process and fill the caches.
+        async with fresh_source(store, feed.url, paused=False) as source:
+            await Watch(store, source, {"worker": process}).stored(feed.last_row_id)
+        async with fresh_source(store, feed.url, paused=False) as source:
+            return await _measured(store, source, feed, process, rows)
+
+
+async def _measured(store: Ground, source: Source, feed: Upstream, process: Child, rows: int) -> Flow:
+    watch = Watch(store, source, {"worker": process, "upstream": feed.child})
+    first, _ = await watch.begun()
+    return watch.flow(first, await watch.stored(feed.last_row_id), rows)

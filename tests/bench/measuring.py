@@ -16,8 +16,12 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 def cpu_s(pid: int) -> float:
     """Seconds of CPU that a process and its children have used, in user and kernel mode, with all of their threads."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return (int(fields[11]) + int(fields[12])) / TICKS + sum(map(cpu_s, map(int, children)))
+    return (int(fields[11]) + int(fields[12])) / TICKS + sum(map(cpu_s, children(pid)))
+
+
+def children(pid: int) -> list[int]:
+    """The ids of the processes that a process started, such as the judging processes of a worker."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def threads_s(pid: int) -> dict[str, float]:

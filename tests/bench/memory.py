@@ -12,12 +12,12 @@ from tests.bench.bench import Bench
 from tests.bench.figures import Figure
 from tests.bench.ground import ROUTE, Ground, ground
 from tests.bench.hostile import hostile_upstream
-from tests.bench.measuring import peak_rss_bytes
+from tests.bench.measuring import children, peak_rss_bytes
 from tests.bench.processes import Child
 from tests.bench.workers import worker
 
 PART = "memory"
-TEXT = "the highest resident memory (VmHWM) of one worker, by what its sources send"
+TEXT = "the highest resident memory (VmHWM) of one worker and its judging processes, by what its sources send"
 SECONDS = 10.0
 MOST_MB = 200
 
@@ -30,9 +30,11 @@ class Case:
     path: str
     sources: int = 2
     batch: int = 1000
+    most_mb: int = MOST_MB
 
 
 CASES = (
+    Case("10,000 rows of 2.2 kB a page", "/documented", batch=10_000, most_mb=160),
     Case("a limit that is ignored, without end", "/documented/endless"),
     Case("the same, gzip in many members", "/documented/endless/gzip"),
     Case("tiny rows without end", "/small/endless"),
@@ -59,10 +61,10 @@ async def run(bench: Bench) -> None:
             async with flooded(store, folder, [(case.path, case.batch)] * case.sources) as (process, sources):
                 await asyncio.sleep(SECONDS)
                 process.check()
-                peak = peak_rss_bytes(process.pid) / 1e6
+                peak = sum(map(peak_rss_bytes, [process.pid, *children(process.pid)])) / 1e6
                 rows = sum([await taken_in(store, source) for source in sources])
         note = f"{case.sources} sources, {rows:,} rows in {SECONDS:g} s"
-        bench.report.add(Figure(PART, case.what, [peak], "MB", goal=f"< {MOST_MB}", note=note))
+        bench.report.add(Figure(PART, case.what, [peak], "MB", goal=f"< {case.most_mb}", note=note))
 
 
 @asynccontextmanager

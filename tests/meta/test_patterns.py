@@ -65,6 +65,7 @@ BOUNDS: dict[str, Bound] = {
     "relay.domain.names:_NAME": Bound(256, "names.checked_name looks at the length first"),
     "relay.domain.names:_OWN_UID": Bound(256, "names.own_uid looks at the length first"),
     "relay.domain.normalising:_NUMBER": Bound(LINE, "parsing.MAX_LINE_BYTES; the pattern itself stops at 62"),
+    "relay.domain.normalising:_USUAL": Bound(40, "read_time reads no longer text"),
     "relay.domain.parsing:_ROW_ID": Bound(LINE, "parsing.MAX_LINE_BYTES"),
     "relay.domain.references:_FORM": Bound(64, "the store holds what the relay wrote"),
     "relay.domain.references:number_of": Bound(64, "the store holds what the relay wrote"),

@@ -3,9 +3,9 @@
 -- KEYS: 1 fence, 2 subscriptions, 3 route, 4 trail, 5 lanes, 6 ready, 7 references, 8 owed, 9 sequence
 -- ARGV: 1 the source's prefix, 2 fencing token, 3 version of the configuration that was matched, 4 new cursor or '',
 --   5 now in ms, 6 wake channel, 7 source uid, 8 the sequence that the poller knows, 9 the cursor that the route must
---   have, or '', then three counted lists:
---   hashes: {key suffix, number of arguments, field, value, …}; references: {bucket, deliveries};
---   lanes: {endpoint, bytes of the events, number of references, reference, …}
+--   have, or '', 10 the space of the rowIds, then five counted lists:
+--   what is known of rows: {bucket, number of arguments, field, value, …}; events: the same; ids: {shard, field, number};
+--   references: {bucket, deliveries}; lanes: {endpoint, bytes of the events, number of references, reference, …}
 -- RETURNS: 'ok', or without having changed anything 'fenced' (another poller took over), 'astray' (the store is not
 --   where the poller left it: it lost what it wrote last) or 'stale' (the subscriptions changed since the page was
 --   matched).
@@ -15,7 +15,7 @@
 -- It cannot fail half way: every key has one type, a count that can't be read begins again, and a full memory refuses the
 -- script before it starts.
 local fence, subscriptions, route, trail, lanes, ready, references, owed, sequence = unpack(KEYS)
-local prefix, token, version, cursor, now, channel, uid, known, after = unpack(ARGV, 1, 9)
+local prefix, token, version, cursor, now, channel, uid, known, after, space = unpack(ARGV, 1, 10)
 local UNPACK = 4000 -- Lua's stack holds 8,000.
 local KEPT = 2 ^ 40 -- Events whose deliveries nobody can count are kept.
 
@@ -24,7 +24,7 @@ if (redis.call('GET', sequence) or '0') ~= known then return 'astray' end
 if after ~= '' and redis.call('HGET', route, 'cursor') ~= after then return 'astray' end
 if tonumber(redis.call('GET', subscriptions) or '0') > tonumber(version) then return 'stale' end
 
-local at = 10
+local at = 11
 local function count()
   at = at + 1
   return tonumber(ARGV[at - 1])
@@ -48,12 +48,22 @@ local function add(key, fields, amounts, damaged)
   end
 end
 
+local seen, seen_buckets = prefix .. 'seen:' .. space .. ':', prefix .. 'seen_buckets:' .. space
 for _ = 1, count() do
-  local suffix = ARGV[at]
+  local bucket = ARGV[at]
   at = at + 1
-  bulk('HSET', prefix .. suffix, count())
-  local space, bucket = string.match(suffix, '^seen:(%a):(%d+)$')
-  if space then redis.call('ZADD', prefix .. 'seen_buckets:' .. space, bucket, bucket) end
+  bulk('HSET', seen .. bucket, count())
+  redis.call('ZADD', seen_buckets, bucket, bucket)
+end
+for _ = 1, count() do
+  local bucket = ARGV[at]
+  at = at + 1
+  bulk('HSET', prefix .. 'events:' .. bucket, count())
+end
+local ids = prefix .. 'ids:'
+for _ = 1, count() do
+  redis.call('HSET', ids .. ARGV[at], ARGV[at + 1], ARGV[at + 2])
+  at = at + 3
 end
 local buckets, deliveries = {}, {}
 for i = 1, count() do

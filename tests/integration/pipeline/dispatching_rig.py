@@ -95,7 +95,7 @@ class Dispatching:
         assert self._token is not None
         ids = list(range(self._newest + 1, self._newest + 1 + count))
         self._newest += count
-        lines = read_lines([msgspec.json.encode(make_row(i, **columns)) for i in ids])
+        lines = await read_lines([msgspec.json.encode(make_row(i, **columns)) for i in ids])
         ingest = self.rig.ingest()
         await ingest.take_in(source, "all", lines, row_ids=ids, cursor=ids[-1], token=self._token)
         self.wake()

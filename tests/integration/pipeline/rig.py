@@ -27,6 +27,7 @@ from relay.outbound.reports_api import ReportsApi
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.deleting import Deleting
 from relay.pipeline.ingest import Ingest
+from relay.pipeline.judges import Judges
 from relay.pipeline.polling import Overlap, Polling
 from relay.pipeline.pressure import Pressure
 from relay.store.applications import Applications
@@ -92,7 +93,7 @@ class Rig:
             sources=DeletedSources(self.redis),
         )
 
-    def ingest(self, catalogue: Catalogue | None = None) -> Ingest:
+    def ingest(self, catalogue: Catalogue | None = None, *, judges: Judges | None = None) -> Ingest:
         """A page's way in."""
         return Ingest(
             pages=self.pages,
@@ -101,14 +102,22 @@ class Rig:
             bodies=self.bodies,
             catalogue=catalogue or self.catalogue,
             clock=self.clock,
+            judges=judges,
         )
 
-    def poller(self, *, overlap_rows: int = 1000, overlap_s: float = 600.0, every_s: float = 60.0) -> Polling:
+    def poller(
+        self,
+        *,
+        overlap_rows: int = 1000,
+        overlap_s: float = 600.0,
+        every_s: float = 60.0,
+        judges: Judges | None = None,
+    ) -> Polling:
         """A worker's poller."""
         return Polling(
             reports=ReportsApi(self.upstream.client()),
             routes=self.routes,
-            ingest=self.ingest(),
+            ingest=self.ingest(judges=judges),
             catalogue=self.catalogue,
             clock=self.clock,
             overlap=Overlap(rows=overlap_rows, seconds=overlap_s, interval_seconds=every_s),

@@ -35,7 +35,7 @@ async def commit(rig: Rig, catalogue: Catalogue, *row_ids: int) -> None:
         msgspec.json.encode({"rowId": str(i), "act": "call", "triggerDatetime": "2026-01-01 00:00:00"}) for i in row_ids
     ]
     await rig.ingest(catalogue).take_in(
-        catalogue.sources[UK], "all", read_lines(lines), row_ids=row_ids, cursor=row_ids[-1], token=token or 0
+        catalogue.sources[UK], "all", await read_lines(lines), row_ids=row_ids, cursor=row_ids[-1], token=token or 0
     )
     await rig.routes.give_back(UK, token or 0)
 

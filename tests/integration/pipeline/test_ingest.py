@@ -10,7 +10,7 @@ import pytest
 from relay.domain.matching import Match, Matcher
 from relay.domain.model import Application, Endpoint
 from relay.errors import Fenced
-from relay.pipeline import ingest as ingest_module
+from relay.pipeline import judges as judges_module
 from relay.pipeline.lines import read_lines
 from relay.store import keys, pages
 from relay.store.events import pack_event
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(30)
 
 
 async def take_in(rig: Rig, token: Token, row_ids: Sequence[int], **columns: Any) -> None:
-    lines = read_lines([msgspec.json.encode(make_row(row_id, **columns)) for row_id in row_ids])
+    lines = await read_lines([msgspec.json.encode(make_row(row_id, **columns)) for row_id in row_ids])
     source = rig.catalogue.sources[UK]
     await rig.ingest().take_in(source, "all", lines, row_ids=row_ids, cursor=row_ids[-1], token=token)
 
@@ -38,7 +38,7 @@ async def test_each_row_is_matched_once(rig: Rig, monkeypatch: pytest.MonkeyPatc
 
     found = Matcher.match
     monkeypatch.setattr(Matcher, "match", match)
-    monkeypatch.setattr(ingest_module, "pack_event", lambda event: packed.append(event.id) or pack_event(event))
+    monkeypatch.setattr(judges_module, "pack_event", lambda event: packed.append(event.id) or pack_event(event))
     monkeypatch.setattr(pages, "LANE_ENTRIES_AT_ONCE", 10)
     await rig.source()
     endpoints = [await rig.endpoint() for _ in range(4)]
@@ -142,7 +142,7 @@ async def test_what_a_poller_of_before_could_not_read_is_not_kept(rig: Rig) -> N
     assert before is not None
     await rig.eyes.delete(keys.lease(UK))
     assert await rig.routes.take(UK)
-    lines = read_lines([b'{"rowId":"1","act":"call","callDuration":'])
+    lines = await read_lines([b'{"rowId":"1","act":"call","callDuration":'])
     with pytest.raises(Fenced):
         await rig.ingest().take_in(rig.catalogue.sources[UK], "all", lines, row_ids=[1], cursor=None, token=before)
     assert await rig.routes.quarantined(UK, 10) == []
@@ -211,7 +211,7 @@ async def test_a_broken_line_does_not_hide_a_good_one_of_the_same_row(rig: Rig, 
     endpoint = await rig.endpoint()
     token = await rig.routes.take(UK)
     assert token is not None
-    lines = read_lines([b'{"rowId":"2","act":oops}', good, b'{"rowId":"2","act":"land"}'])
+    lines = await read_lines([b'{"rowId":"2","act":oops}', good, b'{"rowId":"2","act":"land"}'])
     await rig.ingest().take_in(rig.catalogue.sources[UK], "all", lines, row_ids=[2], cursor=2, token=token)
     assert [data["trigger"]["act"] for data in await rig.waiting(endpoint)] == ["call"]
     assert [line["reason"] for line in await rig.routes.quarantined(UK, 10)] == ["the line is not JSON"]

@@ -51,7 +51,7 @@ def test_a_reference_is_as_short_as_it_can_be(reference: Reference, text: str) -
         b"a7:2:",
         b"a7:2:abcde:",
         b"a7:2:abcde:1:0:1:9",
-        b"a7:2:ABCDE",
+        b"a7:2:ab-de",
     ],
 )
 def test_anything_else_is_refused(text: bytes) -> None:

@@ -1,0 +1,209 @@
+"""A pool of judging processes: started when they are needed, replaced when they die, ended with the worker."""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import structlog
+
+from relay.errors import RelayError
+from relay.pipeline.judging_process import LENGTH
+
+log = structlog.get_logger()
+
+COMMAND = (sys.executable, "-P", "-m", "relay.pipeline.judging_process")
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+"""The parts of this process's environment that a judging process gets: no settings, and so no keys."""
+READY_WITHIN_S = 30.0
+ANSWER_WITHIN_S = 30.0
+"""A part takes 20 ms. A process that takes longer than this is stuck, or the machine is."""
+BUFFER_BYTES = 4 << 20
+"""An answer has 300 kB, or a few MB if rows are large."""
+LONGEST_REST_S = 60.0
+
+
+class ProcessFailed(RelayError):  # noqa: N818 - named for what it says, like the others
+    """No process did the job: it is to be done in place."""
+
+
+class Process:
+    """One judging process."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def start(cls) -> "Process":
+        """Start one, and wait until it is ready. Raises ProcessFailed."""
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                child = await _spawn(theirs)
+            reader, writer = await asyncio.open_connection(sock=ours, limit=BUFFER_BYTES)
+        except BaseException as error:
+            ours.close()
+            if isinstance(error, OSError):
+                raise ProcessFailed(f"it could not be started ({error.strerror})") from None
+            raise
+        process = cls(child, reader, writer)
+        try:
+            await process._read(READY_WITHIN_S)
+        except BaseException:
+            await process.end()
+            raise
+        return process
+
+    @property
+    def pid(self) -> int:
+        """Its id."""
+        return self._process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is known to have died."""
+        return self._process.returncode is not None or self._reader.at_eof()
+
+    async def ask(self, job: bytes) -> bytes:
+        """Have a job done. Raises ProcessFailed; then the process is of no more use."""
+        self._writer.write(LENGTH.pack(len(job)))
+        self._writer.write(job)
+        return await self._read(ANSWER_WITHIN_S)
+
+    async def _read(self, within_s: float) -> bytes:
+        try:
+            async with asyncio.timeout(within_s):
+                (size,) = LENGTH.unpack(await self._reader.readexactly(LENGTH.size))
+                return await self._reader.readexactly(size)
+        except TimeoutError:
+            raise ProcessFailed(f"it did not answer within {within_s:g} s") from None
+        except (asyncio.IncompleteReadError, OSError):
+            raise ProcessFailed("it ended") from None
+
+    async def end(self) -> None:
+        """Kill it: it keeps nothing."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        self._writer.close()
+        with suppress(OSError):
+            await self._writer.wait_closed()
+        await self._process.wait()
+
+
+async def _spawn(connection: socket.socket) -> asyncio.subprocess.Process:
+    quiet = asyncio.subprocess.DEVNULL
+    environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    # It imports the relay from where this process did.
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    # A session of its own: Ctrl-C in a terminal is for the worker, which then ends this process.
+    return await asyncio.create_subprocess_exec(
+        *COMMAND, stdin=connection.fileno(), stdout=quiet, stderr=quiet, start_new_session=True, env=environment
+    )
+
+
+class Processes:
+    """Up to `most` judging processes. Each is started when all others are busy."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._idle: list[Process] = []
+        self._all: set[Process] = set()
+        self._endings: set[asyncio.Task[None]] = set()
+        self._starting: asyncio.Task[None] | None = None
+        self._freed = asyncio.Condition()
+        self._failures = 0
+        self._not_before = 0.0
+
+    @property
+    def pids(self) -> list[int]:
+        """The ids of the processes that are ready or busy."""
+        return sorted(process.pid for process in self._all)
+
+    @asynccontextmanager
+    async def free(self) -> AsyncIterator[Process]:
+        """A process that has nothing to do, for one job. Raises ProcessFailed, at once while none is ready."""
+        process = await self._take()
+        try:
+            yield process
+        except BaseException as error:
+            # After a cancellation its answer is still to come, so it is of no use for the next job either.
+            self._drop(process, error)
+            raise
+        self._failures = 0
+        await self._give_back(process)
+
+    async def _take(self) -> Process:
+        while True:
+            while self._idle:
+                process = self._idle.pop()
+                if not process.has_ended:
+                    return process
+                self._drop(process, ProcessFailed("it ended"))
+            if len(self._all) < self.most:
+                self._start_one()
+            if not self._all:
+                raise ProcessFailed("none is ready")
+            async with self._freed:
+                await self._freed.wait()
+
+    async def _give_back(self, process: Process) -> None:
+        if process in self._all:
+            self._idle.append(process)
+        async with self._freed:
+            self._freed.notify()
+
+    def _start_one(self) -> None:
+        """Start a process in the background, unless one starts or failed a moment ago."""
+        if self._starting is None and asyncio.get_running_loop().time() >= self._not_before:
+            self._starting = asyncio.create_task(self._start(), name="judging process")
+
+    async def _start(self) -> None:
+        try:
+            process = await Process.start()
+        except ProcessFailed as error:
+            self._failed(error)
+            return
+        finally:
+            self._starting = None
+        self._all.add(process)
+        log.info("judging_process_started", pid=process.pid)
+        await self._give_back(process)
+
+    def _drop(self, process: Process, error: BaseException) -> None:
+        self._all.discard(process)
+        if isinstance(error, ProcessFailed):
+            self._failed(error, pid=process.pid)
+        ending = asyncio.create_task(self._end(process))
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
+
+    async def _end(self, process: Process) -> None:
+        await process.end()
+        # Tasks that wait for a process judge in place if there is none any more.
+        async with self._freed:
+            self._freed.notify_all()
+
+    def _failed(self, error: ProcessFailed, pid: int | None = None) -> None:
+        if not self.most:
+            return
+        self._failures += 1
+        rest_s = min(LONGEST_REST_S, 2.0 ** (self._failures - 1) - 1)
+        self._not_before = asyncio.get_running_loop().time() + rest_s
+        log.warning("judging_process_failed", pid=pid, error=str(error), next_in_s=rest_s)
+
+    async def aclose(self) -> None:
+        """Kill all processes, and start no more."""
+        self.most = 0
+        self._idle.clear()
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait([self._starting])
+        for process in tuple(self._all):
+            self._drop(process, ProcessFailed("the worker ends"))
+        await asyncio.gather(*self._endings, return_exceptions=True)

@@ -4,7 +4,6 @@ hashlib gives it away for 2,048 bytes or more. In a busy process with other thre
 took.
 """
 
-import hashlib
 from typing import Protocol
 
 KEEPS_THE_LOCK = 2047
@@ -24,16 +23,3 @@ def feed(state: State, data: bytes) -> None:
         return
     for start in range(0, len(data), KEEPS_THE_LOCK):
         state.update(data[start : start + KEEPS_THE_LOCK])
-
-
-def sha256(data: bytes) -> bytes:
-    """The 32 bytes of SHA-256.
-
-    >>> sha256(b"")[:4].hex()
-    'e3b0c442'
-    """
-    if len(data) <= KEEPS_THE_LOCK:
-        return hashlib.sha256(data).digest()
-    state = hashlib.sha256()
-    feed(state, data)
-    return state.digest()

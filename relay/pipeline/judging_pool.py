@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -33,7 +34,7 @@ class Process:
     """One judging process."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, process: "subprocess.Popen[bytes]", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self._process = process
         self._reader = reader
@@ -45,7 +46,7 @@ class Process:
         ours, theirs = socket.socketpair()
         try:
             with theirs:
-                child = await _spawn(theirs)
+                child = _spawn(theirs)
             reader, writer = await asyncio.open_connection(sock=ours, limit=BUFFER_BYTES)
         except BaseException as error:
             ours.close()
@@ -68,7 +69,7 @@ class Process:
     @property
     def has_ended(self) -> bool:
         """Whether it is known to have died."""
-        return self._process.returncode is not None or self._reader.at_eof()
+        return self._process.poll() is not None or self._reader.at_eof()
 
     async def ask(self, job: bytes) -> bytes:
         """Have a job done. Raises ProcessFailed; then the process is of no more use."""
@@ -88,22 +89,22 @@ class Process:
 
     async def end(self) -> None:
         """Kill it: it keeps nothing."""
-        with suppress(ProcessLookupError):
-            self._process.kill()
+        self._process.kill()
         self._writer.close()
         with suppress(OSError):
             await self._writer.wait_closed()
-        await self._process.wait()
+        await asyncio.to_thread(self._process.wait)
 
 
-async def _spawn(connection: socket.socket) -> asyncio.subprocess.Process:
-    quiet = asyncio.subprocess.DEVNULL
+def _spawn(connection: socket.socket) -> "subprocess.Popen[bytes]":
+    # Not by the event loop: uvloop leaves copies of its own descriptors open.
+    quiet = subprocess.DEVNULL
     environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
     # It imports the relay from where this process did.
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     # A session of its own: Ctrl-C in a terminal is for the worker, which then ends this process.
-    return await asyncio.create_subprocess_exec(
-        *COMMAND, stdin=connection.fileno(), stdout=quiet, stderr=quiet, start_new_session=True, env=environment
+    return subprocess.Popen(  # noqa: S603 - the command is ours
+        COMMAND, stdin=connection.fileno(), stdout=quiet, stderr=quiet, start_new_session=True, env=environment
     )
 
 

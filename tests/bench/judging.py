@@ -12,6 +12,7 @@ from relay.domain.matching import Match
 from relay.domain.model import ROUTES, MessageId, SourceUid, StoredEvent
 from relay.domain.normalising import normalise
 from relay.domain.parsing import Row, parse_line
+from relay.domain.shapes import Shape, shape_of
 from relay.store.events import pack_event
 from relay.store.pages import RowCommit
 from tests.bench.ground import ROUTE
@@ -28,12 +29,14 @@ class Work:
     """One line on its way; each stage leaves here what the next one needs."""
 
     __slots__ = (
-        "classes", "commit", "data", "digest", "line", "message", "number", "raw", "row", "sight", "source", "stored",
+        "classes", "commit", "data", "digest", "line", "message", "number", "raw", "row", "shape", "sight", "source",
+        "stored",
     )  # fmt: skip
 
     row: Row
     raw: bytes
     digest: bytes
+    shape: Shape
     classes: int
     sight: New
     message: MessageId
@@ -54,7 +57,8 @@ def _read(work: Work) -> None:
 
 
 def _digest(work: Work) -> None:
-    work.raw, work.digest = raw_digest(work.line), stable_digest(work.row.columns)
+    work.shape = shape_of(work.row.columns)
+    work.raw, work.digest = raw_digest(work.line), stable_digest(work.row.columns, work.shape)
 
 
 def _judge(work: Work) -> None:
@@ -72,7 +76,7 @@ def _normalise(work: Work) -> None:
         row_id=work.row.row_id,
         revision=work.sight.revision,
         classes=work.classes,
-        trigger=normalise(work.row.columns),
+        trigger=normalise(work.row.columns, work.shape),
     )
 
 

@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+import uvloop
 
 from relay.domain.model import SourceUid
 from relay.domain.page_judging import Sighting, judge_rows
@@ -186,10 +188,17 @@ async def test_a_page_is_matched_with_filters_that_came_after_it_was_judged(rig:
     assert await rig.row_ids(made[0]) == list(ids)
 
 
-async def test_a_process_has_no_settings_and_no_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_a_process_has_no_settings_and_no_sockets(
+    run: Callable[[Coroutine[Any, Any, None]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its environment has no key, and its only socket is the one to the worker."""
     monkeypatch.setenv("RELAY_ADMIN_KEY", "a key that must stay here")
     monkeypatch.setenv("RELAY_REDIS_URL", "redis://:secret@127.0.0.1:1/0")
+    run(_look_into_a_process())
+
+
+async def _look_into_a_process() -> None:
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     async with server, judges() as some:
         (pid,) = some.pids

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from relay.domain.event_types import CLASSES, EVENT_TYPES, codes_of, names
 from relay.domain.filtering import compile_filter
-from relay.domain.matching import CONDITIONS_BETWEEN_PAUSES, Matcher, Pace, unfit_reason, wants
+from relay.domain.matching import CONDITIONS_BETWEEN_PAUSES, Match, Matcher, Pace, unfit_reason, wants
 from relay.domain.model import Application, ApplicationId, Endpoint, EndpointId
+from relay.domain.picking import pick
 from relay.errors import Invalid
 
 
@@ -242,6 +243,20 @@ def test_it_finds_just_what_asking_each_endpoint_finds(
             if kind is not None and all(source is None or compile_filter(source)(event) for source in sources):
                 expected[each.id] = kind
         assert matched(matcher, mask, trigger, had=had) == expected
+        # The columns that filters name are enough, and steps find the same.
+        codes, part = codes_of(mask, had), pick(data(trigger, mask), matcher.columns)
+        assert {endpoint: EVENT_TYPES[code] for endpoint, code in matcher.match(codes, part)} == expected
+        assert sorted(in_steps(matcher, codes, event)) == sorted(matcher.match(codes, event))
+
+
+def in_steps(matcher: Matcher, codes: bytes, event: dict[str, Any]) -> list[Match]:
+    steps = matcher.steps(codes, event, Pace(1))
+    while True:
+        try:
+            next(steps)
+        except StopIteration as ended:
+            found: list[Match] = ended.value
+            return found
 
 
 def test_there_are_eight_classes() -> None:

@@ -1,7 +1,7 @@
 """Hashing a few kilobytes at a time, without giving Python's global lock away.
 
-hashlib gives it away for 2,048 bytes or more. In a process that is busy sending, whose HTTP client has a thread of its
-own, it comes back later than the hash took.
+hashlib gives it away for 2,048 bytes or more. In a busy process with other threads it comes back later than the hash
+took.
 """
 
 from typing import Protocol

@@ -31,7 +31,7 @@ fix: install ## Format, and mend what ruff can mend
 	$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
 
 test: install ## Everything that must pass: unit, integration and end to end, with an embedded server
-	$(BIN)/pytest -q -n 2 $(ARGS)
+	$(BIN)/pytest -q -n 2 --dist worksteal $(ARGS)
 
 demo: install ## Run the whole relay on this machine and watch callbacks arrive
 	@$(BIN)/relay demo $(ARGS)

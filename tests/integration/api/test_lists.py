@@ -175,16 +175,17 @@ async def test_lists_lead_forth_and_back_in_both_orders(
 
 
 @each_list
-@pytest.mark.parametrize("iterator", ["nonsense of mine", "~nonsense of mine", "~", "~~", "é", "-1", "1" * 99])
 async def test_an_iterator_of_no_list_is_refused(
-    http: httpx.AsyncClient, stores: Stores, store: Store, fill: Fill, newest_first: bool, iterator: str
+    http: httpx.AsyncClient, stores: Stores, store: Store, fill: Fill, newest_first: bool
 ) -> None:
     """It is 422 and names the parameter."""
     path = await fill(http, stores, store)
-    answer = await http.get(path, params={"iterator": iterator})
-    assert answer.status_code == 422 or (path == "/source" and set(iterator) <= set("-1")), answer.text
-    if answer.status_code == 422:
-        assert answer.json()["detail"][0]["loc"] == ["query", "iterator"]
+    for iterator in ("nonsense of mine", "~nonsense of mine", "~", "~~", "é", "-1", "1" * 99):
+        answer = await http.get(path, params={"iterator": iterator})
+        could_be = path == "/source" and set(iterator) <= set("-1")
+        assert answer.status_code == (200 if could_be else 422), (iterator, answer.text)
+        if not could_be:
+            assert answer.json()["detail"][0]["loc"] == ["query", "iterator"]
 
 
 async def test_every_list_is_tried(http: httpx.AsyncClient) -> None:

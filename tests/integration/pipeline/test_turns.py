@@ -127,8 +127,8 @@ async def test_no_stretch_of_work_on_a_page_is_longer_than_five_milliseconds(rig
     await judges.aclose()
     slow = max(slow, slowness(page[:500]))
     assert len(await rig.row_ids(endpoints[0])) == ROWS
-    # A look for garbage, or an interrupt that the kernel charged to this thread, can hit single steps. The page comes in
-    # six parts, so a step that is too long stands here six times at least.
+    # A look for garbage, or an interrupt that the kernel charged to this thread, can hit single steps. The page comes
+    # in six parts, so a step that is too long stands here six times at least.
     longest = sorted(found, reverse=True)[4:]
     assert [each for each in longest if each[0] > MOST_MS * slow] == []
 

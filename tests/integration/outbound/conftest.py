@@ -52,8 +52,14 @@ async def resolver(dns: tuple[DnsServer, str]) -> AsyncIterator[Resolver]:
 
 
 @pytest.fixture
-async def egress(policy: EgressPolicy, resolver: Resolver) -> AsyncIterator[Egress]:
-    transport = Egress(policy=policy, resolver=resolver, options=EgressOptions(connect_timeout_s=0.3))
+def connect_timeout_s() -> float:
+    """Short, for addresses that never answer."""
+    return 0.3
+
+
+@pytest.fixture
+async def egress(policy: EgressPolicy, resolver: Resolver, connect_timeout_s: float) -> AsyncIterator[Egress]:
+    transport = Egress(policy=policy, resolver=resolver, options=EgressOptions(connect_timeout_s=connect_timeout_s))
     yield transport
     await transport.aclose()
 

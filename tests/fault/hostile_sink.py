@@ -33,6 +33,9 @@ class Exchange:
 
     async def send(self, data: bytes) -> None:
         """Write, waiting while the peer does not read."""
+        if self.writer.is_closing():
+            # uvloop has an error of its own for that.
+            raise ConnectionResetError
         self.writer.write(data)
         await self.writer.drain()
 

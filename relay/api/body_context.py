@@ -28,7 +28,7 @@ from relay.api.schemas.endpoints import (
 from relay.api.schemas.sources import SourceIn
 from relay.api.signing_keys import rotation_faults
 from relay.domain.model import Application, Endpoint, Source, SourceUid
-from relay.errors import Fault, NotFound, Unreadable
+from relay.errors import Fault, NotFound, RelayError, Unreadable
 from relay.store.applications import PREFIX as APP
 from relay.store.endpoints import PREFIX as ENDPOINT
 from relay.wiring import Stores
@@ -50,7 +50,7 @@ async def all_faults(request: AnyRequest, kind: type | None, value: Any, found: 
         more, unchanged = await check(request, Asked(value, frozenset(fault.path for fault in found)))
     except (NotFound, Unreadable):
         return found  # The operation itself answers that.
-    except Exception:
+    except RelayError:
         if found:
             return found  # The body is wrong, whatever the store says.
         raise

@@ -153,18 +153,7 @@ async def read_feed(
 
     Raises Invalid when the iterator is none of ours.
     """
-    edges = read_iterator(paging.place, dict[str, feed.place]) if paging.place is not None else {}  # type: ignore[name-defined]
-    newer = paging.descending is paging.back
-    entry_ms = before_ms if not newer else None if after_ms is None else after_ms + 1
-    entry = feed.edge_at(entry_ms) if feed.edge_at and entry_ms is not None else None
-    begins = {source: edges.get(source, entry) for source in sources if not paging.back or source in edges}
-    walk = _Walk(
-        [_Lane(feed, source, edge, newer) for source, edge in begins.items()],
-        newer,
-        feed.at_ms,
-        wanted,
-        (-float("inf") if after_ms is None else after_ms, float("inf") if before_ms is None else before_ms),
-    )
+    walk = _walk(feed, sources, paging, wanted=wanted, after_ms=after_ms, before_ms=before_ms)
     for lane in walk.lanes:
         await lane.fill(min(paging.limit + 1, AHEAD))
         lane.settle()
@@ -183,3 +172,23 @@ async def read_feed(
         prev_iterator=BACK + write_iterator(begin) if paging.iterator else None,
         done=walk.over and not more,
     )
+
+
+def _walk(
+    feed: Feed[P, T],
+    sources: Iterable[SourceUid],
+    paging: Paging,
+    *,
+    wanted: Callable[[T], bool],
+    after_ms: int | None,
+    before_ms: int | None,
+) -> _Walk[P, T]:
+    """The walk from the place that the iterator names, or from the end of the list."""
+    edges = read_iterator(paging.place, dict[str, feed.place]) if paging.place is not None else {}  # type: ignore[name-defined]
+    newer = paging.descending is paging.back
+    entry_ms = before_ms if not newer else None if after_ms is None else after_ms + 1
+    entry = feed.edge_at(entry_ms) if feed.edge_at and entry_ms is not None else None
+    begins = {source: edges.get(source, entry) for source in sources if not paging.back or source in edges}
+    within = (-float("inf") if after_ms is None else after_ms, float("inf") if before_ms is None else before_ms)
+    lanes = [_Lane(feed, source, edge, newer) for source, edge in begins.items()]
+    return _Walk(lanes, newer, feed.at_ms, wanted, within)

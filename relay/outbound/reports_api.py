@@ -130,15 +130,7 @@ class ReportsApi:
             ):
                 if not answer.begin(response):
                     return
-                async for chunk in response.aiter_raw():
-                    # A report may take long to make. Once it comes, it must keep coming.
-                    limit.reschedule(min(ends, loop.time() + self._stall_s))
-                    if not answer.take(chunk):
-                        break
-                    if answer.must_wait():
-                        limit.reschedule(ends)
-                        await answer.wait()
-                        limit.reschedule(min(ends, loop.time() + self._stall_s))
+                await self._read(answer, response, limit, ends)
         except TimeoutError:
             late = loop.time() >= ends
             answer.problem = (
@@ -153,6 +145,18 @@ class ReportsApi:
         except (httpx.HTTPError, httpx.StreamError, zlib.error) as error:
             # Only its name: the text of such an error can quote a header.
             answer.problem = f"the upstream's answer broke off ({type(error).__name__})"
+
+    async def _read(self, answer: Answer, response: httpx.Response, limit: asyncio.Timeout, ends: float) -> None:
+        """Read the body. A report may take long to make; once it has begun, each pause is bounded by `limit`."""
+        loop = asyncio.get_running_loop()
+        async for chunk in response.aiter_raw():
+            limit.reschedule(min(ends, loop.time() + self._stall_s))
+            if not answer.take(chunk):
+                break
+            if answer.must_wait():
+                limit.reschedule(ends)
+                await answer.wait()
+                limit.reschedule(min(ends, loop.time() + self._stall_s))
 
 
 async def _bound_buffer(event: str, info: Mapping[str, Any]) -> None:

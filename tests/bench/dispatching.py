@@ -8,7 +8,7 @@ from relay.domain.model import SourceUid
 from relay.store.pages import RowCommit
 from tests.bench.bench import Bench
 from tests.bench.filling import fill
-from tests.bench.flows import Flow, Watch, describe, fresh_source, numbers
+from tests.bench.flows import Flow, Watch, add_flows, fresh_source
 from tests.bench.ground import Ground, ground
 from tests.bench.judging import commits
 from tests.bench.workers import worker
@@ -36,17 +36,8 @@ async def _measure(bench: Bench, count: int, *, tls: bool = False) -> None:
         lines = bench.rows.lines(max(2, bench.size(DELIVERIES) // count))
         rows = commits(lines, Matcher([store.application], store.endpoints).match, source=SourceUid("bench"))
         results = await bench.beside_baselines(partial(_dispatch, bench, store, rows), tls=tls)
-    flows = [flow for flow, _ in results]
-    bench.add(
-        PART,
-        f"{count:,} endpoint{'s'[: count > 1]}{', over TLS' * tls}",
-        [flow.per_s for flow in flows],
-        "/s",
-        baselines=[baselines for _, baselines in results],
-        goal="" if tls else GOALS.get(count, ""),
-        note=describe(flows),
-        more=numbers(flows),
-    )
+    text = f"{count:,} endpoint{'s'[: count > 1]}{', over TLS' * tls}"
+    add_flows(bench, PART, text, results, goal="" if tls else GOALS.get(count, ""))
 
 
 async def _dispatch(bench: Bench, store: Ground, rows: Sequence[RowCommit]) -> Flow:

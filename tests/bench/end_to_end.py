@@ -3,7 +3,7 @@
 from functools import partial
 
 from tests.bench.bench import Bench
-from tests.bench.flows import Flow, Watch, describe, fresh_source, numbers
+from tests.bench.flows import Flow, Watch, add_flows, fresh_source
 from tests.bench.ground import Ground, ground
 from tests.bench.upstream import Upstream, upstream
 from tests.bench.workers import worker
@@ -31,17 +31,8 @@ async def _measure(bench: Bench, count: int, *, tls: bool = False) -> None:
     async with ground(folder, bench.trust()) as store, upstream(folder, rows) as feed:
         await store.subscribe(count, lambda number: f"{url}/{number}")
         results = await bench.beside_baselines(partial(_flow, bench, store, feed, len(rows)), tls=tls)
-    flows = [flow for flow, _ in results]
-    bench.add(
-        PART,
-        f"{count:,} endpoint{'s'[: count > 1]}{', over TLS' * tls}",
-        [flow.per_s for flow in flows],
-        "/s",
-        baselines=[baselines for _, baselines in results],
-        goal="" if tls else GOALS.get(count, ""),
-        note=describe(flows),
-        more=numbers(flows),
-    )
+    text = f"{count:,} endpoint{'s'[: count > 1]}{', over TLS' * tls}"
+    add_flows(bench, PART, text, results, goal="" if tls else GOALS.get(count, ""))
 
 
 async def _flow(bench: Bench, store: Ground, feed: Upstream, rows: int) -> Flow:

@@ -9,6 +9,7 @@ from typing import Any
 
 from relay.domain.model import Source
 from relay.wiring import deleting_of
+from tests.bench.bench import Baselines, Bench
 from tests.bench.ground import ROUTE, Ground
 from tests.bench.measuring import Moment, look
 from tests.bench.processes import Child
@@ -110,6 +111,21 @@ class Watch:
             (last.server.answers - first.server.answers - self._looks) / deliveries,
             (last.server.commands - first.server.commands - self._looks) / deliveries,
         )
+
+
+def add_flows(bench: Bench, part: str, text: str, results: Sequence[tuple[Flow, Baselines]], *, goal: str = "") -> None:
+    """Report flows with their costs, and their ratios to the baselines that were taken before each."""
+    flows = [flow for flow, _ in results]
+    bench.add(
+        part,
+        text,
+        [flow.per_s for flow in flows],
+        "/s",
+        baselines=[baselines for _, baselines in results],
+        goal=goal,
+        note=describe(flows),
+        more=numbers(flows),
+    )
 
 
 def describe(flows: Sequence[Flow], each: str = "delivery") -> str:

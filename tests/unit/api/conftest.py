@@ -12,7 +12,7 @@ from litestar.testing import AsyncTestClient
 from relay.api.app import create_api
 from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
-from relay.errors import NotFound
+from relay.errors import NotFound, StoreUnavailable
 from relay.pipeline.clock import Clock
 
 KEY = "test-key-0123456789"
@@ -30,7 +30,11 @@ def layers() -> list[Any]:
     async def nothing(name: str) -> None:
         raise NotFound(f"there is no {name}")
 
-    return [SimpleNamespace(redis=None, seal=SEAL, endpoints=SimpleNamespace(named=nothing))]
+    async def away(*_: Any) -> None:
+        raise StoreUnavailable("there is no store here")
+
+    none = {name: SimpleNamespace(get=away, uids=away) for name in ("sources", "applications")}
+    return [SimpleNamespace(redis=None, seal=SEAL, endpoints=SimpleNamespace(named=nothing, get=away), **none)]
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 from svix.api.errors.http_error import HttpError
 from svix.api.errors.http_validation_error import HTTPValidationError
 
-from relay.errors import Conflict, StoreUnavailable
+from relay.errors import Conflict, NotFound, StoreUnavailable
 
 SOURCE = {"baseUrl": "https://u.example.com", "igrp": 1, "auth": {"type": "apiKey", "key": "k"}, "routes": ["all"]}
 
@@ -58,7 +58,7 @@ async def test_every_error_is_a_problem_document_that_svix_clients_read(
         ("app", {"name": "n", "throttleRate": "x"}, ["body", "throttleRate"], "type_error"),
         ("app", {"name": "n", "uid": "a b"}, ["body", "uid"], "value_error"),
         ("source/s", SOURCE | {"routes": ["all", "none"]}, ["body", "routes", "1"], "value_error"),
-        ("source/s", SOURCE | {"auth": {"type": "apiKey", "kee": "k"}}, ["body", "auth", "kee"], "extra"),
+        ("source/s", SOURCE | {"auth": {"type": "apiKey", "key": "k", "kee": "k"}}, ["body", "auth", "kee"], "extra"),
         ("source/s", SOURCE | {"auth": {"type": "magic"}}, ["body", "auth", "type"], "value_error"),
         ("source/s", SOURCE | {"baseUrl": "https://u.example.com/reports/v2"}, ["body", "baseUrl"], "value_error"),
         ("source/s%7D", SOURCE, ["path", "uid"], "value_error"),
@@ -74,6 +74,9 @@ async def test_a_fault_is_named_with_the_path_to_it(
     """`loc` leads from the body (or the query, or the path) to the very value, also in nested objects and lists."""
 
     class Sources:
+        async def get(self, uid: str) -> None:
+            raise NotFound(f"there is no source {uid}")
+
         async def put(self, _: str, make: Callable[[None], Any], **__: Any) -> None:
             make(None)
 

@@ -23,6 +23,7 @@ from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.deleting import Deleting
 from relay.pipeline.dispatch.dispatcher import Dispatcher
+from relay.pipeline.dispatch.sharing import share
 from relay.pipeline.following import follow
 from relay.pipeline.polling import Polling
 from relay.pipeline.upkeep import Upkeep
@@ -155,19 +156,27 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
 
     ready = readiness_of(parts.stores, parts.clock).reason
     health = Health(alive=lambda: not any(task.done() for task in tasks), ready=ready)
+    notices = Notices(parts.stores.redis)
     work = {
         "health": serve_health(health, parts.port),
         "notices": follow(
-            Notices(parts.stores.redis),
+            notices,
             changed=changed,
             woken=parts.dispatcher.wake,
             condition_changed=parts.dispatcher.condition_changed,
+            has_room=parts.dispatcher.has_room,
         ),
         "tick": tick_forever(
             queue=parts.queue, routes=parts.stores.routes, catalogue=parts.catalogue, clock=parts.clock, refresh=changed
         ),
         "jobs": _serve_jobs(parts, stopping),
         "dispatch": parts.dispatcher.watch(),
+        "sharing": share(
+            parts.dispatcher.sharing,
+            notices,
+            session=parts.dispatcher.session,
+            rows_taken_in=lambda: parts.stores.pages.committed,
+        ),
         "deletions": parts.deleting.forever(),
         "upkeep": parts.upkeep.run(lambda: list(parts.catalogue.sources.values())),
     }

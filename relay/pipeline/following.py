@@ -8,7 +8,7 @@ import structlog
 
 from relay.domain.model import EndpointId, SourceUid
 from relay.errors import StoreRefused, StoreUnavailable
-from relay.store.notices import ConditionChanged, Notices, Woken
+from relay.store.notices import ConditionChanged, Notices, Room, Woken
 
 log = structlog.get_logger()
 
@@ -21,10 +21,12 @@ async def follow(
     changed: Callable[[], Awaitable[None]],
     woken: Callable[[SourceUid], None],
     condition_changed: Callable[[EndpointId, str], Awaitable[None]],
+    has_room: Callable[[str], None],
 ) -> None:
     """Call `changed` after each change of the configuration, `woken` with each source that has new work.
 
-    `condition_changed` is called with an endpoint and the session that changed what is remembered of it.
+    `condition_changed` is called with an endpoint and the session that changed what is remembered of it, `has_room`
+    with the session of each worker that has room for more work.
 
     Runs until cancelled. After every (re)connection `changed` is called once, for what was missed in between.
     """
@@ -39,6 +41,8 @@ async def follow(
                         woken(notice.source)
                     elif isinstance(notice, ConditionChanged):
                         await condition_changed(notice.endpoint, notice.session)
+                    elif isinstance(notice, Room):
+                        has_room(notice.session)
                     else:
                         await changed()
         except (StoreUnavailable, StoreRefused) as error:

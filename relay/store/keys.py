@@ -17,6 +17,9 @@ WAKE_CHANNEL = "relay:wake"
 """Pub/sub: the uid of a source that has ready lanes."""
 CONDITION_CHANNEL = "relay:condition"
 """Pub/sub: an endpoint whose condition changed, and the session that changed it."""
+ROOM_CHANNEL = "relay:room"
+"""Pub/sub: the session of a worker that has room for more work."""
+CHANNELS = (CHANGED_CHANNEL, WAKE_CHANNEL, CONDITION_CHANNEL, ROOM_CHANNEL)
 
 CONDITIONS = "relay:{endpoints}:conditions"
 """hash: endpoint → what is remembered of one that is not well, see relay.domain.breaking. Lives until it is well."""

@@ -66,6 +66,7 @@ class Lanes:
             keys.owed, keys.attempt_buckets, keys.attempt_sizes, keys.blockers, keys.fence,
         )  # fmt: skip
         head = [keys.prefix(source), session, turn, before, now_ms, lives_ms, keys.EVENTS_PER_BUCKET]
+        head += [keys.WAKE_CHANNEL, source]
         args = [*head, *operations(handed, claim=claim, per_lane=per_lane)]
         return read_exchanged(await script("exchange")(self._redis, [name(source) for name in names], args))
 

@@ -23,7 +23,6 @@ PROBES = (
     "relay:jobs:probe",
 )
 """One key of each kind that the relay and arq use."""
-CHANNELS = (keys.CHANGED_CHANNEL, keys.WAKE_CHANNEL, keys.CONDITION_CHANNEL)
 PROBE_LIVES_MS = 60_000
 COMMANDS = """
     PING | TIME | INFO memory | INFO server | DBSIZE | SCRIPT LOAD return | EVAL return 0
@@ -109,8 +108,8 @@ async def _forbidden_keys(redis: Redis) -> list[str]:
 async def _forbidden_channels(redis: Redis) -> list[str]:
     async with redis.pubsub() as channel:
         try:
-            await channel.subscribe(*CHANNELS)
-            for _ in CHANNELS:
+            await channel.subscribe(*keys.CHANNELS)
+            for _ in keys.CHANNELS:
                 await channel.get_message(timeout=1.0)
         except NoPermissionError as error:
             return _forbidden([error])

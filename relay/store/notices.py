@@ -30,7 +30,13 @@ class ConditionChanged(NamedTuple):
     session: str
 
 
-Notice = Changed | Woken | ConditionChanged
+class Room(NamedTuple):
+    """The worker of a session has room for more work."""
+
+    session: str
+
+
+Notice = Changed | Woken | ConditionChanged | Room
 
 
 class Notices:
@@ -39,11 +45,15 @@ class Notices:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
+    async def tell_room(self, session: str) -> None:
+        """Tell the other workers that this one has room for more work. Raises StoreUnavailable."""
+        await self._redis.publish(keys.ROOM_CHANNEL, session)
+
     async def listen(self) -> AsyncGenerator[Notice, None]:
         """What others tell, and Changed once at the start. Raises StoreUnavailable when the connection is lost."""
         async with self._redis.pubsub() as channel:
             try:
-                await channel.subscribe(keys.CHANGED_CHANNEL, keys.WAKE_CHANNEL, keys.CONDITION_CHANNEL)
+                await channel.subscribe(*keys.CHANNELS)
                 yield Changed()
                 while True:
                     message = await channel.get_message(ignore_subscribe_messages=True, timeout=QUIET_S)
@@ -60,4 +70,6 @@ def _read(channel: str, text: str) -> Notice:
     if channel == keys.CONDITION_CHANNEL:
         endpoint, _, session = text.partition(" ")
         return ConditionChanged(EndpointId(endpoint), session)
+    if channel == keys.ROOM_CHANNEL:
+        return Room(text)
     return Changed()

@@ -41,6 +41,8 @@ class Pages:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self.committed = 0
+        """How many rows this process has committed."""
 
     async def known(
         self, source: SourceUid, space: str, row_ids: Sequence[int], *, token: Token | None = None
@@ -98,6 +100,7 @@ class Pages:
         if answer != b"ok":
             raise refused(answer, source)
         token.sequence += 1
+        self.committed += len(rows)
 
 
 def first_prefix(rows: Iterable[RowCommit]) -> list[RowCommit]:

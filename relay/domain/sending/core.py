@@ -17,6 +17,7 @@ from relay.domain.sending.endpoint import EndpointMachine
 from relay.domain.sending.holding import Holding
 from relay.domain.sending.lane import Lane
 from relay.domain.sending.machines import Machines
+from relay.domain.sending.sharing import Sharing
 from relay.domain.sending.states import EndpointState
 from relay.domain.sending.trials import Trials
 from relay.domain.sending.turns import Turns
@@ -31,6 +32,7 @@ class Core:
     """See the module. Times are ms since 1970; `schedule` has the seconds before each retry."""
 
     def __init__(self, *, session: str, slots: int, schedule: Sequence[float]) -> None:
+        self.sharing = Sharing()
         self._schedule = schedule
         self._turns = Turns(slots)
         self._trials = Trials()
@@ -45,10 +47,10 @@ class Core:
 
     def next(self, now_ms: int) -> Delivery | None:
         """The next delivery to send. It takes a slot until it is put in again: landed, broken or untried."""
-        while (cleared := self._trials.next()) is not None:
-            if cleared.lane.machine.may_go(cleared, now_ms):
-                return cleared
+        while (cleared := self._trials.next()) and not cleared.lane.machine.may_go(cleared, now_ms):
             self.untried(cleared, now_ms)
+        if cleared is not None:
+            return cleared
         while not self._draining and (machine := self._turns.next()) is not None:
             delivery = machine.take(now_ms)
             if delivery is None:
@@ -81,9 +83,12 @@ class Core:
     def collect(self, source: SourceUid, now_ms: int) -> tuple[list[HandIn], int]:
         """What to hand in for a source, and how many further lanes to claim."""
         holding = self._holdings[source]
-        most_ahead = max(2, MOST_AHEAD // (self.held() or 1))
-        handed = holding.collect(most_ahead=most_ahead, now_ms=now_ms)
-        return handed, 0 if self._draining else holding.claims()
+        held = self.held()
+        if self.sharing.gives(held, now_ms) and (lane := holding.give_away()) is not None:
+            self.sharing.gave()
+            self._settle(lane.machine, now_ms)
+        handed = holding.collect(most_ahead=max(2, MOST_AHEAD // (held or 1)), now_ms=now_ms)
+        return handed, holding.claims() if self.sharing.claims(now_ms) else 0
 
     def held(self, source: SourceUid | None = None) -> int:
         """How many lanes are held, of one source or of all."""
@@ -99,8 +104,7 @@ class Core:
 
     def is_known(self, endpoint: EndpointId) -> bool:
         """Whether an endpoint's configuration and condition were put in, and still count."""
-        machine = self._machines.get(endpoint)
-        return machine is not None and machine.endpoint is not None
+        return (machine := self._machines.get(endpoint)) is not None and machine.endpoint is not None
 
     # Sources and endpoints
 
@@ -189,10 +193,10 @@ class Core:
                 for lane in holding.lanes.values():
                     self._settle(lane.machine, now_ms)
 
-    def claims_answered(self, source: SourceUid, ready: int) -> None:
+    def claims_answered(self, source: SourceUid, ready: int, now_ms: int) -> None:
         """The exchange is over; so many lanes of the source are still ready."""
         if (holding := self._holdings.get(source)) is not None:
-            holding.exchanged(0 if self._draining else ready)
+            holding.exchanged(ready if self.sharing.claims(now_ms) else 0)
             self._take_wanted(holding)
 
     def recovered(self, source: SourceUid, held: Sequence[Claim], *, is_astray: bool, now_ms: int) -> None:
@@ -253,6 +257,7 @@ class Core:
     def drain(self, now_ms: int) -> None:
         """Begin nothing more, hand back waiting deliveries, and release each lane once nothing of it is in flight."""
         self._draining = True
+        self.sharing.drain()
         for delivery in self._trials.clear():
             self.untried(delivery, now_ms)
         for machine in self._machines.values():
@@ -263,6 +268,7 @@ class Core:
     def _set_back(self, back_ms: int, now_ms: int) -> None:
         """The clock was set back: whatever waits, waits as long as it would have."""
         self._alarms.clear()
+        self.sharing.forget()
         for holding in self._holdings.values():
             holding.lease_ms -= back_ms
         for machine in self._machines.values():
@@ -282,8 +288,7 @@ class Core:
         for lane in machine.lanes.values():
             if (holding := self._holdings.get(lane.source)) is not None:
                 holding.mark(lane)
-                if holding.wanted is not None:
-                    self._take_wanted(holding)
+                self._take_wanted(holding)
         self._alarms.set(machine, now_ms)
 
     def _take_wanted(self, holding: Holding) -> None:

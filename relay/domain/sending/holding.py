@@ -68,6 +68,15 @@ class Holding:
                     lane.settle(now_ms, is_held_back=False)
         return [lane.collect(most_ahead=most_ahead, now_ms=now_ms) for lane in marked if self._holds(lane)]
 
+    def give_away(self) -> Lane | None:
+        """Let go of the lane that keeps this worker busiest, of those that another one could go on with at once."""
+        able = [lane for lane in self._marked if self._holds(lane) and lane.may_change_hands()]
+        if not able:
+            return None
+        lane = max(able, key=lambda lane: len(lane.results.ended))
+        lane.leaves = True
+        return lane
+
     def claims(self) -> int:
         """How many more lanes to claim."""
         return max(0, min(LANES_AT_ONCE, MOST_LANES - len(self.lanes)))

@@ -89,6 +89,10 @@ class Lane:
         """Whether no other worker can have been given the lane. Where order counts, that must be certain."""
         return self.queue.order == "unordered" or now_ms < self.holding.lease_ms
 
+    def may_change_hands(self) -> bool:
+        """Whether another worker could soon go on with it: its callbacks come through, so those in flight land."""
+        return self.state is LaneState.OPEN and bool(self.results.ended) and not self.suspects
+
     def is_short(self) -> bool:
         """Whether its next exchange should not wait: it could send more than is here, or has to leave."""
         if self.state is LaneState.OPEN:

@@ -58,7 +58,7 @@ class Dispatcher:
         schedule: Sequence[float],
     ) -> None:
         """`slots`: callbacks in flight at most; `deadline_s`: of one attempt; `schedule`: seconds before each retry."""
-        self._session = session
+        self.session = session
         self._lanes = lanes
         self._conditions = conditions
         self._catalogue = catalogue
@@ -68,6 +68,7 @@ class Dispatcher:
         self._slots = slots
         self._deadline_s = deadline_s
         self._core = Core(session=session, slots=slots, schedule=schedule)
+        self.sharing = self._core.sharing
         self._arriving = Arriving(
             core=self._core,
             catalogue=catalogue,
@@ -112,7 +113,7 @@ class Dispatcher:
                 exchange = Exchange(
                     source,
                     core=self._core,
-                    session=self._session,
+                    session=self.session,
                     lanes=self._lanes,
                     arriving=self._arriving,
                     catalogue=self._catalogue,
@@ -124,7 +125,7 @@ class Dispatcher:
             self._exchanges.pop(source)[1].cancel()
             self._core.forget(source)
             # A deletion waits until no worker works on it any more.
-            self._aside(self._lanes.leave(source, self._session))
+            self._aside(self._lanes.leave(source, self.session))
         self._follow()
 
     def wake(self, source: SourceUid) -> None:
@@ -134,10 +135,15 @@ class Dispatcher:
 
     async def condition_changed(self, endpoint: EndpointId, session: str) -> None:
         """Another session, or the API, changed what is remembered of an endpoint. Raises StoreUnavailable."""
-        if session != self._session and self._core.is_known(endpoint):
+        if session != self.session and self._core.is_known(endpoint):
             conditions = await self._conditions.read([endpoint])
             self._core.learnt(endpoint, conditions[endpoint], self._clock.now_ms())
             self._follow()
+
+    def has_room(self, session: str) -> None:
+        """The worker of a session has room for more work."""
+        if session != self.session:
+            self.sharing.heard(self._clock.now_ms())
 
     def _endpoint_changed(self, endpoint: EndpointId) -> None:
         if self._core.is_known(endpoint):

@@ -206,7 +206,7 @@ class Exchange:
             )
         for claim in claims:
             self._core.claimed(self.source, claim, now_ms)
-        self._core.claims_answered(self.source, exchanged.ready)
+        self._core.claims_answered(self.source, exchanged.ready, now_ms)
 
     async def _recover(self, handed: list[HandIn], *, done: bool) -> None:
         """Ask what the session holds, after an answer was lost or the store went back in time.

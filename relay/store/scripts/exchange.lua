@@ -3,7 +3,7 @@
 -- KEYS: 1 lanes, 2 ready, 3 sessions, 4 turns, 5 due, 6 dead, 7 parked, 8 references, 9 owed, 10 attempt buckets,
 --   11 attempt sizes, 12 blockers, 13 fence
 -- ARGV: 1 the source's prefix, 2 session, 3 its number for this call, 4 that of the call before, 5 now in ms, 6 ms that
---   the session lives on, 7 events in a bucket, then operations:
+--   the session lives on, 7 events in a bucket, 8 channel, 9 the source's uid, then operations:
 --   log {bucket, bytes, number of arguments, field, record, …}: keep records of attempts
 --   lane {endpoint}: what follows is about this lane, up to stay, park or go
 --   ended {number of references, reference, …}: they reached their receiver, or nobody wants them
@@ -12,7 +12,7 @@
 --   behind {reference, key}: it waits for a blocked key, or goes back if nothing blocks it any more
 --   free {key}: nothing waits for it any more
 --   tried {number of arguments, ms, `number:ms`, …}: the lane's attempts, for the endpoint's list
---   stay {how many to take more} · park {ms until when} · go {}: let the lane go
+--   stay {how many to take more} · park {ms until when} · go {}: let the lane go; if it is ready, the channel is told
 --   claim {lanes at most, references of each}: hold further lanes
 -- RETURNS: {'done', lanes still ready, then for each lane and each claimed one {endpoint, state, {references}, {key,
 --   number of the event that it waits for, …}}}. The state is 'held', 'claimed', 'idle', 'ready', 'parked', or 'lost': the
@@ -23,9 +23,10 @@
 -- ATOMIC BECAUSE a delivery must be in exactly one place: lane, flight, due, dead, waiting or ended.
 local lanes, ready, sessions, turns, due, dead, parked, references, owed = unpack(KEYS, 1, 9)
 local attempt_buckets, attempt_sizes, blockers, fence = unpack(KEYS, 10, 13)
-local prefix, session, turn, before, now, lives, bucket_size = unpack(ARGV, 1, 7)
+local prefix, session, turn, before, now, lives, bucket_size, channel, uid = unpack(ARGV, 1, 9)
 local UNPACK = 4000 -- Lua's stack holds 8,000.
-local at, answer, ended, freed = 8, {'done', 0}, {}, {}
+local at, answer, ended, freed = 10, {'done', 0}, {}, {}
+local is_ready = false -- Whether a lane was let go that another worker can claim.
 
 -- The source was deleted: nobody may leave anything behind, see close_source.lua.
 if string.sub(redis.call('GET', fence) or '', 1, 1) == '-' then return {'gone', 0} end
@@ -87,10 +88,11 @@ local function lists(key, score, member, reference)
   -- One that stands there already, sent again by hand meanwhile, stands for both.
   if redis.call('ZADD', key, score, endpoint .. ' ' .. member) == 0 then ends(reference) end
 end
-local function take(most)
+-- `alone`: nothing of the lane is in flight.
+local function take(most, alone)
   local taken = most > 0 and redis.call('LPOP', lane, most)
   if not taken or #taken == 0 then return {} end
-  local there = redis.call('SMISMEMBER', flight, unpack(taken))
+  local there = alone and {} or redis.call('SMISMEMBER', flight, unpack(taken))
   if redis.call('SADD', flight, unpack(taken)) == #taken then return taken end
   -- Sent again by hand while it was on its way: two of one are one.
   local once, known = {}, {}
@@ -132,11 +134,11 @@ local function settle()
   end
   give_back()
 end
-local function let_go()
-  settle()
-  if redis.call('EXISTS', lane) == 1 then
+local function let_go(is_empty)
+  if not is_empty and redis.call('EXISTS', lane) == 1 then
     redis.call('HSET', lanes, endpoint, 'r')
     redis.call('RPUSH', ready, endpoint)
+    is_ready = true
     return 'ready'
   end
   redis.call('HDEL', lanes, endpoint)
@@ -165,6 +167,10 @@ function operations.lane() about(pop()) end
 function operations.ended()
   pieces(function(first, last_one)
     if not held then return end
+    if first == last_one then
+      if lands(ARGV[first]) then ends(ARGV[first]) end
+      return
+    end
     -- Only what is in flight is counted: a lane may have been lost and claimed again meanwhile.
     local there = redis.call('SMISMEMBER', flight, unpack(ARGV, first, last_one))
     redis.call('SREM', flight, unpack(ARGV, first, last_one))
@@ -218,7 +224,7 @@ function operations.stay()
   if not held then return says('lost') end
   give_back()
   local taken = take(more)
-  if #taken == 0 and redis.call('EXISTS', flight) == 0 then return says(let_go()) end
+  if #taken == 0 and redis.call('EXISTS', flight) == 0 then return says(let_go(more > 0)) end
   says('held', taken)
 end
 function operations.park()
@@ -230,18 +236,21 @@ function operations.park()
   says('parked')
 end
 function operations.go()
-  if held then says(let_go()) else says('lost') end
+  if not held then return says('lost') end
+  settle()
+  says(let_go())
 end
 function operations.claim()
   local most, each = pop(), count()
+  local some_blocked = redis.call('EXISTS', blockers) == 1
   for _, name in ipairs(redis.call('LPOP', ready, most) or {}) do
     if redis.call('HGET', lanes, name) == 'r' then
       about(name)
       held = true
-      local taken = take(each)
+      local taken = take(each, true)
       if #taken > 0 then
         redis.call('HSET', lanes, endpoint, session)
-        says('claimed', taken, redis.call('HGETALL', blocked))
+        says('claimed', taken, some_blocked and redis.call('HGETALL', blocked))
       else
         redis.call('HDEL', lanes, endpoint)
       end
@@ -261,4 +270,5 @@ for name, bytes in pairs(freed) do
   if type(left) == 'table' or left <= 0 then redis.call('HDEL', owed, name) end
 end
 answer[2] = redis.call('LLEN', ready)
+if is_ready then redis.call('PUBLISH', channel, uid) end
 return answer

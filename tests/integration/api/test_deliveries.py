@@ -95,6 +95,7 @@ async def dispatcher(stores: Stores, store: Store, deaf: asyncio.Event) -> Async
                 changed=changed,
                 woken=dispatcher.wake,
                 condition_changed=dispatcher.condition_changed,
+                has_room=dispatcher.has_room,
             )
         )
         await changed()

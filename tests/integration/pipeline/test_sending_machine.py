@@ -188,6 +188,12 @@ class World(RuleBasedStateMachine):
 
         self.run(work())
 
+    @rule(which=st.integers(0, 1), takes_rows_in=st.booleans())
+    def a_busy_worker_hears_of_room_elsewhere(self, which: int, takes_rows_in: bool) -> None:
+        sharing = self.worker(which).core.sharing
+        sharing.measured(1.0, takes_rows_in=takes_rows_in)
+        sharing.heard(self.rig.clock.at_ms)
+
     # Operators
 
     @rule(name=st.sampled_from([*ORDERS, "changing"]), what=st.sampled_from(["disabled", "paused"]), on=st.booleans())

@@ -58,7 +58,7 @@ class Desk:
             self.configure(each)
         for source in sources:
             self.core.collect(source, self.now_ms)
-            self.core.claims_answered(source, 0)
+            self.core.claims_answered(source, 0, self.now_ms)
         self.effects()
 
     def configure(self, known: Endpoint | None, *limits: int, name: EndpointId = A, off: bool = False) -> None:
@@ -126,7 +126,7 @@ class Desk:
     def answer(self, handed: HandIn, *arrivals: Arrival, state: str = "held", source: SourceUid = UK) -> None:
         """The store has taken that."""
         self.core.answered(source, handed, state=state, arrivals=arrivals, now_ms=self.now_ms)
-        self.core.claims_answered(source, 0)
+        self.core.claims_answered(source, 0, self.now_ms)
 
 
 def many(first: int, last: int, **about: Any) -> Sequence[Arrival]:

@@ -67,10 +67,10 @@ def test_a_wish_is_kept_until_something_is_collected() -> None:
     # The answer is lost; a notice comes meanwhile, and then the answer of the same call.
     desk.core.noticed(UK)
     assert desk.of(Exchange) == [Exchange(UK, urgent=True)]
-    desk.core.claims_answered(UK, 0)
+    desk.core.claims_answered(UK, 0, NOW)
     assert desk.of(Exchange) == [Exchange(UK, urgent=True)]
     desk.core.collect(UK, desk.now_ms)
-    desk.core.claims_answered(UK, 0)
+    desk.core.claims_answered(UK, 0, NOW)
     assert desk.of(Exchange) == []
 
 
@@ -79,7 +79,7 @@ def test_lanes_that_are_ready_are_asked_for() -> None:
     desk = Desk()
     desk.core.collect(UK, desk.now_ms)
     desk.effects()
-    desk.core.claims_answered(UK, 3)
+    desk.core.claims_answered(UK, 3, NOW)
     assert desk.of(Exchange) == [Exchange(UK, urgent=True)]
 
 

@@ -169,7 +169,7 @@ class ToyWorker:
             self.wanted.add(source)
         elif verdict == "done":
             self._take_in(source, handed, given)
-            self.core.claims_answered(source, ready)
+            self.core.claims_answered(source, ready, self.world.now_ms)
             del self._unanswered[source]
             self._before[source] = self._turns[source]
         else:

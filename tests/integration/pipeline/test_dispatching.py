@@ -460,6 +460,41 @@ async def test_two_workers_share_the_lanes(floor: Dispatching) -> None:
         assert sorted(floor.subscribers.rows(host)) == list(range(1, 101))
 
 
+async def test_a_busy_worker_gives_a_lane_to_one_that_has_room(floor: Dispatching) -> None:
+    """Which then sends what comes. The busy one takes rows in too: it claims nothing, and nothing is sent twice."""
+    await endpoint(floor)
+    gate = asyncio.Event()
+    holders: list[tuple[int, int]] = []
+
+    async def wait(_: Got) -> httpx.Response:
+        await gate.wait()
+        return httpx.Response(204)
+
+    floor.subscribers.answers[CRM] = wait
+    async with floor.worker() as busy:
+        await floor.rows(200)
+        await until(lambda: len(floor.subscribers.got) > 1)
+        async with floor.worker() as other:
+
+            def note(_: Got) -> httpx.Response:
+                holders.append((busy.dispatcher._core.held(), other.dispatcher._core.held()))
+                return httpx.Response(204)
+
+            busy.dispatcher.sharing.measured(1.0, takes_rows_in=True)
+            busy.dispatcher.has_room(busy.name)
+            assert busy.dispatcher.sharing.claims(floor.rig.clock.at_ms)
+            busy.dispatcher.has_room(other.name)
+            gate.set()
+            await until(lambda: busy.dispatcher._core.held() == 0)
+            floor.subscribers.answers[CRM] = note
+            floor.wake()
+            await floor.all_ended()
+            await floor.rows(5)
+            await floor.all_ended()
+    assert set(holders) == {(0, 1)}
+    assert sorted(each.row_id for each in floor.subscribers.got) == list(range(1, 206))
+
+
 async def test_a_dead_workers_lanes_are_taken_over(floor: Dispatching) -> None:
     """Everything arrives; twice only what was in flight, and under the same id (goals G1, G3)."""
     await endpoint(floor, max_in_flight=4)

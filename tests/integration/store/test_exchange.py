@@ -451,3 +451,20 @@ async def test_nothing_is_left_behind_of_a_source_that_was_deleted(floor: Floor)
         gone = await floor.exchanged(session, results, claim=5, lives_ms=999_000)
         assert (gone.verdict, gone.given) == ("gone", [])
     assert await dump(floor.redis) == before
+
+
+async def test_who_waits_for_work_is_told_of_a_lane_that_was_let_go(floor: Floor, redis: Redis) -> None:
+    """One notice for all that other workers can claim, and none for a lane that is empty."""
+    await floor.fill(A, B, C, numbers=range(1, 3))
+    await floor.claim("s", lanes=3)
+    async with redis.pubsub() as channel:
+        await channel.subscribe(keys.WAKE_CHANNEL)
+        await channel.get_message(timeout=1)
+        back = [(reference, reference.decode()) for reference in refs(1, 2)]
+        await floor.exchange("s", HandIn(C, ended=refs(1, 2), leaving="go"))
+        assert await channel.get_message(timeout=0.05) is None
+        await floor.exchange("s", HandIn(A, back=back, leaving="go"), HandIn(B, back=back, leaving="go"))
+        heard = await channel.get_message(timeout=1)
+        assert heard is not None
+        assert heard["data"] == UK.encode()
+        assert await channel.get_message(timeout=0.05) is None

@@ -106,6 +106,10 @@ class Retriable(UpstreamError):  # noqa: N818
         self.retry_after_s = retry_after_s
 
 
+class Declined(Retriable):
+    """The upstream answered with a message and no row: it may not accept what was asked for."""
+
+
 class Refused(UpstreamError):  # noqa: N818
     """401 or 403: asking again with the same credentials is hammering (hazard H28)."""
 

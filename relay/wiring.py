@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from relay.config import Settings
 from relay.domain.addresses import NAT64, EgressPolicy
+from relay.domain.reading.plan import Overlap, Plan
 from relay.outbound.callbacks import CallbackSender
 from relay.outbound.egress import Egress, EgressOptions
 from relay.outbound.reports_api import ReportsApi
@@ -26,7 +27,7 @@ from relay.pipeline.disabling import Disabling
 from relay.pipeline.dispatch.dispatcher import Dispatcher
 from relay.pipeline.ingest import Ingest
 from relay.pipeline.judges import Judges, default_processes
-from relay.pipeline.polling import Overlap, Polling
+from relay.pipeline.polling import Polling
 from relay.pipeline.pressure import Pressure
 from relay.pipeline.troubles import Troubles
 from relay.pipeline.upkeep import Limits, Upkeep
@@ -49,6 +50,7 @@ from relay.store.lanes import Lanes
 from relay.store.operations import Operations
 from relay.store.pages import Pages
 from relay.store.rates import Rates
+from relay.store.readings import Readings
 from relay.store.retention import Retention
 from relay.store.routes import Routes
 from relay.store.rows import Rows
@@ -85,6 +87,7 @@ class Stores:
     attempts: Attempts
     lanes: Lanes
     routes: Routes
+    readings: Readings
     pages: Pages
     bodies: Bodies
     operations: Operations
@@ -110,6 +113,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[tuple[Stores, str]]:
                     attempts=Attempts(redis),
                     lanes=Lanes(redis),
                     routes=Routes(redis),
+                    readings=Readings(redis),
                     pages=Pages(redis),
                     bodies=Bodies(Events(redis)),
                     operations=Operations(redis),
@@ -174,6 +178,20 @@ async def open_dispatch(
         await resolver.close()
 
 
+def plan_of(settings: Settings) -> Plan:
+    """Which readings every route has."""
+    return Plan(
+        overlap=Overlap(
+            rows=settings.overlap_rows,
+            seconds=settings.overlap_seconds,
+            interval_seconds=settings.overlap_interval_seconds,
+        ),
+        gap_deadline_s=settings.gap_deadline_seconds,
+        change_schedule_s=settings.change_schedule,
+        requests_per_hour=settings.reading_requests_per_hour,
+    )
+
+
 @asynccontextmanager
 async def open_polling(
     settings: Settings, stores: Stores, catalogue: Catalogue, pressure: Pressure, clock: Clock
@@ -189,11 +207,6 @@ async def open_polling(
         clock=clock,
         judges=judges,
     )
-    overlap = Overlap(
-        rows=settings.overlap_rows,
-        seconds=settings.overlap_seconds,
-        interval_seconds=settings.overlap_interval_seconds,
-    )
     resolver = Resolver(nameservers=settings.nameservers or None)
     transport = UpstreamTransport(policy=upstream_policy(settings), resolver=resolver)
     async with AsyncExitStack() as stack:
@@ -207,7 +220,9 @@ async def open_polling(
             ingest=ingest,
             catalogue=catalogue,
             clock=clock,
-            overlap=overlap,
+            known=stores.pages,
+            readings=stores.readings,
+            plan=plan_of(settings),
             pressure=pressure,
             operations=stores.operations,
         )
@@ -250,10 +265,9 @@ def upkeep_of(settings: Settings, stores: Stores, pressure: Pressure, clock: Clo
         compaction=Compaction(redis),
         rows=Rows(
             redis,
-            overlap_rows=settings.overlap_rows,
-            overlap_s=settings.overlap_seconds,
-            overlap_interval_s=settings.overlap_interval_seconds,
+            plan=plan_of(settings),
             longest_s=settings.dead_retention_seconds,
+            most_bytes=settings.known_rows_bytes,
         ),
         attempts=stores.attempts,
         backlogs=Backlogs(

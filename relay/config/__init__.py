@@ -108,10 +108,34 @@ class Settings:
         values.count, 100_000, "The maximum number of rowIds behind the cursor that the relay reads again"
     )
     overlap_seconds: float = _setting(
-        values.seconds, 600.0, "How late a row may appear behind the cursor and still be found"
+        values.seconds, 600.0, "How late a row may appear behind the cursor and be found within a minute or so"
     )
     overlap_interval_seconds: float = _setting(
         values.seconds, 60.0, "How often the relay reads the rows behind the cursor again"
+    )
+    gap_deadline_seconds: float = _setting(
+        values.seconds,
+        86_400.0,
+        "How late a row may appear and still be found: the relay probes gaps between rowIds at growing distances until "
+        "then. Not above `RELAY_OVERLAP_SECONDS`: it does not probe gaps",
+    )
+    change_schedule: tuple[float, ...] = _setting(
+        values.pauses,
+        (900.0, 7200.0, 86_400.0, 604_800.0),
+        "Seconds after its first sight at which the relay reads a row again to find changes, separated by commas. "
+        "`0`: only the overlap finds changes",
+    )
+    reading_requests_per_hour: int = _setting(
+        values.count,
+        600,
+        "The maximum number of requests an hour and source for probing gaps and reading rows again. The overlap and "
+        "polls for new rows are not counted",
+    )
+    known_rows_bytes: int = _setting(
+        values.count,
+        268_435_456,
+        "Bytes of Redis's memory for what the relay knows of the rows of one source (35 to 200 a row). Beyond that it "
+        "forgets the oldest rows, and does not read them again",
     )
     retention_seconds: float = _setting(
         values.seconds,

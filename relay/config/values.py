@@ -74,6 +74,11 @@ def schedule(value: str) -> tuple[float, ...]:
     return pauses
 
 
+def pauses(value: str) -> tuple[float, ...]:
+    """Numbers of seconds; `0` alone: none."""
+    return () if value == "0" else schedule(value)
+
+
 def networks(value: str) -> tuple[Network, ...]:
     """Networks, separated by commas."""
     return tuple(_each(value, _network))

@@ -258,12 +258,8 @@ class RouteState(Struct, frozen=True, kw_only=True):
     tried_as: int = 0
     """The source's `times_written` when a request failed last."""
     next_poll_at_ms: int = 0
-    overlap_at_ms: int = 0
-    """When the rows behind the cursor are to be read again; during that reading, the time of its last page."""
-    overlap_after: int | None = None
-    """How far a reading of the rows behind the cursor is; None: none is under way."""
-    overlap_until: int | None = None
-    """The cursor when it began."""
+    whole_rows_until_ms: int = 0
+    """Until when gaps are probed with whole rows, because the upstream showed no rowIds alone."""
     joined: Joined | None = None
     """None: it never ran in this release."""
     anchored: int = 0

@@ -9,7 +9,6 @@ import re
 import socket
 import weakref
 import zlib
-from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -24,8 +23,9 @@ from relay.domain.framing import has_bom, other_encoding, split_in_steps
 from relay.domain.masking import cut
 from relay.domain.model import ApiKeyAuth, Source, SourceAuth
 from relay.domain.parsing import Message, Rejected, Row, parse_line
-from relay.errors import LimitRefused, Refused, Retriable
+from relay.errors import Declined, LimitRefused, Refused, Retriable
 from relay.outbound.answers import MAX_ERROR_BYTES, MAX_PART_BYTES, Answer, Memory
+from relay.outbound.report_requests import headers_of, newest_url, rows_url
 from relay.outbound.upstream_transport import UNREACHABLE
 
 DEADLINE_S = 60.0
@@ -78,19 +78,29 @@ class ReportsApi:
         self._max_part_bytes = max_part_bytes
         self._memory = memory or Memory()
 
-    async def fetch(self, source: Source, route: str, *, after: int, limit: int, until: int | None = None) -> Page:
+    async def fetch(
+        self,
+        source: Source,
+        route: str,
+        *,
+        after: int,
+        limit: int,
+        until: int | None = None,
+        row_ids_only: bool = False,
+    ) -> Page:
         """Ask for a route's rows with ids above `after`, and up to `until` if that is given, in ascending order.
 
-        Raises Refused (401, 403), LimitRefused (H7), and Retriable for everything else that brought no row: time-outs,
-        429, 5xx, messages (H2), bodies that are no NDJSON (H5). An empty page is only what was answered as one.
+        With `row_ids_only` the upstream is asked to show no other column; it may show all of them nevertheless. Raises
+        Refused (401, 403), LimitRefused (H7), Declined for other messages without rows (H2), and Retriable for
+        everything else that brought no row: time-outs, 429, 5xx, bodies that are no NDJSON (H5). An empty page is only
+        what was answered as one.
         """
-        bounds = f"&filter[]=rowId-gt-value-{after}" + ("" if until is None else f"&filter[]=rowId-le-value-{until}")
-        return await self._page(source, route, f"limit={limit}&sort[]=rowId-asc{bounds}")
+        url = rows_url(source, route, after=after, limit=limit, until=until, row_ids_only=row_ids_only)
+        return await self._page(source, url)
 
     async def newest(self, source: Source, route: str, *, until: int | None = None) -> int:
         """The highest rowId of a route (up to `until`), or 0 if it has no rows. Raises like `fetch`."""
-        bound = "" if until is None else f"&filter[]=rowId-le-value-{until}"
-        page = await self._page(source, route, f"limit=1&sort[]=rowId-desc{bound}")
+        page = await self._page(source, newest_url(source, route, until=until))
         if not page.lines:
             return 0
         line = parse_line(page.lines[0])
@@ -98,12 +108,10 @@ class ReportsApi:
             return line.row_id
         raise Retriable("the newest row could not be read")
 
-    async def _page(self, source: Source, route: str, query: str) -> Page:
-        # Brackets stay as they are: that is how the API's known clients send them (H34).
-        url = f"{source.base_url.rstrip('/')}/reports/{source.version}/igrps/{source.igrp}/triggers/{route}"
+    async def _page(self, source: Source, url: str) -> Page:
         answer = Answer(self._memory, most_bytes=self._max_part_bytes)
         try:
-            await self._receive(answer, f"{url}?format=json&{query}", source.auth)
+            await self._receive(answer, url, source.auth)
             page = await _judge(answer, source.auth)
         except BaseException:
             answer.give_back()
@@ -122,7 +130,7 @@ class ReportsApi:
                 self._client.stream(
                     "GET",
                     url,
-                    headers=_headers(auth),
+                    headers=headers_of(auth),
                     timeout=connecting,
                     follow_redirects=False,
                     extensions={"trace": _bound_buffer},
@@ -233,7 +241,8 @@ def _refuse(answer: Answer, said: str | None) -> NoReturn:
         raise LimitRefused(f"the upstream refuses the limit ({status}): {said}")
     if 300 <= status < 400:
         raise Retriable(f"the upstream redirects ({status}), which is not followed: check the source's base URL")
-    raise Retriable(_words(answer, said), retry_after_s=_retry_after_s(answer.headers))
+    declined = said is not None and status in (200, 400, 422) and not _RATE.search(said)
+    raise (Declined if declined else Retriable)(_words(answer, said), retry_after_s=_retry_after_s(answer.headers))
 
 
 def _words(answer: Answer, said: str | None) -> str:
@@ -241,19 +250,6 @@ def _words(answer: Answer, said: str | None) -> str:
         return answer.problem or "the upstream did not answer"
     told = said or answer.problem
     return f"the upstream answered {answer.status}" + (f": {told}" if told else "")
-
-
-def _headers(auth: SourceAuth) -> dict[bytes, bytes]:
-    # As bytes: text that is not ASCII would be quoted in the error that it raises.
-    if isinstance(auth, ApiKeyAuth):
-        credentials = b"ApiKey " + auth.key.encode()
-    else:
-        credentials = b"Basic " + b64encode(f"{auth.username}:{auth.password}".encode())
-    return {
-        b"authorization": credentials,
-        b"accept": b"application/x-ndjson, application/json",
-        b"accept-encoding": b"identity",
-    }
 
 
 def _secrets(auth: SourceAuth) -> list[str]:

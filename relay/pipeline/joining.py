@@ -11,7 +11,8 @@ from relay.domain.polling import since_when, start_text
 from relay.outbound.reports_api import ReportsApi
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
-from relay.pipeline.route_poll import RoutePoll
+from relay.pipeline.route_poll import RoutePoll, SourcePoll
+from relay.store.readings import Readings
 from relay.store.routes import Routes, Token
 
 MOST_LOOKS = 10
@@ -19,28 +20,37 @@ MOST_LOOKS = 10
 
 
 async def join_routes(
-    routes: Routes, catalogue: Catalogue, uid: SourceUid, polls: dict[str, RoutePoll], token: Token
-) -> None:
+    routes: Routes, readings: Readings, catalogue: Catalogue, uid: SourceUid, polls: SourcePoll, token: Token
+) -> list[RoutePoll]:
     """Begin with routes that were added, and forget those that were removed. Raises Fenced, or Astray.
 
     What was removed is forgotten with its cursor: a route that is added again is a new one, see
     docs/adr/0005-rows-belong-to-a-route.md. By the newest configuration: who polled before may have known a newer one
-    than this process, and begun with a route that is not known here yet.
+    than this process, and begun with a route that is not known here yet. Gives the routes that are new in this slice.
     """
     states = await routes.states(uid, ROUTES)
     if _left(states, catalogue.sources.get(uid)):
         await catalogue.refresh()
     if (source := catalogue.sources.get(uid)) is None:
-        return
+        return []
     joined, left = since_when(states, source.routes, start_row_id=source.start_row_id), _left(states, source)
     if joined or left:
         noted = {state.route: joined.get(state.route, state.joined) for state in states if state.route in source.routes}
         await routes.settle(uid, joined=noted, start=start_text(source.start_row_id), left=left, token=token)
-    for name in polls.keys() - set(source.routes):
-        await polls.pop(name).drop_ahead()
-    for state in states:
-        if state.route in source.routes and state.route not in polls:
-            polls[state.route] = RoutePoll(state, token, joined=joined.get(state.route, state.joined))
+    for name in polls.routes.keys() - set(source.routes):
+        await polls.routes.pop(name).drop_ahead()
+    places = await readings.load(uid)
+    polls.budget.due_ms = max(polls.budget.due_ms, places.budget_ms)
+    new = [
+        RoutePoll(
+            state, token,
+            joined=joined.get(state.route, state.joined), places=places.of.get(state.route, {}), budget=polls.budget,
+        )
+        for state in states
+        if state.route in source.routes and state.route not in polls.routes
+    ]  # fmt: skip
+    polls.routes |= {poll.state.route: poll for poll in new}
+    return new
 
 
 def _left(states: Iterable[RouteState], source: Source | None) -> list[str]:
@@ -48,15 +58,13 @@ def _left(states: Iterable[RouteState], source: Source | None) -> list[str]:
     return [state.route for state in states if state.route not in known and state != RouteState(route=state.route)]
 
 
-async def begin(
-    poll: RoutePoll, source: Source, *, reports: ReportsApi, routes: Routes, clock: Clock, overlap_at_ms: int
-) -> None:
+async def begin(poll: RoutePoll, source: Source, *, reports: ReportsApi, routes: Routes, clock: Clock) -> None:
     """Give a route its first cursor: behind the newest row there is. Raises what the upstream and the store raise.
 
     A route that the source was made with, or with which another one was given, begins at `startRowId`.
     """
     route = poll.state.route
-    changes: dict[str, Any] = {"state": "polling", "next_poll_at_ms": 0, "overlap_at_ms": overlap_at_ms}
+    changes: dict[str, Any] = {"state": "polling", "next_poll_at_ms": 0}
     if source.start_row_id is not None and poll.state.joined != "later":
         cursor = max(0, source.start_row_id - 1)
     else:

@@ -1,42 +1,69 @@
-"""One route within a slice: its state, when it wants its next request, and a page that was fetched ahead."""
+"""One route within a slice: its state, its readings, what it wants next, and a page that was fetched ahead."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from relay.domain.model import Joined, RouteState, Source
 from relay.domain.polling import next_poll_ms
+from relay.domain.reading.place import Place
+from relay.domain.reading.plan import Reading
+from relay.domain.reading.turns import Turn
 from relay.domain.server_time import STEP_MS
 from relay.errors import RelayError
 from relay.outbound.reports_api import Page
+from relay.store.readings import Readings
 from relay.store.routes import Routes, Token
 
-NEVER_MS = 2**62
+Asked = tuple[int, int | None, int]
+"""What a page was asked for: after, until, limit."""
+
+
+@dataclass(slots=True)
+class Budget:
+    """When the budget of a source allows the next request of its readings."""
+
+    due_ms: int = 0
+
+
+@dataclass(slots=True)
+class SourcePoll:
+    """All routes of a source within a slice."""
+
+    routes: dict[str, "RoutePoll"] = field(default_factory=dict)
+    budget: Budget = field(default_factory=Budget)
 
 
 class RoutePoll:
-    """One route within a slice: its state, and where a reading of the rows behind its cursor stands."""
+    """One route within a slice."""
 
-    def __init__(self, state: RouteState, token: Token, *, joined: Joined | None) -> None:
+    def __init__(
+        self, state: RouteState, token: Token, *, joined: Joined | None, places: dict[str, Place], budget: Budget
+    ) -> None:
         self.state = msgspec.structs.replace(state, joined=joined)
         self.token = token
         self.ceiling: int | None = None
-        self.overlap_ceiling: int | None = None
-        self.overlap_failures = 0
-        self._ahead: tuple[tuple[int, int, int | None], asyncio.Task[Page]] | None = None
+        self.places = places
+        self.readings: dict[str, Reading] = {}
+        """Those that have a place."""
+        self.took_ms: dict[str, int] = {}
+        """How long a page of each took last."""
+        self.budget = budget
+        self._ahead: tuple[Asked, asyncio.Task[Page]] | None = None
 
-    def read_ahead(self, key: tuple[int, int, int | None], page: Coroutine[Any, Any, Page]) -> None:
-        """Fetch a page while the one before it is taken in. `key`: after, limit, until."""
-        self._ahead = key, asyncio.create_task(page)
+    def read_ahead(self, asked: Asked, page: Coroutine[Any, Any, Page]) -> None:
+        """Fetch a page while the one before it is taken in."""
+        self._ahead = asked, asyncio.create_task(page)
 
-    async def take_ahead(self, key: tuple[int, int, int | None]) -> Page | None:
+    async def take_ahead(self, asked: Asked) -> Page | None:
         """The page that was fetched ahead, if it is the one that is wanted. Raises what the fetch raised."""
         ahead, self._ahead = self._ahead, None
         if ahead is None:
             return None
-        if ahead[0] != key:
+        if ahead[0] != asked:
             await cancelled(ahead[1])
             return None
         return await ahead[1]
@@ -52,47 +79,51 @@ class RoutePoll:
         self.state = msgspec.structs.replace(self.state, **changes)
         await routes.save(source.uid, self.state.route, changes, token=self.token)
 
-    def follow(self, now_ms: int, *, poll_s: float, overlap_s: float) -> None:
+    async def put(self, readings: Readings, source: Source, places: Mapping[str, Place | None]) -> None:
+        """Change where readings are (None: forget one), here and in the store, with the budget. See Readings.save."""
+        for name, place in places.items():
+            if place is None:
+                self.places.pop(name, None)
+            else:
+                self.places[name] = place
+        await readings.save(source.uid, self.state.route, places, token=self.token, budget_ms=self.budget.due_ms)
+
+    def follow(self, now_ms: int, *, poll_s: float) -> None:
         """Let no request come later than the intervals allow: one may have been made shorter since its time was set.
 
         If the clock was set back since the last request, the next one is due now: its time is not known any more.
         """
         state, last_ms = self.state, self.state.last_poll_at_ms or 0
         if last_ms - now_ms > STEP_MS:
-            self.state = msgspec.structs.replace(
-                state, last_poll_at_ms=now_ms, next_poll_at_ms=now_ms, overlap_at_ms=now_ms
-            )
+            self.state = msgspec.structs.replace(state, last_poll_at_ms=now_ms, next_poll_at_ms=now_ms)
         elif not state.failures:
-            self.state = msgspec.structs.replace(
-                state,
-                next_poll_at_ms=min(state.next_poll_at_ms, last_ms + next_poll_ms(poll_s, jitter=1.0)),
-                overlap_at_ms=min(state.overlap_at_ms, now_ms + next_poll_ms(overlap_s, jitter=1.0)),
-            )
+            latest_ms = last_ms + next_poll_ms(poll_s, jitter=1.0)
+            self.state = msgspec.structs.replace(state, next_poll_at_ms=min(state.next_poll_at_ms, latest_ms))
 
-    def due_ms(self, source: Source) -> int:
-        """When the route wants its next request. Of several that are due, the one that waits longest is served."""
+    def turns(self, source: Source) -> list[Turn]:
+        """The requests that the route wants, each with its time: none while it stands still."""
+        route = self.state.route
         if source.paused or self.state.unreadable:
-            return NEVER_MS
+            return []
         if self.state.failures and not self.tried_as_is(source):
             # The operator wrote the source since, and wants to know at once whether it works now.
-            return 0
-        if self.state.state == "stopped":
-            return self.state.next_poll_at_ms
-        return min(self.forward_due_ms(), self.overlap_due_ms())
+            return [Turn(0, route)]
+        if self._ahead is not None:
+            return [Turn(-1, route)]
+        forward = Turn(self.state.next_poll_at_ms, route)
+        # While the upstream fails, one page is enough to find out that it works again.
+        is_well = self.state.cursor is not None and not self.state.failures
+        return [forward, *(self._turn(each) for each in self.readings.values() if is_well)]
+
+    def _turn(self, reading: Reading) -> Turn:
+        place = self.places[reading.name]
+        due_ms = max(place.due_ms, self.budget.due_ms) if reading.is_budgeted else place.due_ms
+        takes_ms = self.took_ms.get(reading.name, 0)
+        return Turn(due_ms, self.state.route, reading.name, reading.patience_ms, takes_ms)
 
     def tried_as_is(self, source: Source) -> bool:
         """Whether the source was not written since a request failed last, as far as this process knows."""
         return self.state.tried_as >= source.times_written
-
-    def forward_due_ms(self) -> int:
-        """When the rows behind the cursor are to be asked for."""
-        return self.state.next_poll_at_ms if self._ahead is None else -1
-
-    def overlap_due_ms(self) -> int:
-        """When the rows before the cursor are to be read again: not while the upstream fails, nor during a fetch."""
-        if self.state.cursor is None or self.state.failures or self._ahead is not None:
-            return NEVER_MS
-        return self.state.overlap_at_ms
 
 
 async def cancelled(task: asyncio.Task[Any]) -> None:

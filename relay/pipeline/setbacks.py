@@ -1,13 +1,16 @@
 """What follows when the upstream gave no page: when its route asks again, for how much, and what is said of it."""
 
 import structlog
+from msgspec.structs import replace
 
 from relay.domain.model import Source
 from relay.domain.polling import backoff_ms, refused_ms
+from relay.domain.reading.plan import Reading
 from relay.errors import LimitRefused, Refused, Retriable, UpstreamError
 from relay.pipeline.clock import Clock
 from relay.pipeline.route_poll import RoutePoll
 from relay.store.operations import Operations
+from relay.store.readings import Readings
 from relay.store.routes import Routes
 
 log = structlog.get_logger()
@@ -20,20 +23,28 @@ LESS_AFTER_MS = 1000
 class Setbacks:
     """Notes each in the state of its route."""
 
-    def __init__(self, *, routes: Routes, operations: Operations, clock: Clock) -> None:
+    def __init__(self, *, routes: Routes, readings: Readings, operations: Operations, clock: Clock) -> None:
         self._routes = routes
+        self._readings = readings
         self._operations = operations
         self._clock = clock
 
-    async def limit_refused(self, source: Source, poll: RoutePoll, error: LimitRefused, *, overlapping: bool) -> None:
+    async def limit_refused(
+        self, source: Source, poll: RoutePoll, error: LimitRefused, reading: Reading | None
+    ) -> None:
         """Ask for half as many rows from now on (H7)."""
         limit = poll.state.limit or source.batch_size
         if limit <= SMALLEST_LIMIT:
-            await self.failed(source, poll, error, overlapping=overlapping)
+            await self.failed(source, poll, error, reading)
             return
         soon_ms = self._clock.now_ms() + LESS_AFTER_MS
-        due = {"overlap_at_ms": soon_ms} if overlapping else {"next_poll_at_ms": soon_ms}
-        await self._note(source, poll, error, limit=max(SMALLEST_LIMIT, limit // 2), **due)
+        changes = {"limit": max(SMALLEST_LIMIT, limit // 2)}
+        if reading is None:
+            changes["next_poll_at_ms"] = soon_ms
+        else:
+            place = poll.places[reading.name]
+            await poll.put(self._readings, source, {reading.name: replace(place, due_ms=soon_ms)})
+        await self._note(source, poll, error, **changes)
 
     async def refused(self, source: Source, poll: RoutePoll, error: Refused) -> None:
         """Ask rarely from now on, until the source is written again; and say so once."""
@@ -46,17 +57,24 @@ class Setbacks:
         changes = {"failures": refusals, "next_poll_at_ms": next_ms}
         await self._note(source, poll, error, state="stopped", **changes)
 
-    async def failed(self, source: Source, poll: RoutePoll, error: UpstreamError, *, overlapping: bool) -> None:
-        """Wait longer after each failure in a row: also of the overlap, whose failures the forward pages don't end."""
+    async def failed(self, source: Source, poll: RoutePoll, error: UpstreamError, reading: Reading | None) -> None:
+        """Wait longer after each failure in a row.
+
+        A reading behind the cursor counts its own failures, which pages ahead of the cursor do not end, and keeps
+        these pages waiting only if the upstream asked for a pause.
+        """
         now_ms, asked_s = self._clock.now_ms(), error.retry_after_s if isinstance(error, Retriable) else None
+        if reading is not None:
+            place = poll.places[reading.name]
+            wait_ms = backoff_ms(place.failures + 1, retry_after_s=asked_s, jitter=self._clock.jitter())
+            place = replace(place, failures=place.failures + 1, due_ms=now_ms + wait_ms)
+            await poll.put(self._readings, source, {reading.name: place})
+            if asked_s is None:
+                await self._note(source, poll, error)
+                return
         failures = poll.state.failures + 1 if poll.tried_as_is(source) else 1
         wait_ms = backoff_ms(failures, retry_after_s=asked_s, jitter=self._clock.jitter())
-        due = {"next_poll_at_ms": now_ms + wait_ms}
-        if overlapping:
-            poll.overlap_failures += 1
-            wait_ms = backoff_ms(poll.overlap_failures, retry_after_s=asked_s, jitter=self._clock.jitter())
-            due["overlap_at_ms"] = now_ms + wait_ms
-        await self._note(source, poll, error, state="failing", failures=failures, **due)
+        await self._note(source, poll, error, state="failing", failures=failures, next_poll_at_ms=now_ms + wait_ms)
 
     async def _note(self, source: Source, poll: RoutePoll, error: Exception, **changes: int | str) -> None:
         now_ms = self._clock.now_ms()

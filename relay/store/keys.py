@@ -104,12 +104,19 @@ def route(source: SourceUid, name: str) -> str:
 
 
 def trail(source: SourceUid, name: str) -> str:
-    """zset: cursors that the route had, by the ms when it got there; as long as the overlap needs them."""
+    """zset: cursors that the route had, by the ms when it got there; fewer, the older they are. As long as a reading
+    needs them."""
     return f"{prefix(source)}trail:{name}"
 
 
+def readings(source: SourceUid) -> str:
+    """hash: `{route}/{reading}` → its place (JSON), see relay.domain.reading; `budget` → ms when the budget allows the
+    next request. As long as the route is the source's."""
+    return prefix(source) + "readings"
+
+
 def seen(source: SourceUid, space: str, bucket: int) -> str:
-    """hash of 100 rowIds: what is known of each row, see relay.domain.identity. Kept until behind every overlap.
+    """hash of 100 rowIds: what is known of each row, see relay.domain.identity. Kept until every reading is past it.
 
     `space` is `t` for triggers and `i` for itemised calls, whose ids are a space of their own.
     """
@@ -119,6 +126,11 @@ def seen(source: SourceUid, space: str, bucket: int) -> str:
 def seen_buckets(source: SourceUid, space: str) -> str:
     """zset: buckets of rows that are known, by themselves. Live as long as they."""
     return f"{prefix(source)}seen_buckets:{space}"
+
+
+def known_from(source: SourceUid, space: str) -> str:
+    """string: the rowId up to which nothing is known any more, because known rows took too much memory. Kept."""
+    return f"{prefix(source)}known_from:{space}"
 
 
 def marks(source: SourceUid, space: str) -> str:

@@ -123,6 +123,7 @@ class Routes:
     async def move(self, source: SourceUid, route: str, cursor: int, *, now_ms: int) -> None:
         """Move a route's cursor by hand: a poller at work drops its page. Raises NotFound when the source is going."""
         names = [keys.fence(source), keys.sequence(source), keys.route(source, route), keys.trail(source, route)]
+        names.append(keys.known_from(source, space_of(route)))
         if await script("move_cursor")(self._redis, names, [cursor, now_ms]) != b"ok":
             raise NotFound(f"source {source} is being deleted")
         await self.poll_at(source, 0)
@@ -145,25 +146,13 @@ class Routes:
 
         The state of those that left is forgotten. Raises Fenced, or Astray.
         """
+        names = [keys.fence(source), keys.sequence(source), keys.readings(source)]
         args: list[Any] = [keys.prefix(source), token.number, token.sequence, start, len(joined)]
         for name, since in joined.items():
             args += (name, since or "")
-        answer = await script("settle_routes")(self._redis, [keys.fence(source), keys.sequence(source)], [*args, *left])
+        answer = await script("settle_routes")(self._redis, names, [*args, *left])
         if answer != b"ok":
             raise refused(answer, source)
-
-    async def cursor_at(self, source: SourceUid, route: str, *, time_ms: int) -> int | None:
-        """The cursor that the route had at a time; None: it had none yet, or nobody can read it.
-
-        Forgets the cursors before that one.
-        """
-        trail = keys.trail(source, route)
-        before = await self._redis.zrevrangebyscore(trail, time_ms, "-inf", start=0, num=1, withscores=True)
-        if before:
-            await self._redis.zremrangebyscore(trail, "-inf", f"({before[0][1]}")
-            return _number(before[0][0])
-        first = await self._redis.zrange(trail, 0, 0)
-        return _number(first[0]) if first else None
 
     async def poll_at(self, source: SourceUid, time_ms: int) -> None:
         """Say when the next slice of a source should run."""
@@ -272,5 +261,5 @@ def _is_readable(field: str, text: str) -> bool:
         return False
     value = getattr(state, field)
     # Scripts compare the text of a cursor, so each number has one.
-    most = MOST_ROW_ID if field in ("cursor", "overlap_after", "overlap_until", "held_from") else MOST_MS
+    most = MOST_ROW_ID if field in ("cursor", "held_from") else MOST_MS
     return type(value) is not int or (str(value) == text and 0 <= value <= most)

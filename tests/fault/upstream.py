@@ -4,6 +4,7 @@ The project's sandbox behaves more like the real one; this one is a clock: it ru
 moment when an answer showed a row is known exactly, and costs next to nothing.
 """
 
+import asyncio
 import re
 import time
 from bisect import bisect_right
@@ -42,6 +43,7 @@ class Upstream:
         self.offered: list[Offered] = []
         self.shown: dict[int, float] = {}
         """When the first answer that has a row was sent, of time.monotonic()."""
+        self.requests = 0
         self._first = first_row
         self._pad = "x" * pad_bytes
         self._ids: list[int] = []
@@ -52,16 +54,31 @@ class Upstream:
         """The base URL for a source."""
         return f"http://127.0.0.1:{self.port}"
 
-    def offer(self, to: str, *, key: str = "") -> int:
-        """Make a row visible; gives its id."""
-        row = self._first + len(self._ids)
+    def offer(self, to: str, *, key: str = "", after_s: float = 0.0) -> int:
+        """Make a row visible, at once or some time after its id was taken; gives its id."""
+        row = self._first + len(self.offered)
         self.offered.append(Offered(row, to, key))
-        self._ids.append(row)
-        self._lines.append((_LINE % (row, to, key, row % GROUPS, self._pad)).encode())
+        line = (_LINE % (row, to, key, row % GROUPS, self._pad)).encode()
+        if after_s:
+            asyncio.get_running_loop().call_later(after_s, self._show, row, line)
+        else:
+            self._show(row, line)
         return row
+
+    def change(self, row: int, **columns: str) -> None:
+        """Show a row that is visible with some columns more, under the same id."""
+        at = bisect_right(self._ids, row) - 1
+        added = "".join(f'"{name}":"{value}",' for name, value in columns.items())
+        self._lines[at] = self._lines[at].replace(b'"c_to"', added.encode() + b'"c_to"', 1)
+
+    def _show(self, row: int, line: bytes) -> None:
+        at = bisect_right(self._ids, row)
+        self._ids.insert(at, row)
+        self._lines.insert(at, line)
 
     def take(self, exchange: Exchange) -> None:
         """Answer a poll."""
+        self.requests += 1
         query = unquote(exchange.target)
         after, until, limit = _AFTER.search(query), _UNTIL.search(query), _LIMIT.search(query)
         most = int(limit[1]) if limit else 1000
@@ -71,6 +88,10 @@ class Upstream:
         low = bisect_right(self._ids, int(after[1]) if after else 0)
         high = bisect_right(self._ids, int(until[1])) if until else len(self._ids)
         high = min(high, low + most)
+        if "display[]=rowId" in query:
+            alone = b"".join(b'{"rowId":"%d"}\n' % row for row in self._ids[low:high])
+            exchange.answer(200, alone, "content-type: application/json")
+            return
         exchange.answer(200, b"".join(self._lines[low:high]), "content-type: application/json")
         now = time.monotonic()
         for row in self._ids[low:high]:

@@ -67,6 +67,8 @@ BOUNDS: dict[str, Bound] = {
     "relay.domain.normalising:_NUMBER": Bound(LINE, "parsing.MAX_LINE_BYTES; the pattern itself stops at 62"),
     "relay.domain.normalising:_USUAL": Bound(40, "read_time reads no longer text"),
     "relay.domain.parsing:_ROW_ID": Bound(LINE, "parsing.MAX_LINE_BYTES"),
+    "relay.domain.reading.answers:_ROW_ID_ALONE": Bound(100, "answers.LONGEST_ALONE, looked at first"),
+    "relay.domain.reading.answers:_TIME": Bound(LINE, "parsing.MAX_LINE_BYTES; a fixed length after the name"),
     "relay.domain.references:_FORM": Bound(64, "the store holds what the relay wrote"),
     "relay.domain.references:number_of": Bound(64, "the store holds what the relay wrote"),
     "relay.domain.repairing:_CESU": Bound(LINE, "parsing.MAX_LINE_BYTES"),

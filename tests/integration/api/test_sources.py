@@ -221,7 +221,7 @@ async def test_a_cursor_is_moved_by_hand(http: httpx.AsyncClient, stores: Stores
     assert token is not None
     route = "callsGoalsTransactions"
     await stores.routes.start(S, route, 2**63 - 1, token=token, now_ms=0)
-    held = {"held_from": 2**63 - 1, "held_first": 1, "overlap_after": 5, "overlap_until": 9, "next_poll_at_ms": 2**40}
+    held = {"held_from": 2**63 - 1, "held_first": 1, "next_poll_at_ms": 2**40}
     await stores.routes.save(S, route, held, token=token)
     await stores.routes.poll_at(S, 2**45)
     assert (await http.get(f"/source/s/route/{route}")).json()["heldRows"] == 1
@@ -229,7 +229,7 @@ async def test_a_cursor_is_moved_by_hand(http: httpx.AsyncClient, stores: Stores
         moved = await http.put(f"/source/s/route/{route}/cursor", json={"rowId": row_id})
         assert (moved.status_code, moved.json()["cursor"], moved.json()["heldRows"]) == (200, row_id, 0)
     (state,) = await stores.routes.states(S, [route])
-    assert (state.next_poll_at_ms, state.overlap_after, state.overlap_until, state.held_from) == (0, None, None, None)
+    assert (state.next_poll_at_ms, state.held_from) == (0, None)
     assert await stores.routes.to_poll([S], now_ms=1) == [S]
     assert await stores.redis.zrange(keys.trail(S, route), 0, -1) == [str(2**63 - 1).encode()]
     assert (await http.put("/source/s/route/itemisedCalls/cursor", json={"rowId": 7})).json()["cursor"] == 7

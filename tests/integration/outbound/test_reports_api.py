@@ -15,7 +15,7 @@ import pytest
 
 from relay.domain.model import ApiKeyAuth, BasicAuth, Source, SourceUid
 from relay.domain.parsing import MAX_LINE_BYTES, Rejected, parse_line
-from relay.errors import LimitRefused, Refused, Retriable, UpstreamError
+from relay.errors import Declined, LimitRefused, Refused, Retriable, UpstreamError
 from relay.outbound.answers import LONG_AT_ONCE, Memory
 from relay.outbound.reports_api import ReportsApi
 from relay.outbound.upstream_transport import UNREACHABLE
@@ -426,24 +426,24 @@ async def test_a_limit_that_is_too_high_is_told_apart(
 
 
 @pytest.mark.parametrize(
-    ("status", "text"),
+    ("status", "text", "kind"),
     [
-        (200, "Something went wrong"),
-        (200, "Rate limit exceeded"),
-        (400, "Unknown filter"),
-        (404, "Not found"),
-        (429, "limit of requests reached"),
-        (500, "limit"),
-        (503, "Down for maintenance"),
+        (200, "Something went wrong", Declined),
+        (200, "Rate limit exceeded", Retriable),
+        (400, "Unknown filter", Declined),
+        (404, "Not found", Retriable),
+        (429, "limit of requests reached", Retriable),
+        (500, "limit", Retriable),
+        (503, "Down for maintenance", Retriable),
     ],
 )
 async def test_a_message_is_a_failure_and_never_an_empty_page(
-    api: ReportsApi, source: Source, upstream: Upstream, status: int, text: str
+    api: ReportsApi, source: Source, upstream: Upstream, status: int, text: str, kind: type[Retriable]
 ) -> None:
-    """With status 200 as well (H2, H3): it may work later."""
+    """With status 200 as well (H2, H3): it may work later, or if something else is asked for."""
     upstream.answer = message(text, status=status)
     error = await failure(api, source)
-    assert type(error) is Retriable
+    assert type(error) is kind
     assert str(error) == f"the upstream answered {status}: {text}"
 
 

@@ -21,6 +21,7 @@ from relay.domain.model import (
     Source,
     SourceUid,
 )
+from relay.domain.reading.plan import Overlap, Plan
 from relay.domain.references import Reference
 from relay.outbound.callbacks import CallbackSender
 from relay.outbound.reports_api import ReportsApi
@@ -28,7 +29,7 @@ from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.deleting import Deleting
 from relay.pipeline.ingest import Ingest
 from relay.pipeline.judges import Judges
-from relay.pipeline.polling import Overlap, Polling
+from relay.pipeline.polling import Polling
 from relay.pipeline.pressure import Pressure
 from relay.store.applications import Applications
 from relay.store.bodies import Bodies
@@ -41,6 +42,7 @@ from relay.store.events import Events
 from relay.store.lanes import Lanes
 from relay.store.operations import Operations
 from relay.store.pages import Pages
+from relay.store.readings import Readings
 from relay.store.routes import Routes
 from relay.store.server import Server
 from relay.store.sources import Sources
@@ -72,6 +74,7 @@ class Rig:
             server=Server(redis), operations=self.operations, clock=self.clock, shed_share=0.75, stop_share=0.85
         )
         self.events, self.lanes, self.routes, self.pages = Events(redis), Lanes(redis), Routes(redis), Pages(redis)
+        self.readings = Readings(redis)
         self.bodies = Bodies(self.events)
         self.policy = EgressPolicy()
         self.catalogue = self.new_catalogue()
@@ -111,16 +114,27 @@ class Rig:
         overlap_rows: int = 1000,
         overlap_s: float = 600.0,
         every_s: float = 60.0,
+        gaps_s: float = 0.0,
+        changes_s: tuple[float, ...] = (),
+        requests_per_hour: int = 10**7,
         judges: Judges | None = None,
     ) -> Polling:
-        """A worker's poller."""
+        """A worker's poller. It probes no gaps, nor reads rows again for changes, unless a test asks for that."""
+        self.plan = Plan(
+            overlap=Overlap(rows=overlap_rows, seconds=overlap_s, interval_seconds=every_s),
+            gap_deadline_s=gaps_s,
+            change_schedule_s=changes_s,
+            requests_per_hour=requests_per_hour,
+        )
         return Polling(
             reports=ReportsApi(self.upstream.client()),
             routes=self.routes,
             ingest=self.ingest(judges=judges),
             catalogue=self.catalogue,
             clock=self.clock,
-            overlap=Overlap(rows=overlap_rows, seconds=overlap_s, interval_seconds=every_s),
+            known=self.pages,
+            readings=self.readings,
+            plan=self.plan,
             pressure=self.pressure,
             operations=self.operations,
         )
@@ -214,12 +228,16 @@ async def until(condition: Callable[[], Any], *, within_s: float = 5.0) -> None:
 async def catch_up(rig: Rig, polling: Polling, *routes: str) -> None:
     """Poll until every route has nothing to do at this moment of the clock."""
 
-    async def idle() -> bool:
-        states = await Routes(rig.eyes).states(UK, routes or rig.catalogue.sources[UK].routes)
-        return all(
-            state.cursor is not None and min(state.next_poll_at_ms, state.overlap_at_ms) > rig.clock.at_ms
-            for state in states
-        )
-
     async with slice_of(polling):
-        await until(idle)
+        await until(lambda: has_nothing_to_do(rig, *routes))
+
+
+async def has_nothing_to_do(rig: Rig, *routes: str) -> bool:
+    """Whether no route, and none of its readings, wants a request at this moment of the clock."""
+    states = await Routes(rig.eyes).states(UK, routes or rig.catalogue.sources[UK].routes)
+    places, budget_ms = await Readings(rig.eyes).load(UK)
+    due = [state.next_poll_at_ms for state in states]
+    for state in states:
+        for name, place in places.get(state.route, {}).items():
+            due.append(place.due_ms if name == "overlap" else max(place.due_ms, budget_ms))
+    return all(state.cursor is not None and state.route in places for state in states) and min(due) > rig.clock.at_ms

@@ -37,7 +37,7 @@ from relay.store.undelivered import Undelivered
 from tests.fakes.faulty_redis import Died, faulty
 from tests.fakes.upstream import make_row
 from tests.integration.books import read_books
-from tests.integration.pipeline.rig import UK, Rig
+from tests.integration.pipeline.rig import UK, Rig, has_nothing_to_do
 from tests.integration.pipeline.stepped_worker import OUTCOMES, SteppedWorker, sessions_end
 
 ROUTES = ("calls", "all")
@@ -197,9 +197,7 @@ class World(RuleBasedStateMachine):
         await task
 
     async def idle(self) -> bool:
-        states = [await self.rig.state(route) for route in ROUTES]
-        now_ms = self.rig.clock.at_ms
-        return all(s.cursor is not None and min(s.next_poll_at_ms, s.overlap_at_ms) > now_ms for s in states)
+        return await has_nothing_to_do(self.rig, *ROUTES)
 
     async def learn(self) -> None:
         """Note the events that are there now: old ones may be forgotten later."""

@@ -144,7 +144,7 @@ async def test_a_damaged_cursor_stops_its_route_only(rig: Rig) -> None:
     rig.upstream.show(*rows(11, 13), route="goals")
     await catch_up(rig, rig.poller())
     await rig.eyes.hset(keys.route(UK, "goals"), "cursor", b"\xff!")  # type: ignore[misc]
-    damage = {"next_poll_at_ms": "soon", "state": "floating", "overlap_after": "1.5", "failures": "\0"}
+    damage = {"next_poll_at_ms": "soon", "state": "floating", "held_from": "1.5", "failures": "\0"}
     await rig.eyes.hset(keys.route(UK, "calls"), mapping=damage)  # type: ignore[misc]
     await rig.eyes.zadd(keys.trail(UK, "calls"), {"nowhere": 1})
     await rig.eyes.hset(keys.route(UK, "calls"), "of_a_newer_release", "1")  # type: ignore[misc]

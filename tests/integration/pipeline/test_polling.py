@@ -553,7 +553,8 @@ async def test_an_overlap_goes_on_in_the_next_slice(rig: Rig) -> None:
         before = len(rig.upstream.requests)
         async with slice_of(polling):
             await until(lambda before=before: len(rig.upstream.requests) > before)
-        if (await rig.state()).overlap_after is None and 59 in await rig.row_ids(endpoint):
+        place = (await rig.readings.load(UK)).of["all"]["overlap"]
+        if place.until is None and 59 in await rig.row_ids(endpoint):
             break
     assert 59 in await rig.row_ids(endpoint)
 

@@ -8,10 +8,9 @@ import pytest
 from relay.domain.model import Endpoint
 from relay.store import keys
 from relay.store.events import Events
-from relay.store.routes import Routes
 from tests.fakes.upstream import make_row
 from tests.integration.books import read_books, restore, snapshot
-from tests.integration.pipeline.rig import UK, Rig
+from tests.integration.pipeline.rig import UK, Rig, has_nothing_to_do
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -36,7 +35,7 @@ async def polled(rig: Rig) -> None:
     try:
         async with asyncio.timeout(20):
             waits = 0
-            while not await idle(rig):
+            while not await has_nothing_to_do(rig):
                 waits += 1
                 if waits % 100 == 0:
                     # The note of when the next poll is due may be lost: the poller remembers it.
@@ -49,12 +48,6 @@ async def polled(rig: Rig) -> None:
     finally:
         polling.stopping.set()
         await asyncio.wait_for(task, 5)
-
-
-async def idle(rig: Rig) -> bool:
-    states = await Routes(rig.eyes).states(UK, rig.catalogue.sources[UK].routes)
-    now_ms = rig.clock.at_ms
-    return all(s.cursor is not None and min(s.next_poll_at_ms, s.overlap_at_ms) > now_ms for s in states)
 
 
 class TimeMachine:

@@ -7,12 +7,14 @@ from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError
 
 from relay.domain.model import EndpointId, MessageId, SourceUid, StoredEvent
+from relay.domain.reading.trail import Step
 from relay.domain.sending.effects import HandIn
 from relay.errors import Astray, Fenced, StaleSubscriptions
 from relay.store import keys
 from relay.store.events import Events, pack_event
 from relay.store.lanes import Lanes
 from relay.store.pages import EVENTS_AT_ONCE, LANE_ENTRIES_AT_ONCE, Pages, RowCommit, first_prefix
+from relay.store.readings import Readings
 from relay.store.routes import Routes, Token
 from tests.integration.books import dump, read_books, restore, snapshot
 
@@ -64,7 +66,7 @@ async def test_everything_is_there_afterwards(redis: Redis, commit: Commit) -> N
     assert found is not None
     assert found[0] == 2
     assert (await routes.states(UK, ["all"]))[0].cursor == 300
-    assert await routes.cursor_at(UK, "all", time_ms=NOW) == 300
+    assert await Readings(redis).trail(UK, "all") == [Step(NOW, 300)]
     books = await read_books(redis, UK)
     assert {e: [ref.text() for ref in refs] for e, refs in books.waiting.items()} == {
         A: ["a1:2:00000", "a2:2:00000"],

@@ -157,7 +157,7 @@ async def test_damaged_states_are_read_without_the_damage(store: Routes, redis: 
     ("field", "value"),
     [
         ("failures", "-5"), ("limit", "1e9"), ("next_poll_at_ms", "9" * 18), ("caught_up_at_ms", "9" * 30),
-        ("overlap_after", "-7"), ("overlap_at_ms", " 7"), ("last_error_at_ms", "007"),
+        ("held_from", "-7"), ("whole_rows_until_ms", " 7"), ("last_error_at_ms", "007"),
     ],
 )  # fmt: skip
 async def test_a_number_that_can_be_none_of_its_kind_is_left_out(
@@ -178,18 +178,6 @@ async def test_a_cursor_that_can_be_none_stops_its_route(
     await redis.hset(keys.route(UK, "all"), "cursor", cursor)  # type: ignore[misc]
     (state,) = await store.states(UK, ["all"])
     assert (state.cursor, state.state, state.last_error, state.unreadable) == (None, "stopped", LOST_CURSOR, True)
-
-
-async def test_the_cursor_of_a_time(store: Routes, redis: Redis, token: Token) -> None:
-    """It is the one that the route had then; what lies before is forgotten."""
-    assert await store.cursor_at(UK, "all", time_ms=99) is None
-    await store.start(UK, "all", 100, token=token, now_ms=10)
-    for cursor, at_ms in ((200, 20), (300, 30)):
-        await redis.zadd(keys.trail(UK, "all"), {str(cursor): at_ms})
-    assert await store.cursor_at(UK, "all", time_ms=5) == 100
-    assert await store.cursor_at(UK, "all", time_ms=25) == 200
-    assert await store.cursor_at(UK, "all", time_ms=15) == 200
-    assert await store.cursor_at(UK, "all", time_ms=1000) == 300
 
 
 async def test_who_is_due(store: Routes) -> None:

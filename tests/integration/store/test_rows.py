@@ -8,8 +8,11 @@ from redis.asyncio import Redis
 
 from relay.domain.identity import Seen
 from relay.domain.model import ApiKeyAuth, Source
+from relay.domain.reading.place import Place
+from relay.domain.reading.plan import Overlap, Plan
 from relay.store import keys, rows
 from relay.store.pages import Pages, RowCommit
+from relay.store.readings import Readings
 from relay.store.routes import Routes, Token, space_of
 from relay.store.rows import Rows
 from tests.integration.store.floor import UK
@@ -32,8 +35,14 @@ class Shelf:
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
         self.now_ms = time.time_ns() // 1_000_000
-        self.rows = Rows(redis, overlap_rows=100_000, overlap_s=600, overlap_interval_s=60, longest_s=14 * 86_400)
+        self.rows = self.keeping()
         self.token: Token | None = None
+
+    def keeping(self, *, most_bytes: int = 10**9, changes_s: tuple[float, ...] = ()) -> Rows:
+        """What forgets, by some settings."""
+        overlap = Overlap(rows=100_000, seconds=600, interval_seconds=60)
+        plan = Plan(overlap=overlap, gap_deadline_s=0, change_schedule_s=changes_s, requests_per_hour=600)
+        return Rows(self.redis, plan=plan, longest_s=14 * 86_400, most_bytes=most_bytes)
 
     async def know(self, *row_ids: int, route: str = "all", cursor: int | None = None, ago_ms: int = 0) -> None:
         """Commit rows, as a page does."""
@@ -59,6 +68,11 @@ class Shelf:
     async def save(self, route: str, **changes: int | None) -> None:
         """Write down how a route is."""
         await Routes(self.redis).save(UK, route, changes, token=await self.hold())
+
+    async def put(self, route: str, **places: Place) -> None:
+        """Write down where readings are."""
+        named = {name.replace("_", "."): place for name, place in places.items()}
+        await Readings(self.redis).save(UK, route, named, token=await self.hold())
 
     async def marks(self, *marks: tuple[int, int], space: str = "t") -> None:
         """How far the furthest route was, and how many ms ago."""
@@ -111,7 +125,7 @@ async def test_a_route_that_stands_still_for_good_keeps_rows_for_a_time(shelf: S
     """After that it may come to send a row twice; until then the store would have filled up."""
     await shelf.route("all", (999, 0), caught_up_ago=0)
     await shelf.marks((260, 14 * 24 * HOUR + 1), (990, HOUR))
-    assert await shelf.forget("all", "goals") == 2
+    assert [await shelf.forget("all", "goals") for _ in range(2)] == [0, 2]
     assert await shelf.left() == [250, 350, 450]
 
 
@@ -128,10 +142,10 @@ async def test_rows_that_are_read_again_are_known(shelf: Shelf) -> None:
     await shelf.route("goals", (160, 90 * HOUR), (995, 1000), caught_up_ago=0)
     await shelf.marks((990, HOUR))
     assert await shelf.forget("all", "goals") == 1
-    await Routes(shelf.redis).cursor_at(UK, "goals", time_ms=shelf.now_ms)
-    await shelf.save("goals", overlap_after=260)
+    await shelf.redis.zrem(keys.trail(UK, "goals"), "160")
+    await shelf.put("goals", overlap=Place(260, until=995))
     assert await shelf.forget("all", "goals") == 1
-    await shelf.save("goals", overlap_after=None)
+    await shelf.put("goals", overlap=Place(260))
     assert await shelf.forget("all", "goals") == 3
 
 

@@ -1,0 +1,40 @@
+"""What the reports API is asked: URLs and headers (infinity-api.md 2)."""
+
+from base64 import b64encode
+
+from relay.domain.model import ApiKeyAuth, Source, SourceAuth
+
+
+def rows_url(source: Source, route: str, *, after: int, limit: int, until: int | None, row_ids_only: bool) -> str:
+    """Rows with ids above `after`, up to `until` (None: without a bound), ascending; all columns, or rowIds alone."""
+    shown = "&display[]=rowId" if row_ids_only else ""
+    return _url(source, route, f"limit={limit}&sort[]=rowId-asc&filter[]=rowId-gt-value-{after}{_up_to(until)}{shown}")
+
+
+def newest_url(source: Source, route: str, *, until: int | None) -> str:
+    """The row with the highest id (up to `until`)."""
+    return _url(source, route, f"limit=1&sort[]=rowId-desc{_up_to(until)}")
+
+
+def headers_of(auth: SourceAuth) -> dict[bytes, bytes]:
+    """The headers of a request, with the credentials."""
+    # As bytes: text that is not ASCII would be quoted in the error that it raises.
+    if isinstance(auth, ApiKeyAuth):
+        credentials = b"ApiKey " + auth.key.encode()
+    else:
+        credentials = b"Basic " + b64encode(f"{auth.username}:{auth.password}".encode())
+    return {
+        b"authorization": credentials,
+        b"accept": b"application/x-ndjson, application/json",
+        b"accept-encoding": b"identity",
+    }
+
+
+def _up_to(until: int | None) -> str:
+    return "" if until is None else f"&filter[]=rowId-le-value-{until}"
+
+
+def _url(source: Source, route: str, query: str) -> str:
+    # Brackets stay as they are: that is how the API's known clients send them (H34).
+    base = f"{source.base_url.rstrip('/')}/reports/{source.version}/igrps/{source.igrp}/triggers/{route}"
+    return f"{base}?format=json&{query}"

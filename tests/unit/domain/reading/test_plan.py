@@ -1,0 +1,74 @@
+"""The plan: which readings there are, how often each begins, and what they cost."""
+
+import pytest
+
+from relay.config import Settings
+from relay.domain.reading.place import Place
+from relay.domain.reading.plan import Follower, Overlap, Plan, requests_per_hour
+from relay.wiring import plan_of
+
+HOUR = 3600.0
+
+
+def plan(*, gaps_s: float = 86_400.0, changes_s: tuple[float, ...] = (), budget: int = 600) -> Plan:
+    overlap = Overlap(rows=100_000, seconds=600, interval_seconds=60)
+    return Plan(overlap=overlap, gap_deadline_s=gaps_s, change_schedule_s=changes_s, requests_per_hour=budget)
+
+
+def test_the_default_readings() -> None:
+    """Rows are read again after 15 minutes, 2 hours, a day and a week, and gaps are probed up to a day."""
+    names = [reading.name for reading in plan_of(Settings()).readings]
+    assert names == [
+        "overlap", "change.900", "change.7200", "change.86400", "change.604800",
+        "gap.1200", "gap.2400", "gap.4800", "gap.9600", "gap.19200", "gap.38400",
+    ]  # fmt: skip
+
+
+def test_a_reading_for_changes_finds_late_rows_too() -> None:
+    """It reads whole rows, so gaps need no probe at the same distance: the deadline is covered all the same."""
+    assert [each.name for each in plan(gaps_s=2400).followers] == ["gap.1200", "gap.2400"]
+    assert [each.name for each in plan(gaps_s=2400, changes_s=(2400, 2400, 60)).followers] == [
+        "change.60", "change.2400", "gap.1200",
+    ]  # fmt: skip
+    assert plan(gaps_s=600).followers == ()
+    assert plan(gaps_s=600).longest_s == 600
+
+
+def test_a_follower_reads_what_the_cursor_passed_so_long_ago() -> None:
+    """From its place up to where the cursor was then: never back, and never ahead of the cursor."""
+    (follower,) = plan(gaps_s=0, changes_s=(HOUR,)).followers
+    place = Place(500)
+    assert follower.span(place, cursor=900, then=700, first=100) == (500, 700)
+    assert follower.span(place, cursor=900, then=None, first=100) == (500, 500)
+    assert follower.span(place, cursor=900, then=400, first=100) == (500, 500)
+    assert follower.span(place, cursor=600, then=700, first=100) == (500, 600)
+    assert (follower.every_s(60), follower.every_s(3000), follower.back_s(60)) == (900, 3000, 3600)
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        # The overlap has one page a minute. Followers at 1, 2, 4 and 8 times 1200 s begin a round each quarter of it.
+        (0, 0),
+        (1000, 60 + 12 + 6 + 3 + 1.5 + 0.75 + 4 * 0.375),
+        (10**9, 60 * 200_000 + 600),
+    ],
+)
+def test_what_readings_cost(rows: float, expected: float) -> None:
+    """It follows from the settings, and what is not urgent keeps to the budget at any rate of rows."""
+    cost = requests_per_hour(plan(gaps_s=38_400), rows_per_hour=rows, batch_size=1000, poll_s=60)
+    assert cost == pytest.approx(expected, rel=0.3)
+
+
+def test_the_budget_is_kept() -> None:
+    """However many rows there are: 600 requests an hour have six seconds between them."""
+    assert plan(budget=600).spacing_ms == 6000
+    busy = requests_per_hour(plan(), rows_per_hour=10**7, batch_size=1000, poll_s=60)
+    overlap = requests_per_hour(plan(gaps_s=0), rows_per_hour=10**7, batch_size=1000, poll_s=60)
+    assert busy - overlap == 600
+
+
+def test_names_say_the_distance() -> None:
+    """A place is found again as long as the distance is in the settings."""
+    assert isinstance(plan(changes_s=(0.5,)).followers[0], Follower)
+    assert plan(changes_s=(0.5,)).followers[0].name == "change.0.5"

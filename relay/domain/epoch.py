@@ -12,8 +12,8 @@ MOST_ANCESTORS = 100
 """A store that lost its writes more often than this has forgotten the first losses."""
 
 Standing = Literal["new", "well", "empty", "behind", "foreign"]
-"""What a store is, compared with a checkpoint: the first of all; at least as new as it; without anything; older than it;
-or of another relay."""
+"""What a store is, compared with a checkpoint: the first of all; at least as new; without anything; older than it; or
+of another relay."""
 
 
 class Epoch(msgspec.Struct, frozen=True, kw_only=True):

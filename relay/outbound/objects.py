@@ -16,7 +16,9 @@ from obstore.store import from_url
 
 from relay.errors import CheckpointUnavailable
 
-CONNECT_WITHIN_S = 2
+CONNECT_WITHIN = timedelta(seconds=2)
+LONGEST = timedelta(minutes=10)
+"""For a request of the client. Calls end before that, by the size of their object."""
 WITHIN_S = 5.0
 """For a small object."""
 BYTES_A_SECOND = 2**20
@@ -35,13 +37,11 @@ class Objects:
         self.url = url
         options: dict[str, Any] = {"mkdir": True}
         if not url.startswith("file:"):
-            options = {
-                "client_options": {
-                    "connect_timeout": timedelta(seconds=CONNECT_WITHIN_S),
-                    "timeout": timedelta(minutes=5),
-                },
-                "retry_config": {"max_retries": RETRIES, "retry_timeout": timedelta(seconds=WITHIN_S)},
-            }
+            # These replace what `AWS_…` variables say of the client. Plain http is used where the operator's endpoint
+            # says so, such as a MinIO in the cluster: the content is sealed, and requests are signed.
+            client = {"connect_timeout": CONNECT_WITHIN, "timeout": LONGEST, "allow_http": True}
+            retries = {"max_retries": RETRIES, "retry_timeout": CONNECT_WITHIN}
+            options = {"client_options": client, "retry_config": retries}
         try:
             self._store: Any = from_url(url, **options)
         except (BaseError, OSError, ValueError) as error:

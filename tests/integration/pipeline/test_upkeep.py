@@ -19,11 +19,12 @@ from relay.pipeline.upkeep import Upkeep
 from relay.store import keys
 from relay.store.connection import connect
 from relay.store.events import Events
+from relay.store.outstanding import Outstanding
 from relay.wiring import Stores, open_stores, pressure_of, upkeep_of
 from tests.fakes.clock import StillClock
 from tests.fakes.upstream import make_row
 from tests.integration.pipeline.rig import Rig, catch_up, slice_of, until
-from tests.integration.store.floor import NOW, UK, A, Floor, attempt
+from tests.integration.store.floor import NOW, UK, A, B, Floor, attempt
 
 MB = 2**20
 SETTINGS = {"RELAY_ADMIN_KEY": "k" * 16, "RELAY_ENCRYPTION_KEY": "A" * 43 + "="}
@@ -227,6 +228,56 @@ async def test_what_is_refused_counts_as_full(redis: Redis, stores: Stores, limi
     kinds = [event.kind for event in await stores.operations.page(limit=9)]
     assert kinds == ["store.recovered", "store.full"] * 2
     await limit(0)
+
+
+async def test_a_long_backlog_stops_polling(redis: Redis, stores: Stores) -> None:
+    """One worker counts, all of them hold back and say why, and continue when it is shorter than where they stopped."""
+    settings = {"backlog_stop_deliveries": "100", "backlog_resume_deliveries": "80"}
+    workers = [worker(stores, **settings) for _ in range(2)]
+    floor = Floor(redis)
+
+    async def look() -> list[bool]:
+        for pressure, upkeep in workers:
+            await upkeep.count([source(), source("empty")])
+            await pressure.look()
+        await redis.delete(keys.upkeep("count"))
+        return [pressure.full for pressure, _ in workers]
+
+    await floor.fill(A, B, numbers=range(1, 50))
+    assert await look() == [False] * 2
+    await floor.fill(A, B, numbers=range(50, 51))
+    assert await look() == [True] * 2
+    assert all("too many deliveries wait" in pressure.said for pressure, _ in workers)
+    await floor.exchange("s", claim=2, per_lane=50)
+    await floor.exchange("s", HandIn(A, ended=[b"a%d:2:00000" % number for number in range(1, 21)]))
+    assert await look() == [True] * 2
+    await floor.exchange("s", HandIn(A, ended=[b"a%d:2:00000" % number for number in range(21, 22)]))
+    assert await look() == [False] * 2
+    assert {pressure.said for pressure, _ in workers} == {""}
+    told = await stores.operations.page(limit=9, descending=False)
+    assert [event.kind for event in told] == ["backlog.full", "backlog.recovered"]
+    assert told[0].data == {"deliveries": 100, "most": 100}
+
+
+async def test_what_is_idle_is_not_counted_again(redis: Redis) -> None:
+    """A source in which nothing was committed since nothing waited costs two commands."""
+    floor, outstanding = Floor(redis), Outstanding(redis)
+    uids = [UK, *(SourceUid(f"s{number}") for number in range(9))]
+
+    async def count() -> tuple[int, int]:
+        before = (await redis.info("stats"))["total_commands_processed"]
+        deliveries = await outstanding.count(uids)
+        return deliveries, (await redis.info("stats"))["total_commands_processed"] - before - 1
+
+    await floor.fill(A, numbers=range(1, 3))
+    assert await count() == (2, 30)
+    assert await count() == (2, 21)
+    await floor.exchange("s", claim=1)
+    await floor.exchange("s", HandIn(A, ended=[b"a1:2:00000", b"a2:2:00000"]))
+    assert await count() == (0, 21)
+    assert await count() == (0, 20)
+    await floor.fill(A, numbers=range(3, 4))
+    assert await count() == (1, 21)
 
 
 async def test_a_server_that_does_not_tell_has_no_limit(redis: Redis, stores: Stores, redis_url: str) -> None:

@@ -20,7 +20,7 @@ ROWS = 1000
 
 async def test_an_emptied_store_is_restored() -> None:
     """Under load, while deliveries wait and others are retried: nothing is missing, and every event keeps its id."""
-    findings = [finding async for finding in emptying(5, rows=ROWS, missing_within_s=30)]
+    findings = [finding async for finding in emptying(5, rows=ROWS)]
     assert [(finding.what, finding.value) for finding in findings if not finding.holds] == []
     assert {"lost", "until nothing is missing"} <= {finding.what for finding in findings}
 

@@ -1,6 +1,7 @@
 """The configuration, copied and put back: into an empty store, and into one that lost its newest changes."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -8,11 +9,12 @@ from redis.asyncio import Redis
 
 from relay.domain.checkpoint import RouteMark, SavedConfiguration
 from relay.domain.model import SourceUid
-from relay.errors import NotFound
+from relay.errors import NotFound, StoreUnavailable
 from relay.store import copying, keys
 from relay.store.copying import Copying
 from relay.store.deletions import Deletions
 from relay.store.routes import Routes
+from relay.store.scripts import Call, run_all
 from relay.store.vault import Vault
 from tests.integration.books import dump, restore, snapshot
 from tests.integration.store.test_configuration import NOW, A, B, Stores, ring
@@ -65,20 +67,33 @@ async def test_an_empty_store_gets_everything(
     assert (await copies.put_back(saved)).version == 0
 
 
-async def test_it_can_be_cut_short_anywhere(redis: Redis, stores: Stores, copies: Copying) -> None:
-    """What a process wrote before it died is not written again, and nothing is taken for complete."""
+@pytest.mark.parametrize("after", range(4))
+async def test_it_can_be_cut_short_anywhere(
+    redis: Redis, stores: Stores, copies: Copying, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """What a process wrote before it died is not written again, and a part is never taken for the whole."""
     application = await stores.application()
     for number in range(3):
         await stores.endpoint(application.id, f"e{number}")
-    saved, version = await taken(copies), await copies.version()
+    saved, version, left = await taken(copies), await copies.version(), after
     await redis.flushdb()
-    part = replace(saved, index=saved.index[:2], history=())
-    await copies.put_back(part)
+
+    async def then_away(redis: Redis, calls: Sequence[Call]) -> list[Any]:
+        nonlocal left
+        if left == 0:
+            raise StoreUnavailable("Redis can't be reached")
+        left -= 1
+        return await run_all(redis, calls)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(copying, "AT_ONCE", 1)
+        patched.setattr(copying, "run_all", then_away)
+        with pytest.raises(StoreUnavailable):
+            await copies.put_back(saved)
     assert not await copies.holds(version)
-    done = await copies.put_back(saved)
-    assert done.written.total() == len(saved.index) - 2
+    assert (await copies.put_back(saved)).written.total() == len(saved.index) - after
     assert await copies.holds(version)
-    assert {**saved.records} == {**(await taken(copies)).records}
+    assert (await taken(copies)).records == saved.records
 
 
 async def lose(redis: Redis, change: Callable[[], Awaitable[object]]) -> SavedConfiguration:

@@ -16,7 +16,7 @@ from relay.store.copying import Copying
 from relay.store.low_water import LowWater
 from relay.store.server import Server
 from relay.store.vault import Vault
-from relay.wiring import Stores
+from relay.wiring import Stores, plan_of
 
 
 def vouching_of(
@@ -51,20 +51,10 @@ def vouching_of(
             checkpoints=checkpoints,
             epochs=stores.epochs,
             copying=copying,
-            low_water=_low_water(settings, stores),
+            low_water=LowWater(stores.redis, overlap=plan_of(settings).overlap, reach_s=settings.restore_reach_seconds),
             operations=stores.operations,
             clock=clock,
             sources=sources,
         ),
         is_manual=is_manual,
-    )
-
-
-def _low_water(settings: Settings, stores: Stores) -> LowWater:
-    return LowWater(
-        stores.redis,
-        overlap_rows=settings.overlap_rows,
-        overlap_s=settings.overlap_seconds,
-        overlap_interval_s=settings.overlap_interval_seconds,
-        reach_s=settings.restore_reach_seconds,
     )

@@ -1,7 +1,7 @@
 """Epochs: which store a store is.
 
 A store gets an epoch when it is new, and another one each time that the relay finds that it lost writes. The checkpoint
-carries the epoch of the store that it was taken of, so the two can be compared. See docs/adr/0013-checkpoints.md.
+carries the epoch of the store that it was taken of, so the two can be compared. See docs/adr/0015-checkpoints.md.
 """
 
 from typing import Literal

@@ -1,7 +1,7 @@
 """Vouching: whether the store is the one that it was, with all that it had.
 
 Every worker compares the store's epoch with the one that it knew, each second. The checkpoint is read when they differ,
-and by the worker that writes the next one. See docs/adr/0013-checkpoints.md.
+and by the worker that writes the next one. See docs/adr/0015-checkpoints.md.
 """
 
 import asyncio

@@ -14,7 +14,7 @@ from relay.domain.model import SourceUid
 from relay.store import keys
 from relay.store.deletions import remainder
 from relay.store.records import HISTORY_KEPT
-from relay.store.routes import Routes
+from relay.store.routes import Routes, space_of
 from relay.store.scripts import Call, run_all, script
 
 log = structlog.get_logger()
@@ -201,7 +201,8 @@ def _call(saved: SavedConfiguration, place: _Place, stored: bytes, old_uid: str)
 
 
 def _names(source: SourceUid, route: str) -> list[str]:
-    return [keys.fence(source), keys.sequence(source), keys.route(source, route), keys.trail(source, route)]
+    state = (keys.route(source, route), keys.trail(source, route), keys.known_from(source, space_of(route)))
+    return [keys.fence(source), keys.sequence(source), *state]
 
 
 def _arguments(mark: RouteMark, now_ms: int) -> list[Any]:

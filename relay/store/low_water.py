@@ -7,7 +7,8 @@ from redis.asyncio import Redis
 from relay.domain.checkpoint import RouteMark
 from relay.domain.low_water import low_water
 from relay.domain.model import RouteState, Source, SourceUid
-from relay.domain.polling import overlap_floor
+from relay.domain.reading.place import Place, read_place
+from relay.domain.reading.plan import Overlap
 from relay.store import keys
 from relay.store.routes import Routes, space_of
 
@@ -21,15 +22,11 @@ Marks = dict[str, RouteMark]
 class LowWater:
     """Reads the marks of all sources. Sources in which nothing happens cost two commands a round, in one round trip."""
 
-    def __init__(
-        self, redis: Redis, *, overlap_rows: int, overlap_s: float, overlap_interval_s: float, reach_s: float
-    ) -> None:
-        """`reach_s`: how far back a restored relay looks; the overlap as in polling."""
+    def __init__(self, redis: Redis, *, overlap: Overlap, reach_s: float) -> None:
+        """`reach_s`: how far back a restored relay looks for the sake of deliveries that had not ended."""
         self._redis = redis
         self._routes = Routes(redis)
-        self._overlap_rows = overlap_rows
-        self._overlap_s = overlap_s
-        self._overlap_interval_s = overlap_interval_s
+        self._overlap = overlap
         self._reach_ms = round(reach_s * 1000)
         self._quiet: dict[SourceUid, tuple[tuple[bytes | None, ...], int, Source, Marks]] = {}
 
@@ -94,12 +91,16 @@ class LowWater:
 
     async def _floor(self, source: Source, state: RouteState, cursor: int, now_ms: int) -> int:
         """How far behind the cursor rows may still appear: as far as the overlap reads, or is reading now."""
-        reach_s = self._overlap_s + 2 * max(self._overlap_interval_s, source.poll_interval_s)
-        trail = keys.trail(source.uid, state.route)
-        found = await self._redis.zrevrangebyscore(trail, now_ms - round(reach_s * 1000), "-inf", start=0, num=1)
-        before = _numbers(found or await self._redis.zrange(trail, 0, 0))
-        floor = overlap_floor(cursor, cursor_before=before[0] if before else None, most_rows=self._overlap_rows)
-        return floor if state.overlap_after is None else min(floor, state.overlap_after)
+        trail, then_ms = keys.trail(source.uid, state.route), now_ms - self._overlap.back_ms(source.poll_interval_s)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.zrevrangebyscore(trail, then_ms, "-inf", start=0, num=1)
+            pipe.zrange(trail, 0, 0)
+            pipe.hget(keys.readings(source.uid), f"{state.route}/{self._overlap.name}")
+            then, first, kept = await pipe.execute()
+        place = read_place(kept or b"") or Place(cursor)
+        oldest = next(iter(_numbers(first)), cursor)
+        floor, _ = self._overlap.span(place, cursor=cursor, then=next(iter(_numbers(then)), None), first=oldest)
+        return floor if place.until is None else min(floor, place.after)
 
     async def _lowest(self, source: SourceUid, route: str, buckets: Sequence[bytes]) -> int | None:
         least: int | None = None

@@ -9,10 +9,12 @@ from redis.asyncio import Redis
 
 from relay.domain.checkpoint import RouteMark, SavedConfiguration
 from relay.domain.model import SourceUid
+from relay.domain.reading.trail import Step
 from relay.errors import NotFound, StoreUnavailable
 from relay.store import copying, keys
 from relay.store.copying import Copying
 from relay.store.deletions import Deletions
+from relay.store.readings import Readings
 from relay.store.routes import Routes
 from relay.store.scripts import Call, run_all
 from relay.store.vault import Vault
@@ -185,7 +187,7 @@ async def test_routes_continue_from_their_marks(redis: Redis, copies: Copying) -
         "all": 88, "calls": 9, "goals": 70, "users": None,
     }  # fmt: skip
     assert (states["goals"].joined, states["users"].joined, states["users"].start) == ("creation", "creation", "none")
-    assert await routes.cursor_at(A, "all", time_ms=now_ms) == 88
+    assert await Readings(redis).trail(A, "all") == [Step(now_ms, 88)]
     assert int(await redis.get(keys.sequence(A)) or 0) > token.sequence
     await redis.set(keys.fence(SourceUid("b")), "-7")
     assert await copies.put_marks({B: marks}, only_new=False, now_ms=now_ms) == {}

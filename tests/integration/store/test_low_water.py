@@ -8,6 +8,9 @@ from redis.asyncio import Redis
 
 from relay.domain.checkpoint import RouteMark
 from relay.domain.model import ApiKeyAuth, EndpointId, Source
+from relay.domain.reading.place import Place as Reached
+from relay.domain.reading.place import write_place
+from relay.domain.reading.plan import Overlap
 from relay.domain.sending.effects import HandIn
 from relay.store import keys
 from relay.store.low_water import AGAIN_AFTER_MS, LowWater
@@ -30,7 +33,8 @@ class Place:
             uid=UK, name="UK", base_url="https://u.test", version="v2", igrp=1, auth=ApiKeyAuth("k"), routes=routes
         )
         self.now_ms = time.time_ns() // 1_000_000
-        self.low_water = LowWater(redis, overlap_rows=100, overlap_s=600, overlap_interval_s=60, reach_s=4 * 86_400)
+        overlap = Overlap(rows=100, seconds=600, interval_seconds=60)
+        self.low_water = LowWater(redis, overlap=overlap, reach_s=4 * 86_400)
         self.floor = Floor(redis)
         self._token: Token | None = None
 
@@ -146,7 +150,7 @@ async def test_a_route_that_has_not_begun_keeps_how_it_would_begin(place: Place)
 async def test_a_reading_of_the_overlap_that_is_under_way_counts(place: Place) -> None:
     """It may have begun long ago."""
     await place.commit(900, first=1, to=(), cursor=900)
-    await place.redis.hset(keys.route(UK, "all"), mapping={"overlap_after": 300, "overlap_until": 890})  # type: ignore[misc]
+    await place.redis.hset(keys.readings(UK), "all/overlap", write_place(Reached(300, until=890)))  # type: ignore[misc]
     assert await place.marks() == {"all": 300}
 
 

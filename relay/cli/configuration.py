@@ -65,9 +65,11 @@ of its own for each relay. Only workers and `relay restore` need access to it; t
 | form | credentials |
 |---|---|
 | `file:///var/lib/relay/checkpoint` | none. Every worker must see the same folder, on another disk than Redis's |
-| `s3://bucket/prefix` | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_REGION`, or the role of the pod or machine. `AWS_ENDPOINT_URL` for another server with the API of S3 |
-| `gs://bucket/prefix` | `GOOGLE_APPLICATION_CREDENTIALS` (the path of a key file), or the identity of the pod or machine |
-| `az://container/prefix` | `AZURE_STORAGE_ACCOUNT_NAME`, and `AZURE_STORAGE_ACCOUNT_KEY` or the identity of the pod or machine |
+| `s3://bucket/prefix` | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_REGION`, or the role of the pod |
+| `gs://bucket/prefix` | `GOOGLE_APPLICATION_CREDENTIALS`, the path of a key file, or the identity of the pod |
+| `az://container/prefix` | `AZURE_STORAGE_ACCOUNT_NAME`, and `AZURE_STORAGE_ACCOUNT_KEY` or the identity of the pod |
+
+For another server with the API of S3, set `AWS_ENDPOINT_URL`.
 """
 
 

@@ -50,7 +50,6 @@ class Vouching:
         restoring: Restoring,
         checkpointing: Checkpointing,
         is_manual: bool,
-        still_s: float = STILL_S,
     ) -> None:
         """`is_manual`: what the store lost is brought back by `relay restore` only."""
         self._checkpoints = checkpoints
@@ -60,7 +59,7 @@ class Vouching:
         self._restoring = restoring
         self._checkpointing = checkpointing
         self._is_manual = is_manual
-        self._still_s = still_s
+        self._still_s = STILL_S
         self._known: Epoch | None = None
         self._watch = Watch()
         self._failures = 0

@@ -12,6 +12,7 @@ from relay.domain.checkpoint import KINDS, Kind, RouteMark, SavedConfiguration
 from relay.domain.merging import common_version, lost_members
 from relay.domain.model import SourceUid
 from relay.store import keys
+from relay.store.configuration import newest_version
 from relay.store.deletions import remainder
 from relay.store.records import HISTORY_KEPT
 from relay.store.routes import Routes, space_of
@@ -70,8 +71,7 @@ class Copying:
 
     async def version(self) -> int:
         """The configuration's version; 0: there is none, and there never was. Raises StoreUnavailable."""
-        newest = await self._redis.zrange(keys.config("history"), -1, -1)
-        return int(bytes(newest[0]).partition(b" ")[0]) if newest else 0
+        return await newest_version(self._redis)
 
     async def take(self) -> SavedConfiguration | None:
         """A copy of one version. None: it changed while it was read, so try again. Raises StoreUnavailable."""

@@ -68,19 +68,6 @@ async def test_a_checkpoint_of_another_key_ends_a_worker() -> None:
         assert "Add the old key behind the new one" in said
 
 
-async def test_two_relays_with_one_checkpoint_do_not_both_run() -> None:
-    """A worker with another, empty server is refused while the checkpoint is written, and leaves it alone."""
-    async with checkpointed(8) as (_, on):
-        working = await on.worker()
-        await checkpoint_of(on)
-        other = await on.worker(env={"RELAY_REDIS_URL": "", "RELAY_DATA_DIR": f"{on.folder}/other"})
-        async with asyncio.timeout(30):
-            assert await other.process.wait() == 1
-        assert "two relays disagree" in other.log.read_text()
-        assert working.process.returncode is None
-        await checkpoint_of(on, newer_than_ms=await now_ms(on))
-
-
 async def says(on: Stage, text: str) -> bool:
     """Whether the worker's health check says something."""
     port = on.ports[on.workers[0].name]

@@ -1,5 +1,6 @@
 """A server that comes back with nothing: everything is restored from the checkpoint, and nothing is missing."""
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -47,7 +48,9 @@ async def emptying(seed: int, *, rows: int) -> AsyncIterator[Finding]:
         await on.taken_in(within_s=120)
         # A route without a cursor would begin behind the newest row from now on.
         await on.stores.sources.change(SOURCE, lambda source: replace(source, start_row_id=None))
+        began = monotonic()
         await checkpoint_of(on, newer_than_ms=await now_ms(on))
+        yield Finding("until a checkpoint is newer than a moment", monotonic() - began, "<=", 10, "s")
         waiting = await on.outstanding()
         delivered = {(a.path, a.row) for a in on.recorder.arrivals if a.accepted}
         yield Finding("deliveries that wait when the server is lost", waiting, ">=", rows / 5, "", f"of {rows}")
@@ -65,6 +68,25 @@ async def emptying(seed: int, *, rows: int) -> AsyncIterator[Finding]:
             yield finding
         broken = [worker for worker in on.workers if worker.process.returncode is not None]
         yield Finding("workers that ended by themselves", len(broken), "==", 0)
+
+
+@case("two-relays", goal="G6", seconds=30)
+async def two_relays(seed: int) -> AsyncIterator[Finding]:
+    """A worker is started with another, empty server while the checkpoint is written: it ends, and changes nothing."""
+    async with checkpointed(seed) as (_, on):
+        await on.endpoint("e00", always())
+        working = await on.worker()
+        before = await checkpoint_of(on)
+        began = monotonic()
+        other = await on.worker(env={"RELAY_REDIS_URL": "", "RELAY_DATA_DIR": f"{on.folder}/other"})
+        async with asyncio.timeout(60):
+            code = await other.process.wait()
+        said = "two relays disagree" in other.log.read_text()
+        yield Finding("until it ends", monotonic() - began, "<=", WITHIN_S, "s")
+        yield Finding("its exit code", code, "==", 1, "", "and it says why" if said else "and it does not say why")
+        after = await checkpoint_of(on, newer_than_ms=await now_ms(on))
+        yield Finding("checkpoints of another epoch", int(after.epoch.id != before.epoch.id), "==", 0)
+        yield Finding("workers that ended beside it", int(working.process.returncode is not None), "==", 0)
 
 
 @asynccontextmanager

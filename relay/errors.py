@@ -20,7 +20,10 @@ RelayError
 ├── Fenced             another worker took over: drop the work, keep nothing
 ├── Astray             the store lost what this poller wrote last: drop the work, begin with what the store says
 ├── StaleSubscriptions a page was matched against old subscriptions: match it again
+├── CheckpointUnavailable the place of the checkpoints does not answer, or refuses: try again
+├── CheckpointRefused  a checkpoint must not be used here, or another relay uses it: end, and say what to do
 └── Unreadable         what is stored is damaged or of another release: set it aside and say so
+    └── SealedByAnother it is sealed with a key that this process does not have
 """
 
 from dataclasses import dataclass
@@ -136,3 +139,15 @@ class StaleSubscriptions(RelayError):  # noqa: N818
 
 class Unreadable(RelayError):  # noqa: N818
     """Something in the store is damaged, or of a release that this one does not know."""
+
+
+class SealedByAnother(Unreadable):
+    """It is sealed with a key that is not in RELAY_ENCRYPTION_KEY."""
+
+
+class CheckpointUnavailable(RelayError):  # noqa: N818
+    """The place at RELAY_CHECKPOINT_URL does not answer, or refuses. What was written before stands."""
+
+
+class CheckpointRefused(RelayError):  # noqa: N818
+    """The checkpoint is not this relay's, or the store is not the one that is checkpointed; says what to do."""

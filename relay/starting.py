@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from relay.errors import StoreDenied, StoreRefused, StoreUnavailable
 from relay.pipeline.clock import Clock, keep_time
 from relay.store.needs import unmet_needs
-from relay.store.readiness import Readiness
+from relay.store.readiness import Check, Readiness
 from relay.store.seal import Seal
 from relay.store.server import Server
 from relay.wiring import Stores
@@ -34,13 +34,13 @@ async def check_start(redis: Redis, seal: Seal) -> None:
         raise StoreRefused(trouble)
 
 
-def readiness_of(stores: Stores, clock: Clock) -> Readiness:
-    """What a process says of itself when it is asked whether it is ready."""
+def readiness_of(stores: Stores, clock: Clock, *further: Check) -> Readiness:
+    """What a process says of itself when it is asked whether it is ready; `further` are checks of its own."""
 
     async def right_time() -> str | None:
         return clock.trouble()
 
-    return Readiness(stores.redis, right_time, once=[stores.seal.trouble])
+    return Readiness(stores.redis, right_time, *further, once=[stores.seal.trouble])
 
 
 @asynccontextmanager

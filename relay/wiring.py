@@ -28,7 +28,7 @@ from relay.pipeline.dispatch.dispatcher import Dispatcher
 from relay.pipeline.ingest import Ingest
 from relay.pipeline.judges import Judges, default_processes
 from relay.pipeline.polling import Polling
-from relay.pipeline.pressure import Pressure
+from relay.pipeline.pressure import Pressure, Room
 from relay.pipeline.troubles import Troubles
 from relay.pipeline.upkeep import Limits, Upkeep
 from relay.store.applications import Applications
@@ -45,9 +45,11 @@ from relay.store.deleted_sources import DeletedSources
 from relay.store.deletions import Deletions
 from relay.store.embedded import embedded_server
 from relay.store.endpoints import Endpoints
+from relay.store.epochs import Epochs
 from relay.store.events import Events
 from relay.store.lanes import Lanes
 from relay.store.operations import Operations
+from relay.store.outstanding import Outstanding
 from relay.store.pages import Pages
 from relay.store.rates import Rates
 from relay.store.readings import Readings
@@ -92,6 +94,7 @@ class Stores:
     bodies: Bodies
     operations: Operations
     undelivered: Undelivered
+    epochs: Epochs
 
 
 @asynccontextmanager
@@ -118,6 +121,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[tuple[Stores, str]]:
                     bodies=Bodies(Events(redis)),
                     operations=Operations(redis),
                     undelivered=Undelivered(redis),
+                    epochs=Epochs(redis, needed=settings.checkpoint_url is not None),
                 ),
                 url,
             )
@@ -243,13 +247,19 @@ def deleting_of(stores: Stores) -> Deleting:
 
 
 def pressure_of(settings: Settings, stores: Stores, clock: Clock) -> Pressure:
-    """What a worker knows of the server's memory; shared by the polling side and by upkeep."""
+    """What a worker knows of the store's room; shared by the polling side and by upkeep."""
     return Pressure(
         server=Server(stores.redis),
         operations=stores.operations,
+        outstanding=Outstanding(stores.redis),
         clock=clock,
-        shed_share=settings.memory_shed_share,
-        stop_share=settings.memory_stop_share,
+        room=Room(
+            shed_share=settings.memory_shed_share,
+            stop_share=settings.memory_stop_share,
+            resume_share=settings.memory_resume_share,
+            stop_deliveries=settings.backlog_stop_deliveries,
+            resume_deliveries=settings.backlog_resume_deliveries,
+        ),
     )
 
 

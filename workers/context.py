@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from relay.pipeline.clock import Clock
 from relay.pipeline.polling import Polling
+from relay.pipeline.vouching import Vouching
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,3 +13,4 @@ class Context:
 
     polling: Polling
     clock: Clock
+    vouching: Vouching | None = None

@@ -11,6 +11,8 @@ LIMITS = ClientLimits(head_s=5.0, body_s=5.0, read_s=5.0, connections=100, head_
 """Probes and scrapers ask in one packet."""
 Ready = Callable[[], Awaitable[str | None]]
 """Why the worker can't work now; None: it can."""
+Notes = Callable[[], list[str]]
+"""What an operator should know although the worker works."""
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 HEADERS = (
     (b"content-type", b"text/plain; charset=utf-8"),
@@ -27,9 +29,11 @@ class Health:
     A Redis that is away never makes a worker count as dead: it would be killed for what it must outlive.
     """
 
-    def __init__(self, *, alive: Callable[[], bool], ready: Ready) -> None:
+    def __init__(self, *, alive: Callable[[], bool], ready: Ready, notes: Notes = list) -> None:
+        """`notes` are added to the answer that the worker is ready, a line each."""
         self._alive = alive
         self._ready = ready
+        self._notes = notes
 
     async def __call__(self, scope: dict[str, Any], _receive: object, send: Send) -> None:
         """Answer one request (ASGI)."""
@@ -38,7 +42,7 @@ class Health:
             await _answer(send, ok=self._alive())
         elif path == "/health/ready":
             reason = await self._ready() if self._alive() else "a task of the worker has ended"
-            await _answer(send, ok=reason is None, text=reason)
+            await _answer(send, ok=reason is None, text=reason or "\n".join(["ok", *self._notes()]))
         else:
             await _answer(send, ok=False, status=404, text="not found: /health/live and /health/ready are here")
 

@@ -26,6 +26,8 @@ async def poll(ctx: dict[str, Any], source: str) -> None:
             log.warning("slice_not_handed_on", source=uid, error=str(error))
 
     try:
+        if context.vouching is not None and not await context.vouching.may_poll():
+            return  # Its routes would begin behind the newest row, and not where they were.
         await context.polling.slice(SourceUid(source), hand_on=hand_on)
     except (StoreUnavailable, StoreRefused) as error:
         # The next tick enqueues another slice; this one loses nothing, because the cursor did not move.

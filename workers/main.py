@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 import uvloop
@@ -26,7 +27,9 @@ from relay.pipeline.dispatch.dispatcher import Dispatcher
 from relay.pipeline.dispatch.sharing import share
 from relay.pipeline.following import follow
 from relay.pipeline.polling import Polling
+from relay.pipeline.pressure import Pressure
 from relay.pipeline.upkeep import Upkeep
+from relay.pipeline.vouching import Vouching
 from relay.starting import check_start, open_clock, readiness_of
 from relay.store.notices import Notices
 from relay.wiring import (
@@ -38,6 +41,7 @@ from relay.wiring import (
     pressure_of,
     upkeep_of,
 )
+from relay.wiring_checkpoints import vouching_of
 from workers.context import Context
 from workers.health import Health, health_port, serve_health
 from workers.settings import make_worker
@@ -65,6 +69,8 @@ class Parts:
     polling: Polling
     deleting: Deleting
     upkeep: Upkeep
+    pressure: Pressure
+    vouching: Vouching | None
     queue: ArqRedis
     url: str
 
@@ -117,8 +123,26 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
         polling = await stack.enter_async_context(open_polling(settings, stores, catalogue, pressure, clock))
         queue = connect_jobs(url)
         stack.push_async_callback(queue.aclose)
-        upkeep = upkeep_of(settings, stores, pressure, clock)
-        yield Parts(port, stores, clock, catalogue, dispatcher, polling, deleting_of(stores), upkeep, queue, url)
+        yield Parts(
+            port=port,
+            stores=stores,
+            clock=clock,
+            catalogue=catalogue,
+            dispatcher=dispatcher,
+            polling=polling,
+            deleting=deleting_of(stores),
+            upkeep=upkeep_of(settings, stores, pressure, clock),
+            pressure=pressure,
+            vouching=vouching_of(
+                settings,
+                stores,
+                clock,
+                sources=lambda: list(catalogue.sources.values()),
+                is_manual=settings.restore == "manual",
+            ),
+            queue=queue,
+            url=url,
+        )
 
 
 async def _work(parts: Parts, settings: Settings, stopping: asyncio.Event) -> int:
@@ -139,23 +163,35 @@ async def _work(parts: Parts, settings: Settings, stopping: asyncio.Event) -> in
     return code
 
 
+async def _follow_changes(parts: Parts) -> None:
+    """Read what changed in the configuration, and have everybody follow it."""
+    # A store that lost its configuration must not take it from this process, which still knows it.
+    if parts.vouching is not None and not await parts.vouching.vouch(parts.catalogue.version):
+        return
+    await parts.catalogue.refresh()
+    sources = parts.catalogue.take_changed()
+    try:
+        for source in sources & parts.catalogue.sources.keys():
+            await parts.stores.routes.poll_at(source, 0)
+    except BaseException:
+        parts.catalogue.put_back(sources)
+        raise
+    parts.dispatcher.follow_sources()
+    parts.deleting.wake()
+
+
 def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[asyncio.Task[None]]:
     """Everything that runs until the end; one of these that ends by itself ends the process."""
+    vouching, changed = parts.vouching, partial(_follow_changes, parts)
 
-    async def changed() -> None:
-        await parts.catalogue.refresh()
-        sources = parts.catalogue.take_changed()
-        try:
-            for source in sources & parts.catalogue.sources.keys():
-                await parts.stores.routes.poll_at(source, 0)
-        except BaseException:
-            parts.catalogue.put_back(sources)
-            raise
-        parts.dispatcher.follow_sources()
-        parts.deleting.wake()
+    async def vouched() -> str | None:
+        return None if vouching is None else vouching.trouble
 
-    ready = readiness_of(parts.stores, parts.clock).reason
-    health = Health(alive=lambda: not any(task.done() for task in tasks), ready=ready)
+    def notes() -> list[str]:
+        return [said for said in (parts.pressure.said, vouching.said if vouching else "") if said]
+
+    ready = readiness_of(parts.stores, parts.clock, vouched).reason
+    health = Health(alive=lambda: not any(task.done() for task in tasks), ready=ready, notes=notes)
     notices = Notices(parts.stores.redis)
     work = {
         "health": serve_health(health, parts.port),
@@ -180,6 +216,8 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
         "deletions": parts.deleting.forever(),
         "upkeep": parts.upkeep.run(lambda: list(parts.catalogue.sources.values())),
     }
+    if vouching is not None:
+        work["checkpoint"] = vouching.run()
     tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
     return tasks
 
@@ -201,7 +239,7 @@ async def _serve_jobs(parts: Parts, stopping: asyncio.Event) -> None:
     try:
         while not stopping.is_set():
             connection = connect_jobs(parts.url)
-            worker = make_worker(Context(parts.polling, parts.clock), connection)
+            worker = make_worker(Context(parts.polling, parts.clock, parts.vouching), connection)
             try:
                 await _run_until(worker, stopping)
             except (RedisError, OSError) as error:

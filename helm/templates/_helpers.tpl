@@ -46,7 +46,7 @@ metadata:
     app.kubernetes.io/component: {{ .component }}
   annotations:
     # Pods are renewed when what they read at their start changes.
-    checksum/settings: {{ toJson .root.Values.settings | sha256sum }}
+    checksum/settings: {{ toJson (list .root.Values.settings .root.Values.checkpoint) | sha256sum }}
     checksum/secret: {{ toJson .root.Values.secret | sha256sum }}
     {{- with .part.podAnnotations }}
     {{- toYaml . | nindent 4 }}
@@ -93,11 +93,17 @@ spec:
     - name: tmp
       emptyDir:
         sizeLimit: 64Mi
+    {{- if and (eq .component "worker") .root.Values.checkpoint.existingClaim }}
+    - name: checkpoint
+      persistentVolumeClaim:
+        claimName: {{ .root.Values.checkpoint.existingClaim }}
+    {{- end }}
 {{- end -}}
 
+{{/* Call it with dict "root" $ "component" "api". */}}
 {{- define "relay.container" -}}
-image: {{ include "relay.image" . }}
-imagePullPolicy: {{ .Values.image.pullPolicy }}
+image: {{ include "relay.image" .root }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true
@@ -105,12 +111,16 @@ securityContext:
     drop: [ALL]
 envFrom:
   - configMapRef:
-      name: {{ include "relay.fullname" . }}
+      name: {{ include "relay.fullname" .root }}
   - secretRef:
-      name: {{ include "relay.secret" . }}
+      name: {{ include "relay.secret" .root }}
 volumeMounts:
   - name: tmp
     mountPath: /tmp
+  {{- if and (eq .component "worker") .root.Values.checkpoint.existingClaim }}
+  - name: checkpoint
+    mountPath: /var/lib/relay
+  {{- end }}
 startupProbe:
   httpGet: {path: /health/live, port: http}
   periodSeconds: 1

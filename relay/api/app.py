@@ -28,6 +28,7 @@ from relay.api.paging import provide_paging
 from relay.api.parameters import parameters_of
 from relay.api.public_keys import webhook_keys
 from relay.api.queries import provide_attempt_query
+from relay.api.restored import refuse_changes
 from relay.api.schemas.checks import Policies
 from relay.api.schemas.common import TYPE_ENCODERS
 from relay.api.securing import secure
@@ -83,7 +84,7 @@ def create_api(
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with opened() as stores:
             app.state.stores = stores
-            app.state.readiness = readiness_of(stores, clock)
+            app.state.readiness = readiness_of(stores, clock, stores.epochs.trouble)
             yield
 
     app = Litestar(
@@ -119,7 +120,7 @@ def _guarded(admin_key: Secret) -> Router:
             EventTypeController, MessageController, AttemptController, UndeliveredController,
             OperationalEventController, endpoint_stats,
         ],
-        guards=[bearer(admin_key), check_request],
+        guards=[bearer(admin_key), check_request, refuse_changes],
         security=[{"key": []}],
         dependencies={
             "application": Provide(provide_application),

@@ -54,6 +54,22 @@ ACL SETUSER relay on >password {GRANT}
 
 At the start the relay tries every command, key pattern and channel that it uses. It names what the user may not use,
 and ends.
+
+## The checkpoint
+
+With `RELAY_CHECKPOINT_URL`, a worker writes every three seconds what a new Redis needs: the configuration with its
+secrets, and from where each route is polled again. `RELAY_ENCRYPTION_KEY` encrypts it. If Redis comes back empty or
+older, the workers restore it, and [the runbook](runbook.md#redis-came-back-empty) describes what happens. Use a place
+of its own for each relay. Only workers and `relay restore` need access to it; the API does not.
+
+| form | credentials |
+|---|---|
+| `file:///var/lib/relay/checkpoint` | none. Every worker must see the same folder, on another disk than Redis's |
+| `s3://bucket/prefix` | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_REGION`, or the role of the pod |
+| `gs://bucket/prefix` | `GOOGLE_APPLICATION_CREDENTIALS`, the path of a key file, or the identity of the pod |
+| `az://container/prefix` | `AZURE_STORAGE_ACCOUNT_NAME`, and `AZURE_STORAGE_ACCOUNT_KEY` or the identity of the pod |
+
+For another server with the API of S3, set `AWS_ENDPOINT_URL`.
 """
 
 

@@ -13,6 +13,7 @@ from relay.errors import Invalid, RelayError
 COMMANDS = {
     "serve": "run the REST API",
     "worker": "run a worker: poll sources and send callbacks",
+    "restore": "restore an empty Redis from the checkpoint at RELAY_CHECKPOINT_URL",
     "demo": "run all of them on this machine and watch callbacks arrive",
     "sandbox": "run a simulation of Infinity's reports API",
     "receiver": "run a sample receiver that verifies callbacks",

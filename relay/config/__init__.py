@@ -154,15 +154,42 @@ class Settings:
     endpoint_backlog_seconds: float = _setting(
         values.seconds, 1_209_600.0, "How long an event may wait for an endpoint before it is dropped"
     )
+    checkpoint_url: str | None = _setting(
+        values.checkpoint_url,
+        None,
+        "Where a checkpoint stands outside of Redis, a few seconds old: `file:///folder`, `s3://bucket/prefix`, "
+        "`gs://bucket/prefix` or `az://container/prefix`. None: a Redis that was emptied has to be restored from a "
+        "backup",
+    )
+    restore: str = _setting(
+        values.choice("auto", "manual"),
+        "auto",
+        "`auto`: workers restore an empty Redis from the checkpoint. `manual`: they wait for `relay restore`",
+    )
+    restore_reach_seconds: float = _setting(
+        values.seconds,
+        345_600.0,
+        "How far back a restored relay polls again for the sake of deliveries that had not ended. The default, four "
+        "days, is longer than the retry schedule",
+    )
+    backlog_stop_deliveries: int = _setting(
+        values.count,
+        10_000_000,
+        "The number of deliveries that have not ended, over all endpoints, from which the relay polls no source",
+    )
+    backlog_resume_deliveries: int = _setting(
+        values.count, 8_750_000, "The number of deliveries that have not ended below which polling continues"
+    )
     memory_shed_share: float = _setting(
         values.share,
         0.75,
         "The share of Redis's `maxmemory` from which the relay deletes attempts, then delivered events, early",
     )
     memory_stop_share: float = _setting(
-        values.share,
-        0.85,
-        "The share of Redis's `maxmemory` from which the relay polls no source, until it is 0.05 lower",
+        values.share, 0.8, "The share of Redis's `maxmemory` from which the relay polls no source"
+    )
+    memory_resume_share: float = _setting(
+        values.share, 0.7, "The share of Redis's `maxmemory` below which polling continues"
     )
 
 
@@ -196,12 +223,24 @@ def load(environ: Mapping[str, str]) -> Settings:
             read[setting.name] = setting.metadata["read"](text)
         except ValueError as error:
             faults.append(Fault((name,), str(error)))
-    stop, shed = (read.get(name, known[variable(name)].default) for name in ("memory_stop_share", "memory_shed_share"))
-    if stop < shed:
-        faults.append(Fault((variable("memory_stop_share"),), "must not be below RELAY_MEMORY_SHED_SHARE"))
+    faults += _disorder({name: read.get(setting.name, setting.default) for name, setting in known.items()})
     if faults:
         raise Invalid(*faults)
     return Settings(**read)
+
+
+def _disorder(values: Mapping[str, Any]) -> list[Fault]:
+    """Limits that are on the wrong side of each other."""
+    stop, resume = variable("memory_stop_share"), variable("memory_resume_share")
+    most, fewer = variable("backlog_stop_deliveries"), variable("backlog_resume_deliveries")
+    faults = []
+    if values[stop] < values[variable("memory_shed_share")]:
+        faults.append(Fault((stop,), f"must not be below {variable('memory_shed_share')}"))
+    if values[resume] >= values[stop]:
+        faults.append(Fault((resume,), f"must be below {stop}"))
+    if values[fewer] >= values[most]:
+        faults.append(Fault((fewer,), f"must be below {most}"))
+    return faults
 
 
 def ignored(environ: Mapping[str, str]) -> list[str]:

@@ -118,6 +118,20 @@ def proxy(value: str) -> Secret:
     return Secret(value)
 
 
+def checkpoint_url(value: str) -> str:
+    """The URL of a folder or a bucket. Credentials never stand in it: they come from variables or the machine."""
+    parts = split_url(value)
+    if parts is None or parts.scheme not in ("file", "s3", "gs", "az"):
+        raise ValueError("must be a URL like file:///var/lib/relay, s3://bucket/prefix, gs://bucket/prefix or az://…")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("must not have credentials, a query or a fragment: see docs/configuration.md, The checkpoint")
+    if parts.scheme == "file" and (parts.netloc or not parts.path.startswith("/") or not parts.path.strip("/")):
+        raise ValueError("must name a folder by its whole path, with three slashes: file:///var/lib/relay")
+    if parts.scheme != "file" and not parts.netloc:
+        raise ValueError("must name a bucket or a container: s3://bucket/prefix")
+    return value
+
+
 def choice(*allowed: str) -> Callable[[str], str]:
     """One of some words."""
 

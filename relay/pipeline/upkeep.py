@@ -27,6 +27,8 @@ log = structlog.get_logger()
 
 LOOK_S = 1.0
 """How often the server's memory is looked at."""
+COUNT_S = 5.0
+"""How often the backlog of all endpoints is counted."""
 TRIM_S = 10.0
 """How often budgets are kept: what an endpoint or an attempt log takes beyond its own, it takes for so long."""
 SWEEP_S = 60.0
@@ -78,6 +80,7 @@ class Upkeep:
             tasks.create_task(_again_and_again(LOOK_S, self._pressure.look))
             # Apart from looking: a worker that sheds a lot must not be the last to know how full the store is.
             tasks.create_task(_again_and_again(LOOK_S, lambda: self.shed(sources())))
+            tasks.create_task(_again_and_again(COUNT_S, lambda: self.count(sources())))
             tasks.create_task(_again_and_again(TRIM_S, lambda: self.trim(sources())))
             tasks.create_task(_again_and_again(SWEEP_S, lambda: self.sweep(sources())))
 
@@ -101,6 +104,11 @@ class Upkeep:
             await each_apart("compact", uids, lambda uid: self._compact(uid, before_ms=None))
         if freed:
             log.info("history_shed", bytes=freed, events=events, wanted=too_much)
+
+    async def count(self, sources: list[Source]) -> None:
+        """Count the deliveries that have not ended. Polling stops when there are too many."""
+        if await self._chores.take("count", seconds=COUNT_S * 0.9):
+            await self._pressure.count([source.uid for source in sources])
 
     async def trim(self, sources: list[Source]) -> None:
         """Keep budgets: of the attempt logs, and of the backlog of each endpoint."""

@@ -105,6 +105,12 @@ class Changes:
     """What is there, and in none of the above."""
 
 
+async def newest_version(redis: Redis) -> int:
+    """The version of a store's configuration; 0: nothing was ever written."""
+    newest = await redis.zrange(keys.config("history"), -1, -1)
+    return int(bytes(newest[0]).partition(b" ")[0]) if newest else 0
+
+
 class Configuration:
     """Reads changes, and announces them."""
 
@@ -166,8 +172,7 @@ class Configuration:
 
     async def version(self) -> int:
         """The newest version; 0: nothing was ever written. Versions grow, and none is given twice."""
-        newest = await self._redis.zrange(keys.config("history"), -1, -1)
-        return int(bytes(newest[0]).partition(b" ")[0]) if newest else 0
+        return await newest_version(self._redis)
 
     async def source_uids(self) -> list[SourceUid]:
         """The uids of all sources."""

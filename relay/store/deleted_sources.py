@@ -87,7 +87,10 @@ class DeletedSources:
         async for endpoints in self._endpoints(source):
             async for names in self._lanes(source, endpoints):
                 yield names
-        yield [*_single(source), *(key(source, route) for route in ROUTES for key in (keys.route, keys.trail))]
+        yield [
+            *_single(source),
+            *(key(source, route) for route in ROUTES for key in (keys.route, keys.trail, keys.lowest)),
+        ]
 
     async def _rows(self, source: SourceUid, space: str) -> AsyncIterator[list[str]]:
         """Buckets of rows that are known."""

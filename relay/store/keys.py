@@ -47,6 +47,10 @@ POLLS = config("polls")
 SEAL = config("seal")
 """string: a text that RELAY_ENCRYPTION_KEY has sealed, by which a process finds out that it has the right one. Kept."""
 
+EPOCH = config("epoch")
+"""hash: `id`, `ancestors` (separated by spaces), `beats`, `beaten_ms` (when a checkpoint was begun last), `saved_ms`
+(when one was written last): see relay.domain.epoch. Kept; absent without RELAY_CHECKPOINT_URL."""
+
 CLOCK = "relay:{endpoints}:clock"
 """string: the server's clock in ms, as it was read last: that it was set back shows by this. Kept."""
 
@@ -156,6 +160,11 @@ def message_ids(source: SourceUid, shard: str) -> str:
 def references(source: SourceUid) -> str:
     """hash: bucket of events → deliveries that have not ended. Lives as long as the bucket."""
     return prefix(source) + "references"
+
+
+def lowest(source: SourceUid, name: str) -> str:
+    """hash: bucket of events → the smallest rowId that a route has in it. Lives as long as the bucket."""
+    return f"{prefix(source)}lowest:{name}"
 
 
 def owed(source: SourceUid) -> str:

@@ -96,7 +96,9 @@ class Pages:
         moved, before = ("" if each is None else each for each in (cursor, after))
         head = [keys.prefix(source), token.number, version, moved, now_ms, keys.WAKE_CHANNEL, source]
         args = [*head, token.sequence, before, space, *_rows(rows), *_lanes(rows)]
-        answer = await script("commit_page")(self._redis, [*names, *lanes, keys.sequence(source)], args)
+        answer = await script("commit_page")(
+            self._redis, [*names, *lanes, keys.sequence(source), keys.lowest(source, route)], args
+        )
         if answer != b"ok":
             raise refused(answer, source)
         token.sequence += 1
@@ -139,8 +141,9 @@ def _counted(hashes: dict[int, list[bytes | int]]) -> Iterator[str | bytes | int
 
 
 def _lanes(rows: Iterable[RowCommit]) -> list[str | bytes | int]:
-    """How many deliveries each bucket of events gets, and what each lane gets."""
+    """How many deliveries each bucket of events gets and its smallest rowId, and what each lane gets."""
     references: dict[int, int] = {}
+    lowest: dict[int, int] = {}
     lanes: dict[EndpointId, list[str]] = {}
     owed: dict[EndpointId, int] = {}
     for row in rows:
@@ -148,6 +151,7 @@ def _lanes(rows: Iterable[RowCommit]) -> list[str | bytes | int]:
             continue
         bucket, size = bucket_of(row.number), len(row.event)
         references[bucket] = references.get(bucket, 0) + len(row.lanes)
+        lowest[bucket] = min(lowest.get(bucket, row.row_id), row.row_id)
         # As Reference.text() writes a first attempt.
         number, tag = f"{row.number}:", f":{tag_of(row.message)}"
         for endpoint, type_code in row.lanes:
@@ -158,7 +162,8 @@ def _lanes(rows: Iterable[RowCommit]) -> list[str | bytes | int]:
                 owed[endpoint] += size
             else:
                 lanes[endpoint], owed[endpoint] = [reference], size
-    args: list[str | bytes | int] = [len(references), *chain.from_iterable(references.items()), len(lanes)]
+    buckets = ((bucket, deliveries, lowest[bucket]) for bucket, deliveries in references.items())
+    args: list[str | bytes | int] = [len(references), *chain.from_iterable(buckets), len(lanes)]
     for endpoint, waiting in lanes.items():
         args += (endpoint, owed[endpoint], len(waiting))
         args += waiting

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-from relay.domain.model import MessageId, SourceUid
+from relay.domain.model import ROUTES, MessageId, SourceUid
 from relay.errors import Unreadable
 from relay.store import keys
 from relay.store.events import PACKING, Events, bucket_of, shard_of
@@ -141,4 +141,5 @@ class Retention:
         args: list[str | int] = [keys.prefix(source), bucket.number]
         for event in bucket.events:
             args += (*event.index, event.number)
-        return int(await script("forget_events")(self._redis, [keys.references(source)], args))
+        names = [keys.references(source), *(keys.lowest(source, route) for route in ROUTES)]
+        return int(await script("forget_events")(self._redis, names, args))

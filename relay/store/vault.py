@@ -10,7 +10,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from relay.domain.model import Secret
-from relay.errors import Unreadable
+from relay.errors import SealedByAnother, Unreadable
 
 FORMAT = "v1"
 KEY_BYTES = 32
@@ -45,7 +45,8 @@ class Vault:
         return sealed.startswith(f"{FORMAT}.{self._sealing}.")
 
     def open(self, sealed: str, context: str) -> bytes:
-        """Give the plain text. Raises Unreadable when no key of the ring opens it in this context."""
+        """Give the plain text. Raises SealedByAnother when no key of the ring has sealed it, and Unreadable when it was
+        changed, or sealed in another context."""
         bound = context.encode()
         try:
             version, sealed_by, wrapped, text = sealed.split(".")
@@ -54,7 +55,7 @@ class Vault:
             own_key = _decrypt(self._ring[sealed_by], _bytes(wrapped), bound)
             return _decrypt(AESGCM(own_key), _bytes(text), bound)
         except KeyError:
-            raise Unreadable(f"{context} is sealed with a key that is not in RELAY_ENCRYPTION_KEY") from None
+            raise SealedByAnother(f"{context} is sealed with a key that is not in RELAY_ENCRYPTION_KEY") from None
         except (InvalidTag, ValueError):
             raise Unreadable(f"{context} was changed in the store: its seal is broken") from None
 

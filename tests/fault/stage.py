@@ -48,6 +48,8 @@ class Stage:
     recorder: Recorder
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     workers: list[Child] = field(default_factory=list)
+    ports: dict[str, int] = field(default_factory=dict)
+    """Of the workers' health servers, by the workers' names."""
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @property
@@ -92,6 +94,7 @@ class Stage:
             child(name, sys.executable, *entry, folder=self.folder, env=environment, ready=listens(port))
         )
         self.workers.append(started)
+        self.ports[name] = port
         return started
 
     async def kill(self, worker: Child) -> None:

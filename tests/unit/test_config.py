@@ -7,6 +7,7 @@ import pytest
 from relay.config import Settings, ignored, load, variable
 from relay.errors import Invalid
 
+BACKLOG = ("BACKLOG_RESUME_DELIVERIES", "BACKLOG_STOP_DELIVERIES", "1000")
 NEEDED = {"RELAY_ADMIN_KEY": "k" * 16, "RELAY_ENCRYPTION_KEY": "A" * 43 + "="}
 
 
@@ -17,14 +18,41 @@ def test_a_share_is_a_share(share: str) -> None:
         load({**NEEDED, "RELAY_MEMORY_SHED_SHARE": share})
 
 
-@pytest.mark.parametrize("shares", [{"SHED": "0.9"}, {"STOP": "0.7"}, {"SHED": "0.6", "STOP": "0.5"}])
+@pytest.mark.parametrize("shares", [{"SHED": "0.9"}, {"STOP": "0.72"}, {"SHED": "0.78", "STOP": "0.75"}])
 def test_history_is_shed_before_polling_stops(shares: dict[str, str]) -> None:
     """The other way round, sources would stop for the sake of history; it is told beside all other faults."""
     wrong = {f"RELAY_MEMORY_{name}_SHARE": share for name, share in shares.items()}
     with pytest.raises(Invalid) as refused:
         load({**NEEDED, **wrong, "RELAY_PORT": "many"})
     assert [fault.path for fault in refused.value.faults] == [("RELAY_PORT",), ("RELAY_MEMORY_STOP_SHARE",)]
-    assert load({**NEEDED, "RELAY_MEMORY_SHED_SHARE": "0.85"}).memory_stop_share == 0.85
+    assert load({**NEEDED, "RELAY_MEMORY_SHED_SHARE": "0.8"}).memory_stop_share == 0.8
+
+
+@pytest.mark.parametrize("names", [("MEMORY_RESUME_SHARE", "MEMORY_STOP_SHARE", "0.8"), BACKLOG])
+def test_polling_continues_below_where_it_stops(names: tuple[str, str, str]) -> None:
+    """Else it would stop and start each second."""
+    resume, stop, at = names
+    with pytest.raises(Invalid, match=f"RELAY_{resume}: must be below RELAY_{stop}"):
+        load({**NEEDED, f"RELAY_{stop}": at, f"RELAY_{resume}": at})
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("s3://bucket/some/where", ""), ("gs://bucket", ""), ("az://container/prefix", ""), ("file:///var/lib/x", ""),
+        ("https://bucket.s3.amazonaws.com", "must be a URL like"), ("/var/lib/x", "must be a URL like"),
+        ("file://var/lib/x", "three slashes"), ("file:///", "three slashes"), ("file:relative", "three slashes"),
+        ("s3:///prefix", "must name a bucket"), ("s3://key:secret@bucket", "must not have credentials"),
+        ("s3://bucket?endpoint=x", "must not have credentials"), ("s3://bucket#x", "must not have credentials"),
+    ],
+)  # fmt: skip
+def test_the_place_of_checkpoints(url: str, said: str) -> None:
+    """A folder or a bucket, and never a secret: the URL stands in logs."""
+    if not said:
+        assert load({**NEEDED, "RELAY_CHECKPOINT_URL": url}).checkpoint_url == url
+        return
+    with pytest.raises(Invalid, match=f"RELAY_CHECKPOINT_URL: .*{said}"):
+        load({**NEEDED, "RELAY_CHECKPOINT_URL": url})
 
 
 CANARY = "c4n4ry-S3cret"

@@ -1,11 +1,12 @@
 #!lua
 -- Commit a page, or a prefix of one: its events, the lanes that want them, what was seen, and the route's cursor.
--- KEYS: 1 fence, 2 subscriptions, 3 route, 4 trail, 5 lanes, 6 ready, 7 references, 8 owed, 9 sequence
+-- KEYS: 1 fence, 2 subscriptions, 3 route, 4 trail, 5 lanes, 6 ready, 7 references, 8 owed, 9 sequence,
+--   10 the route's smallest rowIds (lowest)
 -- ARGV: 1 the source's prefix, 2 fencing token, 3 version of the configuration that was matched, 4 new cursor or '',
 --   5 now in ms, 6 wake channel, 7 source uid, 8 the sequence that the poller knows, 9 the cursor that the route must
 --   have, or '', 10 the space of the rowIds, then five counted lists:
 --   what is known of rows: {bucket, number of arguments, field, value, …}; events: the same; ids: {shard, field, number};
---   references: {bucket, deliveries}; lanes: {endpoint, bytes of the events, number of references, reference, …}
+--   references: {bucket, deliveries, smallest rowId}; lanes: {endpoint, bytes of the events, number of references, reference, …}
 -- RETURNS: 'ok', or without having changed anything 'fenced' (another poller took over), 'astray' (the store is not
 --   where the poller left it: it lost what it wrote last) or 'stale' (the subscriptions changed since the page was
 --   matched).
@@ -14,7 +15,7 @@
 -- ATOMIC BECAUSE the cursor must never be past a row whose events are not in the lanes, nor behind one whose are.
 -- It cannot fail half way: every key has one type, a count that can't be read begins again, and a full memory refuses the
 -- script before it starts.
-local fence, subscriptions, route, trail, lanes, ready, references, owed, sequence = unpack(KEYS)
+local fence, subscriptions, route, trail, lanes, ready, references, owed, sequence, lowest = unpack(KEYS)
 local prefix, token, version, cursor, now, channel, uid, known, after, space = unpack(ARGV, 1, 10)
 local UNPACK = 4000 -- Lua's stack holds 8,000.
 local KEPT = 2 ^ 40 -- Events whose deliveries nobody can count are kept.
@@ -68,7 +69,12 @@ end
 local buckets, deliveries = {}, {}
 for i = 1, count() do
   buckets[i], deliveries[i] = ARGV[at], ARGV[at + 1]
-  at = at + 2
+  local row_id, least = ARGV[at + 2], redis.call('HGET', lowest, ARGV[at])
+  -- A rowId can have more digits than Lua's numbers.
+  if not least or #row_id < #least or (#row_id == #least and row_id < least) then
+    redis.call('HSET', lowest, ARGV[at], row_id)
+  end
+  at = at + 3
 end
 add(references, buckets, deliveries, KEPT)
 local woken, endpoints, sizes = {}, {}, {}

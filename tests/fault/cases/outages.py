@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -38,7 +39,7 @@ async def cut_tail(seed: int) -> AsyncIterator[Finding]:
 
 async def cut_tails(seed: int, *, times: int, seconds: float) -> AsyncIterator[Finding]:
     """Kill, cut and start; the workers live on."""
-    async with own_server() as server, stage(seed, settings={**OVERLAP, "RELAY_REDIS_URL": server.url}) as on:
+    async with own_server() as server, stage(seed, settings=_settings(server.url, server.folder)) as on:
         async with under_load(on):
             cut = doubtful = 0
             for _ in range(times):
@@ -71,7 +72,7 @@ async def promoted_replicas(seed: int, *, times: int, lag_s: tuple[float, float]
         front = await stack.enter_async_context(proxy(primary.socket, replica.socket.with_name("front.sock")))
         link = await stack.enter_async_context(proxy(primary.port))
         url = f"unix://{replica.socket.with_name('front.sock')}"
-        on = await stack.enter_async_context(stage(seed, settings={**OVERLAP, "RELAY_REDIS_URL": url}))
+        on = await stack.enter_async_context(stage(seed, settings=_settings(url, replica.folder)))
         doubtful = 0
         async with under_load(on):
             for _ in range(times):
@@ -129,6 +130,11 @@ async def under_load(on: Stage, *, workers: Sequence[Mapping[str, str]] = ({},) 
 def accepted_since(on: Stage, at: float) -> int:
     """How many callbacks were accepted since then: a server that forgot that may send each of them again."""
     return sum(arrival.accepted and arrival.at >= at for arrival in on.recorder.arrivals)
+
+
+def _settings(url: str, folder: Path) -> dict[str, str]:
+    """With checkpoints in a folder: a server that went back in time is compared with them."""
+    return {**OVERLAP, "RELAY_REDIS_URL": url, "RELAY_CHECKPOINT_URL": f"file://{folder}/checkpoint"}
 
 
 def _to(number: int) -> str:

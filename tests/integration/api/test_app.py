@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 from litestar.testing import AsyncTestClient
+from redis.asyncio import Redis
 
 from relay.api.app import create_app
 from relay.config import Settings
+from relay.domain.epoch import Epoch
 from relay.domain.model import Secret
 from relay.errors import Invalid
+from relay.store.epochs import Epochs, new_id
 
 RING = (Secret(base64.b64encode(b"k" * 32).decode()),)
 
@@ -32,6 +35,24 @@ async def test_without_its_store_it_is_alive_and_not_ready(tmp_path: Path) -> No
         asked = await client.get("/api/v1/source", headers={"authorization": f"Bearer {'k' * 16}"})
     assert (ready.status_code, ready.json()["code"]) == (503, "unavailable")
     assert (asked.status_code, asked.json()["code"], asked.headers["retry-after"]) == (503, "unavailable", "1")
+
+
+async def test_an_emptied_store_is_not_changed(redis: Redis, redis_url: str) -> None:
+    """Where there are checkpoints, the configuration may come back: until then it can be read, and nothing else."""
+    settings = Settings(
+        redis_url=Secret(redis_url), admin_key=Secret("k" * 16), encryption_key=RING, checkpoint_url="file:///nowhere"
+    )
+    async with AsyncTestClient(create_app(settings)) as client:
+        client.headers["authorization"] = f"Bearer {'k' * 16}"
+        ready = await client.get("/health/ready")
+        assert (ready.status_code, ready.json()["code"]) == (503, "unavailable")
+        assert "Start a worker" in ready.json()["detail"]
+        refused = await client.post("/api/v1/app", json={"name": "a"})
+        assert (refused.status_code, refused.json()["detail"]) == (503, ready.json()["detail"])
+        assert (await client.get("/api/v1/app")).status_code == 200
+        await Epochs(redis, needed=True).begin(Epoch(id=new_id()), after=None)
+        assert (await client.post("/api/v1/app", json={"name": "a"})).status_code == 201
+        assert (await client.get("/health/ready")).status_code == 200
 
 
 def test_it_does_not_start_without_a_key() -> None:

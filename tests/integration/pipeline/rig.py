@@ -30,7 +30,7 @@ from relay.pipeline.deleting import Deleting
 from relay.pipeline.ingest import Ingest
 from relay.pipeline.judges import Judges
 from relay.pipeline.polling import Polling
-from relay.pipeline.pressure import Pressure
+from relay.pipeline.pressure import Pressure, Room
 from relay.store.applications import Applications
 from relay.store.bodies import Bodies
 from relay.store.configuration import Configuration
@@ -41,6 +41,7 @@ from relay.store.endpoints import Endpoints
 from relay.store.events import Events
 from relay.store.lanes import Lanes
 from relay.store.operations import Operations
+from relay.store.outstanding import Outstanding
 from relay.store.pages import Pages
 from relay.store.readings import Readings
 from relay.store.routes import Routes
@@ -71,7 +72,13 @@ class Rig:
         self.endpoints = Endpoints(redis, vault)
         self.operations = Operations(redis)
         self.pressure = Pressure(
-            server=Server(redis), operations=self.operations, clock=self.clock, shed_share=0.75, stop_share=0.85
+            server=Server(redis),
+            operations=self.operations,
+            outstanding=Outstanding(redis),
+            clock=self.clock,
+            room=Room(
+                shed_share=0.75, stop_share=0.8, resume_share=0.7, stop_deliveries=10**6, resume_deliveries=10**5
+            ),
         )
         self.events, self.lanes, self.routes, self.pages = Events(redis), Lanes(redis), Routes(redis), Pages(redis)
         self.readings = Readings(redis)

@@ -19,8 +19,14 @@ KEY = "test-key-0123456789"
 
 Client = AsyncTestClient[Any]
 
+
+async def nothing_is_wrong() -> None:
+    """The answer to a check."""
+
+
 SEAL = SimpleNamespace(trouble=None)
 """Nobody asks whether it is ready."""
+EPOCHS = SimpleNamespace(trouble=nothing_is_wrong)
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +60,7 @@ def client_over(app: Litestar, layers: list[Any]) -> Callable[[Any], AbstractAsy
 
     @asynccontextmanager
     async def over(stores: Any) -> AsyncIterator[Client]:
-        stores.redis, stores.seal = getattr(stores, "redis", None), SEAL
+        stores.redis, stores.seal, stores.epochs = getattr(stores, "redis", None), SEAL, EPOCHS
         layers.append(stores)
         async with AsyncTestClient(app, raise_server_exceptions=False) as client:
             client.headers["authorization"] = f"Bearer {KEY}"

@@ -33,3 +33,15 @@ async def test_every_answer_of_the_worker_has_the_security_headers(
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
     assert reason is None or answer.text == reason
+
+
+async def test_what_an_operator_should_know_is_in_the_answer() -> None:
+    """Such as why polling waits: the worker is ready all the same."""
+
+    async def ready() -> str | None:
+        return None
+
+    app = Health(alive=lambda: True, ready=ready, notes=lambda: ["Redis is nearly full", "the checkpoint is old"])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://worker") as client:  # type: ignore[arg-type]
+        answer = await client.get("/health/ready")
+    assert (answer.status_code, answer.text) == (200, "ok\nRedis is nearly full\nthe checkpoint is old")

@@ -1,6 +1,6 @@
 """Redis as it is deployed: a master that Sentinels watch over, and a cluster; both from the embedded binary."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,7 +131,7 @@ async def watched(*options: str, sentinels: int = 3, sentinel_lines: Iterable[st
 
 @dataclass(slots=True)
 class Cluster:
-    """Primaries that share the slots evenly, and replicas of the first of them."""
+    """Primaries that share the slots evenly, and replicas of some of them."""
 
     primaries: list[Node]
     replicas: list[Node]
@@ -172,10 +172,11 @@ class Cluster:
 
 
 @asynccontextmanager
-async def cluster(*options: str, primaries: int = 3, replicas: int = 0) -> AsyncIterator[Cluster]:
-    """A cluster, for as long as the block lasts. The replicas are those of the first primary."""
+async def cluster(*options: str, primaries: int = 3, replicas_for: Sequence[str] = ()) -> AsyncIterator[Cluster]:
+    """A cluster, for as long as the block lasts; with a replica of the primary of each key of `replicas_for`."""
     async with AsyncExitStack() as stack:
-        nodes = [await stack.enter_async_context(running(Node, *options)) for _ in range(primaries + replicas)]
+        count = primaries + len(replicas_for)
+        nodes = [await stack.enter_async_context(running(Node, *options)) for _ in range(count)]
         on = Cluster(nodes[:primaries], nodes[primaries:])
         for number, each in enumerate(on.primaries):
             first, following = (SLOTS * at // primaries for at in (number, number + 1))
@@ -185,8 +186,8 @@ async def cluster(*options: str, primaries: int = 3, replicas: int = 0) -> Async
             for other in nodes[: number - 1]:
                 await each.ask("CLUSTER", "MEET", "127.0.0.1", other.port, other.bus)
         await on.agreed()
-        for each in on.replicas:
-            await each.ask("CLUSTER", "REPLICATE", (await on.primaries[0].ask("CLUSTER", "MYID")).decode())
+        for each, key in zip(on.replicas, replicas_for, strict=True):
+            await each.ask("CLUSTER", "REPLICATE", (await on.owner(key).ask("CLUSTER", "MYID")).decode())
             await until(_linked(each), within_s=READY_WITHIN_S, what="a replica of the cluster")
         yield on
 

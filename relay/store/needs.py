@@ -66,13 +66,15 @@ async def _unmet(redis: Redis, *, in_cluster: bool = False) -> list[str]:
     if forbidden:
         return [f"The Redis user may not use {', '.join(forbidden)}. Grant it: {GRANT}"]
     told: dict[str, object] = await redis.info()
-    if wrong := of_mode(told.get("redis_mode"), in_cluster=in_cluster):
+    # Valkey has another name for it than Redis.
+    mode = told.get("server_mode", told.get("redis_mode"))
+    if wrong := of_mode(mode, in_cluster=in_cluster):
         return wrong
     return [*_of_version(str(told.get("redis_version", ""))), *of_policy(told.get("maxmemory_policy"))]
 
 
 def of_mode(mode: object, *, in_cluster: bool) -> list[str]:
-    """What is wrong with a `redis_mode`: a server of that mode needs a URL of another form."""
+    """What is wrong with the mode that INFO names: a server of that mode needs a URL of another form."""
     if mode == "cluster" and not in_cluster:
         return [f"The server is a node of a cluster. Set RELAY_REDIS_URL to {CLUSTER_FORM}"]
     if mode == "sentinel":

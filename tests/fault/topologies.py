@@ -92,6 +92,16 @@ class Watched:
         await until(promoted, within_s=READY_WITHIN_S, what="the replica to be promoted")
         return await self.master()
 
+    async def hand_over(self) -> tuple[Server, Server]:
+        """Have the Sentinels name the replica, while the old master goes on: gives both, the old one first."""
+        old = await self.master()
+        new = next(each for each in self.servers if each is not old)
+        await new.ask("REPLICAOF", "NO", "ONE")
+        for each in self.sentinels:
+            await each.ask("SENTINEL", "REMOVE", MASTER)
+            await each.ask("SENTINEL", "MONITOR", MASTER, "127.0.0.1", new.port, len(self.sentinels) // 2 + 1)
+        return old, new
+
     async def replicated(self) -> None:
         """Wait until the Sentinels could fail over: they know each other, and a replica that has everything."""
 

@@ -47,5 +47,6 @@ async def test_a_failover_by_sentinels_loses_nothing() -> None:
 async def test_a_failover_in_a_cluster_loses_nothing() -> None:
     """The primary that has the source dies, and its replica takes over."""
     async with cluster(replicas_for=[keys.prefix(SOURCE)]) as on, at_work(on.url):
-        await on.owner(keys.prefix(SOURCE)).kill()
-        await on.failed_over(on.replicas[0])
+        primary = on.owner(keys.prefix(SOURCE))
+        await primary.kill()
+        await on.taken_over(primary)

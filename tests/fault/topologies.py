@@ -165,20 +165,26 @@ class Cluster:
 
         async def well() -> bool:
             for each in self.servers:
-                state = dict(line.split(":") for line in (await each.ask("CLUSTER", "INFO")).decode().split())
+                state = await _state(each)
                 if state["cluster_state"] != "ok" or int(state["cluster_known_nodes"]) < len(self.servers):
                     return False
             return True
 
         await until(well, within_s=READY_WITHIN_S, what="the nodes of the cluster to agree")
 
-    async def failed_over(self, to: Server) -> None:
-        """Wait until a replica is a primary."""
+    async def taken_over(self, killed: Server) -> None:
+        """Wait until others have the slots of a primary that was killed."""
+        others = [each for each in self.servers if each is not killed]
 
-        async def promoted() -> bool:
-            return await _role(to) == "master"
+        async def taken() -> bool:
+            for each in others:
+                state = await _state(each)
+                masters = {place[2][1] for place in await each.ask("CLUSTER", "SLOTS")}
+                if state["cluster_state"] != "ok" or killed.port in masters:
+                    return False
+            return True
 
-        await until(promoted, within_s=READY_WITHIN_S, what="the replica to be promoted")
+        await until(taken, within_s=READY_WITHIN_S, what="a replica to take over")
 
 
 @asynccontextmanager
@@ -207,6 +213,10 @@ def _linked(replica: Server) -> Callable[[], Awaitable[bool]]:
         return (await replica.info("replication")).get("master_link_status") == "up"
 
     return linked
+
+
+async def _state(node: Server) -> dict[str, str]:
+    return dict(line.split(":") for line in (await node.ask("CLUSTER", "INFO")).decode().split())
 
 
 async def _role(server: Server) -> str:

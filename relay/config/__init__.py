@@ -29,7 +29,7 @@ class Settings:
     redis_url: Secret | None = _setting(
         read_redis_url,
         None,
-        "Redis or Valkey, e.g. `redis://user:password@host:6379/0`; for Sentinel and clusters see below. None: an "
+        "Redis or Valkey, e.g. `redis://user:password@host:6379/0`; [other forms](#the-redis-server). None: an "
         "embedded Valkey in `RELAY_DATA_DIR`",
     )
     queue_redis_url: Secret | None = _setting(

@@ -59,7 +59,7 @@ async def _slot(node: Server, words: list[str]) -> int | None:
     try:
         found = await node.ask("COMMAND GETKEYS", *words)
     except ResponseError as error:
-        if "no key arguments" in str(error):
+        if any(said in str(error) for said in ("no key arguments", "number of arguments")):
             return None
         raise
     return key_slot(found[0].encode()) if found else None

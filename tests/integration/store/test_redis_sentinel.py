@@ -107,6 +107,6 @@ async def _is_heard(client: Redis, heard: "asyncio.Queue[object]") -> bool:
 
 
 async def _clients(server: Server) -> int:
-    """Connections of the relay's: those of the Sentinels and of a replica have names, and ours is a socket."""
-    lines = (await server.ask("CLIENT", "LIST")).decode().splitlines()
-    return sum("lib-name=redis-py" in line and server.socket.name not in line for line in lines)
+    """Connections of the relay's: those of Sentinels have names, and flags tell a replica and our socket."""
+    clients = await server.ask("CLIENT", "LIST")
+    return sum(not each["name"] and not set(each["flags"]) & set("SMU") for each in clients)

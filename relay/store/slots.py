@@ -79,7 +79,7 @@ class Slots:
     def _have_read(self, reading: asyncio.Task[None]) -> None:
         self._reading = None
         if not reading.cancelled():
-            reading.exception()  # Whoever waits has it; there may be nobody any more.
+            reading.exception()  # Tasks that wait get it; there may be none any more.
 
     async def _read(self) -> None:
         known = random.sample(sorted(self._map.nodes), min(ASK_AT_ONCE, len(self._map.nodes)))

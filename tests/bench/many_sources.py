@@ -85,12 +85,7 @@ async def run(bench: Bench) -> None:
 def _report_times(bench: Bench, upstream: Quiet, began: float, passed: float) -> None:
     times = {name: [at for at in each if began <= at < began + passed] for name, each in upstream.asked.items()}
     polls = sum(map(len, times.values()))
-    gaps = [
-        later - earlier
-        for each in upstream.asked.values()
-        for earlier, later in pairwise(each)
-        if later >= began
-    ]
+    gaps = [later - earlier for each in upstream.asked.values() for earlier, later in pairwise(each) if later >= began]
     bench.report.add(Figure(PART, "polls", [polls / passed], "/s", note=f"of {len(times)} sources"))
     bench.report.add(Figure(PART, "between two polls of a source, p99", [percentile(gaps, 0.99)], "s", goal="≤ 66"))
     bench.report.add(Figure(PART, "between two polls of a source, max", [max(gaps)], "s", goal="≤ 70"))

@@ -108,5 +108,5 @@ async def _is_heard(client: Redis, heard: "asyncio.Queue[object]") -> bool:
 
 async def _clients(server: Server) -> int:
     """Connections of the relay's: those of Sentinels have names, and flags tell a replica and our socket."""
-    clients = await server.ask("CLIENT", "LIST")
+    clients = await server.ask("CLIENT LIST")
     return sum(not each["name"] and not set(each["flags"]) & set("SMU") for each in clients)

@@ -30,7 +30,7 @@ from relay.pipeline.polling import Polling
 from relay.pipeline.pressure import Pressure
 from relay.pipeline.upkeep import Upkeep
 from relay.pipeline.vouching import Vouching
-from relay.starting import check_start, open_clock, readiness_of
+from relay.starting import check_queue, check_start, open_clock, readiness_of
 from relay.store.notices import Notices
 from relay.wiring import (
     Stores,
@@ -72,7 +72,7 @@ class Parts:
     pressure: Pressure
     vouching: Vouching | None
     queue: ArqRedis
-    url: str
+    queue_url: str
 
 
 def run(settings: Settings) -> int:
@@ -110,6 +110,9 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
         port = stack.enter_context(health_port(settings.host, settings.worker_port))
         stores, url = await stack.enter_async_context(open_stores(settings))
         await check_start(stores.redis, stores.seal)
+        if settings.queue_redis_url is not None:
+            url = settings.queue_redis_url.reveal()
+            await check_queue(url)
         clock = Clock()
         catalogue, dispatcher = await stack.enter_async_context(open_dispatch(settings, stores, clock))
 
@@ -141,7 +144,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
                 is_manual=settings.restore == "manual",
             ),
             queue=queue,
-            url=url,
+            queue_url=url,
         )
 
 
@@ -238,7 +241,7 @@ async def _serve_jobs(parts: Parts, stopping: asyncio.Event) -> None:
     left: set[asyncio.Task[None]] = set()
     try:
         while not stopping.is_set():
-            connection = connect_jobs(parts.url)
+            connection = connect_jobs(parts.queue_url)
             worker = make_worker(Context(parts.polling, parts.clock, parts.vouching), connection)
             try:
                 await _run_until(worker, stopping)

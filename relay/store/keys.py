@@ -2,7 +2,7 @@
 
 All keys of one source begin with `relay:s:{source uid}:`, a prefix that nothing else has, and carry its hash tag, so
 that whatever must be atomic is one slot. What is not a source's carries the tag `{config}`, `{rates}` or `{endpoints}`.
-arq's own keys (`arq:*`, `relay:jobs`) are not listed here.
+arq's own keys (`arq:{jobs}:*`, `relay:{jobs}`, see relay.jobs) are not listed here.
 """
 
 from relay.domain.model import EndpointId, SourceUid
@@ -23,6 +23,11 @@ CHANNELS = (CHANGED_CHANNEL, WAKE_CHANNEL, CONDITION_CHANNEL, ROOM_CHANNEL)
 
 CONDITIONS = "relay:{endpoints}:conditions"
 """hash: endpoint → what is remembered of one that is not well, see relay.domain.breaking. Lives until it is well."""
+
+
+def nothing(key: str) -> str:
+    """Never written: a key with the tag of another one, which scripts declare (see relay.store.scripts)."""
+    return f"{key}:nothing"
 
 
 def config(name: str) -> str:

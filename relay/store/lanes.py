@@ -28,7 +28,7 @@ class Sweep:
 
     ready: int
     next_ms: int | None
-    """When the next retry or parked lane comes due; None: nothing waits for a time."""
+    """When the next retry or parked lane comes due, or a session ends; None: nothing waits for a time."""
     retries: int
     reclaimed: int
     poisoned: int

@@ -16,6 +16,7 @@ from tests.bench import (
     ingesting,
     isolation,
     latency,
+    many_sources,
     memory,
     resources,
     rows,
@@ -39,6 +40,7 @@ PARTS = {
         latency,
         isolation,
         resources,
+        many_sources,
         memory,
         sizing,
     )

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from relay.domain.model import EndpointId, SourceUid
 from relay.domain.references import Reference, parse_reference
 from relay.store import keys
+from relay.store.cluster import ClusterRedis
 
 Delivery = tuple[EndpointId, int]
 """An endpoint, and the number of an event."""
@@ -55,11 +56,15 @@ async def snapshot(redis: Redis) -> dict[bytes, bytes]:
 
 
 async def restore(redis: Redis, copy: dict[bytes, bytes]) -> None:
-    """Put every key back as it was: what was written since is lost."""
-    async with redis.pipeline(transaction=True) as pipe:
-        pipe.flushdb()
+    """Put every key back as it was: what was written since is lost. At once, where there is one server."""
+    clustered = isinstance(redis, ClusterRedis)
+    if clustered:
+        await redis.flushdb()
+    async with redis.pipeline(transaction=not clustered) as pipe:
+        if not clustered:
+            pipe.flushdb()
         for name, value in copy.items():
-            pipe.restore(name, 0, value)
+            pipe.restore(name, 0, value, replace=clustered)
         await pipe.execute()
 
 

@@ -43,6 +43,7 @@ BOUNDS: dict[str, Bound] = {
     "relay.store.endpoints:ENDPOINT_ID": Bound(4096, "paging.Iterator; the pattern itself stops at 70"),
     "relay.config.kubernetes:_NAME": Bound(300, "kubernetes.is_from_a_service cuts it"),
     "relay.config.kubernetes:_VALUE": Bound(4096, "the environment of a process; nothing repeats"),
+    "relay.config.redis_url:_SERVICE": Bound(4096, "values.split_url; the pattern itself stops at 201"),
     "relay.config.redis_url:_DATABASE": Bound(4096, "values.split_url; the pattern itself stops at 7"),
     "relay.config.values:_DECIMAL": Bound(4096, "the environment of a process; the pattern itself stops at 27"),
     "relay.config.values:_HOST_NAME": Bound(4096, "the environment of a process; the pattern itself stops at 254"),

@@ -1,4 +1,9 @@
-"""Loads the Lua scripts of this folder. A script is a file of its own where several commands must be one step."""
+"""Loads the Lua scripts of this folder. A script is a file of its own where several commands must be one step.
+
+Each call declares one more key, the last one, which is never there. Scripts build names of keys, and in a cluster a
+server ends a script at the first of those that has moved to another node: half way. A server that moves a slot refuses
+a script before it begins if one of its declared keys is not there, so none begins until the whole slot has moved.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,7 +14,8 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
-from relay.store.connection import sorted_out
+from relay.store import keys as names
+from relay.store.refusals import sorted_out
 
 
 class Script:
@@ -22,10 +28,16 @@ class Script:
 
     async def __call__(self, redis: Redis, keys: Sequence[str], args: Sequence[Any]) -> Any:
         """Run it. Raises what redis-py raises."""
+        keys = guarded(keys)
         try:
             return await redis.evalsha(self.sha, len(keys), *keys, *args)  # type: ignore[misc]
         except NoScriptError:
             return await redis.eval(self.text, len(keys), *keys, *args)  # type: ignore[misc]
+
+
+def guarded(keys: Sequence[str]) -> list[str]:
+    """The keys of a call, and the one that is never there."""
+    return [*keys, names.nothing(keys[0])] if keys else []
 
 
 Call = tuple[Script, Sequence[str], Sequence[Any]]
@@ -52,7 +64,7 @@ async def run_all(redis: Redis, calls: Sequence[Call]) -> list[Any]:
 async def _run(redis: Redis, calls: Sequence[Call]) -> list[Any]:
     async with redis.pipeline(transaction=False) as pipe:
         for each, keys, args in calls:
-            pipe.evalsha(each.sha, len(keys), *keys, *args)
+            pipe.evalsha(each.sha, len(keys) + 1, *guarded(keys), *args)
         return await pipe.execute(raise_on_error=False)
 
 

@@ -414,3 +414,4 @@ async def test_reconciliations_go_with_their_source(rig: Rig, desk: Desk) -> Non
     await rig.deleting().run(within_s=5)
     left = [name for name in await dump(rig.eyes) if name.startswith(keys.prefix(UK))]
     assert left == [keys.fence(UK)]
+    assert await rig.eyes.zscore(keys.RECONCILED, UK) is None

@@ -61,6 +61,11 @@ def connect_jobs(url: str) -> ArqRedis:
     return client
 
 
+async def reconcile(jobs: ArqRedis, source: SourceUid, *, tick: int) -> None:
+    """Enqueue a turn of a source's reconciliation."""
+    await jobs.enqueue_job("reconcile", source, _job_id=f"reconcile:{source}:{tick}")
+
+
 async def poll(jobs: ArqRedis, source: SourceUid, *, tick: int) -> None:
     """Enqueue a poll slice of a source. The id carries the tick, so several workers' ticks make one job of it."""
     await jobs.enqueue_job("poll", source, _job_id=f"poll:{source}:{tick}")

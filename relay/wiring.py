@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import NamedTuple
 
 import httpx
 from redis.asyncio import Redis
@@ -19,7 +20,6 @@ from relay.outbound.egress import Egress, EgressOptions
 from relay.outbound.reports_api import ReportsApi
 from relay.outbound.resolver import Resolver
 from relay.outbound.upstream_transport import UpstreamTransport
-from relay.pipeline.backlogs import Backlogs
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.deleting import Deleting
@@ -30,13 +30,10 @@ from relay.pipeline.judges import Judges, default_processes
 from relay.pipeline.polling import Polling
 from relay.pipeline.pressure import Pressure, Room
 from relay.pipeline.troubles import Troubles
-from relay.pipeline.upkeep import Limits, Upkeep
 from relay.store.applications import Applications
 from relay.store.attempts import Attempts
-from relay.store.backlog import Backlog
 from relay.store.bodies import Bodies
-from relay.store.chores import Chores
-from relay.store.compaction import Compaction
+from relay.store.books import Books
 from relay.store.conditions import Conditions
 from relay.store.configuration import Configuration
 from relay.store.connection import connect
@@ -53,9 +50,8 @@ from relay.store.outstanding import Outstanding
 from relay.store.pages import Pages
 from relay.store.rates import Rates
 from relay.store.readings import Readings
-from relay.store.retention import Retention
+from relay.store.reconciliations import Reconciliations
 from relay.store.routes import Routes
-from relay.store.rows import Rows
 from relay.store.seal import Seal
 from relay.store.server import Server
 from relay.store.sources import Sources
@@ -95,6 +91,8 @@ class Stores:
     operations: Operations
     undelivered: Undelivered
     epochs: Epochs
+    books: Books
+    reconciliations: Reconciliations
 
 
 @asynccontextmanager
@@ -122,6 +120,8 @@ async def open_stores(settings: Settings) -> AsyncIterator[tuple[Stores, str]]:
                     operations=Operations(redis),
                     undelivered=Undelivered(redis),
                     epochs=Epochs(redis, needed=settings.checkpoint_url is not None),
+                    books=Books(redis),
+                    reconciliations=Reconciliations(redis),
                 ),
                 url,
             )
@@ -196,10 +196,18 @@ def plan_of(settings: Settings) -> Plan:
     )
 
 
+class PollingSide(NamedTuple):
+    """What asks the upstream, and takes in what it answers."""
+
+    polling: Polling
+    reports: ReportsApi
+    ingest: Ingest
+
+
 @asynccontextmanager
 async def open_polling(
     settings: Settings, stores: Stores, catalogue: Catalogue, pressure: Pressure, clock: Clock
-) -> AsyncIterator[Polling]:
+) -> AsyncIterator[PollingSide]:
     """The polling side of a worker."""
     judges = Judges(default_processes() if settings.judging_processes is None else settings.judging_processes)
     ingest = Ingest(
@@ -218,21 +226,14 @@ async def open_polling(
         client = await stack.enter_async_context(
             httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False)
         )
+        reports = ReportsApi(client)
         polling = Polling(
-            reports=ReportsApi(client),
-            routes=stores.routes,
-            ingest=ingest,
-            catalogue=catalogue,
-            clock=clock,
-            known=stores.pages,
-            readings=stores.readings,
-            plan=plan_of(settings),
-            pressure=pressure,
-            operations=stores.operations,
-        )
+            reports=reports, routes=stores.routes, ingest=ingest, catalogue=catalogue, clock=clock, known=stores.pages,
+            readings=stores.readings, plan=plan_of(settings), pressure=pressure, operations=stores.operations,
+        )  # fmt: skip
         # When the worker is told to end, the page at hand is judged in place.
         await stack.enter_async_context(judges.until(polling.stopping))
-        yield polling
+        yield PollingSide(polling, reports, ingest)
 
 
 def deleting_of(stores: Stores) -> Deleting:
@@ -259,36 +260,5 @@ def pressure_of(settings: Settings, stores: Stores, clock: Clock) -> Pressure:
             resume_share=settings.memory_resume_share,
             stop_deliveries=settings.backlog_stop_deliveries,
             resume_deliveries=settings.backlog_resume_deliveries,
-        ),
-    )
-
-
-def upkeep_of(settings: Settings, stores: Stores, pressure: Pressure, clock: Clock) -> Upkeep:
-    """What keeps the store within its limits."""
-    redis = stores.redis
-    return Upkeep(
-        server=Server(redis),
-        clock=clock,
-        pressure=pressure,
-        chores=Chores(redis),
-        retention=Retention(redis),
-        compaction=Compaction(redis),
-        rows=Rows(
-            redis,
-            plan=plan_of(settings),
-            longest_s=settings.dead_retention_seconds,
-            most_bytes=settings.known_rows_bytes,
-        ),
-        attempts=stores.attempts,
-        backlogs=Backlogs(
-            backlog=Backlog(redis),
-            operations=stores.operations,
-            most_bytes=settings.endpoint_backlog_bytes,
-            longest_s=settings.endpoint_backlog_seconds,
-        ),
-        limits=Limits(
-            retention_s=settings.retention_seconds,
-            dead_retention_s=settings.dead_retention_seconds,
-            attempt_log_bytes=settings.attempt_log_bytes,
         ),
     )

@@ -28,6 +28,7 @@ from relay.pipeline.dispatch.sharing import share
 from relay.pipeline.following import follow
 from relay.pipeline.polling import Polling
 from relay.pipeline.pressure import Pressure
+from relay.pipeline.reconciling.reconciling import Reconciling
 from relay.pipeline.upkeep import Upkeep
 from relay.pipeline.vouching import Vouching
 from relay.starting import check_queue, check_start, open_clock, readiness_of
@@ -39,13 +40,14 @@ from relay.wiring import (
     open_polling,
     open_stores,
     pressure_of,
-    upkeep_of,
 )
 from relay.wiring_checkpoints import vouching_of
+from relay.wiring_reconciling import reconciling_of
+from relay.wiring_upkeep import upkeep_of
 from workers.context import Context
 from workers.health import Health, health_port, serve_health
 from workers.settings import make_worker
-from workers.ticking import tick_forever
+from workers.ticking import reconcile_forever, tick_forever
 
 log = structlog.get_logger()
 
@@ -67,6 +69,7 @@ class Parts:
     catalogue: Catalogue
     dispatcher: Dispatcher
     polling: Polling
+    reconciling: Reconciling
     deleting: Deleting
     upkeep: Upkeep
     pressure: Pressure
@@ -123,7 +126,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
 
         await stack.enter_async_context(open_clock(stores, clock=clock, set_back=poll_at_once))
         pressure = pressure_of(settings, stores, clock)
-        polling = await stack.enter_async_context(open_polling(settings, stores, catalogue, pressure, clock))
+        side = await stack.enter_async_context(open_polling(settings, stores, catalogue, pressure, clock))
         queue = connect_jobs(url)
         stack.push_async_callback(queue.aclose)
         yield Parts(
@@ -132,7 +135,8 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
             clock=clock,
             catalogue=catalogue,
             dispatcher=dispatcher,
-            polling=polling,
+            polling=side.polling,
+            reconciling=reconciling_of(settings, stores, side, catalogue, pressure, clock),
             deleting=deleting_of(stores),
             upkeep=upkeep_of(settings, stores, pressure, clock),
             pressure=pressure,
@@ -205,9 +209,8 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
             condition_changed=parts.dispatcher.condition_changed,
             has_room=parts.dispatcher.has_room,
         ),
-        "tick": tick_forever(
-            queue=parts.queue, routes=parts.stores.routes, catalogue=parts.catalogue, clock=parts.clock, refresh=changed
-        ),
+        "tick": tick_forever(parts.queue, parts.stores.routes, parts.catalogue, clock=parts.clock, refresh=changed),
+        "reconciliations": reconcile_forever(parts.queue, parts.reconciling, clock=parts.clock),
         "jobs": _serve_jobs(parts, stopping),
         "dispatch": parts.dispatcher.watch(),
         "sharing": share(
@@ -242,7 +245,8 @@ async def _serve_jobs(parts: Parts, stopping: asyncio.Event) -> None:
     try:
         while not stopping.is_set():
             connection = connect_jobs(parts.queue_url)
-            worker = make_worker(Context(parts.polling, parts.clock, parts.vouching), connection)
+            context = Context(parts.polling, parts.reconciling, parts.clock, parts.vouching)
+            worker = make_worker(context, connection)
             try:
                 await _run_until(worker, stopping)
             except (RedisError, OSError) as error:

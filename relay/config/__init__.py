@@ -150,6 +150,20 @@ class Settings:
     attempt_log_bytes: int = _setting(
         values.count, 268_435_456, "Bytes for the attempt log of one source. The oldest attempts are dropped first"
     )
+    books_seconds: float = _setting(
+        values.seconds,
+        2_592_000.0,
+        "How long the books tell what became of each delivery. Reconciliation reaches back as far as the books",
+    )
+    books_bytes: int = _setting(
+        values.count, 134_217_728, "Bytes for the books of one source. The oldest entries are dropped first"
+    )
+    reconciliation_seconds: float = _setting(
+        values.seconds,
+        86_400.0,
+        "How often the relay compares each source with what it stored and delivered. By default each night, "
+        "between 0:00 and 6:00 UTC",
+    )
     endpoint_backlog_bytes: int = _setting(
         values.count,
         268_435_456,

@@ -17,6 +17,7 @@ from relay.pipeline.backlogs import Backlogs
 from relay.pipeline.clock import Clock
 from relay.pipeline.pressure import Pressure
 from relay.store.attempts import Attempts
+from relay.store.books import Books
 from relay.store.chores import Chores
 from relay.store.compaction import Compaction
 from relay.store.retention import Retention
@@ -44,6 +45,8 @@ class Limits:
     retention_s: float
     dead_retention_s: float
     attempt_log_bytes: int
+    books_s: float
+    books_bytes: int
 
 
 class Upkeep:
@@ -60,6 +63,7 @@ class Upkeep:
         compaction: Compaction,
         rows: Rows,
         attempts: Attempts,
+        books: Books,
         backlogs: Backlogs,
         limits: Limits,
     ) -> None:
@@ -71,6 +75,7 @@ class Upkeep:
         self._compaction = compaction
         self._rows = rows
         self._attempts = attempts
+        self._books = books
         self._backlogs = backlogs
         self._limits = limits
 
@@ -167,8 +172,13 @@ class Upkeep:
         )
         await self._compact(source.uid, before_ms=now_ms - round(self._limits.retention_s * 1000))
         rows = await self._rows.forget(source, now_ms=now_ms)
-        if dead or events or rows:
-            log.info("upkeep", source=source.uid, dead=dead, events=events, row_buckets=rows)
+        books, _ = await self._books.shed(
+            source.uid,
+            before_ms=now_ms - round(self._limits.books_s * 1000),
+            most_bytes=self._limits.books_bytes,
+        )
+        if dead or events or rows or books:
+            log.info("upkeep", source=source.uid, dead=dead, events=events, row_buckets=rows, book_blocks=books)
         if damaged:
             log.error("dead_deliveries_unreadable", source=source.uid, removed=damaged)
 

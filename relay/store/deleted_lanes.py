@@ -6,6 +6,7 @@ from redis.asyncio import Redis
 
 from relay.domain.model import EndpointId, SourceUid
 from relay.store import keys
+from relay.store.books import Books
 from relay.store.scripts import run_all, script
 
 DELIVERIES_AT_ONCE = 1000
@@ -20,6 +21,7 @@ class DeletedLanes:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._books = Books(redis)
 
     async def empty(self, source: SourceUid, endpoints: Collection[EndpointId]) -> set[EndpointId]:
         """Drop the waiting deliveries of deleted endpoints in one source; gives those of which something may be left.
@@ -36,6 +38,7 @@ class DeletedLanes:
             # Nobody can claim these lanes any more, so nothing comes to those places after the look.
             for key in (keys.due(source), keys.dead(source)):
                 await self._drop_members(source, key, frozenset(empty))
+            await self._books.forget(source, empty)
             held |= {endpoint for endpoint, state in await self._drop(source, empty, finish=True) if state != b"gone"}
             await self._redis.hdel(keys.CONDITIONS, *empty)  # type: ignore[misc]
         return held

@@ -2,12 +2,14 @@
 
 All keys of one source begin with `relay:s:{source uid}:`, a prefix that nothing else has, and carry its hash tag, so
 that whatever must be atomic is one slot. What is not a source's carries the tag `{config}`, `{rates}` or `{endpoints}`.
-arq's own keys (`arq:{jobs}:*`, `relay:{jobs}`, see relay.jobs) are not listed here.
+arq's own keys (`arq:{jobs}:*`, `relay:{jobs}`, see relay.jobs) are not listed here. Those of the books are in
+relay.store.book_keys.
 """
 
 from relay.domain.model import EndpointId, SourceUid
 
 EVENTS_PER_BUCKET = 256
+"""Also those of a block of the books."""
 ATTEMPTS_PER_BUCKET = 32
 ROWS_PER_BUCKET = 100
 
@@ -48,6 +50,9 @@ def config(name: str) -> str:
 
 POLLS = config("polls")
 """zset source uid → ms when a poll slice should run next; a hint that the tick reads. Kept."""
+
+RECONCILED = config("reconciled")
+"""zset source uid → ms when its next reconciliation should begin, or the one under way should go on. Kept."""
 
 SEAL = config("seal")
 """string: a text that RELAY_ENCRYPTION_KEY has sealed, by which a process finds out that it has the right one. Kept."""
@@ -98,7 +103,8 @@ def lease(source: SourceUid) -> str:
 
 
 def handover(source: SourceUid) -> str:
-    """string: `offered` or `wanted`, while a slice is over and the next one may take the source. Lives 10 s."""
+    """string: `offered` while a slice is over and the next one may take the source, or `wanted` while another slice or
+    a reconciliation waits for it. Lives 10 s."""
     return prefix(source) + "handover"
 
 

@@ -81,6 +81,7 @@ class Lanes:
             keys.blockers,
         )  # fmt: skip
         args = [keys.prefix(source), now_ms, SWEEP_AT_ONCE, POISON_CRASHES, LONGEST_PAUSE_MS, GRACE_MS]
+        args.append(keys.EVENTS_PER_BUCKET)
         ready, next_ms, retries, reclaimed, poisoned, more = await script("sweep_lanes")(
             self._redis, [n(source) for n in names], args
         )

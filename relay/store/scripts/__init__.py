@@ -3,9 +3,12 @@
 Each call declares one more key, the last one, which is never there. Scripts build names of keys, and in a cluster a
 server ends a script at the first of those that has moved to another node: half way. A server that moves a slot refuses
 a script before it begins if one of its declared keys is not there, so none begins until the whole slot has moved.
+
+A line `-- SHARED: name` of a script stands for the file `shared/name.lua`, which several scripts have in common.
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
@@ -17,13 +20,15 @@ from redis.exceptions import NoScriptError, ResponseError
 from relay.store import keys as names
 from relay.store.refusals import sorted_out
 
+_SHARED = re.compile(r"^-- SHARED: (\w{1,30})\n", re.MULTILINE)
+
 
 class Script:
     """One script: called by its hash, sent whole when the server does not know it (yet, or any more)."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.text = (resources.files(__package__) / f"{name}.lua").read_text("utf-8")
+        self.text = _SHARED.sub(lambda found: _read(f"shared/{found[1]}.lua"), _read(f"{name}.lua"))
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(self, redis: Redis, keys: Sequence[str], args: Sequence[Any]) -> Any:
@@ -33,6 +38,10 @@ class Script:
             return await redis.evalsha(self.sha, len(keys), *keys, *args)  # type: ignore[misc]
         except NoScriptError:
             return await redis.eval(self.text, len(keys), *keys, *args)  # type: ignore[misc]
+
+
+def _read(name: str) -> str:
+    return (resources.files(__package__) / name).read_text("utf-8")
 
 
 def guarded(keys: Sequence[str]) -> list[str]:

@@ -21,7 +21,8 @@ from relay.store.cluster import ClusterRedis
 from relay.store.connection import connect
 from relay.store.events import Events
 from relay.store.outstanding import Outstanding
-from relay.wiring import Stores, open_stores, pressure_of, upkeep_of
+from relay.wiring import Stores, open_stores, pressure_of
+from relay.wiring_upkeep import upkeep_of
 from tests.fakes.clock import StillClock
 from tests.fakes.upstream import make_row
 from tests.integration.pipeline.rig import Rig, catch_up, slice_of, until

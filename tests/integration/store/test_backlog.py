@@ -59,8 +59,8 @@ class Shop(Floor):
         """A key waits for an event: others wait behind it."""
         await self.block(A, key, number)
         for each in numbers:
-            await self.redis.rpush(keys.waiting(UK, A, key), ref(each))
-            await self.redis.hincrby(keys.references(UK), str(each // keys.EVENTS_PER_BUCKET), 1)
+            await self.fill(A, numbers=range(each, each + 1))
+            await self.redis.lmove(keys.lane(UK, A), keys.waiting(UK, A, key), "RIGHT", "RIGHT")
 
     async def keys(self) -> dict[bytes, bytes]:
         found: dict[bytes, bytes] = await self.redis.hgetall(keys.blocked(UK, A))

@@ -33,6 +33,7 @@ from relay.api.schemas.common import TYPE_ENCODERS
 from relay.api.securing import secure
 from relay.api.sources import SourceController
 from relay.api.undelivered import UndeliveredController
+from relay.api.unsupported import INGEST_UNSUPPORTED, UNSUPPORTED, handlers
 from relay.config import Settings, variable
 from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
@@ -87,7 +88,7 @@ def create_api(
             yield
 
     app = Litestar(
-        [_guarded(admin_key), webhook_keys, health.live, health.ready, health.svix_health],
+        [_guarded(admin_key), _ingest(admin_key), webhook_keys, health.live, health.ready, health.svix_health],
         before_send=[secure],
         dependencies={
             "stores": Provide(provide_stores, sync_to_thread=False),
@@ -117,7 +118,7 @@ def _guarded(admin_key: Secret) -> Router:
         route_handlers=[
             SourceController, ApplicationController, EndpointController, EndpointSecretController,
             EventTypeController, MessageController, AttemptController, UndeliveredController,
-            OperationalEventController, endpoint_stats,
+            OperationalEventController, endpoint_stats, *handlers(UNSUPPORTED),
         ],
         guards=[bearer(admin_key), check_request],
         security=[{"key": []}],
@@ -128,6 +129,11 @@ def _guarded(admin_key: Secret) -> Router:
             "asked": Provide(provide_attempt_query, sync_to_thread=False),
         },
     )  # fmt: skip
+
+
+def _ingest(admin_key: Secret) -> Router:
+    """A part of Svix's API that the relay does not have."""
+    return Router("/ingest/api/v1", route_handlers=handlers(INGEST_UNSUPPORTED), guards=[bearer(admin_key)])
 
 
 def _openapi() -> OpenAPIConfig:

@@ -88,7 +88,15 @@ def create_api(
             yield
 
     app = Litestar(
-        [_guarded(admin_key), _ingest(admin_key), webhook_keys, health.live, health.ready, health.svix_health],
+        [
+            _guarded(admin_key),
+            _ingest(admin_key),
+            docs.viewer,
+            webhook_keys,
+            health.live,
+            health.ready,
+            health.svix_health,
+        ],
         before_send=[secure],
         dependencies={
             "stores": Provide(provide_stores, sync_to_thread=False),
@@ -145,6 +153,10 @@ def _openapi() -> OpenAPIConfig:
             "/docs", route_handlers=[], include_in_schema=False, before_request=docs.refuse_other_pages
         ),
         use_handler_docstrings=True,
-        render_plugins=[docs.PagePlugin(path="/"), docs.SchemaPlugin(path="/openapi.json")],
+        render_plugins=[
+            docs.ViewerPlugin(path="/"),
+            docs.PagePlugin(path="/plain"),
+            docs.SchemaPlugin(path="/openapi.json"),
+        ],
         components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
     )

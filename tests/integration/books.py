@@ -93,10 +93,8 @@ class Books:
     blockers: set[EndpointId] = field(default_factory=set)
     sizes: dict[int, int] = field(default_factory=dict)
     """The bytes of each event that is kept."""
-    states: dict[Delivery, State] = field(default_factory=dict)
-    """What the books say of each delivery that was owed."""
-    blocks: set[int] = field(default_factory=set)
-    """The blocks of events that the books have."""
+    blocks: dict[int, dict[bytes, bytes]] = field(default_factory=dict)
+    """The blocks of the books: for each endpoint, what became of its deliveries."""
 
     @property
     def places(self) -> Counter[Delivery]:
@@ -134,13 +132,23 @@ class Books:
                 said.append(f"owed says {self.owed}, there are {dict(keeps)}")
         return said + self._faults_of_states() + self._faults_of_keys()
 
+    @property
+    def states(self) -> dict[Delivery, State]:
+        """What the books say of each delivery that was owed."""
+        return {
+            (EndpointId(endpoint.decode()), block * keys.EVENTS_PER_BUCKET + offset): state
+            for block, owed in self.blocks.items()
+            for endpoint, halves in owed.items()
+            for offset, state in states(halves)
+        }
+
     def _faults_of_states(self) -> list[str]:
         """Where the books do not say of a delivery that it waits or is dead although it does or is, or the reverse."""
         dead = {(endpoint, ref.number) for endpoint, ref, _ in self.dead}
         there = {each for each in self.places if each[1] // keys.EVENTS_PER_BUCKET in self.blocks}
-        said = []
+        said, known = [], self.states
         for state, found in ((State.DEAD, dead & there), (State.WAITING, there - dead)):
-            told = {delivery for delivery, each in self.states.items() if each is state}
+            told = {delivery for delivery, each in known.items() if each is state}
             if told != found:
                 said.append(f"the books call {sorted(told - found)} {state.name}, and not {sorted(found - told)}")
         return said
@@ -196,14 +204,7 @@ async def read_books(redis: Redis, source: SourceUid) -> Books:
             case "events":
                 books.sizes |= {int(number): len(event) for number, event in value.items()}
             case "books":
-                block = int(rest)
-                books.states |= {
-                    (EndpointId(e.decode()), block * keys.EVENTS_PER_BUCKET + offset): state
-                    for e, halves in value.items()
-                    for offset, state in states(halves)
-                }
-            case "book_blocks":
-                books.blocks = {int(block) for block, _ in value}
+                books.blocks[int(rest)] = value
             case "references":
                 books.references = {int(bucket): int(count) for bucket, count in value.items()}
     return books

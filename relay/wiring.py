@@ -12,8 +12,8 @@ import httpx
 from redis.asyncio import Redis
 
 from relay.config import Settings
+from relay.config.readings import plan_of
 from relay.domain.addresses import NAT64, EgressPolicy
-from relay.domain.reading.plan import Overlap, Plan
 from relay.outbound.callbacks import CallbackSender
 from relay.outbound.egress import Egress, EgressOptions
 from relay.outbound.reports_api import ReportsApi
@@ -51,6 +51,7 @@ from relay.store.lanes import Lanes
 from relay.store.operations import Operations
 from relay.store.outstanding import Outstanding
 from relay.store.pages import Pages
+from relay.store.past_events import PastEvents
 from relay.store.rates import Rates
 from relay.store.readings import Readings
 from relay.store.retention import Retention
@@ -90,6 +91,7 @@ class Stores:
     lanes: Lanes
     routes: Routes
     readings: Readings
+    past_events: PastEvents
     pages: Pages
     bodies: Bodies
     operations: Operations
@@ -117,6 +119,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[tuple[Stores, str]]:
                     lanes=Lanes(redis),
                     routes=Routes(redis),
                     readings=Readings(redis),
+                    past_events=PastEvents(redis),
                     pages=Pages(redis),
                     bodies=Bodies(Events(redis)),
                     operations=Operations(redis),
@@ -182,20 +185,6 @@ async def open_dispatch(
         await resolver.close()
 
 
-def plan_of(settings: Settings) -> Plan:
-    """Which readings every route has."""
-    return Plan(
-        overlap=Overlap(
-            rows=settings.overlap_rows,
-            seconds=settings.overlap_seconds,
-            interval_seconds=settings.overlap_interval_seconds,
-        ),
-        gap_deadline_s=settings.gap_deadline_seconds,
-        change_schedule_s=settings.change_schedule,
-        requests_per_hour=settings.reading_requests_per_hour,
-    )
-
-
 @asynccontextmanager
 async def open_polling(
     settings: Settings, stores: Stores, catalogue: Catalogue, pressure: Pressure, clock: Clock
@@ -205,6 +194,7 @@ async def open_polling(
     ingest = Ingest(
         pages=stores.pages,
         events=stores.events,
+        past=stores.past_events,
         routes=stores.routes,
         bodies=stores.bodies,
         catalogue=catalogue,
@@ -279,6 +269,7 @@ def upkeep_of(settings: Settings, stores: Stores, pressure: Pressure, clock: Clo
             longest_s=settings.dead_retention_seconds,
             most_bytes=settings.known_rows_bytes,
         ),
+        past=stores.past_events,
         attempts=stores.attempts,
         backlogs=Backlogs(
             backlog=Backlog(redis),
@@ -290,5 +281,8 @@ def upkeep_of(settings: Settings, stores: Stores, pressure: Pressure, clock: Clo
             retention_s=settings.retention_seconds,
             dead_retention_s=settings.dead_retention_seconds,
             attempt_log_bytes=settings.attempt_log_bytes,
+            # A reading may be late by a quarter of its distance, and by more if its budget is short.
+            past_s=1.5 * max(settings.change_schedule, default=0.0),
+            past_bytes=settings.past_events_bytes,
         ),
     )

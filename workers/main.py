@@ -18,6 +18,7 @@ from arq.worker import Worker
 from redis.exceptions import RedisError
 
 from relay.config import Settings
+from relay.config.readings import planned_requests
 from relay.errors import StoreRefused, StoreUnavailable
 from relay.jobs import connect_jobs
 from relay.pipeline.catalogue import Catalogue
@@ -120,6 +121,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
 
         await stack.enter_async_context(open_clock(stores, clock=clock, set_back=poll_at_once))
         pressure = pressure_of(settings, stores, clock)
+        log.info("readings_planned", **planned_requests(settings))
         polling = await stack.enter_async_context(open_polling(settings, stores, catalogue, pressure, clock))
         queue = connect_jobs(url)
         stack.push_async_callback(queue.aclose)

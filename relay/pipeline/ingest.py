@@ -20,6 +20,7 @@ from relay.pipeline.matched import Matched
 from relay.store.bodies import Bodies
 from relay.store.events import Events
 from relay.store.pages import Pages
+from relay.store.past_events import PastEvents
 from relay.store.routes import Routes, Token, space_of
 
 log = structlog.get_logger()
@@ -59,6 +60,7 @@ class Ingest:
         *,
         pages: Pages,
         events: Events,
+        past: PastEvents,
         routes: Routes,
         bodies: Bodies,
         catalogue: Catalogue,
@@ -67,6 +69,7 @@ class Ingest:
     ) -> None:
         self._pages = pages
         self._events = events
+        self._past = past
         self._routes = routes
         self._bodies = bodies
         self._catalogue = catalogue
@@ -143,6 +146,8 @@ class Ingest:
         if changed := judgement.changed:
             # Their events say what the rows were before.
             found = await self._events.read(of.source, changed.values())
+            if over := set(changed.values()) - found.keys():
+                found |= await self._past.read(of.source, over)
             before: dict[int, StoredEvent | None] = {number: found.get(number) for number in changed.values()}
             again = [each for each in sightings if each.row_id in changed]
             judgement.take(await self._judges.judge(of, again, before, columns))

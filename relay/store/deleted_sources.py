@@ -77,6 +77,8 @@ class DeletedSources:
         prefix = keys.prefix(source)
         async for buckets in self._fields(keys.references(source)):
             yield [f"{prefix}events:{bucket}" for bucket in buckets]
+        async for buckets in self._fields(keys.past_buckets(source)):
+            yield [f"{prefix}past:{bucket}" for bucket in buckets]
         async for buckets in self._fields(keys.attempt_sizes(source)):
             yield [f"{prefix}attempts:{bucket}" for bucket in buckets]
         for first in BASE32:
@@ -142,7 +144,7 @@ def _single(source: SourceUid) -> list[str]:
         keys.subscriptions, keys.lease, keys.handover, keys.sequence, keys.quarantine, keys.references, keys.owed,
         keys.lanes, keys.ready, keys.parked, keys.due, keys.dead, keys.sessions, keys.attempt_buckets,
         keys.attempt_sizes, keys.turns, keys.swept, keys.blockers, keys.dropped_counts, keys.revived,
-        keys.readings,
+        keys.readings, keys.past_buckets,
     )  # fmt: skip
     rows = (keys.seen_buckets, keys.marks, keys.known_from)
     return [*(key(source) for key in single), *(key(source, space) for space in SPACES for key in rows)]

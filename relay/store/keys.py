@@ -152,6 +152,17 @@ def events(source: SourceUid, bucket: int) -> str:
     return f"{prefix(source)}events:{bucket}"
 
 
+def past(source: SourceUid, bucket: int) -> str:
+    """hash: which 32 of a bucket's 256 events → these events, condensed. Lives until no reading finds changes of their
+    rows, within a budget of bytes."""
+    return f"{prefix(source)}past:{bucket}"
+
+
+def past_buckets(source: SourceUid) -> str:
+    """hash: bucket of past events → `{ms when the newest was stored} {bytes}`. Lives as long as they."""
+    return prefix(source) + "past_buckets"
+
+
 def message_ids(source: SourceUid, shard: str) -> str:
     """hash: the rest of a message id → the event's number. Lives as long as the event."""
     return f"{prefix(source)}ids:{shard}"

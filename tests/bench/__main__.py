@@ -17,6 +17,7 @@ from tests.bench import (
     isolation,
     latency,
     memory,
+    remembering,
     resources,
     rows,
     sizing,
@@ -41,6 +42,7 @@ PARTS = {
         resources,
         memory,
         sizing,
+        remembering,
     )
 }
 

@@ -43,6 +43,7 @@ from relay.store.lanes import Lanes
 from relay.store.operations import Operations
 from relay.store.outstanding import Outstanding
 from relay.store.pages import Pages
+from relay.store.past_events import PastEvents
 from relay.store.readings import Readings
 from relay.store.routes import Routes
 from relay.store.server import Server
@@ -108,6 +109,7 @@ class Rig:
         return Ingest(
             pages=self.pages,
             events=self.events,
+            past=PastEvents(self.redis),
             routes=self.routes,
             bodies=self.bodies,
             catalogue=catalogue or self.catalogue,

@@ -29,10 +29,12 @@ from relay.pipeline.ingest import Ingest
 from relay.pipeline.judges import Judges, default_processes
 from relay.pipeline.polling import Polling
 from relay.pipeline.pressure import Pressure, Room
+from relay.pipeline.reading.backfilling import Backfilling
 from relay.pipeline.troubles import Troubles
 from relay.pipeline.upkeep import Limits, Upkeep
 from relay.store.applications import Applications
 from relay.store.attempts import Attempts
+from relay.store.backfills import Backfills
 from relay.store.backlog import Backlog
 from relay.store.bodies import Bodies
 from relay.store.chores import Chores
@@ -91,6 +93,7 @@ class Stores:
     lanes: Lanes
     routes: Routes
     readings: Readings
+    backfills: Backfills
     past_events: PastEvents
     pages: Pages
     bodies: Bodies
@@ -119,6 +122,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[tuple[Stores, str]]:
                     lanes=Lanes(redis),
                     routes=Routes(redis),
                     readings=Readings(redis),
+                    backfills=Backfills(redis),
                     past_events=PastEvents(redis),
                     pages=Pages(redis),
                     bodies=Bodies(Events(redis)),
@@ -208,14 +212,16 @@ async def open_polling(
         client = await stack.enter_async_context(
             httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False)
         )
+        reports = ReportsApi(client)
         polling = Polling(
-            reports=ReportsApi(client),
+            reports=reports,
             routes=stores.routes,
             ingest=ingest,
             catalogue=catalogue,
             clock=clock,
             known=stores.pages,
             readings=stores.readings,
+            backfilling=_backfilling_of(settings, stores, catalogue, reports, clock),
             plan=plan_of(settings),
             pressure=pressure,
             operations=stores.operations,
@@ -223,6 +229,20 @@ async def open_polling(
         # When the worker is told to end, the page at hand is judged in place.
         await stack.enter_async_context(judges.until(polling.stopping))
         yield polling
+
+
+def _backfilling_of(
+    settings: Settings, stores: Stores, catalogue: Catalogue, reports: ReportsApi, clock: Clock
+) -> Backfilling:
+    return Backfilling(
+        backfills=stores.backfills,
+        backlog=Backlog(stores.redis),
+        reports=reports,
+        catalogue=catalogue,
+        clock=clock,
+        # A backfill alone must not make the relay drop events.
+        most_bytes=settings.endpoint_backlog_bytes // 2,
+    )
 
 
 def deleting_of(stores: Stores) -> Deleting:

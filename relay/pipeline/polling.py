@@ -24,6 +24,7 @@ from relay.pipeline.clock import Clock
 from relay.pipeline.ingest import Ingest
 from relay.pipeline.joining import begin, join_routes
 from relay.pipeline.pressure import Pressure
+from relay.pipeline.reading.backfilling import Backfilling
 from relay.pipeline.reading.behind import Behind
 from relay.pipeline.reading.forward import Forward
 from relay.pipeline.reading.pages import PageReader
@@ -59,6 +60,7 @@ class Polling:
         clock: Clock,
         known: Pages,
         readings: Readings,
+        backfilling: Backfilling,
         plan: Plan,
         pressure: Pressure,
         operations: Operations,
@@ -70,12 +72,14 @@ class Polling:
         self._catalogue = catalogue
         self._clock = clock
         self._plan = plan
+        self._backfilling = backfilling
         self._pressure = pressure
         self._setbacks = Setbacks(routes=routes, readings=readings, operations=operations, clock=clock)
         self._forward = Forward(pages=pages, routes=routes, readings=readings, clock=clock)
         self._behind = Behind(
-            pages=pages, known=known, routes=routes, readings=readings, operations=operations, plan=plan, clock=clock
-        )
+            pages=pages, known=known, routes=routes, readings=readings,
+            operations=operations, backfilling=backfilling, plan=plan, clock=clock,
+        )  # fmt: skip
         self.stopping = asyncio.Event()
         """Set when the worker ends: slices finish the page that they are at."""
 
@@ -149,8 +153,9 @@ class Polling:
 
     async def _join(self, source: Source, polls: SourcePoll, token: Token) -> None:
         new = await join_routes(self._routes, self._readings, self._catalogue, source.uid, polls, token)
+        await self._backfilling.drop_lost(source, token)
         for poll in new:
-            await settle_places(self._readings, self._plan, self._clock, source, poll)
+            await settle_places(self._readings, self._plan, self._backfilling, self._clock, source, poll)
 
     def _turns(self, source: Source, polls: SourcePoll, now_ms: int) -> list[Turn]:
         polls.budget.due_ms = min(polls.budget.due_ms, now_ms + self._plan.spacing_ms)
@@ -184,7 +189,7 @@ class Polling:
         try:
             if poll.state.cursor is None:
                 await begin(poll, source, reports=self._reports, routes=self._routes, clock=self._clock)
-                await settle_places(self._readings, self._plan, self._clock, source, poll)
+                await settle_places(self._readings, self._plan, self._backfilling, self._clock, source, poll)
             elif reading is None:
                 await self._forward.read(source, poll, is_alone=is_alone)
             else:

@@ -144,7 +144,7 @@ def _single(source: SourceUid) -> list[str]:
         keys.subscriptions, keys.lease, keys.handover, keys.sequence, keys.quarantine, keys.references, keys.owed,
         keys.lanes, keys.ready, keys.parked, keys.due, keys.dead, keys.sessions, keys.attempt_buckets,
         keys.attempt_sizes, keys.turns, keys.swept, keys.blockers, keys.dropped_counts, keys.revived,
-        keys.readings, keys.past_buckets,
+        keys.readings, keys.past_buckets, keys.backfills,
     )  # fmt: skip
     rows = (keys.seen_buckets, keys.marks, keys.known_from)
     return [*(key(source) for key in single), *(key(source, space) for space in SPACES for key in rows)]

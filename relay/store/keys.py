@@ -132,6 +132,11 @@ def seen_buckets(source: SourceUid, space: str) -> str:
     return f"{prefix(source)}seen_buckets:{space}"
 
 
+def backfills(source: SourceUid) -> str:
+    """hash: id → backfill (JSON). Those that run, and the newest that have ended."""
+    return prefix(source) + "backfills"
+
+
 def known_from(source: SourceUid, space: str) -> str:
     """string: the rowId up to which nothing is known any more, because known rows took too much memory. Kept."""
     return f"{prefix(source)}known_from:{space}"

@@ -128,6 +128,17 @@ class Routes:
             raise NotFound(f"source {source} is being deleted")
         await self.poll_at(source, 0)
 
+    async def steer(self, source: SourceUid, route: str, fields: Mapping[str, int]) -> None:
+        """Write fields of a route's state by hand: a poller at work drops its page, and begins with them.
+
+        Raises NotFound when the source is going.
+        """
+        names = [keys.fence(source), keys.sequence(source), keys.route(source, route)]
+        args = [part for field in fields.items() for part in field]
+        if await script("steer_route")(self._redis, names, args) != b"ok":
+            raise NotFound(f"source {source} is being deleted")
+        await self.poll_at(source, 0)
+
     async def _write(
         self, source: SourceUid, route: str, changes: Mapping[str, Any], *, token: Token, cursor: str, now_ms: int
     ) -> None:

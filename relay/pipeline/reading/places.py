@@ -7,6 +7,7 @@ from relay.domain.reading.plan import Plan
 from relay.domain.reading.trail import Step, cursor_at, tidied
 from relay.outbound.reports_api import MAX_RETRY_AFTER_S
 from relay.pipeline.clock import Clock
+from relay.pipeline.reading.backfilling import Backfilling
 from relay.pipeline.route_poll import RoutePoll
 from relay.store.readings import Readings
 
@@ -14,7 +15,9 @@ WORTH_IT = 10
 """A trail is shortened when so many entries can go."""
 
 
-async def settle_places(readings: Readings, plan: Plan, clock: Clock, source: Source, poll: RoutePoll) -> None:
+async def settle_places(
+    readings: Readings, plan: Plan, backfilling: Backfilling, clock: Clock, source: Source, poll: RoutePoll
+) -> None:
     """Give each reading of a route its place, before its first page of a slice. Raises Fenced, or Astray.
 
     A reading that is new begins where it would be by now. After the operator moved the cursor, the others are where the
@@ -27,9 +30,12 @@ async def settle_places(readings: Readings, plan: Plan, clock: Clock, source: So
     trail = await readings.trail(source.uid, poll.state.route)
     await _tidy(readings, plan, source, poll, trail, now_ms)
     oldest = min((step.cursor for step in trail), default=cursor)
-    poll.readings = {reading.name: reading for reading in plan.readings}
+    asked_for = await backfilling.readings(source, poll.state.route)
+    planned = {reading.name: reading for reading in plan.readings}
+    poll.readings = planned | asked_for
     places: dict[str, Place | None] = dict.fromkeys(poll.places.keys() - poll.readings.keys())
-    for name, reading in poll.readings.items():
+    places |= {name: Place(0, due_ms=now_ms) for name in asked_for if name not in poll.places}
+    for name, reading in planned.items():
         kept, every_s = poll.places.get(name), reading.every_s(poll_s)
         if kept is None:
             then = cursor_at(trail, now_ms - reading.back_ms(poll_s))
@@ -48,7 +54,8 @@ async def _tidy(
     readings: Readings, plan: Plan, source: Source, poll: RoutePoll, trail: list[Step], now_ms: int
 ) -> None:
     longest_ms = max(reading.back_ms(source.poll_interval_s) for reading in plan.readings)
-    needed = min((place.after for place in poll.places.values()), default=0)
+    followers = [place.after for name, place in poll.places.items() if name in {each.name for each in plan.followers}]
+    needed = min(followers, default=poll.state.cursor or 0)
     leaving, moved = tidied(trail, now_ms=now_ms, longest_ms=longest_ms, needed=needed)
     if moved or len(leaving) >= WORTH_IT:
         await readings.tidy(source.uid, poll.state.route, leaving=leaving, moved=moved, token=poll.token)

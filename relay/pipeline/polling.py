@@ -7,7 +7,7 @@ from contextlib import suppress
 import structlog
 
 from relay.domain.model import Source, SourceUid
-from relay.domain.reading.plan import Plan
+from relay.domain.reading.plan import Plan, Reading
 from relay.domain.reading.turns import Turn, next_turn, others_wait, wanted_ms
 from relay.errors import (
     Astray,
@@ -153,9 +153,12 @@ class Polling:
 
     async def _join(self, source: Source, polls: SourcePoll, token: Token) -> None:
         new = await join_routes(self._routes, self._readings, self._catalogue, source.uid, polls, token)
-        await self._backfilling.drop_lost(source, token)
+        running = await self._backfilling.running(source, token)
         for poll in new:
-            await settle_places(self._readings, self._plan, self._backfilling, self._clock, source, poll)
+            await self._settle(source, poll, running.get(poll.state.route, ()))
+
+    async def _settle(self, source: Source, poll: RoutePoll, asked_for: Iterable[Reading] = ()) -> None:
+        await settle_places(self._readings, self._plan, self._clock, source, poll, asked_for=asked_for)
 
     def _turns(self, source: Source, polls: SourcePoll, now_ms: int) -> list[Turn]:
         polls.budget.due_ms = min(polls.budget.due_ms, now_ms + self._plan.spacing_ms)
@@ -189,7 +192,7 @@ class Polling:
         try:
             if poll.state.cursor is None:
                 await begin(poll, source, reports=self._reports, routes=self._routes, clock=self._clock)
-                await settle_places(self._readings, self._plan, self._backfilling, self._clock, source, poll)
+                await self._settle(source, poll)
             elif reading is None:
                 await self._forward.read(source, poll, is_alone=is_alone)
             else:

@@ -44,19 +44,19 @@ class Backfilling:
         self._clock = clock
         self._most_bytes = most_bytes
 
-    async def readings(self, source: Source, route: str) -> dict[str, BackfillReading]:
-        """The readings of a route's backfills that run, by name."""
-        running = [each for each in await self._backfills.all(source.uid) if each.state == "running"]
-        readings = [BackfillReading.of(each) for each in running if each.route == route]
-        return {reading.name: reading for reading in readings}
-
-    async def drop_lost(self, source: Source, token: Token) -> None:
-        """End the backfills of routes that were removed. Raises Fenced, or Astray."""
+    async def running(self, source: Source, token: Token) -> dict[str, list[BackfillReading]]:
+        """The readings of the backfills that run, by route. Those of removed routes end. Raises Fenced, or Astray."""
+        found: dict[str, list[BackfillReading]] = {}
         for each in await self._backfills.all(source.uid):
-            if each.state == "running" and each.route not in source.routes:
-                ended = each.ended("failed", None, now_ms=self._clock.now_ms(), error="the route was removed")
-                with suppress(Conflict):
-                    await self._backfills.end(source.uid, ended, before=each, token=token)
+            if each.state != "running":
+                continue
+            if each.route in source.routes:
+                found.setdefault(each.route, []).append(BackfillReading.of(each))
+                continue
+            ended = each.ended("failed", None, now_ms=self._clock.now_ms(), error="the route was removed")
+            with suppress(Conflict):
+                await self._backfills.end(source.uid, ended, before=each, token=token)
+        return found
 
     async def begins(self, source: Source, backfill: Backfill) -> int:
         """Behind which rowId a backfill begins. Raises what the upstream raises."""

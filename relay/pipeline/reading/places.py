@@ -1,13 +1,14 @@
 """Which readings a route has, and where each of them begins."""
 
+from collections.abc import Iterable
+
 from relay.domain.model import Source
 from relay.domain.polling import next_poll_ms
 from relay.domain.reading.place import Place
-from relay.domain.reading.plan import Plan
+from relay.domain.reading.plan import Plan, Reading
 from relay.domain.reading.trail import Step, cursor_at, tidied
 from relay.outbound.reports_api import MAX_RETRY_AFTER_S
 from relay.pipeline.clock import Clock
-from relay.pipeline.reading.backfilling import Backfilling
 from relay.pipeline.route_poll import RoutePoll
 from relay.store.readings import Readings
 
@@ -16,13 +17,20 @@ WORTH_IT = 10
 
 
 async def settle_places(
-    readings: Readings, plan: Plan, backfilling: Backfilling, clock: Clock, source: Source, poll: RoutePoll
+    readings: Readings,
+    plan: Plan,
+    clock: Clock,
+    source: Source,
+    poll: RoutePoll,
+    *,
+    asked_for: Iterable[Reading] = (),
 ) -> None:
     """Give each reading of a route its place, before its first page of a slice. Raises Fenced, or Astray.
 
     A reading that is new begins where it would be by now. After the operator moved the cursor, the others are where the
     cursor is, at the furthest: rows that it passes again are read again by all of them, and rows that it skipped by
     none. Readings that are not in the settings any more are forgotten. The trail is shortened at the same time.
+    `asked_for` are readings that an operator asked for.
     """
     if poll.state.cursor is None:
         return
@@ -30,11 +38,11 @@ async def settle_places(
     trail = await readings.trail(source.uid, poll.state.route)
     await _tidy(readings, plan, source, poll, trail, now_ms)
     oldest = min((step.cursor for step in trail), default=cursor)
-    asked_for = await backfilling.readings(source, poll.state.route)
     planned = {reading.name: reading for reading in plan.readings}
-    poll.readings = planned | asked_for
+    once = {reading.name: reading for reading in asked_for}
+    poll.readings = planned | once
     places: dict[str, Place | None] = dict.fromkeys(poll.places.keys() - poll.readings.keys())
-    places |= {name: Place(0, due_ms=now_ms) for name in asked_for if name not in poll.places}
+    places |= {name: Place(0, due_ms=now_ms) for name in once if name not in poll.places}
     for name, reading in planned.items():
         kept, every_s = poll.places.get(name), reading.every_s(poll_s)
         if kept is None:

@@ -4,11 +4,10 @@ import dataclasses
 import platform
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 
-import httpx
 from redis.asyncio import Redis
 
 from relay.config import Settings
@@ -16,20 +15,14 @@ from relay.config.readings import plan_of
 from relay.domain.addresses import NAT64, EgressPolicy
 from relay.outbound.callbacks import CallbackSender
 from relay.outbound.egress import Egress, EgressOptions
-from relay.outbound.reports_api import ReportsApi
 from relay.outbound.resolver import Resolver
-from relay.outbound.upstream_transport import UpstreamTransport
 from relay.pipeline.backlogs import Backlogs
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.deleting import Deleting
 from relay.pipeline.disabling import Disabling
 from relay.pipeline.dispatch.dispatcher import Dispatcher
-from relay.pipeline.ingest import Ingest
-from relay.pipeline.judges import Judges, default_processes
-from relay.pipeline.polling import Polling
 from relay.pipeline.pressure import Pressure, Room
-from relay.pipeline.reading.backfilling import Backfilling
 from relay.pipeline.troubles import Troubles
 from relay.pipeline.upkeep import Limits, Upkeep
 from relay.store.applications import Applications
@@ -187,62 +180,6 @@ async def open_dispatch(
     finally:
         await transport.aclose()
         await resolver.close()
-
-
-@asynccontextmanager
-async def open_polling(
-    settings: Settings, stores: Stores, catalogue: Catalogue, pressure: Pressure, clock: Clock
-) -> AsyncIterator[Polling]:
-    """The polling side of a worker."""
-    judges = Judges(default_processes() if settings.judging_processes is None else settings.judging_processes)
-    ingest = Ingest(
-        pages=stores.pages,
-        events=stores.events,
-        past=stores.past_events,
-        routes=stores.routes,
-        bodies=stores.bodies,
-        catalogue=catalogue,
-        clock=clock,
-        judges=judges,
-    )
-    resolver = Resolver(nameservers=settings.nameservers or None)
-    transport = UpstreamTransport(policy=upstream_policy(settings), resolver=resolver)
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(resolver.close)
-        client = await stack.enter_async_context(
-            httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False)
-        )
-        reports = ReportsApi(client)
-        polling = Polling(
-            reports=reports,
-            routes=stores.routes,
-            ingest=ingest,
-            catalogue=catalogue,
-            clock=clock,
-            known=stores.pages,
-            readings=stores.readings,
-            backfilling=_backfilling_of(settings, stores, catalogue, reports, clock),
-            plan=plan_of(settings),
-            pressure=pressure,
-            operations=stores.operations,
-        )
-        # When the worker is told to end, the page at hand is judged in place.
-        await stack.enter_async_context(judges.until(polling.stopping))
-        yield polling
-
-
-def _backfilling_of(
-    settings: Settings, stores: Stores, catalogue: Catalogue, reports: ReportsApi, clock: Clock
-) -> Backfilling:
-    return Backfilling(
-        backfills=stores.backfills,
-        backlog=Backlog(stores.redis),
-        reports=reports,
-        catalogue=catalogue,
-        clock=clock,
-        # A backfill alone must not make the relay drop events.
-        most_bytes=settings.endpoint_backlog_bytes // 2,
-    )
 
 
 def deleting_of(stores: Stores) -> Deleting:

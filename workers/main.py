@@ -37,12 +37,12 @@ from relay.wiring import (
     Stores,
     deleting_of,
     open_dispatch,
-    open_polling,
     open_stores,
     pressure_of,
     upkeep_of,
 )
 from relay.wiring_checkpoints import vouching_of
+from relay.wiring_polling import open_polling
 from workers.context import Context
 from workers.health import Health, health_port, serve_health
 from workers.settings import make_worker

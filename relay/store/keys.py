@@ -108,14 +108,12 @@ def route(source: SourceUid, name: str) -> str:
 
 
 def trail(source: SourceUid, name: str) -> str:
-    """zset: cursors that the route had, by the ms when it got there; fewer, the older they are. As long as a reading
-    needs them."""
+    """zset: cursors that the route had, by the ms when it got there; fewer, the older they are."""
     return f"{prefix(source)}trail:{name}"
 
 
 def readings(source: SourceUid) -> str:
-    """hash: `{route}/{reading}` → its place (JSON), see relay.domain.reading; `budget` → ms when the budget allows the
-    next request. As long as the route is the source's."""
+    """hash: `{route}/{reading}` → its Place (JSON); `budget` → ms of the next request. Lives as long as the route."""
     return prefix(source) + "readings"
 
 
@@ -158,8 +156,7 @@ def events(source: SourceUid, bucket: int) -> str:
 
 
 def past(source: SourceUid, bucket: int) -> str:
-    """hash: which 32 of a bucket's 256 events → these events, condensed. Lives until no reading finds changes of their
-    rows, within a budget of bytes."""
+    """hash: which 32 of 256 events → these, condensed. Lives until no reading finds changes, within a budget of bytes."""
     return f"{prefix(source)}past:{bucket}"
 
 

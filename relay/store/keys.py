@@ -156,7 +156,7 @@ def events(source: SourceUid, bucket: int) -> str:
 
 
 def past(source: SourceUid, bucket: int) -> str:
-    """hash: which 32 of 256 events → these, condensed. Lives until no reading finds changes, within a budget of bytes."""
+    """hash: which 32 of 256 events → these, condensed. Kept until no reading finds changes, within a budget."""
     return f"{prefix(source)}past:{bucket}"
 
 

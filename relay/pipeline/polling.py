@@ -43,6 +43,8 @@ log = structlog.get_logger()
 STORE_RETRY_S = 0.2
 LOOK_AGAIN_S = 0.5
 """How soon a waiting slice notices that its source was changed."""
+LOOK_FOR_CALLS_S = 1.0
+"""How soon it notices that an operator polled, paused or moved one of its routes."""
 LOOK_SOON_S = 0.02
 """The same once it offers its source to the next slice."""
 
@@ -141,15 +143,24 @@ class Polling:
             if self.stopping.is_set() or await shift.is_over(now_ms, due_ms=due_ms):
                 if await self._routes.keep(uid, token):
                     # The source may have been written since, and be due at once: that must not be overwritten.
-                    is_same = self._catalogue.sources.get(uid) is source
+                    is_same = self._catalogue.sources.get(uid) is source and await self._routes.is_as_left(uid, token)
                     await self._routes.poll_at(uid, min(due_ms, now_ms + 3_600_000) if is_same else 0)
                 return
             if self._pressure.full:
                 await self._wait_for_room(source, polls.routes.values())
             elif (turn := next_turn(turns, now_ms)) is None:
+                await self._look_for_calls(shift, polls)
                 await self._rest(min((due_ms - now_ms) / 1000, LOOK_SOON_S if shift.is_offered else LOOK_AGAIN_S))
             else:
                 await self._take(source, polls, turn)
+
+    async def _look_for_calls(self, shift: Shift, polls: SourcePoll) -> None:
+        """Raise Astray if an operator did something about a route: a slice that rests would notice at its end only."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - polls.looked_s > LOOK_FOR_CALLS_S:
+            polls.looked_s = now_s
+            if not await self._routes.is_as_left(shift.uid, shift.token):
+                raise Astray(f"the store is not where the poller of source {shift.uid} left it")
 
     async def _join(self, source: Source, polls: SourcePoll, token: Token) -> None:
         new = await join_routes(self._routes, self._readings, self._catalogue, source.uid, polls, token)

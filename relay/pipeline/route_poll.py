@@ -35,6 +35,8 @@ class SourcePoll:
 
     routes: dict[str, "RoutePoll"] = field(default_factory=dict)
     budget: Budget = field(default_factory=Budget)
+    looked_s: float = 0.0
+    """When it was looked whether an operator did something, by the clock of the event loop."""
 
 
 class RoutePoll:

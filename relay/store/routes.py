@@ -83,6 +83,10 @@ class Routes:
         """Have a poller begin with what the store says: what it reads from now on is what it may write upon."""
         token.sequence = int(await self._redis.get(keys.sequence(source)) or 0)
 
+    async def is_as_left(self, source: SourceUid, token: Token) -> bool:
+        """Whether the store is where a poller left it; False: an operator did something about one of the routes."""
+        return int(await self._redis.get(keys.sequence(source)) or 0) == token.sequence
+
     async def keep(self, source: SourceUid, token: Token) -> bool:
         """Renew the lease; False: another poller has it."""
         return bool(await script("keep_poll")(self._redis, [keys.lease(source)], [token.number, LEASE_MS]))

@@ -7,6 +7,7 @@ import pytest
 
 from relay.domain.model import EndpointId
 from relay.domain.reading.backfill import Backfill
+from relay.pipeline.reading.backfilling import FULL_WAIT_MS
 from relay.store import keys
 from relay.store.rows import Rows
 from tests.fakes.upstream import FakeUpstream, make_row, page
@@ -186,16 +187,22 @@ async def test_it_waits_for_an_endpoint_with_much_to_do(rig: Rig) -> None:
     backfill = await begin(rig, until_row=190)
     async with slice_of(polling):
         await until(lambda: owes(rig, endpoint.id, 20_000))
-        rig.clock.advance(4)
-        assert not await is_done(rig, backfill)
+        await until(lambda: is_waiting(rig, backfill))
         assert 20 < len(await rig.row_ids(endpoint)) < 90
         await rig.eyes.delete(keys.owed(UK))
-        rig.clock.advance(2)
+        rig.clock.advance(5)
         await until(lambda: owes(rig, endpoint.id, 20_000))
+        await until(lambda: is_waiting(rig, backfill))
+        assert not await is_done(rig, backfill)
         await rig.change(endpoint, disabled=True)
         await rig.catalogue.refresh()
-        rig.clock.advance(6)
+        rig.clock.advance(5)
         await until(lambda: is_done(rig, backfill))
+
+
+async def is_waiting(rig: Rig, backfill: Backfill) -> bool:
+    place = (await rig.readings.load(UK)).of["all"][f"backfill.{backfill.id}"]
+    return place.due_ms == rig.clock.at_ms + FULL_WAIT_MS
 
 
 async def owes(rig: Rig, endpoint: EndpointId, size: int) -> bool:

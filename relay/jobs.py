@@ -1,13 +1,17 @@
 """arq's part: the queue's name, how jobs are written down, and one function for each job that can be enqueued."""
 
+from typing import Any
+
 import msgspec
 from arq.connections import ArqRedis
-from redis.asyncio import ConnectionPool
+from redis.asyncio.client import Pipeline
 
 from relay.domain.model import SourceUid
-from relay.store.connection import use_own_connections
+from relay.store.connection import connect_to_one
 
-QUEUE = "relay:jobs"
+QUEUE = "relay:{jobs}"
+ARQ = "arq:"
+"""How arq's own keys begin."""
 JOB_EXPIRES_MS = 60_000
 """A job is a wake-up, not the work: one that is not picked up within a minute is not missed."""
 
@@ -16,12 +20,37 @@ to_bytes = msgspec.json.encode
 from_bytes = msgspec.json.decode
 
 
+class JobsRedis(ArqRedis):
+    """arq's client, with all of arq's keys in one slot: its transactions work on a cluster too."""
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send one command."""
+        return super().execute_command(*tagged(args), **options)  # type: ignore[no-untyped-call]
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
+        """Gather commands."""
+        return JobsPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+
+
+class JobsPipeline(Pipeline):
+    """The same for what is gathered."""
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Gather one command, or send it, if keys are watched."""
+        return super().execute_command(*tagged(args), **options)
+
+
+def tagged(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A command of arq's with the queue's hash tag in each of arq's keys, which arq gives no way to name."""
+    return tuple(
+        f"{ARQ}{{jobs}}:{arg[len(ARQ) :]}" if isinstance(arg, str) and arg.startswith(ARQ) else arg for arg in args
+    )
+
+
 def connect_jobs(url: str) -> ArqRedis:
-    """arq's own client, for the same server."""
-    pool = ConnectionPool.from_url(url, socket_timeout=5.0, socket_connect_timeout=2.0)
-    use_own_connections(pool)
-    client = ArqRedis(
-        pool,
+    """arq's own client, for the same server or another one. Its commands raise redis-py's own errors."""
+    client = JobsRedis(
+        connect_to_one(url, QUEUE),
         job_serializer=to_bytes,
         job_deserializer=from_bytes,
         default_queue_name=QUEUE,
@@ -30,6 +59,11 @@ def connect_jobs(url: str) -> ArqRedis:
     # The pool is this client's alone: redis-py would leave its connections open.
     client.auto_close_connection_pool = True
     return client
+
+
+async def reconcile(jobs: ArqRedis, source: SourceUid, *, tick: int) -> None:
+    """Enqueue a turn of a source's reconciliation."""
+    await jobs.enqueue_job("reconcile", source, _job_id=f"reconcile:{source}:{tick}")
 
 
 async def poll(jobs: ArqRedis, source: SourceUid, *, tick: int) -> None:

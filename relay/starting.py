@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from relay.errors import StoreDenied, StoreRefused, StoreUnavailable
 from relay.pipeline.clock import Clock, keep_time
+from relay.store.connection import connect
 from relay.store.needs import unmet_needs
 from relay.store.readiness import Check, Readiness
 from relay.store.seal import Seal
@@ -32,6 +33,22 @@ async def check_start(redis: Redis, seal: Seal) -> None:
         return
     if trouble:
         raise StoreRefused(trouble)
+
+
+async def check_queue(url: str) -> None:
+    """The same for the server that has the queue of jobs, where that is another one."""
+    redis = connect(url)
+    try:
+        trouble = " ".join(await unmet_needs(redis))
+    except StoreDenied as error:
+        trouble = str(error)
+    except StoreUnavailable as error:
+        log.warning("queue_unavailable", error=str(error), do="the worker polls when RELAY_QUEUE_REDIS_URL answers")
+        return
+    finally:
+        await redis.aclose()
+    if trouble:
+        raise StoreRefused(f"RELAY_QUEUE_REDIS_URL: {trouble}")
 
 
 def readiness_of(stores: Stores, clock: Clock, *further: Check) -> Readiness:

@@ -11,12 +11,10 @@ from importlib.metadata import version
 from redis.asyncio import Redis
 
 from relay.config import Settings
-from relay.config.readings import plan_of
 from relay.domain.addresses import NAT64, EgressPolicy
 from relay.outbound.callbacks import CallbackSender
 from relay.outbound.egress import Egress, EgressOptions
 from relay.outbound.resolver import Resolver
-from relay.pipeline.backlogs import Backlogs
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.deleting import Deleting
@@ -24,14 +22,11 @@ from relay.pipeline.disabling import Disabling
 from relay.pipeline.dispatch.dispatcher import Dispatcher
 from relay.pipeline.pressure import Pressure, Room
 from relay.pipeline.troubles import Troubles
-from relay.pipeline.upkeep import Limits, Upkeep
 from relay.store.applications import Applications
 from relay.store.attempts import Attempts
 from relay.store.backfills import Backfills
-from relay.store.backlog import Backlog
 from relay.store.bodies import Bodies
-from relay.store.chores import Chores
-from relay.store.compaction import Compaction
+from relay.store.books import Books
 from relay.store.conditions import Conditions
 from relay.store.configuration import Configuration
 from relay.store.connection import connect
@@ -49,9 +44,8 @@ from relay.store.pages import Pages
 from relay.store.past_events import PastEvents
 from relay.store.rates import Rates
 from relay.store.readings import Readings
-from relay.store.retention import Retention
+from relay.store.reconciliations import Reconciliations
 from relay.store.routes import Routes
-from relay.store.rows import Rows
 from relay.store.seal import Seal
 from relay.store.server import Server
 from relay.store.sources import Sources
@@ -93,6 +87,8 @@ class Stores:
     operations: Operations
     undelivered: Undelivered
     epochs: Epochs
+    books: Books
+    reconciliations: Reconciliations
 
 
 @asynccontextmanager
@@ -122,6 +118,8 @@ async def open_stores(settings: Settings) -> AsyncIterator[tuple[Stores, str]]:
                     operations=Operations(redis),
                     undelivered=Undelivered(redis),
                     epochs=Epochs(redis, needed=settings.checkpoint_url is not None),
+                    books=Books(redis),
+                    reconciliations=Reconciliations(redis),
                 ),
                 url,
             )
@@ -206,40 +204,5 @@ def pressure_of(settings: Settings, stores: Stores, clock: Clock) -> Pressure:
             resume_share=settings.memory_resume_share,
             stop_deliveries=settings.backlog_stop_deliveries,
             resume_deliveries=settings.backlog_resume_deliveries,
-        ),
-    )
-
-
-def upkeep_of(settings: Settings, stores: Stores, pressure: Pressure, clock: Clock) -> Upkeep:
-    """What keeps the store within its limits."""
-    redis = stores.redis
-    return Upkeep(
-        server=Server(redis),
-        clock=clock,
-        pressure=pressure,
-        chores=Chores(redis),
-        retention=Retention(redis),
-        compaction=Compaction(redis),
-        rows=Rows(
-            redis,
-            plan=plan_of(settings),
-            longest_s=settings.dead_retention_seconds,
-            most_bytes=settings.known_rows_bytes,
-        ),
-        past=stores.past_events,
-        attempts=stores.attempts,
-        backlogs=Backlogs(
-            backlog=Backlog(redis),
-            operations=stores.operations,
-            most_bytes=settings.endpoint_backlog_bytes,
-            longest_s=settings.endpoint_backlog_seconds,
-        ),
-        limits=Limits(
-            retention_s=settings.retention_seconds,
-            dead_retention_s=settings.dead_retention_seconds,
-            attempt_log_bytes=settings.attempt_log_bytes,
-            # A reading may be late by a quarter of its distance, and by more if its budget is short.
-            past_s=1.5 * max(settings.change_schedule, default=0.0),
-            past_bytes=settings.past_events_bytes,
         ),
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import NamedTuple
 
 import httpx
 
@@ -21,10 +22,18 @@ from relay.store.backlog import Backlog
 from relay.wiring import Stores, upstream_policy
 
 
+class PollingSide(NamedTuple):
+    """What asks the upstream, and takes in what it answers."""
+
+    polling: Polling
+    reports: ReportsApi
+    ingest: Ingest
+
+
 @asynccontextmanager
 async def open_polling(
     settings: Settings, stores: Stores, catalogue: Catalogue, pressure: Pressure, clock: Clock
-) -> AsyncIterator[Polling]:
+) -> AsyncIterator[PollingSide]:
     """The polling side of a worker."""
     judges = Judges(default_processes() if settings.judging_processes is None else settings.judging_processes)
     ingest = Ingest(
@@ -60,7 +69,7 @@ async def open_polling(
         )
         # When the worker is told to end, the page at hand is judged in place.
         await stack.enter_async_context(judges.until(polling.stopping))
-        yield polling
+        yield PollingSide(polling, reports, ingest)
 
 
 def _backfilling_of(

@@ -5,39 +5,64 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
-from relay.store.connection import use_own_connections
 from relay.store.embedded import embedded_server
+from tests.fakes.eyes import eyes
+from tests.fault.topologies import cluster, watched
 
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    """One real server for each test process: RELAY_TEST_REDIS_URL, or an embedded Valkey in a short-lived folder."""
+    """A real server for each test process, see `_store`; or that of RELAY_TEST_REDIS_URL."""
     if url := os.environ.get("RELAY_TEST_REDIS_URL"):
         yield url
         return
-    folder = Path(tempfile.mkdtemp(prefix="relay-"))
     loop = asyncio.new_event_loop()
-    server = embedded_server(folder)
+    server = _store(os.environ.get("RELAY_TEST_TOPOLOGY", "server"))
     try:
         yield loop.run_until_complete(server.__aenter__())
     finally:
         loop.run_until_complete(server.__aexit__(None, None, None))
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
+
+
+def _store(topology: str) -> AbstractAsyncContextManager[str]:
+    """By RELAY_TEST_TOPOLOGY: one embedded Valkey, a master with Sentinels, or a cluster."""
+    return {"server": _server, "sentinel": _watched, "cluster": _cluster}[topology]()
+
+
+@asynccontextmanager
+async def _server() -> AsyncIterator[str]:
+    folder = Path(tempfile.mkdtemp(prefix="relay-"))
+    try:
+        async with embedded_server(folder) as url:
+            yield url
+    finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def _watched() -> AsyncIterator[str]:
+    async with watched() as on:
+        yield on.url
+
+
+@asynccontextmanager
+async def _cluster() -> AsyncIterator[str]:
+    async with cluster() as on:
+        yield on.url
 
 
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
     """A client on an emptied database."""
-    client = Redis.from_url(redis_url, protocol=3)
-    # Commands packed in C: tests look at everything that is stored after each step.
-    use_own_connections(client.connection_pool)
+    client = eyes(redis_url)
     await client.flushdb()
     yield client
     await client.aclose()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from relay.pipeline.clock import Clock
 from relay.pipeline.polling import Polling
+from relay.pipeline.reconciling.reconciling import Reconciling
 from relay.pipeline.vouching import Vouching
 
 
@@ -12,5 +13,6 @@ class Context:
     """Put together by workers.main, read by workers.jobs."""
 
     polling: Polling
+    reconciling: Reconciling
     clock: Clock
     vouching: Vouching | None = None

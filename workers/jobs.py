@@ -34,5 +34,16 @@ async def poll(ctx: dict[str, Any], source: str) -> None:
         log.warning("slice_ended", source=source, error=str(error))
 
 
-JOBS: dict[str, Callable[..., Awaitable[None]]] = {"poll": poll}
+async def reconcile(ctx: dict[str, Any], source: str) -> None:
+    """Go on with the reconciliation of a source for a few seconds."""
+    context: Context = ctx["context"]
+    try:
+        if context.vouching is None or await context.vouching.may_poll():
+            await context.reconciling.turn(SourceUid(source))
+    except (StoreUnavailable, StoreRefused) as error:
+        # The next turn continues from what is written down.
+        log.warning("reconciliation_interrupted", source=source, error=str(error))
+
+
+JOBS: dict[str, Callable[..., Awaitable[None]]] = {"poll": poll, "reconcile": reconcile}
 """Every job by the name that relay.jobs enqueues it under."""

@@ -29,9 +29,10 @@ from relay.pipeline.dispatch.sharing import share
 from relay.pipeline.following import follow
 from relay.pipeline.polling import Polling
 from relay.pipeline.pressure import Pressure
+from relay.pipeline.reconciling.reconciling import Reconciling
 from relay.pipeline.upkeep import Upkeep
 from relay.pipeline.vouching import Vouching
-from relay.starting import check_start, open_clock, readiness_of
+from relay.starting import check_queue, check_start, open_clock, readiness_of
 from relay.store.notices import Notices
 from relay.wiring import (
     Stores,
@@ -39,14 +40,15 @@ from relay.wiring import (
     open_dispatch,
     open_stores,
     pressure_of,
-    upkeep_of,
 )
 from relay.wiring_checkpoints import vouching_of
 from relay.wiring_polling import open_polling
+from relay.wiring_reconciling import reconciling_of
+from relay.wiring_upkeep import upkeep_of
 from workers.context import Context
 from workers.health import Health, health_port, serve_health
 from workers.settings import make_worker
-from workers.ticking import tick_forever
+from workers.ticking import reconcile_forever, tick_forever
 
 log = structlog.get_logger()
 
@@ -68,12 +70,13 @@ class Parts:
     catalogue: Catalogue
     dispatcher: Dispatcher
     polling: Polling
+    reconciling: Reconciling
     deleting: Deleting
     upkeep: Upkeep
     pressure: Pressure
     vouching: Vouching | None
     queue: ArqRedis
-    url: str
+    queue_url: str
 
 
 def run(settings: Settings) -> int:
@@ -111,6 +114,9 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
         port = stack.enter_context(health_port(settings.host, settings.worker_port))
         stores, url = await stack.enter_async_context(open_stores(settings))
         await check_start(stores.redis, stores.seal)
+        if settings.queue_redis_url is not None:
+            url = settings.queue_redis_url.reveal()
+            await check_queue(url)
         clock = Clock()
         catalogue, dispatcher = await stack.enter_async_context(open_dispatch(settings, stores, clock))
 
@@ -121,8 +127,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
 
         await stack.enter_async_context(open_clock(stores, clock=clock, set_back=poll_at_once))
         pressure = pressure_of(settings, stores, clock)
-        log.info("readings_planned", **planned_requests(settings))
-        polling = await stack.enter_async_context(open_polling(settings, stores, catalogue, pressure, clock))
+        side = await stack.enter_async_context(open_polling(settings, stores, catalogue, pressure, clock))
         queue = connect_jobs(url)
         stack.push_async_callback(queue.aclose)
         yield Parts(
@@ -131,7 +136,8 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
             clock=clock,
             catalogue=catalogue,
             dispatcher=dispatcher,
-            polling=polling,
+            polling=side.polling,
+            reconciling=reconciling_of(settings, stores, side, catalogue, pressure, clock),
             deleting=deleting_of(stores),
             upkeep=upkeep_of(settings, stores, pressure, clock),
             pressure=pressure,
@@ -143,13 +149,14 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
                 is_manual=settings.restore == "manual",
             ),
             queue=queue,
-            url=url,
+            queue_url=url,
         )
 
 
 async def _work(parts: Parts, settings: Settings, stopping: asyncio.Event) -> int:
     tasks = _start(parts, settings, stopping)
     stop = asyncio.create_task(stopping.wait())
+    log.info("readings_planned", **planned_requests(settings))
     log.info("worker_started", port=settings.worker_port)
     await asyncio.wait([stop, *tasks], return_when=asyncio.FIRST_COMPLETED)
     code = 0 if stopping.is_set() else _explain(tasks)
@@ -204,9 +211,8 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
             condition_changed=parts.dispatcher.condition_changed,
             has_room=parts.dispatcher.has_room,
         ),
-        "tick": tick_forever(
-            queue=parts.queue, routes=parts.stores.routes, catalogue=parts.catalogue, clock=parts.clock, refresh=changed
-        ),
+        "tick": tick_forever(parts.queue, parts.stores.routes, parts.catalogue, clock=parts.clock, refresh=changed),
+        "reconciliations": reconcile_forever(parts.queue, parts.reconciling, clock=parts.clock),
         "jobs": _serve_jobs(parts, stopping),
         "dispatch": parts.dispatcher.watch(),
         "sharing": share(
@@ -240,8 +246,9 @@ async def _serve_jobs(parts: Parts, stopping: asyncio.Event) -> None:
     left: set[asyncio.Task[None]] = set()
     try:
         while not stopping.is_set():
-            connection = connect_jobs(parts.url)
-            worker = make_worker(Context(parts.polling, parts.clock, parts.vouching), connection)
+            connection = connect_jobs(parts.queue_url)
+            context = Context(parts.polling, parts.reconciling, parts.clock, parts.vouching)
+            worker = make_worker(context, connection)
             try:
                 await _run_until(worker, stopping)
             except (RedisError, OSError) as error:

@@ -29,6 +29,7 @@ from relay.api.paging import provide_paging
 from relay.api.parameters import parameters_of
 from relay.api.public_keys import webhook_keys
 from relay.api.queries import provide_attempt_query
+from relay.api.reconciliations import ReconciliationController
 from relay.api.restored import refuse_changes
 from relay.api.schemas.checks import Policies
 from relay.api.schemas.common import TYPE_ENCODERS
@@ -121,7 +122,7 @@ def _guarded(admin_key: Secret) -> Router:
             SourceController, SteeringController, BackfillController,
             ApplicationController, EndpointController, EndpointSecretController,
             EventTypeController, MessageController, AttemptController, UndeliveredController,
-            OperationalEventController, endpoint_stats,
+            OperationalEventController, ReconciliationController, endpoint_stats,
         ],
         guards=[bearer(admin_key), check_request, refuse_changes],
         security=[{"key": []}],

@@ -25,6 +25,7 @@ from relay.api.schemas.endpoints import (
     HeadersPatchIn,
     SecretRotateIn,
 )
+from relay.api.schemas.reconciliations import ReconciliationIn, range_faults
 from relay.api.schemas.sources import SourceIn
 from relay.api.signing_keys import rotation_faults
 from relay.domain.model import Application, Endpoint, Source, SourceUid
@@ -100,6 +101,11 @@ async def _headers_patch(request: AnyRequest, asked: Asked) -> tuple[Iterable[Fa
     return header_patch_faults(asked, await _stored(request)), {}
 
 
+async def _range(_request: AnyRequest, asked: Asked) -> tuple[Iterable[Fault], Mapping[str, Any]]:
+    names = ("afterRowId", "untilRowId", "since", "until")
+    return range_faults(*(asked.get(name) if asked.sound(name) else None for name in names)), {}
+
+
 async def _stored(request: AnyRequest) -> Endpoint:
     stores: Stores = request.app.state.stores
     application = await stores.applications.get(str(request.path_params["app_id"]))
@@ -137,5 +143,6 @@ CHECKS: dict[type, Check] = {
     SecretRotateIn: _rotation,
     HeadersIn: _headers,
     HeadersPatchIn: _headers_patch,
+    ReconciliationIn: _range,
 }
 """By the type of the body."""

@@ -4,10 +4,9 @@ from collections.abc import Callable, Sequence
 
 from relay.api.feeds import Feed, Item
 from relay.domain import envelope
-from relay.domain.event_types import EVENT_TYPES
 from relay.domain.matching import compiled
 from relay.domain.model import Application, Attempt, Endpoint, MessageId, SourceUid, StoredEvent
-from relay.domain.references import Reference, tag_of
+from relay.domain.references import Reference, resent, tag_of
 from relay.errors import Invalid, NotFound, Unreadable
 from relay.store.timeline import Place, above
 from relay.wiring import Stores
@@ -98,6 +97,4 @@ def _when(attempt: Attempt) -> tuple[int, int]:
 
 def reference(item: EventItem, endpoint: Endpoint) -> Reference:
     """A resent delivery of an event to an endpoint, as the first of its types that the endpoint subscribed to."""
-    wanted = endpoint.event_types
-    codes = [code for code in item.value.types if wanted is None or EVENT_TYPES[code] in wanted]
-    return Reference(item.place, (codes or item.value.types)[0], tag_of(item.value.id), by_hand=1)
+    return resent(item.place, item.value, endpoint.event_types)

@@ -41,10 +41,38 @@ The relay needs Redis 7.0 or newer, or Valkey, with `maxmemory-policy noeviction
 | `redis://user:password@host:6379/0` | TCP. The number at the end is the database |
 | `rediss://user:password@host:6380/0?ssl_ca_certs=/etc/ca.pem` | TLS, with a private authority |
 | `unix://user:password@/run/redis.sock?db=0` | a socket in the file system |
+| `redis+sentinel://user:password@host:26379,host:26379/NAME/0` | the master that Sentinels know as `NAME` |
+| `redis+cluster://user:password@host:6379,host:6379` | a cluster. Name some of its nodes |
+| `rediss+sentinel://…`, `rediss+cluster://…` | the same with TLS, to the Sentinels too |
 
 Percent-encode special characters in the user name and the password: `/` is `%2F`, `#` is `%23`, `?` is `%3F`, `@` is
 `%40`. Add `protocol=2` to the parameters for a server or a proxy that does not support RESP3. With `rediss://`,
 `ssl_certfile`, `ssl_keyfile`, `ssl_cert_reqs` and `ssl_check_hostname` are allowed too.
+
+### Sentinel
+
+User and password are those of the Redis servers. If the Sentinels have others, add `sentinel_username` and
+`sentinel_password` to the parameters. Their user needs `+sentinel|master +sentinel|masters`.
+
+The relay asks the Sentinels for the master at each new connection and every two seconds, and leaves a master that they
+replaced. It believes the newest answer of a majority of the hosts, so name all Sentinels. Redis replicates
+asynchronously: a failover can lose the newest writes. The relay notices this and polls those rows again, which costs
+duplicates. Set `min-replicas-to-write 1`, so that a master without replicas takes no writes that it would lose.
+
+### Cluster
+
+Each source has one slot, so a cluster spreads sources over its nodes, and one source uses one node. Configuration, rate
+limits, conditions of endpoints and the queue of jobs have one slot each. The relay finds all nodes by the hosts in the
+URL, and follows failovers and moved slots. While a slot moves from node to node, the relay polls and sends nothing for
+the source in it. The memory limits apply to the fullest node. All nodes need the same `maxmemory-policy`, the same ACL
+user, and clocks that NTP sets. A cluster has no databases other than 0.
+
+### The queue of jobs on another server
+
+The queue tells workers which sources to poll. It holds no events, and losing it loses nothing. It is in
+`RELAY_REDIS_URL` unless `RELAY_QUEUE_REDIS_URL` names another server, in any of these forms.
+
+### Access rules
 
 An ACL user needs these rules:
 

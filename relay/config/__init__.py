@@ -8,7 +8,7 @@ from typing import Any
 
 from relay.config import values
 from relay.config.kubernetes import is_from_a_service
-from relay.config.redis_url import redis_url
+from relay.config.redis_url import redis_url as read_redis_url
 from relay.config.values import Network
 from relay.domain.model import Secret
 from relay.errors import Fault, Invalid
@@ -27,9 +27,13 @@ class Settings:
     """Everything that can be set. Each field is the variable `RELAY_` + its name in capitals."""
 
     redis_url: Secret | None = _setting(
-        redis_url,
+        read_redis_url,
         None,
-        "Redis or Valkey, e.g. `redis://user:password@host:6379/0`. None: an embedded Valkey in `RELAY_DATA_DIR`",
+        "Redis or Valkey, e.g. `redis://user:password@host:6379/0`; [other forms](#the-redis-server). None: an "
+        "embedded Valkey in `RELAY_DATA_DIR`",
+    )
+    queue_redis_url: Secret | None = _setting(
+        read_redis_url, None, "Where the queue of jobs is, in the same forms. None: in `RELAY_REDIS_URL`"
     )
     data_dir: Path = _setting(values.folder, Path("data"), "Where the embedded Valkey keeps its files")
     admin_key: Secret | None = _setting(
@@ -151,6 +155,20 @@ class Settings:
     dead_retention_seconds: float = _setting(values.seconds, 1_209_600.0, "How long dead deliveries can be sent again")
     attempt_log_bytes: int = _setting(
         values.count, 268_435_456, "Bytes for the attempt log of one source. The oldest attempts are dropped first"
+    )
+    books_seconds: float = _setting(
+        values.seconds,
+        2_592_000.0,
+        "How long the books tell what became of each delivery. Reconciliation reaches back as far as the books",
+    )
+    books_bytes: int = _setting(
+        values.count, 134_217_728, "Bytes for the books of one source. The oldest entries are dropped first"
+    )
+    reconciliation_seconds: float = _setting(
+        values.seconds,
+        86_400.0,
+        "How often the relay compares each source with what it stored and delivered. By default each night, "
+        "between 0:00 and 6:00 UTC",
     )
     endpoint_backlog_bytes: int = _setting(
         values.count,

@@ -6,9 +6,14 @@ from urllib.parse import SplitResult, parse_qsl
 
 from relay.config.values import split_url
 from relay.domain.model import Secret
+from relay.store.redis_url import SCHEMES, RedisUrl, read_url
 
-FORMS = "redis://user:password@host:6379/0, rediss:// for TLS, or unix:///path/to/redis.sock"
+FORMS = (
+    "redis://user:password@host:6379/0, rediss:// for TLS, unix:///path/to/redis.sock, "
+    "redis+sentinel://host:26379,host:26379/name-of-the-master/0, or redis+cluster://host:6379,host:6379"
+)
 ENCODE = "percent-encode special characters in the user name and the password: / is %2F, # is %23, ? is %3F, @ is %40"
+MOST_HOSTS = 100
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _TLS = (*_FILES, "ssl_cert_reqs", "ssl_check_hostname")
 _WORDS = {
@@ -17,14 +22,34 @@ _WORDS = {
     "ssl_check_hostname": ("true", "false"),
 }
 _DATABASE = re.compile(r"[0-9]{1,6}\Z")
+_SERVICE = re.compile(r"[A-Za-z0-9._-]{1,200}\Z")
 
 
 def redis_url(value: str) -> Secret:
     """Check the URL. Raises ValueError, which quotes nothing of it but the names of parameters."""
-    parts = split_url(value)
-    if parts is not None and parts.scheme not in ("redis", "rediss", "unix"):
+    scheme, colon, _ = value.partition(":")
+    if colon and scheme not in SCHEMES:
         raise ValueError(f"must be a URL like {FORMS}")
     _check_special_characters(value)
+    if not value.startswith(f"{scheme}://"):
+        # One slash or none: the host would be read as a path.
+        raise ValueError(f"must name a host: a URL like {FORMS}" if colon else f"must be a URL like {FORMS}")
+    try:
+        url = read_url(value)
+    except ValueError:
+        raise ValueError(
+            "must name the master behind the hosts, such as redis+sentinel://host:26379/mymaster"
+        ) from None
+    if len(url.singles) > MOST_HOSTS:
+        raise ValueError(f"must not have more than {MOST_HOSTS} hosts")
+    for single in url.singles:
+        _check_single(single)
+    _check_form(url)
+    return Secret(value)
+
+
+def _check_single(single: str) -> None:
+    parts = split_url(single)
     if parts is None:
         raise ValueError(f"must be a URL like {FORMS}, with a port from 1 to 65535; {ENCODE}")
     if parts.scheme == "unix":
@@ -32,7 +57,16 @@ def redis_url(value: str) -> Secret:
     else:
         _check_host(parts)
     _check_parameters(parts)
-    return Secret(value)
+
+
+def _check_form(url: RedisUrl) -> None:
+    if url.kind == "sentinel" and not _SERVICE.match(url.service):
+        raise ValueError("must have the name of a master: letters, digits, dots, dashes and underscores")
+    if url.kind == "cluster":
+        parts = split_url(url.singles[0])
+        named = dict(parse_qsl(parts.query)).get("db", "0") if parts else "0"
+        if parts and (parts.path not in ("", "/", "/0") or int(named) != 0):
+            raise ValueError("must not have a database other than 0: a cluster has no others")
 
 
 def _check_special_characters(value: str) -> None:

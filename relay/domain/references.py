@@ -6,9 +6,11 @@ is created again, so the tag says which event is meant.
 """
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from relay.domain.model import MessageId
+from relay.domain.event_types import EVENT_TYPES
+from relay.domain.model import MessageId, StoredEvent
 
 CHECKED, UNCHECKED = "a", "u"
 _FORM = re.compile(rb"([au])(\d{1,16}):(\d{1,3}):([a-zA-Z0-9]{5})(?::(\d{1,6}))?(?::(\d{1,6}))?(?::([01]))?")
@@ -41,6 +43,12 @@ class Reference(NamedTuple):
         if self.attempt > 1:
             return f"{text}:{self.attempt}"
         return text
+
+
+def resent(number: int, event: StoredEvent, event_types: Sequence[str] | None) -> Reference:
+    """A delivery by hand, of an event as the first of its types that an endpoint subscribed to (None: all types)."""
+    codes = [code for code in event.types if event_types is None or EVENT_TYPES[code] in event_types]
+    return Reference(number, (codes or event.types)[0], tag_of(event.id), by_hand=1)
 
 
 def number_of(stored: bytes) -> int | None:

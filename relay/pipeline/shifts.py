@@ -34,6 +34,8 @@ class Shift:
 
         At the end of its time it offers the source, and enqueues the next slice.
         """
+        if self.token.is_wanted:
+            return True
         last_ms = self.ends_ms + (OVERTIME_MS if self.hand_on else 0)
         # A slice begins again when the clock was set back.
         if not self.ends_ms - SLICE_MS - STEP_MS <= now_ms < last_ms or due_ms > last_ms:

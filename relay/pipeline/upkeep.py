@@ -17,6 +17,7 @@ from relay.pipeline.backlogs import Backlogs
 from relay.pipeline.clock import Clock
 from relay.pipeline.pressure import Pressure
 from relay.store.attempts import Attempts
+from relay.store.books import Books
 from relay.store.chores import Chores
 from relay.store.compaction import Compaction
 from relay.store.past_events import PastEvents
@@ -45,6 +46,8 @@ class Limits:
     retention_s: float
     dead_retention_s: float
     attempt_log_bytes: int
+    books_s: float
+    books_bytes: int
     past_s: float = 0.0
     """How long what rows were is kept for updates; 0: as long as their events."""
     past_bytes: int = 0
@@ -65,6 +68,7 @@ class Upkeep:
         rows: Rows,
         past: PastEvents,
         attempts: Attempts,
+        books: Books,
         backlogs: Backlogs,
         limits: Limits,
     ) -> None:
@@ -77,6 +81,7 @@ class Upkeep:
         self._rows = rows
         self._past = past
         self._attempts = attempts
+        self._books = books
         self._backlogs = backlogs
         self._limits = limits
 
@@ -185,8 +190,13 @@ class Upkeep:
         await self._compact(source.uid, before_ms=before_ms, past_from_ms=past_from_ms)
         await self._past.forget(source.uid, before_ms=past_from_ms, most_bytes=self._limits.past_bytes)
         rows = await self._rows.forget(source, now_ms=now_ms)
-        if dead or events or rows:
-            log.info("upkeep", source=source.uid, dead=dead, events=events, row_buckets=rows)
+        books, _ = await self._books.shed(
+            source.uid,
+            before_ms=now_ms - round(self._limits.books_s * 1000),
+            most_bytes=self._limits.books_bytes,
+        )
+        if dead or events or rows or books:
+            log.info("upkeep", source=source.uid, dead=dead, events=events, row_buckets=rows, book_blocks=books)
         if damaged:
             log.error("dead_deliveries_unreadable", source=source.uid, removed=damaged)
 

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from relay.domain.model import SourceUid
 from relay.domain.reading.backfill import Backfill, BackfillReading, read_backfill
 from relay.errors import Conflict, NotFound
-from relay.store import keys
+from relay.store import keys, reading_keys
 from relay.store.identifiers import new_id
 from relay.store.routes import Token, refused
 from relay.store.scripts import script
@@ -31,7 +31,7 @@ class Backfills:
 
     async def get(self, source: SourceUid, backfill_id: str) -> Backfill:
         """One backfill. Raises NotFound."""
-        kept = await self._redis.hget(keys.backfills(source), backfill_id)  # type: ignore[misc]
+        kept = await self._redis.hget(reading_keys.backfills(source), backfill_id)  # type: ignore[misc]
         backfill = None if kept is None else read_backfill(kept)
         if backfill is None:
             raise NotFound(f"source {source} has no backfill {backfill_id}")
@@ -59,7 +59,7 @@ class Backfills:
         await self._put(source, before.id, raw, ended, reading=_field(before), token=token)
 
     async def _kept(self, source: SourceUid) -> list[tuple[bytes, Backfill]]:
-        found: list[bytes] = await self._redis.hvals(keys.backfills(source))  # type: ignore[misc]
+        found: list[bytes] = await self._redis.hvals(reading_keys.backfills(source))  # type: ignore[misc]
         kept = [(raw, backfill) for raw in found if (backfill := read_backfill(raw)) is not None]
         return sorted(kept, key=lambda each: (-each[1].created_ms, each[1].id))
 
@@ -73,7 +73,12 @@ class Backfills:
         reading: str = "",
         token: Token | None = None,
     ) -> None:
-        names = [keys.fence(source), keys.sequence(source), keys.backfills(source), keys.readings(source)]
+        names = [
+            keys.fence(source),
+            keys.sequence(source),
+            reading_keys.backfills(source),
+            reading_keys.readings(source),
+        ]
         held = ("", "") if token is None else (token.number, token.sequence)
         raw = b"" if after is None else msgspec.json.encode(after)
         answer = await script("put_backfill")(self._redis, names, [*held, backfill_id, before, raw, reading])

@@ -6,7 +6,8 @@ from redis.asyncio import Redis
 
 from relay.domain.model import EndpointId, SourceUid
 from relay.store import keys
-from relay.store.scripts import script
+from relay.store.books import Books
+from relay.store.scripts import run_all, script
 
 DELIVERIES_AT_ONCE = 1000
 """About 2 ms of the server's time."""
@@ -20,6 +21,7 @@ class DeletedLanes:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._books = Books(redis)
 
     async def empty(self, source: SourceUid, endpoints: Collection[EndpointId]) -> set[EndpointId]:
         """Drop the waiting deliveries of deleted endpoints in one source; gives those of which something may be left.
@@ -36,6 +38,7 @@ class DeletedLanes:
             # Nobody can claim these lanes any more, so nothing comes to those places after the look.
             for key in (keys.due(source), keys.dead(source)):
                 await self._drop_members(source, key, frozenset(empty))
+            await self._books.forget(source, empty)
             held |= {endpoint for endpoint, state in await self._drop(source, empty, finish=True) if state != b"gone"}
             await self._redis.hdel(keys.CONDITIONS, *empty)  # type: ignore[misc]
         return held
@@ -43,16 +46,14 @@ class DeletedLanes:
     async def _drop(
         self, source: SourceUid, endpoints: Sequence[EndpointId], *, finish: bool = False
     ) -> list[tuple[EndpointId, bytes]]:
-        drop, states = script("empty_lane"), list[bytes]()
+        drop, states, prefix = script("empty_lane"), list[bytes](), keys.prefix(source)
         names = [name(source) for name in (keys.lanes, keys.ready, keys.sessions, keys.parked, keys.references,
                                            keys.owed, keys.blockers)]  # fmt: skip
         for first in range(0, len(endpoints), LANES_AT_ONCE):
-            async with self._redis.pipeline(transaction=False) as pipe:
-                pipe.script_load(drop.text)
-                for endpoint in endpoints[first : first + LANES_AT_ONCE]:
-                    args = (keys.prefix(source), endpoint, str(DELIVERIES_AT_ONCE), str(keys.EVENTS_PER_BUCKET))
-                    pipe.evalsha(drop.sha, len(names), *names, *args, "1" if finish else "")
-                states += (await pipe.execute())[1:]
+            some = endpoints[first : first + LANES_AT_ONCE]
+            last = "1" if finish else ""
+            args = [(prefix, each, DELIVERIES_AT_ONCE, keys.EVENTS_PER_BUCKET, last) for each in some]
+            states += await run_all(self._redis, [(drop, names, each) for each in args])
         return list(zip(endpoints, states, strict=True))
 
     async def _drop_members(self, source: SourceUid, key: str, endpoints: Collection[EndpointId]) -> None:

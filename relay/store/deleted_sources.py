@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from redis.asyncio import Redis
 
 from relay.domain.model import ROUTES, EndpointId, SourceUid
-from relay.store import keys
+from relay.store import book_keys, keys, reading_keys
 from relay.store.deletions import Deletion, Deletions
 from relay.store.scripts import script
 
@@ -77,10 +77,9 @@ class DeletedSources:
         prefix = keys.prefix(source)
         async for buckets in self._fields(keys.references(source)):
             yield [f"{prefix}events:{bucket}" for bucket in buckets]
-        async for buckets in self._fields(keys.past_buckets(source)):
-            yield [f"{prefix}past:{bucket}" for bucket in buckets]
-        async for buckets in self._fields(keys.attempt_sizes(source)):
-            yield [f"{prefix}attempts:{bucket}" for bucket in buckets]
+        for part in (self._histories, self._books, self._reconciliations):
+            async for names in part(source):
+                yield names
         for first in BASE32:
             yield [keys.message_ids(source, first + second) for second in BASE32]
         for space in SPACES:
@@ -94,12 +93,33 @@ class DeletedSources:
             *(key(source, route) for route in ROUTES for key in (keys.route, keys.trail, keys.lowest)),
         ]
 
+    async def _histories(self, source: SourceUid) -> AsyncIterator[list[str]]:
+        """Attempts, and what rows were before."""
+        for index, kind in ((keys.attempt_sizes, "attempts"), (reading_keys.past_buckets, "past")):
+            async for buckets in self._fields(index(source)):
+                yield [f"{keys.prefix(source)}{kind}:{bucket}" for bucket in buckets]
+
     async def _rows(self, source: SourceUid, space: str) -> AsyncIterator[list[str]]:
         """Buckets of rows that are known."""
         first, index = 0, keys.seen_buckets(source, space)
         while found := await self._redis.zrange(index, first, first + AT_ONCE - 1):
             yield [keys.seen(source, space, int(bucket)) for bucket in found]
             first += AT_ONCE
+
+    async def _reconciliations(self, source: SourceUid) -> AsyncIterator[list[str]]:
+        runs = [bytes(run).decode() for run in await self._redis.zrange(book_keys.reconciliations(source), 0, -1)]
+        for key in (book_keys.reconciliation, book_keys.differences):
+            yield [key(source, run) for run in runs]
+
+    async def _books(self, source: SourceUid) -> AsyncIterator[list[str]]:
+        """Blocks of the books, and shelves of rows."""
+        async for blocks in self._fields(book_keys.book_sizes(source)):
+            yield [f"{keys.prefix(source)}books:{block}" for block in blocks]
+        for space in SPACES:
+            first, index = 0, book_keys.book_shelves(source, space)
+            while found := await self._redis.zrange(index, first, first + AT_ONCE - 1):
+                yield [book_keys.book_rows(source, space, int(shelf)) for shelf in found]
+                first += AT_ONCE
 
     async def _endpoints(self, source: SourceUid) -> AsyncIterator[list[EndpointId]]:
         """Endpoints that may have lanes: those that are there, and those of which something is kept."""
@@ -144,7 +164,9 @@ def _single(source: SourceUid) -> list[str]:
         keys.subscriptions, keys.lease, keys.handover, keys.sequence, keys.quarantine, keys.references, keys.owed,
         keys.lanes, keys.ready, keys.parked, keys.due, keys.dead, keys.sessions, keys.attempt_buckets,
         keys.attempt_sizes, keys.turns, keys.swept, keys.blockers, keys.dropped_counts, keys.revived,
-        keys.readings, keys.past_buckets, keys.backfills,
+        reading_keys.readings, reading_keys.past_buckets, reading_keys.backfills,
+        book_keys.book_blocks, book_keys.book_sizes, book_keys.books_from,
+        book_keys.reconciliations, book_keys.reconciling,
     )  # fmt: skip
-    rows = (keys.seen_buckets, keys.marks, keys.known_from)
+    rows = (keys.seen_buckets, keys.marks, reading_keys.known_from, book_keys.book_shelves)
     return [*(key(source) for key in single), *(key(source, space) for space in SPACES for key in rows)]

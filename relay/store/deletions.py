@@ -67,7 +67,7 @@ class Deletions:
     async def end(self, deletion: Deletion) -> None:
         """Nothing is left of it: the tombstone goes, and the name is free."""
         uid = deletion.id if deletion.kind == "source" else ""
-        names = [keys.config("deletions"), keys.POLLS]
+        names = [keys.config("deletions"), keys.POLLS, keys.RECONCILED]
         await script("end_deletion")(self._redis, names, [deletion.name, deletion.version, uid])
 
     async def bury(self, endpoint: EndpointId, *, version: int) -> bool:

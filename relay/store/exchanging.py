@@ -64,6 +64,8 @@ def _lane(args: list[Argument], lane: HandIn) -> None:
 def _results(args: list[Argument], lane: HandIn) -> None:
     if lane.ended:
         args += ("ended", len(lane.ended), *lane.ended)
+    if lane.unwanted:
+        args += ("unwanted", len(lane.unwanted), *lane.unwanted)
     for stored, again, due_ms, key in lane.due:
         args += ("due", stored, again, due_ms, key)
     for stored, reason in lane.dead:

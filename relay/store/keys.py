@@ -2,12 +2,14 @@
 
 All keys of one source begin with `relay:s:{source uid}:`, a prefix that nothing else has, and carry its hash tag, so
 that whatever must be atomic is one slot. What is not a source's carries the tag `{config}`, `{rates}` or `{endpoints}`.
-arq's own keys (`arq:*`, `relay:jobs`) are not listed here.
+arq's own keys (`arq:{jobs}:*`, `relay:{jobs}`, see relay.jobs) are not listed here. Those of the books are in
+relay.store.book_keys.
 """
 
 from relay.domain.model import EndpointId, SourceUid
 
 EVENTS_PER_BUCKET = 256
+"""Also those of a block of the books."""
 ATTEMPTS_PER_BUCKET = 32
 ROWS_PER_BUCKET = 100
 
@@ -23,6 +25,11 @@ CHANNELS = (CHANGED_CHANNEL, WAKE_CHANNEL, CONDITION_CHANNEL, ROOM_CHANNEL)
 
 CONDITIONS = "relay:{endpoints}:conditions"
 """hash: endpoint → what is remembered of one that is not well, see relay.domain.breaking. Lives until it is well."""
+
+
+def nothing(key: str) -> str:
+    """Never written: a key with the tag of another one, which scripts declare (see relay.store.scripts)."""
+    return f"{key}:nothing"
 
 
 def config(name: str) -> str:
@@ -43,6 +50,9 @@ def config(name: str) -> str:
 
 POLLS = config("polls")
 """zset source uid → ms when a poll slice should run next; a hint that the tick reads. Kept."""
+
+RECONCILED = config("reconciled")
+"""zset source uid → ms when its next reconciliation should begin, or the one under way should go on. Kept."""
 
 SEAL = config("seal")
 """string: a text that RELAY_ENCRYPTION_KEY has sealed, by which a process finds out that it has the right one. Kept."""
@@ -93,7 +103,8 @@ def lease(source: SourceUid) -> str:
 
 
 def handover(source: SourceUid) -> str:
-    """string: `offered` or `wanted`, while a slice is over and the next one may take the source. Lives 10 s."""
+    """string: `offered` while a slice is over and the next one may take the source, or `wanted` while another slice or
+    a reconciliation waits for it. Lives 10 s."""
     return prefix(source) + "handover"
 
 
@@ -112,11 +123,6 @@ def trail(source: SourceUid, name: str) -> str:
     return f"{prefix(source)}trail:{name}"
 
 
-def readings(source: SourceUid) -> str:
-    """hash: `{route}/{reading}` → its Place (JSON); `budget` → ms of the next request. Lives as long as the route."""
-    return prefix(source) + "readings"
-
-
 def seen(source: SourceUid, space: str, bucket: int) -> str:
     """hash of 100 rowIds: what is known of each row, see relay.domain.identity. Kept until every reading is past it.
 
@@ -128,16 +134,6 @@ def seen(source: SourceUid, space: str, bucket: int) -> str:
 def seen_buckets(source: SourceUid, space: str) -> str:
     """zset: buckets of rows that are known, by themselves. Live as long as they."""
     return f"{prefix(source)}seen_buckets:{space}"
-
-
-def backfills(source: SourceUid) -> str:
-    """hash: id → backfill (JSON). Those that run, and the newest that have ended."""
-    return prefix(source) + "backfills"
-
-
-def known_from(source: SourceUid, space: str) -> str:
-    """string: the rowId up to which nothing is known any more, because known rows took too much memory. Kept."""
-    return f"{prefix(source)}known_from:{space}"
 
 
 def marks(source: SourceUid, space: str) -> str:
@@ -153,16 +149,6 @@ def quarantine(source: SourceUid) -> str:
 def events(source: SourceUid, bucket: int) -> str:
     """hash of 256 events: number → StoredEvent (msgpack). Lives for the retention, and until all are delivered."""
     return f"{prefix(source)}events:{bucket}"
-
-
-def past(source: SourceUid, bucket: int) -> str:
-    """hash: which 32 of 256 events → these, condensed. Kept until no reading finds changes, within a budget."""
-    return f"{prefix(source)}past:{bucket}"
-
-
-def past_buckets(source: SourceUid) -> str:
-    """hash: bucket of past events → `{ms when the newest was stored} {bytes}`. Lives as long as they."""
-    return prefix(source) + "past_buckets"
 
 
 def message_ids(source: SourceUid, shard: str) -> str:

@@ -28,7 +28,7 @@ class Sweep:
 
     ready: int
     next_ms: int | None
-    """When the next retry or parked lane comes due; None: nothing waits for a time."""
+    """When the next retry or parked lane comes due, or a session ends; None: nothing waits for a time."""
     retries: int
     reclaimed: int
     poisoned: int
@@ -81,6 +81,7 @@ class Lanes:
             keys.blockers,
         )  # fmt: skip
         args = [keys.prefix(source), now_ms, SWEEP_AT_ONCE, POISON_CRASHES, LONGEST_PAUSE_MS, GRACE_MS]
+        args.append(keys.EVENTS_PER_BUCKET)
         ready, next_ms, retries, reclaimed, poisoned, more = await script("sweep_lanes")(
             self._redis, [n(source) for n in names], args
         )

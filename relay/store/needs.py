@@ -1,13 +1,14 @@
 """What the relay needs of its Redis server: a version, a policy, and the right to use commands, keys and channels."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from relay.store import keys
-from relay.store.connection import sorted_out
+from relay.store.cluster import ClusterRedis, address_of, servers
+from relay.store.refusals import CLUSTER_FORM, sorted_out
 
 OLDEST = (7, 0)
 """Scripts begin with `#!lua`, which Redis 7.0 introduced."""
@@ -19,11 +20,14 @@ PROBES = (
     "relay:s:{probe}:probe",
     "relay:{endpoints}:probe",
     "relay:{rates}:probe",
-    "arq:probe",
-    "relay:jobs:probe",
+    "arq:{jobs}:probe",
+    "relay:{jobs}:probe",
 )
 """One key of each kind that the relay and arq use."""
 PROBE_LIVES_MS = 60_000
+CLOCKS_WITHIN_S = 5
+"""By which the clocks of the nodes of a cluster may differ."""
+SENTINEL_FORM = "redis+sentinel://host:26379/name-of-the-master"
 COMMANDS = """
     PING | TIME | INFO memory | INFO server | DBSIZE | SCRIPT LOAD return | EVAL return 0
     GET {key} | SET {key} 1 PX 60000 | SETEX {key} 60 1 | PSETEX {key} 60000 1 | INCR {key} | INCRBY {key} 1
@@ -46,12 +50,44 @@ _FORBIDDEN = re.compile(r"permissions? to (run the '(?P<command>[^']{1,64})'|acc
 
 
 async def unmet_needs(redis: Redis) -> list[str]:
-    """What is wrong with the server, each in a sentence; []: the relay can work with it. Raises StoreUnavailable."""
+    """What is wrong with the server, or with nodes of the cluster, each in a sentence; []: the relay can work with it.
+
+    Raises StoreUnavailable.
+    """
+    if not isinstance(redis, ClusterRedis):
+        return await _unmet(redis)
+    nodes = await servers(redis)
+    found = [f"{address_of(node)}: {trouble}" for node in nodes for trouble in await _unmet(node, in_cluster=True)]
+    return found or of_clocks([(await node.time())[0] for node in nodes])
+
+
+async def _unmet(redis: Redis, *, in_cluster: bool = False) -> list[str]:
     forbidden = [*await _forbidden_commands(redis), *await _forbidden_keys(redis), *await _forbidden_channels(redis)]
     if forbidden:
         return [f"The Redis user may not use {', '.join(forbidden)}. Grant it: {GRANT}"]
     told: dict[str, object] = await redis.info()
+    # Valkey has another name for it than Redis.
+    mode = told.get("server_mode", told.get("redis_mode"))
+    if wrong := of_mode(mode, in_cluster=in_cluster):
+        return wrong
     return [*_of_version(str(told.get("redis_version", ""))), *of_policy(told.get("maxmemory_policy"))]
+
+
+def of_mode(mode: object, *, in_cluster: bool) -> list[str]:
+    """What is wrong with the mode that INFO names: a server of that mode needs a URL of another form."""
+    if mode == "cluster" and not in_cluster:
+        return [f"The server is a node of a cluster. Set RELAY_REDIS_URL to {CLUSTER_FORM}"]
+    if mode == "sentinel":
+        return [f"The server is a Sentinel. Set RELAY_REDIS_URL to {SENTINEL_FORM}"]
+    return []
+
+
+def of_clocks(seconds: Sequence[int]) -> list[str]:
+    """What is wrong with the clocks of a cluster's nodes: what is due is due by the clock of the node that has it."""
+    apart = max(seconds) - min(seconds)
+    if apart <= CLOCKS_WITHIN_S:
+        return []
+    return [f"The clocks of the cluster's nodes differ by {apart} s. Set them by NTP"]
 
 
 def of_policy(policy: object) -> list[str]:

@@ -9,7 +9,8 @@ from redis.asyncio import Redis
 from relay.domain.model import EndpointId, MessageId, SourceUid
 from relay.domain.references import CHECKED, UNCHECKED, tag_of
 from relay.errors import Astray
-from relay.store import keys
+from relay.store import book_keys, keys
+from relay.store.book_entries import entries_of
 from relay.store.events import bucket_of, shard_of
 from relay.store.routes import Token, refused
 from relay.store.scripts import script
@@ -73,6 +74,15 @@ class Pages:
         }
         return known, int(newest) - taken + 1
 
+    async def unlearn(self, source: SourceUid, space: str, row_ids: Sequence[int]) -> None:
+        """Forget that rows were seen, so that they become events again."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for row_id in row_ids:
+                bucket, field = divmod(row_id, keys.ROWS_PER_BUCKET)
+                pipe.hdel(keys.seen(source, space, bucket), str(field))
+            if row_ids:
+                await pipe.execute()
+
     async def commit(
         self,
         source: SourceUid,
@@ -95,10 +105,10 @@ class Pages:
         lanes = (keys.lanes(source), keys.ready(source), keys.references(source), keys.owed(source))
         moved, before = ("" if each is None else each for each in (cursor, after))
         head = [keys.prefix(source), token.number, version, moved, now_ms, keys.WAKE_CHANNEL, source]
-        args = [*head, token.sequence, before, space, *_rows(rows), *_lanes(rows)]
-        answer = await script("commit_page")(
-            self._redis, [*names, *lanes, keys.sequence(source), keys.lowest(source, route)], args
-        )
+        args = [*head, token.sequence, before, space, *_rows(rows), *_lanes(rows), *entries_of(rows)]
+        rest = (keys.sequence(source), keys.lowest(source, route))
+        books = (book_keys.book_blocks(source), book_keys.book_sizes(source), book_keys.book_shelves(source, space))
+        answer = await script("commit_page")(self._redis, [*names, *lanes, *rest, *books], args)
         if answer != b"ok":
             raise refused(answer, source)
         token.sequence += 1

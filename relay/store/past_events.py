@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from relay.domain.condensing import EVENTS_TOGETHER, condense, expand
 from relay.domain.model import SourceUid, StoredEvent
 from relay.errors import StoreFull, Unreadable
-from relay.store import keys
+from relay.store import keys, reading_keys
 from relay.store.event_form import PACKING
 from relay.store.events import bucket_of
 from relay.store.scripts import script
@@ -38,7 +38,7 @@ class PastEvents:
 
         The bucket must still have events. Nothing is kept while the server is full.
         """
-        name, pieces = keys.past(source, bucket), dict[int, bytes]()
+        name, pieces = reading_keys.past(source, bucket), dict[int, bytes]()
         kept = await self._redis.hgetall(name)  # type: ignore[misc]
         there = {int(place): piece for place, piece in kept.items() if place.isdigit()}
         for place, some in _pieces(events).items():
@@ -46,7 +46,7 @@ class PastEvents:
             await asyncio.sleep(0)
             pieces[place] = condense(expand(there.get(place, b"")) | some)
         size = BUCKET_BYTES + sum(map(len, (there | pieces).values()))
-        names = [keys.events(source, bucket), name, keys.past_buckets(source)]
+        names = [keys.events(source, bucket), name, reading_keys.past_buckets(source)]
         args = [bucket, f"{newest_ms} {size}", *chain.from_iterable(pieces.items())]
         # What is over must be forgotten all the same.
         with suppress(StoreFull):
@@ -57,7 +57,7 @@ class PastEvents:
         wanted = sorted({_place(number) for number in numbers})
         async with self._redis.pipeline(transaction=False) as pipe:
             for bucket, place in wanted:
-                pipe.hget(keys.past(source, bucket), str(place))
+                pipe.hget(reading_keys.past(source, bucket), str(place))
             pieces = await pipe.execute() if wanted else []
         events: dict[int, StoredEvent] = {}
         for piece in pieces:
@@ -82,8 +82,8 @@ class PastEvents:
         for first in range(0, len(gone), REMOVED_AT_ONCE):
             some = gone[first : first + REMOVED_AT_ONCE]
             async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.unlink(*(keys.past(source, each.bucket) for each in some))
-                pipe.hdel(keys.past_buckets(source), *(str(each.bucket) for each in some))
+                pipe.unlink(*(reading_keys.past(source, each.bucket) for each in some))
+                pipe.hdel(reading_keys.past_buckets(source), *(str(each.bucket) for each in some))
                 await pipe.execute()
         return sum(each.size for each in gone)
 
@@ -93,7 +93,7 @@ class PastEvents:
 
     async def _all(self, source: SourceUid) -> list[_Kept]:
         """All buckets, oldest first."""
-        found: dict[bytes, bytes] = await self._redis.hgetall(keys.past_buckets(source))  # type: ignore[misc]
+        found: dict[bytes, bytes] = await self._redis.hgetall(reading_keys.past_buckets(source))  # type: ignore[misc]
         kept = []
         for field, value in found.items():
             newest_ms, _, size = value.partition(b" ")

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from relay.errors import StoreRefused, StoreUnavailable
 from relay.store import keys
+from relay.store.cluster import servers
 from relay.store.needs import of_policy, unmet_needs
 
 log = structlog.get_logger()
@@ -68,5 +69,5 @@ class Readiness:
         return None
 
     async def _policy(self) -> str | None:
-        told = await self._redis.info("memory")
-        return next(iter(of_policy(told.get("maxmemory_policy"))), None)
+        told = [await server.info("memory") for server in await servers(self._redis)]
+        return next((trouble for each in told for trouble in of_policy(each.get("maxmemory_policy"))), None)

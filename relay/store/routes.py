@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from relay.domain.model import RouteState, SourceUid
 from relay.errors import Astray, Fenced, NotFound, RelayError, StaleSubscriptions
-from relay.store import keys
+from relay.store import keys, reading_keys
 from relay.store.scripts import script
 
 log = structlog.get_logger()
@@ -41,6 +41,8 @@ class Token:
     """The fencing token."""
     sequence: int
     """The source's sequence after the poller's last step."""
+    is_wanted: bool = False
+    """Whether another one wanted the source when the lease was renewed last."""
 
 
 def space_of(route: str) -> str:
@@ -71,6 +73,10 @@ class Routes:
         """Offer the source to the next poller that tries to take it."""
         await self._redis.set(keys.handover(source), "offered", px=lives_ms)
 
+    async def want(self, source: SourceUid, *, lives_ms: int) -> None:
+        """Have the poller that works end its slice when it renews its lease, although it does not offer the source."""
+        await self._redis.set(keys.handover(source), "wanted", px=lives_ms, nx=True)
+
     async def is_offered(self, source: SourceUid) -> bool:
         """Whether the poller that works offers the source."""
         return bool(await self._redis.exists(keys.handover(source)))
@@ -89,11 +95,14 @@ class Routes:
 
     async def keep(self, source: SourceUid, token: Token) -> bool:
         """Renew the lease; False: another poller has it."""
-        return bool(await script("keep_poll")(self._redis, [keys.lease(source)], [token.number, LEASE_MS]))
+        names = [keys.lease(source), keys.handover(source)]
+        answer = int(await script("keep_poll")(self._redis, names, [token.number, LEASE_MS]))
+        token.is_wanted = answer == 2
+        return answer > 0
 
     async def give_back(self, source: SourceUid, token: Token) -> None:
         """End the lease, so that the next slice need not wait for it to run out."""
-        await script("keep_poll")(self._redis, [keys.lease(source)], [token.number, 0])
+        await script("keep_poll")(self._redis, [keys.lease(source), keys.handover(source)], [token.number, 0])
 
     async def states(self, source: SourceUid, names: Iterable[str]) -> list[RouteState]:
         """The states of the named routes, in that order; a route that never ran has the state of a new one."""
@@ -127,7 +136,7 @@ class Routes:
     async def move(self, source: SourceUid, route: str, cursor: int, *, now_ms: int) -> None:
         """Move a route's cursor by hand: a poller at work drops its page. Raises NotFound when the source is going."""
         names = [keys.fence(source), keys.sequence(source), keys.route(source, route), keys.trail(source, route)]
-        names.append(keys.known_from(source, space_of(route)))
+        names.append(reading_keys.known_from(source, space_of(route)))
         if await script("move_cursor")(self._redis, names, [cursor, now_ms]) != b"ok":
             raise NotFound(f"source {source} is being deleted")
         await self.poll_at(source, 0)
@@ -161,7 +170,7 @@ class Routes:
 
         The state of those that left is forgotten. Raises Fenced, or Astray.
         """
-        names = [keys.fence(source), keys.sequence(source), keys.readings(source)]
+        names = [keys.fence(source), keys.sequence(source), reading_keys.readings(source)]
         args: list[Any] = [keys.prefix(source), token.number, token.sequence, start, len(joined)]
         for name, since in joined.items():
             args += (name, since or "")

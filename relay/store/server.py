@@ -1,5 +1,6 @@
 """The server itself: its clock, and how much of its memory is used."""
 
+import math
 from dataclasses import dataclass
 
 import structlog
@@ -8,6 +9,7 @@ from redis.exceptions import ResponseError
 
 from relay.domain.server_time import STEP_MS
 from relay.store import keys
+from relay.store.cluster import servers
 from relay.store.scripts import script
 
 log = structlog.get_logger()
@@ -42,9 +44,16 @@ class Server:
         return seconds * 1_000_000 + micros
 
     async def memory(self) -> MemoryUse:
-        """How much of its memory is used. A server that does not tell has no limit; that is logged once."""
+        """How much of its memory is used; in a cluster, of the fullest node's.
+
+        A server that does not tell has no limit; that is logged once.
+        """
+        uses = [await self._memory_of(server) for server in await servers(self._redis)]
+        return max(uses, key=lambda use: use.used / (use.limit or math.inf))
+
+    async def _memory_of(self, redis: Redis) -> MemoryUse:
         try:
-            told = await self._redis.info("memory")
+            told = await redis.info("memory")
         except ResponseError as error:
             if not self._refused:
                 log.warning("memory_unknown", error=str(error), do="allow the relay's user the command INFO")

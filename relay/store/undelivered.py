@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from relay.domain.model import EndpointId, SourceUid
 from relay.domain.references import Reference, parse_reference
 from relay.errors import NotFound
-from relay.store import keys
+from relay.store import book_keys, keys
 from relay.store.scripts import script
 from relay.store.timeline import Place, read_timeline
 
@@ -101,10 +101,13 @@ class Undelivered:
                 pipe.llen(name)
             return dict(zip(lists, map(int, await pipe.execute()), strict=True))
 
-    async def resend(self, source: SourceUid, endpoint: EndpointId, reference: Reference) -> None:
+    async def resend(
+        self, source: SourceUid, endpoint: EndpointId, reference: Reference, *, lost: bool = False
+    ) -> None:
         """Put one delivery at the end of a lane (again), and out of those that were given up if it is there.
 
-        Raises NotFound when its event is not kept any more.
+        `lost`: it is nowhere, although it has not ended, so that its event is still kept for it. Raises NotFound when
+        its event is not kept any more.
         """
         # Looked for outside of the script, which would keep everybody waiting while it looks through all of them.
         form = f"?{reference.number}:*:{reference.tag}*"
@@ -112,12 +115,11 @@ class Undelivered:
         dropped = await self._find(keys.dropped(source, endpoint), form)
         args = [
             keys.prefix(source), endpoint, reference.text(), keys.EVENTS_PER_BUCKET, keys.WAKE_CHANNEL, source,
-            len(dead), *dead, *dropped,
+            int(lost), len(dead), *dead, *dropped,
         ]  # fmt: skip
         names = [name(source) for name in (keys.lanes, keys.ready, keys.dead, keys.references, keys.owed)]
-        answer = await script("resend_delivery")(
-            self._redis, [*names, keys.dropped(source, endpoint), keys.revived(source)], args
-        )
+        names += [keys.dropped(source, endpoint), keys.revived(source), book_keys.book_sizes(source)]
+        answer = await script("resend_delivery")(self._redis, names, args)
         if int(answer) < 0:
             raise NotFound("the message is not kept any more, so it can't be sent again")
 

@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 
 from relay.domain.identity import Seen
 from relay.domain.reading.place import Place
-from relay.store import keys
+from relay.store import keys, reading_keys
 from relay.store.events import bucket_of
 from relay.store.pages import Pages, RowCommit
 from relay.store.past_events import PastEvents
@@ -46,7 +46,7 @@ async def run(bench: Bench) -> None:
             assert token is not None
             place = Place(141_248_745, until=141_250_745, due_ms=NOW_MS)
             await Readings(redis).save(source.uid, ROUTE, {f"gap.{n}": place for n in range(100)}, token=token)
-            used = await redis.memory_usage(keys.readings(source.uid), samples=0) or 0
+            used = await redis.memory_usage(reading_keys.readings(source.uid), samples=0) or 0
     bench.report.add(Figure(PART, "the place of a reading", [used / 100], "bytes a route"))
 
 

@@ -25,9 +25,13 @@ PARTS = {
     "ids": "the index of its message id",
     "lane": "its place in a lane",
     "attempt": "an attempt",
+    "book_rows": "the books: where its row's events are",
+    "books": "the books: what became of its delivery to one endpoint",
 }
 """The beginnings of the kinds of keys."""
 SOURCE = SourceUid("bench")
+WIDE = (10, 100)
+"""Endpoints that are all owed each event."""
 
 
 async def run(bench: Bench) -> None:
@@ -40,8 +44,13 @@ async def run(bench: Bench) -> None:
             await _store(bench, store, source, count)
             everything = (await used_memory(store.stores.redis) - empty) / count
             sizes = await _sizes(store.stores.redis, source)
+        for wide in WIDE:
+            sizes[f"books {wide}"] = await _books(bench, store, endpoints=wide)
     for kind, text in PARTS.items():
         bench.report.add(Figure(PART, text, [sizes[kind] / count], "bytes"))
+    for wide in WIDE:
+        text, size = f"the same with {wide} endpoints, for each", sizes[f"books {wide}"] / (count * wide)
+        bench.report.add(Figure(PART, text, [size], "bytes"))
     bench.report.add(Figure(PART, "all in", [everything], "bytes", note="with the tables of keys"))
 
 
@@ -68,6 +77,14 @@ async def _store(bench: Bench, store: Ground, source: Source, count: int) -> Non
             pipe.hset(keys.attempts(source.uid, bucket), f"{row.number}:{ENDPOINT}:{NOW_MS}", record)
             pipe.zadd(keys.endpoint_attempts(source.uid, ENDPOINT), {f"{row.number}:{NOW_MS}": NOW_MS})
         await pipe.execute()
+
+
+async def _books(bench: Bench, store: Ground, *, endpoints: int) -> int:
+    """Bytes of what became of the deliveries of each row to so many endpoints."""
+    wanted = [(EndpointId(f"ep_{number:027}"), 0) for number in range(endpoints)]
+    async with fresh_source(store, "http://127.0.0.1:9", paused=True) as source:
+        await fill(store, source, commits(bench.rows.lines(bench.size(ROWS)), lambda *_: wanted, source=SOURCE))
+        return (await _sizes(store.stores.redis, source))["books"]
 
 
 async def _sizes(redis: Redis, source: Source) -> Counter[str]:

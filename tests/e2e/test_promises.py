@@ -14,7 +14,7 @@ import pytest
 
 from relay.domain import envelope
 from relay.domain.identity import VOLATILE
-from relay.domain.model import ApiKeyAuth, Application, SigningKey, Source, SourceUid
+from relay.domain.model import ApiKeyAuth, Application, EndpointId, SigningKey, Source, SourceUid
 from relay.domain.normalising import normalise
 from relay.domain.references import tag_of
 from relay.store import keys
@@ -129,6 +129,25 @@ async def test_it_can_be_checked() -> None:
         assert (int(state["cursor"]), state["lastError"]) == (on.upstream.offered[-1].row, None)
         undelivered = (await client.get("/api/v1/undelivered")).json()["data"]
         assert {entry["endpointId"] for entry in undelivered} == {bad.id}
+        await reconciled(client, confirmed={good.id: 20, bad.id: 0})
+
+
+async def reconciled(client: httpx.AsyncClient, *, confirmed: dict[EndpointId, int]) -> None:
+    """A reconciliation of the source tells the same, row by row."""
+    path = f"/api/v1/source/{SOURCE}/reconciliation"
+    path += "/" + (await client.post(path, json={})).json()["id"]
+
+    async def done() -> bool:
+        return bool((await client.get(path)).json()["state"] == "done")
+
+    await until(done, within_s=20, what="the reconciliation")
+    run = (await client.get(path)).json()
+    assert (run["rowsShown"], run["rowsStored"], set(run["differences"])) == (20, 20, {"dead"})
+    counts = await everything(client, f"{path}/endpoint")
+    assert {each["endpointId"]: each["confirmed"] for each in counts} == confirmed
+    assert {each["confirmed"] + each["dead"] + each["waiting"] for each in counts} == {20}
+    differences = await everything(client, f"{path}/difference")
+    assert len({each["rowId"] for each in differences}) == run["differences"]["dead"] == sum(e["dead"] for e in counts)
 
 
 async def test_nobody_gets_in_or_out() -> None:

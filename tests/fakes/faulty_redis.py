@@ -3,10 +3,13 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 
 from relay.errors import StoreUnavailable
-from relay.store.connection import StorePipeline, StoreRedis
+from relay.store.client import StorePipeline, StoreRedis
+from relay.store.cluster import ClusterPipeline, ClusterRedis
+from relay.store.connection import connect
 from relay.store.scripts import script
 
 
@@ -58,26 +61,21 @@ class Faults:
         return False
 
 
-class FaultyRedis(StoreRedis):
-    """A client with faults. A pipeline counts as one command; one that takes effect may do so in part."""
+class Faulty(Redis):
+    """Part of a client with faults. A pipeline counts as one command; one that takes effect may do so in part."""
 
     faults: Faults
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         if not await self.faults.strikes(*args):
-            return await super().execute_command(*args, **options)
+            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
         if self.faults.takes_effect and self.faults.met == 1:
-            await super().execute_command(*args, **options)
+            await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
         raise self.faults.kind("as the test wants it")
 
-    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
-        pipe = FaultyPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
-        pipe.faults = self.faults
-        return pipe
 
-
-class FaultyPipeline(StorePipeline):
-    """Its commands go together if it is a transaction, else the first half of them may go alone."""
+class FaultyPart(Pipeline):
+    """Part of a pipeline: its commands go together if it is a transaction, else the first half may go alone."""
 
     faults: Faults
 
@@ -91,8 +89,35 @@ class FaultyPipeline(StorePipeline):
         raise self.faults.kind("as the test wants it")
 
 
-def faulty(url: str) -> FaultyRedis:
+class FaultyPipeline(FaultyPart, StorePipeline):
+    """One of a server."""
+
+
+class FaultyClusterPipeline(FaultyPart, ClusterPipeline):
+    """One of a cluster."""
+
+
+class FaultyRedis(Faulty, StoreRedis):
+    """The client of a server."""
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
+        pipe = FaultyPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        pipe.faults = self.faults
+        return pipe
+
+
+class FaultyCluster(Faulty, ClusterRedis):
+    """The client of a cluster."""
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
+        pipe = FaultyClusterPipeline(self, transaction=transaction)
+        pipe.faults = self.faults
+        return pipe
+
+
+def faulty(url: str) -> Faulty:
     """A client that has no fault yet."""
-    client: FaultyRedis = FaultyRedis.from_url(url, protocol=3)
+    client = connect(url, server=FaultyRedis, cluster=FaultyCluster)
+    assert isinstance(client, Faulty)
     client.faults = Faults()
     return client

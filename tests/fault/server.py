@@ -8,10 +8,10 @@ import tempfile
 import time
 from asyncio.subprocess import DEVNULL, Process
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -46,14 +46,8 @@ class Server:
 
     async def start(self, environment: Mapping[str, str] | None = None) -> None:
         """Start it on the files that are there, and wait until it has read them, with further environment variables."""
-        command = [
-            self._program, "--bind", "127.0.0.1", "--port", str(self.port), "--unixsocket", str(self.socket),
-            "--dir", str(self.folder), "--logfile", str(self.folder / "server.log"), "--save", "",
-            "--appendonly", "yes", "--appendfsync", "everysec", "--auto-aof-rewrite-percentage", "0",
-            "--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0", *self._options,
-        ]  # fmt: skip
         self._process = await asyncio.create_subprocess_exec(
-            *command,
+            *self._command(),
             env={**os.environ, **(environment or {})},
             stdin=DEVNULL,
             stdout=DEVNULL,
@@ -65,6 +59,14 @@ class Server:
             if self._process.returncode is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the server does not start: {(self.folder / 'server.log').read_text()[-1000:]}")
             await asyncio.sleep(0.02)
+
+    def _command(self) -> list[str]:
+        return [
+            self._program, "--bind", "127.0.0.1", "--port", str(self.port), "--unixsocket", str(self.socket),
+            "--dir", str(self.folder), "--logfile", str(self.folder / "server.log"), "--save", "",
+            "--appendonly", "yes", "--appendfsync", "everysec", "--auto-aof-rewrite-percentage", "0",
+            "--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0", *self._options,
+        ]  # fmt: skip
 
     async def kill(self) -> None:
         """SIGKILL."""
@@ -130,11 +132,21 @@ class Server:
         return max(files, key=lambda file: int(file.name.split(".")[-3]))
 
 
+S = TypeVar("S", bound=Server)
+
+
 @asynccontextmanager
 async def own_server(*options: str, program: str | None = None) -> AsyncIterator[Server]:
     """One that runs for as long as the block lasts."""
+    async with running(Server, *options, program=program) as server:
+        yield server
+
+
+@asynccontextmanager
+async def running(kind: Callable[..., S], *options: str, program: str | None = None) -> AsyncIterator[S]:
+    """One of any kind of server."""
     folder = Path(tempfile.mkdtemp(prefix="relay-"))
-    server = Server(folder, *options, program=program)
+    server = kind(folder, *options, program=program)
     marking = asyncio.create_task(server.mark())
     try:
         await server.start()

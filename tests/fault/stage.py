@@ -120,17 +120,16 @@ class Stage:
 
     async def outstanding(self) -> int:
         """How many deliveries have not ended: all that wait, are in flight, or wait for their next try."""
-        lists = [keys.lane(uid, each.id) for uid in self.upstreams for each in self.endpoints.values()]
-        flights = [keys.flight(uid, each.id) for uid in self.upstreams for each in self.endpoints.values()]
+        return sum([await self._outstanding(uid) for uid in self.upstreams])
+
+    async def _outstanding(self, uid: SourceUid) -> int:
         async with self.stores.redis.pipeline(transaction=True) as pipe:
             # Behind blocked keys, of which there can be any: they are looked for by their names.
-            pipe.eval(_COUNT_WAITING, 0, keys.waiting(SourceUid("*"), EndpointId("*"), "*"))
-            for uid in self.upstreams:
-                pipe.zcard(keys.due(uid))
-            for name in lists:
-                pipe.llen(name)
-            for name in flights:
-                pipe.scard(name)
+            pipe.eval(_COUNT_WAITING, 1, keys.due(uid), keys.waiting(uid, EndpointId("*"), "*"))
+            pipe.zcard(keys.due(uid))
+            for each in self.endpoints.values():
+                pipe.llen(keys.lane(uid, each.id))
+                pipe.scard(keys.flight(uid, each.id))
             return sum(await pipe.execute())
 
     async def is_taken_in(self) -> bool:

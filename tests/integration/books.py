@@ -1,4 +1,4 @@
-"""The store's books, read from the keys as they stand: what must add up whatever happened before."""
+"""What the store holds of a source, read from the keys as they stand: what must add up whatever happened before."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -6,9 +6,11 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from relay.domain.books import State, states
 from relay.domain.model import EndpointId, SourceUid
 from relay.domain.references import Reference, parse_reference
 from relay.store import keys
+from relay.store.cluster import ClusterRedis
 
 Delivery = tuple[EndpointId, int]
 """An endpoint, and the number of an event."""
@@ -55,17 +57,21 @@ async def snapshot(redis: Redis) -> dict[bytes, bytes]:
 
 
 async def restore(redis: Redis, copy: dict[bytes, bytes]) -> None:
-    """Put every key back as it was: what was written since is lost."""
-    async with redis.pipeline(transaction=True) as pipe:
-        pipe.flushdb()
+    """Put every key back as it was: what was written since is lost. At once, where there is one server."""
+    clustered = isinstance(redis, ClusterRedis)
+    if clustered:
+        await redis.flushdb()
+    async with redis.pipeline(transaction=not clustered) as pipe:
+        if not clustered:
+            pipe.flushdb()
         for name, value in copy.items():
-            pipe.restore(name, 0, value)
+            pipe.restore(name, 0, value, replace=clustered)
         await pipe.execute()
 
 
 @dataclass
 class Books:
-    """Where each delivery of a source is."""
+    """Where each delivery of a source is, and what the books say of it."""
 
     lanes: dict[EndpointId, str] = field(default_factory=dict)
     """`r`, `p`, or the session that holds it."""
@@ -87,6 +93,10 @@ class Books:
     blockers: set[EndpointId] = field(default_factory=set)
     sizes: dict[int, int] = field(default_factory=dict)
     """The bytes of each event that is kept."""
+    states: dict[Delivery, State] = field(default_factory=dict)
+    """What the books say of each delivery that was owed."""
+    blocks: set[int] = field(default_factory=set)
+    """The blocks of events that the books have."""
 
     @property
     def places(self) -> Counter[Delivery]:
@@ -122,7 +132,18 @@ class Books:
                 keeps[endpoint] += self.sizes.get(number, 0)
             if {e: size for e, size in self.owed.items() if size} != {e: size for e, size in keeps.items() if size}:
                 said.append(f"owed says {self.owed}, there are {dict(keeps)}")
-        return said + self._faults_of_keys()
+        return said + self._faults_of_states() + self._faults_of_keys()
+
+    def _faults_of_states(self) -> list[str]:
+        """Where the books do not say of a delivery that it waits or is dead although it does or is, or the reverse."""
+        dead = {(endpoint, ref.number) for endpoint, ref, _ in self.dead}
+        there = {each for each in self.places if each[1] // keys.EVENTS_PER_BUCKET in self.blocks}
+        said = []
+        for state, found in ((State.DEAD, dead & there), (State.WAITING, there - dead)):
+            told = {delivery for delivery, each in self.states.items() if each is state}
+            if told != found:
+                said.append(f"the books call {sorted(told - found)} {state.name}, and not {sorted(found - told)}")
+        return said
 
     def _faults_of_keys(self) -> list[str]:
         going = {(endpoint, ref.number) for group in (self.waiting, self.flying) for endpoint in group
@@ -174,6 +195,15 @@ async def read_books(redis: Redis, source: SourceUid) -> Books:
                 books.owed = {EndpointId(e.decode()): int(size) for e, size in value.items()}
             case "events":
                 books.sizes |= {int(number): len(event) for number, event in value.items()}
+            case "books":
+                block = int(rest)
+                books.states |= {
+                    (EndpointId(e.decode()), block * keys.EVENTS_PER_BUCKET + offset): state
+                    for e, halves in value.items()
+                    for offset, state in states(halves)
+                }
+            case "book_blocks":
+                books.blocks = {int(block) for block, _ in value}
             case "references":
                 books.references = {int(bucket): int(count) for bucket, count in value.items()}
     return books

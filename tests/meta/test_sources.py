@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 MODULES = sorted(
     path.relative_to(ROOT).as_posix() for part in ("relay", "workers") for path in ROOT.glob(f"{part}/**/*.py")
 )
-SCRIPTS = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("relay/**/*.lua"))
+SCRIPTS = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("relay/store/scripts/*.lua"))
 LONGEST_FILE = 300
 LONGEST_FUNCTION = 40
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -60,6 +60,18 @@ def test_scripts_have_their_header(script: str) -> None:
     assert lines[0].startswith("#!lua")
     assert lines[1].startswith("-- ")
     assert [part for part in ("KEYS: ", "ARGV: ", "RETURNS: ", "ATOMIC BECAUSE ") if f"\n-- {part}" not in header] == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_what_scripts_share_is_there(script: str) -> None:
+    """Each shared file says what it is, and is put where a script names it, behind all that it needs."""
+    text = (ROOT / script).read_text()
+    for name in re.findall(r"^-- SHARED: (\w+)$", text, re.MULTILINE):
+        shared = (ROOT / f"relay/store/scripts/shared/{name}.lua").read_text()
+        assert shared.startswith("-- ")
+        before, _, after = text.partition(f"-- SHARED: {name}\n")
+        assert [word for word in re.findall(r"Uses `(\w+)` and `(\w+)`", shared)[0] if word not in before] == []
+        assert "write_books()" in after
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -72,6 +72,9 @@ class HandIn:
 
     endpoint: EndpointId
     ended: list[bytes] = field(default_factory=list)
+    """What the receiver has confirmed."""
+    unwanted: list[bytes] = field(default_factory=list)
+    """What the endpoint does not want."""
     due: list[tuple[bytes, str, int, str]] = field(default_factory=list)
     """Reference, the next one, the ms when it is due, and the key whose later events wait for it, or ''."""
     dead: list[tuple[bytes, str]] = field(default_factory=list)
@@ -91,9 +94,10 @@ class HandIn:
 
     def has_results(self) -> bool:
         """Whether anything came of what was claimed."""
-        return bool(self.ended or self.due or self.dead or self.back or self.behind or self.freed or self.attempts)
+        ended = self.ended or self.unwanted or self.due or self.dead
+        return bool(ended or self.back or self.behind or self.freed or self.attempts)
 
     def references(self) -> set[bytes]:
         """Every reference that something came of."""
         pairs = (self.due, self.dead, self.back, self.behind)
-        return {*self.ended, *(entry[0] for group in pairs for entry in group)}
+        return {*self.ended, *self.unwanted, *(entry[0] for group in pairs for entry in group)}

@@ -160,7 +160,7 @@ class Lane:
 
     def unwanted(self, stored: bytes, number: int) -> None:
         """What was claimed is not wanted by its endpoint."""
-        self.results.ended.append(stored)
+        self.results.unwanted.append(stored)
         self.queue.given_up(number, self.results)
 
     def never_came(self, stored: bytes, number: int | None, reason: str) -> None:

@@ -102,9 +102,14 @@ class Dispatcher:
     # What others say
 
     def follow_sources(self) -> None:
-        """Start an exchange for each source that is new, stop those of sources that are gone."""
+        """Start an exchange for each source that is new, stop those of sources that are gone.
+
+        The others look again: this is also called when notices were interrupted, and some may be lost.
+        """
         if self._draining:
             return
+        for exchange, _ in self._exchanges.values():
+            exchange.look_again()
         if self._asker is None:
             self._asker = asyncio.create_task(self._asking.run(), name="asking")
         for source in self._catalogue.sources:

@@ -24,6 +24,10 @@ GATHER_S = 0.02
 """Results gather for so long, as long as no lane is short of work."""
 SWEEP_S = 1.0
 """Also a safety net: a lost notice or a dead worker's lanes are found within this."""
+QUIET_SWEEP_S = 15.0
+"""The same for a quiet source: a thousand of them must not cost a thousand sweeps a second."""
+BUSY_S = 30.0
+"""A source is quiet when for so long nobody wanted an exchange of it, and a sweep found nothing to do."""
 HEARTBEAT_S = 2.0
 ORDERS_S = 30.0
 """How often blocked keys of an order that an endpoint does not have any more are looked for."""
@@ -60,19 +64,27 @@ class Exchange:
         self._catalogue = catalogue
         self._clock = clock
         self._answered = answered
-        self._wanted = asyncio.Event()
+        self._awake = asyncio.Event()
+        self._wanted = False
         self._urgent = asyncio.Event()
         self._turn = self._before = 0
         """The numbers of the newest call, and of the last one that the store is known to have taken."""
         self._unanswered: tuple[list[HandIn], int] | None = None
         """What was handed in without an answer: it is handed in again, word for word."""
-        self._next_look = self._next_orders = 0.0
+        self._next_look = self._next_orders = self._next_sweep = self._last_sweep = self._last_busy = 0.0
 
     def want(self, *, urgent: bool) -> None:
         """Say that an exchange is wanted: at once, or when some results have gathered."""
-        self._wanted.set()
+        self._wanted = True
+        self._last_busy = asyncio.get_running_loop().time()
+        self.look_again()
         if urgent:
             self._urgent.set()
+
+    def look_again(self) -> None:
+        """Sweep soon, as a source that is not quiet: a notice may have been lost."""
+        self._next_sweep = min(self._next_sweep, self._last_sweep + SWEEP_S)
+        self._awake.set()
 
     def check_orders(self) -> None:
         """Say that an endpoint's order may have changed."""
@@ -81,17 +93,19 @@ class Exchange:
     async def run(self) -> None:
         """Exchange and sweep until cancelled. Redis may go away and come back."""
         loop = asyncio.get_running_loop()
-        next_sweep = next_beat = loop.time()
+        next_beat = self._next_sweep = self._last_busy = loop.time()
         failures = 0
         while True:
+            self._awake.clear()
             try:
-                if loop.time() >= next_sweep:
+                if loop.time() >= self._next_sweep:
+                    self._last_sweep = loop.time()
                     # Exchanges continue even if it fails.
-                    next_sweep = loop.time() + SWEEP_S
-                    next_sweep = loop.time() + await self._sweep()
-                if self._wanted.is_set() or (self._holds() and loop.time() >= next_beat):
+                    self._next_sweep = self._last_sweep + SWEEP_S
+                    self._next_sweep = loop.time() + await self._sweep()
+                if self._wanted or (self._holds() and loop.time() >= next_beat):
                     await _wait(self._urgent, until=loop.time() + GATHER_S)
-                    self._wanted.clear()
+                    self._wanted = False
                     self._urgent.clear()
                     await self.exchange()
                     next_beat = loop.time() + HEARTBEAT_S
@@ -99,9 +113,10 @@ class Exchange:
                 failures = 0
             except (StoreUnavailable, StoreRefused) as error:
                 failures += 1
-                self._wanted.set()
+                self._wanted = True
                 await self._wait_for_store(error, failures)
-            await _wait(self._wanted, until=min(next_sweep, next_beat if self._holds() else next_sweep))
+            if not self._wanted:
+                await _wait(self._awake, until=min(self._next_sweep, next_beat if self._holds() else self._next_sweep))
 
     async def _wait_for_store(self, error: StoreUnavailable | StoreRefused, failures: int) -> None:
         if isinstance(error, StoreRefused):
@@ -131,9 +146,10 @@ class Exchange:
             await self.release_other_orders()
         if sweep.more:
             return 0.01
-        if sweep.next_ms is None:
-            return SWEEP_S
-        return max(0.01, min(SWEEP_S, (sweep.next_ms - now_ms) / 1000))
+        if sweep.ready or sweep.retries or self._holds():
+            self._last_busy = now
+        pace_s = SWEEP_S if now < self._last_busy + BUSY_S else QUIET_SWEEP_S
+        return pace_s if sweep.next_ms is None else max(0.01, min(pace_s, (sweep.next_ms - now_ms) / 1000))
 
     async def release_other_orders(self) -> None:
         """Release deliveries that wait behind keys of an order that their endpoint does not have any more."""
@@ -223,7 +239,7 @@ class Exchange:
         self._core.recovered(self.source, claims, is_astray=not done, now_ms=self._clock.now_ms())
         if done:
             self._unanswered = None
-        self._wanted.set()
+        self._wanted = True
 
     async def leave(self) -> None:
         """The last exchanges of a session: everything is let go. Raises StoreUnavailable."""

@@ -1,6 +1,14 @@
-"""Loads the Lua scripts of this folder. A script is a file of its own where several commands must be one step."""
+"""Loads the Lua scripts of this folder. A script is a file of its own where several commands must be one step.
+
+Each call declares one more key, the last one, which is never there. Scripts build names of keys, and in a cluster a
+server ends a script at the first of those that has moved to another node: half way. A server that moves a slot refuses
+a script before it begins if one of its declared keys is not there, so none begins until the whole slot has moved.
+
+A line `-- SHARED: name` of a script stands for the file `shared/name.lua`, which several scripts have in common.
+"""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
@@ -9,7 +17,10 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
-from relay.store.connection import sorted_out
+from relay.store import keys as names
+from relay.store.refusals import sorted_out
+
+_SHARED = re.compile(r"^-- SHARED: (\w{1,30})\n", re.MULTILINE)
 
 
 class Script:
@@ -17,15 +28,25 @@ class Script:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.text = (resources.files(__package__) / f"{name}.lua").read_text("utf-8")
+        self.text = _SHARED.sub(lambda found: _read(f"shared/{found[1]}.lua"), _read(f"{name}.lua"))
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(self, redis: Redis, keys: Sequence[str], args: Sequence[Any]) -> Any:
         """Run it. Raises what redis-py raises."""
+        keys = guarded(keys)
         try:
             return await redis.evalsha(self.sha, len(keys), *keys, *args)  # type: ignore[misc]
         except NoScriptError:
             return await redis.eval(self.text, len(keys), *keys, *args)  # type: ignore[misc]
+
+
+def _read(name: str) -> str:
+    return (resources.files(__package__) / name).read_text("utf-8")
+
+
+def guarded(keys: Sequence[str]) -> list[str]:
+    """The keys of a call, and the one that is never there."""
+    return [*keys, names.nothing(keys[0])] if keys else []
 
 
 Call = tuple[Script, Sequence[str], Sequence[Any]]
@@ -52,7 +73,7 @@ async def run_all(redis: Redis, calls: Sequence[Call]) -> list[Any]:
 async def _run(redis: Redis, calls: Sequence[Call]) -> list[Any]:
     async with redis.pipeline(transaction=False) as pipe:
         for each, keys, args in calls:
-            pipe.evalsha(each.sha, len(keys), *keys, *args)
+            pipe.evalsha(each.sha, len(keys) + 1, *guarded(keys), *args)
         return await pipe.execute(raise_on_error=False)
 
 

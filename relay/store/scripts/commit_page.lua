@@ -1,12 +1,14 @@
 #!lua
 -- Commit a page, or a prefix of one: its events, the lanes that want them, what was seen, and the route's cursor.
 -- KEYS: 1 fence, 2 subscriptions, 3 route, 4 trail, 5 lanes, 6 ready, 7 references, 8 owed, 9 sequence,
---   10 the route's smallest rowIds (lowest)
+--   10 the route's smallest rowIds (lowest), 11 blocks of the books, 12 their sizes, 13 shelves of rows
 -- ARGV: 1 the source's prefix, 2 fencing token, 3 version of the configuration that was matched, 4 new cursor or '',
 --   5 now in ms, 6 wake channel, 7 source uid, 8 the sequence that the poller knows, 9 the cursor that the route must
---   have, or '', 10 the space of the rowIds, then five counted lists:
+--   have, or '', 10 the space of the rowIds, then seven counted lists:
 --   what is known of rows: {bucket, number of arguments, field, value, …}; events: the same; ids: {shard, field, number};
---   references: {bucket, deliveries, smallest rowId}; lanes: {endpoint, bytes of the events, number of references, reference, …}
+--   references: {bucket, deliveries, smallest rowId}; lanes: {endpoint, bytes of the events, number of references,
+--   reference, …}; rows of the books: {shelf, number of its newest event, number of arguments, group, entries, …};
+--   blocks of the books: {block, number of parts, {first byte, half bytes, number of endpoints, endpoint, …}, …}
 -- RETURNS: 'ok', or without having changed anything 'fenced' (another poller took over), 'astray' (the store is not
 --   where the poller left it: it lost what it wrote last) or 'stale' (the subscriptions changed since the page was
 --   matched).
@@ -15,7 +17,8 @@
 -- ATOMIC BECAUSE the cursor must never be past a row whose events are not in the lanes, nor behind one whose are.
 -- It cannot fail half way: every key has one type, a count that can't be read begins again, and a full memory refuses the
 -- script before it starts.
-local fence, subscriptions, route, trail, lanes, ready, references, owed, sequence, lowest = unpack(KEYS)
+local fence, subscriptions, route, trail, lanes, ready, references, owed, sequence, lowest = unpack(KEYS, 1, 10)
+local book_blocks, book_sizes, shelves = unpack(KEYS, 11)
 local prefix, token, version, cursor, now, channel, uid, known, after, space = unpack(ARGV, 1, 10)
 local UNPACK = 4000 -- Lua's stack holds 8,000.
 local KEPT = 2 ^ 40 -- Events whose deliveries nobody can count are kept.
@@ -89,7 +92,76 @@ add(owed, endpoints, sizes, 0)
 for first = 1, #woken, UNPACK do
   redis.call('RPUSH', ready, unpack(woken, first, math.min(first + UNPACK, #woken + 1) - 1))
 end
+-- The books: rows with their events, and what each endpoint is owed of them.
+local FIELD_BYTES = 90 -- What a field takes in addition to its value, about.
+local LONGEST = 14000 -- Of a group's entries: what is kept of rows that change without end is bounded.
+local blocks, grown = {}, {total = 0}
+local function grows(block, before, after)
+  local bytes = #after - #before + (before == '' and FIELD_BYTES or 0)
+  grown[block], grown.total = (grown[block] or 0) + bytes, grown.total + bytes
+end
+-- Numbers ascend, so that mostly the new half bytes are appended, but for the one that shares a byte.
+local function joined(before, first, halves)
+  local common = #before - first
+  if common <= 0 then return before .. string.rep('\0', first - #before) .. halves end
+  local bytes = {string.byte(halves, 1, -1)}
+  for i = 1, math.min(common, #bytes) do
+    local old, new = string.byte(before, first + i), bytes[i]
+    local low = new % 16 > 0 and new % 16 or old % 16
+    bytes[i] = (new > 15 and new - new % 16 or old - old % 16) + low
+  end
+  return string.sub(before, 1, first) .. string.char(unpack(bytes)) .. string.sub(before, first + #bytes + 1)
+end
+local shelved = {}
+for _ = 1, count() do
+  local shelf, newest = ARGV[at], ARGV[at + 1]
+  at = at + 2
+  local key, size, groups = prefix .. 'book_rows:' .. space .. ':' .. shelf, count(), {}
+  for i = 0, size - 2, 2 do groups[#groups + 1] = ARGV[at + i] end
+  local before, after = redis.call('HMGET', key, unpack(groups)), {}
+  for i = 1, #groups do
+    local found = before[i] or ''
+    after[2 * i - 1], after[2 * i] = groups[i], string.sub(found .. ARGV[at + 2 * i - 1], -LONGEST)
+    shelved[#shelved + 1] = {found, after[2 * i]}
+  end
+  redis.call('HSET', key, unpack(after))
+  redis.call('ZADD', shelves, 'GT', newest, shelf)
+  at = at + size
+end
+for i = 1, count() do
+  local block = ARGV[at]
+  at = at + 1
+  local key = prefix .. 'books:' .. block
+  blocks[i] = block
+  redis.call('ZADD', book_blocks, now, block)
+  for _ = 1, count() do
+    local first_byte, halves = tonumber(ARGV[at]), ARGV[at + 1]
+    at = at + 2
+    local size, became = count(), {}
+    for first = at, at + size - 1, UNPACK / 2 do
+      local last = math.min(first + UNPACK / 2, at + size) - 1
+      local before, after = redis.call('HMGET', key, unpack(ARGV, first, last)), {}
+      for j = first, last do
+        local found = before[j - first + 1] or ''
+        local now_there = became[found] or joined(found, first_byte, halves)
+        became[found] = now_there
+        after[#after + 1], after[#after + 2] = ARGV[j], now_there
+        grows(block, found, now_there)
+      end
+      redis.call('HSET', key, unpack(after))
+    end
+    at = at + size
+  end
+end
+if #blocks > 0 then
+  for i = 1, #shelved do grows(blocks[1], shelved[i][1], shelved[i][2]) end
+  local amounts = {}
+  blocks[#blocks + 1] = 'total'
+  for i = 1, #blocks do amounts[i] = grown[blocks[i]] or 0 end
+  add(book_sizes, blocks, amounts, 0)
+end
 if cursor ~= '' then
+  redis.call('HSETNX', route, 'books_from', after ~= '' and after or cursor)
   redis.call('HSET', route, 'cursor', cursor)
   redis.call('ZADD', trail, now, cursor)
 end

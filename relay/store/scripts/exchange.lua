@@ -6,7 +6,8 @@
 --   the session lives on, 7 events in a bucket, 8 channel, 9 the source's uid, then operations:
 --   log {bucket, bytes, number of arguments, field, record, …}: keep records of attempts
 --   lane {endpoint}: what follows is about this lane, up to stay, park or go
---   ended {number of references, reference, …}: they reached their receiver, or nobody wants them
+--   ended {number of references, reference, …}: their receiver has confirmed them · unwanted: the same for those that
+--     the endpoint does not want
 --   due {reference, next one, ms, key or ''}: it waits for its next try, and later ones with its key wait for it
 --   dead {reference, reason}: it is given up · back {reference, next one}: it goes to the lane's head, in this order
 --   behind {reference, key}: it waits for a blocked key, or goes back if nothing blocks it any more
@@ -23,7 +24,9 @@
 -- ATOMIC BECAUSE a delivery must be in exactly one place: lane, flight, due, dead, waiting or ended.
 local lanes, ready, sessions, turns, due, dead, parked, references, owed = unpack(KEYS, 1, 9)
 local attempt_buckets, attempt_sizes, blockers, fence = unpack(KEYS, 10, 13)
-local prefix, session, turn, before, now, lives, bucket_size, channel, uid = unpack(ARGV, 1, 9)
+local prefix, session, turn, before, now, lives, block_size, channel, uid = unpack(ARGV, 1, 9)
+block_size = tonumber(block_size)
+-- SHARED: books
 local UNPACK = 4000 -- Lua's stack holds 8,000.
 local at, answer, ended, freed = 10, {'done', 0}, {}, {}
 local is_ready = false -- Whether a lane was let go that another worker can claim.
@@ -59,7 +62,7 @@ local endpoint, held, lane, flight, blocked, returned
 local function waiting(key) return prefix .. 'waiting:' .. endpoint .. ':' .. key end
 local function ends(reference)
   local number = number_of(reference)
-  local bucket = math.floor(number / bucket_size)
+  local bucket = math.floor(number / block_size)
   ended[bucket] = (ended[bucket] or 0) + 1
   freed[endpoint] = (freed[endpoint] or 0) + redis.call('HSTRLEN', prefix .. 'events:' .. bucket, number)
 end
@@ -87,6 +90,28 @@ end
 local function lists(key, score, member, reference)
   -- One that stands there already, sent again by hand meanwhile, stands for both.
   if redis.call('ZADD', key, score, endpoint .. ' ' .. member) == 0 then ends(reference) end
+end
+local function finish(state)
+  pieces(function(first, last_one)
+    if not held then return end
+    if first == last_one then
+      if lands(ARGV[first]) then
+        ends(ARGV[first])
+        note(endpoint, number_of(ARGV[first]), state)
+      end
+      return
+    end
+    -- Only what is in flight is counted: a lane may have been lost and claimed again meanwhile.
+    local there = redis.call('SMISMEMBER', flight, unpack(ARGV, first, last_one))
+    redis.call('SREM', flight, unpack(ARGV, first, last_one))
+    for i = first, last_one do
+      if there[i - first + 1] == 1 then
+        ends(ARGV[i])
+        note(endpoint, number_of(ARGV[i]), state)
+        forget_trial(ARGV[i])
+      end
+    end
+  end)
 end
 -- `alone`: nothing of the lane is in flight.
 local function take(most, alone)
@@ -164,24 +189,8 @@ function operations.log()
   redis.call('HINCRBY', attempt_sizes, 'total', bytes)
 end
 function operations.lane() about(pop()) end
-function operations.ended()
-  pieces(function(first, last_one)
-    if not held then return end
-    if first == last_one then
-      if lands(ARGV[first]) then ends(ARGV[first]) end
-      return
-    end
-    -- Only what is in flight is counted: a lane may have been lost and claimed again meanwhile.
-    local there = redis.call('SMISMEMBER', flight, unpack(ARGV, first, last_one))
-    redis.call('SREM', flight, unpack(ARGV, first, last_one))
-    for i = first, last_one do
-      if there[i - first + 1] == 1 then
-        ends(ARGV[i])
-        forget_trial(ARGV[i])
-      end
-    end
-  end)
-end
+function operations.ended() finish(CONFIRMED) end
+function operations.unwanted() finish(UNWANTED) end
 function operations.due()
   local reference, again, due_ms, key = pop(), pop(), pop(), pop()
   if not lands(reference) then return end
@@ -193,7 +202,9 @@ function operations.due()
 end
 function operations.dead()
   local reference, reason = pop(), pop()
-  if lands(reference) then lists(dead, now, reference .. ' ' .. reason, reference) end
+  if not lands(reference) then return end
+  lists(dead, now, reference .. ' ' .. reason, reference)
+  note(endpoint, number_of(reference), DEAD)
 end
 function operations.back()
   local reference, again = pop(), pop()
@@ -259,6 +270,7 @@ function operations.claim()
 end
 
 while at <= #ARGV do operations[pop()]() end
+write_books()
 -- A count that is damaged must not stop a lane: of one that keeps events nothing is let go any more.
 local MANY = '1099511627776'
 for bucket, number in pairs(ended) do

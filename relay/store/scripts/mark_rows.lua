@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Note how far the furthest route of an id space is, so that it can be asked later how far it was at a time.
--- KEYS: 1 marks, then the routes of the space
+-- KEYS: 1 marks, then the routes of the space; the last is never there
 -- ARGV: 1 for how many ms marks are kept
 -- RETURNS: how many marks there are
 -- ATOMIC BECAUSE a source that is being deleted must not get a mark again: it has no route any more.
@@ -10,7 +10,7 @@ local marks = KEYS[1]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local furthest = ''
-for i = 2, #KEYS do
+for i = 2, #KEYS - 1 do
   local cursor = redis.call('HGET', KEYS[i], 'cursor') or ''
   if #cursor > #furthest or (#cursor == #furthest and cursor > furthest) then furthest = cursor end
 end

@@ -9,7 +9,7 @@ local fence, sequence, route, trail, known_from = unpack(KEYS)
 local cursor, now = ARGV[1], ARGV[2]
 if string.sub(redis.call('GET', fence) or '0', 1, 1) == '-' then return 'closed' end
 redis.call('HSET', route, 'cursor', cursor, 'next_poll_at_ms', 0)
-redis.call('HDEL', route, 'anchored', 'held_from', 'held_first', 'held_since', 'caught_up_at_ms')
+redis.call('HDEL', route, 'anchored', 'held_from', 'held_first', 'held_since', 'caught_up_at_ms', 'books_from')
 redis.call('DEL', trail, known_from)
 redis.call('ZADD', trail, now, cursor)
 redis.call('INCR', sequence)

@@ -2,15 +2,18 @@
 -- Make ready what waited for a time that has come: due retries, parked lanes, and the lanes of a session that died.
 -- KEYS: 1 lanes, 2 ready, 3 sessions, 4 turns, 5 swept, 6 due, 7 dead, 8 parked, 9 blockers
 -- ARGV: 1 the source's prefix, 2 now in ms, 3 how many retries and lanes at most, 4 crashes until a delivery is poison,
---   5 ms between two sweeps at most while the server works, 6 ms that sessions live on after a longer pause
--- RETURNS: {ready lanes, ms of the next thing to come or '', retries made ready, lanes taken from the dead, deliveries
---   found to be poison, whether there is more to do now}
+--   5 ms between two sweeps at most while the server works, 6 ms that sessions live on after a longer pause,
+--   7 events in a block
+-- RETURNS: {ready lanes, ms of the next thing to come (the end of a session too) or '', retries made ready, lanes taken
+--   from the dead, deliveries found to be poison, whether there is more to do now}
 -- ATOMIC BECAUSE a delivery must be in exactly one place, and a lane in exactly one state.
 -- A reference that was in flight when its session died comes back with its count of crashes one higher. From the first
 -- crash on a delivery is announced before it is sent, and only what was announced counts: what a worker had read ahead
 -- is not to blame for its death.
 local lanes, ready, sessions, turns, swept, due, dead, parked, blockers = unpack(KEYS)
 local prefix, now, most, poison, pause, grace = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+local block_size = tonumber(ARGV[7])
+-- SHARED: books
 local retries, reclaimed, poisoned, more = 0, 0, 0, 0
 
 -- Sessions live by the server's clock. Where it was set back, so is everything that waits for a time, and a worker that
@@ -89,6 +92,7 @@ local function reclaim(endpoint, tried)
     local again, crashes = crashed(reference, tried[endpoint .. ' ' .. reference])
     if crashes >= poison then
       redis.call('ZADD', dead, now, endpoint .. ' ' .. again .. ' poison')
+      note(endpoint, number_of(reference), DEAD)
       release(endpoint, number_of(reference))
       poisoned = poisoned + 1
     else
@@ -125,7 +129,11 @@ else
   end
 end
 
+write_books()
 local next_ms = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')[2] or ''
 local unpark_ms = redis.call('ZRANGE', parked, 0, 0, 'WITHSCORES')[2] or ''
-if next_ms == '' or (unpark_ms ~= '' and tonumber(unpark_ms) < tonumber(next_ms)) then next_ms = unpark_ms end
+local ends_ms = redis.call('ZRANGE', sessions, 0, 0, 'WITHSCORES')[2] or ''
+for _, other in ipairs({unpark_ms, ends_ms}) do
+  if next_ms == '' or (other ~= '' and tonumber(other) < tonumber(next_ms)) then next_ms = other end
+end
 return {redis.call('LLEN', ready), next_ms, retries, reclaimed, poisoned, more}

@@ -18,6 +18,8 @@ RIGHT: dict[tuple[str, str], dict[str, Any]] = {
     ("PUT", "/api/v1/source/{uid}"): SOURCE,
     ("PUT", "/api/v1/source/{uid}/route/{route}/cursor"): {"rowId": 1},
     ("POST", "/api/v1/source/{uid}/backfill"): {"route": "all", "afterRowId": 1, "endpoints": "none"},
+    ("POST", "/api/v1/source/{uid}/reconciliation"): {},
+    ("POST", "/api/v1/source/{uid}/reconciliation/{reconciliation_id}/repair"): {},
     ("POST", "/api/v1/app"): {"name": "n"},
     ("PUT", "/api/v1/app/{app_id}"): {"name": "n"},
     ("PATCH", "/api/v1/app/{app_id}"): {},
@@ -43,7 +45,9 @@ async def called(http: httpx.AsyncClient) -> httpx.AsyncClient:
 
 def path_of(template: str) -> str:
     """A path of something that is there."""
-    return "http://relay" + template.format(uid="s", route="all", app_id="one", endpoint_id="crm")
+    return "http://relay" + template.format(
+        uid="s", route="all", app_id="one", endpoint_id="crm", reconciliation_id="rec_1"
+    )
 
 
 async def document(http: httpx.AsyncClient) -> dict[str, Any]:

@@ -5,9 +5,12 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec import structs
 
 from relay.domain.model import EndpointId, SourceUid
+from relay.domain.reconciling import Counts, Difference
 from relay.store import keys
+from relay.store.reconciliations import Range
 from relay.wiring import Stores
 from tests.integration.api.storing import NOW, A, Store
 from tests.integration.api.test_messages import attempt
@@ -115,6 +118,32 @@ async def _quarantine(http: httpx.AsyncClient, stores: Stores, store: Store) -> 
     return "/source/s/quarantine"
 
 
+async def _reconciliations(http: httpx.AsyncClient, stores: Stores, store: Store) -> str:
+    await http.put("/source/s", json=SOURCE)
+    for n in range(MANY):
+        run = await stores.reconciliations.ask(SourceUid("s"), Range(), now_ms=NOW + n)
+        await stores.reconciliations.save(SourceUid("s"), run, structs.replace(run, phase="done"))
+    return "/source/s/reconciliation"
+
+
+async def _reconciled(http: httpx.AsyncClient, stores: Stores) -> str:
+    await http.put("/source/s", json=SOURCE)
+    run = await stores.reconciliations.ask(SourceUid("s"), Range(), now_ms=NOW)
+    counts = {EndpointId(f"ep_{n:027}"): Counts(confirmed=n) for n in range(MANY)}
+    found = [Difference("missing", "t", n, "all") for n in range(MANY)]
+    ended = structs.replace(run, phase="done", endpoints=counts)
+    await stores.reconciliations.save(SourceUid("s"), run, ended, differences=found)
+    return f"/source/s/reconciliation/{run.id}"
+
+
+async def _differences(http: httpx.AsyncClient, stores: Stores, store: Store) -> str:
+    return await _reconciled(http, stores) + "/difference"
+
+
+async def _confirmed(http: httpx.AsyncClient, stores: Stores, store: Store) -> str:
+    return await _reconciled(http, stores) + "/endpoint"
+
+
 LISTS: list[tuple[Fill, bool]] = [
     (_sources, False),
     (_applications, False),
@@ -128,6 +157,9 @@ LISTS: list[tuple[Fill, bool]] = [
     (_undelivered, True),
     (_operational_events, True),
     (_quarantine, True),
+    (_reconciliations, True),
+    (_differences, False),
+    (_confirmed, False),
 ]
 """Each list, and whether it begins with the newest."""
 each_list = pytest.mark.parametrize(("fill", "newest_first"), LISTS, ids=[fill.__name__[1:] for fill, _ in LISTS])

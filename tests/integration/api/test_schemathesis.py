@@ -19,6 +19,7 @@ app_id = "{app}"
 endpoint_id = "{endpoint}"
 msg_id = "{message}"
 "path.uid" = "s"
+reconciliation_id = "{run}"
 route = "all"
 
 [checks]
@@ -33,9 +34,10 @@ async def prepared(base_url: str, store: Store, folder: Path) -> Path:
         await client.put("/source/s", json=SOURCE)
         app = (await client.put("/app/one", json={"name": "One"})).json()["id"]
         endpoint = (await client.put("/app/one/endpoint/crm", json={"url": "https://a.example/"})).json()["id"]
+        run = (await client.post("/source/s/reconciliation", json={})).json()["id"]
         message = await store(SourceUid("s"), 1, dgrpName="Sales")
     config = folder / "schemathesis.toml"
-    config.write_text(CONFIG.format(app=app, endpoint=endpoint, message=message))
+    config.write_text(CONFIG.format(app=app, endpoint=endpoint, message=message, run=run))
     return config
 
 

@@ -102,7 +102,8 @@ async def test_deleting_a_source_touches_no_other(rig: Rig, uid: SourceUid) -> N
     others = [other for other in UIDS if other != uid]
     for other in UIDS:
         await fill(rig.eyes, other, EndpointId("ep_a"))
-    await rig.eyes.mset({keys.rate("ep_a"): 1, "relay:jobs": 1, f"relay:{uid}": 1, f"{{{uid}}}": 1})
+    for key in (keys.rate("ep_a"), "relay:{jobs}", f"relay:{uid}", f"{{{uid}}}"):
+        await rig.eyes.set(key, 1)
     before = await dump(rig.eyes)
     await rig.sources.delete(uid)
     await until_over(rig)

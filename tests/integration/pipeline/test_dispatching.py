@@ -567,7 +567,7 @@ async def test_a_refusal_ends_no_worker(floor: Dispatching, monkeypatch: pytest.
     async with floor.worker() as worker:
         watching = asyncio.create_task(worker.dispatcher.watch())
         for key in (keys.due(UK), keys.turns(UK)):
-            await floor.rig.eyes.rename(key, "aside") if await floor.rig.eyes.exists(key) else None
+            await floor.rig.eyes.rename(key, f"{key}:aside") if await floor.rig.eyes.exists(key) else None
             await floor.rig.eyes.set(key, "of another type")
             await floor.rows(5)
             await asyncio.sleep(0.7)

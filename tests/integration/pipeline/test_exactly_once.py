@@ -24,7 +24,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from redis.asyncio import Redis
 
 from relay.domain.envelope import decode
 from relay.domain.event_types import EVENT_TYPES
@@ -34,6 +33,7 @@ from relay.pipeline import polling as polling_module
 from relay.store import keys
 from relay.store.retention import Retention
 from relay.store.undelivered import Undelivered
+from tests.fakes.eyes import eyes
 from tests.fakes.faulty_redis import Died, faulty
 from tests.fakes.upstream import make_row
 from tests.integration.books import read_books
@@ -92,7 +92,7 @@ class World(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         async def work() -> None:
-            self.eyes = Redis.from_url(self.url, protocol=3)
+            self.eyes = eyes(self.url)
             await self.eyes.flushdb()
             self.rig = Rig(faulty(self.url), self.eyes)
             await self.rig.source(*ROUTES, batch_size=4)

@@ -25,7 +25,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from redis.asyncio import Redis
 
 from relay.domain.model import Endpoint, EndpointId, MessageId, SourceUid, StoredEvent
 from relay.store import keys
@@ -33,6 +32,7 @@ from relay.store.events import pack_event
 from relay.store.pages import RowCommit
 from relay.store.routes import Token
 from relay.store.undelivered import Undelivered
+from tests.fakes.eyes import eyes
 from tests.fakes.faulty_redis import faulty
 from tests.integration.books import read_books, restore, snapshot
 from tests.integration.pipeline.rig import UK, Rig
@@ -89,7 +89,7 @@ class World(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         async def work() -> None:
-            self.eyes = Redis.from_url(self.url, protocol=3)
+            self.eyes = eyes(self.url)
             await self.eyes.flushdb()
             self.rig = Rig(faulty(self.url), self.eyes)
             self.endpoints: dict[str, Endpoint] = {}

@@ -15,7 +15,6 @@ import pytest
 
 from relay.domain.json_text import decode
 from relay.pipeline.judges import Judges
-from relay.store.connection import use_own_connections
 from tests.fakes.upstream import Answer, FakeUpstream, make_row
 from tests.integration.pipeline.rig import Rig, slice_of, until
 
@@ -115,9 +114,6 @@ async def test_no_stretch_of_work_on_a_page_is_longer_than_five_milliseconds(rig
     await rig.source(batch_size=ROWS)
     endpoints = [await rig.endpoint(filter=each) for each in FILTERS]
     rig.upstream.always = shows(page)
-    use_own_connections(rig.redis.connection_pool)
-    await rig.redis.connection_pool.disconnect()
-    rig.redis.connection_pool.reset()
     judges = Judges(processes)
     polling = rig.poller(judges=judges)
     slow = slowness(page[:500])

@@ -7,8 +7,11 @@ import pytest
 from redis.asyncio import Redis
 
 from relay.errors import StoreFull, StoreRefused, StoreUnavailable
+from relay.store import keys
 from relay.store.connection import connect
 from relay.store.scripts import run_all, script
+
+TEXT = "relay:{text}"
 
 
 async def _ask_for_ever(client: Redis) -> None:
@@ -48,10 +51,10 @@ async def test_a_server_that_is_busy_is_unavailable(redis: Redis, client: Redis)
     try:
         await asyncio.sleep(0.1)
         with pytest.raises(StoreUnavailable) as plain:
-            await client.get("nothing")
+            await client.get(keys.CLOCK)
         with pytest.raises(StoreUnavailable) as together:
             async with client.pipeline(transaction=False) as pipe:
-                await pipe.get("nothing").get("nothing").execute()
+                await pipe.get(keys.CLOCK).get(keys.CLOCK).execute()
         assert [type(each.value) for each in (plain, together)] == [StoreUnavailable] * 2
     finally:
         await busy
@@ -61,14 +64,14 @@ async def test_a_server_that_is_busy_is_unavailable(redis: Redis, client: Redis)
 
 async def test_a_refusal_has_a_name(redis: Redis, client: Redis) -> None:
     """A key of another type, or a script that fails, is the relay's own error, and tells nobody's data."""
-    await redis.set("text", "x")
-    change, key = script("change_condition"), ["text"]
+    await redis.set(TEXT, "x")
+    change, key = script("change_condition"), [TEXT]
     args = ["ep_a", "open", "s", 1, 0, 2, 3, "channel"]
     with pytest.raises(StoreRefused, match="WRONGTYPE"):
-        await client.lpush("text", "secret")  # type: ignore[misc]
+        await client.lpush(TEXT, "secret")  # type: ignore[misc]
     with pytest.raises(StoreRefused, match="WRONGTYPE"):
         async with client.pipeline(transaction=True) as pipe:
-            await pipe.lpush("text", "secret").execute()
+            await pipe.lpush(TEXT, "secret").execute()
     with pytest.raises(StoreRefused, match="WRONGTYPE"):
         await change(client, key, args)
     with pytest.raises(StoreRefused, match="WRONGTYPE"):
@@ -77,7 +80,7 @@ async def test_a_refusal_has_a_name(redis: Redis, client: Redis) -> None:
         await client.execute_command("NONSENSE", "secret")
     with pytest.raises(StoreRefused) as together:
         async with client.pipeline(transaction=False) as pipe:
-            await pipe.lpush("text", "secret").execute()
+            await pipe.lpush(TEXT, "secret").execute()
     assert "secret" not in f"{unknown.value} {together.value}"
 
 

@@ -3,7 +3,7 @@
 import pytest
 from redis.asyncio import Redis
 
-from relay.store import keys
+from relay.store import keys, reading_keys
 from relay.store.compaction import Compaction
 from relay.store.past_events import BUCKET_BYTES, PastEvents
 from relay.store.retention import Retention
@@ -31,7 +31,7 @@ async def test_events_that_are_over_are_kept_condensed(floor: Floor, past: PastE
     found = await past.read(UK, [1, 77, BUCKET - 1, BUCKET, 10**9])
     assert sorted(found) == [1, 77, BUCKET - 1, BUCKET]
     assert found[77].stored_at_ms == NOW - 50
-    assert await floor.redis.memory_usage(keys.past(UK, 0), samples=0) < before / 10
+    assert await floor.redis.memory_usage(reading_keys.past(UK, 0), samples=0) < before / 10
 
 
 async def test_events_that_nobody_will_ask_for_are_not_kept(floor: Floor, past: PastEvents) -> None:
@@ -40,7 +40,7 @@ async def test_events_that_nobody_will_ask_for_are_not_kept(floor: Floor, past: 
     await Retention(floor.redis).forget_events(UK, before_ms=NOW, past_from_ms=NOW - 49)
     await floor.fill(numbers=range(3 * BUCKET, 5 * BUCKET), stored_at_ms=NOW - 50)
     await Retention(floor.redis).forget_events(UK, before_ms=NOW)
-    assert await floor.redis.exists(keys.past_buckets(UK)) == 0
+    assert await floor.redis.exists(reading_keys.past_buckets(UK)) == 0
 
 
 async def test_single_events_of_a_bucket_are_kept_too(floor: Floor, past: PastEvents) -> None:
@@ -65,12 +65,12 @@ async def test_past_events_are_bounded(redis: Redis, past: PastEvents) -> None:
     assert await past.forget(UK, before_ms=NOW + 2, most_bytes=10**9) == pytest.approx(sizes / 3, rel=0.1)
     await past.forget(UK, before_ms=0, most_bytes=round(sizes / 6 * 2.5))
     assert sorted(await past.read(UK, range(6 * BUCKET))) == [4 * BUCKET, 5 * BUCKET]
-    await redis.hset(keys.past_buckets(UK), "5", "soon")  # type: ignore[misc]
-    await redis.hset(keys.past(UK, 4), "0", b"damaged")  # type: ignore[misc]
+    await redis.hset(reading_keys.past_buckets(UK), "5", "soon")  # type: ignore[misc]
+    await redis.hset(reading_keys.past(UK, 4), "0", b"damaged")  # type: ignore[misc]
     assert await past.read(UK, [4 * BUCKET]) == {}
     await past.forget(UK, before_ms=0, most_bytes=10**9)
-    assert await redis.hkeys(keys.past_buckets(UK)) == [b"4"]
-    assert await redis.exists(keys.past(UK, 5)) == 0
+    assert await redis.hkeys(reading_keys.past_buckets(UK)) == [b"4"]
+    assert await redis.exists(reading_keys.past(UK, 5)) == 0
 
 
 async def test_a_source_that_was_deleted_gets_no_past_event(redis: Redis, past: PastEvents) -> None:

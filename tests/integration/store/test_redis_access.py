@@ -7,8 +7,9 @@ from urllib.parse import quote
 import pytest
 
 from relay.errors import StoreDenied, StoreRefused, StoreUnavailable
-from relay.jobs import connect_jobs
+from relay.jobs import QUEUE, connect_jobs
 from relay.jobs import poll as enqueue
+from relay.store import keys
 from relay.store.connection import connect, ping
 from relay.store.needs import GRANT, unmet_needs
 from relay.store.scripts import script
@@ -32,7 +33,7 @@ async def works(url: str) -> None:
     try:
         await client.set("relay:text", "1")
         assert await client.get("relay:text") == b"1"
-        assert (await script("read_clock")(client, ["relay:a", "relay:b"], [1000]))[2] == 0
+        assert (await script("read_clock")(client, [keys.CLOCK, keys.CONDITIONS], [1000]))[2] == 0
         assert await unmet_needs(client) == []
     finally:
         await client.aclose()
@@ -40,7 +41,7 @@ async def works(url: str) -> None:
     try:
         await enqueue(jobs, UK, tick=1)
         assert len(await jobs.queued_jobs()) == 1
-        await jobs.delete("relay:jobs", *(await jobs.keys("arq:*")))
+        await jobs.delete(QUEUE, *(await jobs.keys("arq:*")))
     finally:
         await jobs.aclose()
 

@@ -53,7 +53,7 @@ async def user(server: Server, *rules: str) -> AsyncIterator[Redis]:
         (["-watch"], ["watch"]),
         (["-multi"], ["multi"]),
         (["resetchannels"], ["channel"]),
-        (["resetkeys", "~relay:*"], ["keys like arq:*"]),
+        (["resetkeys", "~relay:*"], ["keys like arq:{jobs}:*"]),
         (["resetkeys", "~relay:{config}:*", "~arq:*"], ["keys like relay:s:{"]),
         (["resetkeys", "%R~relay:*", "%R~arq:*"], ["key"]),
         (["-@write"], ["set", "hset", "xadd"]),

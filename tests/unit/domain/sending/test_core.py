@@ -105,7 +105,7 @@ def test_what_cannot_be_sent_is_given_up() -> None:
     assert desk.numbers() == [2]
     handed = desk.collect()[A]
     assert handed.dead == [(b"nonsense", "unreadable"), (missing.stored, "event_not_kept")]
-    assert handed.ended == [arrival(3).stored]
+    assert handed.unwanted == [arrival(3).stored]
 
 
 @pytest.mark.parametrize("what", ["unreadable", "missing", "not wanted"])

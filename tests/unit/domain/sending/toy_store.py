@@ -69,7 +69,7 @@ class ToySource:
         if self.lanes.get(endpoint) != session:
             return Given(endpoint, "lost", [], {})
         flight, lane = self.flight[endpoint], self.lane[endpoint]
-        for stored in handed.ended:
+        for stored in (*handed.ended, *handed.unwanted):
             self._lands(session, endpoint, stored)
         for stored, again, due_ms, key in handed.due:
             if self._lands(session, endpoint, stored):

@@ -114,9 +114,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
         port = stack.enter_context(health_port(settings.host, settings.worker_port))
         stores, url = await stack.enter_async_context(open_stores(settings))
         await check_start(stores.redis, stores.seal)
-        if settings.queue_redis_url is not None:
-            url = settings.queue_redis_url.reveal()
-            await check_queue(url)
+        queue, queue_url = await stack.enter_async_context(_open_queue(settings, url))
         clock = Clock()
         catalogue, dispatcher = await stack.enter_async_context(open_dispatch(settings, stores, clock))
 
@@ -128,8 +126,6 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
         await stack.enter_async_context(open_clock(stores, clock=clock, set_back=poll_at_once))
         pressure = pressure_of(settings, stores, clock)
         side = await stack.enter_async_context(open_polling(settings, stores, catalogue, pressure, clock))
-        queue = connect_jobs(url)
-        stack.push_async_callback(queue.aclose)
         yield Parts(
             port=port,
             stores=stores,
@@ -149,8 +145,22 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
                 is_manual=settings.restore == "manual",
             ),
             queue=queue,
-            queue_url=url,
+            queue_url=queue_url,
         )
+
+
+@asynccontextmanager
+async def _open_queue(settings: Settings, store_url: str) -> AsyncIterator[tuple[ArqRedis, str]]:
+    """arq's client, and the URL of its server."""
+    url = store_url
+    if settings.queue_redis_url is not None:
+        url = settings.queue_redis_url.reveal()
+        await check_queue(url)
+    queue = connect_jobs(url)
+    try:
+        yield queue, url
+    finally:
+        await queue.aclose()
 
 
 async def _work(parts: Parts, settings: Settings, stopping: asyncio.Event) -> int:

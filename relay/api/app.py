@@ -37,6 +37,7 @@ from relay.api.securing import secure
 from relay.api.sources import SourceController
 from relay.api.steering import SteeringController
 from relay.api.undelivered import UndeliveredController
+from relay.api.unsupported import INGEST_UNSUPPORTED, UNSUPPORTED, handlers
 from relay.config import Settings, variable
 from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
@@ -91,7 +92,15 @@ def create_api(
             yield
 
     app = Litestar(
-        [_guarded(admin_key), webhook_keys, health.live, health.ready, health.svix_health],
+        [
+            _guarded(admin_key),
+            _ingest(admin_key),
+            docs.viewer,
+            webhook_keys,
+            health.live,
+            health.ready,
+            health.svix_health,
+        ],
         before_send=[secure],
         dependencies={
             "stores": Provide(provide_stores, sync_to_thread=False),
@@ -122,7 +131,7 @@ def _guarded(admin_key: Secret) -> Router:
             SourceController, SteeringController, BackfillController,
             ApplicationController, EndpointController, EndpointSecretController,
             EventTypeController, MessageController, AttemptController, UndeliveredController,
-            OperationalEventController, ReconciliationController, endpoint_stats,
+            OperationalEventController, ReconciliationController, endpoint_stats, *handlers(UNSUPPORTED),
         ],
         guards=[bearer(admin_key), check_request, refuse_changes],
         security=[{"key": []}],
@@ -135,6 +144,11 @@ def _guarded(admin_key: Secret) -> Router:
     )  # fmt: skip
 
 
+def _ingest(admin_key: Secret) -> Router:
+    """A part of Svix's API that the relay does not have."""
+    return Router("/ingest/api/v1", route_handlers=handlers(INGEST_UNSUPPORTED), guards=[bearer(admin_key)])
+
+
 def _openapi() -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Infinity event relay",
@@ -144,6 +158,10 @@ def _openapi() -> OpenAPIConfig:
             "/docs", route_handlers=[], include_in_schema=False, before_request=docs.refuse_other_pages
         ),
         use_handler_docstrings=True,
-        render_plugins=[docs.PagePlugin(path="/"), docs.SchemaPlugin(path="/openapi.json")],
+        render_plugins=[
+            docs.ViewerPlugin(path="/"),
+            docs.PagePlugin(path="/plain"),
+            docs.SchemaPlugin(path="/openapi.json"),
+        ],
         components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
     )

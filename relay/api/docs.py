@@ -1,12 +1,14 @@
-"""The reference of the API: OpenAPI as JSON, and one plain page that loads nothing."""
+"""The reference of the API: OpenAPI as JSON, a page with a viewer that is shipped with the relay, and a plain page."""
 
 import base64
 import hashlib
+from functools import cache
 from html import escape
+from importlib.resources import files
 from typing import Any
 
 import msgspec
-from litestar import Request
+from litestar import Request, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 
@@ -19,7 +21,25 @@ b{display:inline-block;min-width:4.5rem;font:600 14px ui-monospace,monospace}
 """
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ancestors 'none'; base-uri 'none'"
-"""The content security policy of the page: only its own style."""
+"""The content security policy of everything but the viewer: only the style of the plain page."""
+
+VIEWER = "scalar-1.46.4.js"
+VIEWER_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src data:; "
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+"""The viewer writes styles into its page, and reads openapi.json. It cannot reach anything else."""
+OPTIONS = {
+    "withDefaultFonts": False,
+    "telemetry": False,
+    "agent": {"disabled": True},
+    "hideClientButton": True,
+    "showDeveloperTools": "never",
+    "mcp": {"disabled": True},
+    "defaultHttpClient": {"targetKey": "shell", "clientKey": "curl"},
+    "authentication": {"preferredSecurityScheme": "key"},
+}
+"""No fonts, statistics or services from elsewhere."""
 
 
 async def refuse_other_pages(request: Request[Any, Any, Any]) -> None:
@@ -36,8 +56,36 @@ class SchemaPlugin(JsonRenderPlugin):
         return msgspec.json.encode(request.app.state.document)
 
 
+class ViewerPlugin(OpenAPIRenderPlugin):
+    """`/docs`: the reference in Scalar."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        """The page."""
+        title = escape(request.app.state.document["info"]["title"])
+        options = escape(msgspec.json.encode(OPTIONS).decode())
+        return (
+            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+            '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,"></head><body>'
+            '<noscript>This page needs JavaScript. <a href="/docs/plain">The plain page</a> does not.</noscript>'
+            f'<script id="api-reference" data-url="/docs/openapi.json" data-configuration="{options}"></script>'
+            f'<script src="/docs/{VIEWER}"></script></body></html>'
+        ).encode()
+
+
+@get(f"/docs/{VIEWER}", include_in_schema=False, media_type="text/javascript")
+async def viewer() -> Response[bytes]:
+    """The viewer, as its makers ship it. Its name has its version, so browsers keep it."""
+    headers = {"content-encoding": "gzip", "cache-control": "public, max-age=31536000, immutable"}
+    return Response(_viewer(), headers=headers)
+
+
+@cache
+def _viewer() -> bytes:
+    return files("relay.api").joinpath("static", f"{VIEWER}.gz").read_bytes()
+
+
 class PagePlugin(OpenAPIRenderPlugin):
-    """`/docs`: all operations with their parameters and bodies, without scripts."""
+    """`/docs/plain`: all operations with their parameters and bodies, without scripts."""
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """The page."""

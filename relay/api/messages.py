@@ -1,17 +1,15 @@
 """Messages: the events that an application can see."""
 
 from datetime import datetime
-from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
-from litestar import Controller, Response, get, post
+from litestar import Controller, get, post
 from litestar.di import Provide
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from relay.api.dependencies import ApplicationGiven, PagingGiven, StoresGiven
 from relay.api.feeds import read_feed
 from relay.api.paging import provide_newest_first
-from relay.api.problems import problem
 from relay.api.queries import split
 from relay.api.schemas.common import ListOut, ms
 from relay.api.schemas.messages import EmptyOut, MessageOut, show_message
@@ -56,12 +54,6 @@ class MessageController(Controller):
             after_ms=ms(after) if after else None,
             before_ms=ms(before) if before else None,
         )
-
-    @post("/", include_in_schema=False)
-    async def create_message(self) -> Response[dict[str, Any]]:
-        """Refuse to create messages, which Svix's clients can request."""
-        detail = "messages come from the rows of sources; you cannot create them. See PUT /api/v1/source/{uid}"
-        return problem(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", detail, headers={"allow": "GET"})
 
     @get("/{msg_id:str}", summary="Get a message")
     async def get_message(

@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from litestar.types import Message, Scope
 
-from relay.api.docs import POLICY
+from relay.api.docs import POLICY, VIEWER_POLICY
 
 HEADERS = (
     (b"cache-control", b"no-store"),
@@ -22,6 +22,8 @@ async def secure(message: Message, scope: Scope) -> None:
     if message["status"] == HTTPStatus.METHOD_NOT_ALLOWED or scope.get("method") == "OPTIONS":
         allowed = methods_of(scope["path"], scope["litestar_app"].state.parameters)
         headers = [*(header for header in headers if header[0] != b"allow"), (b"allow", allowed.encode())]
+    if scope["path"].rstrip("/") == "/docs":
+        headers.append((b"content-security-policy", VIEWER_POLICY.encode()))
     there = {name for name, _ in headers}
     message["headers"] = [*headers, *(header for header in HEADERS if header[0] not in there)]
 

@@ -102,10 +102,7 @@ class Dispatcher:
     # What others say
 
     def follow_sources(self) -> None:
-        """Start an exchange for each source that is new, stop those of sources that are gone.
-
-        The others look again: this is also called when notices were interrupted, and some may be lost.
-        """
+        """Start an exchange for each new source, end those of sources that are gone, and have the others look again."""
         if self._draining:
             return
         for exchange, _ in self._exchanges.values():

@@ -1,0 +1,144 @@
+"""Operations of Svix's API that the relay does not have. Each is answered 501, with what to use instead."""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from litestar import Response
+from litestar.enums import HttpMethod
+from litestar.handlers import HTTPRouteHandler
+
+from relay.api.problems import problem
+
+ENDPOINT = "/app/{app_id}/endpoint/{endpoint_id}"
+DESTINATION = "/app/{app_id}/destination"
+OPERATIONAL = "/operational-webhook/endpoint"
+STREAM = "/stream"
+SINK = STREAM + "/{stream_id}/sink/{sink_id}"
+INGEST = "/source"
+INGEST_ENDPOINT = INGEST + "/{source_id}/endpoint/{endpoint_id}"
+
+DESTINATIONS = "The relay has no destinations. Use an endpoint of the application."
+ENVIRONMENTS = "The relay has no environments. Use GET and PUT of sources, applications and endpoints."
+EVENTS = "Events are the rows of sources, and cannot be posted. Add a source with PUT /api/v1/source/{uid}."
+EXPUNGING = (
+    "The relay cannot delete the content of single messages. RELAY_RETENTION_SECONDS bounds how long it is kept."
+)
+INGESTING = "The relay receives no webhooks of others. It polls sources: PUT /api/v1/source/{uid}."
+INTEGRATIONS = "The relay has no connectors and no integrations. Use an endpoint, which can have a filter."
+LISTED = "Read GET /api/v1/operational-event, which lists what the relay does by itself."
+POLLING = "The relay has no pollers and no streams. It calls endpoints."
+PORTAL = "The relay has no portal for subscribers, and no tokens for it."
+RECOVERY = (
+    "The relay retries by itself. List what it gave up with GET /api/v1/undelivered, and resend each message with "
+    "POST /api/v1/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend."
+)
+STATISTICS = "Use GET /api/v1/app/{app_id}/endpoint/{endpoint_id}/stats."
+SUBSCRIBED = "The relay has no subscriptions that endpoints configure by themselves. Create an endpoint."
+TASKS = "The relay has no background tasks that can be listed."
+TESTING = "The relay sends no example events. Use the sandbox as a source: docs/sandbox.md."
+TRANSFORMATIONS = "The relay sends events as they are, and does not transform them."
+TYPES = "The relay defines the event types. GET /api/v1/event-type lists them."
+
+
+class Unsupported(NamedTuple):
+    """Some operations on one path."""
+
+    methods: str
+    """HTTP methods, separated by spaces."""
+    path: str
+    instead: str
+
+
+UNSUPPORTED = (
+    Unsupported("POST", "/app/{app_id}/msg", EVENTS),
+    Unsupported("POST", "/app/{app_id}/msg/precheck/active", EVENTS),
+    Unsupported("DELETE", "/app/{app_id}/msg/{msg_id}/content", EXPUNGING),
+    Unsupported("DELETE", "/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/content", EXPUNGING),
+    Unsupported("POST", "/app/{app_id}/msg/bulk-expunge", EXPUNGING),
+    Unsupported("POST", "/app/{app_id}/msg/expunge-all-contents", EXPUNGING),
+    Unsupported("POST", ENDPOINT + "/recover", RECOVERY),
+    Unsupported("POST", ENDPOINT + "/replay-missing", RECOVERY),
+    Unsupported("POST", ENDPOINT + "/bulk-replay", RECOVERY),
+    Unsupported("POST", ENDPOINT + "/send-example", TESTING),
+    Unsupported("GET", ENDPOINT + "/attempt-stats", STATISTICS),
+    Unsupported("GET PATCH", ENDPOINT + "/transformation", TRANSFORMATIONS),
+    Unsupported("POST", "/event-type", TYPES),
+    Unsupported("PUT PATCH DELETE", "/event-type/{name}", TYPES),
+    Unsupported("POST", "/event-type/import/openapi", TYPES),
+    Unsupported("GET", "/background-task", TASKS),
+    Unsupported("GET", "/background-task/{task_id}", TASKS),
+    Unsupported("PUT", "/stats/usage/event-types", STATISTICS),
+    Unsupported("POST", "/stats/usage/app", STATISTICS),
+    Unsupported("GET POST", OPERATIONAL, LISTED),
+    Unsupported("GET PUT DELETE", OPERATIONAL + "/{endpoint_id}", LISTED),
+    Unsupported("GET", OPERATIONAL + "/{endpoint_id}/secret", LISTED),
+    Unsupported("POST", OPERATIONAL + "/{endpoint_id}/secret/rotate", LISTED),
+    Unsupported("GET PUT", OPERATIONAL + "/{endpoint_id}/headers", LISTED),
+    Unsupported("GET", "/app/{app_id}/poller/{sink_id}", POLLING),
+    Unsupported("GET", "/app/{app_id}/poller/{sink_id}/consumer/{consumer_id}", POLLING),
+    Unsupported("POST", "/app/{app_id}/poller/{sink_id}/consumer/{consumer_id}/seek", POLLING),
+    Unsupported("GET POST", "/connector", INTEGRATIONS),
+    Unsupported("GET PUT PATCH DELETE", "/connector/{connector_id}", INTEGRATIONS),
+    Unsupported("GET POST", "/app/{app_id}/integration", INTEGRATIONS),
+    Unsupported("GET PUT DELETE", "/app/{app_id}/integration/{integ_id}", INTEGRATIONS),
+    Unsupported("POST", "/app/{app_id}/integration/{integ_id}/key/rotate", INTEGRATIONS),
+    Unsupported("POST", "/app/{app_id}/autoconfig", SUBSCRIBED),
+    Unsupported("DELETE", "/app/{app_id}/autoconfig/{autoconfig_id}", SUBSCRIBED),
+    Unsupported("POST", "/app/{app_id}/autoconfig/{autoconfig_id}/rotate", SUBSCRIBED),
+    Unsupported("GET POST", DESTINATION, DESTINATIONS),
+    Unsupported("GET PUT PATCH DELETE", DESTINATION + "/{destination_id}", DESTINATIONS),
+    Unsupported("POST", DESTINATION + "/{destination_id}/secret/rotate", DESTINATIONS),
+    Unsupported("GET PATCH", DESTINATION + "/{destination_id}/transformation", DESTINATIONS),
+    Unsupported("POST", "/environment/export", ENVIRONMENTS),
+    Unsupported("POST", "/environment/import", ENVIRONMENTS),
+    Unsupported("POST", "/auth/app-portal-access/{app_id}", PORTAL),
+    Unsupported("POST", "/auth/app/{app_id}/expire-all", PORTAL),
+    Unsupported("POST", "/auth/logout", PORTAL),
+    Unsupported("POST", "/auth/stream-portal-access/{stream_id}", POLLING),
+    Unsupported("POST", "/auth/stream-logout", POLLING),
+    Unsupported("POST", "/auth/stream/{stream_id}/expire-all", POLLING),
+    Unsupported("GET", "/auth/stream/{stream_id}/sink/{sink_id}/poller/token", POLLING),
+    Unsupported("POST", "/auth/stream/{stream_id}/sink/{sink_id}/poller/token/rotate", POLLING),
+    Unsupported("GET POST", STREAM, POLLING),
+    Unsupported("GET PUT PATCH DELETE", STREAM + "/{stream_id}", POLLING),
+    Unsupported("POST", STREAM + "/{stream_id}/events", POLLING),
+    Unsupported("GET POST", STREAM + "/{stream_id}/sink", POLLING),
+    Unsupported("GET PUT PATCH DELETE", SINK, POLLING),
+    Unsupported("GET", SINK + "/events", POLLING),
+    Unsupported("GET PATCH", SINK + "/headers", POLLING),
+    Unsupported("GET", SINK + "/secret", POLLING),
+    Unsupported("POST", SINK + "/secret/rotate", POLLING),
+    Unsupported("GET PATCH", SINK + "/transformation", POLLING),
+    Unsupported("GET POST", STREAM + "/event-type", POLLING),
+    Unsupported("GET PUT PATCH DELETE", STREAM + "/event-type/{name}", POLLING),
+)
+"""The operations of Svix's clients below `/api/v1` that are not the relay's."""
+
+INGEST_UNSUPPORTED = (
+    Unsupported("GET POST", INGEST, INGESTING),
+    Unsupported("GET PUT DELETE", INGEST + "/{source_id}", INGESTING),
+    Unsupported("POST", INGEST + "/{source_id}/dashboard", INGESTING),
+    Unsupported("POST", INGEST + "/{source_id}/token/rotate", INGESTING),
+    Unsupported("GET POST", INGEST + "/{source_id}/endpoint", INGESTING),
+    Unsupported("GET PUT DELETE", INGEST_ENDPOINT, INGESTING),
+    Unsupported("GET PUT", INGEST_ENDPOINT + "/headers", INGESTING),
+    Unsupported("GET", INGEST_ENDPOINT + "/secret", INGESTING),
+    Unsupported("POST", INGEST_ENDPOINT + "/secret/rotate", INGESTING),
+    Unsupported("GET PATCH", INGEST_ENDPOINT + "/transformation", INGESTING),
+)
+"""Those below `/ingest/api/v1`."""
+
+
+def handlers(operations: Iterable[Unsupported]) -> list[HTTPRouteHandler]:
+    """One handler for each path. They are not in the OpenAPI document, which lists what works."""
+    return [_handler(each) for each in operations]
+
+
+def _handler(each: Unsupported) -> HTTPRouteHandler:
+    async def answer() -> Response[dict[str, Any]]:
+        return problem(HTTPStatus.NOT_IMPLEMENTED, "not_supported", each.instead)
+
+    methods = [HttpMethod(method) for method in each.methods.split()]
+    path = each.path.replace("}", ":str}")
+    return HTTPRouteHandler(path, http_method=methods, include_in_schema=False, status_code=501)(answer)

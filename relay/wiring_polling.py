@@ -5,9 +5,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
 import httpx
+import structlog
 
 from relay.config import Settings
-from relay.config.readings import plan_of
+from relay.config.readings import plan_of, planned_requests
 from relay.outbound.reports_api import ReportsApi
 from relay.outbound.resolver import Resolver
 from relay.outbound.upstream_transport import UpstreamTransport
@@ -22,6 +23,9 @@ from relay.store.backlog import Backlog
 from relay.wiring import Stores, upstream_policy
 
 
+log = structlog.get_logger()
+
+
 class PollingSide(NamedTuple):
     """What asks the upstream, and takes in what it answers."""
 
@@ -34,7 +38,8 @@ class PollingSide(NamedTuple):
 async def open_polling(
     settings: Settings, stores: Stores, catalogue: Catalogue, pressure: Pressure, clock: Clock
 ) -> AsyncIterator[PollingSide]:
-    """The polling side of a worker."""
+    """The polling side of a worker. The log says what its readings cost."""
+    log.info("readings_planned", **planned_requests(settings))
     judges = Judges(default_processes() if settings.judging_processes is None else settings.judging_processes)
     ingest = Ingest(
         pages=stores.pages,

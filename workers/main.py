@@ -18,7 +18,6 @@ from arq.worker import Worker
 from redis.exceptions import RedisError
 
 from relay.config import Settings
-from relay.config.readings import planned_requests
 from relay.errors import StoreRefused, StoreUnavailable
 from relay.jobs import connect_jobs
 from relay.pipeline.catalogue import Catalogue
@@ -166,7 +165,6 @@ async def _open_queue(settings: Settings, store_url: str) -> AsyncIterator[tuple
 async def _work(parts: Parts, settings: Settings, stopping: asyncio.Event) -> int:
     tasks = _start(parts, settings, stopping)
     stop = asyncio.create_task(stopping.wait())
-    log.info("readings_planned", **planned_requests(settings))
     log.info("worker_started", port=settings.worker_port)
     await asyncio.wait([stop, *tasks], return_when=asyncio.FIRST_COMPLETED)
     code = 0 if stopping.is_set() else _explain(tasks)

@@ -22,7 +22,6 @@ from relay.pipeline.reading.backfilling import Backfilling
 from relay.store.backlog import Backlog
 from relay.wiring import Stores, upstream_policy
 
-
 log = structlog.get_logger()
 
 

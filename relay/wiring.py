@@ -4,34 +4,27 @@ import dataclasses
 import platform
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import NamedTuple
 
-import httpx
 from redis.asyncio import Redis
 
 from relay.config import Settings
 from relay.domain.addresses import NAT64, EgressPolicy
-from relay.domain.reading.plan import Overlap, Plan
 from relay.outbound.callbacks import CallbackSender
 from relay.outbound.egress import Egress, EgressOptions
-from relay.outbound.reports_api import ReportsApi
 from relay.outbound.resolver import Resolver
-from relay.outbound.upstream_transport import UpstreamTransport
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.deleting import Deleting
 from relay.pipeline.disabling import Disabling
 from relay.pipeline.dispatch.dispatcher import Dispatcher
-from relay.pipeline.ingest import Ingest
-from relay.pipeline.judges import Judges, default_processes
-from relay.pipeline.polling import Polling
 from relay.pipeline.pressure import Pressure, Room
 from relay.pipeline.troubles import Troubles
 from relay.store.applications import Applications
 from relay.store.attempts import Attempts
+from relay.store.backfills import Backfills
 from relay.store.bodies import Bodies
 from relay.store.books import Books
 from relay.store.conditions import Conditions
@@ -48,6 +41,7 @@ from relay.store.lanes import Lanes
 from relay.store.operations import Operations
 from relay.store.outstanding import Outstanding
 from relay.store.pages import Pages
+from relay.store.past_events import PastEvents
 from relay.store.rates import Rates
 from relay.store.readings import Readings
 from relay.store.reconciliations import Reconciliations
@@ -86,6 +80,8 @@ class Stores:
     lanes: Lanes
     routes: Routes
     readings: Readings
+    backfills: Backfills
+    past_events: PastEvents
     pages: Pages
     bodies: Bodies
     operations: Operations
@@ -115,6 +111,8 @@ async def open_stores(settings: Settings) -> AsyncIterator[tuple[Stores, str]]:
                     lanes=Lanes(redis),
                     routes=Routes(redis),
                     readings=Readings(redis),
+                    backfills=Backfills(redis),
+                    past_events=PastEvents(redis),
                     pages=Pages(redis),
                     bodies=Bodies(Events(redis)),
                     operations=Operations(redis),
@@ -180,60 +178,6 @@ async def open_dispatch(
     finally:
         await transport.aclose()
         await resolver.close()
-
-
-def plan_of(settings: Settings) -> Plan:
-    """Which readings every route has."""
-    return Plan(
-        overlap=Overlap(
-            rows=settings.overlap_rows,
-            seconds=settings.overlap_seconds,
-            interval_seconds=settings.overlap_interval_seconds,
-        ),
-        gap_deadline_s=settings.gap_deadline_seconds,
-        change_schedule_s=settings.change_schedule,
-        requests_per_hour=settings.reading_requests_per_hour,
-    )
-
-
-class PollingSide(NamedTuple):
-    """What asks the upstream, and takes in what it answers."""
-
-    polling: Polling
-    reports: ReportsApi
-    ingest: Ingest
-
-
-@asynccontextmanager
-async def open_polling(
-    settings: Settings, stores: Stores, catalogue: Catalogue, pressure: Pressure, clock: Clock
-) -> AsyncIterator[PollingSide]:
-    """The polling side of a worker."""
-    judges = Judges(default_processes() if settings.judging_processes is None else settings.judging_processes)
-    ingest = Ingest(
-        pages=stores.pages,
-        events=stores.events,
-        routes=stores.routes,
-        bodies=stores.bodies,
-        catalogue=catalogue,
-        clock=clock,
-        judges=judges,
-    )
-    resolver = Resolver(nameservers=settings.nameservers or None)
-    transport = UpstreamTransport(policy=upstream_policy(settings), resolver=resolver)
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(resolver.close)
-        client = await stack.enter_async_context(
-            httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False)
-        )
-        reports = ReportsApi(client)
-        polling = Polling(
-            reports=reports, routes=stores.routes, ingest=ingest, catalogue=catalogue, clock=clock, known=stores.pages,
-            readings=stores.readings, plan=plan_of(settings), pressure=pressure, operations=stores.operations,
-        )  # fmt: skip
-        # When the worker is told to end, the page at hand is judged in place.
-        await stack.enter_async_context(judges.until(polling.stopping))
-        yield PollingSide(polling, reports, ingest)
 
 
 def deleting_of(stores: Stores) -> Deleting:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from relay.config import Settings, variable
+from relay.config.readings import plan_of
 from relay.domain.model import Source
 from relay.errors import Fault, Invalid
 from relay.outbound.objects import Objects
@@ -16,7 +17,7 @@ from relay.store.copying import Copying
 from relay.store.low_water import LowWater
 from relay.store.server import Server
 from relay.store.vault import Vault
-from relay.wiring import Stores, plan_of
+from relay.wiring import Stores
 
 
 def vouching_of(

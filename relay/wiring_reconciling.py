@@ -1,12 +1,14 @@
 """How reconciliations are put together."""
 
 from relay.config import Settings
+from relay.config.readings import plan_of
 from relay.domain.reconciling import settled_s
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.pressure import Pressure
 from relay.pipeline.reconciling.reconciling import Reconciling
-from relay.wiring import PollingSide, Stores, plan_of
+from relay.wiring import Stores
+from relay.wiring_polling import PollingSide
 
 
 def reconciling_of(

@@ -1,6 +1,7 @@
 """How upkeep is put together."""
 
 from relay.config import Settings
+from relay.config.readings import plan_of
 from relay.pipeline.backlogs import Backlogs
 from relay.pipeline.clock import Clock
 from relay.pipeline.pressure import Pressure
@@ -11,7 +12,7 @@ from relay.store.compaction import Compaction
 from relay.store.retention import Retention
 from relay.store.rows import Rows
 from relay.store.server import Server
-from relay.wiring import Stores, plan_of
+from relay.wiring import Stores
 
 
 def upkeep_of(settings: Settings, stores: Stores, pressure: Pressure, clock: Clock) -> Upkeep:
@@ -30,6 +31,7 @@ def upkeep_of(settings: Settings, stores: Stores, pressure: Pressure, clock: Clo
             longest_s=settings.dead_retention_seconds,
             most_bytes=settings.known_rows_bytes,
         ),
+        past=stores.past_events,
         attempts=stores.attempts,
         books=stores.books,
         backlogs=Backlogs(
@@ -44,5 +46,8 @@ def upkeep_of(settings: Settings, stores: Stores, pressure: Pressure, clock: Clo
             attempt_log_bytes=settings.attempt_log_bytes,
             books_s=settings.books_seconds,
             books_bytes=settings.books_bytes,
+            # A reading may be late by a quarter of its distance, and by more if its budget is short.
+            past_s=1.5 * max(settings.change_schedule, default=0.0),
+            past_bytes=settings.past_events_bytes,
         ),
     )

@@ -37,11 +37,11 @@ from relay.wiring import (
     Stores,
     deleting_of,
     open_dispatch,
-    open_polling,
     open_stores,
     pressure_of,
 )
 from relay.wiring_checkpoints import vouching_of
+from relay.wiring_polling import open_polling
 from relay.wiring_reconciling import reconciling_of
 from relay.wiring_upkeep import upkeep_of
 from workers.context import Context

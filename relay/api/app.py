@@ -14,6 +14,7 @@ from relay.api import docs, health, problems
 from relay.api.applications import ApplicationController
 from relay.api.attempts import AttemptController
 from relay.api.auth import bearer
+from relay.api.backfills import BackfillController
 from relay.api.bodies import StrictRequest, check_request
 from relay.api.change_log import ChangeLog
 from relay.api.dependencies import provide_application, provide_once, provide_readiness, provide_stores
@@ -34,6 +35,7 @@ from relay.api.schemas.checks import Policies
 from relay.api.schemas.common import TYPE_ENCODERS
 from relay.api.securing import secure
 from relay.api.sources import SourceController
+from relay.api.steering import SteeringController
 from relay.api.undelivered import UndeliveredController
 from relay.api.unsupported import INGEST_UNSUPPORTED, UNSUPPORTED, handlers
 from relay.config import Settings, variable
@@ -126,7 +128,8 @@ def _guarded(admin_key: Secret) -> Router:
     return Router(
         "/api/v1",
         route_handlers=[
-            SourceController, ApplicationController, EndpointController, EndpointSecretController,
+            SourceController, SteeringController, BackfillController,
+            ApplicationController, EndpointController, EndpointSecretController,
             EventTypeController, MessageController, AttemptController, UndeliveredController,
             OperationalEventController, ReconciliationController, endpoint_stats, *handlers(UNSUPPORTED),
         ],

@@ -135,6 +135,12 @@ class Settings:
         "The maximum number of requests an hour and source for probing gaps and reading rows again. The overlap and "
         "polls for new rows are not counted",
     )
+    past_events_bytes: int = _setting(
+        values.count,
+        268_435_456,
+        "Bytes of Redis's memory for what the rows of one source were, kept after `RELAY_RETENTION_SECONDS` for "
+        "`previous` in later updates (about 200 a row). The oldest are dropped first",
+    )
     known_rows_bytes: int = _setting(
         values.count,
         268_435_456,

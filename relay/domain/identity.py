@@ -93,6 +93,14 @@ class Changed(msgspec.Struct, frozen=True):
     """How often the row had been exactly this before."""
 
 
+class Again(msgspec.Struct, frozen=True):
+    """A row that is what it was, and is told again under the id that it had: an event. `seen` is what to keep."""
+
+    seen: Seen
+    revision: int
+    recurrence: int
+
+
 class Known(msgspec.Struct, frozen=True):
     """No event. `seen` is what to keep instead, if that changed."""
 
@@ -139,23 +147,32 @@ def message_id(source_uid: SourceUid, *, space: str, row_id: int, digest: bytes,
     return MessageId("msg_" + text.translate(_LETTERS).decode())
 
 
-def is_known(seen: Seen | None, *, route: int, routes: Collection[int], raw: bytes) -> bool:
+def is_known(seen: Seen | None, *, route: int, routes: Collection[int], raw: bytes, tell_again: bool = False) -> bool:
     """Whether a line needs no reading: it came just so before, or another polled route owns its row.
 
-    `route` and `routes` are indexes in model.ROUTES: of the route that shows the line, and of all that are polled.
+    `route` and `routes` are indexes in model.ROUTES: of the route that shows the line, and of all that are polled. With
+    `tell_again`, a line that came just so before is read as well.
     """
     if seen is None:
         return False
-    return seen.raw == raw if seen.owner == route else seen.owner in routes
+    return seen.raw == raw and not tell_again if seen.owner == route else seen.owner in routes
 
 
 def judge_row(
-    seen: Seen | None, *, route: int, routes: Collection[int], raw: bytes, digest: bytes, classes: int
-) -> New | Changed | Known:
+    seen: Seen | None,
+    *,
+    route: int,
+    routes: Collection[int],
+    raw: bytes,
+    digest: bytes,
+    classes: int,
+    tell_again: bool = False,
+) -> New | Changed | Again | Known:
     """Decide what the sight of a row on a route is, after its line was read.
 
     `digest` is the row's stable digest, `classes` its mask now. A row whose owner is polled no more goes to the route
-    that shows it: its columns may differ for that reason alone, so this makes no event.
+    that shows it: its columns may differ for that reason alone, so this makes no event. With `tell_again`, a row that
+    is as it was makes an event as well: the one that it made when it became so.
     """
     short = digest[:_DIGEST_BYTES]
     if seen is None:
@@ -170,6 +187,8 @@ def judge_row(
         raw=raw,
         digests=seen.digests if same else (*seen.digests, short),
     )
+    if same and tell_again and seen.owner == route:
+        return Again(kept, len(kept.digests), kept.digests[:-1].count(short))
     if same or seen.owner != route:
         return Known(kept if kept != seen else None)
     return Changed(kept, seen.classes, len(kept.digests), seen.digests.count(short))

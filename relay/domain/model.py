@@ -258,6 +258,8 @@ class RouteState(Struct, frozen=True, kw_only=True):
     tried_as: int = 0
     """The source's `times_written` when a request failed last."""
     next_poll_at_ms: int = 0
+    paused: int = 0
+    """1: an operator paused the route."""
     whole_rows_until_ms: int = 0
     """Until when gaps are probed with whole rows, because the upstream showed no rowIds alone."""
     joined: Joined | None = None

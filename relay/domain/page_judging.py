@@ -4,12 +4,12 @@
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from relay.domain.classifying import classify
-from relay.domain.identity import Changed, Known, Seen, is_known, judge_row, raw_digest, stable_digest
+from relay.domain.identity import Again, Changed, Known, Seen, is_known, judge_row, raw_digest, stable_digest
 from relay.domain.model import ROUTES, MessageId, StoredEvent
 from relay.domain.parsing import Message, Rejected, Row, parse_line
 from relay.domain.picking import pick
@@ -30,6 +30,9 @@ class Sighting(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Whether its row counts as repaired, whatever the line says."""
 
 
+Sight = Literal["new", "changed", "again"]
+
+
 class Judged(msgspec.Struct, array_like=True, gc=False):
     """A row that leaves something behind: what the relay knows of it from now on, and mostly an event."""
 
@@ -40,6 +43,8 @@ class Judged(msgspec.Struct, array_like=True, gc=False):
     types: bytes = b""
     event: bytes = b""
     """The packed StoredEvent; empty: the row makes no event."""
+    sight: Sight = "new"
+    """What made the event."""
 
 
 class Judgement(msgspec.Struct):
@@ -82,7 +87,8 @@ def unread(
             found.append(Sighting(row_id, at, raw, repaired=repaired))
             continue
         try:
-            if not is_known(Seen.unpack(packed), route=owner, routes=owners, raw=raw_digest(raw)):
+            seen, digest = Seen.unpack(packed), raw_digest(raw)
+            if not is_known(seen, route=owner, routes=owners, raw=digest, tell_again=of.tell_again):
                 found.append(Sighting(row_id, at, raw, packed, repaired))
         except ValueError:
             damaged += 1
@@ -116,7 +122,9 @@ def judge_rows(
         seen = Seen.unpack(each.known) if each.known else None
         shape, raw = shape_of(row.columns), raw_digest(each.raw)
         digest, classes = stable_digest(row.columns, shape), classify(row.columns, route=of.route)
-        sight = judge_row(seen, route=owner, routes=owners, raw=raw, digest=digest, classes=classes)
+        sight = judge_row(
+            seen, route=owner, routes=owners, raw=raw, digest=digest, classes=classes, tell_again=of.tell_again
+        )
         if isinstance(sight, Known):
             if sight.seen is not None:
                 judgement.rows.append(Judged(each.row_id, sight.seen.pack()))
@@ -130,7 +138,8 @@ def judge_rows(
             earlier = before[sight.seen.number]
         event, data = tell(of, row, shape, sight, digest=digest, classes=classes, before=earlier)
         known = sight.seen.pack(each.number)
-        judgement.rows.append(Judged(each.row_id, known, event.id, each.number, event.types, pack(event)))
+        kind: Sight = "changed" if isinstance(sight, Changed) else "again" if isinstance(sight, Again) else "new"
+        judgement.rows.append(Judged(each.row_id, known, event.id, each.number, event.types, pack(event), kind))
         judgement.data.append(pick(data, columns))
     return judgement
 

@@ -7,7 +7,7 @@ import msgspec
 
 from relay.domain import envelope
 from relay.domain.event_types import codes_of
-from relay.domain.identity import Changed, New, message_id
+from relay.domain.identity import Again, Changed, New, message_id
 from relay.domain.model import SourceUid, StoredEvent
 from relay.domain.normalising import normalise
 from relay.domain.parsing import Row
@@ -27,15 +27,33 @@ class Facts(msgspec.Struct, frozen=True, array_like=True):
     now_ms: int
     polled_at: str
     """`now_ms` as RFC 3339."""
+    tell_again: bool = False
+    """Whether rows that are as they were make events as well: those that they made when they became so."""
 
 
-def facts(source: SourceUid, igrp: int, *, route: str, routes: tuple[str, ...], space: str, now_ms: int) -> Facts:
+def facts(
+    source: SourceUid,
+    igrp: int,
+    *,
+    route: str,
+    routes: tuple[str, ...],
+    space: str,
+    now_ms: int,
+    tell_again: bool = False,
+) -> Facts:
     """The facts of a page that the relay judges at `now_ms`."""
-    return Facts(source, igrp, route, routes, space, now_ms, envelope.rfc3339(now_ms))
+    return Facts(source, igrp, route, routes, space, now_ms, envelope.rfc3339(now_ms), tell_again)
 
 
 def tell(
-    of: Facts, row: Row, shape: Shape, sight: New | Changed, *, digest: bytes, classes: int, before: StoredEvent | None
+    of: Facts,
+    row: Row,
+    shape: Shape,
+    sight: New | Changed | Again,
+    *,
+    digest: bytes,
+    classes: int,
+    before: StoredEvent | None,
 ) -> tuple[StoredEvent, dict[str, Any]]:
     """Make the event, and the `data` that filters are asked about.
 

@@ -16,6 +16,11 @@ def newest_url(source: Source, route: str, *, until: int | None) -> str:
     return _url(source, route, f"limit=1&sort[]=rowId-desc{_up_to(until)}")
 
 
+def first_url(source: Source, route: str, *, day: str) -> str:
+    """The row with the lowest id of those of a day and later. `endDate` is optional (infinity-api.md 2.5)."""
+    return _url(source, route, f"limit=1&sort[]=rowId-asc&startDate={day}")
+
+
 def headers_of(auth: SourceAuth) -> dict[bytes, bytes]:
     """The headers of a request, with the credentials."""
     # As bytes: text that is not ASCII would be quoted in the error that it raises.

@@ -25,7 +25,7 @@ from relay.domain.model import ApiKeyAuth, Source, SourceAuth
 from relay.domain.parsing import Message, Rejected, Row, parse_line
 from relay.errors import Declined, LimitRefused, Refused, Retriable
 from relay.outbound.answers import MAX_ERROR_BYTES, MAX_PART_BYTES, Answer, Memory
-from relay.outbound.report_requests import headers_of, newest_url, rows_url
+from relay.outbound.report_requests import first_url, headers_of, newest_url, rows_url
 from relay.outbound.upstream_transport import UNREACHABLE
 
 DEADLINE_S = 60.0
@@ -100,13 +100,23 @@ class ReportsApi:
 
     async def newest(self, source: Source, route: str, *, until: int | None = None) -> int:
         """The highest rowId of a route (up to `until`), or 0 if it has no rows. Raises like `fetch`."""
-        page = await self._page(source, newest_url(source, route, until=until))
+        return await self._row_id(source, newest_url(source, route, until=until)) or 0
+
+    async def first_since(self, source: Source, route: str, day: str) -> int | None:
+        """The lowest rowId of a route's rows of a day (such as `2026-01-31`, in UTC) and later; None: there are none.
+
+        An upstream that ignores the day shows its oldest row. Raises like `fetch`.
+        """
+        return await self._row_id(source, first_url(source, route, day=day))
+
+    async def _row_id(self, source: Source, url: str) -> int | None:
+        page = await self._page(source, url)
         if not page.lines:
-            return 0
+            return None
         line = parse_line(page.lines[0])
         if isinstance(line, Row | Rejected) and line.row_id is not None:
             return line.row_id
-        raise Retriable("the newest row could not be read")
+        raise Retriable("the only row of the answer could not be read")
 
     async def _page(self, source: Source, url: str) -> Page:
         answer = Answer(self._memory, most_bytes=self._max_part_bytes)

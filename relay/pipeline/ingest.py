@@ -10,6 +10,7 @@ import structlog
 from relay.domain.identity import raw_digest
 from relay.domain.model import Source, StoredEvent
 from relay.domain.page_judging import Judgement, Sighting, unread
+from relay.domain.reading.audience import Audience
 from relay.domain.telling import Facts, facts
 from relay.errors import StaleSubscriptions
 from relay.pipeline.catalogue import Catalogue
@@ -20,6 +21,7 @@ from relay.pipeline.matched import Matched
 from relay.store.bodies import Bodies
 from relay.store.events import Events
 from relay.store.pages import Pages
+from relay.store.past_events import PastEvents
 from relay.store.routes import Routes, Token, space_of
 
 log = structlog.get_logger()
@@ -38,6 +40,7 @@ class _Page:
     route: str
     space: str
     token: Token
+    audience: Audience | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class Ingest:
         *,
         pages: Pages,
         events: Events,
+        past: PastEvents,
         routes: Routes,
         bodies: Bodies,
         catalogue: Catalogue,
@@ -67,6 +71,7 @@ class Ingest:
     ) -> None:
         self._pages = pages
         self._events = events
+        self._past = past
         self._routes = routes
         self._bodies = bodies
         self._catalogue = catalogue
@@ -84,16 +89,18 @@ class Ingest:
         cursor: int | None,
         token: Token,
         after: int | None = None,
+        audience: Audience | None = None,
     ) -> int:
         """Commit the lines of the rows `row_ids` (ascending) and move the cursor (None: leave it). Gives the events.
 
+        With an `audience`, rows that are as they were are told again, to these endpoints only.
         `after` is the cursor that the route must have (None: any). Raises Fenced when another poller took over, Astray
         when the store is not where the token's holder left it, StoreUnavailable when Redis fails; then the page is to
         be fetched again, and what was committed of it is known.
         """
         # What the caller did with the page was a stretch of its own.
         await asyncio.sleep(0)
-        page, first, events = _Page(source, route, space_of(route), token), await first_readable(lines), 0
+        page, first, events = _Page(source, route, space_of(route), token, audience), await first_readable(lines), 0
         parts = deque(in_parts([(row_id, first[row_id]) for row_id in row_ids]) if row_ids else [[]])
         begun: deque[_Part] = deque()
         held = 0
@@ -130,7 +137,10 @@ class Ingest:
         row_ids = [row_id for row_id, _ in lines]
         known, number = await self._pages.known(source.uid, page.space, row_ids, token=page.token)
         now_ms, routes = self._clock.now_ms(), source.routes
-        of = facts(source.uid, source.igrp, route=page.route, routes=routes, space=page.space, now_ms=now_ms)
+        of = facts(
+            source.uid, source.igrp,
+            route=page.route, routes=routes, space=page.space, now_ms=now_ms, tell_again=page.audience is not None,
+        )  # fmt: skip
         sightings, damaged = unread(of, ((row_id, line.raw, line.had_bom) for row_id, line in lines), known, number)
         if damaged:
             log.warning("rows_unreadable", source=source.uid, route=page.route, rows=damaged)
@@ -143,6 +153,8 @@ class Ingest:
         if changed := judgement.changed:
             # Their events say what the rows were before.
             found = await self._events.read(of.source, changed.values())
+            if over := set(changed.values()) - found.keys():
+                found |= await self._past.read(of.source, over)
             before: dict[int, StoredEvent | None] = {number: found.get(number) for number in changed.values()}
             again = [each for each in sightings if each.row_id in changed]
             judgement.take(await self._judges.judge(of, again, before, columns))
@@ -161,7 +173,7 @@ class Ingest:
         self, page: _Page, part: _Part, judgement: Judgement, *, after: int | None, cursor: int | None
     ) -> None:
         source, committed = page.source.uid, cursor is None
-        matched = Matched(self._catalogue, source, judgement, part.columns)
+        matched = Matched(self._catalogue, source, judgement, part.columns, page.audience)
         while matched.left or not committed:
             version = self._catalogue.version
             prefix = await matched.prefix()

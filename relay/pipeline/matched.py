@@ -8,6 +8,7 @@ from relay.domain import envelope
 from relay.domain.matching import Match, Matcher, Pace
 from relay.domain.model import SourceUid
 from relay.domain.page_judging import Judged, Judgement
+from relay.domain.reading.audience import Audience
 from relay.pipeline.catalogue import Catalogue
 from relay.store import pages
 from relay.store.event_form import PACKING
@@ -22,9 +23,18 @@ class Matched:
     """
 
     def __init__(
-        self, catalogue: Catalogue, source: SourceUid, judgement: Judgement, columns: Collection[str] | None
+        self,
+        catalogue: Catalogue,
+        source: SourceUid,
+        judgement: Judgement,
+        columns: Collection[str] | None,
+        audience: Audience | None = None,
     ) -> None:
-        """`columns`: those of the trigger that the data of the rows has at least; None: all."""
+        """`columns`: those of the trigger that the data of the rows has at least; None: all.
+
+        `audience` receives the rows of a backfill. None: every endpoint that wants them.
+        """
+        self._audience = audience
         self._catalogue = catalogue
         self._source = source
         self._version = catalogue.version
@@ -57,11 +67,20 @@ class Matched:
             lanes: Sequence[Match] = ()
             if row.event:
                 data = self._judged.data[at] if has_all else _whole(row)
-                lanes = await self._match(matcher, row.types, data)
+                lanes = self._for_audience(row, await self._match(matcher, row.types, data))
                 entries += len(lanes)
             message = row.message or None
             self._rows.append(RowCommit(row.row_id, row.seen, message, row.number, row.event, lanes, matcher.unchecked))
         return first_prefix(self._rows)
+
+    def _for_audience(self, row: Judged, lanes: list[Match]) -> list[Match]:
+        """Without endpoints that a backfill is not for, unless the row is news for everybody."""
+        audience = self._audience
+        if audience is None or audience.endpoints is None:
+            return lanes
+        if row.sight == "changed" or (row.sight == "new" and row.row_id > audience.live_from):
+            return lanes
+        return [match for match in lanes if match[0] in audience.endpoints]
 
     async def _match(self, matcher: Matcher, types: bytes, data: dict[str, Any]) -> list[Match]:
         weight = matcher.weight(types)

@@ -7,7 +7,7 @@ from contextlib import suppress
 import structlog
 
 from relay.domain.model import Source, SourceUid
-from relay.domain.reading.plan import Plan
+from relay.domain.reading.plan import Plan, Reading
 from relay.domain.reading.turns import Turn, next_turn, others_wait, wanted_ms
 from relay.errors import (
     Astray,
@@ -24,6 +24,7 @@ from relay.pipeline.clock import Clock
 from relay.pipeline.ingest import Ingest
 from relay.pipeline.joining import begin, join_routes
 from relay.pipeline.pressure import Pressure
+from relay.pipeline.reading.backfilling import Backfilling
 from relay.pipeline.reading.behind import Behind
 from relay.pipeline.reading.forward import Forward
 from relay.pipeline.reading.pages import PageReader
@@ -42,6 +43,8 @@ log = structlog.get_logger()
 STORE_RETRY_S = 0.2
 LOOK_AGAIN_S = 0.5
 """How soon a waiting slice notices that its source was changed."""
+LOOK_FOR_CALLS_S = 1.0
+"""How soon it notices that an operator polled, paused or moved one of its routes."""
 LOOK_SOON_S = 0.02
 """The same once it offers its source to the next slice."""
 
@@ -59,6 +62,7 @@ class Polling:
         clock: Clock,
         known: Pages,
         readings: Readings,
+        backfilling: Backfilling,
         plan: Plan,
         pressure: Pressure,
         operations: Operations,
@@ -70,12 +74,14 @@ class Polling:
         self._catalogue = catalogue
         self._clock = clock
         self._plan = plan
+        self._backfilling = backfilling
         self._pressure = pressure
         self._setbacks = Setbacks(routes=routes, readings=readings, operations=operations, clock=clock)
         self._forward = Forward(pages=pages, routes=routes, readings=readings, clock=clock)
         self._behind = Behind(
-            pages=pages, known=known, routes=routes, readings=readings, operations=operations, plan=plan, clock=clock
-        )
+            pages=pages, known=known, routes=routes, readings=readings,
+            operations=operations, backfilling=backfilling, plan=plan, clock=clock,
+        )  # fmt: skip
         self.stopping = asyncio.Event()
         """Set when the worker ends: slices finish the page that they are at."""
 
@@ -137,20 +143,33 @@ class Polling:
             if self.stopping.is_set() or await shift.is_over(now_ms, due_ms=due_ms):
                 if await self._routes.keep(uid, token):
                     # The source may have been written since, and be due at once: that must not be overwritten.
-                    is_same = self._catalogue.sources.get(uid) is source
+                    is_same = self._catalogue.sources.get(uid) is source and await self._routes.is_as_left(uid, token)
                     await self._routes.poll_at(uid, min(due_ms, now_ms + 3_600_000) if is_same else 0)
                 return
             if self._pressure.full:
                 await self._wait_for_room(source, polls.routes.values())
             elif (turn := next_turn(turns, now_ms)) is None:
+                await self._look_for_calls(shift, polls)
                 await self._rest(min((due_ms - now_ms) / 1000, LOOK_SOON_S if shift.is_offered else LOOK_AGAIN_S))
             else:
                 await self._take(source, polls, turn)
 
+    async def _look_for_calls(self, shift: Shift, polls: SourcePoll) -> None:
+        """Raise Astray if an operator did something about a route: a slice that rests would notice at its end only."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - polls.looked_s > LOOK_FOR_CALLS_S:
+            polls.looked_s = now_s
+            if not await self._routes.is_as_left(shift.uid, shift.token):
+                raise Astray(f"the store is not where the poller of source {shift.uid} left it")
+
     async def _join(self, source: Source, polls: SourcePoll, token: Token) -> None:
         new = await join_routes(self._routes, self._readings, self._catalogue, source.uid, polls, token)
+        running = await self._backfilling.running(source, token)
         for poll in new:
-            await settle_places(self._readings, self._plan, self._clock, source, poll)
+            await self._settle(source, poll, running.get(poll.state.route, ()))
+
+    async def _settle(self, source: Source, poll: RoutePoll, asked_for: Iterable[Reading] = ()) -> None:
+        await settle_places(self._readings, self._plan, self._clock, source, poll, asked_for=asked_for)
 
     def _turns(self, source: Source, polls: SourcePoll, now_ms: int) -> list[Turn]:
         polls.budget.due_ms = min(polls.budget.due_ms, now_ms + self._plan.spacing_ms)
@@ -184,7 +203,7 @@ class Polling:
         try:
             if poll.state.cursor is None:
                 await begin(poll, source, reports=self._reports, routes=self._routes, clock=self._clock)
-                await settle_places(self._readings, self._plan, self._clock, source, poll)
+                await self._settle(source, poll)
             elif reading is None:
                 await self._forward.read(source, poll, is_alone=is_alone)
             else:

@@ -35,6 +35,8 @@ class SourcePoll:
 
     routes: dict[str, "RoutePoll"] = field(default_factory=dict)
     budget: Budget = field(default_factory=Budget)
+    looked_s: float = 0.0
+    """When it was looked whether an operator did something, by the clock of the event loop."""
 
 
 class RoutePoll:
@@ -103,7 +105,7 @@ class RoutePoll:
     def turns(self, source: Source) -> list[Turn]:
         """The requests that the route wants, each with its time: none while it stands still."""
         route = self.state.route
-        if source.paused or self.state.unreadable:
+        if source.paused or self.state.paused or self.state.unreadable:
             return []
         if self.state.failures and not self.tried_as_is(source):
             # The operator wrote the source since, and wants to know at once whether it works now.

@@ -20,6 +20,7 @@ from relay.store.attempts import Attempts
 from relay.store.books import Books
 from relay.store.chores import Chores
 from relay.store.compaction import Compaction
+from relay.store.past_events import PastEvents
 from relay.store.retention import Retention
 from relay.store.rows import Rows
 from relay.store.server import Server
@@ -47,6 +48,9 @@ class Limits:
     attempt_log_bytes: int
     books_s: float
     books_bytes: int
+    past_s: float = 0.0
+    """How long what rows were is kept for updates; 0: as long as their events."""
+    past_bytes: int = 0
 
 
 class Upkeep:
@@ -62,6 +66,7 @@ class Upkeep:
         retention: Retention,
         compaction: Compaction,
         rows: Rows,
+        past: PastEvents,
         attempts: Attempts,
         books: Books,
         backlogs: Backlogs,
@@ -74,6 +79,7 @@ class Upkeep:
         self._retention = retention
         self._compaction = compaction
         self._rows = rows
+        self._past = past
         self._attempts = attempts
         self._books = books
         self._backlogs = backlogs
@@ -90,13 +96,24 @@ class Upkeep:
             tasks.create_task(_again_and_again(SWEEP_S, lambda: self.sweep(sources())))
 
     async def shed(self, sources: list[Source]) -> None:
-        """Shed history if too much of the server's memory was used at the last look: attempts first, then events."""
+        """Shed history if too much of the server's memory was used at the last look.
+
+        Attempts go first, then what rows were before, then events.
+        """
         too_much, self._pressure.excess = self._pressure.excess, 0
         if not too_much or not await self._chores.take("shed", seconds=LOOK_S * 0.9):
             return
         uids = [source.uid for source in sources]
         freed = await self._shed_attempts(uids, too_much)
         events = 0
+
+        async def shed_past(source: SourceUid) -> None:
+            nonlocal freed
+            if freed < too_much:
+                left = await self._past.total_bytes(source) - (too_much - freed)
+                freed += await self._past.forget(source, before_ms=0, most_bytes=max(0, left))
+
+        await each_apart("shed_past_events", uids, shed_past)
 
         async def shed_events(source: SourceUid) -> None:
             nonlocal events, freed
@@ -155,10 +172,10 @@ class Upkeep:
         if shed:
             log.info("attempts_shed", source=source, bytes=shed)
 
-    async def _compact(self, source: SourceUid, *, before_ms: int | None) -> None:
+    async def _compact(self, source: SourceUid, *, before_ms: int | None, past_from_ms: int | None = None) -> None:
         """Forget events among those that wait, which nobody waits for; `before_ms` None: whatever their age."""
-        now_ms = await self._server.now_ms()
-        events, size = await self._compaction.compact(source, before_ms=now_ms if before_ms is None else before_ms)
+        before_ms = await self._server.now_ms() if before_ms is None else before_ms
+        events, size = await self._compaction.compact(source, before_ms=before_ms, past_from_ms=past_from_ms)
         if events:
             log.info("events_compacted", source=source, events=events, bytes=size)
 
@@ -167,10 +184,11 @@ class Upkeep:
         dead, damaged = await self._retention.forget_dead(
             source.uid, before_ms=now_ms - round(self._limits.dead_retention_s * 1000)
         )
-        events = await self._retention.forget_events(
-            source.uid, before_ms=now_ms - round(self._limits.retention_s * 1000)
-        )
-        await self._compact(source.uid, before_ms=now_ms - round(self._limits.retention_s * 1000))
+        before_ms = now_ms - round(self._limits.retention_s * 1000)
+        past_from_ms = now_ms - round(self._limits.past_s * 1000)
+        events = await self._retention.forget_events(source.uid, before_ms=before_ms, past_from_ms=past_from_ms)
+        await self._compact(source.uid, before_ms=before_ms, past_from_ms=past_from_ms)
+        await self._past.forget(source.uid, before_ms=past_from_ms, most_bytes=self._limits.past_bytes)
         rows = await self._rows.forget(source, now_ms=now_ms)
         books, _ = await self._books.shed(
             source.uid,

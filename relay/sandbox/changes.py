@@ -30,5 +30,15 @@ def _note_added(random: Random, row: Row) -> Row:
     return {**row, "notes": f"{had[:-1]}, {added[1:]}" if had.startswith("[{") else added}
 
 
-CHANGES: dict[Name, Change] = {Name.RATED: _rated, Name.GOAL_GAINED: _goal_gained, Name.NOTE_ADDED: _note_added}
+def _transcribed(random: Random, row: Row) -> Row:
+    confidence = random.randrange(60, 100)
+    return {**row, "callTranscription": "1", "transcriptionConfidence": f"{confidence}.{random.randrange(10)}"}
+
+
+CHANGES: dict[Name, Change] = {
+    Name.RATED: _rated,
+    Name.GOAL_GAINED: _goal_gained,
+    Name.NOTE_ADDED: _note_added,
+    Name.TRANSCRIBED: _transcribed,
+}
 """Each happens to rows whose act is `call`."""

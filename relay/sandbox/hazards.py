@@ -21,6 +21,7 @@ class Name(StrEnum):
     RATED = "rated"
     GOAL_GAINED = "goalGained"
     NOTE_ADDED = "noteAdded"
+    TRANSCRIBED = "transcribed"
     DELETED = "deleted"
     UNESCAPED_NOTES = "unescapedNotes"
     # Responses that are refusals

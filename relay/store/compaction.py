@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from relay.domain.model import EndpointId, SourceUid
 from relay.store import keys
 from relay.store.events import Events, bucket_of
+from relay.store.past_events import PastEvents
 from relay.store.retention import Bucket, Retention
 from relay.store.scripts import script
 
@@ -45,10 +46,14 @@ class Compaction:
         self._redis = redis
         self._events = Events(redis)
         self._retention = Retention(redis)
+        self._past = PastEvents(redis)
         self._behind: dict[SourceUid, int] = {}
 
-    async def compact(self, source: SourceUid, *, before_ms: int) -> tuple[int, int]:
-        """One round over buckets that were stored before a time; gives how many events went, and their bytes."""
+    async def compact(self, source: SourceUid, *, before_ms: int, past_from_ms: int | None = None) -> tuple[int, int]:
+        """One round over buckets that were stored before a time; gives how many events went, and their bytes.
+
+        Those that were stored at `past_from_ms` or later are kept as past events (None: none are).
+        """
         wanted = await self._wasteful(source, before_ms)
         if not wanted.buckets:
             return 0, 0
@@ -57,6 +62,9 @@ class Compaction:
         for number, bucket in wanted.buckets.items():
             if len(needed[number]) == int(wanted.counts[number]):
                 kept = {event for _, event in needed[number]}
+                if past_from_ms is not None and (bucket.newest_ms or 0) >= past_from_ms:
+                    over = {event: packed for event, packed in bucket.packed.items() if event not in kept}
+                    await self._past.keep(source, number, over, newest_ms=bucket.newest_ms or 0)
                 gone, freed = await self._forget(source, bucket, kept, wanted)
                 forgotten, size = forgotten + gone, size + freed
         return forgotten, size

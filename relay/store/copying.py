@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from relay.domain.checkpoint import KINDS, Kind, RouteMark, SavedConfiguration
 from relay.domain.merging import common_version, lost_members
 from relay.domain.model import SourceUid
-from relay.store import keys
+from relay.store import keys, reading_keys
 from relay.store.configuration import newest_version
 from relay.store.deletions import remainder
 from relay.store.records import HISTORY_KEPT
@@ -201,7 +201,7 @@ def _call(saved: SavedConfiguration, place: _Place, stored: bytes, old_uid: str)
 
 
 def _names(source: SourceUid, route: str) -> list[str]:
-    state = (keys.route(source, route), keys.trail(source, route), keys.known_from(source, space_of(route)))
+    state = (keys.route(source, route), keys.trail(source, route), reading_keys.known_from(source, space_of(route)))
     return [keys.fence(source), keys.sequence(source), *state]
 
 

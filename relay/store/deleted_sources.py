@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from redis.asyncio import Redis
 
 from relay.domain.model import ROUTES, EndpointId, SourceUid
-from relay.store import book_keys, keys
+from relay.store import book_keys, keys, reading_keys
 from relay.store.deletions import Deletion, Deletions
 from relay.store.scripts import script
 
@@ -77,9 +77,7 @@ class DeletedSources:
         prefix = keys.prefix(source)
         async for buckets in self._fields(keys.references(source)):
             yield [f"{prefix}events:{bucket}" for bucket in buckets]
-        async for buckets in self._fields(keys.attempt_sizes(source)):
-            yield [f"{prefix}attempts:{bucket}" for bucket in buckets]
-        for part in (self._books, self._reconciliations):
+        for part in (self._histories, self._books, self._reconciliations):
             async for names in part(source):
                 yield names
         for first in BASE32:
@@ -94,6 +92,12 @@ class DeletedSources:
             *_single(source),
             *(key(source, route) for route in ROUTES for key in (keys.route, keys.trail, keys.lowest)),
         ]
+
+    async def _histories(self, source: SourceUid) -> AsyncIterator[list[str]]:
+        """Attempts, and what rows were before."""
+        for index, kind in ((keys.attempt_sizes, "attempts"), (reading_keys.past_buckets, "past")):
+            async for buckets in self._fields(index(source)):
+                yield [f"{keys.prefix(source)}{kind}:{bucket}" for bucket in buckets]
 
     async def _rows(self, source: SourceUid, space: str) -> AsyncIterator[list[str]]:
         """Buckets of rows that are known."""
@@ -160,8 +164,9 @@ def _single(source: SourceUid) -> list[str]:
         keys.subscriptions, keys.lease, keys.handover, keys.sequence, keys.quarantine, keys.references, keys.owed,
         keys.lanes, keys.ready, keys.parked, keys.due, keys.dead, keys.sessions, keys.attempt_buckets,
         keys.attempt_sizes, keys.turns, keys.swept, keys.blockers, keys.dropped_counts, keys.revived,
-        keys.readings, book_keys.book_blocks, book_keys.book_sizes, book_keys.books_from,
+        reading_keys.readings, reading_keys.past_buckets, reading_keys.backfills,
+        book_keys.book_blocks, book_keys.book_sizes, book_keys.books_from,
         book_keys.reconciliations, book_keys.reconciling,
     )  # fmt: skip
-    rows = (keys.seen_buckets, keys.marks, keys.known_from, book_keys.book_shelves)
+    rows = (keys.seen_buckets, keys.marks, reading_keys.known_from, book_keys.book_shelves)
     return [*(key(source) for key in single), *(key(source, space) for space in SPACES for key in rows)]

@@ -119,15 +119,8 @@ def route(source: SourceUid, name: str) -> str:
 
 
 def trail(source: SourceUid, name: str) -> str:
-    """zset: cursors that the route had, by the ms when it got there; fewer, the older they are. As long as a reading
-    needs them."""
+    """zset: cursors that the route had, by the ms when it got there; fewer, the older they are."""
     return f"{prefix(source)}trail:{name}"
-
-
-def readings(source: SourceUid) -> str:
-    """hash: `{route}/{reading}` → its place (JSON), see relay.domain.reading; `budget` → ms when the budget allows the
-    next request. As long as the route is the source's."""
-    return prefix(source) + "readings"
 
 
 def seen(source: SourceUid, space: str, bucket: int) -> str:
@@ -141,11 +134,6 @@ def seen(source: SourceUid, space: str, bucket: int) -> str:
 def seen_buckets(source: SourceUid, space: str) -> str:
     """zset: buckets of rows that are known, by themselves. Live as long as they."""
     return f"{prefix(source)}seen_buckets:{space}"
-
-
-def known_from(source: SourceUid, space: str) -> str:
-    """string: the rowId up to which nothing is known any more, because known rows took too much memory. Kept."""
-    return f"{prefix(source)}known_from:{space}"
 
 
 def marks(source: SourceUid, space: str) -> str:

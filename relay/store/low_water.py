@@ -9,7 +9,7 @@ from relay.domain.low_water import low_water
 from relay.domain.model import RouteState, Source, SourceUid
 from relay.domain.reading.place import Place, read_place
 from relay.domain.reading.plan import Overlap
-from relay.store import keys
+from relay.store import keys, reading_keys
 from relay.store.routes import Routes, space_of
 
 SOURCES_AT_ONCE = 500
@@ -95,7 +95,7 @@ class LowWater:
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.zrevrangebyscore(trail, then_ms, "-inf", start=0, num=1)
             pipe.zrange(trail, 0, 0)
-            pipe.hget(keys.readings(source.uid), f"{state.route}/{self._overlap.name}")
+            pipe.hget(reading_keys.readings(source.uid), f"{state.route}/{self._overlap.name}")
             then, first, kept = await pipe.execute()
         place = read_place(kept or b"") or Place(cursor)
         oldest = next(iter(_numbers(first)), cursor)

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from relay.domain.model import SourceUid
 from relay.domain.reading.place import MOST_ROW_ID, Place, read_place, write_place
 from relay.domain.reading.trail import Step
-from relay.store import keys
+from relay.store import keys, reading_keys
 from relay.store.routes import Token, refused
 from relay.store.scripts import script
 
@@ -37,7 +37,7 @@ class Readings:
 
     async def load(self, source: SourceUid) -> Places:
         """Where all readings of a source are. What is damaged is left out: that reading begins again."""
-        found: dict[bytes, bytes] = await self._redis.hgetall(keys.readings(source))  # type: ignore[misc]
+        found: dict[bytes, bytes] = await self._redis.hgetall(reading_keys.readings(source))  # type: ignore[misc]
         budget = found.pop(BUDGET.encode(), b"0")
         places: dict[str, dict[str, Place]] = {}
         for field, kept in found.items():
@@ -56,7 +56,7 @@ class Readings:
         budget_ms: int | None = None,
     ) -> None:
         """Write where readings of a route are (None: there is no such reading any more). Raises Fenced, or Astray."""
-        names = [keys.fence(source), keys.sequence(source), keys.readings(source)]
+        names = [keys.fence(source), keys.sequence(source), reading_keys.readings(source)]
         args: list[Any] = [token.number, token.sequence]
         for name, place in places.items():
             args += (f"{route}/{name}", b"" if place is None else write_place(place))
@@ -88,7 +88,7 @@ class Readings:
 
     async def known_from(self, source: SourceUid, space: str) -> int:
         """Up to this rowId nothing is known of rows although readings need it: see `Rows`."""
-        found = await self._redis.get(keys.known_from(source, space))
+        found = await self._redis.get(reading_keys.known_from(source, space))
         return int(found) if found is not None and found.isdigit() else 0
 
     async def behind_full(self, source: SourceUid, space: str, after: int, until: int) -> int:

@@ -12,6 +12,7 @@ from relay.domain.model import ROUTES, MessageId, SourceUid
 from relay.errors import Unreadable
 from relay.store import keys
 from relay.store.events import PACKING, Events, bucket_of, shard_of
+from relay.store.past_events import PastEvents
 from relay.store.scripts import script
 
 DEAD_AT_ONCE = 1000
@@ -32,8 +33,12 @@ class BucketEvent:
     number: int
     index: tuple[str, str]
     """Where its message id is indexed: shard and field."""
-    size: int
-    """What it takes of the server's memory, in bytes."""
+    packed: bytes
+
+    @property
+    def size(self) -> int:
+        """What it takes of the server's memory, in bytes."""
+        return len(self.packed) + EVENT_BYTES
 
 
 @dataclass(slots=True)
@@ -50,6 +55,11 @@ class Bucket:
         """What it takes of the server's memory, in bytes."""
         return sum(event.size for event in self.events)
 
+    @property
+    def packed(self) -> dict[int, bytes]:
+        """Its events by number, as they are stored."""
+        return {event.number: event.packed for event in self.events}
+
 
 class Retention:
     """Forgets what is over, in steps of bounded work, and no more in a round than is good for the others."""
@@ -57,6 +67,7 @@ class Retention:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._events = Events(redis)
+        self._past = PastEvents(redis)
 
     async def forget_dead(self, source: SourceUid, *, before_ms: int) -> tuple[int, int]:
         """Forget deliveries that were given up before a time; their events need not be kept for them any more.
@@ -84,9 +95,10 @@ class Retention:
             forgotten += int(await script("forget_dropped")(self._redis, names, args))
         return forgotten
 
-    async def forget_events(self, source: SourceUid, *, before_ms: int) -> int:
+    async def forget_events(self, source: SourceUid, *, before_ms: int, past_from_ms: int | None = None) -> int:
         """Forget buckets of events that were stored before a time and have no delivery left; gives how many events.
 
+        Those that were stored at `past_from_ms` or later are kept as past events (None: none are).
         One that can't be read goes with the next one that can, for buckets are in the order of time.
         """
         forgotten = 0
@@ -98,6 +110,8 @@ class Retention:
                     continue
                 if bucket.newest_ms >= before_ms:
                     break  # The later ones are younger.
+                if past_from_ms is not None and bucket.newest_ms >= past_from_ms:
+                    await self._past.keep(source, bucket.number, bucket.packed, newest_ms=bucket.newest_ms)
                 for each in (*unread, bucket):
                     forgotten += await self._forget(source, each)
                 unread.clear()
@@ -134,7 +148,7 @@ class Retention:
             message = _ID.search(value)
             index = shard_of(MessageId(message[0].decode())) if message else ("", "")
             if field.isdigit():
-                found.events.append(BucketEvent(int(field), index, len(value) + EVENT_BYTES))
+                found.events.append(BucketEvent(int(field), index, value))
         return found
 
     async def _forget(self, source: SourceUid, bucket: Bucket) -> int:

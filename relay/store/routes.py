@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from relay.domain.model import RouteState, SourceUid
 from relay.errors import Astray, Fenced, NotFound, RelayError, StaleSubscriptions
-from relay.store import keys
+from relay.store import keys, reading_keys
 from relay.store.scripts import script
 
 log = structlog.get_logger()
@@ -89,6 +89,10 @@ class Routes:
         """Have a poller begin with what the store says: what it reads from now on is what it may write upon."""
         token.sequence = int(await self._redis.get(keys.sequence(source)) or 0)
 
+    async def is_as_left(self, source: SourceUid, token: Token) -> bool:
+        """Whether the store is where a poller left it; False: an operator did something about one of the routes."""
+        return int(await self._redis.get(keys.sequence(source)) or 0) == token.sequence
+
     async def keep(self, source: SourceUid, token: Token) -> bool:
         """Renew the lease; False: another poller has it."""
         names = [keys.lease(source), keys.handover(source)]
@@ -132,8 +136,19 @@ class Routes:
     async def move(self, source: SourceUid, route: str, cursor: int, *, now_ms: int) -> None:
         """Move a route's cursor by hand: a poller at work drops its page. Raises NotFound when the source is going."""
         names = [keys.fence(source), keys.sequence(source), keys.route(source, route), keys.trail(source, route)]
-        names.append(keys.known_from(source, space_of(route)))
+        names.append(reading_keys.known_from(source, space_of(route)))
         if await script("move_cursor")(self._redis, names, [cursor, now_ms]) != b"ok":
+            raise NotFound(f"source {source} is being deleted")
+        await self.poll_at(source, 0)
+
+    async def steer(self, source: SourceUid, route: str, fields: Mapping[str, int]) -> None:
+        """Write fields of a route's state by hand: a poller at work drops its page, and begins with them.
+
+        Raises NotFound when the source is going.
+        """
+        names = [keys.fence(source), keys.sequence(source), keys.route(source, route)]
+        args = [part for field in fields.items() for part in field]
+        if await script("steer_route")(self._redis, names, args) != b"ok":
             raise NotFound(f"source {source} is being deleted")
         await self.poll_at(source, 0)
 
@@ -155,7 +170,7 @@ class Routes:
 
         The state of those that left is forgotten. Raises Fenced, or Astray.
         """
-        names = [keys.fence(source), keys.sequence(source), keys.readings(source)]
+        names = [keys.fence(source), keys.sequence(source), reading_keys.readings(source)]
         args: list[Any] = [keys.prefix(source), token.number, token.sequence, start, len(joined)]
         for name, since in joined.items():
             args += (name, since or "")

@@ -10,7 +10,7 @@ from relay.domain.polling import overlap_floor
 from relay.domain.reading.place import Place
 from relay.domain.reading.plan import Plan
 from relay.domain.reading.trail import cursor_at
-from relay.store import keys
+from relay.store import keys, reading_keys
 from relay.store.readings import Readings
 from relay.store.routes import Routes, space_of
 from relay.store.scripts import script
@@ -52,7 +52,8 @@ class Rows:
             cut = max(outlived or 0, await self._beyond_bound(source.uid, space))
             announced = await self._readings.known_from(source.uid, space)
             if cut > max(needed, announced):
-                names = [keys.known_from(source.uid, space), *(keys.route(source.uid, route) for route in routes)]
+                of_space = [keys.route(source.uid, route) for route in routes]
+                names = [reading_keys.known_from(source.uid, space), *of_space]
                 await script("cut_rows")(self._redis, names, [cut])
             forgotten += await self._forget(source.uid, space, max(needed, min(cut, announced)))
         return forgotten

@@ -18,6 +18,7 @@ from tests.bench import (
     latency,
     many_sources,
     memory,
+    remembering,
     resources,
     rows,
     sizing,
@@ -43,6 +44,7 @@ PARTS = {
         many_sources,
         memory,
         sizing,
+        remembering,
     )
 }
 

@@ -1,7 +1,7 @@
 """Ingest: an upstream, a server, and one worker whose endpoints are paused, so that it stores and sends nothing."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from relay.domain.model import Source, SourceUid
 from tests.bench.bench import Bench
@@ -27,11 +27,27 @@ class Case:
     what: str
     processes: int
     goal: str
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
+NO_READINGS = {
+    "RELAY_OVERLAP_SECONDS": "0.01",
+    "RELAY_OVERLAP_INTERVAL_SECONDS": "86400",
+    "RELAY_GAP_DEADLINE_SECONDS": "0.01",
+    "RELAY_CHANGE_SCHEDULE": "0",
+}
+ALL_READINGS = {
+    "RELAY_OVERLAP_INTERVAL_SECONDS": "0.5",
+    "RELAY_CHANGE_SCHEDULE": "0.5,1,2,4",
+    "RELAY_GAP_DEADLINE_SECONDS": "86400",
+    "RELAY_READING_REQUESTS_PER_HOUR": "3600000",
+}
+"""Rows that came half a second ago are read again already, without a pause between two requests."""
 CASES = (
     Case("ten endpoints, judged in place", 0, "≥ 15,000/s"),
     Case("ten endpoints, one judging process", 1, "≥ 25,000/s"),
+    Case("judged in place, no readings behind the cursor", 0, "", NO_READINGS),
+    Case("judged in place, all readings at once", 0, "", ALL_READINGS),
 )
 
 
@@ -44,8 +60,8 @@ async def run(bench: Bench) -> None:
 
 
 async def _measure(bench: Bench, case: Case, rows: Sequence[bytes]) -> None:
-    folder, match = bench.own_folder(f"n{case.processes}"), matcher(len(FILTERS)).match
-    settings = {"RELAY_JUDGING_PROCESSES": str(case.processes)}
+    folder, match = bench.own_folder(f"n{CASES.index(case)}"), matcher(len(FILTERS)).match
+    settings = {"RELAY_JUDGING_PROCESSES": str(case.processes), **case.settings}
     flows, alone = [], []
     async with ground(folder, settings) as store, upstream(folder, rows) as feed:
         await store.subscribe(len(FILTERS), lambda _: bench.sink.url, filters=filter_of, paused=True)

@@ -4,6 +4,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
@@ -34,7 +35,8 @@ class Rows:
 
     def __init__(self) -> None:
         self._made: list[bytes] = []
-        self._more = journeys.rows(SEED, igrp=IGRP)
+        # Rows of today: pages of old ones are history, and are not read again.
+        self._more = journeys.rows(SEED, igrp=IGRP, start=datetime.now(UTC).replace(tzinfo=None))
 
     def lines(self, count: int) -> list[bytes]:
         """The first `count` lines, each with its line-break."""

@@ -33,13 +33,19 @@ HAZARDS = (
     "truncated,probability=0.1", "message,probability=0.05", "serverError,probability=0.05",
     "unordered,probability=0.1",
 )  # fmt: skip
+READINGS = {
+    "RELAY_OVERLAP_SECONDS": "0.5", "RELAY_OVERLAP_INTERVAL_SECONDS": "0.3", "RELAY_GAP_DEADLINE_SECONDS": "8",
+    "RELAY_CHANGE_SCHEDULE": "2.5,5", "RELAY_READING_REQUESTS_PER_HOUR": "360000",
+}  # fmt: skip
 KEY = "00000000-0000-4000-8000-000000000001"
 
 
 async def test_nothing_is_missed() -> None:
-    """Late, changed, doubled, broken and disordered rows on three routes: each version becomes one event, sent once."""
-    overlap = {"RELAY_OVERLAP_SECONDS": "10", "RELAY_OVERLAP_INTERVAL_SECONDS": "0.3"}
-    async with stage(1, settings=overlap) as on, sandbox(on) as upstream:
+    """Late, changed, doubled, broken and disordered rows on three routes: each version becomes one event, sent once.
+
+    Rows that are late, and changes, lie far behind what the overlap reaches: gaps are probed, and rows are read again.
+    """
+    async with stage(1, settings=READINGS) as on, sandbox(on) as upstream:
         await on.endpoint("all", everything=True)
         await on.stores.sources.put(SANDBOX, lambda _: source(str(upstream.base_url)))
         await on.worker()

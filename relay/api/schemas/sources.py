@@ -150,6 +150,8 @@ class RouteOut(Out, frozen=True, kw_only=True):
     """When the last failed poll failed."""
     failures: int
     """How many polls failed since the last successful one."""
+    paused: bool = False
+    """Whether the route is paused by itself. A paused source pauses all its routes."""
     held_rows: int = 0
     """How many rows the relay holds because their rowIds are implausibly far ahead. The quarantine lists them. They
     become events when rows with neighbouring rowIds arrive."""
@@ -266,6 +268,7 @@ def show_route(state: RouteState, *, now_ms: int) -> RouteOut:
         last_error=state.last_error,
         last_error_at=moment_or_none(state.last_error_at_ms),
         failures=state.failures,
+        paused=bool(state.paused),
         held_rows=state.held_first + state.held_since,
     )
 

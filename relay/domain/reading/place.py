@@ -21,15 +21,24 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
     """It asks for rowIds up to this one only, because the upstream did not sort (see relay.domain.paging)."""
     failures: int = 0
     """How many requests failed in a row."""
+    rows: int = 0
+    """How many rows it has read."""
+    events: int = 0
+    """How many events these made."""
 
     def begun(self, after: int, until: int) -> "Place":
         """At the beginning of a round."""
         return replace(self, after=after, until=until, ceiling=None, whole_until=min(self.whole_until, after))
 
-    def moved(self, after: int, *, ceiling: int | None, now_ms: int) -> "Place":
-        """After a page, at this rowId: the next page is due now."""
+    def moved(self, after: int, *, ceiling: int | None, now_ms: int, rows: int = 0, events: int = 0) -> "Place":
+        """After a page of so many rows, at this rowId: the next page is due now."""
         ceiling = None if ceiling == self.until else ceiling
-        return replace(self, after=after, ceiling=ceiling, failures=0, due_ms=now_ms)
+        counted = {"rows": self.rows + rows, "events": self.events + events}
+        return replace(self, after=after, ceiling=ceiling, failures=0, due_ms=now_ms, **counted)
+
+    def rested(self, due_ms: int) -> "Place":
+        """At the end of a round: the next one is due at a time."""
+        return Place(self.after, due_ms=due_ms, rows=self.rows, events=self.events)
 
     def past(self, row_id: int) -> "Place":
         """At least at this rowId."""
@@ -57,7 +66,8 @@ def read_place(kept: bytes) -> Place | None:
         place = msgspec.json.decode(kept, type=Place)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    numbers = (place.after, place.until or 0, place.due_ms, place.whole_until, place.ceiling or 0, place.failures)
+    optional = (place.until or 0, place.ceiling or 0)
+    numbers = (place.after, *optional, place.due_ms, place.whole_until, place.failures, place.rows, place.events)
     return place if all(0 <= number <= MOST_ROW_ID for number in numbers) else None
 
 

@@ -6,12 +6,13 @@ hours read each row again at 15 minutes and at two hours after its first sight. 
 rowId, its place, however many rows and gaps lie before it.
 """
 
-from collections.abc import Sequence
 from math import ceil
+from typing import Literal
 
 import msgspec
 
 from relay.domain.polling import overlap_floor
+from relay.domain.reading.audience import Audience
 from relay.domain.reading.place import Place
 
 ROUNDS = 4
@@ -23,6 +24,10 @@ PATIENCE_MS = 10_000
 """How long a page behind the cursor waits while pages ahead of the cursor are due."""
 
 
+Mode = Literal["rows", "gaps", "count"]
+"""`rows`: it reads whole rows. `gaps`: rowIds, and whole rows where one of them is unknown. `count`: it only counts."""
+
+
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """A reading of rows that the cursor of a route has passed."""
 
@@ -31,8 +36,9 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     patience_ms: int = PATIENCE_MS
     is_budgeted: bool = True
     """Whether its requests count towards the budget of the source."""
-    row_ids_only: bool = False
-    """Whether rowIds are enough for it, unless one of them is unknown."""
+    mode: Mode = "rows"
+    is_once: bool = False
+    """Whether somebody asked for it: it has one round, and may read rows of which nothing is known any more."""
     history_s: float = 0.0
     """A full page of rows that are all older is history: this reading leaves it out. 0: none is."""
 
@@ -43,6 +49,10 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     def back_s(self, poll_s: float) -> float:
         """How far back it must be known where the cursor was."""
         raise NotImplementedError
+
+    def audience(self, live_from: int) -> Audience | None:
+        """Where rows that are as they were are sent again, see Audience. None: they make no event."""
+        return None
 
     def back_ms(self, poll_s: float) -> int:
         """The same in milliseconds."""
@@ -130,8 +140,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         gaps = [each for each in gap_distances_s(self.overlap.seconds, self.gap_deadline_s) if each not in changes]
         history_s = max(changes, default=0.0)
         return (
-            *(_follower("change", each, row_ids_only=False, history_s=history_s) for each in changes),
-            *(_follower("gap", each, row_ids_only=True, history_s=self.gap_deadline_s) for each in gaps),
+            *(_follower("change", each, mode="rows", history_s=history_s) for each in changes),
+            *(_follower("gap", each, mode="gaps", history_s=self.gap_deadline_s) for each in gaps),
         )
 
 
@@ -171,12 +181,5 @@ def requests_per_hour(plan: Plan, *, rows_per_hour: float, batch_size: int, poll
     return overlap + min(followers, plan.requests_per_hour)
 
 
-def budgeted(readings: Sequence[Reading]) -> frozenset[str]:
-    """The names of those that keep to the budget."""
-    return frozenset(reading.name for reading in readings if reading.is_budgeted)
-
-
-def _follower(kind: str, distance_s: float, *, row_ids_only: bool, history_s: float) -> Follower:
-    return Follower(
-        name=f"{kind}.{distance_s:g}", distance_s=distance_s, row_ids_only=row_ids_only, history_s=history_s
-    )
+def _follower(kind: str, distance_s: float, *, mode: Mode, history_s: float) -> Follower:
+    return Follower(name=f"{kind}.{distance_s:g}", distance_s=distance_s, mode=mode, history_s=history_s)

@@ -43,7 +43,9 @@ def next_turn(turns: Sequence[Turn], now_ms: int) -> Turn | None:
 
 
 def wanted_ms(turns: Sequence[Turn], now_ms: int) -> int:
-    """When the next turn is to be taken, at the earliest."""
+    """When the next turn is to be taken, at the earliest; `now_ms` if there is one now."""
+    if next_turn(turns, now_ms) is not None:
+        return now_ms
     later = [turn.due_ms for turn in turns if turn.due_ms > now_ms]
     waiting = [turn.urgent_ms for turn in turns if turn.due_ms <= now_ms]
     return min([*later, *waiting], default=NEVER_MS)

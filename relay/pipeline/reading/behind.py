@@ -6,13 +6,16 @@ import structlog
 from msgspec.structs import replace
 
 from relay.domain.model import Source
+from relay.domain.paging import Advance
 from relay.domain.polling import next_poll_ms
 from relay.domain.reading.answers import row_ids_alone
+from relay.domain.reading.backfill import BackfillReading
 from relay.domain.reading.place import Place
 from relay.domain.reading.plan import Plan, Reading
 from relay.domain.reading.trail import cursor_at
 from relay.errors import Declined
 from relay.pipeline.clock import Clock
+from relay.pipeline.reading.backfilling import FULL_WAIT_MS, Backfilling
 from relay.pipeline.reading.pages import PageReader, Span, check_proof, limit_of, prove
 from relay.pipeline.route_poll import RoutePoll
 from relay.store.operations import Operations
@@ -40,6 +43,7 @@ class Behind:
         routes: Routes,
         readings: Readings,
         operations: Operations,
+        backfilling: Backfilling,
         plan: Plan,
         clock: Clock,
     ) -> None:
@@ -48,6 +52,7 @@ class Behind:
         self._routes = routes
         self._readings = readings
         self._operations = operations
+        self._backfilling = backfilling
         self._plan = plan
         self._clock = clock
 
@@ -57,38 +62,66 @@ class Behind:
         How far that is is kept, because a round can take longer than a slice.
         """
         began_ms = self._clock.now_ms()
+        if isinstance(reading, BackfillReading) and await self._backfilling.must_wait(source, reading.backfill):
+            waiting = replace(poll.places[reading.name], due_ms=began_ms + FULL_WAIT_MS)
+            await poll.put(self._readings, source, {reading.name: waiting})
+            return
         place = await self._begun(source, poll, reading)
         if place.until is not None:
-            row_ids_only = reading.row_ids_only and place.after >= place.whole_until
-            if row_ids_only and poll.state.whole_rows_until_ms <= began_ms:
-                place = await self._row_ids(source, poll, place)
-            else:
-                place = await self._whole_rows(source, poll, place)
+            place = await self._page(source, poll, reading, place)
             poll.took_ms[reading.name] = self._clock.now_ms() - began_ms
             if reading.is_budgeted:
                 poll.budget.due_ms = self._clock.now_ms() + self._plan.spacing_ms
-        if place.until is None or place.after >= place.until:
+        has_ended = place.until is None or place.after >= place.until
+        if has_ended and isinstance(reading, BackfillReading):
+            await self._backfilling.end(source, poll, reading, place)
+            return
+        if has_ended:
             wait_ms = next_poll_ms(reading.every_s(source.poll_interval_s), jitter=self._clock.jitter())
-            place = Place(place.after, due_ms=began_ms + wait_ms)
+            place = place.rested(began_ms + wait_ms)
         await poll.put(self._readings, source, {reading.name: place})
 
     async def _begun(self, source: Source, poll: RoutePoll, reading: Reading) -> Place:
         """The place of a reading, in a round unless there is nothing to read."""
         place, route = poll.places[reading.name], poll.state.route
+        if place.until is None and isinstance(reading, BackfillReading):
+            place = replace(place, after=await self._backfilling.begins(source, reading.backfill))
         if place.until is None:
             cursor, trail = poll.state.cursor or 0, await self._readings.trail(source.uid, route)
             then = cursor_at(trail, self._clock.now_ms() - reading.back_ms(source.poll_interval_s))
             oldest = min((step.cursor for step in trail), default=cursor)
             place = place.begun(*reading.span(place, cursor=cursor, then=then, first=oldest))
-        known_from = await self._readings.known_from(source.uid, space_of(route))
-        if place.after < known_from:
-            await self._report_cut(source, route, reading, place, known_from)
-            place = place.past(known_from)
+        if not reading.is_once:
+            place = await self._past_forgotten(source, poll, reading, place)
         until = place.until or 0
-        if reading.row_ids_only and place.after < until:
+        if reading.mode == "gaps" and place.after < until:
             behind = await self._readings.behind_full(source.uid, space_of(route), place.after, until)
             place = place.past(behind)
         return place if place.after < until else replace(place, until=None)
+
+    async def _past_forgotten(self, source: Source, poll: RoutePoll, reading: Reading, place: Place) -> Place:
+        """Behind the rows of which nothing is known any more, because they would come twice."""
+        known_from = await self._readings.known_from(source.uid, space_of(poll.state.route))
+        if place.after >= known_from:
+            return place
+        # The overlap begins each round further back than it must.
+        if reading.is_budgeted:
+            data = {
+                "source": source.uid, "route": poll.state.route, "reading": reading.name,
+                "afterRowId": str(place.after), "untilRowId": str(known_from),
+            }  # fmt: skip
+            log.warning("reading_cut", **data, do="raise RELAY_KNOWN_ROWS_BYTES; see docs/runbook.md")
+            await self._operations.note("reading.cut", data, now_ms=self._clock.now_ms())
+        return place.past(known_from)
+
+    async def _page(self, source: Source, poll: RoutePoll, reading: Reading, place: Place) -> Place:
+        """Read a page, as the reading wants it; gives where the reading is then."""
+        is_refused = poll.state.whole_rows_until_ms > self._clock.now_ms()
+        if reading.mode == "count":
+            return await self._count(source, poll, place, row_ids_only=not is_refused)
+        if reading.mode == "gaps" and place.after >= place.whole_until and not is_refused:
+            return await self._row_ids(source, poll, place)
+        return await self._whole_rows(source, poll, reading, place)
 
     async def _row_ids(self, source: Source, poll: RoutePoll, place: Place) -> Place:
         """Ask for the rowIds of a page; if some of the rows are unknown, whole rows are to be read from there on."""
@@ -108,17 +141,39 @@ class Behind:
         check_proof(step, page)
         if unknown := await self._unknown(source, route, step.row_ids):
             return replace(place, after=unknown[0] - 1, whole_until=unknown[-1], ceiling=None, failures=0)
-        return place.moved(step.cursor, ceiling=step.ceiling, now_ms=self._clock.now_ms())
+        return _moved(place, step, self._clock.now_ms())
 
-    async def _whole_rows(self, source: Source, poll: RoutePoll, place: Place) -> Place:
+    async def _whole_rows(self, source: Source, poll: RoutePoll, reading: Reading, place: Place) -> Place:
         """Take in a page of rows: those that are new or changed become events."""
         end = place.until if place.whole_until <= place.after else min(place.whole_until, place.until or 0)
         span = Span(place.after, place.ceiling or end, limit_of(source, poll))
         sheet = await self._pages.read(await self._pages.ask(source, poll.state.route, span))
         step = prove(span, sheet.row_ids, lines=len(sheet.lines), page=sheet.page)
-        await self._pages.take_in(source, poll, sheet.lines, step.row_ids, cursor=None)
+        audience = reading.audience(self._live_from(poll))
+        events = await self._pages.take_in(source, poll, sheet.lines, step.row_ids, cursor=None, audience=audience)
         check_proof(step, sheet.page)
-        return place.moved(step.cursor, ceiling=step.ceiling, now_ms=self._clock.now_ms())
+        return _moved(place, step, self._clock.now_ms(), events=events)
+
+    def _live_from(self, poll: RoutePoll) -> int:
+        """Behind which rowId readings of the route still look for late rows."""
+        followers = [poll.places[each.name].after for each in self._plan.followers if each.name in poll.places]
+        return min([poll.state.cursor or 0, *followers])
+
+    async def _count(self, source: Source, poll: RoutePoll, place: Place, *, row_ids_only: bool) -> Place:
+        """Count the rows of a page, and those that are unknown: a cursor that passed them would make them events."""
+        route = poll.state.route
+        span = Span(place.after, place.ceiling or place.until, limit_of(source, poll))
+        try:
+            page = await self._pages.ask(source, route, span, row_ids_only=row_ids_only)
+        except Declined:
+            if not row_ids_only:
+                raise
+            await self._ask_for_whole_rows(source, poll)
+            return replace(place, due_ms=self._clock.now_ms() + SOON_MS)
+        sheet = await self._pages.read(page)
+        step = prove(span, sheet.row_ids, lines=len(sheet.lines), page=page)
+        check_proof(step, page)
+        return _moved(place, step, self._clock.now_ms(), events=len(await self._unknown(source, route, step.row_ids)))
 
     async def _unknown(self, source: Source, route: str, row_ids: Sequence[int]) -> list[int]:
         unknown: list[int] = []
@@ -132,13 +187,6 @@ class Behind:
         until_ms = self._clock.now_ms() + ASK_AGAIN_MS
         await poll.save(self._routes, source, whole_rows_until_ms=until_ms)
 
-    async def _report_cut(self, source: Source, route: str, reading: Reading, place: Place, known_from: int) -> None:
-        """Say which rows a reading leaves out, because nothing is known of them any more: they would come twice."""
-        if not reading.is_budgeted:
-            return
-        data = {
-            "source": source.uid, "route": route, "reading": reading.name,
-            "afterRowId": str(place.after), "untilRowId": str(known_from),
-        }  # fmt: skip
-        log.warning("reading_cut", **data, do="raise RELAY_KNOWN_ROWS_BYTES; see docs/runbook.md")
-        await self._operations.note("reading.cut", data, now_ms=self._clock.now_ms())
+
+def _moved(place: Place, step: Advance, now_ms: int, *, events: int = 0) -> Place:
+    return place.moved(step.cursor, ceiling=step.ceiling, now_ms=now_ms, rows=len(step.row_ids), events=events)

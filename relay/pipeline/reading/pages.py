@@ -6,6 +6,7 @@ from typing import NamedTuple
 from relay.domain.model import Source
 from relay.domain.paging import Advance, advance
 from relay.domain.plausibility import ENOUGH
+from relay.domain.reading.audience import Audience
 from relay.errors import Retriable
 from relay.outbound.reports_api import Page, ReportsApi
 from relay.pipeline.ingest import Ingest
@@ -52,14 +53,25 @@ class PageReader:
         return Sheet(page, await read_lines(page.lines, had_bom=page.had_bom))
 
     async def take_in(
-        self, source: Source, poll: RoutePoll, lines: Sequence[Line], row_ids: Sequence[int], *, cursor: int | None
-    ) -> None:
-        """Commit the rows of a page, and move the route's cursor (None: leave it). Raises as Ingest.take_in does."""
-        if lines:
-            await self._ingest.take_in(
-                source, poll.state.route, lines,
-                row_ids=row_ids, after=poll.state.cursor or 0, cursor=cursor, token=poll.token,
-            )  # fmt: skip
+        self,
+        source: Source,
+        poll: RoutePoll,
+        lines: Sequence[Line],
+        row_ids: Sequence[int],
+        *,
+        cursor: int | None,
+        audience: Audience | None = None,
+    ) -> int:
+        """Commit the rows of a page, and move the route's cursor (None: leave it). Gives the events.
+
+        Raises as Ingest.take_in does.
+        """
+        if not lines:
+            return 0
+        return await self._ingest.take_in(
+            source, poll.state.route, lines,
+            row_ids=row_ids, after=poll.state.cursor or 0, cursor=cursor, token=poll.token, audience=audience,
+        )  # fmt: skip
 
 
 def prove(span: Span, row_ids: Sequence[int], *, lines: int, page: Page) -> Advance:

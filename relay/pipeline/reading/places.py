@@ -1,9 +1,11 @@
 """Which readings a route has, and where each of them begins."""
 
+from collections.abc import Iterable
+
 from relay.domain.model import Source
 from relay.domain.polling import next_poll_ms
 from relay.domain.reading.place import Place
-from relay.domain.reading.plan import Plan
+from relay.domain.reading.plan import Plan, Reading
 from relay.domain.reading.trail import Step, cursor_at, tidied
 from relay.outbound.reports_api import MAX_RETRY_AFTER_S
 from relay.pipeline.clock import Clock
@@ -14,12 +16,21 @@ WORTH_IT = 10
 """A trail is shortened when so many entries can go."""
 
 
-async def settle_places(readings: Readings, plan: Plan, clock: Clock, source: Source, poll: RoutePoll) -> None:
+async def settle_places(
+    readings: Readings,
+    plan: Plan,
+    clock: Clock,
+    source: Source,
+    poll: RoutePoll,
+    *,
+    asked_for: Iterable[Reading] = (),
+) -> None:
     """Give each reading of a route its place, before its first page of a slice. Raises Fenced, or Astray.
 
     A reading that is new begins where it would be by now. After the operator moved the cursor, the others are where the
     cursor is, at the furthest: rows that it passes again are read again by all of them, and rows that it skipped by
     none. Readings that are not in the settings any more are forgotten. The trail is shortened at the same time.
+    `asked_for` are readings that an operator asked for.
     """
     if poll.state.cursor is None:
         return
@@ -27,9 +38,12 @@ async def settle_places(readings: Readings, plan: Plan, clock: Clock, source: So
     trail = await readings.trail(source.uid, poll.state.route)
     await _tidy(readings, plan, source, poll, trail, now_ms)
     oldest = min((step.cursor for step in trail), default=cursor)
-    poll.readings = {reading.name: reading for reading in plan.readings}
+    planned = {reading.name: reading for reading in plan.readings}
+    once = {reading.name: reading for reading in asked_for}
+    poll.readings = planned | once
     places: dict[str, Place | None] = dict.fromkeys(poll.places.keys() - poll.readings.keys())
-    for name, reading in poll.readings.items():
+    places |= {name: Place(0, due_ms=now_ms) for name in once if name not in poll.places}
+    for name, reading in planned.items():
         kept, every_s = poll.places.get(name), reading.every_s(poll_s)
         if kept is None:
             then = cursor_at(trail, now_ms - reading.back_ms(poll_s))
@@ -48,7 +62,8 @@ async def _tidy(
     readings: Readings, plan: Plan, source: Source, poll: RoutePoll, trail: list[Step], now_ms: int
 ) -> None:
     longest_ms = max(reading.back_ms(source.poll_interval_s) for reading in plan.readings)
-    needed = min((place.after for place in poll.places.values()), default=0)
+    followers = [place.after for name, place in poll.places.items() if name in {each.name for each in plan.followers}]
+    needed = min(followers, default=poll.state.cursor or 0)
     leaving, moved = tidied(trail, now_ms=now_ms, longest_ms=longest_ms, needed=needed)
     if moved or len(leaving) >= WORTH_IT:
         await readings.tidy(source.uid, poll.state.route, leaving=leaving, moved=moved, token=poll.token)

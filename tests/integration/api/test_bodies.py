@@ -17,6 +17,7 @@ SOURCE = {"baseUrl": "https://u.test", "igrp": 1, "auth": {"type": "apiKey", "ke
 RIGHT: dict[tuple[str, str], dict[str, Any]] = {
     ("PUT", "/api/v1/source/{uid}"): SOURCE,
     ("PUT", "/api/v1/source/{uid}/route/{route}/cursor"): {"rowId": 1},
+    ("POST", "/api/v1/source/{uid}/backfill"): {"route": "all", "afterRowId": 1, "endpoints": "none"},
     ("POST", "/api/v1/source/{uid}/reconciliation"): {},
     ("POST", "/api/v1/source/{uid}/reconciliation/{reconciliation_id}/repair"): {},
     ("POST", "/api/v1/app"): {"name": "n"},

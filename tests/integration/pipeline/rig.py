@@ -31,7 +31,10 @@ from relay.pipeline.ingest import Ingest
 from relay.pipeline.judges import Judges
 from relay.pipeline.polling import Polling
 from relay.pipeline.pressure import Pressure, Room
+from relay.pipeline.reading.backfilling import Backfilling
 from relay.store.applications import Applications
+from relay.store.backfills import Backfills
+from relay.store.backlog import Backlog
 from relay.store.bodies import Bodies
 from relay.store.configuration import Configuration
 from relay.store.deleted_lanes import DeletedLanes
@@ -43,6 +46,7 @@ from relay.store.lanes import Lanes
 from relay.store.operations import Operations
 from relay.store.outstanding import Outstanding
 from relay.store.pages import Pages
+from relay.store.past_events import PastEvents
 from relay.store.readings import Readings
 from relay.store.routes import Routes
 from relay.store.server import Server
@@ -81,7 +85,7 @@ class Rig:
             ),
         )
         self.events, self.lanes, self.routes, self.pages = Events(redis), Lanes(redis), Routes(redis), Pages(redis)
-        self.readings = Readings(redis)
+        self.readings, self.backfills = Readings(redis), Backfills(redis)
         self.bodies = Bodies(self.events)
         self.policy = EgressPolicy()
         self.catalogue = self.new_catalogue()
@@ -108,6 +112,7 @@ class Rig:
         return Ingest(
             pages=self.pages,
             events=self.events,
+            past=PastEvents(self.redis),
             routes=self.routes,
             bodies=self.bodies,
             catalogue=catalogue or self.catalogue,
@@ -124,6 +129,7 @@ class Rig:
         gaps_s: float = 0.0,
         changes_s: tuple[float, ...] = (),
         requests_per_hour: int = 10**7,
+        most_bytes: int = 10**9,
         judges: Judges | None = None,
     ) -> Polling:
         """A worker's poller. It probes no gaps, nor reads rows again for changes, unless a test asks for that."""
@@ -133,14 +139,23 @@ class Rig:
             change_schedule_s=changes_s,
             requests_per_hour=requests_per_hour,
         )
+        reports = ReportsApi(self.upstream.client())
         return Polling(
-            reports=ReportsApi(self.upstream.client()),
+            reports=reports,
             routes=self.routes,
             ingest=self.ingest(judges=judges),
             catalogue=self.catalogue,
             clock=self.clock,
             known=self.pages,
             readings=self.readings,
+            backfilling=Backfilling(
+                backfills=self.backfills,
+                backlog=Backlog(self.redis),
+                reports=reports,
+                catalogue=self.catalogue,
+                clock=self.clock,
+                most_bytes=most_bytes,
+            ),
             plan=self.plan,
             pressure=self.pressure,
             operations=self.operations,

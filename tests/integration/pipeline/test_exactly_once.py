@@ -155,7 +155,7 @@ class World(RuleBasedStateMachine):
     def a_poller_sleeps(self, others_poll: bool) -> None:
         async def work() -> None:
             self.rig.clock.advance(61)
-            held, poller = self.rig.upstream.hold_next(), self.rig.poller(overlap_s=10**6)
+            held, poller = self.rig.upstream.hold_next(), self.rig.poller(overlap_s=10**6, changes_s=(100.0, 500.0))
             task = asyncio.create_task(poller.slice(UK))
             before = len(self.rig.upstream.requests)
             while len(self.rig.upstream.requests) == before:
@@ -189,7 +189,7 @@ class World(RuleBasedStateMachine):
         await self.learn()
 
     async def slice(self) -> None:
-        poller = self.rig.poller(overlap_s=10**6)
+        poller = self.rig.poller(overlap_s=10**6, changes_s=(100.0, 500.0))
         task = asyncio.create_task(poller.slice(UK))
         while not (task.done() or await self.idle()):
             await asyncio.sleep(0)

@@ -697,3 +697,38 @@ async def route_caught_up(rig: Rig, route: str) -> bool:
 def test_rows_are_as_the_upstream_sends_them() -> None:
     """The fake's rows begin with their rowId, as the real ones do: what is tested is what happens."""
     assert msgspec.json.encode(make_row(7)).startswith(b'{"rowId":"7",')
+
+
+async def test_a_paused_route_is_not_asked(rig: Rig) -> None:
+    """The other routes go on, and so does this one, from its cursor, once it is resumed: at once, within a slice."""
+    await rig.source("calls", "goals")
+    endpoint, polling = await rig.endpoint(), rig.poller()
+    await catch_up(rig, polling)
+    await rig.routes.steer(UK, "calls", {"paused": 1})
+    rig.upstream.show(make_row(1), route="calls")
+    rig.upstream.show(make_row(2), route="goals")
+    rig.clock.advance(61)
+    async with slice_of(polling):
+        await until(lambda: route_is_at(rig, "goals", 2))
+        asked = rig.upstream.routes.count("calls")
+        assert await rig.row_ids(endpoint) == [2]
+        await rig.routes.steer(UK, "calls", {"paused": 0, "next_poll_at_ms": 0})
+        await until(lambda: route_is_at(rig, "calls", 1))
+    assert asked == 1
+    assert await rig.row_ids(endpoint) == [2, 1]
+
+
+@pytest.mark.parametrize("status", [401, 500])
+async def test_a_route_that_waits_is_asked_by_a_call(rig: Rig, status: int) -> None:
+    """Whether its credentials were refused or the upstream failed: one request, and it goes on if that succeeds."""
+    await rig.source()
+    endpoint, polling = await rig.endpoint(), rig.poller()
+    rig.upstream.show(make_row(1))
+    rig.upstream.always = says(status, "no", retry_after="3000")
+    async with slice_of(polling):
+        await until(lambda: has_failed(rig, 1))
+    rig.upstream.always = page
+    await rig.routes.steer(UK, "all", {"next_poll_at_ms": 0})
+    await catch_up(rig, polling)
+    assert await rig.row_ids(endpoint) == [1]
+    assert (await rig.state()).failures == 0

@@ -10,8 +10,10 @@ import pytest
 from relay.domain.reading.place import Place
 from relay.pipeline.polling import Polling
 from relay.store import keys
+from relay.store.retention import Retention
 from relay.store.rows import Rows
 from tests.fakes.upstream import FakeUpstream, answer, body, make_row, page, says
+from tests.integration.books import read_books
 from tests.integration.pipeline.rig import UK, Rig, catch_up, slice_of, until
 
 pytestmark = pytest.mark.timeout(30)
@@ -362,3 +364,23 @@ async def test_a_reading_that_fails_waits_and_keeps_nobody(rig: Rig, status: int
 
 async def has_failed(rig: Rig) -> bool:
     return (await place(rig, "change.600")).failures == 1
+
+
+async def test_a_change_is_told_with_what_was_before_also_after_the_retention(rig: Rig) -> None:
+    """The events of the first day are gone by then; what the rows were is kept until the last reading."""
+    await rig.source(batch_size=300)
+    endpoint, polling = await rig.endpoint(), rig.poller(changes_s=(7 * DAY,), overlap_s=60)
+    rig.upstream.show(*rows(1, 300))
+    await catch_up(rig, polling)
+    await rig.eyes.hset(keys.references(UK), mapping={"0": 0, "1": 0})  # type: ignore[misc]
+    rig.clock.advance(2 * DAY)
+    rig.upstream.show(*rows(301, 900))
+    await catch_up(rig, polling)
+    now_ms = rig.clock.at_ms
+    week_ago_ms = now_ms - round(8 * DAY * 1000)
+    assert await Retention(rig.redis).forget_events(UK, before_ms=now_ms - 1, past_from_ms=week_ago_ms) > 200
+    rig.upstream.show(make_row(60, callRating="5"))
+    await run(rig, polling, 7 * DAY, step=DAY / 2)
+    references = (await read_books(rig.eyes, UK)).waiting[endpoint.id]
+    (told,) = await rig.told(references[-1:])
+    assert (told["rowId"], told["type"], told["previous"]) == ("60", "call.updated", {"callRating": None})

@@ -30,7 +30,7 @@ async def once_each(rig: Rig, endpoint: Endpoint) -> list[int]:
 
 async def polled(rig: Rig) -> None:
     """Slices, one after the other, until there is nothing to do."""
-    polling = rig.poller()
+    polling = rig.poller(changes_s=(40.0,), gaps_s=5000.0)
     task = asyncio.create_task(polling.slice(UK))
     try:
         async with asyncio.timeout(20):

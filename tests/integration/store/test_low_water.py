@@ -12,7 +12,7 @@ from relay.domain.reading.place import Place as Reached
 from relay.domain.reading.place import write_place
 from relay.domain.reading.plan import Overlap
 from relay.domain.sending.effects import HandIn
-from relay.store import keys
+from relay.store import keys, reading_keys
 from relay.store.low_water import AGAIN_AFTER_MS, LowWater
 from relay.store.pages import Pages, RowCommit
 from relay.store.retention import Retention
@@ -150,7 +150,7 @@ async def test_a_route_that_has_not_begun_keeps_how_it_would_begin(place: Place)
 async def test_a_reading_of_the_overlap_that_is_under_way_counts(place: Place) -> None:
     """It may have begun long ago."""
     await place.commit(900, first=1, to=(), cursor=900)
-    await place.redis.hset(keys.readings(UK), "all/overlap", write_place(Reached(300, until=890)))  # type: ignore[misc]
+    await place.redis.hset(reading_keys.readings(UK), "all/overlap", write_place(Reached(300, until=890)))  # type: ignore[misc]
     assert await place.marks() == {"all": 300}
 
 

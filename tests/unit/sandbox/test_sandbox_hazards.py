@@ -32,6 +32,7 @@ async def test_late_rows_become_visible_after_larger_ids(make_sandbox: Callable[
         (Name.RATED, {"callRating"}),
         (Name.GOAL_GAINED, {"goal", "goalTitle", "goalValue", "goalCurrency"}),
         (Name.NOTE_ADDED, {"notes"}),
+        (Name.TRANSCRIBED, {"callTranscription", "transcriptionConfidence"}),
     ],
 )
 async def test_calls_change_under_the_same_row_id(

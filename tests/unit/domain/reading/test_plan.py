@@ -3,9 +3,9 @@
 import pytest
 
 from relay.config import Settings
+from relay.config.readings import plan_of, planned_requests
 from relay.domain.reading.place import Place
 from relay.domain.reading.plan import Follower, Overlap, Plan, requests_per_hour
-from relay.wiring import plan_of
 
 HOUR = 3600.0
 
@@ -72,3 +72,10 @@ def test_names_say_the_distance() -> None:
     """A place is found again as long as the distance is in the settings."""
     assert isinstance(plan(changes_s=(0.5,)).followers[0], Follower)
     assert plan(changes_s=(0.5,)).followers[0].name == "change.0.5"
+
+
+def test_operators_see_what_readings_cost() -> None:
+    """The worker's first log lines say it for the settings that apply."""
+    shown = planned_requests(Settings())
+    assert shown["at_0_rows_an_hour"] == "0 requests an hour"
+    assert shown["at_100000_rows_an_hour"] == "1800 requests an hour"

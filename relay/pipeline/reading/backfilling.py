@@ -1,0 +1,90 @@
+"""Backfills while they run: which there are, where they begin, when they have to wait, and how they end."""
+
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from relay.domain.model import EndpointId, Source
+from relay.domain.reading.backfill import Backfill, BackfillReading
+from relay.domain.reading.place import Place
+from relay.errors import Conflict
+from relay.outbound.reports_api import ReportsApi
+from relay.pipeline.catalogue import Catalogue
+from relay.pipeline.clock import Clock
+from relay.pipeline.route_poll import RoutePoll
+from relay.store.backfills import Backfills
+from relay.store.backlog import Backlog
+from relay.store.routes import Token
+
+log = structlog.get_logger()
+
+FULL_WAIT_MS = 5_000
+"""How long a backfill waits while an endpoint has much to do."""
+
+
+class Backfilling:
+    """Does what a backfill has and other readings have not."""
+
+    def __init__(
+        self,
+        *,
+        backfills: Backfills,
+        backlog: Backlog,
+        reports: ReportsApi,
+        catalogue: Catalogue,
+        clock: Clock,
+        most_bytes: int,
+    ) -> None:
+        """`most_bytes`: of events that wait for one endpoint, for a backfill to add to them."""
+        self._backfills = backfills
+        self._backlog = backlog
+        self._reports = reports
+        self._catalogue = catalogue
+        self._clock = clock
+        self._most_bytes = most_bytes
+
+    async def running(self, source: Source, token: Token) -> dict[str, list[BackfillReading]]:
+        """The readings of the backfills that run, by route. Those of removed routes end. Raises Fenced, or Astray."""
+        found: dict[str, list[BackfillReading]] = {}
+        for each in await self._backfills.all(source.uid):
+            if each.state != "running":
+                continue
+            if each.route in source.routes:
+                found.setdefault(each.route, []).append(BackfillReading.of(each))
+                continue
+            ended = each.ended("failed", None, now_ms=self._clock.now_ms(), error="the route was removed")
+            with suppress(Conflict):
+                await self._backfills.end(source.uid, ended, before=each, token=token)
+        return found
+
+    async def begins(self, source: Source, backfill: Backfill) -> int:
+        """Behind which rowId a backfill begins. Raises what the upstream raises."""
+        if backfill.since is None:
+            return backfill.after
+        first = await self._reports.first_since(source, backfill.route, backfill.since)
+        return backfill.until if first is None else min(first - 1, backfill.until)
+
+    async def must_wait(self, source: Source, backfill: Backfill) -> bool:
+        """Whether an endpoint that receives its rows has so much to do that they would be dropped in the end."""
+        if backfill.dry_run or backfill.endpoints == ():
+            return False
+        owed = await self._backlog.owed(source.uid)
+        wanted = owed.keys() if backfill.endpoints is None else owed.keys() & set(backfill.endpoints)
+        return any(owed[each] > self._most_bytes and self._is_sent_to(each) for each in wanted)
+
+    def _is_sent_to(self, endpoint: EndpointId) -> bool:
+        known = self._catalogue.endpoint(endpoint)
+        return known is not None and not known.disabled and not known.paused
+
+    async def end(self, source: Source, poll: RoutePoll, reading: BackfillReading, place: Place) -> None:
+        """Note that a backfill is done. Raises Fenced, or Astray."""
+        ended = reading.backfill.ended("done", place, now_ms=self._clock.now_ms())
+        counts: dict[str, Any] = {"rows": ended.rows, "events": ended.events}
+        log.info("backfill_done", source=source.uid, route=poll.state.route, backfill=ended.id, **counts)
+        try:
+            await self._backfills.end(source.uid, ended, before=reading.backfill, token=poll.token)
+        except Conflict as error:
+            # It was cancelled a moment ago.
+            log.info("backfill_had_ended", source=source.uid, backfill=ended.id, error=str(error))
+        del poll.places[reading.name], poll.readings[reading.name]

@@ -1,0 +1,232 @@
+"""Backfills: rows of a range again, for those who asked, without the live cursor."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from relay.domain.model import EndpointId
+from relay.domain.reading.backfill import Backfill
+from relay.pipeline.reading.backfilling import FULL_WAIT_MS
+from relay.store import keys
+from relay.store.rows import Rows
+from tests.fakes.upstream import FakeUpstream, make_row, page
+from tests.integration.pipeline.rig import UK, Rig, catch_up, slice_of, until
+from tests.integration.pipeline.test_readings import HOUR, rows, run, shows_row_ids
+
+pytestmark = pytest.mark.timeout(30)
+
+
+async def begin(rig: Rig, *, until_row: int, **fields: Any) -> Backfill:
+    """Ask for a backfill, as the API does."""
+    values = {"route": "all", "until": until_row, "created_ms": rig.clock.at_ms} | fields
+    return await rig.backfills.create(UK, lambda i: Backfill(id=i, **values), now_ms=rig.clock.at_ms)
+
+
+async def is_done(rig: Rig, backfill: Backfill) -> bool:
+    return (await rig.backfills.get(UK, backfill.id)).state != "running"
+
+
+async def done(rig: Rig, polling: Any, backfill: Backfill) -> Backfill:
+    async with slice_of(polling):
+        await until(lambda: is_done(rig, backfill))
+    return await rig.backfills.get(UK, backfill.id)
+
+
+async def ids(rig: Rig, endpoint: Any) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for each in await rig.waiting(endpoint):
+        found.setdefault(each["rowId"], []).append(each["id"])
+    return found
+
+
+async def test_an_endpoint_gets_history(rig: Rig) -> None:
+    """Rows from before the source, forgotten ones, and known ones: each under the id that it always has."""
+    await rig.source(batch_size=10, start_row_id=41)
+    old, polling = await rig.endpoint(), rig.poller(changes_s=(HOUR,))
+    rig.upstream.show(*rows(1, 100))
+    await catch_up(rig, polling)
+    new = await rig.endpoint()
+    before = await rig.state()
+    ended = await done(rig, polling, await begin(rig, until_row=100, endpoints=(new.id,)))
+    assert (ended.state, ended.rows, ended.events) == ("done", 100, 100)
+    assert (await rig.state()).cursor == before.cursor
+    told, had = await ids(rig, new), await ids(rig, old)
+    assert sorted(map(int, told)) == list(range(1, 101))
+    assert all(len(each) == 1 for each in (*told.values(), *had.values()))
+    assert {row_id: told[row_id] for row_id in had} == had
+    assert (await rig.readings.load(UK)).of["all"].keys() == {"overlap", "change.3600"}
+
+
+async def test_a_row_that_changed_has_the_id_of_its_state(rig: Rig) -> None:
+    """A value that came back has another id than the first time: a backfill knows which one it is now."""
+    await rig.source()
+    old, polling = await rig.endpoint(), rig.poller()
+    for rating in ("1", "2", "1"):
+        rig.upstream.show(make_row(7, callRating=rating))
+        rig.clock.advance(61)
+        await catch_up(rig, polling)
+    new = await rig.endpoint()
+    await done(rig, polling, await begin(rig, until_row=7, endpoints=(new.id,)))
+    (again,) = await rig.waiting(new)
+    assert again["id"] == (await rig.waiting(old))[-1]["id"]
+    assert (again["revision"], again["type"], again.get("previous")) == (3, "call.created", None)
+
+
+@pytest.mark.parametrize(("endpoints", "told"), [(None, 20), ((), 0)])
+async def test_to_all_or_to_none(rig: Rig, endpoints: tuple[EndpointId, ...] | None, told: int) -> None:
+    """All that want the rows, or nobody: then they are stored only."""
+    await rig.source(start_row_id=21)
+    endpoint, picky = await rig.endpoint(), await rig.endpoint(event_types=("goal.created",))
+    polling = rig.poller()
+    rig.upstream.show(*rows(1, 20))
+    await catch_up(rig, polling)
+    ended = await done(rig, polling, await begin(rig, until_row=20, endpoints=endpoints))
+    assert (ended.rows, ended.events) == (20, 20)
+    assert len(await rig.row_ids(endpoint)) == told
+    assert await rig.row_ids(picky) == []
+    assert len(await rig.events.read(UK, range(1, 200))) == 20
+
+
+async def test_news_is_for_everybody(rig: Rig) -> None:
+    """A change that a backfill finds goes to all that want it, and so does a late row where gaps are still probed."""
+    await rig.source(batch_size=10)
+    old, polling = await rig.endpoint(), rig.poller(gaps_s=24 * HOUR, changes_s=(24 * HOUR,))
+    rig.upstream.always = shows_row_ids
+    rig.upstream.show(*rows(1, 8), *rows(10, 20))
+    await catch_up(rig, polling)
+    await run(rig, polling, HOUR)
+    rig.upstream.show(make_row(9), make_row(3, callRating="1"))
+    await done(rig, polling, await begin(rig, until_row=20, endpoints=()))
+    assert await rig.row_ids(old) == [*range(1, 9), *range(10, 21), 3, 9]
+
+
+async def test_a_date_to_begin_at(rig: Rig) -> None:
+    """The first row of that day and later is the first one; the request has a date, and no other has."""
+    await rig.source(start_row_id=100)
+    endpoint, polling = await rig.endpoint(), rig.poller()
+    rig.upstream.show(*rows(1, 30))
+
+    def dated(upstream: FakeUpstream, request: httpx.Request) -> httpx.Response:
+        if request.url.params.get("startDate") != "2026-01-31":
+            return page(upstream, request)
+        upstream.lines["all"] = {i: line for i, line in upstream.lines["all"].items() if i >= 12}
+        return page(upstream, request)
+
+    rig.upstream.always = dated
+    await catch_up(rig, polling)
+    await done(rig, polling, await begin(rig, until_row=30, since="2026-01-31"))
+    assert await rig.row_ids(endpoint) == list(range(12, 31))
+
+
+@pytest.mark.parametrize("upstream", [shows_row_ids, page])
+async def test_a_dry_run_counts(rig: Rig, upstream: Any) -> None:
+    """How many rows there are, and how many of them a rewound cursor would send: nothing is stored."""
+    await rig.source(batch_size=10, start_row_id=61)
+    endpoint, polling = await rig.endpoint(), rig.poller()
+    rig.upstream.always = upstream
+    rig.upstream.show(*rows(1, 100))
+    await catch_up(rig, polling)
+    ended = await done(rig, polling, await begin(rig, until_row=100, dry_run=True))
+    assert (ended.rows, ended.events) == (100, 60)
+    assert await rig.row_ids(endpoint) == list(range(61, 101))
+
+
+async def test_it_continues_after_a_kill(rig: Rig) -> None:
+    """Page by page, whoever polls: each row once."""
+    await rig.source(batch_size=5, start_row_id=200)
+    endpoint = await rig.endpoint()
+    rig.upstream.show(*rows(1, 100))
+    await catch_up(rig, rig.poller())
+    backfill = await begin(rig, until_row=100, endpoints=(endpoint.id,))
+    for _ in range(40):
+        before = len(rig.upstream.requests)
+        async with slice_of(rig.poller()):
+            await until(lambda before=before: len(rig.upstream.requests) > before)
+        if await is_done(rig, backfill):
+            break
+    assert await rig.row_ids(endpoint) == list(range(1, 101))
+    assert len(rig.upstream.requests) < 60
+
+
+async def test_it_can_be_cancelled(rig: Rig) -> None:
+    """It ends between two pages, says how far it was, and leaves nothing behind."""
+    await rig.source(batch_size=5, start_row_id=200)
+    rig.upstream.show(*rows(1, 100))
+    polling = rig.poller(requests_per_hour=3600)
+    await catch_up(rig, polling)
+    backfill = await begin(rig, until_row=100)
+    async with slice_of(polling):
+        for _ in range(3):
+            before = len(rig.upstream.requests)
+            await until(lambda before=before: ticked(rig, before))
+        place = (await rig.readings.load(UK)).of["all"][f"backfill.{backfill.id}"]
+        cancelled = backfill.ended("cancelled", place, now_ms=rig.clock.at_ms)
+        await rig.backfills.cancel(UK, cancelled, before=backfill)
+        asked = len(rig.upstream.requests)
+        for _ in range(30):
+            await ticked(rig, asked)
+    assert len(rig.upstream.requests) <= asked + 4
+    ended = await rig.backfills.get(UK, backfill.id)
+    assert (ended.state, ended.rows % 5) == ("cancelled", 0)
+    assert 5 <= ended.rows <= 50
+    assert "backfill" not in str((await rig.readings.load(UK)).of)
+
+
+async def ticked(rig: Rig, requests: int) -> bool:
+    rig.clock.advance(0.3)
+    return len(rig.upstream.requests) > requests
+
+
+async def test_it_waits_for_an_endpoint_with_much_to_do(rig: Rig) -> None:
+    """What waits for an endpoint is bounded, and the oldest is dropped: a backfill must not be the reason."""
+    await rig.source(batch_size=10, start_row_id=200)
+    endpoint, polling = await rig.endpoint(), rig.poller(most_bytes=20_000)
+    rig.upstream.show(*rows(1, 190))
+    await catch_up(rig, polling)
+    backfill = await begin(rig, until_row=190)
+    async with slice_of(polling):
+        await until(lambda: owes(rig, endpoint.id, 20_000))
+        await until(lambda: is_waiting(rig, backfill))
+        assert 20 < len(await rig.row_ids(endpoint)) < 90
+        await rig.eyes.delete(keys.owed(UK))
+        rig.clock.advance(5)
+        await until(lambda: owes(rig, endpoint.id, 20_000))
+        await until(lambda: is_waiting(rig, backfill))
+        assert not await is_done(rig, backfill)
+        await rig.change(endpoint, disabled=True)
+        await rig.catalogue.refresh()
+        rig.clock.advance(5)
+        await until(lambda: is_done(rig, backfill))
+
+
+async def is_waiting(rig: Rig, backfill: Backfill) -> bool:
+    place = (await rig.readings.load(UK)).of["all"][f"backfill.{backfill.id}"]
+    return place.due_ms == rig.clock.at_ms + FULL_WAIT_MS
+
+
+async def owes(rig: Rig, endpoint: EndpointId, size: int) -> bool:
+    return int(await rig.eyes.hget(keys.owed(UK), endpoint) or 0) > size  # type: ignore[misc]
+
+
+async def test_a_backfill_of_a_route_that_left_fails(rig: Rig) -> None:
+    """It says so, and does not wait for ever."""
+    await rig.source("calls", "goals")
+    polling = rig.poller()
+    await catch_up(rig, polling)
+    backfill = await begin(rig, until_row=9, route="goals")
+    await rig.source("calls")
+    rig.clock.advance(11)
+    ended = await done(rig, polling, backfill)
+    assert (ended.state, ended.error) == ("failed", "the route was removed")
+
+
+async def test_what_a_backfill_knew_is_forgotten(rig: Rig) -> None:
+    """It reads rows that no other reading needs: they are forgotten like all others."""
+    await rig.source(batch_size=50, start_row_id=1000)
+    polling = rig.poller(changes_s=(HOUR,))
+    rig.upstream.show(*rows(1, 900), *rows(1001, 1010))
+    await catch_up(rig, polling)
+    await done(rig, polling, await begin(rig, until_row=900))
+    kept = Rows(rig.redis, plan=rig.plan, longest_s=HOUR, most_bytes=10**9)
+    assert await kept.forget(rig.catalogue.sources[UK], now_ms=rig.clock.at_ms) >= 9

@@ -6,7 +6,17 @@ import pytest
 from litestar.routes import HTTPRoute
 
 KEYS = "/.well-known/webhook-keys/{endpoint_id}"
-OPEN = {"/health/live", "/health/ready", "/api/v1/health", "/docs", "/docs/openapi.json", "/docs/{path}", KEYS}
+OPEN = {
+    "/health/live",
+    "/health/ready",
+    "/api/v1/health",
+    "/docs",
+    "/docs/openapi.json",
+    "/docs/plain",
+    "/docs/scalar-1.46.4.js",
+    "/docs/{path}",
+    KEYS,
+}
 
 
 async def test_every_route_but_health_docs_and_public_keys_wants_the_key(client: Any) -> None:

@@ -4,9 +4,9 @@ import re
 from typing import Any
 
 
-async def test_the_page_loads_nothing_from_anywhere(client: Any) -> None:
-    """No script, no picture, no style sheet, and a policy that would refuse them."""
-    answer = await client.get("/docs")
+async def test_the_plain_page_loads_nothing_from_anywhere(client: Any) -> None:
+    """The plain one: no script, no picture, no style sheet, and a policy that would refuse them."""
+    answer = await client.get("/docs/plain")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/html")
     assert re.findall(r"<script|<link|<img|@import|url\(", answer.text) == []

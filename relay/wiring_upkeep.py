@@ -4,6 +4,7 @@ from relay.config import Settings
 from relay.config.readings import plan_of
 from relay.pipeline.backlogs import Backlogs
 from relay.pipeline.clock import Clock
+from relay.pipeline.freshness import FreshnessWatch
 from relay.pipeline.pressure import Pressure
 from relay.pipeline.upkeep import Limits, Upkeep
 from relay.store.backlog import Backlog
@@ -39,6 +40,9 @@ def upkeep_of(settings: Settings, stores: Stores, pressure: Pressure, clock: Clo
             operations=stores.operations,
             most_bytes=settings.endpoint_backlog_bytes,
             longest_s=settings.endpoint_backlog_seconds,
+        ),
+        freshness=FreshnessWatch(
+            routes=stores.routes, operations=stores.operations, chores=Chores(redis), server=Server(redis)
         ),
         limits=Limits(
             retention_s=settings.retention_seconds,

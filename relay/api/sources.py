@@ -13,13 +13,12 @@ from relay.api.deletions import delete_at_once, when_deleted
 from relay.api.dependencies import ClockGiven, PagingGiven, StoresGiven
 from relay.api.paging import in_memory, provide_newest_first, read_page
 from relay.api.schemas.common import ListOut
+from relay.api.schemas.routes import RouteOut, show_route
 from relay.api.schemas.sources import (
     CursorIn,
     QuarantineOut,
-    RouteOut,
     SourceIn,
     SourceOut,
-    show_route,
     show_set_aside,
     show_source,
 )
@@ -174,7 +173,7 @@ async def _route(uid: str, route: str, stores: Stores, clock: Clock) -> RouteOut
     if route not in source.routes:
         raise NotFound(f"source {uid} has no route {route}; it has {', '.join(source.routes)}")
     (state,) = await stores.routes.states(source.uid, [route])
-    return show_route(state, now_ms=clock.now_ms())
+    return show_route(state, source, now_ms=clock.now_ms())
 
 
 async def _shown(source: Source, stores: Stores, clock: Clock) -> SourceOut:

@@ -5,7 +5,8 @@ from litestar.params import FromPath
 
 from relay.api.dependencies import ClockGiven, StoresGiven
 from relay.api.schemas.backfills import ReadingsOut, show_reading
-from relay.api.schemas.sources import RouteOut, SourceOut, show_route, show_source
+from relay.api.schemas.routes import RouteOut, show_route
+from relay.api.schemas.sources import SourceOut, show_source
 from relay.domain.model import Source
 from relay.domain.names import source_uid
 from relay.errors import NotFound
@@ -68,4 +69,4 @@ async def _steered(stores: Stores, uid: str, route: str, clock: Clock, **fields:
     source = await _source(stores, uid, route)
     await stores.routes.steer(source.uid, route, fields)
     (state,) = await stores.routes.states(source.uid, [route])
-    return show_route(state, now_ms=clock.now_ms())
+    return show_route(state, source, now_ms=clock.now_ms())

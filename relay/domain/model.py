@@ -249,6 +249,10 @@ class RouteState(Struct, frozen=True, kw_only=True):
     state: Literal["waiting", "polling", "stopped", "failing"] = "waiting"
     caught_up_at_ms: int | None = None
     """When the upstream last said that there is nothing behind the cursor."""
+    moved_at_ms: int | None = None
+    """When a page moved the cursor last."""
+    rows_counted: int = 0
+    """How many rows came lately, as of the last poll: see relay.domain.freshness."""
     last_poll_at_ms: int | None = None
     last_error: str | None = None
     last_error_at_ms: int | None = None

@@ -15,6 +15,8 @@ from relay.errors import StoreUnavailable
 from relay.pipeline.apart import each_apart
 from relay.pipeline.backlogs import Backlogs
 from relay.pipeline.clock import Clock
+from relay.pipeline.freshness import LOOK_S as FRESHNESS_S
+from relay.pipeline.freshness import FreshnessWatch
 from relay.pipeline.pressure import Pressure
 from relay.store.attempts import Attempts
 from relay.store.books import Books
@@ -70,6 +72,7 @@ class Upkeep:
         attempts: Attempts,
         books: Books,
         backlogs: Backlogs,
+        freshness: FreshnessWatch,
         limits: Limits,
     ) -> None:
         self._server = server
@@ -83,6 +86,7 @@ class Upkeep:
         self._attempts = attempts
         self._books = books
         self._backlogs = backlogs
+        self._freshness = freshness
         self._limits = limits
 
     async def run(self, sources: Callable[[], list[Source]]) -> None:
@@ -92,6 +96,7 @@ class Upkeep:
             # Apart from looking: a worker that sheds a lot must not be the last to know how full the store is.
             tasks.create_task(_again_and_again(LOOK_S, lambda: self.shed(sources())))
             tasks.create_task(_again_and_again(COUNT_S, lambda: self.count(sources())))
+            tasks.create_task(_again_and_again(FRESHNESS_S, lambda: self._freshness.look(sources())))
             tasks.create_task(_again_and_again(TRIM_S, lambda: self.trim(sources())))
             tasks.create_task(_again_and_again(SWEEP_S, lambda: self.sweep(sources())))
 

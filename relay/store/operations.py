@@ -1,6 +1,6 @@
 """Operational events: what the relay did on its own decision, for the operator to see. A short log, not a queue."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -42,6 +42,17 @@ class Operations:
         """What holds of a condition; None: it was never noted."""
         held = await self._redis.hget(keys.STANDING, name)  # type: ignore[misc]
         return None if held is None else held.decode()
+
+    async def conditions(self, prefix: str) -> dict[str, str]:
+        """What holds of all conditions whose names begin so."""
+        held: dict[bytes, bytes] = await self._redis.hgetall(keys.STANDING)  # type: ignore[misc]
+        named = {name.decode("utf-8", "replace"): now.decode("utf-8", "replace") for name, now in held.items()}
+        return {name: now for name, now in named.items() if name.startswith(prefix)}
+
+    async def forget_conditions(self, names: Iterable[str]) -> None:
+        """Forget conditions of what is not there any more."""
+        if gone := list(names):
+            await self._redis.hdel(keys.STANDING, *gone)  # type: ignore[misc]
 
     async def report_once(self, thing: str, kind: str, data: Mapping[str, str], *, now_ms: int) -> None:
         """Write down what is wrong with a thing, unless that was done and the thing was not written since.

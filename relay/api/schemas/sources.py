@@ -8,7 +8,8 @@ from urllib.parse import SplitResult, urlsplit
 from msgspec import UNSET, Meta, UnsetType
 
 from relay.api.schemas.checks import Path, Policies
-from relay.api.schemas.common import READ_ONLY, In, Name, Out, Own, ReadOnly, moment, moment_or_none
+from relay.api.schemas.common import READ_ONLY, In, Name, Out, Own, ReadOnly, moment
+from relay.api.schemas.routes import RouteOut, show_route
 from relay.domain.model import ROUTES, ApiKeyAuth, RouteState, Source
 from relay.errors import Fault, Invalid
 from relay.outbound.targets import vet_url
@@ -128,35 +129,6 @@ class PortalUserOut(Out, frozen=True, kw_only=True, tag_field="type", tag="basic
     """The user name."""
 
 
-class RouteOut(Out, frozen=True, kw_only=True):
-    """The state of a route."""
-
-    route: str
-    """The name of the route."""
-    cursor: int | None
-    """The rowId of the last row that the relay stored. null: the route has not begun."""
-    state: Literal["waiting", "polling", "stopped", "failing"]
-    """`waiting` for the next poll, `polling` now, `failing` with an error that the relay retries, or `stopped` because
-    Infinity refused the credentials."""
-    lag_seconds: float | None
-    """How long ago the route last had no more rows. null: it never had. Negative: the clock was set back."""
-    caught_up_at: datetime | None
-    """When the route last had no more rows."""
-    last_poll_at: datetime | None
-    """When the relay last polled the route."""
-    last_error: str | None
-    """Why the last failed poll failed."""
-    last_error_at: datetime | None
-    """When the last failed poll failed."""
-    failures: int
-    """How many polls failed since the last successful one."""
-    paused: bool = False
-    """Whether the route is paused by itself. A paused source pauses all its routes."""
-    held_rows: int = 0
-    """How many rows the relay holds because their rowIds are implausibly far ahead. The quarantine lists them. They
-    become events when rows with neighbouring rowIds arrive."""
-
-
 class SourceOut(Out, frozen=True, kw_only=True):
     """A source, with the settings that apply and the states of its routes."""
 
@@ -244,32 +216,13 @@ def show_source(source: Source, states: list[RouteState], *, now_ms: int) -> Sou
         igrp=source.igrp,
         auth=ApiKeyAuthOut() if isinstance(source.auth, ApiKeyAuth) else PortalUserOut(username=source.auth.username),
         routes=list(source.routes),
-        route_states={state.route: show_route(state, now_ms=now_ms) for state in states},
+        route_states={state.route: show_route(state, source, now_ms=now_ms) for state in states},
         poll_interval_seconds=source.poll_interval_s,
         batch_size=source.batch_size,
         start_row_id=source.start_row_id,
         paused=source.paused,
         created_at=moment(source.created_at_ms),
         updated_at=moment(source.updated_at_ms),
-    )
-
-
-def show_route(state: RouteState, *, now_ms: int) -> RouteOut:
-    """A route's state as responses show it."""
-    caught_up = state.caught_up_at_ms
-    return RouteOut(
-        route=state.route,
-        cursor=state.cursor,
-        state=state.state,
-        # Negative if the clock was set back since: that must be visible.
-        lag_seconds=None if caught_up is None else (now_ms - caught_up) / 1000,
-        caught_up_at=moment_or_none(caught_up),
-        last_poll_at=moment_or_none(state.last_poll_at_ms),
-        last_error=state.last_error,
-        last_error_at=moment_or_none(state.last_error_at_ms),
-        failures=state.failures,
-        paused=bool(state.paused),
-        held_rows=state.held_first + state.held_since,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from relay.domain.freshness import counted
 from relay.domain.model import Source
 from relay.domain.paging import Advance, advance
 from relay.domain.polling import next_poll_ms
@@ -71,7 +72,10 @@ class Forward:
         # The next poll is due now, and not at 0: the route that was polled longest ago goes first.
         changes: dict[str, int | str | None] = held.changes | {
             "state": "polling", "failures": 0, "last_poll_at_ms": polled_ms, "next_poll_at_ms": polled_ms,
+            "rows_counted": counted(poll.state, len(step.row_ids), now_ms=polled_ms),
         }  # fmt: skip
+        if has_moved:
+            changes["moved_at_ms"] = polled_ms
         if step.state == "caught_up":
             wait_ms = next_poll_ms(source.poll_interval_s, jitter=self._clock.jitter())
             changes |= {"caught_up_at_ms": polled_ms, "next_poll_at_ms": polled_ms + wait_ms}

@@ -1,0 +1,43 @@
+"""Freshness: whether a route keeps up with its upstream, and how many rows it brings."""
+
+from math import exp
+from typing import Literal
+
+from relay.domain.model import RouteState
+
+Freshness = Literal["new", "paused", "fresh", "lagging", "stalled"]
+"""`new`: the route has not begun · `fresh`: it had no more rows a short time ago · `lagging`: it had none for too long,
+and its cursor moves · `stalled`: its cursor stands still as well."""
+
+LATE_INTERVALS = 1.5
+"""A route that had no empty page for so many poll intervals is late: an alarm comes within two."""
+SHORTEST_LATE_MS = 10_000
+MINUTE_MS = 60_000
+THOUSANDTHS = 1000
+
+
+def freshness(state: RouteState, *, poll_s: float, is_paused: bool, now_ms: int) -> Freshness:
+    """Whether a route keeps up. `poll_s` is the poll interval of its source, which can be paused as a whole."""
+    if is_paused or state.paused:
+        return "paused"
+    if state.cursor is None:
+        return "new"
+    late_ms = max(SHORTEST_LATE_MS, round(LATE_INTERVALS * poll_s * 1000))
+    if now_ms - (state.caught_up_at_ms or 0) <= late_ms:
+        return "fresh"
+    return "lagging" if now_ms - (state.moved_at_ms or 0) <= late_ms else "stalled"
+
+
+def rows_per_minute(state: RouteState, *, now_ms: int) -> float:
+    """How many rows a minute a route has brought lately. Older rows count less and less.
+
+    >>> rows_per_minute(RouteState(route="all", rows_counted=60_000, last_poll_at_ms=0), now_ms=0)
+    60.0
+    """
+    since_ms = max(0, now_ms - (state.last_poll_at_ms or 0))
+    return state.rows_counted / THOUSANDTHS * exp(-since_ms / MINUTE_MS)
+
+
+def counted(state: RouteState, rows: int, *, now_ms: int) -> int:
+    """The count of a route after a page with so many new rows, in thousandths of a row: see `rows_per_minute`."""
+    return round((rows_per_minute(state, now_ms=now_ms) + rows) * THOUSANDTHS)

@@ -1,0 +1,58 @@
+"""Whether a route keeps up, and how many rows it brings."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.domain.freshness import counted, freshness, rows_per_minute
+from relay.domain.model import RouteState
+
+NOW = 1_790_000_000_000
+
+
+def route(*, caught_up_s: float | None = None, moved_s: float | None = None, **fields: int) -> RouteState:
+    """A route that had no more rows so long ago, and whose cursor moved so long ago."""
+    caught_up_ms = None if caught_up_s is None else NOW - round(caught_up_s * 1000)
+    moved_ms = None if moved_s is None else NOW - round(moved_s * 1000)
+    return RouteState(route="all", **{"cursor": 7, **fields}, caught_up_at_ms=caught_up_ms, moved_at_ms=moved_ms)
+
+
+@pytest.mark.parametrize(
+    ("state", "found"),
+    [
+        (route(caught_up_s=89, moved_s=10_000), "fresh"),
+        (route(caught_up_s=91, moved_s=89), "lagging"),
+        (route(caught_up_s=91, moved_s=91), "stalled"),
+        (route(caught_up_s=-3600), "fresh"),
+        (route(), "stalled"),
+        (route(paused=1), "paused"),
+        (RouteState(route="all"), "new"),
+    ],
+)
+def test_a_route_polled_each_minute(state: RouteState, found: str) -> None:
+    """It is late after one and a half intervals, so that an alarm comes within two; a clock set back is no alarm."""
+    assert freshness(state, poll_s=60, is_paused=False, now_ms=NOW) == found
+
+
+def test_short_intervals_have_ten_seconds() -> None:
+    """A route that is polled ten times a second is not late after a slow answer."""
+    assert freshness(route(caught_up_s=9.9), poll_s=0.1, is_paused=False, now_ms=NOW) == "fresh"
+    assert freshness(route(caught_up_s=10.1), poll_s=0.1, is_paused=False, now_ms=NOW) == "stalled"
+
+
+def test_a_paused_source_pauses_its_routes() -> None:
+    """Nobody is to be woken for it."""
+    assert freshness(route(), poll_s=60, is_paused=True, now_ms=NOW) == "paused"
+
+
+@given(per_poll=st.integers(0, 500), interval_ms=st.sampled_from([1_000, 5_000, 20_000]))
+def test_a_steady_rate_is_what_it_is(per_poll: int, interval_ms: int) -> None:
+    """Within the rows of one page, after some minutes; and it fades when nothing comes any more."""
+    state, at_ms = RouteState(route="all"), NOW
+    for _ in range(600_000 // interval_ms):
+        at_ms += interval_ms
+        count = counted(state, per_poll, now_ms=at_ms)
+        state = RouteState(route="all", rows_counted=count, last_poll_at_ms=at_ms)
+    steady = per_poll * 60_000 / interval_ms
+    assert abs(rows_per_minute(state, now_ms=at_ms) - steady) <= per_poll + 0.01 * steady
+    assert rows_per_minute(state, now_ms=at_ms + 600_000) < 0.01 + steady * 0.001

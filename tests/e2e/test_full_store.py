@@ -19,8 +19,9 @@ async def limit(on: Stage, room: int) -> None:
 
 
 async def told(on: Stage) -> list[str]:
-    """The kinds of operational events, oldest first."""
-    return [event.kind for event in await on.stores.operations.page(limit=100)][::-1]
+    """The kinds of operational events about the store, oldest first. Its routes are late as well while polling waits."""
+    kinds = [event.kind for event in await on.stores.operations.page(limit=100)][::-1]
+    return [kind for kind in kinds if kind.startswith("store.")]
 
 
 async def error(on: Stage) -> str | None:

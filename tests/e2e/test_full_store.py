@@ -19,7 +19,7 @@ async def limit(on: Stage, room: int) -> None:
 
 
 async def told(on: Stage) -> list[str]:
-    """The kinds of operational events about the store, oldest first. Its routes are late as well while polling waits."""
+    """The kinds of operational events about the store, oldest first. Routes are late as well while polling waits."""
     kinds = [event.kind for event in await on.stores.operations.page(limit=100)][::-1]
     return [kind for kind in kinds if kind.startswith("store.")]
 

@@ -17,6 +17,7 @@ from relay.pipeline.backlogs import Backlogs
 from relay.pipeline.clock import Clock
 from relay.pipeline.pressure import Pressure
 from relay.store.attempts import Attempts
+from relay.store.audit import Audit
 from relay.store.books import Books
 from relay.store.chores import Chores
 from relay.store.compaction import Compaction
@@ -69,6 +70,7 @@ class Upkeep:
         past: PastEvents,
         attempts: Attempts,
         books: Books,
+        audit: Audit,
         backlogs: Backlogs,
         limits: Limits,
     ) -> None:
@@ -82,6 +84,7 @@ class Upkeep:
         self._past = past
         self._attempts = attempts
         self._books = books
+        self._audit = audit
         self._backlogs = backlogs
         self._limits = limits
 
@@ -145,6 +148,7 @@ class Upkeep:
         if self._clock.is_off():
             return
         if await self._chores.take("sweep", seconds=SWEEP_S * 0.9):
+            await self._audit.trim(now_ms=await self._server.now_ms())
             known = {source.uid: source for source in sources}
             await self._backlogs.drop_old(list(known), now_ms=await self._server.now_ms())
             await each_apart("sweep", known, lambda uid: self._sweep(known[uid]))

@@ -76,7 +76,7 @@ class Admission(ASGIMiddleware):
             principal = await self._authentication.principal(header, stores.api_keys, now_ms=at_ms)
             quota = await stores.quotas.of_principal(principal, per_minute=per_minute, now_ms=at_ms)
             if quota is None:
-                raise Unauthorized("the application of this API key was deleted")
+                raise Unauthorized("this API key, or its application, was deleted")
         except Unauthorized as error:
             await count_address(scope, stores, self._limits)
             log.warning("login_failed", address=self._limits.address(scope), path=scope["path"], reason=str(error))

@@ -31,8 +31,13 @@ class Quotas:
         return _quota(*await script("count_request")(self._redis, [name], [per_minute]))
 
     async def of_principal(self, principal: Principal, *, per_minute: int, now_ms: int) -> Quota | None:
-        """Count a request of a principal, and note its use. None: its application is gone. Raises StoreUnavailable."""
-        names = [request_keys.quota(principal.id), request_keys.KEY_USES, keys.config("applications")]
+        """Count a request of a principal, and note its use. None: it is gone. Raises StoreUnavailable."""
+        names = [
+            request_keys.quota(principal.id),
+            request_keys.KEY_USES,
+            keys.config("applications"),
+            keys.config("keys"),
+        ]
         args = [per_minute, principal.id, principal.application or "", now_ms]
         answer = await script("count_request")(self._redis, names, args)
         return None if answer[0] < 0 else _quota(*answer)

@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 -- Write an entry of the audit log with its indexes, and drop the oldest entries that are too old or too much.
--- KEYS: 1 entries (hash), 2 their bytes (string), 3 index of all (zset), then the entry's other indexes (zsets)
+-- KEYS: 1 entries (hash), 2 their bytes (string), 3 index of all (zset), then the entry's other indexes (zsets);
+--   the last key is never there
 -- ARGV: 1 the entry ('' none: only drop), 2 ms now, 3 ms that entries are kept, 4 bytes that all may have,
 --   5 how many to drop at most
 -- RETURNS: the position of the entry ('' none)
@@ -23,7 +24,7 @@ if entry ~= '' then
   end
   redis.call('HSET', entries, position, entry)
   redis.call('INCRBY', bytes, #entry)
-  for i = 3, #KEYS do
+  for i = 3, #KEYS - 1 do
     redis.call('ZADD', KEYS[i], 0, position)
     if i > 3 then redis.call('PEXPIRE', KEYS[i], kept) end
   end
@@ -43,7 +44,7 @@ if dropped > 0 then
   redis.call('SET', bytes, string.format('%.0f', total))
 end
 local first = redis.call('ZRANGE', all, 0, 0)[1]
-for i = 4, #KEYS do
+for i = 4, #KEYS - 1 do
   redis.call('ZREMRANGEBYLEX', KEYS[i], '-', '(' .. first)
 end
 return position

@@ -50,7 +50,7 @@ class Tenants:
             number_of, event = await self.stores.events.find(A, message) or (0, None)
             assert event is not None
             member = f"{made['id']} a{number_of}:{event.types[0]}:{message[4:9]}:3 schedule_used_up"
-            await self.stores.redis.zadd(f"relay:s:{{{A}}}:dead", {member: NOW})
+            await self.stores.redis.zadd(f"relay:s:{{{A}}}:dead", {member: NOW + number})
             self.ids[uid] = {
                 "app_id": app["id"], "endpoint_id": made["id"], "msg_id": message, "key_id": key["id"],
                 "name": "call.created", "uid": A, "route": "all", "attempt_id": "atmpt_1",

@@ -22,7 +22,14 @@ from relay.store.audit import Entry
 from relay.store.journal import Change, Journal
 from relay.wiring import Stores
 
-NAMED = {"msg_id": "message", "endpoint_id": "endpoint", "uid": "source", "route": "route", "key_id": "key"}
+NAMED = {
+    "msg_id": "message",
+    "endpoint_id": "endpoint",
+    "uid": "source",
+    "route": "route",
+    "key_id": "key",
+    "reconciliation_id": "reconciliation",
+}
 """What the parameters of paths name, besides applications."""
 VERBS = {"POST": "create", "PUT": "replace", "PATCH": "update", "DELETE": "delete", "GET": "read"}
 

@@ -6,12 +6,14 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec import structs
 
 from relay.errors import StoreUnavailable
 from relay.store import idempotency, request_keys
+from relay.store.reconciliations import Range
 from relay.store.records import Records
 from relay.wiring import Stores
-from tests.integration.api.storing import A, Store
+from tests.integration.api.storing import NOW, A, Store
 
 URL = "https://hooks.example.com/in"
 KEY = {"idempotency-key": "k"}
@@ -30,6 +32,8 @@ async def called(http: httpx.AsyncClient) -> httpx.AsyncClient:
 POSTS: dict[str, dict[str, Any] | None] = {
     "/api/v1/source/{uid}/pause": None,
     "/api/v1/source/{uid}/resume": None,
+    "/api/v1/source/{uid}/reconciliation": {},
+    "/api/v1/source/{uid}/reconciliation/{reconciliation_id}/repair": {},
     "/api/v1/app": {"name": "n"},
     "/api/v1/app/{app_id}/endpoint": {"url": URL},
     "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret/rotate": {},
@@ -56,7 +60,11 @@ async def test_every_post_has_its_effect_once(
     """The same request gets the same answer, and changes nothing more. Another body, or query, under the key is 422."""
     key = (await called.post("/key", json={"name": "k", "scopes": ["read"]})).json()["id"]
     message = await store(A, 1)
-    path = "http://relay" + template.format(uid="a", app_id="one", endpoint_id="crm", msg_id=message, key_id=key)
+    run = await stores.reconciliations.ask(A, Range(), now_ms=NOW)
+    await stores.reconciliations.save(A, run, structs.replace(run, phase="done"))
+    path = "http://relay" + template.format(
+        uid="a", app_id="one", endpoint_id="crm", msg_id=message, key_id=key, reconciliation_id=run.id
+    )
     first = await called.post(path, json=POSTS[template], headers=KEY)
     assert first.status_code < 300, first.text
     before = await everything(stores)

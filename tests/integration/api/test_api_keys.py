@@ -162,9 +162,9 @@ async def test_keys_go_with_their_application(http: httpx.AsyncClient, stores: S
     made = await created(http, appId="one")
     other = await created(http)
     assert await status(http, made["token"]) == 200
-    await http.delete("/app/one")
-    await deleting_of(stores).run(within_s=5)
+    await stores.applications.delete("one")
     assert await status(http, made["token"]) == 401
+    await deleting_of(stores).run(within_s=5)
     assert [key["id"] for key in (await http.get("/key")).json()["data"]] == [other["id"]]
     await http.put("/app/one", json={"name": "One"})
     assert await status(http, made["token"]) == 401

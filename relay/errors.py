@@ -8,6 +8,8 @@ RelayError
 │   ├── InProgress     the same request is still running: try again in a moment (409)
 │   └── InUse          others name it: change them first (409)
 ├── Unauthorized       no key, or a wrong one (401)
+├── Forbidden          the key does not include this (403)
+├── TooMany            too many requests: wait (429)
 ├── StoreUnavailable   Redis does not answer: try again (503)
 │   ├── StoreFull      it has no room for what it was asked to take
 │   └── StoreDenied    it rejects the user name or the password: correct the settings
@@ -76,6 +78,18 @@ class InUse(Conflict):
 
 class Unauthorized(RelayError):  # noqa: N818
     """No API key, or one that is not valid."""
+
+
+class Forbidden(RelayError):  # noqa: N818
+    """The API key does not include what was asked for."""
+
+
+class TooMany(RelayError):  # noqa: N818
+    """A quota of requests is used up. `retry_after_s` is when there is room for another one."""
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class StoreUnavailable(RelayError):  # noqa: N818

@@ -24,11 +24,11 @@ _SECRET_NAME = re.compile(
     re.I,
 )
 _SECRET_TEXT = re.compile(
-    r"(?P<whs>whs(?:ec|k)_)[\w+/=-]+|(?P<scheme>(?:Bearer|Basic|ApiKey) )[\w.~+/=:-]+|(?P<userinfo>://)[^/@\s]*@",
+    r"(?P<whs>whs(?:ec|k)_|rlk_)[\w+/=-]+|(?P<scheme>(?:Bearer|Basic|ApiKey) )[\w.~+/=:-]+|(?P<userinfo>://)[^/@\s]*@",
     re.I,
 )
-_PLAIN_NAMES = frozenset({"row_id", "timestamp"})
-"""Fields whose digits are ours: a rowId looks like a phone number."""
+_PLAIN_NAMES = frozenset({"row_id", "timestamp", "request_id"})
+"""Fields whose digits are ours, or an id that a client gave a request: a rowId looks like a phone number."""
 _TRACEBACKS = frozenset({"exception", "stack"})
 """Fields of several lines. All but the first are indented, so that none can be taken for a line of the log."""
 LONGEST_LINE: Final = 500

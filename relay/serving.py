@@ -199,6 +199,8 @@ def server(app: Any, *, lifespan: bool, limits: ClientLimits, keeps_signals: boo
         access_log=False,
         server_header=False,
         ws="none",
+        # The API reads X-Forwarded-For itself, and believes only RELAY_TRUSTED_PROXIES.
+        proxy_headers=False,
         timeout_graceful_shutdown=DRAIN_S,
         lifespan="on" if lifespan else "off",
     )

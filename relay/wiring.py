@@ -22,8 +22,10 @@ from relay.pipeline.disabling import Disabling
 from relay.pipeline.dispatch.dispatcher import Dispatcher
 from relay.pipeline.pressure import Pressure, Room
 from relay.pipeline.troubles import Troubles
+from relay.store.api_keys import ApiKeys
 from relay.store.applications import Applications
 from relay.store.attempts import Attempts
+from relay.store.audit import Audit
 from relay.store.backfills import Backfills
 from relay.store.bodies import Bodies
 from relay.store.books import Books
@@ -37,11 +39,13 @@ from relay.store.embedded import embedded_server
 from relay.store.endpoints import Endpoints
 from relay.store.epochs import Epochs
 from relay.store.events import Events
+from relay.store.idempotency import Idempotency
 from relay.store.lanes import Lanes
 from relay.store.operations import Operations
 from relay.store.outstanding import Outstanding
 from relay.store.pages import Pages
 from relay.store.past_events import PastEvents
+from relay.store.quotas import Quotas
 from relay.store.rates import Rates
 from relay.store.readings import Readings
 from relay.store.reconciliations import Reconciliations
@@ -89,6 +93,11 @@ class Stores:
     epochs: Epochs
     books: Books
     reconciliations: Reconciliations
+    api_keys: ApiKeys
+    quotas: Quotas
+    idempotency: Idempotency
+    audit: Audit
+    vault: Vault
 
 
 @asynccontextmanager
@@ -120,11 +129,21 @@ async def open_stores(settings: Settings) -> AsyncIterator[tuple[Stores, str]]:
                     epochs=Epochs(redis, needed=settings.checkpoint_url is not None),
                     books=Books(redis),
                     reconciliations=Reconciliations(redis),
+                    api_keys=ApiKeys(redis, vault),
+                    quotas=Quotas(redis),
+                    idempotency=Idempotency(redis, vault),
+                    audit=audit_of(settings, redis),
+                    vault=vault,
                 ),
                 url,
             )
         finally:
             await redis.aclose()
+
+
+def audit_of(settings: Settings, redis: Redis) -> Audit:
+    """The audit log, with its limits."""
+    return Audit(redis, retention_s=settings.audit_retention_seconds, most_bytes=settings.audit_bytes)
 
 
 def egress_policy(settings: Settings) -> EgressPolicy:
@@ -186,6 +205,7 @@ def deleting_of(stores: Stores) -> Deleting:
         deletions=Deletions(stores.redis),
         configuration=stores.configuration,
         endpoints=stores.endpoints,
+        api_keys=stores.api_keys,
         lanes=DeletedLanes(stores.redis),
         sources=DeletedSources(stores.redis),
     )

@@ -35,6 +35,7 @@ def upkeep_of(settings: Settings, stores: Stores, pressure: Pressure, clock: Clo
         past=stores.past_events,
         attempts=stores.attempts,
         books=stores.books,
+        audit=stores.audit,
         backlogs=Backlogs(
             backlog=Backlog(redis),
             operations=stores.operations,

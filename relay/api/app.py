@@ -1,23 +1,35 @@
 """The REST API as an application: every controller, dependency and handler is named here."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 
 from litestar import Litestar, Router
+from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
 from relay.api import docs, health, problems
+from relay.api.access import check_application, check_declared, operations
+from relay.api.admission import AddressQuota, Admission, Limits
+from relay.api.api_keys import ApiKeyController
 from relay.api.applications import ApplicationController
 from relay.api.attempts import AttemptController
-from relay.api.auth import bearer
+from relay.api.audit import AuditController
+from relay.api.auditing import Auditing, collections_of
+from relay.api.auth import Authentication
 from relay.api.backfills import BackfillController
 from relay.api.bodies import StrictRequest, check_request
 from relay.api.change_log import ChangeLog
-from relay.api.dependencies import provide_application, provide_once, provide_readiness, provide_stores
+from relay.api.dependencies import (
+    provide_application,
+    provide_once,
+    provide_principal,
+    provide_readiness,
+    provide_stores,
+)
 from relay.api.document import document_of
 from relay.api.endpoint_secrets import EndpointSecretController
 from relay.api.endpoint_stats import endpoint_stats
@@ -30,6 +42,7 @@ from relay.api.parameters import parameters_of
 from relay.api.public_keys import webhook_keys
 from relay.api.queries import provide_attempt_query
 from relay.api.reconciliations import ReconciliationController
+from relay.api.repeating import Repeating
 from relay.api.restored import refuse_changes
 from relay.api.schemas.checks import Policies
 from relay.api.schemas.common import TYPE_ENCODERS
@@ -45,6 +58,14 @@ from relay.errors import Fault, Invalid
 from relay.pipeline.clock import Clock
 from relay.starting import open_clock, readiness_of
 from relay.wiring import Stores, egress_policy, open_stores, upstream_policy
+
+ROOT = "/api/v1"
+"""Where operations that require a key begin."""
+CORS_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+CORS_REQUEST = ["authorization", "content-type", "idempotency-key", "svix-req-id", "x-request-id"]
+CORS_RESPONSE = [
+    "idempotent-replayed", "ratelimit", "ratelimit-policy", "retry-after", "svix-req-id", "x-request-id",
+]  # fmt: skip
 
 OpenStores = Callable[[], AbstractAsyncContextManager[Stores]]
 """Opens the stores of the application, for as long as it runs."""
@@ -68,6 +89,12 @@ def create_app(settings: Settings) -> Litestar:
         policy=egress_policy(settings),
         upstreams=upstream_policy(settings),
         clock=clock,
+        limits=Limits(
+            key_per_minute=settings.key_requests_per_minute,
+            address_per_minute=settings.address_requests_per_minute,
+            trusted_proxies=settings.trusted_proxies,
+        ),
+        origins=settings.cors_origins,
     )
 
 
@@ -78,10 +105,13 @@ def create_api(
     policy: EgressPolicy,
     upstreams: EgressPolicy = EgressPolicy(),  # noqa: B008 - it is frozen
     clock: Clock,
+    limits: Limits = Limits(),  # noqa: B008 - it is frozen
+    origins: Sequence[str] = (),
 ) -> Litestar:
-    """Create the API. `admin_key` gives full access. Health checks and docs require no key.
+    """Create the API. `admin_key` gives full access. Health checks, docs and public keys require no key.
 
-    `policy` tells which URLs endpoints can have, and `upstreams` which `baseUrl` sources can have.
+    `policy` tells which URLs endpoints can have, and `upstreams` which `baseUrl` sources can have. `origins` are those
+    of the web pages that can call the API.
     """
 
     @asynccontextmanager
@@ -93,15 +123,16 @@ def create_api(
 
     app = Litestar(
         [
-            _guarded(admin_key),
-            _ingest(admin_key),
+            _guarded(Authentication(admin_key), limits),
+            _ingest(Authentication(admin_key), limits),
             docs.viewer,
-            webhook_keys,
+            Router("/", route_handlers=[webhook_keys], middleware=[AddressQuota(limits)]),
             health.live,
             health.ready,
             health.svix_health,
         ],
         before_send=[secure],
+        cors_config=_cors(origins) if origins else None,
         dependencies={
             "stores": Provide(provide_stores, sync_to_thread=False),
             "readiness": Provide(provide_readiness, sync_to_thread=False),
@@ -117,36 +148,57 @@ def create_api(
         request_max_body_size=problems.BODY_AT_MOST,
         state=State({"policies": Policies(policy, upstreams)}),
     )
+    app.state.clock = clock
+    check_declared(app, ROOT, public=[f"{ROOT}/health"])
+    app.state.collections = collections_of(path for path, _, _ in operations(app, ROOT))
     # Built once, at the start: requests are checked against the document.
     app.state.document = document_of(app)
     app.state.parameters = parameters_of(app.state.document)
     return app
 
 
-def _guarded(admin_key: Secret) -> Router:
-    """All operations that require the key."""
+def _guarded(authentication: Authentication, limits: Limits) -> Router:
+    """All operations that require a key."""
     return Router(
-        "/api/v1",
+        ROOT,
         route_handlers=[
             SourceController, SteeringController, BackfillController,
             ApplicationController, EndpointController, EndpointSecretController,
             EventTypeController, MessageController, AttemptController, UndeliveredController,
-            OperationalEventController, ReconciliationController, endpoint_stats, *handlers(UNSUPPORTED),
+            OperationalEventController, ReconciliationController, endpoint_stats, ApiKeyController, AuditController,
+            *handlers(UNSUPPORTED),
         ],
-        guards=[bearer(admin_key), check_request, refuse_changes],
+        # In this order: nothing else sees a request that is not let in, and a repeated one is not noted again.
+        middleware=[Admission(authentication, limits), Repeating(), Auditing(limits)],
+        guards=[check_request, check_application, refuse_changes],
         security=[{"key": []}],
         dependencies={
+            "principal": Provide(provide_principal, sync_to_thread=False),
             "application": Provide(provide_application),
-            "once": Provide(provide_once),
+            "once": Provide(provide_once, sync_to_thread=False),
             "paging": Provide(provide_paging, sync_to_thread=False),
             "asked": Provide(provide_attempt_query, sync_to_thread=False),
         },
     )  # fmt: skip
 
 
-def _ingest(admin_key: Secret) -> Router:
+def _ingest(authentication: Authentication, limits: Limits) -> Router:
     """A part of Svix's API that the relay does not have."""
-    return Router("/ingest/api/v1", route_handlers=handlers(INGEST_UNSUPPORTED), guards=[bearer(admin_key)])
+    return Router(
+        "/ingest/api/v1",
+        route_handlers=handlers(INGEST_UNSUPPORTED),
+        middleware=[Admission(authentication, limits)],
+    )
+
+
+def _cors(origins: Sequence[str]) -> CORSConfig:
+    return CORSConfig(
+        allow_origins=list(origins),
+        allow_methods=CORS_METHODS,  # type: ignore[arg-type]
+        allow_headers=CORS_REQUEST,
+        expose_headers=CORS_RESPONSE,
+        max_age=600,
+    )
 
 
 def _openapi() -> OpenAPIConfig:

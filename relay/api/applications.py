@@ -1,14 +1,16 @@
 """Applications: tenants, each with its endpoints."""
 
+from functools import partial
 from typing import Annotated
 
 from litestar import Controller, Response, delete, get, patch, post, put
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from relay.api.access import Reach, needs
 from relay.api.applying import new_application, patched, replaced
 from relay.api.deletions import delete_at_once
-from relay.api.dependencies import ClockGiven, OnceGiven, PagingGiven, StoresGiven
+from relay.api.dependencies import ApplicationGiven, ClockGiven, OnceGiven, PagingGiven, PrincipalGiven, StoresGiven
 from relay.api.paging import read_page
 from relay.api.schemas.applications import (
     ApplicationIn,
@@ -18,6 +20,7 @@ from relay.api.schemas.applications import (
     show_application,
 )
 from relay.api.schemas.common import ListOut
+from relay.domain.principals import Resource
 from relay.errors import NotFound
 from relay.pipeline.clock import Clock
 from relay.store.applications import APPLICATION_ID, PREFIX
@@ -33,13 +36,16 @@ class ApplicationController(Controller):
 
     path = "/app"
     tags = ["application"]  # noqa: RUF012 - the framework's own attribute
+    # Only the operator writes an application: its filter and its sources bound what its own keys can see.
+    opt = needs(Resource.APPLICATION, Reach.OPERATOR)
 
-    @get("/", summary="List applications")
-    async def list_applications(self, stores: StoresGiven, paging: PagingGiven) -> ListOut[ApplicationOut]:
-        """List all applications in the order in which they were created."""
-        return await read_page(
-            stores.applications.page, paging, key=lambda a: a.id, show=show_application, form=APPLICATION_ID
-        )
+    @get("/", summary="List applications", opt=needs(Resource.APPLICATION, Reach.EVERY))
+    async def list_applications(
+        self, principal: PrincipalGiven, stores: StoresGiven, paging: PagingGiven
+    ) -> ListOut[ApplicationOut]:
+        """List all applications in the order in which they were created. A key of one application lists that one."""
+        read = partial(stores.applications.page, only=principal.application)
+        return await read_page(read, paging, key=lambda a: a.id, show=show_application, form=APPLICATION_ID)
 
     @post("/", summary="Create an application", responses=EXISTED)
     async def create_application(
@@ -60,10 +66,10 @@ class ApplicationController(Controller):
                 pass
         return Response(await _create(data, stores, clock, once=once), status_code=201)
 
-    @get("/{app_id:str}", summary="Get an application")
-    async def get_application(self, app_id: FromPath[str], stores: StoresGiven) -> ApplicationOut:
+    @get("/{app_id:str}", summary="Get an application", opt=needs(Resource.APPLICATION, Reach.PATH))
+    async def get_application(self, application: ApplicationGiven) -> ApplicationOut:
         """Get an application by its id or uid."""
-        return show_application(await stores.applications.get(app_id))
+        return show_application(application)
 
     @put("/{app_id:str}", summary="Replace or create an application", responses=MADE)
     async def upsert_application(

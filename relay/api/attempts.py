@@ -8,6 +8,7 @@ from litestar import Controller, get
 from litestar.di import Provide
 from litestar.params import FromPath, FromQuery, QueryParameter
 
+from relay.api.access import needs
 from relay.api.dependencies import ApplicationGiven, AttemptsAsked, PagingGiven, StoresGiven
 from relay.api.feeds import read_feed
 from relay.api.paging import Paging, in_memory, provide_newest_first, provide_paging, read_page
@@ -27,6 +28,7 @@ from relay.api.schemas.messages import (
 from relay.api.visibility import AttemptItem, are_last, attempts_feed, attempts_of, events_of, find_event
 from relay.domain.model import Application, Attempt, Endpoint, MessageId
 from relay.domain.names import NAME, UID_MOST
+from relay.domain.principals import Resource
 from relay.errors import NotFound
 from relay.store.endpoints import ENDPOINT_ID
 from relay.wiring import Stores
@@ -42,6 +44,7 @@ class AttemptController(Controller):
 
     path = "/app/{app_id:str}"
     tags = ["attempt"]  # noqa: RUF012 - the framework's own attribute
+    opt = needs(Resource.ATTEMPT)
     dependencies = {"paging": Provide(provide_newest_first, sync_to_thread=False)}  # noqa: RUF012
 
     @get("/attempt/endpoint/{endpoint_id:str}", summary="List attempts by endpoint")

@@ -1,30 +1,46 @@
-"""Access to the API: anyone who has the key can do everything."""
+"""Who makes a request: the key in `Authorization`, as a principal."""
 
 import hashlib
 import hmac
-from typing import Any
-
-from litestar.connection import ASGIConnection
-from litestar.handlers.base import BaseRouteHandler
-from litestar.types import Guard
 
 from relay.domain.model import Secret
-from relay.errors import Unauthorized
+from relay.domain.principals import ADMIN, Principal, principal_of
+from relay.domain.tokens import is_valid, read_token
+from relay.errors import Unauthorized, Unreadable
+from relay.store.api_keys import ApiKeys
+
+GIVE = "give the API key as `Authorization: Bearer …`"
 
 
-def bearer(key: Secret) -> Guard:
-    """A guard that accepts `Authorization: Bearer <key>`. It takes the same time to refuse every other key."""
-    expected = _digest(key.reveal().encode())
+class Authentication:
+    """Finds the principal of a request. The operator's key is a setting; all others are in the store.
 
-    def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-        scheme, _space, given = connection.headers.get("authorization", "").partition(" ")
-        same = hmac.compare_digest(_digest(given.strip().encode("latin-1", "replace")), expected)
-        if scheme.lower() != "bearer" or not same:
-            raise Unauthorized("give the API key as `Authorization: Bearer …`")
+    A key is read for each request, so it stops working everywhere as soon as it is deleted.
+    """
 
-    return guard
+    def __init__(self, admin_key: Secret) -> None:
+        self._admin = _digest(admin_key.reveal().encode())
+
+    async def principal(self, header: str, api_keys: ApiKeys, *, now_ms: int) -> Principal:
+        """The principal of an `Authorization` header. Raises Unauthorized, or StoreUnavailable."""
+        scheme, _space, given = header.partition(" ")
+        given = given.strip()
+        # Digests have one length: the comparison must not tell how long the key is.
+        is_admin = hmac.compare_digest(_digest(given.encode("latin-1", "replace")), self._admin)
+        if scheme.lower() != "bearer":
+            raise Unauthorized(GIVE)
+        if is_admin:
+            return ADMIN
+        if (token := read_token(given)) is None:
+            raise Unauthorized(f"this is not an API key; {GIVE}")
+        try:
+            key = await api_keys.find(token[0])
+        except Unreadable:
+            key = None
+        if key is None or not is_valid(key, token[1], now_ms=now_ms):
+            raise Unauthorized("this API key is unknown, was deleted or rotated, or has expired")
+        return principal_of(key)
 
 
 def _digest(key: bytes) -> bytes:
-    # Digests have one length: the comparison must not tell how long the key is.
     return hashlib.sha256(key).digest()

@@ -3,11 +3,13 @@
 from litestar import Controller, delete, get, post
 from litestar.params import FromPath, JSONBody
 
+from relay.api.access import needs
 from relay.api.dependencies import ClockGiven, StoresGiven
 from relay.api.schemas.backfills import BackfillIn, BackfillOut, audience_of, show_backfill
 from relay.api.schemas.common import ListOut
 from relay.domain.model import EndpointId, Source, SourceUid
 from relay.domain.names import source_uid
+from relay.domain.principals import Resource
 from relay.domain.reading.backfill import Backfill, BackfillReading
 from relay.domain.reading.place import Place
 from relay.errors import Conflict, Fault, Invalid, NotFound
@@ -19,6 +21,7 @@ class BackfillController(Controller):
 
     path = "/source/{uid:str}/backfill"
     tags = ["backfill"]  # noqa: RUF012 - the framework's own attribute
+    opt = needs(Resource.SOURCE)
 
     @post("/", summary="Create a backfill")
     async def create_backfill(

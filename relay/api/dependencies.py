@@ -1,16 +1,20 @@
 """The arguments of handlers that do not come from the client, by name. The framework does not validate them."""
 
-from typing import Annotated, Any
+from typing import Any
 
 from litestar import Request
 from litestar.datastructures import State
 from litestar.di import NamedDependency
-from litestar.params import FromPath, HeaderParameter, SkipValidation
+from litestar.params import FromPath, SkipValidation
 
+from relay.api.access import APPLICATION, PRINCIPAL
 from relay.api.paging import Paging
 from relay.api.queries import AttemptQuery
+from relay.api.repeating import ONCE
 from relay.domain.model import Application
+from relay.domain.principals import Principal
 from relay.pipeline.clock import Clock
+from relay.store import journal
 from relay.store.idempotency import Once
 from relay.store.readiness import Readiness
 from relay.wiring import Stores
@@ -21,6 +25,7 @@ ClockGiven = NamedDependency[SkipValidation[Clock]]
 ApplicationGiven = NamedDependency[SkipValidation[Application]]
 PagingGiven = NamedDependency[SkipValidation[Paging]]
 AttemptsAsked = NamedDependency[SkipValidation[AttemptQuery]]
+PrincipalGiven = NamedDependency[SkipValidation[Principal]]
 OnceGiven = NamedDependency[SkipValidation[Once | None]]
 
 
@@ -36,23 +41,24 @@ def provide_readiness(state: State) -> Readiness:
     return readiness
 
 
-async def provide_application(app_id: FromPath[str], stores: StoresGiven) -> Application:
+def provide_principal(request: Request[Any, Any, Any]) -> Principal:
+    """Who makes the request."""
+    principal: Principal = request.scope["state"][PRINCIPAL]
+    return principal
+
+
+async def provide_application(
+    app_id: FromPath[str], stores: StoresGiven, request: Request[Any, Any, Any]
+) -> Application:
     """The application in the path, by id or uid. Raises NotFound."""
-    return await stores.applications.get(app_id)
+    # A guard has found that of a key that is bound to one.
+    own: Application | None = request.scope["state"].get(APPLICATION)
+    application = own or await stores.applications.get(app_id)
+    journal.current().application = application.id
+    return application
 
 
-async def provide_once(
-    request: Request[Any, Any, Any],
-    idempotency_key: Annotated[
-        str | None,
-        HeaderParameter(
-            name="idempotency-key",
-            max_length=256,
-            description="Requests with the same key and body within a day create one object",
-        ),
-    ] = None,
-) -> Once | None:
-    """The idempotency key of a request, if it has one."""
-    if not idempotency_key:
-        return None
-    return Once(f"{request.url.path} {idempotency_key}", await request.body())
+def provide_once(request: Request[Any, Any, Any]) -> Once | None:
+    """The idempotency key that the request holds, if it has one."""
+    once: Once | None = request.scope["state"].get(ONCE)
+    return once

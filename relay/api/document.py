@@ -7,9 +7,11 @@ import msgspec
 from litestar import Litestar, Response
 from litestar.routes import HTTPRoute
 
+from relay.api.access import Reach, access_of, reach_of, required
 from relay.api.field_docs import describe_fields
 from relay.api.parameters import longest_name
 from relay.api.problems import MEDIA_TYPE
+from relay.api.repeating import PARAMETER
 from relay.api.schemas.common import In, Out
 from relay.domain.names import NAME
 
@@ -65,6 +67,8 @@ def document_of(app: Litestar) -> dict[str, Any]:
         example = getattr(_taken(handler), "example", None)
         taken, given = described.get(str(_taken(handler))), described.get(str(_given(handler)))
         _describe(operation, taken, given, {"example": example} if example else {})
+    for path, method, handler in _operations(app, document):
+        _describe_access(document["paths"][path][method], path, method, handler)
     describe_fields(components, In, Out)
     document["components"]["schemas"] = components | {"Problem": PROBLEM}
     plain: dict[str, Any] = _plain(document)
@@ -112,6 +116,18 @@ def _describe(operation: dict[str, Any], taken: Any, given: Any, example: dict[s
             answer.pop("content", None)
     problem = {"schema": {"$ref": REFERENCE.format(name="Problem")}}
     responses["default"] = {"description": "An error", "content": {MEDIA_TYPE: problem}}
+
+
+def _describe_access(operation: dict[str, Any], path: str, method: str, handler: Any) -> None:
+    """The scope that an operation requires, and what every POST takes. Roles of a scheme are scopes in OpenAPI 3.1."""
+    if (access := access_of(handler)) is None:
+        return
+    needed = required(access, method.upper())
+    reach = "" if reach_of(access, path) is not Reach.OPERATOR else " of a key for every application"
+    operation["security"] = [{"key": [needed]}]
+    operation["description"] = f"{operation.get('description', '')}\n\nRequired scope{reach}: `{needed}`.".strip()
+    if method == "post":
+        operation.setdefault("parameters", []).append(PARAMETER)
 
 
 def _path_name(name: str) -> dict[str, Any]:

@@ -4,10 +4,14 @@ import structlog
 from litestar import Controller, get, patch, post, put
 from litestar.params import FromPath, JSONBody
 
+from relay.api.access import needs
 from relay.api.dependencies import ApplicationGiven, ClockGiven, StoresGiven
 from relay.api.headers import patched_headers, replaced_headers, show_headers
 from relay.api.schemas.endpoints import HeadersIn, HeadersOut, HeadersPatchIn, SecretOut, SecretRotateIn
 from relay.api.signing_keys import rotated, show_secret
+from relay.domain.principals import Resource
+from relay.store import journal
+from relay.store.journal import Change
 
 log = structlog.get_logger()
 
@@ -17,17 +21,24 @@ class EndpointSecretController(Controller):
 
     path = "/app/{app_id:str}/endpoint/{endpoint_id:str}"
     tags = ["endpoint"]  # noqa: RUF012 - the framework's own attribute
+    opt = needs(Resource.ENDPOINT)
 
-    @get("/secret", summary="Get an endpoint's signing secret")
+    @get("/secret", summary="Get an endpoint's signing secret", opt=needs(Resource.ENDPOINT_SECRET, audited=True))
     async def get_secret(
         self, application: ApplicationGiven, endpoint_id: FromPath[str], stores: StoresGiven
     ) -> SecretOut:
         """Get the key that verifies callbacks."""
         endpoint = await stores.endpoints.get(application.id, endpoint_id)
+        journal.current().note(Change(f"endpoint/{endpoint.id}"))
         log.info("signing_key_shown", endpoint=endpoint.id)
         return show_secret(endpoint)
 
-    @post("/secret/rotate", summary="Rotate an endpoint's signing secret", status_code=200)
+    @post(
+        "/secret/rotate",
+        summary="Rotate an endpoint's signing secret",
+        status_code=200,
+        opt=needs(Resource.ENDPOINT_SECRET),
+    )
     async def rotate_secret(
         self,
         application: ApplicationGiven,

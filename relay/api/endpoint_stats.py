@@ -7,15 +7,22 @@ from litestar import get
 from litestar.params import FromPath, FromQuery
 
 from relay.api import feeds
+from relay.api.access import needs
 from relay.api.dependencies import ApplicationGiven, StoresGiven
 from relay.api.feeds import read_feed
 from relay.api.paging import Paging
 from relay.api.schemas.common import ms
 from relay.api.schemas.messages import FAIL, PENDING, SENDING, SUCCESS, EndpointStatsOut, delivery_status
 from relay.api.visibility import AttemptItem, attempts_feed
+from relay.domain.principals import Resource
 
 
-@get("/app/{app_id:str}/endpoint/{endpoint_id:str}/stats", tags=["endpoint"], summary="Count an endpoint's deliveries")
+@get(
+    "/app/{app_id:str}/endpoint/{endpoint_id:str}/stats",
+    tags=["endpoint"],
+    summary="Count an endpoint's deliveries",
+    opt=needs(Resource.ENDPOINT),
+)
 async def endpoint_stats(
     application: ApplicationGiven,
     endpoint_id: FromPath[str],

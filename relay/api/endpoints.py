@@ -5,6 +5,7 @@ from litestar.di import Provide
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody
 
+from relay.api.access import needs
 from relay.api.deletions import delete_at_once
 from relay.api.dependencies import ApplicationGiven, ClockGiven, OnceGiven, PagingGiven, StoresGiven
 from relay.api.paging import provide_newest_first, read_page
@@ -12,6 +13,7 @@ from relay.api.schemas.common import ListOut
 from relay.api.schemas.endpoints import EndpointIn, EndpointOut, EndpointPatch, EndpointUpsertIn, show_endpoint
 from relay.api.subscribing import new_endpoint, patched, replaced
 from relay.domain.model import Application, Endpoint
+from relay.domain.principals import Resource
 from relay.errors import NotFound
 from relay.pipeline.clock import Clock
 from relay.store.endpoints import ENDPOINT_ID, PREFIX
@@ -27,6 +29,7 @@ class EndpointController(Controller):
 
     path = "/app/{app_id:str}/endpoint"
     tags = ["endpoint"]  # noqa: RUF012 - the framework's own attribute
+    opt = needs(Resource.ENDPOINT)
     dependencies = {"paging": Provide(provide_newest_first, sync_to_thread=False)}  # noqa: RUF012
 
     @get("/", summary="List endpoints")

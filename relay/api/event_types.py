@@ -6,10 +6,12 @@ from typing import Annotated
 from litestar import Controller, get
 from litestar.params import FromPath, QueryParameter
 
+from relay.api.access import Reach, needs
 from relay.api.dependencies import PagingGiven
 from relay.api.paging import in_memory, read_page
 from relay.api.schemas.common import ListOut
 from relay.api.schemas.event_types import CATALOGUE, EventTypeOut
+from relay.domain.principals import Resource
 from relay.errors import NotFound
 
 TYPE_NAME = re.compile(r"[a-z_]{1,64}\.[a-z_]{1,64}")
@@ -20,6 +22,7 @@ class EventTypeController(Controller):
 
     path = "/event-type"
     tags = ["event type"]  # noqa: RUF012 - the framework's own attribute
+    opt = needs(Resource.EVENT_TYPE, Reach.EVERY)
 
     @get("/", summary="List event types")
     async def list_event_types(

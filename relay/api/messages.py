@@ -7,6 +7,7 @@ from litestar import Controller, get, post
 from litestar.di import Provide
 from litestar.params import FromPath, FromQuery, QueryParameter
 
+from relay.api.access import needs
 from relay.api.dependencies import ApplicationGiven, PagingGiven, StoresGiven
 from relay.api.feeds import read_feed
 from relay.api.paging import provide_newest_first
@@ -16,6 +17,9 @@ from relay.api.schemas.messages import EmptyOut, MessageOut, show_message
 from relay.api.visibility import EventItem, events_feed, find_event, reference, sight
 from relay.domain.event_types import EVENT_TYPES
 from relay.domain.model import StoredEvent
+from relay.domain.principals import Resource
+from relay.store import journal
+from relay.store.journal import Change
 
 
 class MessageController(Controller):
@@ -23,6 +27,7 @@ class MessageController(Controller):
 
     path = "/app/{app_id:str}/msg"
     tags = ["message"]  # noqa: RUF012 - the framework's own attribute
+    opt = needs(Resource.MESSAGE)
     dependencies = {"paging": Provide(provide_newest_first, sync_to_thread=False)}  # noqa: RUF012
 
     @get("/", summary="List messages")
@@ -73,5 +78,7 @@ class MessageController(Controller):
         """Send a message to an endpoint again, whatever its status. Its id stays the same."""
         endpoint = await stores.endpoints.get(application.id, endpoint_id)
         item = await find_event(application, msg_id, stores)
+        for name in (f"message/{item.value.id}", f"endpoint/{endpoint.id}"):
+            journal.current().note(Change(name))
         await stores.undelivered.resend(item.source, endpoint.id, reference(item, endpoint))
         return EmptyOut()

@@ -5,10 +5,12 @@ import re
 from litestar import Controller, get
 from litestar.di import Provide
 
+from relay.api.access import needs
 from relay.api.dependencies import PagingGiven, StoresGiven
 from relay.api.paging import provide_newest_first, read_page
 from relay.api.schemas.common import ListOut
 from relay.api.schemas.undelivered import OperationalEventOut, show_operation
+from relay.domain.principals import Resource
 from relay.store.operations import Operation
 from relay.store.records import Page
 
@@ -20,6 +22,7 @@ class OperationalEventController(Controller):
 
     path = "/operational-event"
     tags = ["operational event"]  # noqa: RUF012 - the framework's own attribute
+    opt = needs(Resource.OPERATIONAL_EVENT)
     dependencies = {"paging": Provide(provide_newest_first, sync_to_thread=False)}  # noqa: RUF012
 
     @get("/", summary="List operational events")

@@ -26,6 +26,8 @@ Parameters = Mapping[tuple[str, str], Mapping[tuple[str, str], Schema]]
 MOST_PARAMETERS = 200
 """Of one query: more than all event types, each by itself."""
 
+TIME_IN_WORDS = "must be a time as in RFC 3339, such as 2026-01-31T12:00:00Z"
+
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:]{8}(\.[0-9]{1,9})?([Zz]|[+-][0-9:]{5})?")
 
@@ -112,7 +114,7 @@ def value_fault(schema: Schema, text: str) -> str | None:
         case {"type": "boolean"}:
             return None if text in ("true", "false") else "must be `true` or `false`"
         case {"format": "date-time"}:
-            return None if _is_time(text) else "must be a time as in RFC 3339, such as 2026-01-31T12:00:00Z"
+            return None if is_time(text) else TIME_IN_WORDS
     low, high = schema.get("minLength", 0), schema.get("maxLength")
     if len(text) < low or (high is not None and len(text) > high):
         return f"must have {low} to {high} characters" if low else f"must have at most {high} characters"
@@ -128,7 +130,8 @@ def _integer_fault(schema: Schema, text: str) -> str | None:
     return f"must be an integer from {low} to {high}"
 
 
-def _is_time(text: str) -> bool:
+def is_time(text: str) -> bool:
+    """Whether a text is a time as in RFC 3339."""
     try:
         return bool(_TIME.fullmatch(text)) and msgspec.convert(text, datetime) is not None
     except msgspec.ValidationError:

@@ -1,5 +1,6 @@
 """Errors as problem documents (RFC 9457) with Svix's `code` and `detail`. One table maps exceptions to them."""
 
+import math
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
@@ -9,10 +10,12 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
+from relay.api.json_text import MAX_DEPTH
 from relay.errors import (
     BeingDeleted,
     Conflict,
     Fault,
+    Forbidden,
     InProgress,
     InUse,
     Invalid,
@@ -20,6 +23,7 @@ from relay.errors import (
     RelayError,
     StoreRefused,
     StoreUnavailable,
+    TooMany,
     Unauthorized,
     Unreadable,
 )
@@ -41,6 +45,8 @@ PROBLEMS: dict[type[RelayError], tuple[HTTPStatus, str]] = {
     Conflict: (HTTPStatus.CONFLICT, "conflict"),
     Unreadable: (HTTPStatus.CONFLICT, "unreadable"),
     Unauthorized: (HTTPStatus.UNAUTHORIZED, "authentication_failed"),
+    Forbidden: (HTTPStatus.FORBIDDEN, "forbidden"),
+    TooMany: (HTTPStatus.TOO_MANY_REQUESTS, "rate_limited"),
     StoreUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
     StoreRefused: (HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
 }
@@ -80,7 +86,7 @@ def problem(
 def handlers() -> ExceptionHandlersMap:
     """The handlers that turn exceptions into problem documents."""
     return {
-        RelayError: _relay_error,
+        RelayError: relay_error,
         HTTPException: _http_error,
         ValidationException: _unfit,
         UnicodeDecodeError: _malformed,
@@ -89,12 +95,14 @@ def handlers() -> ExceptionHandlersMap:
     }
 
 
-def _relay_error(request: Request[Any, Any, Any], error: RelayError) -> Response[dict[str, Any]]:
+def relay_error(request: Request[Any, Any, Any], error: RelayError) -> Response[dict[str, Any]]:
+    """The problem document of one of the relay's own exceptions."""
     if isinstance(error, Invalid):
         return _invalid(error.faults)
     for kind, (status, code) in PROBLEMS.items():
         if isinstance(error, kind):
-            return problem(status, code, str(error))
+            wait = {"retry-after": str(math.ceil(error.retry_after_s))} if isinstance(error, TooMany) else None
+            return problem(status, code, str(error), headers=wait)
     return _fault_of_ours(request, error)
 
 
@@ -104,7 +112,7 @@ def _http_error(request: Request[Any, Any, Any], error: HTTPException) -> Respon
     allowed = (error.headers or {}).get("allow", "")
     detail = {
         HTTPStatus.NOT_FOUND: "there is no operation at this path; /docs lists all operations",
-        HTTPStatus.METHOD_NOT_ALLOWED: f"this path does not accept {_cut(request.method)}; it accepts {allowed}",
+        HTTPStatus.METHOD_NOT_ALLOWED: f"this path does not accept {cut(request.method)}; it accepts {allowed}",
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"the body is too large: it can have at most {BODY_AT_MOST} bytes",
     }.get(status, error.detail or status.phrase)
     return problem(status, code, detail, headers=error.headers)
@@ -128,20 +136,21 @@ def _invalid(faults: Iterable[Fault]) -> Response[dict[str, Any]]:
     detail = []
     for fault in faults:
         # Strings only: Svix's Rust client discards the whole list otherwise.
-        loc = [_cut(str(part)) for part in fault.path]
+        loc = [cut(str(part)) for part in fault.path]
         subject = f"`{'.'.join(loc[1:])}`" if loc[1:] else f"the {loc[0]}"
         detail.append({"loc": loc, "msg": f"{subject}: {fault.message}", "type": fault.kind})
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", detail)
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
     """A text from the client, short enough to repeat."""
     text = text.encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= MADE_UP_CHARS else text[:MADE_UP_CHARS] + "…"
 
 
 def _malformed(_: Request[Any, Any, Any], __: Exception) -> Response[dict[str, Any]]:
-    return problem(HTTPStatus.BAD_REQUEST, "malformed", "the request is not valid UTF-8, or is nested too deeply")
+    text = f"the request is not valid UTF-8, or is nested more than {MAX_DEPTH} levels deep"
+    return problem(HTTPStatus.BAD_REQUEST, "malformed", text)
 
 
 def _fault_of_ours(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:

@@ -6,6 +6,7 @@ from litestar import Controller, get, post
 from litestar.di import Provide
 from litestar.params import FromPath, JSONBody
 
+from relay.api.access import needs
 from relay.api.dependencies import ClockGiven, PagingGiven, StoresGiven
 from relay.api.paging import in_memory, provide_newest_first, read_page
 from relay.api.schemas.common import ListOut
@@ -21,6 +22,7 @@ from relay.api.schemas.reconciliations import (
 )
 from relay.domain.model import SourceUid
 from relay.domain.names import source_uid
+from relay.domain.principals import Resource
 from relay.domain.reconciling import Difference
 from relay.errors import NotFound
 from relay.store.endpoints import ENDPOINT_ID
@@ -39,6 +41,7 @@ class ReconciliationController(Controller):
 
     path = "/source/{uid:str}/reconciliation"
     tags = ["reconciliation"]  # noqa: RUF012 - the framework's own attribute
+    opt = needs(Resource.SOURCE)
 
     @post("/", summary="Reconcile a source", status_code=202)
     async def reconcile(

@@ -9,6 +9,7 @@ from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody
 from msgspec import structs
 
+from relay.api.access import needs
 from relay.api.deletions import delete_at_once, when_deleted
 from relay.api.dependencies import ClockGiven, PagingGiven, StoresGiven
 from relay.api.paging import in_memory, provide_newest_first, read_page
@@ -25,6 +26,7 @@ from relay.api.schemas.sources import (
 from relay.api.sourcing import put as put_source
 from relay.domain.model import Source
 from relay.domain.names import SOURCE_UID_MOST, source_uid
+from relay.domain.principals import Resource
 from relay.errors import InUse, NotFound
 from relay.pipeline.clock import Clock
 from relay.store.routes import QUARANTINE_KEPT
@@ -44,6 +46,7 @@ class SourceController(Controller):
 
     path = "/source"
     tags = ["source"]  # noqa: RUF012 - the framework's own attribute
+    opt = needs(Resource.SOURCE)
 
     @get("/", summary="List sources")
     async def list_sources(self, stores: StoresGiven, clock: ClockGiven, paging: PagingGiven) -> ListOut[SourceOut]:

@@ -3,12 +3,14 @@
 from litestar import Controller, get, post
 from litestar.params import FromPath
 
+from relay.api.access import needs
 from relay.api.dependencies import ClockGiven, StoresGiven
 from relay.api.schemas.backfills import ReadingsOut, show_reading
 from relay.api.schemas.routes import RouteOut, show_route
 from relay.api.schemas.sources import SourceOut, show_source
 from relay.domain.model import Source
 from relay.domain.names import source_uid
+from relay.domain.principals import Resource
 from relay.errors import NotFound
 from relay.pipeline.clock import Clock
 from relay.wiring import Stores
@@ -19,6 +21,7 @@ class SteeringController(Controller):
 
     path = "/source/{uid:str}"
     tags = ["source"]  # noqa: RUF012 - the framework's own attribute
+    opt = needs(Resource.SOURCE)
 
     @post("/poll", summary="Poll a source now", status_code=200)
     async def poll_source(self, uid: FromPath[str], stores: StoresGiven, clock: ClockGiven) -> SourceOut:

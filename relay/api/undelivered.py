@@ -6,8 +6,9 @@ from litestar import Controller, get
 from litestar.di import Provide
 from litestar.params import QueryParameter
 
-from relay.api.dependencies import PagingGiven, StoresGiven
-from relay.api.iterators import read_iterator, write_iterator
+from relay.api.access import Reach, needs, own_application
+from relay.api.dependencies import PagingGiven, PrincipalGiven, StoresGiven
+from relay.api.iterators import SealedIterators
 from relay.api.paging import BACK, provide_newest_first
 from relay.api.schemas.common import ListOut, moment
 from relay.api.schemas.undelivered import State, UndeliveredOut
@@ -16,8 +17,9 @@ from relay.api.undelivered_walk import walk
 from relay.domain.event_types import EVENT_TYPES
 from relay.domain.model import EndpointId, SourceUid, StoredEvent
 from relay.domain.names import NAME, UID_MOST, source_uid
+from relay.domain.principals import Principal, Resource
 from relay.domain.references import Reference, tag_of
-from relay.errors import Fault, Invalid
+from relay.errors import Fault, Invalid, NotFound
 from relay.store.endpoints import PREFIX
 from relay.wiring import Stores
 
@@ -29,11 +31,13 @@ class UndeliveredController(Controller):
 
     path = "/undelivered"
     tags = ["undelivered"]  # noqa: RUF012 - the framework's own attribute
+    opt = needs(Resource.MESSAGE, Reach.EVERY)
     dependencies = {"paging": Provide(provide_newest_first, sync_to_thread=False)}  # noqa: RUF012
 
     @get("/", summary="List undelivered messages")
     async def list_undelivered(
         self,
+        principal: PrincipalGiven,
         stores: StoresGiven,
         paging: PagingGiven,
         app: Name = None,
@@ -48,8 +52,9 @@ class UndeliveredController(Controller):
         which wait for their next attempt, are not listed. With `order=ascending`, the list is the same backwards. A
         page can be short without being the last: see `done`.
         """
-        scope = await _scope(stores, app=app, endpoint=endpoint, source=source, state=which)
-        start: Place | None = read_iterator(paging.place, Place) if paging.place is not None else None  # type: ignore[arg-type]
+        scope = await _scope(stores, principal, app=app, endpoint=endpoint, source=source, state=which)
+        places = SealedIterators(stores.vault, f"undelivered|{principal.application or ''}")
+        start: Place | None = places.read(paging.place, Place) if paging.place is not None else None  # type: ignore[arg-type]
         found, end = await walk(stores, scope, start=start, limit=paging.limit, back=paging.descending is paging.back)
         before, behind = (found[0].place if found else None), end
         if paging.back:
@@ -57,16 +62,24 @@ class UndeliveredController(Controller):
             before, behind = end or (found[0].place if found else None), before
         return ListOut(
             data=await _shown(stores, found),
-            iterator=write_iterator(behind) if behind else None,
-            prev_iterator=BACK + write_iterator(before) if before and start else None,
+            iterator=places.write(behind) if behind else None,
+            prev_iterator=BACK + places.write(before) if before and start else None,
             done=end is None,
         )
 
 
 async def _scope(
-    stores: Stores, *, app: str | None, endpoint: str | None, source: str | None, state: State | None
+    stores: Stores,
+    principal: Principal,
+    *,
+    app: str | None,
+    endpoint: str | None,
+    source: str | None,
+    state: State | None,
 ) -> Scope:
-    application = await stores.applications.get(app) if app else None
+    application = None
+    if named := app or principal.application:
+        application = await own_application(principal, named, stores)
     if endpoint and not application and not endpoint.startswith(PREFIX):
         raise Invalid(Fault(("query", "endpoint"), "must be an id, or come with the app in which it is a uid"))
     one = None
@@ -74,10 +87,13 @@ async def _scope(
         one = await stores.endpoints.get(application.id, endpoint)
     elif endpoint:
         one = await stores.endpoints.named(EndpointId(endpoint))
+    own = application if principal.application else None
+    sources = await (stores.configuration.sources_of(own) if own else stores.sources.uids())
     if source:
-        sources = [(await stores.sources.get(source_uid(source, path=("query", "source")))).uid]
-    else:
-        sources = await stores.sources.uids()
+        uid = source_uid(source, path=("query", "source"))
+        if uid not in sources:
+            raise NotFound(f"there is no source {uid}")
+        sources = [uid]
     return Scope(sorted(sources), application, one, state)
 
 

@@ -8,6 +8,7 @@ from litestar import Response
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 
+from relay.api.access import NOTHING
 from relay.api.problems import problem
 
 ENDPOINT = "/app/{app_id}/endpoint/{endpoint_id}"
@@ -141,4 +142,4 @@ def _handler(each: Unsupported) -> HTTPRouteHandler:
 
     methods = [HttpMethod(method) for method in each.methods.split()]
     path = each.path.replace("}", ":str}")
-    return HTTPRouteHandler(path, http_method=methods, include_in_schema=False, status_code=501)(answer)
+    return HTTPRouteHandler(path, http_method=methods, include_in_schema=False, status_code=501, opt=NOTHING)(answer)

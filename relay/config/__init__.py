@@ -147,6 +147,32 @@ class Settings:
         "Bytes of Redis's memory for what the relay knows of the rows of one source (35 to 200 a row). Beyond that it "
         "forgets the oldest rows, and does not read them again",
     )
+    trusted_proxies: tuple[Network, ...] = _setting(
+        values.networks,
+        (),
+        "Networks (CIDR, separated by commas) of proxies in front of the API. The relay believes their "
+        "`X-Forwarded-For`. None: the address of a caller is that of its connection",
+    )
+    cors_origins: tuple[str, ...] = _setting(
+        values.origins,
+        (),
+        "Origins of web pages that may call the API, such as `https://console.example`, separated by commas, or `*`. "
+        "None: browsers let no other page call it",
+    )
+    key_requests_per_minute: int = _setting(
+        values.count, 12_000, "The maximum number of API requests a minute with one key, over all processes"
+    )
+    address_requests_per_minute: int = _setting(
+        values.count,
+        600,
+        "The maximum number of API requests a minute from one address without a valid key, over all processes",
+    )
+    audit_retention_seconds: float = _setting(
+        values.seconds, 7_776_000.0, "How long the relay keeps entries of the audit log"
+    )
+    audit_bytes: int = _setting(
+        values.count, 67_108_864, "Bytes for the audit log. The oldest entries are dropped first"
+    )
     retention_seconds: float = _setting(
         values.seconds,
         86_400.0,

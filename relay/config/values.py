@@ -94,6 +94,11 @@ def ports(value: str) -> tuple[int, ...]:
     return tuple(_each(value, lambda part: whole(part, 1, 65535)))
 
 
+def origins(value: str) -> tuple[str, ...]:
+    """Origins of web pages (RFC 6454), separated by commas; `*`: all."""
+    return tuple(_each(value, _origin))
+
+
 def name_servers(value: str) -> tuple[str, ...]:
     """`address:port`, separated by commas; IPv6 in brackets when a port follows."""
     return tuple(_each(value, _name_server))
@@ -195,6 +200,14 @@ def _each(value: str, read: Callable[[str], T]) -> list[T]:
         except ValueError as error:
             raise ValueError(f"{error} (entry {number} is not)" if len(parts) > 1 else str(error)) from None
     return found
+
+
+def _origin(part: str) -> str:
+    parts = split_url(part)
+    is_origin = parts is not None and parts.scheme in ("http", "https") and part == f"{parts.scheme}://{parts.netloc}"
+    if part != "*" and not (is_origin and parts is not None and parts.hostname and "@" not in part):
+        raise ValueError("must be origins like https://console.example, without a path, or *")
+    return part.lower()
 
 
 def _network(part: str) -> Network:

@@ -18,8 +18,8 @@ T = TypeVar("T")
 VERSION = 1
 MOST_BYTES = 2**29
 """Of a part when it is unpacked: 512 MiB. A hundred thousand endpoints take half of it."""
-Kind = Literal["source", "application", "endpoint"]
-KINDS: tuple[Kind, ...] = ("application", "endpoint", "source")
+Kind = Literal["source", "application", "endpoint", "key"]
+KINDS: tuple[Kind, ...] = ("application", "endpoint", "key", "source")
 """In the order in which they are restored: a source is polled as soon as it is there, and then for all endpoints."""
 
 
@@ -53,7 +53,7 @@ class SavedConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     v: int = VERSION
     version: int
     index: tuple[str, ...]
-    """`source/{uid}`, `application/{id}`, `endpoint/{app id}/{id}`, as in the store."""
+    """`source/{uid}`, `application/{id}`, `endpoint/{app id}/{id}`, `key/{app id or -}/{id}`, as in the store."""
     records: dict[Kind, dict[str, bytes]]
     uids: dict[Kind, dict[str, str]]
     """The uid's entry of each object that has one, by the object's id."""

@@ -18,7 +18,7 @@ _KEPT = (
     r"\b(?:19|20)\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])(?!-?\d)"
     r"(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)?(?!\d))?",
     r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?::\d{1,5})?(?![\d.])",
-    r"\b(?:msg|ep|app|atmpt)_[0-9A-Za-z]{1,64}",
+    r"\b(?:msg|ep|app|atmpt|key|req)_[0-9A-Za-z]{1,64}",
     r"\b(?=[0-9]{0,127}[a-f])[0-9a-f]{32,128}\b",
 )
 # Nine digits or more, as people write numbers, whatever characters surround them.

@@ -12,6 +12,7 @@ import structlog
 
 from relay.domain.model import ApplicationId, EndpointId
 from relay.errors import NotFound, StoreRefused, StoreUnavailable
+from relay.store.api_keys import ApiKeys
 from relay.store.configuration import Configuration
 from relay.store.deleted_lanes import DeletedLanes
 from relay.store.deleted_sources import DeletedSources
@@ -36,12 +37,14 @@ class Deleting:
         deletions: Deletions,
         configuration: Configuration,
         endpoints: Endpoints,
+        api_keys: ApiKeys,
         lanes: DeletedLanes,
         sources: DeletedSources,
     ) -> None:
         self._deletions = deletions
         self._configuration = configuration
         self._endpoints = endpoints
+        self._api_keys = api_keys
         self._lanes = lanes
         self._sources = sources
         self._woken = asyncio.Event()
@@ -110,13 +113,14 @@ class Deleting:
         return [deletion] if await self._sources.empty(deletion) else []
 
     async def _application(self, deletion: Deletion) -> list[Deletion]:
-        """Delete some of its endpoints, each with a tombstone of its own, until it has none any more."""
+        """Delete some of its keys, and some of its endpoints with their own tombstones, until it has none any more."""
         application = ApplicationId(deletion.id)
         found = await self._endpoints.ids(application, limit=ENDPOINTS_AT_ONCE)
         for endpoint in found:
             with suppress(NotFound):  # Another worker was quicker.
                 await self._endpoints.delete(application, endpoint)
-        return [] if found else [deletion]
+        keys = await self._api_keys.delete_some(application, limit=ENDPOINTS_AT_ONCE)
+        return [] if found or keys else [deletion]
 
     async def _lanes_of(self, deletions: Collection[Deletion]) -> list[Deletion]:
         """Drop waiting deliveries of some endpoints, in every source: their application may have had others before."""

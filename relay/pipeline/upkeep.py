@@ -19,6 +19,7 @@ from relay.pipeline.freshness import LOOK_S as FRESHNESS_S
 from relay.pipeline.freshness import FreshnessWatch
 from relay.pipeline.pressure import Pressure
 from relay.store.attempts import Attempts
+from relay.store.audit import Audit
 from relay.store.books import Books
 from relay.store.chores import Chores
 from relay.store.compaction import Compaction
@@ -71,6 +72,7 @@ class Upkeep:
         past: PastEvents,
         attempts: Attempts,
         books: Books,
+        audit: Audit,
         backlogs: Backlogs,
         freshness: FreshnessWatch,
         limits: Limits,
@@ -85,6 +87,7 @@ class Upkeep:
         self._past = past
         self._attempts = attempts
         self._books = books
+        self._audit = audit
         self._backlogs = backlogs
         self._freshness = freshness
         self._limits = limits
@@ -150,6 +153,7 @@ class Upkeep:
         if self._clock.is_off():
             return
         if await self._chores.take("sweep", seconds=SWEEP_S * 0.9):
+            await self._audit.trim(now_ms=await self._server.now_ms())
             known = {source.uid: source for source in sources}
             await self._backlogs.drop_old(list(known), now_ms=await self._server.now_ms())
             await each_apart("sweep", known, lambda uid: self._sweep(known[uid]))

@@ -9,7 +9,7 @@ from relay.domain.model import Application, ApplicationId, SourceUid
 from relay.errors import NotFound
 from relay.store.configuration import APPLICATION, Configuration
 from relay.store.deletions import remainder
-from relay.store.idempotency import Once, settled
+from relay.store.idempotency import Once
 from relay.store.identifiers import new_id
 from relay.store.records import READ_AT_ONCE, Page, Records, Saved
 from relay.store.vault import Vault
@@ -34,8 +34,16 @@ class Applications:
             raise NotFound(f"there is no application {id_or_uid}")
         return application
 
-    async def page(self, *, after: str | None, limit: int, descending: bool = False) -> Page[Application]:
-        """Up to `limit` applications in the order in which they were made, from behind the id `after` on."""
+    async def page(
+        self, *, after: str | None, limit: int, descending: bool = False, only: ApplicationId | None = None
+    ) -> Page[Application]:
+        """Up to `limit` applications in the order in which they were made, from behind the id `after` on.
+
+        `only` is the one that exists for the principal. None: all do.
+        """
+        if only is not None:
+            is_behind = after is None or (only < after if descending else only > after)
+            return await self._records.page_of([only] if is_behind else [])
         return await self._records.page(FOLDER, after=after, limit=limit, descending=descending)
 
     async def naming(self, source: SourceUid) -> list[str]:
@@ -53,14 +61,12 @@ class Applications:
     async def create(
         self, make: Callable[[ApplicationId], Application], *, now_ms: int, once: Once | None = None
     ) -> Application:
-        """Create one under a new id, or give the one that the same request created before.
+        """Create one under a new id, or give the one that the same request created before it failed.
 
-        Raises Conflict when its uid is taken, and what `settled` raises.
+        Raises Conflict when its uid is taken.
         """
-        fresh = new_id(PREFIX, now_ms=now_ms)
-        async with settled(self._redis, once, fresh, exists=self._records.exists) as new:
-            saved = await self._records.put(new, lambda before: before or make(ApplicationId(new)))
-            return await self._announced(saved)
+        new = once.new_id(PREFIX) if once else new_id(PREFIX, now_ms=now_ms)
+        return await self._announced(await self._records.put(new, lambda before: before or make(ApplicationId(new))))
 
     async def change(
         self,

@@ -12,6 +12,7 @@ from relay.domain.checkpoint import KINDS, Kind, RouteMark, SavedConfiguration
 from relay.domain.merging import common_version, lost_members
 from relay.domain.model import SourceUid
 from relay.store import keys, reading_keys
+from relay.store.api_keys import NOBODYS
 from relay.store.configuration import newest_version
 from relay.store.deletions import remainder
 from relay.store.records import HISTORY_KEPT
@@ -25,7 +26,9 @@ AT_ONCE = 200
 READ_AT_ONCE = 500
 TRIES = 3
 """Rounds of writing: an object may need what another one has to give up first, such as a uid."""
-_OWNERS: Mapping[Kind, Kind] = {"source": "source", "application": "application", "endpoint": "application"}
+_OWNERS: Mapping[Kind, Kind] = {
+    "source": "source", "application": "application", "endpoint": "application", "key": "application",
+}  # fmt: skip
 _REFUSED = {
     -1: "it was changed at the same time",
     -2: "its uid is taken",
@@ -192,9 +195,9 @@ def _place(member: str) -> _Place | None:
 def _call(saved: SavedConfiguration, place: _Place, stored: bytes, old_uid: str) -> Call:
     """The change that brings an object to its saved state, as relay.store.records makes it."""
     record, kind = saved.records[place.kind].get(place.id, b""), place.kind
-    owner = place.folder.rpartition("/")[2] if kind == "endpoint" and record else ""
+    owner = place.folder.partition("/")[2].replace(NOBODYS, "") if record else ""
     new_uid = saved.uids[kind].get(place.id, "") if record else ""
-    rest = b"" if record else remainder(() if kind == "source" else None)
+    rest = b"" if record or kind == "key" else remainder(() if kind == "source" else None)
     args: list[Any] = [place.id, kind, place.folder, stored, record, old_uid, new_uid, owner, "1", rest, HISTORY_KEPT]
     names = (f"{kind}s", f"{kind}_uids", "index", "history", f"{_OWNERS[kind]}s", "matched", "reported", "deletions")
     return script("save_configuration"), [*(keys.config(name) for name in names), keys.OPERATIONS], args

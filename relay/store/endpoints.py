@@ -14,7 +14,7 @@ from relay.errors import NotFound, Unreadable
 from relay.store.conditions import Conditions
 from relay.store.configuration import APPLICATION, ENDPOINT, Configuration
 from relay.store.deletions import remainder
-from relay.store.idempotency import Once, settled
+from relay.store.idempotency import Once
 from relay.store.identifiers import new_id
 from relay.store.lanes import Lanes
 from relay.store.records import Note, Page, Records, Saved
@@ -81,14 +81,12 @@ class Endpoints:
     async def create(
         self, make: Callable[[EndpointId], Endpoint], *, now_ms: int, once: Once | None = None
     ) -> Endpoint:
-        """Create one under a new id, or give the one that the same request created before.
+        """Create one under a new id, or give the one that the same request created before it failed.
 
-        Raises Conflict when its uid is taken, NotFound when its application is gone, and what `settled` raises.
+        Raises Conflict when its uid is taken, and NotFound when its application is gone.
         """
-        fresh = new_id(PREFIX, now_ms=now_ms)
-        async with settled(self._redis, once, fresh, exists=self._records.exists) as new:
-            saved = await self._records.put(new, lambda before: before or make(EndpointId(new)))
-            return await self._announced(saved)
+        new = once.new_id(PREFIX) if once else new_id(PREFIX, now_ms=now_ms)
+        return await self._announced(await self._records.put(new, lambda before: before or make(EndpointId(new))))
 
     async def change(
         self,

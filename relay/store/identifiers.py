@@ -9,6 +9,8 @@ LENGTH = 27
 """62**27 is just above 2**160."""
 TIME_BYTES = 6
 RANDOM_BYTES = 14
+SECRET_BYTES = 20
+"""Of a secret that is as long as an id, and all of it random."""
 
 
 def new_id(prefix: str, *, now_ms: int) -> str:

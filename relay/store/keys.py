@@ -3,7 +3,7 @@
 All keys of one source begin with `relay:s:{source uid}:`, a prefix that nothing else has, and carry its hash tag, so
 that whatever must be atomic is one slot. What is not a source's carries the tag `{config}`, `{rates}` or `{endpoints}`.
 arq's own keys (`arq:{jobs}:*`, `relay:{jobs}`, see relay.jobs) are not listed here. Those of the books are in
-relay.store.book_keys.
+relay.store.book_keys, and those about requests to the API in relay.store.request_keys.
 """
 
 from relay.domain.model import EndpointId, SourceUid
@@ -41,9 +41,8 @@ def config(name: str) -> str:
     `{version} {member of the index}` of the newest changes, by their versions ·
     `matched`: hash `{kind}/{id}` → the version that last changed who gets which events by it · `deletions`: hash
     `{kind}/{id}` → `{version} {JSON}` of what was deleted and is not all gone yet · `reported`: hash `{kind}/{id}` →
-    the kind of the operational event that says what is wrong with it, until it is written again ·
-    `idempotency:{digest of a request's path and key}`: string `{digest of its content} {id of what it makes}`, and
-    ` made` when it has, for a day · `idempotency_lock:{the same digest}`: string, there while that request runs.
+    the kind of the operational event that says what is wrong with it, until it is written again · `keys`: hash of id →
+    JSON of an API key with hashed secrets.
     """
     return f"relay:{{config}}:{name}"
 

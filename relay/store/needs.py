@@ -39,7 +39,8 @@ COMMANDS = """
     SADD {key} a | SREM {key} a | SPOP {key} | SCARD {key} | SMEMBERS {key} | SMISMEMBER {key} a
     ZADD {key} 1 a | ZREM {key} a | ZINCRBY {key} 1 a | ZSCORE {key} a | ZCARD {key} | ZCOUNT {key} 0 1
     ZRANGE {key} 0 1 | ZRANGEBYSCORE {key} 0 1 | ZREVRANGEBYSCORE {key} 1 0 | ZRANGEBYLEX {key} - +
-    ZREMRANGEBYSCORE {key} 0 1 | ZREMRANGEBYRANK {key} 0 1 | ZSCAN {key} 0
+    ZREVRANGEBYLEX {key} + - | ZREMRANGEBYLEX {key} - + | ZREMRANGEBYSCORE {key} 0 1 | ZREMRANGEBYRANK {key} 0 1
+    ZSCAN {key} 0
     XADD {key} * a 1 | XRANGE {key} - + COUNT 1 | XREVRANGE {key} + - COUNT 1 | PUBLISH relay:probe 1
 """
 """Every command that the relay and arq use, as it can be tried without any effect. {key} is a key of its own."""

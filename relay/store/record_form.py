@@ -37,6 +37,8 @@ class Kind(Generic[T]):
     """The kind that it belongs to."""
     sealed: tuple[str, ...] = ()
     """Fields that hold secrets."""
+    hidden: tuple[str, ...] = ()
+    """Further fields that the audit log hides."""
     matching: Callable[[T], Any] = lambda _: None
     """What of an object decides who gets which events; that it is there decides too."""
     fault: Callable[[T], str | None] = lambda _: None

@@ -8,7 +8,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from relay.errors import BeingDeleted, Conflict, NotFound, Unreadable
-from relay.store import keys
+from relay.store import journal, keys
 from relay.store.record_form import Form, Kept, Kind
 from relay.store.scripts import script
 from relay.store.vault import Vault
@@ -106,6 +106,14 @@ class Records(Generic[T]):
             after = places[-1]
         return Page(values, unreadable)
 
+    async def page_of(self, ids: Iterable[str]) -> Page[T]:
+        """Some objects by their ids, as a part of a list."""
+        found = {object_id: kept for object_id, kept in (await self.read(ids)).items() if kept is not None}
+        return Page(
+            [kept.value for kept in found.values() if kept.value is not None],
+            {object_id: kept.why for object_id, kept in found.items() if kept.value is None},
+        )
+
     async def exists(self, object_id: str) -> bool:
         """Whether there is an object with an id, readable or not."""
         return bool(await self._redis.hexists(keys.config(f"{self.kind.name}s"), object_id))  # type: ignore[misc]
@@ -142,6 +150,7 @@ class Records(Generic[T]):
             matching = before is None or self.kind.matching(before) != self.kind.matching(value)
             args = await self._arguments(object_id, kept, value, matching=matching)
             if (answer := await self._write(object_id, [*args, *(note(value) if note else ())])) is not None:
+                self._note(object_id, before, value)
                 return Saved(*answer, before, value, kept is None)
         raise Conflict(f"{self.kind.name} {object_id} is being changed by others all the time; try again")
 
@@ -159,8 +168,14 @@ class Records(Generic[T]):
             uid, rest = await self._uid(object_id, kept), deletion(kept.value)
             args = [object_id, self.kind.name, folder, kept.stored, b"", uid, "", "", "1", rest, HISTORY_KEPT]
             if (answer := await self._write(object_id, args)) is not None:
+                self._note(object_id, kept.value, None)
                 return answer[0], kept.value
         raise Conflict(f"{self.kind.name} {object_id} is being changed by others all the time; try again")
+
+    def _note(self, object_id: str, before: T | None, after: T | None) -> None:
+        """Note a change in the journal of the request that made it."""
+        name, secret = f"{self.kind.name}/{object_id}", (*self.kind.sealed, *self.kind.hidden)
+        journal.current().note(journal.change_of(name, before, after, secret=secret))
 
     async def _arguments(self, object_id: str, kept: Kept[T] | None, value: T, *, matching: bool) -> list[Any]:
         kind = self.kind

@@ -247,3 +247,26 @@ def test_what_kubernetes_made_from_a_service_is_no_setting() -> None:
     for typo in ("RELAY_PROT", "RELAY_SERVICE", "RELAY_PORT_X_TCP", "RELAY_API_KEY"):
         with pytest.raises(Invalid, match=f"{typo}: is no setting"):
             load({**NEEDED, typo: "x"})
+
+
+@pytest.mark.parametrize("value", ["*", "https://console.example", "http://localhost:3000,https://A.example"])
+def test_origins_are_read(value: str) -> None:
+    """As browsers send them: in lower case."""
+    assert load({**NEEDED, "RELAY_CORS_ORIGINS": value}).cors_origins == tuple(value.lower().split(","))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "console.example",
+        "https://",
+        "https://a.example/",
+        "https://u@a.example",
+        "ftp://a.example",
+        "https://a.example?x",
+    ],
+)
+def test_what_is_no_origin_is_refused(value: str) -> None:
+    """A path, a user or another scheme is never part of one."""
+    with pytest.raises(Invalid, match="RELAY_CORS_ORIGINS: must be origins"):
+        load({**NEEDED, "RELAY_CORS_ORIGINS": value})

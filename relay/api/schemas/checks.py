@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from relay.api.parameters import TIME_IN_WORDS, is_time
 from relay.domain.addresses import EgressPolicy
 from relay.domain.filtering import vet_filter
 from relay.domain.headers import check_new_headers, repeated_names
@@ -33,6 +34,12 @@ def check_filter(value: dict[str, Any], path: Path, _: Policies) -> None:
             vet_filter(value)
     except Invalid as error:
         raise Invalid(*(Fault((*path, *fault.path), fault.message, fault.kind) for fault in error.faults)) from None
+
+
+def check_time(value: str, path: Path, _: Policies) -> None:
+    """Raise Invalid unless a text is a time."""
+    if not is_time(value):
+        raise Invalid(Fault(path, TIME_IN_WORDS))
 
 
 def check_headers(value: dict[str, str | None], path: Path, _: Policies) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Generic, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from relay.api.schemas.checks import check_filter, check_url
+from relay.api.schemas.checks import check_filter, check_time, check_url
 from relay.domain.envelope import rfc3339
 from relay.domain.names import NAME, OWN_UID, SOURCE_UID_MOST, UID_MOST, name_in_words, own_uid_in_words
 
@@ -32,6 +32,10 @@ SourceUidText = Annotated[
         extra={"form": name_in_words(SOURCE_UID_MOST)},
     ),
 ]
+IdOrUid = Annotated[
+    str,
+    Meta(min_length=1, max_length=UID_MOST, pattern=NAME, extra={"form": name_in_words(UID_MOST)}),
+]
 Name = Annotated[
     str,
     Meta(
@@ -44,6 +48,14 @@ Name = Annotated[
 Url = Annotated[str, Meta(max_length=2048, extra={"check": check_url})]
 FilterIn = Annotated[dict[str, Any], Meta(extra={"check": check_filter})]
 Rate = Annotated[int, Meta(ge=1, le=65535, description="The maximum number of callbacks per second")]
+Time = Annotated[
+    str,
+    Meta(
+        max_length=40,
+        extra={"check": check_time},
+        extra_json_schema={"format": "date-time", "example": "2027-01-31T12:00:00Z"},
+    ),
+]
 Metadata = Annotated[
     dict[Annotated[str, Meta(max_length=256)], Annotated[str, Meta(max_length=4096)]], Meta(max_length=50)
 ]

@@ -10,6 +10,8 @@ import pytest
 from litestar.enums import RequestEncodingType
 
 from relay.api.bodies import StrictRequest
+from relay.domain.principals import ApiKey, KeyId
+from relay.wiring import Stores
 from tests.integration.api.documented import Documented
 
 URL = "https://hooks.example.com/in"
@@ -29,24 +31,29 @@ RIGHT: dict[tuple[str, str], dict[str, Any]] = {
     ("PUT", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers"): {"headers": {}},
     ("PATCH", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers"): {},
     ("POST", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret/rotate"): {},
+    ("POST", "/api/v1/key"): {"name": "n", "scopes": ["read"]},
+    ("PATCH", "/api/v1/key/{key_id}"): {},
+    ("POST", "/api/v1/key/{key_id}/rotate"): {},
 }
 """The least that each operation takes."""
+KEY = KeyId("key_1")
 ANYTHING = ("null", "true", "5", "", 0, 1, 1.0, 1.5, 2**63, True, False, None, [], ["x"], {}, {"a": "b"})
 Place = tuple[str | int, ...]
 
 
 @pytest.fixture
-async def called(http: httpx.AsyncClient) -> httpx.AsyncClient:
+async def called(http: httpx.AsyncClient, stores: Stores) -> httpx.AsyncClient:
     """A client; the application `one` has an endpoint `crm`."""
     await http.put("/app/one", json={"name": "One"})
     await http.put("/app/one/endpoint/crm", json={"url": URL})
+    await stores.api_keys.create(ApiKey(id=KEY, name="k", scopes=("read",), secrets=()))
     return http
 
 
 def path_of(template: str) -> str:
     """A path of something that is there."""
     return "http://relay" + template.format(
-        uid="s", route="all", app_id="one", endpoint_id="crm", reconciliation_id="rec_1"
+        uid="s", route="all", app_id="one", endpoint_id="crm", reconciliation_id="rec_1", key_id=KEY
     )
 
 

@@ -8,6 +8,7 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from relay.api.schemas.api_keys import ApiKeyIn, ApiKeyPatch, ApiKeyRotateIn
 from relay.api.schemas.applications import ApplicationIn, ApplicationPatch
 from relay.api.schemas.endpoints import (
     EndpointIn,
@@ -57,6 +58,12 @@ CALLS = (
     Call("GET", "source"),
     Call("GET", "undelivered"),
     Call("GET", "operational-event"),
+    Call("GET", "audit"),
+    Call("GET", "key"),
+    Call("GET", "key/{}"),
+    Call("POST", "key", ApiKeyIn, {"name": "n", "scopes": ["read"]}),
+    Call("PATCH", "key/{}", ApiKeyPatch, {}),
+    Call("POST", "key/{}/rotate", ApiKeyRotateIn, {}),
 )
 TEXTS = st.sampled_from(
     [

@@ -144,6 +144,20 @@ async def _confirmed(http: httpx.AsyncClient, stores: Stores, store: Store) -> s
     return await _reconciled(http, stores) + "/endpoint"
 
 
+async def _keys(http: httpx.AsyncClient, stores: Stores, store: Store) -> str:
+    await http.post("/app", json={"name": "One", "uid": "one"})
+    for n in range(MANY):
+        body = {"name": str(n), "scopes": ["read"], "appId": "one" if n % 2 else None}
+        assert (await http.post("/key", json=body)).status_code == 201
+    return "/key"
+
+
+async def _audit(http: httpx.AsyncClient, stores: Stores, store: Store) -> str:
+    for n in range(MANY):
+        await http.post("/app", json={"name": str(n)})
+    return "/audit"
+
+
 LISTS: list[tuple[Fill, bool]] = [
     (_sources, False),
     (_applications, False),
@@ -160,6 +174,8 @@ LISTS: list[tuple[Fill, bool]] = [
     (_reconciliations, True),
     (_differences, False),
     (_confirmed, False),
+    (_keys, False),
+    (_audit, True),
 ]
 """Each list, and whether it begins with the newest."""
 each_list = pytest.mark.parametrize(("fill", "newest_first"), LISTS, ids=[fill.__name__[1:] for fill, _ in LISTS])

@@ -21,6 +21,7 @@ msg_id = "{message}"
 "path.uid" = "s"
 reconciliation_id = "{run}"
 route = "all"
+key_id = "{key}"
 
 [checks]
 # What a document can't say is refused as well: private addresses in URLs, or filters that mean nothing.
@@ -41,9 +42,10 @@ async def prepared(base_url: str, store: Store, folder: Path) -> Path:
         app = (await client.put("/app/one", json={"name": "One"})).json()["id"]
         endpoint = (await client.put("/app/one/endpoint/crm", json={"url": "https://a.example/"})).json()["id"]
         run = (await client.post("/source/s/reconciliation", json={})).json()["id"]
+        key = (await client.post("/key", json={"name": "k", "scopes": ["read"]})).json()["id"]
         message = await store(SourceUid("s"), 1, dgrpName="Sales")
     config = folder / "schemathesis.toml"
-    config.write_text(CONFIG.format(app=app, endpoint=endpoint, message=message, run=run))
+    config.write_text(CONFIG.format(app=app, endpoint=endpoint, message=message, run=run, key=key))
     return config
 
 

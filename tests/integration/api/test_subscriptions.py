@@ -346,7 +346,7 @@ async def test_a_request_that_is_sent_again_makes_nothing_twice(http: httpx.Asyn
         changed = await http.post(path, json=body | {"metadata": {"a": "b"}}, headers={"idempotency-key": "k"})
         assert (first.status_code, first.json()) == (again.status_code, again.json())
         assert other.json()["id"] != first.json()["id"]
-        assert (changed.status_code, changed.json()["code"]) == (409, "conflict")
+        assert (changed.status_code, changed.json()["code"]) == (422, "invalid")
     assert len((await http.get("/app/one/endpoint")).json()["data"]) == 2
 
 

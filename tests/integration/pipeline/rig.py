@@ -32,6 +32,7 @@ from relay.pipeline.judges import Judges
 from relay.pipeline.polling import Polling
 from relay.pipeline.pressure import Pressure, Room
 from relay.pipeline.reading.backfilling import Backfilling
+from relay.store.api_keys import ApiKeys
 from relay.store.applications import Applications
 from relay.store.backfills import Backfills
 from relay.store.backlog import Backlog
@@ -67,7 +68,7 @@ class Rig:
 
     def __init__(self, redis: FaultyRedis, eyes: Redis) -> None:
         self.eyes = eyes
-        vault = Vault([Secret(base64.b64encode(bytes(32)).decode())])
+        self.vault = vault = Vault([Secret(base64.b64encode(bytes(32)).decode())])
         self.redis = redis
         self.clock = StillClock()
         self.upstream = FakeUpstream()
@@ -103,6 +104,7 @@ class Rig:
             deletions=Deletions(self.redis),
             configuration=self.configuration,
             endpoints=self.endpoints,
+            api_keys=ApiKeys(self.redis, self.vault),
             lanes=DeletedLanes(self.redis),
             sources=DeletedSources(self.redis),
         )

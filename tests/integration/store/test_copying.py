@@ -9,9 +9,11 @@ from redis.asyncio import Redis
 
 from relay.domain.checkpoint import RouteMark, SavedConfiguration
 from relay.domain.model import SourceUid
+from relay.domain.principals import ApiKey, KeyId
 from relay.domain.reading.trail import Step
 from relay.errors import NotFound, StoreUnavailable
 from relay.store import copying, keys
+from relay.store.api_keys import ApiKeys
 from relay.store.copying import Copying
 from relay.store.deletions import Deletions
 from relay.store.readings import Readings
@@ -40,7 +42,7 @@ async def taken(copies: Copying) -> SavedConfiguration:
 
 async def configuration(redis: Redis) -> dict[str, object]:
     """What is stored of the configuration, but for versions."""
-    names = ("sources", "applications", "endpoints", "application_uids", "endpoint_uids", "index")
+    names = ("sources", "applications", "endpoints", "keys", "application_uids", "endpoint_uids", "index")
     return {name: value for name, value in (await dump(redis)).items() if name in {keys.config(n) for n in names}}
 
 
@@ -53,13 +55,17 @@ async def test_an_empty_store_gets_everything(
     await stores.source(A)
     application = await stores.application("tenant", (A,))
     endpoint = await stores.endpoint(application.id, "crm")
+    for number, app in enumerate((None, application.id)):
+        await ApiKeys(redis, Vault(ring(1))).create(
+            ApiKey(id=KeyId(f"key_{number}"), name="k", scopes=("read",), app_id=app, secrets=())
+        )
     await stores.source(B)
     await stores.sources.delete(B)
     before, version = await configuration(redis), await copies.version()
     saved = await taken(copies)
     await redis.flushdb()
     done = await copies.put_back(saved)
-    assert (done.written, done.refused) == ({"source": 1, "application": 1, "endpoint": 1}, {})
+    assert (done.written, done.refused) == ({"source": 1, "application": 1, "endpoint": 1, "key": 2}, {})
     assert await configuration(redis) == before
     assert await stores.endpoints.get(application.id, "crm") == endpoint
     changes = await stores.configuration.changes(version)
@@ -208,3 +214,17 @@ async def test_a_copy_is_of_one_version(redis: Redis, stores: Stores, copies: Co
     copies.version = then_written  # type: ignore[method-assign]
     assert await copies.take() is None
     assert await copies.take() is not None
+
+
+async def test_a_deleted_key_stays_deleted(redis: Redis, stores: Stores, copies: Copying) -> None:
+    """A store that lost the deletion deletes it again, with nothing left to do."""
+    api_keys = ApiKeys(redis, Vault(ring(1)))
+    key = await api_keys.create(ApiKey(id=KeyId("key_1"), name="k", scopes=("read",), secrets=()))
+    before = await snapshot(redis)
+    await api_keys.delete(key)
+    saved = await taken(copies)
+    await restore(redis, before)
+    assert await api_keys.find(key.id) is not None
+    await copies.put_back(saved)
+    assert await api_keys.find(key.id) is None
+    assert await Deletions(redis).pending() == []

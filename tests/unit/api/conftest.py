@@ -14,6 +14,7 @@ from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
 from relay.errors import NotFound, StoreUnavailable
 from relay.pipeline.clock import Clock
+from relay.store.quotas import Quota
 
 KEY = "test-key-0123456789"
 
@@ -22,6 +23,22 @@ Client = AsyncTestClient[Any]
 
 async def nothing_is_wrong() -> None:
     """The answer to a check."""
+
+
+class Unlimited:
+    """Quotas that are never used up, and no keys but the operator's."""
+
+    async def of_address(self, _address: str, *, per_minute: int) -> Quota:
+        """Room for more."""
+        return Quota(True, per_minute, 0.0)
+
+    async def of_principal(self, _principal: Any, *, per_minute: int, now_ms: int) -> Quota:
+        """Room for more."""
+        del now_ms
+        return Quota(True, per_minute, 0.0)
+
+    async def find(self, _key: str) -> None:
+        """There are no keys."""
 
 
 SEAL = SimpleNamespace(trouble=None)
@@ -61,6 +78,7 @@ def client_over(app: Litestar, layers: list[Any]) -> Callable[[Any], AbstractAsy
     @asynccontextmanager
     async def over(stores: Any) -> AsyncIterator[Client]:
         stores.redis, stores.seal, stores.epochs = getattr(stores, "redis", None), SEAL, EPOCHS
+        stores.quotas = stores.api_keys = Unlimited()
         layers.append(stores)
         async with AsyncTestClient(app, raise_server_exceptions=False) as client:
             client.headers["authorization"] = f"Bearer {KEY}"

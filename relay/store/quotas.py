@@ -1,0 +1,47 @@
+"""The quotas of requests: one bucket for each key, and one for each address without a valid key, for all processes."""
+
+from typing import NamedTuple
+
+from redis.asyncio import Redis
+
+from relay.domain.principals import Principal
+from relay.store import keys, request_keys
+from relay.store.scripts import script
+
+
+class Quota(NamedTuple):
+    """How a quota stands after a request."""
+
+    counted: bool
+    """False: the request is one too many."""
+    left: int
+    wait_s: float
+    """Until there is room for another request."""
+
+
+class Quotas:
+    """The buckets."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def of_address(self, address: str, *, per_minute: int) -> Quota:
+        """Count a request without a valid key. Raises StoreUnavailable."""
+        name = request_keys.quota(f"address:{address}")
+        return _quota(*await script("count_request")(self._redis, [name], [per_minute]))
+
+    async def of_principal(self, principal: Principal, *, per_minute: int, now_ms: int) -> Quota | None:
+        """Count a request of a principal, and note its use. None: it is gone. Raises StoreUnavailable."""
+        names = [
+            request_keys.quota(principal.id),
+            request_keys.KEY_USES,
+            keys.config("applications"),
+            keys.config("keys"),
+        ]
+        args = [per_minute, principal.id, principal.application or "", now_ms]
+        answer = await script("count_request")(self._redis, names, args)
+        return None if answer[0] < 0 else _quota(*answer)
+
+
+def _quota(counted: int, left: int, wait_us: int) -> Quota:
+    return Quota(bool(counted), int(left), int(wait_us) / 1_000_000)

@@ -1,0 +1,31 @@
+"""The keys in Redis that are about requests to the API: their types, and how long they live."""
+
+from relay.store.keys import config
+
+KEY_USES = config("key_uses")
+"""hash: API key, or `admin` → ms when it was used last. Lives as long as the key."""
+
+AUDIT = config("audit")
+"""hash: position → JSON of an entry of the audit log. Kept by time and size."""
+
+AUDIT_BYTES = config("audit_bytes")
+"""string: the bytes of all entries of the audit log. Kept."""
+
+
+def audit_index(term: str) -> str:
+    """zset: positions of entries of the audit log, all with score 0; `all`, or `principal:{id}`, `application:{id}`,
+    `object:{kind}/{id}`, `action:{action}`. Lives as long as its last entry."""
+    return config(f"audit:{term}")
+
+
+def idempotency(digest: str) -> str:
+    """hash: what is known of a request with an idempotency key, by the digest of principal, path and key. `content`:
+    the digest of its query and body, `letters`: of the id of what it makes, `token` and `until` (ms) while it runs,
+    `answer`: the sealed answer, when it has succeeded. Lives a day."""
+    return config(f"idempotency:{digest}")
+
+
+def quota(name: str) -> str:
+    """string: up to when the requests of a key (its id) or of an `address:{address}` are used up, in µs. Lives a
+    minute."""
+    return config(f"quota:{name}")

@@ -29,6 +29,7 @@ NAMED = {
     "route": "route",
     "key_id": "key",
     "reconciliation_id": "reconciliation",
+    "backfill_id": "backfill",
 }
 """What the parameters of paths name, besides applications."""
 VERBS = {"POST": "create", "PUT": "replace", "PATCH": "update", "DELETE": "delete", "GET": "read"}

@@ -32,6 +32,11 @@ async def called(http: httpx.AsyncClient) -> httpx.AsyncClient:
 POSTS: dict[str, dict[str, Any] | None] = {
     "/api/v1/source/{uid}/pause": None,
     "/api/v1/source/{uid}/resume": None,
+    "/api/v1/source/{uid}/poll": None,
+    "/api/v1/source/{uid}/route/{route}/pause": None,
+    "/api/v1/source/{uid}/route/{route}/resume": None,
+    "/api/v1/source/{uid}/route/{route}/poll": None,
+    "/api/v1/source/{uid}/backfill": {"route": "all", "since": "2026-01-31", "endpoints": "none"},
     "/api/v1/source/{uid}/reconciliation": {},
     "/api/v1/source/{uid}/reconciliation/{reconciliation_id}/repair": {},
     "/api/v1/app": {"name": "n"},
@@ -63,7 +68,7 @@ async def test_every_post_has_its_effect_once(
     run = await stores.reconciliations.ask(A, Range(), now_ms=NOW)
     await stores.reconciliations.save(A, run, structs.replace(run, phase="done"))
     path = "http://relay" + template.format(
-        uid="a", app_id="one", endpoint_id="crm", msg_id=message, key_id=key, reconciliation_id=run.id
+        uid="a", route="all", app_id="one", endpoint_id="crm", msg_id=message, key_id=key, reconciliation_id=run.id
     )
     first = await called.post(path, json=POSTS[template], headers=KEY)
     assert first.status_code < 300, first.text

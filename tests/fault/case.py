@@ -37,13 +37,17 @@ Run = Callable[[int], AsyncIterator[Finding]]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One case. `goal` is its number among the project's goals, `seconds` about how long it takes."""
+    """One case. `goal` is its number among the project's goals, `seconds` about how long it takes.
+
+    One that `is_long` runs only when it is named.
+    """
 
     name: str
     goal: str
     seconds: int
     run: Run
     says: str
+    is_long: bool = False
 
 
 CASES: dict[str, Case] = {}
@@ -62,11 +66,11 @@ def load_cases() -> dict[str, Case]:
     return CASES
 
 
-def case(name: str, *, goal: str, seconds: int) -> Callable[[Run], Run]:
+def case(name: str, *, goal: str, seconds: int, is_long: bool = False) -> Callable[[Run], Run]:
     """Register a case; the first line of its docstring says what it does."""
 
     def register(run: Run) -> Run:
-        CASES[name] = Case(name, goal, seconds, run, (run.__doc__ or "").strip().splitlines()[0])
+        CASES[name] = Case(name, goal, seconds, run, (run.__doc__ or "").strip().splitlines()[0], is_long)
         return run
 
     return register

@@ -35,10 +35,17 @@ async def clean(seed: int) -> AsyncIterator[Finding]:
             yield finding
 
 
-@case("kills", goal="G1", seconds=75)
+@case("kills", goal="G1", seconds=170)
 async def kills(seed: int) -> AsyncIterator[Finding]:
-    """Twenty times a random one of three workers is killed under load, and another one started."""
-    async for finding in kill(seed, times=20, workers=3, pause_s=(0.5, 2.5)):
+    """A hundred times a random one of three workers is killed under load, and another one started."""
+    async for finding in kill(seed, times=100, workers=3, pause_s=(0.2, 1.8)):
+        yield finding
+
+
+@case("thousand-kills", goal="G1", seconds=1_600, is_long=True)
+async def thousand_kills(seed: int) -> AsyncIterator[Finding]:
+    """The same, a thousand times. It runs only when it is named."""
+    async for finding in kill(seed, times=1_000, workers=3, pause_s=(0.2, 1.8)):
         yield finding
 
 

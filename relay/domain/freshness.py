@@ -6,7 +6,7 @@ from typing import Literal
 from relay.domain.model import RouteState
 
 Freshness = Literal["new", "paused", "fresh", "lagging", "stalled"]
-"""`new`: the route has not begun · `fresh`: it had no more rows a short time ago · `lagging`: it had none for too long,
+"""`new`: the route has not begun · `fresh`: a page was not full a short time ago · `lagging`: all were for too long,
 and its cursor moves · `stalled`: its cursor stands still as well."""
 
 LATE_INTERVALS = 1.5
@@ -23,7 +23,8 @@ def freshness(state: RouteState, *, poll_s: float, is_paused: bool, now_ms: int)
     if state.cursor is None:
         return "new"
     late_ms = max(SHORTEST_LATE_MS, round(LATE_INTERVALS * poll_s * 1000))
-    if now_ms - (state.caught_up_at_ms or 0) <= late_ms:
+    # A busy route may have no empty page for hours: a page that is not full will do.
+    if now_ms - max(state.caught_up_at_ms or 0, state.short_at_ms or 0) <= late_ms:
         return "fresh"
     return "lagging" if now_ms - (state.moved_at_ms or 0) <= late_ms else "stalled"
 

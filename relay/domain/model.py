@@ -249,6 +249,8 @@ class RouteState(Struct, frozen=True, kw_only=True):
     state: Literal["waiting", "polling", "stopped", "failing"] = "waiting"
     caught_up_at_ms: int | None = None
     """When the upstream last said that there is nothing behind the cursor."""
+    short_at_ms: int | None = None
+    """When a page that was not full came last. It proves nothing, but the route is about where the upstream is."""
     moved_at_ms: int | None = None
     """When a page moved the cursor last."""
     rows_counted: int = 0

@@ -23,8 +23,8 @@ class RouteOut(Out, frozen=True, kw_only=True):
     caught_up_at: datetime | None
     """When the route last had no more rows."""
     freshness: Freshness
-    """`fresh`: the route had no more rows a short time ago. `lagging`: it had none for one and a half poll intervals,
-    and its cursor moves. `stalled`: its cursor stands still as well. `new`: it has not begun. `paused`: the route, or
+    """`fresh`: a page was not full a short time ago. `lagging`: all were full for one and a half poll intervals, and
+    its cursor moves. `stalled`: its cursor stands still as well. `new`: it has not begun. `paused`: the route, or
     its source, is paused."""
     cursor_moved_at: datetime | None
     """When a page last moved the cursor. null: none has."""

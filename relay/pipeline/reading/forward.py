@@ -76,6 +76,8 @@ class Forward:
         }  # fmt: skip
         if has_moved:
             changes["moved_at_ms"] = polled_ms
+        if len(page.lines) < limit_of(source, poll, ahead=True):
+            changes["short_at_ms"] = polled_ms
         if step.state == "caught_up":
             wait_ms = next_poll_ms(source.poll_interval_s, jitter=self._clock.jitter())
             changes |= {"caught_up_at_ms": polled_ms, "next_poll_at_ms": polled_ms + wait_ms}

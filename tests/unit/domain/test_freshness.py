@@ -1,5 +1,6 @@
 """Whether a route keeps up, and how many rows it brings."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,11 +11,15 @@ from relay.domain.model import RouteState
 NOW = 1_790_000_000_000
 
 
-def route(*, caught_up_s: float | None = None, moved_s: float | None = None, **fields: int) -> RouteState:
-    """A route that had no more rows so long ago, and whose cursor moved so long ago."""
-    caught_up_ms = None if caught_up_s is None else NOW - round(caught_up_s * 1000)
-    moved_ms = None if moved_s is None else NOW - round(moved_s * 1000)
-    return RouteState(route="all", **{"cursor": 7, **fields}, caught_up_at_ms=caught_up_ms, moved_at_ms=moved_ms)
+def route(
+    *, caught_up_s: float | None = None, short_s: float | None = None, moved_s: float | None = None, **fields: int
+) -> RouteState:
+    """A route that had an empty page, and one that was not full, and whose cursor moved, each so long ago."""
+    caught_up_ms, short_ms, moved_ms = (
+        None if ago_s is None else NOW - round(ago_s * 1000) for ago_s in (caught_up_s, short_s, moved_s)
+    )
+    state = RouteState(route="all", **{"cursor": 7, **fields}, caught_up_at_ms=caught_up_ms)
+    return msgspec.structs.replace(state, short_at_ms=short_ms, moved_at_ms=moved_ms)
 
 
 @pytest.mark.parametrize(
@@ -24,6 +29,8 @@ def route(*, caught_up_s: float | None = None, moved_s: float | None = None, **f
         (route(caught_up_s=91, moved_s=89), "lagging"),
         (route(caught_up_s=91, moved_s=91), "stalled"),
         (route(caught_up_s=-3600), "fresh"),
+        (route(short_s=89), "fresh"),
+        (route(short_s=91, moved_s=10), "lagging"),
         (route(), "stalled"),
         (route(paused=1), "paused"),
         (RouteState(route="all"), "new"),

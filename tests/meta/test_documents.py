@@ -50,6 +50,23 @@ def anchors(page: Path) -> set[str]:
     return found
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_no_page_says_a_heading_twice(page: str) -> None:
+    """A section that stands there twice is half wrong after the next change, and links lead to the first one."""
+    prose = re.sub(r"^```.*?^```", "", (ROOT / page).read_text(), flags=re.M | re.DOTALL)
+    titles = re.findall(r"^##? (.+)$", prose, re.M)
+    repeated = {title for title in titles if titles.count(title) > 1}
+    assert repeated == set()
+
+
+def test_records_are_numbered() -> None:
+    """One after the other, and each heading has the number of its file."""
+    records = sorted((ROOT / "docs/adr").glob("*.md"))
+    assert [int(record.name[:4]) for record in records] == list(range(1, len(records) + 1))
+    for number, record in enumerate(records, 1):
+        assert record.read_text().startswith(f"# {number}. ")
+
+
 def test_there_is_one_api_helper() -> None:
     """README.md and docs/api.md define the same shell function, and every example calls it in the same way."""
     helpers = {page: re.findall(r"^api\(\) \{.*?; \}$", (ROOT / page).read_text(), re.M | re.DOTALL) for page in PAGES}

@@ -10,6 +10,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import ControllerRouterHandler
 
 from relay.api import docs, health, problems
 from relay.api.access import check_application, check_declared, operations
@@ -122,15 +123,7 @@ def create_api(
             yield
 
     app = Litestar(
-        [
-            _guarded(Authentication(admin_key), limits),
-            _ingest(Authentication(admin_key), limits),
-            docs.viewer,
-            Router("/", route_handlers=[webhook_keys], middleware=[AddressQuota(limits)]),
-            health.live,
-            health.ready,
-            health.svix_health,
-        ],
+        _routes(admin_key, limits),
         before_send=[secure],
         cors_config=_cors(origins) if origins else None,
         dependencies={
@@ -149,12 +142,29 @@ def create_api(
         state=State({"policies": Policies(policy, upstreams)}),
     )
     app.state.clock = clock
+    _check(app)
+    return app
+
+
+def _routes(admin_key: Secret, limits: Limits) -> list[ControllerRouterHandler]:
+    """What is answered: operations with a key, and those that require none."""
+    return [
+        _guarded(Authentication(admin_key), limits),
+        _ingest(Authentication(admin_key), limits),
+        docs.viewer,
+        Router("/", route_handlers=[webhook_keys], middleware=[AddressQuota(limits)]),
+        health.live,
+        health.ready,
+        health.svix_health,
+    ]
+
+
+def _check(app: Litestar) -> None:
+    """Describe the operations, once, for the checks of requests. Raises RuntimeError if one declares no access."""
     check_declared(app, ROOT, public=[f"{ROOT}/health"])
     app.state.collections = collections_of(path for path, _, _ in operations(app, ROOT))
-    # Built once, at the start: requests are checked against the document.
     app.state.document = document_of(app)
     app.state.parameters = parameters_of(app.state.document)
-    return app
 
 
 def _guarded(authentication: Authentication, limits: Limits) -> Router:

@@ -29,6 +29,15 @@ def freshness(state: RouteState, *, poll_s: float, is_paused: bool, now_ms: int)
     return "lagging" if now_ms - (state.moved_at_ms or 0) <= late_ms else "stalled"
 
 
+def is_short(lines: int, *, limit: int, is_cut: bool) -> bool:
+    """Whether a page shows that the route is about where its upstream is: it has room left, and was not cut.
+
+    >>> [is_short(lines, limit=100, is_cut=is_cut) for lines, is_cut in ((99, False), (100, False), (99, True))]
+    [True, False, False]
+    """
+    return lines < limit and not is_cut
+
+
 def rows_per_minute(state: RouteState, *, now_ms: int) -> float:
     """How many rows a minute a route has brought lately. Older rows count less and less.
 

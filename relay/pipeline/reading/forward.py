@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from relay.domain.freshness import counted
+from relay.domain.freshness import counted, is_short
 from relay.domain.model import Source
 from relay.domain.paging import Advance, advance
 from relay.domain.polling import next_poll_ms
@@ -76,7 +76,7 @@ class Forward:
         }  # fmt: skip
         if has_moved:
             changes["moved_at_ms"] = polled_ms
-        if len(page.lines) < limit_of(source, poll, ahead=True):
+        if is_short(len(page.lines), limit=limit_of(source, poll, ahead=True), is_cut=page.truncated):
             changes["short_at_ms"] = polled_ms
         if step.state == "caught_up":
             wait_ms = next_poll_ms(source.poll_interval_s, jitter=self._clock.jitter())

@@ -1,12 +1,17 @@
 """Routes that do not keep up are reported, once each."""
 
+from math import exp
 from typing import Any
 
+import pytest
+
+from relay.domain.freshness import rows_per_minute
 from relay.domain.model import Source
 from relay.pipeline.freshness import FreshnessWatch
 from relay.store import keys
 from relay.store.chores import Chores
-from tests.integration.pipeline.rig import UK, Rig
+from tests.fakes.upstream import make_row
+from tests.integration.pipeline.rig import UK, Rig, catch_up
 
 
 class StandingServer:
@@ -60,6 +65,20 @@ async def test_a_route_that_does_not_keep_up_is_reported_once(rig: Rig) -> None:
     assert [kind for kind, _ in await looked(rig, source)] == ["route.lagging", "route.stalled"]
     await polled(rig, rows=9)
     assert [kind for kind, _ in await looked(rig, source)] == ["route.lagging", "route.stalled", "route.recovered"]
+
+
+async def test_a_poll_notes_how_the_route_does(rig: Rig) -> None:
+    """When its cursor moved, that its last page was not full, and how many rows came."""
+    await rig.source(batch_size=100)
+    rig.upstream.show(*(make_row(number) for number in range(1, 251)))
+    polling = rig.poller()
+    await catch_up(rig, polling)
+    first_ms = rig.clock.at_ms
+    rig.clock.advance(12)
+    await catch_up(rig, polling)
+    (state,) = await rig.routes.states(UK, ["all"])
+    assert (state.cursor, state.moved_at_ms, state.short_at_ms) == (250, first_ms, rig.clock.at_ms)
+    assert rows_per_minute(state, now_ms=first_ms + 12_000) == pytest.approx(250 * exp(-12 / 60), abs=0.01)
 
 
 async def test_what_is_not_polled_any_more_is_forgotten(rig: Rig) -> None:

@@ -82,6 +82,7 @@ def _backfilling_of(
     return Backfilling(
         backfills=stores.backfills,
         backlog=Backlog(stores.redis),
+        lanes=stores.lanes,
         reports=reports,
         catalogue=catalogue,
         clock=clock,

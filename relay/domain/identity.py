@@ -172,7 +172,7 @@ def judge_row(
 
     `digest` is the row's stable digest, `classes` its mask now. A row whose owner is polled no more goes to the route
     that shows it: its columns may differ for that reason alone, so this makes no event. With `tell_again`, a row that
-    is as it was makes an event as well: the one that it made when it became so.
+    is as it was makes an event as well: the one that it made when it became so. So does a row that changed its owner.
     """
     short = digest[:_DIGEST_BYTES]
     if seen is None:
@@ -187,7 +187,7 @@ def judge_row(
         raw=raw,
         digests=seen.digests if same else (*seen.digests, short),
     )
-    if same and tell_again and seen.owner == route:
+    if tell_again and (same or seen.owner != route):
         return Again(kept, len(kept.digests), kept.digests[:-1].count(short))
     if same or seen.owner != route:
         return Known(kept if kept != seen else None)

@@ -1,6 +1,6 @@
 """Reports routes that do not keep up with their upstream, once each, and their recovery."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import structlog
 
@@ -28,13 +28,14 @@ class FreshnessWatch:
         self._chores = chores
         self._server = server
 
-    async def look(self, sources: Iterable[Source]) -> None:
+    async def look(self, sources: Sequence[Source]) -> None:
         """Note every route that began to lag, or keeps up again. Raises StoreUnavailable."""
         if not await self._chores.take("freshness", seconds=LOOK_S * 0.9):
             return
         now_ms, held = await self._server.now_ms(), await self._operations.conditions(CONDITION)
+        states = await self._routes.states_of(sources)
         for source in sources:
-            for state in await self._routes.states(source.uid, source.routes):
+            for state in states[source.uid]:
                 found = freshness(state, poll_s=source.poll_interval_s, is_paused=source.paused, now_ms=now_ms)
                 await self._tell(source, state, found, held.pop(f"{CONDITION}{source.uid}/{state.route}", None), now_ms)
         # Routes and sources that are not polled any more.

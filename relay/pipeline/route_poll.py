@@ -121,7 +121,7 @@ class RoutePoll:
         place = self.places[reading.name]
         due_ms = max(place.due_ms, self.budget.due_ms) if reading.is_budgeted else place.due_ms
         takes_ms = self.took_ms.get(reading.name, 0)
-        return Turn(due_ms, self.state.route, reading.name, reading.patience_ms, takes_ms)
+        return Turn(due_ms, self.state.route, reading.name, reading.patience_ms, takes_ms, place.due_ms)
 
     def tried_as_is(self, source: Source) -> bool:
         """Whether the source was not written since a request failed last, as far as this process knows."""

@@ -1,6 +1,6 @@
 """Routes: their cursors and states, the poller's lease, and the lines that could not be read."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ import msgspec
 import structlog
 from redis.asyncio import Redis
 
-from relay.domain.model import RouteState, SourceUid
+from relay.domain.model import RouteState, Source, SourceUid
 from relay.errors import Astray, Fenced, NotFound, RelayError, StaleSubscriptions
 from relay.store import keys, reading_keys
 from relay.store.scripts import script
@@ -21,6 +21,7 @@ QUARANTINE_KEPT = 1000
 """Lines that can be shown; all are counted. A line is 2 kB or so: 2 MB a source at most."""
 QUARANTINE_TOTAL = "total"
 ASIDE_AT_ONCE = 500
+SOURCES_AT_ONCE = 500
 NEWEST = 2**53
 """A version of the configuration that is newer than any."""
 LOST_CURSOR = (
@@ -106,12 +107,22 @@ class Routes:
 
     async def states(self, source: SourceUid, names: Iterable[str]) -> list[RouteState]:
         """The states of the named routes, in that order; a route that never ran has the state of a new one."""
-        names = list(names)
+        return await self._read([(source, name) for name in names])
+
+    async def states_of(self, sources: Sequence[Source]) -> dict[SourceUid, list[RouteState]]:
+        """The states of the routes of many sources."""
+        found: dict[SourceUid, list[RouteState]] = {}
+        for first in range(0, len(sources), SOURCES_AT_ONCE):
+            some = [(each.uid, name) for each in sources[first : first + SOURCES_AT_ONCE] for name in each.routes]
+            for (uid, _), state in zip(some, await self._read(some), strict=True):
+                found.setdefault(uid, []).append(state)
+        return found
+
+    async def _read(self, routes: Sequence[tuple[SourceUid, str]]) -> list[RouteState]:
         async with self._redis.pipeline(transaction=False) as pipe:
-            for name in names:
+            for source, name in routes:
                 pipe.hgetall(keys.route(source, name))
-            found = await pipe.execute()
-        return [_read_state(name, fields) for name, fields in zip(names, found, strict=True)]
+            return [_read_state(name, fields) for (_, name), fields in zip(routes, await pipe.execute(), strict=True)]
 
     async def save(self, source: SourceUid, route: str, changes: Mapping[str, Any], *, token: Token) -> None:
         """Write fields of a route's state; None clears one. The cursor moves with `Pages.commit` and `start` only.

@@ -7,7 +7,7 @@ rowId, its place, however many rows and gaps lie before it.
 """
 
 from math import ceil
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -164,11 +164,18 @@ def gap_distances_s(overlap_s: float, deadline_s: float) -> list[float]:
     return [*distances, deadline_s]
 
 
-def requests_per_hour(plan: Plan, *, rows_per_hour: float, batch_size: int, poll_s: float) -> float:
-    """How many requests an hour the readings of one route take, without its forward pages, at an even rate of rows.
+class Requests(NamedTuple):
+    """How many requests an hour the readings of a route need."""
 
-    Of the sum, what is not the overlap's is bounded by the budget of the source. Where no rows come, a reading that
-    follows the cursor asks for nothing.
+    overlap: float
+    budgeted: float
+    """Of the budget, which all routes of a source share. If they need more than it allows, they fall behind."""
+
+
+def requests_per_hour(plan: Plan, *, rows_per_hour: float, batch_size: int, poll_s: float) -> Requests:
+    """How many requests an hour the readings of one route need, without its forward pages, at an even rate of rows.
+
+    Where no rows come, a reading that follows the cursor asks for nothing.
     """
 
     def cost(every_s: float, back_s: float) -> float:
@@ -178,7 +185,7 @@ def requests_per_hour(plan: Plan, *, rows_per_hour: float, batch_size: int, poll
 
     overlap = cost(plan.overlap.every_s(poll_s), plan.overlap.back_s(poll_s))
     followers = sum(cost(each.every_s(poll_s), each.every_s(poll_s)) for each in plan.followers)
-    return overlap + min(followers, plan.requests_per_hour)
+    return Requests(overlap, followers)
 
 
 def _follower(kind: str, distance_s: float, *, mode: Mode, history_s: float) -> Follower:

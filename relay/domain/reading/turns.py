@@ -17,11 +17,18 @@ class Turn(NamedTuple):
     """How long it lets others go first."""
     takes_ms: int = 0
     """How long such a request took last."""
+    since_ms: int = 0
+    """Since when it wants one, also if it was not allowed before `due_ms`."""
 
     @property
     def urgent_ms(self) -> int:
         """From when on it waits no longer for others."""
         return self.due_ms + self.patience_ms
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """The least goes first. Readings that share a budget are due at the same time, so they take turns."""
+        return self.urgent_ms, self.since_ms
 
 
 def next_turn(turns: Sequence[Turn], now_ms: int) -> Turn | None:
@@ -36,10 +43,10 @@ def next_turn(turns: Sequence[Turn], now_ms: int) -> Turn | None:
     """
     urgent = [turn for turn in turns if turn.urgent_ms <= now_ms]
     if urgent:
-        return min(urgent, key=lambda turn: turn.urgent_ms)
+        return min(urgent, key=lambda turn: turn.rank)
     soonest = min((turn.urgent_ms for turn in turns if not turn.patience_ms), default=NEVER_MS)
     fitting = [turn for turn in turns if turn.due_ms <= now_ms and now_ms + turn.takes_ms <= soonest]
-    return min(fitting, key=lambda turn: turn.urgent_ms, default=None)
+    return min(fitting, key=lambda turn: turn.rank, default=None)
 
 
 def wanted_ms(turns: Sequence[Turn], now_ms: int) -> int:

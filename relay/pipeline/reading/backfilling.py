@@ -15,6 +15,7 @@ from relay.pipeline.clock import Clock
 from relay.pipeline.route_poll import RoutePoll
 from relay.store.backfills import Backfills
 from relay.store.backlog import Backlog
+from relay.store.lanes import Lanes
 from relay.store.routes import Token
 
 log = structlog.get_logger()
@@ -31,6 +32,7 @@ class Backfilling:
         *,
         backfills: Backfills,
         backlog: Backlog,
+        lanes: Lanes,
         reports: ReportsApi,
         catalogue: Catalogue,
         clock: Clock,
@@ -39,6 +41,7 @@ class Backfilling:
         """`most_bytes`: of events that wait for one endpoint, for a backfill to add to them."""
         self._backfills = backfills
         self._backlog = backlog
+        self._lanes = lanes
         self._reports = reports
         self._catalogue = catalogue
         self._clock = clock
@@ -71,7 +74,9 @@ class Backfilling:
             return False
         owed = await self._backlog.owed(source.uid)
         wanted = owed.keys() if backfill.endpoints is None else owed.keys() & set(backfill.endpoints)
-        return any(owed[each] > self._most_bytes and self._is_sent_to(each) for each in wanted)
+        full = [each for each in wanted if owed[each] > self._most_bytes and self._is_sent_to(each)]
+        # Dead deliveries keep their events too, and nobody is to send them.
+        return any(await self._lanes.waiting(source.uid, full))
 
     def _is_sent_to(self, endpoint: EndpointId) -> bool:
         known = self._catalogue.endpoint(endpoint)

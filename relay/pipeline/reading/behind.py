@@ -68,10 +68,13 @@ class Behind:
             return
         place = await self._begun(source, poll, reading)
         if place.until is not None:
-            place = await self._page(source, poll, reading, place)
+            try:
+                place = await self._page(source, poll, reading, place)
+            finally:
+                # A request that fails is one of the budget too.
+                if reading.is_budgeted:
+                    poll.budget.due_ms = self._clock.now_ms() + self._plan.spacing_ms
             poll.took_ms[reading.name] = self._clock.now_ms() - began_ms
-            if reading.is_budgeted:
-                poll.budget.due_ms = self._clock.now_ms() + self._plan.spacing_ms
         has_ended = place.until is None or place.after >= place.until
         if has_ended and isinstance(reading, BackfillReading):
             await self._backfilling.end(source, poll, reading, place)
@@ -149,15 +152,16 @@ class Behind:
         span = Span(place.after, place.ceiling or end, limit_of(source, poll))
         sheet = await self._pages.read(await self._pages.ask(source, poll.state.route, span))
         step = prove(span, sheet.row_ids, lines=len(sheet.lines), page=sheet.page)
-        audience = reading.audience(self._live_from(poll))
+        audience = reading.audience(await self._live_from(source, poll))
         events = await self._pages.take_in(source, poll, sheet.lines, step.row_ids, cursor=None, audience=audience)
         check_proof(step, sheet.page)
         return _moved(place, step, self._clock.now_ms(), events=events)
 
-    def _live_from(self, poll: RoutePoll) -> int:
-        """Behind which rowId readings of the route still look for late rows."""
+    async def _live_from(self, source: Source, poll: RoutePoll) -> int:
+        """Behind which rowId readings of the route still look for late rows: not where known ones were forgotten."""
         followers = [poll.places[each.name].after for each in self._plan.followers if each.name in poll.places]
-        return min([poll.state.cursor or 0, *followers])
+        known_from = await self._readings.known_from(source.uid, space_of(poll.state.route))
+        return max(known_from, min([poll.state.cursor or 0, *followers]))
 
     async def _count(self, source: Source, poll: RoutePoll, place: Place, *, row_ids_only: bool) -> Place:
         """Count the rows of a page, and those that are unknown: a cursor that passed them would make them events."""

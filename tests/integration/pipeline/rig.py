@@ -153,6 +153,7 @@ class Rig:
             backfilling=Backfilling(
                 backfills=self.backfills,
                 backlog=Backlog(self.redis),
+                lanes=self.lanes,
                 reports=reports,
                 catalogue=self.catalogue,
                 clock=self.clock,

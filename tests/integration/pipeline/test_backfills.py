@@ -209,6 +209,72 @@ async def owes(rig: Rig, endpoint: EndpointId, size: int) -> bool:
     return int(await rig.eyes.hget(keys.owed(UK), endpoint) or 0) > size  # type: ignore[misc]
 
 
+async def test_a_backfill_holds_up_no_other_reading(rig: Rig) -> None:
+    """Neither of its own route nor of another one, although all of them share the budget of the source."""
+    await rig.source("calls", "goals", batch_size=2)
+    polling = rig.poller(changes_s=(900.0,), requests_per_hour=3600)
+    rig.upstream.show(*rows(1, 400), route="calls")
+    rig.upstream.show(*rows(1001, 1400), route="goals")
+    await catch_up(rig, polling, "calls", "goals")
+    long = await begin(rig, until_row=400, route="calls", endpoints=())
+    rig.clock.advance(3000)
+    async with slice_of(polling):
+        for _ in range(9):
+            requests = len(rig.upstream.requests)
+            await until(lambda requests=requests: ticked(rig, requests))
+    places = (await rig.readings.load(UK)).of
+    read = [places[route]["change.900"].after for route in ("calls", "goals")]
+    assert min(read[0], read[1] - 1000) > 0
+    assert places["calls"][f"backfill.{long.id}"].rows > 0
+
+
+async def test_forgotten_rows_are_no_news(rig: Rig) -> None:
+    """Their knowledge was shed, and a backfill for nobody meets them: nobody gets them."""
+    await rig.source(batch_size=256)
+    polling = rig.poller(changes_s=(HOUR, 7 * 24 * HOUR))
+    old = await rig.endpoint()
+    rig.upstream.show(*rows(1, 2000))
+    await catch_up(rig, polling)
+    await run(rig, polling, 600)
+    kept = Rows(rig.redis, plan=rig.plan, longest_s=30 * 24 * HOUR, most_bytes=60_000)
+    for _ in range(3):
+        await kept.forget(rig.catalogue.sources[UK], now_ms=rig.clock.at_ms)
+    assert await rig.readings.known_from(UK, "t") > 0
+    ended = await done(rig, polling, await begin(rig, until_row=1000, endpoints=()))
+    assert (ended.state, ended.rows) == ("done", 1000)
+    assert len(await rig.row_ids(old)) == 2000
+
+
+async def test_a_route_that_replaced_another_one_is_told(rig: Rig) -> None:
+    """The route that showed its rows first is not polled any more."""
+    await rig.source("calls", batch_size=10)
+    polling = rig.poller()
+    rig.upstream.show(*rows(1, 50), route="calls")
+    rig.upstream.show(*rows(1, 50), route="callsGoalsTransactions")
+    await catch_up(rig, polling, "calls")
+    await rig.source("callsGoalsTransactions", batch_size=10)
+    await catch_up(rig, polling, "callsGoalsTransactions")
+    new = await rig.endpoint()
+    asked = await begin(rig, until_row=50, route="callsGoalsTransactions", endpoints=(new.id,))
+    ended = await done(rig, polling, asked)
+    assert (ended.state, ended.rows, ended.events) == ("done", 50, 50)
+    assert sorted(map(int, await ids(rig, new))) == list(range(1, 51))
+
+
+async def test_dead_deliveries_hold_up_no_backfill(rig: Rig) -> None:
+    """They count towards what an endpoint keeps, but nobody is to send them."""
+    await rig.source(batch_size=10)
+    endpoint, polling = await rig.endpoint(), rig.poller(most_bytes=1000)
+    rig.upstream.show(*rows(1, 20))
+    await catch_up(rig, polling)
+    await rig.eyes.delete(keys.lane(UK, endpoint.id))
+    assert int(await rig.eyes.hget(keys.owed(UK), endpoint.id) or 0) > 1000  # type: ignore[misc]
+    ended = await done(rig, polling, await begin(rig, until_row=10, endpoints=()))
+    assert ended.state == "done"
+    ended = await done(rig, polling, await begin(rig, until_row=10, endpoints=None))
+    assert (ended.state, ended.events) == ("done", 10)
+
+
 async def test_a_backfill_of_a_route_that_left_fails(rig: Rig) -> None:
     """It says so, and does not wait for ever."""
     await rig.source("calls", "goals")

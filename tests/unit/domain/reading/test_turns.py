@@ -30,6 +30,18 @@ def test_nobody_starves() -> None:
     assert next_turn([PROBE._replace(due_ms=960), busy], 10_955) == busy
 
 
+def test_readings_of_one_budget_take_turns() -> None:
+    """All of them are due when the budget allows it. The one that had its last page longest ago goes first."""
+    ready = [Turn(5_000, "calls", name, patience_ms=10_000, since_ms=since_ms) for name, since_ms in READY]
+    for now_ms in (5_000, 20_000):
+        first = next_turn([*ready, POLL._replace(due_ms=30_000)], now_ms)
+        assert first is not None
+        assert first.reading == "change.900"
+
+
+READY = (("backfill.bf_1", 4_900), ("change.900", 3_000), ("gap.1200", 4_000))
+
+
 def test_the_longest_overdue_route_is_next() -> None:
     """Routes take turns."""
     assert next_turn([POLL, POLL._replace(route="goals", due_ms=999)], 2_000).route == "goals"  # type: ignore[union-attr]

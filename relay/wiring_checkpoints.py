@@ -6,7 +6,6 @@ from relay.config import Settings, variable
 from relay.config.readings import plan_of
 from relay.domain.model import Source
 from relay.errors import Fault, Invalid
-from relay.outbound.objects import Objects
 from relay.pipeline.checkpointing import Checkpointing
 from relay.pipeline.checkpoints import Checkpoints
 from relay.pipeline.clock import Clock
@@ -29,6 +28,9 @@ def vouching_of(
     """
     if settings.checkpoint_url is None:
         return None
+    # Its library takes 5 MB of memory, which a process without a checkpoint does not need.
+    from relay.outbound.objects import Objects
+
     try:
         checkpoints = Checkpoints(Objects(settings.checkpoint_url), Vault(settings.encryption_key))
     except ValueError as error:

@@ -8,15 +8,17 @@ import asyncio
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
 from relay.domain.checkpoint import MOST_BYTES, Head, SavedConfiguration, pack, unpack
 from relay.domain.epoch import Epoch
 from relay.errors import CheckpointRefused, SealedByAnother, Unreadable
-from relay.outbound.objects import Objects
 from relay.store.vault import Vault
+
+if TYPE_CHECKING:
+    from relay.outbound.objects import Objects
 
 log = structlog.get_logger()
 
@@ -57,7 +59,7 @@ class Heads:
 class Checkpoints:
     """Reads and writes checkpoints."""
 
-    def __init__(self, objects: Objects, vault: Vault) -> None:
+    def __init__(self, objects: "Objects", vault: Vault) -> None:
         self._objects = objects
         self._vault = vault
         self._torn: set[str] = set()

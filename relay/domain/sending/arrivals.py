@@ -8,6 +8,7 @@ from relay.domain.references import Reference, number_of
 from relay.domain.sending.delivery import Delivery
 from relay.domain.sending.lane import NO_ORDER, Lane
 from relay.domain.sending.queues import has_keys_of_an_older_order, queue_for
+from relay.domain.sending.reading_ahead import ReadingAhead
 
 if TYPE_CHECKING:
     from relay.domain.sending.endpoint import EndpointMachine
@@ -49,7 +50,7 @@ def open_lane(holding: "Holding", machine: "EndpointMachine", claim: Claim) -> L
     return lane
 
 
-def arrive(lane: Lane, arrivals: Iterable[Arrival]) -> None:
+def arrive(lane: Lane, arrivals: Iterable[Arrival], ahead: ReadingAhead) -> None:
     """Put arrived deliveries into their lane. Those that can't be sent end, are given up, or are set aside."""
     for stored, reference, event, is_wanted in arrivals:
         if reference is None:
@@ -59,4 +60,5 @@ def arrive(lane: Lane, arrivals: Iterable[Arrival]) -> None:
         elif event is None:
             lane.never_came(stored, reference.number, "event_not_kept")
         else:
+            ahead.saw(len(event.body))
             lane.push(Delivery(lane, stored, reference, event))

@@ -17,14 +17,13 @@ from relay.domain.sending.endpoint import EndpointMachine
 from relay.domain.sending.holding import Holding
 from relay.domain.sending.lane import Lane
 from relay.domain.sending.machines import Machines
+from relay.domain.sending.reading_ahead import ReadingAhead
 from relay.domain.sending.sharing import Sharing
 from relay.domain.sending.states import EndpointState
 from relay.domain.sending.trials import Trials
 from relay.domain.sending.turns import Turns
 from relay.domain.server_time import STEP_MS
 
-MOST_AHEAD = 16_384
-"""Deliveries that wait in a worker: 30 MB of events at most, usually far less, for lanes share them."""
 BROKEN_REST_MS = 30_000
 
 
@@ -36,6 +35,7 @@ class Core:
         self._schedule = schedule
         self._turns = Turns(slots)
         self._trials = Trials()
+        self._ahead = ReadingAhead()
         self._machines = Machines(session=session)
         self._holdings: dict[SourceUid, Holding] = {}
         self._effects: list[Effect] = []
@@ -87,8 +87,9 @@ class Core:
         if self.sharing.gives(held, now_ms) and (lane := holding.give_away()) is not None:
             self.sharing.gave()
             self._settle(lane.machine, now_ms)
-        handed = holding.collect(most_ahead=max(2, MOST_AHEAD // (held or 1)), now_ms=now_ms)
-        return handed, holding.claims() if self.sharing.claims(now_ms) else 0
+        handed = holding.collect(most_ahead=self._ahead.of_lane(held), now_ms=now_ms)
+        claims = min(holding.claims(), self._ahead.of_claims())
+        return handed, claims if self.sharing.claims(now_ms) else 0
 
     def held(self, source: SourceUid | None = None) -> int:
         """How many lanes are held, of one source or of all."""
@@ -168,7 +169,7 @@ class Core:
         lane = open_lane(holding, machine, claim)
         lane.leaves = lane.leaves or self._draining
         holding.lanes[claim.endpoint] = machine.lanes[source] = lane
-        arrive(lane, claim.arrivals)
+        arrive(lane, claim.arrivals, self._ahead)
         self._settle(machine, now_ms)
 
     def answered(
@@ -179,7 +180,7 @@ class Core:
             return
         lane.answered(stays=state == "held", wanted=handed.take, got=len(arrivals))
         if state == "held":
-            arrive(lane, arrivals)
+            arrive(lane, arrivals, self._ahead)
         else:
             self._leave(holding, lane, parked=state == "parked")
         self._settle(lane.machine, now_ms)
@@ -215,7 +216,7 @@ class Core:
                 self.claimed(source, claim, now_ms)
             else:
                 known.answered(stays=True, wanted=0, got=0)
-                arrive(known, claim.arrivals)
+                arrive(known, claim.arrivals, self._ahead)
             lane = holding.lanes[claim.endpoint]
             if is_astray:
                 lane.clear()

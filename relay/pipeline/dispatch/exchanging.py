@@ -9,6 +9,7 @@ from relay.domain.model import EndpointId, SourceUid
 from relay.domain.sending.core import Core
 from relay.domain.sending.effects import HandIn
 from relay.domain.sending.queues import has_keys_of_an_older_order
+from relay.domain.sending.reading_ahead import FIRST_READ
 from relay.errors import StoreRefused, StoreUnavailable
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
@@ -35,7 +36,6 @@ SESSION_LIVES_MS = 10_000
 """A killed worker's lanes are taken up after this and a sweep (goal G2: at most 45 s)."""
 MARGIN_MS = 1_000
 """A worker stops to send what is ordered so long before its lanes can be taken up by others."""
-FIRST_READ = 8
 RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 REFUSED_RETRY_S = 5.0
 REFUSED_DO = "see what the server's log says, and which commands and keys the relay's user may use"

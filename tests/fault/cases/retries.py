@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from relay.domain.model import Endpoint, MessageId, StoredEvent
 from relay.domain.references import Reference, tag_of
 from relay.store import keys
+from relay.store.configuration import newest_version
 from relay.store.events import pack_event
 from relay.store.pages import RowCommit, first_prefix
 from tests.fault.case import Finding, case
@@ -40,11 +41,12 @@ async def retries(seed: int) -> AsyncIterator[Finding]:
 async def _commit(on: Stage, endpoint: Endpoint) -> None:
     token = await on.stores.routes.take(SOURCE)
     assert token is not None
+    version = await newest_version(on.stores.redis)
     rows = [_row(number, endpoint) for number in range(1, SCHEDULED + 1)]
     while rows:
         prefix = first_prefix(rows[:1000])
         await on.stores.pages.commit(
-            SOURCE, ROUTE, prefix, space="t", cursor=None, token=token, version=10**9, now_ms=now_ms()
+            SOURCE, ROUTE, prefix, space="t", cursor=None, token=token, version=version, now_ms=now_ms()
         )
         rows = rows[len(prefix) :]
     await on.stores.redis.set(keys.sequence(SOURCE), SCHEDULED)

@@ -1,7 +1,7 @@
 """The core: the machines of all endpoints, whose turn it is, and who is tried alone. A driver talks to this alone.
 
-Each input ends with `_settle`, which derives from the machine's state what must happen next. So no caller has to
-remember to wake anybody: after any input the driver sends what `next` gives, and does what `effects` lists.
+Each input ends with `_settle`, which derives from the machine's state what must happen next, so no caller has to wake
+anybody. After any input the driver sends what `next` gives, and does what `effects` lists.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -88,14 +88,12 @@ class Core:
             self.sharing.gave()
             self._settle(lane.machine, now_ms)
         handed = holding.collect(most_ahead=self._ahead.of_lane(held), now_ms=now_ms)
-        claims = min(holding.claims(), self._ahead.of_claims())
-        return handed, claims if self.sharing.claims(now_ms) else 0
+        return handed, min(holding.claims(), self._ahead.of_claims()) if self.sharing.claims(now_ms) else 0
 
     def held(self, source: SourceUid | None = None) -> int:
         """How many lanes are held, of one source or of all."""
-        if source is not None:
-            return len(self._holdings[source].lanes)
-        return sum(len(holding.lanes) for holding in self._holdings.values())
+        holdings = self._holdings.values() if source is None else (self._holdings[source],)
+        return sum(len(holding.lanes) for holding in holdings)
 
     def missing(
         self, source: SourceUid, held: Mapping[EndpointId, Sequence[bytes]], pending: Iterable[HandIn]
@@ -164,8 +162,7 @@ class Core:
         holding = self._holdings[source]
         machine = self._machines.of(claim.endpoint)
         if (slept := holding.lanes.pop(claim.endpoint, None)) is not None:
-            # It was taken from this worker, which slept, and is its again now: with other references.
-            slept.forget()
+            slept.forget()  # It was taken from this worker while it slept, and is its again: with other references.
         lane = open_lane(holding, machine, claim)
         lane.leaves = lane.leaves or self._draining
         holding.lanes[claim.endpoint] = machine.lanes[source] = lane

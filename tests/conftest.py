@@ -74,3 +74,9 @@ def short_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="relay-"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--write`: see `make openapi`. `--examples`: see `make fuzz`."""
+    parser.addoption("--write", action="store_true", help="record files anew instead of comparing with them")
+    parser.addoption("--examples", type=int, default=2, help="how often schemathesis calls an operation in a phase")

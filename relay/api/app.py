@@ -36,6 +36,7 @@ from relay.api.endpoint_secrets import EndpointSecretController
 from relay.api.endpoint_stats import endpoint_stats
 from relay.api.endpoints import EndpointController
 from relay.api.event_types import EventTypeController
+from relay.api.examples import read_examples
 from relay.api.messages import MessageController
 from relay.api.operational_events import OperationalEventController
 from relay.api.paging import provide_paging
@@ -163,7 +164,7 @@ def _check(app: Litestar) -> None:
     """Describe the operations, once, for the checks of requests. Raises RuntimeError if one declares no access."""
     check_declared(app, ROOT, public=[f"{ROOT}/health"])
     app.state.collections = collections_of(path for path, _, _ in operations(app, ROOT))
-    app.state.document = document_of(app)
+    app.state.document = document_of(app, read_examples())
     app.state.parameters = parameters_of(app.state.document)
 
 

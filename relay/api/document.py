@@ -8,9 +8,11 @@ from litestar import Litestar, Response
 from litestar.routes import HTTPRoute
 
 from relay.api.access import Reach, access_of, reach_of, required
+from relay.api.error_responses import describe_errors, error_responses
+from relay.api.examples import Examples, add_examples
 from relay.api.field_docs import describe_fields
+from relay.api.parameter_docs import describe_parameter
 from relay.api.parameters import longest_name
-from relay.api.problems import MEDIA_TYPE
 from relay.api.repeating import PARAMETER
 from relay.api.schemas.common import In, Out
 from relay.domain.names import NAME
@@ -23,11 +25,12 @@ PROBLEM = {
     "required": ["type", "title", "status", "code", "detail"],
     "additionalProperties": False,
     "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
+        "type": {"type": "string", "description": "The kind of error, as a URI: `urn:relay:problem:` and the code"},
+        "title": {"type": "string", "description": "The name of the status"},
+        "status": {"type": "integer", "description": "The status of the response"},
         "code": {"type": "string", "description": "The kind of error, for programs"},
         "detail": {
+            "description": "What is wrong, and what to do. On 422 a list",
             "oneOf": [
                 {"type": "string"},
                 {
@@ -48,13 +51,13 @@ PROBLEM = {
                         },
                     },
                 },
-            ]
+            ],
         },
     },
 }
 
 
-def document_of(app: Litestar) -> dict[str, Any]:
+def document_of(app: Litestar, examples: Examples) -> dict[str, Any]:
     """The whole document, as JSON values."""
     document: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(app.openapi_schema.to_schema()))
     operations = [(document["paths"][path][method], handler) for path, method, handler in _operations(app, document)]
@@ -64,13 +67,14 @@ def document_of(app: Litestar) -> dict[str, Any]:
     for operation, handler in operations:
         if "requestBody" in operation:
             operation["requestBody"]["required"] = not handler.parsed_data_field.has_default
-        example = getattr(_taken(handler), "example", None)
-        taken, given = described.get(str(_taken(handler))), described.get(str(_given(handler)))
-        _describe(operation, taken, given, {"example": example} if example else {})
+        _describe(operation, described.get(str(_taken(handler))), described.get(str(_given(handler))))
     for path, method, handler in _operations(app, document):
         _describe_access(document["paths"][path][method], path, method, handler)
+        describe_errors(document["paths"][path][method], method)
     describe_fields(components, In, Out)
-    document["components"]["schemas"] = components | {"Problem": PROBLEM}
+    errors = error_responses(examples.problems)
+    document["components"] |= {"schemas": dict(sorted({**components, "Problem": PROBLEM}.items())), "responses": errors}
+    add_examples(document, examples)
     plain: dict[str, Any] = _plain(document)
     return plain
 
@@ -98,13 +102,14 @@ def _given(handler: Any) -> Any:
     return None if given in (None, type(None)) else given
 
 
-def _describe(operation: dict[str, Any], taken: Any, given: Any, example: dict[str, Any]) -> None:
+def _describe(operation: dict[str, Any], taken: Any, given: Any) -> None:
     if taken is not None:
-        operation["requestBody"]["content"] = {JSON: {"schema": taken, **example}}
+        operation["requestBody"]["content"] = {JSON: {"schema": taken}}
     for parameter in operation.get("parameters", ()):
         schema = _path_name(parameter["name"]) if parameter["in"] == "path" else _without_null(parameter["schema"])
         parameter["schema"] = schema
         parameter["schema"].pop("description", None)
+        describe_parameter(parameter)
     responses = operation["responses"]
     responses.pop("400", None)
     for status, answer in responses.items():
@@ -114,8 +119,6 @@ def _describe(operation: dict[str, Any], taken: Any, given: Any, example: dict[s
             answer["content"] = {JSON: {"schema": given}}
         else:
             answer.pop("content", None)
-    problem = {"schema": {"$ref": REFERENCE.format(name="Problem")}}
-    responses["default"] = {"description": "An error", "content": {MEDIA_TYPE: problem}}
 
 
 def _describe_access(operation: dict[str, Any], path: str, method: str, handler: Any) -> None:

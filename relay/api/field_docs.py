@@ -17,6 +17,8 @@ def describe_fields(components: dict[str, Any], *roots: type[msgspec.Struct]) ->
         for name, schema in component.get("properties", {}).items():
             if name in named:
                 schema.setdefault("description", named[name])
+            elif "enum" in schema and len(schema["enum"]) == 1:
+                schema.setdefault("description", "Which of the forms this is")  # The tag of a union.
 
 
 def _below(root: type[msgspec.Struct]) -> list[type[msgspec.Struct]]:

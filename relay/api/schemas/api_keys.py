@@ -17,8 +17,6 @@ GRACE_DEFAULT_S = 86_400
 class ApiKeyIn(In, frozen=True, kw_only=True):
     """A new API key."""
 
-    example = {"name": "CRM", "scopes": ["read", "endpoint:write"], "appId": "crm"}  # noqa: RUF012 - a class variable
-
     name: Name
     """A name for people, such as that of the service that uses the key."""
     scopes: Scopes

@@ -50,13 +50,6 @@ class _Shown(_Changes, frozen=True, kw_only=True):
 class ApplicationIn(_Changes, frozen=True, kw_only=True):
     """A new application."""
 
-    example = {  # noqa: RUF012 - a class variable of the base
-        "name": "CRM",
-        "uid": "crm",
-        "sources": ["uk"],
-        "filter": {"dgrpName": {"$in": ["Sales", "Service"]}},
-    }
-
     name: Name
     """A name for people."""
 

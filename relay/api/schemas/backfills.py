@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from datetime import date, datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -28,8 +28,6 @@ def check_day(value: str, path: Path, policies: Policies) -> None:
 
 class BackfillIn(In, frozen=True, kw_only=True):
     """What a backfill reads, and for whom."""
-
-    example: ClassVar[dict[str, Any]] = {"route": "callsGoalsTransactions", "since": "2026-01-31", "endpoints": "none"}
 
     route: Route
     """The route whose rows are read."""

@@ -64,8 +64,6 @@ Metadata = Annotated[
 class In(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """The body of a request. A field that is omitted is UNSET, which is not null."""
 
-    example: ClassVar[Mapping[str, Any]] = {}
-    """An example for the OpenAPI document."""
     old_names: ClassVar[Mapping[str, str]] = {}
     """Fields that older clients call by another name: the old name → the new name."""
 

@@ -86,13 +86,6 @@ class _Changes(In, frozen=True, kw_only=True):
 class EndpointIn(_Changes, frozen=True, kw_only=True):
     """A new endpoint."""
 
-    example = {  # noqa: RUF012 - a class variable of the base
-        "uid": "calls",
-        "url": "https://crm.example/hooks/calls",
-        "eventTypes": ["call.created", "call.updated"],
-        "filter": {"callDuration": {"$gte": 60}},
-    }
-
     url: Url
     """The URL that receives callbacks: https, on a public address, unless the operator allows others."""
     secret: SigningKeyText | UnsetType | None = UNSET

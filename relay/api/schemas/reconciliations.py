@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -63,8 +63,6 @@ DifferenceKind = Annotated[
 
 class ReconciliationIn(In, frozen=True, kw_only=True):
     """The rows to reconcile. Without any field: everything that the books have."""
-
-    example: ClassVar[dict[str, Any]] = {"afterRowId": 141248745, "untilRowId": 141348745}
 
     after_row_id: RowId = 0
     """Only rows above this rowId."""

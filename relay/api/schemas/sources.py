@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from msgspec import UNSET, Meta, UnsetType
@@ -67,18 +67,6 @@ class PortalUserIn(In, frozen=True, kw_only=True, tag_field="type", tag="basic")
 
 class SourceIn(In, frozen=True, kw_only=True):
     """The settings of a source."""
-
-    example: ClassVar[dict[str, Any]] = {
-        "name": "UK",
-        "baseUrl": "https://api.infinitycloud.com",
-        "version": "v2.1",
-        "igrp": 1,
-        "auth": {"type": "apiKey", "key": "upstream-key"},
-        "routes": ["callsGoalsTransactions"],
-        "pollIntervalSeconds": 60,
-        "batchSize": 1000,
-        "startRowId": None,
-    }
 
     name: Name | UnsetType = UNSET
     """A name for people. Default: the uid."""

@@ -50,9 +50,11 @@ class Documented:
     def _faults(self, scope: Any, status: int, headers: dict[str, str], body: bytes) -> list[str]:
         faults = [f"has no {name}" for name in SECURITY - headers.keys()]
         kind = headers.get("content-type", "").partition(";")[0]
-        if status >= 400:
-            return faults + self._problem(status, kind, body, scope["method"])
         operation = self._document["paths"].get(scope.get("path_template"), {}).get(scope["method"].lower())
+        if status >= 400:
+            if operation is not None and status != 500 and str(status) not in operation["responses"]:
+                faults.append("is an error that the operation does not name")
+            return faults + self._problem(status, kind, body, scope["method"])
         if operation is None:
             return faults  # The document and its page, and OPTIONS.
         if (answer := operation["responses"].get(str(status))) is None:

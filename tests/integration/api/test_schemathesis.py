@@ -13,6 +13,8 @@ from tests.integration.api.storing import Store
 
 KEY = "test-key-0123456789"
 SOURCE = {"baseUrl": "https://u.test", "igrp": 1, "auth": {"type": "apiKey", "key": "k"}, "routes": ["all"]}
+FEW = 2
+"""How often the suite calls an operation. `make fuzz` does it more often."""
 CONFIG = """
 [parameters]
 app_id = "{app}"
@@ -49,21 +51,29 @@ async def prepared(base_url: str, store: Store, folder: Path) -> Path:
     return config
 
 
-@pytest.mark.timeout(240)
-async def test_the_document_is_what_the_api_does(base_url: str, store: Store, tmp_path: Path) -> None:
-    """All checks: statuses, headers, content types and bodies of answers; methods, wrong and right data; the key."""
+@pytest.mark.timeout(3600)
+async def test_the_document_is_what_the_api_does(
+    base_url: str, store: Store, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    """All checks: statuses, headers, content types and bodies of answers; methods, wrong and right data; the key.
+
+    The suite leaves out the examples, which are tried on their own, and the sequences of calls, which take minutes.
+    """
+    examples = pytestconfig.getoption("examples")
+    phases = "coverage,fuzzing" if examples == FEW else "examples,coverage,fuzzing,stateful"
     run = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "schemathesis.cli",
         "--config-file", str(await prepared(base_url, store, tmp_path)),
         "run", f"{base_url}/docs/openapi.json",
         "--header", f"Authorization: Bearer {KEY}",
-        "--exclude-method", "DELETE", "--phases", "coverage,fuzzing",
-        "--max-examples", "2", "--seed", "1", "--workers", "1", "--generation-database", "none",
+        "--exclude-method", "DELETE", "--phases", phases,
+        "--max-examples", str(examples), "--seed", "1", "--workers", "1", "--generation-database", "none",
         "--suppress-health-check", "all", "--no-color",
         cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     out, _ = await run.communicate()
     text = out.decode()
     assert run.returncode == 0, text[-6000:]
+    print(text[-2000:] if examples != FEW else "")
     (generated,) = re.findall(r"(\d+) generated", text)
     assert int(generated) > 1000

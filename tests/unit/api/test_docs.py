@@ -17,11 +17,14 @@ async def test_the_plain_page_loads_nothing_from_anywhere(client: Any) -> None:
 
 
 async def test_the_schema_tells_of_errors_as_they_are(client: Any) -> None:
-    """Every operation answers problems as `application/problem+json`, and none the framework's own 400."""
+    """Every operation answers problems as `application/problem+json`, also those with a status of their own."""
     schema = (await client.get("/docs/openapi.json")).json()
     operations = [operation for item in schema["paths"].values() for operation in item.values()]
     assert len(operations) > 30
     for operation in operations:
-        assert "400" not in operation["responses"]
+        named = [each["$ref"].rpartition("/")[2] for each in operation["responses"].values() if "$ref" in each]
+        assert "ServiceUnavailable" in named
+        for name in named:
+            assert list(schema["components"]["responses"][name]["content"]) == ["application/problem+json"]
         assert list(operation["responses"]["default"]["content"]) == ["application/problem+json"]
     assert "secret" not in str(schema["components"]["schemas"]["EndpointOut"]["properties"].keys())

@@ -1,0 +1,193 @@
+"""A tour through every operation of the API, as an agency would use it. It is what the examples show."""
+
+from typing import Any
+
+import msgspec
+
+from relay.domain.model import EndpointId, SourceUid
+from relay.domain.reconciling import Counts, Difference
+from relay.wiring import Stores
+from tests.integration.api.recording import Recorder
+from tests.integration.api.storing import NOW, Store
+from tests.integration.api.test_messages import attempt
+
+UK = SourceUid("infinity-uk")
+SOURCE = {
+    "name": "Infinity UK",
+    "baseUrl": "https://api.infinitycloud.com",
+    "version": "v2.1",
+    "igrp": 2050,
+    "auth": {"type": "apiKey", "key": "upstream-key"},
+    "routes": ["callsGoalsTransactions"],
+    "pollIntervalSeconds": 60,
+    "batchSize": 1000,
+    "startRowId": None,
+}
+ROUTE = "callsGoalsTransactions"
+CALL: dict[str, Any] = {
+    "act": "Call",
+    "callDirection": "IN",
+    "callDuration": 154,
+    "callStage": "ANSWERED",
+    "dgrpName": "Sales",
+    "srcPhoneNumber": "+442079460123",
+    "triggerDatetime": "2026-09-21T13:30:05Z",
+}
+
+
+async def tour(record: Recorder, stores: Stores) -> None:
+    """Call every operation, and meet every kind of error."""
+    await _sources(record, stores)
+    endpoint = await _subscriptions(record)
+    await _messages(record, stores, endpoint)
+    await _steering(record)
+    await _reconciliations(record, stores, endpoint)
+    await _keys(record)
+    await _operator(record, stores)
+    await _errors(record, stores)
+    await _deletions(record)
+
+
+async def _sources(record: Recorder, stores: Stores) -> None:
+    await record.call("PUT /source/{uid}", SOURCE, uid=UK)
+    await record.call("PUT /source/{uid}", SOURCE, uid=UK)
+    token = await stores.routes.take(UK)
+    assert token is not None
+    await stores.routes.start(UK, ROUTE, 141_248_744, token=token, now_ms=NOW)
+    await stores.routes.give_back(UK, token)
+    await record.call("GET /source/{uid}", uid=UK)
+    await record.call("GET /source")
+    await record.call("GET /source/{uid}/route/{route}", uid=UK, route=ROUTE)
+    await record.call("GET /source/{uid}/route/{route}/reading", uid=UK, route=ROUTE)
+    await record.call("GET /source/{uid}/quarantine", uid=UK)
+
+
+async def _subscriptions(record: Recorder) -> str:
+    acme = {"name": "Acme Ltd", "uid": "acme", "sources": [UK], "filter": {"dgrpName": {"$in": ["Sales", "Service"]}}}
+    await record.call("POST /app", acme)
+    await record.call("POST /app", acme, query={"get_if_exists": "true"})
+    await record.call("PUT /app/{app_id}", acme, app_id="acme")
+    await record.call("PUT /app/{app_id}", {"name": "Globex Ltd"}, app_id="globex")
+    await record.call("PATCH /app/{app_id}", {"metadata": {"plan": "gold"}}, app_id="acme")
+    await record.call("GET /app/{app_id}", app_id="acme")
+    await record.call("GET /app")
+    crm = {
+        "url": "https://crm.example.com/hooks/calls",
+        "uid": "crm",
+        "description": "Calls of at least a minute",
+        "filterTypes": ["call.created", "call.updated"],
+        "filter": {"callDuration": {"$gte": 60}},
+    }
+    names = {"app_id": "acme", "endpoint_id": "crm"}
+    endpoint = (await record.call("POST /app/{app_id}/endpoint", crm, app_id="acme"))["id"]
+    path = "/app/{app_id}/endpoint/{endpoint_id}"
+    await record.call(f"PUT {path}", crm, **names)
+    lake = {"url": "https://lake.example.com/in", "signatures": ["v1", "v1a"]}
+    keys_of = (await record.call(f"PUT {path}", lake, app_id="acme", endpoint_id="lake"))["id"]
+    await record.call(f"PATCH {path}", {"rateLimit": 20}, **names)
+    await record.call(f"GET {path}", **names)
+    await record.call("GET /app/{app_id}/endpoint", app_id="acme")
+    await record.call(f"PUT {path}/headers", {"headers": {"X-Tenant": "acme"}}, **names)
+    await record.call(f"PATCH {path}/headers", {"headers": {"X-Region": "uk"}}, **names)
+    await record.call(f"GET {path}/headers", **names)
+    await record.call(f"GET {path}/secret", **names)
+    await record.call(f"POST {path}/secret/rotate", {}, **names)
+    await record.call("GET /.well-known/webhook-keys/{endpoint_id}", endpoint_id=keys_of)
+    await record.call("GET /event-type")
+    await record.call("GET /event-type/{name}", name="call.created")
+    return str(endpoint)
+
+
+async def _messages(record: Recorder, stores: Stores, endpoint: str) -> None:
+    store = Store(stores)
+    message = await store(UK, 141_248_745, to=[endpoint], **CALL)
+    await attempt(stores, UK, message, endpoint, at_ms=NOW, status=503, verdict="retry")
+    names = {"app_id": "acme", "endpoint_id": "crm", "msg_id": message}
+    await record.call("GET /app/{app_id}/msg", **names)
+    await record.call("GET /app/{app_id}/msg/{msg_id}", **names)
+    await record.call("GET /app/{app_id}/msg/{msg_id}/endpoint", **names)
+    await record.call("GET /app/{app_id}/endpoint/{endpoint_id}/msg", **names)
+    await record.call("GET /app/{app_id}/attempt/endpoint/{endpoint_id}", **names)
+    (made,) = (await record.call("GET /app/{app_id}/attempt/msg/{msg_id}", **names))["data"]
+    await record.call("GET /app/{app_id}/msg/{msg_id}/attempt/{attempt_id}", attempt_id=made["id"], **names)
+    await record.call("POST /app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend", **names)
+    await record.call("GET /app/{app_id}/endpoint/{endpoint_id}/stats", **names)
+    await record.call("PATCH /app/{app_id}/endpoint/{endpoint_id}", {"disabled": True}, **names)
+    await record.call("GET /undelivered")
+    await record.call("PATCH /app/{app_id}/endpoint/{endpoint_id}", {"disabled": False}, **names)
+
+
+async def _steering(record: Recorder) -> None:
+    for object_path in ("/source/{uid}", "/source/{uid}/route/{route}"):
+        for what in ("pause", "resume", "poll"):
+            await record.call(f"POST {object_path}/{what}", uid=UK, route=ROUTE)
+    backfill = {"route": ROUTE, "afterRowId": 141_000_000, "untilRowId": 141_248_745, "endpoints": "none"}
+    made = await record.call("POST /source/{uid}/backfill", backfill, uid=UK)
+    await record.call("GET /source/{uid}/backfill", uid=UK)
+    await record.call("GET /source/{uid}/backfill/{backfill_id}", uid=UK, backfill_id=made["id"])
+    await record.call("DELETE /source/{uid}/backfill/{backfill_id}", uid=UK, backfill_id=made["id"])
+    await record.call("PUT /source/{uid}/route/{route}/cursor", {"rowId": 141_248_000}, uid=UK, route=ROUTE)
+
+
+async def _reconciliations(record: Recorder, stores: Stores, endpoint: str) -> None:
+    asked = {"afterRowId": 141_248_000, "untilRowId": 141_249_000}
+    run = await record.call("POST /source/{uid}/reconciliation", asked, uid=UK)
+    names = {"uid": UK, "reconciliation_id": run["id"]}
+    path = "/source/{uid}/reconciliation"
+    await _ended(stores, run["id"], endpoint)
+    await record.call(f"GET {path}", uid=UK)
+    await record.call(f"GET {path}/{{reconciliation_id}}", **names)
+    await record.call(f"GET {path}/{{reconciliation_id}}/difference", **names)
+    await record.call(f"GET {path}/{{reconciliation_id}}/endpoint", **names)
+    await record.call(f"POST {path}/{{reconciliation_id}}/repair", {}, **names)
+
+
+async def _ended(stores: Stores, run_id: str, endpoint: str) -> None:
+    """A worker has ended the reconciliation, and found a row that the relay has no event of."""
+    before = await stores.reconciliations.get(UK, run_id)
+    after = msgspec.structs.replace(
+        before, phase="done", ended_at_ms=NOW + 5000, position={"t": 141_249_000}, ends={"t": 141_249_000},
+        shown=2, stored=1, events=1, found={"missing": 1}, endpoints={EndpointId(endpoint): Counts(confirmed=1)},
+    )  # fmt: skip
+    found = [Difference("missing", "t", 141_248_746, ROUTE)]
+    await stores.reconciliations.save(UK, before, after, differences=found)
+
+
+async def _keys(record: Recorder) -> None:
+    made = await record.call("POST /key", {"name": "CRM", "scopes": ["read", "endpoint:write"], "appId": "acme"})
+    await record.call("GET /key")
+    await record.call("GET /key/{key_id}", key_id=made["id"])
+    await record.call("PATCH /key/{key_id}", {"name": "CRM of Acme"}, key_id=made["id"])
+    await record.call("POST /key/{key_id}/rotate", {}, key_id=made["id"])
+    await record.call("DELETE /key/{key_id}", key_id=made["id"])
+
+
+async def _operator(record: Recorder, stores: Stores) -> None:
+    data = {"source": UK, "route": ROUTE, "lagSeconds": "301"}
+    await stores.operations.note("route.lagging", data, now_ms=NOW)
+    await record.call("GET /operational-event")
+    await record.call("GET /audit", query={"limit": 2})
+    await record.call("GET /health/live")
+    await record.call("GET /health/ready")
+    await record.call("GET /health")
+
+
+async def _errors(record: Recorder, stores: Stores) -> None:
+    """One of every kind."""
+    reader = (await record.call("POST /key", {"name": "Reader", "scopes": ["read"]}))["token"]
+    json_type = {"content-type": "application/json"}
+    await record.refused("GET /app", headers={"authorization": "Bearer wrong"})
+    await record.refused("POST /app", {"name": "n"}, headers={"authorization": f"Bearer {reader}"})
+    await record.refused("GET /app/{app_id}", app_id="absent")
+    await record.refused("POST /app", {"name": "Acme", "uid": "acme"})
+    await record.refused("POST /app/{app_id}/endpoint", {"url": "http://10.0.0.1/", "colour": 1}, app_id="acme")
+    await record.refused("POST /app", b"{", headers=json_type)
+    await record.refused("POST /app", b"a" * 2**21, headers=json_type)
+    await record.refused("POST /app", b"<name/>", headers={"content-type": "application/xml"})
+    await record.refused("DELETE /source/{uid}", uid=UK)
+
+
+async def _deletions(record: Recorder) -> None:
+    await record.call("DELETE /app/{app_id}/endpoint/{endpoint_id}", app_id="acme", endpoint_id="lake")
+    await record.call("DELETE /app/{app_id}", app_id="acme")
+    await record.call("DELETE /source/{uid}", uid=UK)

@@ -19,6 +19,7 @@ from relay.pipeline.judges import Judges, default_processes
 from relay.pipeline.polling import Polling
 from relay.pipeline.pressure import Pressure
 from relay.pipeline.reading.backfilling import Backfilling
+from relay.pipeline.replaying import Replaying
 from relay.store.backlog import Backlog
 from relay.wiring import Stores, upstream_policy
 
@@ -48,6 +49,7 @@ async def open_polling(
         bodies=stores.bodies,
         catalogue=catalogue,
         clock=clock,
+        replaying=Replaying(events=stores.events, books=stores.books, undelivered=stores.undelivered),
         judges=judges,
     )
     resolver = Resolver(nameservers=settings.nameservers or None)

@@ -45,6 +45,8 @@ class Judged(msgspec.Struct, array_like=True, gc=False):
     """The packed StoredEvent; empty: the row makes no event."""
     sight: Sight = "new"
     """What made the event."""
+    before: int = 0
+    """Of a row that is told again, the number of the event that it made before."""
 
 
 class Judgement(msgspec.Struct):
@@ -139,7 +141,8 @@ def judge_rows(
         event, data = tell(of, row, shape, sight, digest=digest, classes=classes, before=earlier)
         known = sight.seen.pack(each.number)
         kind: Sight = "changed" if isinstance(sight, Changed) else "again" if isinstance(sight, Again) else "new"
-        judgement.rows.append(Judged(each.row_id, known, event.id, each.number, event.types, pack(event), kind))
+        number = sight.seen.number if isinstance(sight, Again) else 0
+        judgement.rows.append(Judged(each.row_id, known, event.id, each.number, event.types, pack(event), kind, number))
         judgement.data.append(pick(data, columns))
     return judgement
 

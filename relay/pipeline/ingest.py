@@ -18,6 +18,7 @@ from relay.pipeline.clock import Clock
 from relay.pipeline.judges import Judges
 from relay.pipeline.lines import Line, first_readable, in_parts
 from relay.pipeline.matched import Matched
+from relay.pipeline.replaying import Replaying
 from relay.store.bodies import Bodies
 from relay.store.events import Events
 from relay.store.pages import Pages
@@ -67,6 +68,7 @@ class Ingest:
         bodies: Bodies,
         catalogue: Catalogue,
         clock: Clock,
+        replaying: Replaying,
         judges: Judges | None = None,
     ) -> None:
         self._pages = pages
@@ -76,6 +78,7 @@ class Ingest:
         self._bodies = bodies
         self._catalogue = catalogue
         self._clock = clock
+        self._replaying = replaying
         self._judges = judges or Judges()
         self._room = asyncio.Semaphore(PARTS_AT_ONCE)
 
@@ -177,6 +180,8 @@ class Ingest:
         while matched.left or not committed:
             version = self._catalogue.version
             prefix = await matched.prefix()
+            if page.audience is not None:
+                prefix = await self._replaying.replay(source, prefix)
             moved = cursor if len(prefix) == matched.left or cursor is None else prefix[-1].row_id
             try:
                 await self._pages.commit(

@@ -69,8 +69,10 @@ class Matched:
                 data = self._judged.data[at] if has_all else _whole(row)
                 lanes = self._for_audience(row, await self._match(matcher, row.types, data))
                 entries += len(lanes)
-            message = row.message or None
-            self._rows.append(RowCommit(row.row_id, row.seen, message, row.number, row.event, lanes, matcher.unchecked))
+            row_commit = RowCommit(
+                row.row_id, row.seen, row.message or None, row.number, row.event, lanes, matcher.unchecked, row.before
+            )
+            self._rows.append(row_commit)
         return first_prefix(self._rows)
 
     def _for_audience(self, row: Judged, lanes: list[Match]) -> list[Match]:

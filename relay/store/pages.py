@@ -35,6 +35,8 @@ class RowCommit(msgspec.Struct, frozen=True):
     """The endpoints that want the event, with the code of its type for each."""
     unchecked: Collection[EndpointId] = frozenset()
     """Those of them (and others) whose filters were not asked."""
+    before: int = 0
+    """The number of an event that may be kept, and is the same; 0: there is none."""
 
 
 class Pages:

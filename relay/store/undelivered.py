@@ -1,5 +1,7 @@
 """What was not delivered, and why: deliveries that were given up, and those that wait for a disabled endpoint."""
 
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -9,10 +11,15 @@ from relay.domain.model import EndpointId, SourceUid
 from relay.domain.references import Reference, parse_reference
 from relay.errors import NotFound
 from relay.store import book_keys, keys
-from relay.store.scripts import script
+from relay.store.scripts import Call, run_all, script
 from relay.store.timeline import Place, read_timeline
 
 LOOK_AT_ONCE = 1000
+RESENT_AT_ONCE = 500
+_Delivery = tuple[EndpointId, int]
+"""An endpoint, and the number of an event."""
+_Members = defaultdict[_Delivery, list[bytes]]
+"""Members of a list, by the deliveries that they stand for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,22 +116,76 @@ class Undelivered:
         `lost`: it is nowhere, although it has not ended, so that its event is still kept for it. Raises NotFound when
         its event is not kept any more.
         """
-        # Looked for outside of the script, which would keep everybody waiting while it looks through all of them.
         form = f"?{reference.number}:*:{reference.tag}*"
         dead = await self._find(keys.dead(source), f"{endpoint} {form}")
         dropped = await self._find(keys.dropped(source, endpoint), form)
-        args = [
-            keys.prefix(source), endpoint, reference.text(), keys.EVENTS_PER_BUCKET, keys.WAKE_CHANNEL, source,
-            int(lost), len(dead), *dead, *dropped,
-        ]  # fmt: skip
-        names = [name(source) for name in (keys.lanes, keys.ready, keys.dead, keys.references, keys.owed)]
-        names += [keys.dropped(source, endpoint), keys.revived(source), book_keys.book_sizes(source)]
+        _, names, args = _resending(source, endpoint, reference, dead, dropped, lost=lost)
         answer = await script("resend_delivery")(self._redis, names, args)
         if int(answer) < 0:
             raise NotFound("the message is not kept any more, so it can't be sent again")
 
+    async def resend_all(
+        self, source: SourceUid, deliveries: Sequence[tuple[EndpointId, Reference]], *, listed: Collection[_Delivery]
+    ) -> set[int]:
+        """Put deliveries at the ends of their lanes again; gives the numbers of the events that are not kept any more.
+
+        `listed`: those that the lists of undelivered ones may have. Each of these lists is read once.
+        """
+        dead, dropped = await self._listed(source, {each for each in deliveries if (each[0], each[1].number) in listed})
+        gone = set[int]()
+        for first in range(0, len(deliveries), RESENT_AT_ONCE):
+            some = deliveries[first : first + RESENT_AT_ONCE]
+            calls = [
+                _resending(source, endpoint, ref, dead[endpoint, ref.number], dropped[endpoint, ref.number])
+                for endpoint, ref in some
+            ]
+            answers = await run_all(self._redis, calls)
+            gone |= {ref.number for (_, ref), answer in zip(some, answers, strict=True) if int(answer) < 0}
+        return gone
+
+    async def _listed(
+        self, source: SourceUid, deliveries: Collection[tuple[EndpointId, Reference]]
+    ) -> tuple[_Members, _Members]:
+        """The members that stand for some deliveries: of the dead ones, and of the dropped ones."""
+        dead, dropped = _Members(list), _Members(list)
+        tags = {(endpoint, reference.number): reference.tag for endpoint, reference in deliveries}
+        if tags:
+            async for member, _ in self._redis.zscan_iter(keys.dead(source), count=LOOK_AT_ONCE):
+                found = _dead(member.decode("utf-8", "replace"), 0)
+                _note(dead, member, found.endpoint, found.reference, tags)
+        for endpoint in sorted({endpoint for endpoint, _ in tags}):
+            async for member, _ in self._redis.zscan_iter(keys.dropped(source, endpoint), count=LOOK_AT_ONCE):
+                _note(dropped, member, endpoint, _reference(member.partition(b" ")[0]), tags)
+        return dead, dropped
+
     async def _find(self, key: str, match: str) -> list[bytes]:
+        # Looked for outside of the script, which would keep everybody waiting while it looks through all of them.
         return [member async for member, _ in self._redis.zscan_iter(key, match=match, count=LOOK_AT_ONCE)]
+
+
+def _note(
+    members: _Members, member: bytes, endpoint: EndpointId, reference: Reference | None, tags: Mapping[_Delivery, str]
+) -> None:
+    if reference is not None and tags.get((endpoint, reference.number)) == reference.tag:
+        members[endpoint, reference.number].append(member)
+
+
+def _resending(
+    source: SourceUid,
+    endpoint: EndpointId,
+    reference: Reference,
+    dead: Sequence[bytes],
+    dropped: Sequence[bytes],
+    *,
+    lost: bool = False,
+) -> Call:
+    names = [name(source) for name in (keys.lanes, keys.ready, keys.dead, keys.references, keys.owed)]
+    names += [keys.dropped(source, endpoint), keys.revived(source), book_keys.book_sizes(source)]
+    args = [
+        keys.prefix(source), endpoint, reference.text(), keys.EVENTS_PER_BUCKET, keys.WAKE_CHANNEL, source,
+        int(lost), len(dead), *dead, *dropped,
+    ]  # fmt: skip
+    return script("resend_delivery"), names, args
 
 
 def _dead(member: str, at_ms: int) -> Dead:

@@ -32,11 +32,13 @@ from relay.pipeline.judges import Judges
 from relay.pipeline.polling import Polling
 from relay.pipeline.pressure import Pressure, Room
 from relay.pipeline.reading.backfilling import Backfilling
+from relay.pipeline.replaying import Replaying
 from relay.store.api_keys import ApiKeys
 from relay.store.applications import Applications
 from relay.store.backfills import Backfills
 from relay.store.backlog import Backlog
 from relay.store.bodies import Bodies
+from relay.store.books import Books
 from relay.store.configuration import Configuration
 from relay.store.deleted_lanes import DeletedLanes
 from relay.store.deleted_sources import DeletedSources
@@ -52,11 +54,13 @@ from relay.store.readings import Readings
 from relay.store.routes import Routes
 from relay.store.server import Server
 from relay.store.sources import Sources
+from relay.store.undelivered import Undelivered
 from relay.store.vault import Vault
 from tests.fakes.clock import StillClock
 from tests.fakes.faulty_redis import FaultyRedis
 from tests.fakes.upstream import FakeUpstream
-from tests.integration.books import Books, read_books
+from tests.integration.books import Books as BooksRead
+from tests.integration.books import read_books
 
 UK = SourceUid("uk")
 SECRET = "whsec_" + base64.b64encode(b"a secret of 32 bytes for tests..").decode()
@@ -119,6 +123,7 @@ class Rig:
             bodies=self.bodies,
             catalogue=catalogue or self.catalogue,
             clock=self.clock,
+            replaying=Replaying(events=self.events, books=Books(self.redis), undelivered=Undelivered(self.redis)),
             judges=judges,
         )
 
@@ -203,7 +208,7 @@ class Rig:
         """How a route is."""
         return (await Routes(self.eyes).states(UK, [route]))[0]
 
-    async def books(self) -> Books:
+    async def books(self) -> BooksRead:
         """Where every delivery is. Fails if they do not add up."""
         books = await read_books(self.eyes, UK)
         assert books.faults() == []

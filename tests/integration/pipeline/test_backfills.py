@@ -7,8 +7,10 @@ import pytest
 
 from relay.domain.model import EndpointId
 from relay.domain.reading.backfill import Backfill
+from relay.domain.sending.effects import HandIn
 from relay.pipeline.reading.backfilling import FULL_WAIT_MS
 from relay.store import keys
+from relay.store.retention import Retention
 from relay.store.rows import Rows
 from tests.fakes.upstream import FakeUpstream, make_row, page
 from tests.integration.pipeline.rig import UK, Rig, catch_up, slice_of, until
@@ -296,3 +298,86 @@ async def test_what_a_backfill_knew_is_forgotten(rig: Rig) -> None:
     await done(rig, polling, await begin(rig, until_row=900))
     kept = Rows(rig.redis, plan=rig.plan, longest_s=HOUR, most_bytes=10**9)
     assert await kept.forget(rig.catalogue.sources[UK], now_ms=rig.clock.at_ms) >= 9
+
+
+async def stored(rig: Rig) -> dict[int, Any]:
+    return await rig.events.read(UK, range(1, 2000))
+
+
+async def test_kept_events_are_delivered_and_not_stored_twice(rig: Rig) -> None:
+    """Their deliveries go into the lanes from the events that are kept; those that wait there already stay alone."""
+    await rig.source(batch_size=10)
+    old, polling = await rig.endpoint(), rig.poller()
+    rig.upstream.show(*rows(1, 20))
+    await catch_up(rig, polling)
+    new, kept = await rig.endpoint(), await stored(rig)
+    for _ in range(2):
+        ended = await done(rig, polling, await begin(rig, until_row=20))
+        assert (ended.rows, ended.events) == (20, 20)
+    assert await stored(rig) == kept
+    assert await ids(rig, new) == await ids(rig, old)
+    assert all(len(each) == 1 for each in (await ids(rig, old)).values())
+
+
+async def test_events_that_retention_dropped_come_back_under_their_ids(rig: Rig) -> None:
+    """Dropped or kept, each row is delivered once, with the webhook-id that it had."""
+    await rig.source(batch_size=100)
+    polling = rig.poller(changes_s=(24 * HOUR,))
+    rig.upstream.show(*rows(1, 600))
+    await catch_up(rig, polling)
+    before = {event.row_id: event.id for event in (await stored(rig)).values()}
+    retention = Retention(rig.redis)
+    rig.clock.advance(1)
+    assert await retention.forget_events(UK, before_ms=rig.clock.at_ms) >= 500
+    kept = await stored(rig)
+    new = await rig.endpoint()
+    ended = await done(rig, polling, await begin(rig, until_row=600, endpoints=(new.id,)))
+    assert (ended.rows, ended.events) == (600, 600)
+    assert {row_id: found for row_id, (found,) in (await ids(rig, new)).items()} == before
+    assert len(await stored(rig)) == 600
+    assert kept.items() <= (await stored(rig)).items()
+
+
+async def test_an_event_that_goes_meanwhile_is_stored_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retention may drop it between the look and the delivery."""
+    await rig.source()
+    polling = rig.poller()
+    rig.upstream.show(*rows(1, 5))
+    await catch_up(rig, polling)
+    new, read = await rig.endpoint(), rig.events.read
+
+    async def dropped(source: Any, numbers: Any) -> Any:
+        found = await read(source, numbers)
+        await rig.eyes.hdel(keys.events(UK, 0), *map(str, list(found)[:2]))  # type: ignore[misc]
+        return found
+
+    monkeypatch.setattr(rig.events, "read", dropped)
+    await done(rig, polling, await begin(rig, until_row=5, endpoints=(new.id,)))
+    monkeypatch.undo()
+    assert await rig.row_ids(new) == [3, 4, 5, 1, 2]
+
+
+async def test_what_was_given_up_is_listed_no_more(rig: Rig) -> None:
+    """A replayed delivery waits again, and leaves the list of undelivered ones."""
+    await rig.source()
+    endpoint, polling = await rig.endpoint(), rig.poller()
+    rig.upstream.show(*rows(1, 3))
+    await catch_up(rig, polling)
+    await give_up(rig, endpoint.id, 2)
+    assert len((await rig.books()).dead) == 2
+    await done(rig, polling, await begin(rig, until_row=3, endpoints=(endpoint.id,)))
+    assert (await rig.books()).dead == []
+    assert await rig.row_ids(endpoint) == [3, 1, 2]
+
+
+async def give_up(rig: Rig, endpoint: EndpointId, count: int) -> None:
+    """Claim a lane, and give up its first deliveries."""
+    taken = await rig.lanes.exchange(
+        UK, [], session="w", turn=1, before=0, now_ms=rig.clock.at_ms, lives_ms=10_000, claim=1, per_lane=count
+    )
+    (lane,) = taken.given
+    dead = [(reference, "used_up") for reference in lane.references]
+    handed = HandIn(endpoint=endpoint, leaving="go", dead=dead)
+    await rig.lanes.exchange(
+        UK, [handed], session="w", turn=2, before=1, now_ms=rig.clock.at_ms, lives_ms=10_000, claim=0, per_lane=0
+    )

@@ -45,6 +45,7 @@ class BackfillController(Controller):
                 after=data.after_row_id or 0,
                 since=data.since,
                 until=until,
+                until_day=data.until,
                 endpoints=audience_of(data.endpoints),
                 dry_run=data.dry_run,
                 created_ms=now_ms,
@@ -97,10 +98,14 @@ async def _until(stores: Stores, source: Source, data: BackfillIn) -> int:
 
 
 async def _check(stores: Stores, source: Source, data: BackfillIn) -> None:
-    """Raise Invalid for a beginning that is missing or given twice, and for endpoints that do not get the source."""
+    """Raise Invalid for a range without a beginning or with two ends, and for endpoints that do not get the source."""
     faults = []
     if (data.after_row_id is None) == (data.since is None):
         faults.append(Fault(("body", "afterRowId"), "send either `afterRowId` or `since`"))
+    if data.until_row_id is not None and data.until is not None:
+        faults.append(Fault(("body", "until"), "send either `untilRowId` or `until`"))
+    if data.since is not None and data.until is not None and data.until < data.since:
+        faults.append(Fault(("body", "until"), "must not be before `since`"))
     for at, endpoint_id in enumerate(data.endpoints if isinstance(data.endpoints, list) else ()):
         if not await _receives(stores, source.uid, EndpointId(endpoint_id)):
             fault = "is not the id of an endpoint that receives events of this source"

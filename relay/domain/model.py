@@ -261,6 +261,8 @@ class RouteState(Struct, frozen=True, kw_only=True):
     failures: int = 0
     limit: int | None = None
     """Rows asked for at once, where the upstream refused the source's batch size."""
+    limit_until_ms: int = 0
+    """When twice as many are asked for, to see whether the upstream allows more by now."""
     tried_as: int = 0
     """The source's `times_written` when a request failed last."""
     next_poll_at_ms: int = 0

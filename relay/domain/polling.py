@@ -10,6 +10,8 @@ FIRST_BACKOFF_MS = 1_000
 FIRST_REFUSED_MS, REFUSED_CAP_MS = 600_000, 3_600_000
 """After a 401 or 403: ten minutes, growing to an hour."""
 JITTER = 0.1
+TRY_MORE_MS = 6 * 3_600_000
+"""How long after the upstream refused a limit a larger one is tried."""
 
 
 def next_poll_ms(interval_s: float, *, jitter: float) -> int:
@@ -36,6 +38,17 @@ def refused_ms(refusals: int, *, jitter: float) -> int:
     """
     doubled = min(REFUSED_CAP_MS, FIRST_REFUSED_MS << min(refusals - 1, 16))
     return round(doubled * (1 - JITTER * (1 - jitter)))
+
+
+def limit_to_try(state: RouteState, *, batch_size: int, now_ms: int) -> int | None:
+    """How many rows to ask for once, to see whether the upstream allows more by now (H7); None: as many as before.
+
+    >>> limit_to_try(RouteState(route="all", limit=250, limit_until_ms=1), batch_size=1000, now_ms=1)
+    500
+    """
+    if state.limit is None or state.limit >= batch_size or now_ms < state.limit_until_ms:
+        return None
+    return min(2 * state.limit, batch_size)
 
 
 def overlap_floor(cursor: int, *, cursor_before: int | None, most_rows: int) -> int:

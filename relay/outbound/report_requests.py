@@ -5,10 +5,24 @@ from base64 import b64encode
 from relay.domain.model import ApiKeyAuth, Source, SourceAuth
 
 
-def rows_url(source: Source, route: str, *, after: int, limit: int, until: int | None, row_ids_only: bool) -> str:
-    """Rows with ids above `after`, up to `until` (None: without a bound), ascending; all columns, or rowIds alone."""
+def rows_url(
+    source: Source,
+    route: str,
+    *,
+    after: int,
+    limit: int,
+    until: int | None,
+    row_ids_only: bool,
+    until_day: str | None = None,
+) -> str:
+    """Rows with ids above `after`, up to `until` (None: without a bound), ascending; all columns, or rowIds alone.
+
+    `until_day` leaves out rows of later days (infinity-api.md 2.5).
+    """
+    days = "" if until_day is None else f"&endDate={until_day}"
     shown = "&display[]=rowId" if row_ids_only else ""
-    return _url(source, route, f"limit={limit}&sort[]=rowId-asc&filter[]=rowId-gt-value-{after}{_up_to(until)}{shown}")
+    rows = f"limit={limit}&sort[]=rowId-asc&filter[]=rowId-gt-value-{after}{_up_to(until)}"
+    return _url(source, route, rows + days + shown)
 
 
 def newest_url(source: Source, route: str, *, until: int | None) -> str:

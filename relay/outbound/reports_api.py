@@ -87,15 +87,20 @@ class ReportsApi:
         limit: int,
         until: int | None = None,
         row_ids_only: bool = False,
+        until_day: str | None = None,
     ) -> Page:
         """Ask for a route's rows with ids above `after`, and up to `until` if that is given, in ascending order.
+
+        `until_day` is the last day of which rows are wanted; an upstream that ignores it shows those of later days too.
 
         With `row_ids_only` the upstream is asked to show no other column; it may show all of them nevertheless. Raises
         Refused (401, 403), LimitRefused (H7), Declined for other messages without rows (H2), and Retriable for
         everything else that brought no row: time-outs, 429, 5xx, bodies that are no NDJSON (H5). An empty page is only
         what was answered as one.
         """
-        url = rows_url(source, route, after=after, limit=limit, until=until, row_ids_only=row_ids_only)
+        url = rows_url(
+            source, route, after=after, limit=limit, until=until, row_ids_only=row_ids_only, until_day=until_day
+        )
         return await self._page(source, url)
 
     async def newest(self, source: Source, route: str, *, until: int | None = None) -> int:

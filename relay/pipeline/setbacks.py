@@ -4,7 +4,7 @@ import structlog
 from msgspec.structs import replace
 
 from relay.domain.model import Source
-from relay.domain.polling import backoff_ms, refused_ms
+from relay.domain.polling import TRY_MORE_MS, backoff_ms, refused_ms
 from relay.domain.reading.plan import Reading
 from relay.errors import LimitRefused, Refused, Retriable, UpstreamError
 from relay.pipeline.clock import Clock
@@ -38,7 +38,10 @@ class Setbacks:
             await self.failed(source, poll, error, reading)
             return
         soon_ms = self._clock.now_ms() + LESS_AFTER_MS
-        changes = {"limit": max(SMALLEST_LIMIT, limit // 2)}
+        changes = {
+            "limit": max(SMALLEST_LIMIT, limit // 2),
+            "limit_until_ms": self._clock.now_ms() + TRY_MORE_MS,
+        }
         if reading is None:
             changes["next_poll_at_ms"] = soon_ms
         else:

@@ -1,6 +1,7 @@
 """Backfills: what operators asked for, and the results."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 from redis.asyncio import Redis
@@ -39,14 +40,13 @@ class Backfills:
 
     async def create(self, source: SourceUid, make: Callable[[str], Backfill], *, now_ms: int) -> Backfill:
         """Begin a backfill, under an id of its own. Raises Conflict if too many run, NotFound if the source goes."""
-        kept = await self._kept(source)
-        if sum(each.state == "running" for _, each in kept) >= MOST_RUNNING:
-            raise Conflict(f"source {source} has {MOST_RUNNING} backfills that run: wait for one, or cancel it")
         made = make(new_id(PREFIX, now_ms=now_ms))
         await self._put(source, made.id, b"", made)
-        ended = [(raw, each) for raw, each in kept if each.state != "running"]
-        for raw, each in ended[KEPT - MOST_RUNNING - 1 :]:
-            await self._put(source, each.id, raw, None)
+        ended = [(raw, each) for raw, each in await self._kept(source) if each.state != "running"]
+        for raw, each in ended[KEPT - MOST_RUNNING :]:
+            # Another request may make room at the same time.
+            with suppress(Conflict):
+                await self._put(source, each.id, raw, None)
         return made
 
     async def cancel(self, source: SourceUid, ended: Backfill, *, before: Backfill) -> None:
@@ -81,7 +81,11 @@ class Backfills:
         ]
         held = ("", "") if token is None else (token.number, token.sequence)
         raw = b"" if after is None else msgspec.json.encode(after)
-        answer = await script("put_backfill")(self._redis, names, [*held, backfill_id, before, raw, reading])
+        answer = await script("put_backfill")(
+            self._redis, names, [*held, backfill_id, before, raw, reading, MOST_RUNNING]
+        )
+        if answer == b"full":
+            raise Conflict(f"source {source} has {MOST_RUNNING} backfills that run: wait for one, or cancel it")
         if answer == b"closed":
             raise NotFound(f"source {source} is being deleted")
         if answer == b"changed":

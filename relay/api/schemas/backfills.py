@@ -37,6 +37,8 @@ class BackfillIn(In, frozen=True, kw_only=True):
     """Begin with the first row of this day (UTC), such as `2026-01-31`."""
     until_row_id: RowId | None = None
     """End with this rowId. Default: the cursor of the route."""
+    until: Annotated[str, Meta(min_length=10, max_length=10, extra={"check": check_day})] | None = None
+    """Leave out the rows of later days (UTC). Send either this or `untilRowId`."""
     endpoints: (
         Literal["all", "none"]
         | Annotated[
@@ -62,6 +64,8 @@ class BackfillOut(Out, frozen=True, kw_only=True):
     """The day at whose first row it began."""
     until_row_id: int
     """The rowId with which it ends."""
+    until: str | None
+    """The last day whose rows it reads. null: it reads rows of every day up to `untilRowId`."""
     endpoints: Literal["all", "none"] | list[str]
     """The endpoints that receive the rows."""
     dry_run: bool
@@ -75,6 +79,8 @@ class BackfillOut(Out, frozen=True, kw_only=True):
     events: int
     """How many events these rows made. Of a dry run: how many rows the relay does not know. A rewound cursor would send
     these."""
+    waiting_for: list[str]
+    """The ids of up to 10 endpoints for which the backfill waits, because they have too much to do. `[]`: none."""
     failures: int
     """How many requests failed in a row. It tries again after a while."""
     error: str | None
@@ -120,12 +126,14 @@ def show_backfill(backfill: Backfill, place: Place | None) -> BackfillOut:
         after_row_id=backfill.after if backfill.since is None else None,
         since=backfill.since,
         until_row_id=backfill.until,
+        until=backfill.until_day,
         endpoints="all" if backfill.endpoints is None else list(backfill.endpoints) or "none",
         dry_run=backfill.dry_run,
         state=backfill.state,
         row_id=at.after if at and at.until is not None else None,
         rows=at.rows if at else backfill.rows,
         events=at.events if at else backfill.events,
+        waiting_for=list(at.waits_for) if at else [],
         failures=at.failures if at else 0,
         error=backfill.error,
         created_at=moment(backfill.created_ms),

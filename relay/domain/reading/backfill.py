@@ -21,6 +21,8 @@ class Backfill(msgspec.Struct, frozen=True, kw_only=True):
     since: str | None = None
     """A date such as `2026-01-31`: it begins at the first row of that day, and `after` does not count."""
     until: int
+    until_day: str | None = None
+    """The last day whose rows it reads; None: rows of any day up to `until`."""
     endpoints: tuple[EndpointId, ...] | None = None
     """See relay.domain.reading.audience."""
     dry_run: bool = False
@@ -50,7 +52,10 @@ class BackfillReading(Reading, frozen=True, kw_only=True):
     def of(backfill: Backfill) -> "BackfillReading":
         """The one that does a backfill, or counts what it would do."""
         return BackfillReading(
-            name=f"backfill.{backfill.id}", backfill=backfill, mode="count" if backfill.dry_run else "rows"
+            name=f"backfill.{backfill.id}",
+            backfill=backfill,
+            mode="count" if backfill.dry_run else "rows",
+            until_day=backfill.until_day,
         )
 
     def every_s(self, poll_s: float) -> float:

@@ -3,6 +3,8 @@
 import msgspec
 from msgspec.structs import replace
 
+from relay.domain.model import EndpointId
+
 MOST_ROW_ID = 2**63 - 1
 
 
@@ -25,6 +27,8 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
     """How many rows it has read."""
     events: int = 0
     """How many events these made."""
+    waits_for: tuple[EndpointId, ...] = ()
+    """Endpoints that have so much to do that a backfill waits for them: some of them, if there are many."""
 
     def begun(self, after: int, until: int) -> "Place":
         """At the beginning of a round."""

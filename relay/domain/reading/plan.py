@@ -39,6 +39,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode = "rows"
     is_once: bool = False
     """Whether somebody asked for it: it has one round, and may read rows of which nothing is known any more."""
+    until_day: str | None = None
+    """The last day whose rows it reads, such as `2026-01-31`; None: rows of every day."""
     history_s: float = 0.0
     """A full page of rows that are all older is history: this reading leaves it out. 0: none is."""
 

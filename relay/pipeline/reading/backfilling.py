@@ -22,6 +22,8 @@ log = structlog.get_logger()
 
 FULL_WAIT_MS = 5_000
 """How long a backfill waits while an endpoint has much to do."""
+MOST_NAMED = 10
+"""Endpoints that a backfill says it waits for."""
 
 
 class Backfilling:
@@ -68,15 +70,16 @@ class Backfilling:
         first = await self._reports.first_since(source, backfill.route, backfill.since)
         return backfill.until if first is None else min(first - 1, backfill.until)
 
-    async def must_wait(self, source: Source, backfill: Backfill) -> bool:
-        """Whether an endpoint that receives its rows has so much to do that they would be dropped in the end."""
+    async def waits_for(self, source: Source, backfill: Backfill) -> tuple[EndpointId, ...]:
+        """Endpoints that receive its rows and have so much to do that they would be dropped in the end."""
         if backfill.dry_run or backfill.endpoints == ():
-            return False
+            return ()
         owed = await self._backlog.owed(source.uid)
         wanted = owed.keys() if backfill.endpoints is None else owed.keys() & set(backfill.endpoints)
         full = [each for each in wanted if owed[each] > self._most_bytes and self._is_sent_to(each)]
         # Dead deliveries keep their events too, and nobody is to send them.
-        return any(await self._lanes.waiting(source.uid, full))
+        waiting = zip(full, await self._lanes.waiting(source.uid, full), strict=True)
+        return tuple(sorted(endpoint for endpoint, deliveries in waiting if deliveries)[:MOST_NAMED])
 
     def _is_sent_to(self, endpoint: EndpointId) -> bool:
         known = self._catalogue.endpoint(endpoint)

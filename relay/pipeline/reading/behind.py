@@ -62,9 +62,7 @@ class Behind:
         How far that is is kept, because a round can take longer than a slice.
         """
         began_ms = self._clock.now_ms()
-        if isinstance(reading, BackfillReading) and await self._backfilling.must_wait(source, reading.backfill):
-            waiting = replace(poll.places[reading.name], due_ms=began_ms + FULL_WAIT_MS)
-            await poll.put(self._readings, source, {reading.name: waiting})
+        if isinstance(reading, BackfillReading) and await self._waits(source, poll, reading, began_ms):
             return
         place = await self._begun(source, poll, reading)
         if place.until is not None:
@@ -83,6 +81,14 @@ class Behind:
             wait_ms = next_poll_ms(reading.every_s(source.poll_interval_s), jitter=self._clock.jitter())
             place = place.rested(began_ms + wait_ms)
         await poll.put(self._readings, source, {reading.name: place})
+
+    async def _waits(self, source: Source, poll: RoutePoll, reading: BackfillReading, now_ms: int) -> bool:
+        """Whether a backfill has to wait. Its place says for which endpoints."""
+        waits_for = await self._backfilling.waits_for(source, reading.backfill)
+        place = poll.places[reading.name] = replace(poll.places[reading.name], waits_for=waits_for)
+        if waits_for:
+            await poll.put(self._readings, source, {reading.name: replace(place, due_ms=now_ms + FULL_WAIT_MS)})
+        return bool(waits_for)
 
     async def _begun(self, source: Source, poll: RoutePoll, reading: Reading) -> Place:
         """The place of a reading, in a round unless there is nothing to read."""
@@ -121,7 +127,7 @@ class Behind:
         """Read a page, as the reading wants it; gives where the reading is then."""
         is_refused = poll.state.whole_rows_until_ms > self._clock.now_ms()
         if reading.mode == "count":
-            return await self._count(source, poll, place, row_ids_only=not is_refused)
+            return await self._count(source, poll, reading, place, row_ids_only=not is_refused)
         if reading.mode == "gaps" and place.after >= place.whole_until and not is_refused:
             return await self._row_ids(source, poll, place)
         return await self._whole_rows(source, poll, reading, place)
@@ -150,7 +156,8 @@ class Behind:
         """Take in a page of rows: those that are new or changed become events."""
         end = place.until if place.whole_until <= place.after else min(place.whole_until, place.until or 0)
         span = Span(place.after, place.ceiling or end, limit_of(source, poll))
-        sheet = await self._pages.read(await self._pages.ask(source, poll.state.route, span))
+        page = await self._pages.ask(source, poll.state.route, span, until_day=reading.until_day)
+        sheet = await self._pages.read(page)
         step = prove(span, sheet.row_ids, lines=len(sheet.lines), page=sheet.page)
         audience = reading.audience(await self._live_from(source, poll))
         events = await self._pages.take_in(source, poll, sheet.lines, step.row_ids, cursor=None, audience=audience)
@@ -163,12 +170,14 @@ class Behind:
         known_from = await self._readings.known_from(source.uid, space_of(poll.state.route))
         return max(known_from, min([poll.state.cursor or 0, *followers]))
 
-    async def _count(self, source: Source, poll: RoutePoll, place: Place, *, row_ids_only: bool) -> Place:
+    async def _count(
+        self, source: Source, poll: RoutePoll, reading: Reading, place: Place, *, row_ids_only: bool
+    ) -> Place:
         """Count the rows of a page, and those that are unknown: a cursor that passed them would make them events."""
         route = poll.state.route
         span = Span(place.after, place.ceiling or place.until, limit_of(source, poll))
         try:
-            page = await self._pages.ask(source, route, span, row_ids_only=row_ids_only)
+            page = await self._pages.ask(source, route, span, row_ids_only=row_ids_only, until_day=reading.until_day)
         except Declined:
             if not row_ids_only:
                 raise

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 
 import msgspec
+import structlog
 
 from relay.domain.freshness import counted, is_short
 from relay.domain.model import Source
 from relay.domain.paging import Advance, advance
-from relay.domain.polling import next_poll_ms
+from relay.domain.polling import TRY_MORE_MS, limit_to_try, next_poll_ms
 from relay.domain.reading.answers import is_history
+from relay.errors import LimitRefused
 from relay.outbound.reports_api import Page
 from relay.pipeline.clock import Clock
 from relay.pipeline.holding import Held, hold_far_rows
@@ -16,6 +18,8 @@ from relay.pipeline.reading.pages import PageReader, Span, check_proof, limit_of
 from relay.pipeline.route_poll import RoutePoll
 from relay.store.readings import Readings
 from relay.store.routes import Routes
+
+log = structlog.get_logger()
 
 
 class Forward:
@@ -30,8 +34,16 @@ class Forward:
     async def read(self, source: Source, poll: RoutePoll, *, is_alone: Callable[[], bool]) -> None:
         """Read one page, and move the cursor. The next page is fetched ahead while `is_alone` allows it (H29)."""
         route, cursor = poll.state.route, poll.state.cursor or 0
-        span = Span(cursor, poll.ceiling, limit_of(source, poll, ahead=True))
-        page = await poll.take_ahead(span) or await self._pages.ask(source, route, span)
+        more = await self._more(source, poll)
+        span = Span(cursor, poll.ceiling, more or limit_of(source, poll, ahead=True))
+        try:
+            page = await poll.take_ahead(span) or await self._pages.ask(source, route, span)
+        except LimitRefused as error:
+            if more is None:
+                raise
+            # The route is due still, and asks for as many rows as before.
+            log.info("larger_limit_refused", source=source.uid, route=route, limit=more, error=str(error))
+            return
         polled_ms = self._clock.now_ms()
         lines = (await self._pages.read(page)).lines
         held = await hold_far_rows(self._routes, source, poll, lines, limit=span.limit, is_cut=page.truncated)
@@ -50,7 +62,19 @@ class Forward:
         # Later, whole pages of old rows are what somebody imported: they are as new as all others.
         if is_full and moved is not None and poll.state.caught_up_at_ms is None:
             await self._leave_history_out(source, poll, page, cursor)
+        if more is not None:
+            held.changes.update(limit=None if more >= source.batch_size else more, limit_until_ms=polled_ms)
+        if is_short(len(page.lines), limit=span.limit, is_cut=page.truncated):
+            held.changes["short_at_ms"] = polled_ms
         await self._note(source, poll, page, held, step, polled_ms=polled_ms, has_moved=moved is not None)
+
+    async def _more(self, source: Source, poll: RoutePoll) -> int | None:
+        """How many rows to try, if it is time to try more. That is noted first, so a trial takes one request."""
+        now_ms = self._clock.now_ms()
+        more = limit_to_try(poll.state, batch_size=source.batch_size, now_ms=now_ms)
+        if more is not None:
+            await poll.save(self._routes, source, limit_until_ms=now_ms + TRY_MORE_MS)
+        return more
 
     async def _leave_history_out(self, source: Source, poll: RoutePoll, page: Page, before: int) -> None:
         """Readings that have nothing else to read go with the cursor over a page of rows that are too old for them."""
@@ -77,8 +101,6 @@ class Forward:
         }  # fmt: skip
         if has_moved:
             changes["moved_at_ms"] = polled_ms
-        if is_short(len(page.lines), limit=limit_of(source, poll, ahead=True), is_cut=page.truncated):
-            changes["short_at_ms"] = polled_ms
         if step.state == "caught_up":
             wait_ms = next_poll_ms(source.poll_interval_s, jitter=self._clock.jitter())
             changes |= {"caught_up_at_ms": polled_ms, "next_poll_at_ms": polled_ms + wait_ms}

@@ -42,11 +42,14 @@ class PageReader:
         self.reports = reports
         self._ingest = ingest
 
-    async def ask(self, source: Source, route: str, span: Span, *, row_ids_only: bool = False) -> Page:
+    async def ask(
+        self, source: Source, route: str, span: Span, *, row_ids_only: bool = False, until_day: str | None = None
+    ) -> Page:
         """Ask the upstream. Raises as ReportsApi.fetch does."""
         return await self.reports.fetch(
-            source, route, after=span.after, limit=span.limit, until=span.until, row_ids_only=row_ids_only
-        )
+            source, route,
+            after=span.after, limit=span.limit, until=span.until, row_ids_only=row_ids_only, until_day=until_day,
+        )  # fmt: skip
 
     async def read(self, page: Page) -> Sheet:
         """Find the rowIds of a page's lines."""
@@ -91,5 +94,5 @@ def check_proof(step: Advance, page: Page) -> None:
 def limit_of(source: Source, poll: RoutePoll, *, ahead: bool = False) -> int:
     """How many rows to ask for: `ahead` of the cursor enough to judge rows far ahead, unless that was refused."""
     if poll.state.limit is not None:
-        return max(SMALLEST_LIMIT, poll.state.limit)
+        return max(SMALLEST_LIMIT, min(poll.state.limit, source.batch_size))
     return max(ENOUGH if ahead and poll.state.held_from is not None else SMALLEST_LIMIT, source.batch_size)

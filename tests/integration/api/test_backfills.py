@@ -1,5 +1,6 @@
 """Backfills and single routes through the API."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -40,19 +41,25 @@ async def test_a_backfill_is_created_shown_and_cancelled(source: httpx.AsyncClie
     assert backfill["id"].startswith("bf_")
     expected = {
         "route": "calls", "afterRowId": 5, "since": None, "untilRowId": 100, "endpoints": [endpoint], "dryRun": False,
-        "state": "running", "rowId": None, "rows": 0, "events": 0, "failures": 0, "error": None, "endedAt": None,
+        "state": "running", "rowId": None, "rows": 0, "events": 0, "failures": 0, "waitingFor": [],
+        "error": None, "endedAt": None,
     }  # fmt: skip
     assert {name: backfill[name] for name in expected} == expected
     assert await stores.routes.to_poll([S], now_ms=1) == [S]
     token = await stores.routes.take(S) or await _token(stores)
-    place = {f"backfill.{backfill['id']}": Place(60, until=100, rows=55, events=54)}
+    place = {f"backfill.{backfill['id']}": Place(60, until=100, rows=55, events=54, waits_for=(endpoint,))}
     await stores.readings.save(S, "calls", place, token=token)
     path = f"/source/s/backfill/{backfill['id']}"
-    assert (await source.get(path)).json() == backfill | {"rowId": 60, "rows": 55, "events": 54}
+    assert (await source.get(path)).json() == backfill | {
+        "rowId": 60,
+        "rows": 55,
+        "events": 54,
+        "waitingFor": [endpoint],
+    }
     assert (await source.delete(path)).status_code == 204
     ended = (await source.get(path)).json()
     assert (ended["state"], ended["rowId"], ended["rows"], ended["events"]) == ("cancelled", None, 55, 54)
-    assert ended["endedAt"] is not None
+    assert (ended["waitingFor"], ended["endedAt"] is None) == ([], False)
     assert (await source.delete(path)).status_code == 204
     assert (await source.get(path)).json() == ended
     assert (await source.get("/source/s/backfill")).json()["data"] == [ended]
@@ -78,6 +85,9 @@ async def _token(stores: Stores) -> Any:
         ({"endpoints": "some"}, ["body", "endpoints"]),
         ({"afterRowId": -1}, ["body", "afterRowId"]),
         ({"untilRowId": "7"}, ["body", "untilRowId"]),
+        ({"untilRowId": 7, "until": "2026-01-31"}, ["body", "until"]),
+        ({"afterRowId": None, "since": "2026-01-31", "until": "2026-01-30"}, ["body", "until"]),
+        ({"until": "tomorrow"}, ["body", "until"]),
     ],
 )
 async def test_what_is_wrong_with_a_backfill(source: httpx.AsyncClient, body: dict[str, Any], loc: list[str]) -> None:
@@ -105,6 +115,19 @@ async def test_a_date_and_an_end(source: httpx.AsyncClient) -> None:
     made = (await source.post("/source/s/backfill", json=body)).json()
     assert (made["afterRowId"], made["since"], made["untilRowId"]) == (None, "2026-01-31", 100)
     assert (made["endpoints"], made["dryRun"]) == ("all", True)
+
+
+async def test_the_last_day(source: httpx.AsyncClient) -> None:
+    """Instead of a rowId, like the first one."""
+    body = {"route": "calls", "since": "2026-01-31", "until": "2026-02-01", "endpoints": "all"}
+    made = (await source.post("/source/s/backfill", json=body)).json()
+    assert (made["since"], made["until"], made["untilRowId"]) == ("2026-01-31", "2026-02-01", 100)
+
+
+async def test_ten_run_however_many_are_created_at_once(source: httpx.AsyncClient) -> None:
+    """Requests that arrive at the same time do not pass the bound together."""
+    answers = await asyncio.gather(*(source.post("/source/s/backfill", json=RIGHT) for _ in range(25)))
+    assert sorted(answer.status_code for answer in answers) == [201] * 10 + [409] * 15
 
 
 async def test_backfills_are_bounded(source: httpx.AsyncClient) -> None:

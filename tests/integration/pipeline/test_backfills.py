@@ -7,12 +7,13 @@ import pytest
 
 from relay.domain.model import EndpointId
 from relay.domain.reading.backfill import Backfill
+from relay.domain.reading.place import Place
 from relay.domain.sending.effects import HandIn
 from relay.pipeline.reading.backfilling import FULL_WAIT_MS
 from relay.store import keys
 from relay.store.retention import Retention
 from relay.store.rows import Rows
-from tests.fakes.upstream import FakeUpstream, make_row, page
+from tests.fakes.upstream import FakeUpstream, make_row, page, says
 from tests.integration.pipeline.rig import UK, Rig, catch_up, slice_of, until
 from tests.integration.pipeline.test_readings import HOUR, rows, run, shows_row_ids
 
@@ -195,6 +196,7 @@ async def test_it_waits_for_an_endpoint_with_much_to_do(rig: Rig) -> None:
         rig.clock.advance(5)
         await until(lambda: owes(rig, endpoint.id, 20_000))
         await until(lambda: is_waiting(rig, backfill))
+        assert (await place_of(rig, backfill)).waits_for == (endpoint.id,)
         assert not await is_done(rig, backfill)
         await rig.change(endpoint, disabled=True)
         await rig.catalogue.refresh()
@@ -203,8 +205,61 @@ async def test_it_waits_for_an_endpoint_with_much_to_do(rig: Rig) -> None:
 
 
 async def is_waiting(rig: Rig, backfill: Backfill) -> bool:
-    place = (await rig.readings.load(UK)).of["all"][f"backfill.{backfill.id}"]
-    return place.due_ms == rig.clock.at_ms + FULL_WAIT_MS
+    return (await place_of(rig, backfill)).due_ms == rig.clock.at_ms + FULL_WAIT_MS
+
+
+async def place_of(rig: Rig, backfill: Backfill) -> Place:
+    return (await rig.readings.load(UK)).of["all"][f"backfill.{backfill.id}"]
+
+
+async def test_it_waits_for_nobody_once_it_continues(rig: Rig) -> None:
+    """The endpoint that it waited for has caught up, and the next request fails: that is another reason."""
+    await rig.source(batch_size=10, start_row_id=200)
+    await rig.endpoint()
+    polling = rig.poller(most_bytes=5_000)
+    rig.upstream.show(*rows(1, 90))
+    await catch_up(rig, polling)
+    backfill = await begin(rig, until_row=90)
+    async with slice_of(polling):
+        await until(lambda: waits(rig, backfill))
+        await rig.eyes.delete(keys.owed(UK))
+        rig.upstream.amiss.append(says(503))
+        rig.clock.advance(5)
+        await until(lambda: has_failed(rig, backfill))
+    assert (await place_of(rig, backfill)).waits_for == ()
+
+
+async def waits(rig: Rig, backfill: Backfill) -> bool:
+    place = (await rig.readings.load(UK)).of["all"].get(f"backfill.{backfill.id}")
+    return place is not None and place.waits_for != ()
+
+
+async def has_failed(rig: Rig, backfill: Backfill) -> bool:
+    return (await place_of(rig, backfill)).failures == 1
+
+
+async def test_days_to_begin_and_to_end_at(rig: Rig) -> None:
+    """Rows of later days are left out by the upstream, whatever their rowIds."""
+    await rig.source(start_row_id=100, batch_size=10)
+    endpoint, polling = await rig.endpoint(), rig.poller()
+    rig.upstream.show(*rows(1, 90))
+    late = {15, *range(60, 81)}
+
+    def dated(upstream: FakeUpstream, request: httpx.Request) -> httpx.Response:
+        whole = upstream.lines["all"]
+        if request.url.params.get("endDate") == "2026-02-01":
+            upstream.lines["all"] = {i: line for i, line in whole.items() if i not in late}
+        answer = page(upstream, request)
+        upstream.lines["all"] = whole
+        return answer
+
+    rig.upstream.always = dated
+    await catch_up(rig, polling)
+    ended = await done(rig, polling, await begin(rig, until_row=90, until_day="2026-02-01"))
+    assert ended.rows == 90 - len(late)
+    assert await rig.row_ids(endpoint) == [i for i in range(1, 91) if i not in late]
+    counted = await done(rig, polling, await begin(rig, until_row=90, until_day="2026-02-01", dry_run=True))
+    assert counted.rows == 90 - len(late)
 
 
 async def owes(rig: Rig, endpoint: EndpointId, size: int) -> bool:

@@ -228,6 +228,30 @@ async def test_a_limit_that_is_refused_is_halved(rig: Rig) -> None:
     assert [request["limit"] for request in rig.upstream.requests] == ["40", "20", "10", "10", "10"]
 
 
+async def test_a_larger_limit_is_tried_again(rig: Rig) -> None:
+    """Rarely, and a refusal costs a request and no row. Once the upstream allows more, the limit rises again."""
+    await rig.source(batch_size=40)
+    endpoint, polling = await rig.endpoint(), rig.poller()
+    rig.upstream.show(*rows(1, 12))
+    rig.upstream.always = refuses_above(10)
+    async with slice_of(polling):
+        for limit in (20, 10):
+            await until(lambda limit=limit: has_limit(rig, limit))
+            rig.clock.advance(1)
+        await until(lambda: caught_up(rig))
+    for allowed, asked, left in ((10, ["20", "10"], 10), (99, ["20", "40"], None)):
+        rig.upstream.always = refuses_above(allowed)
+        rig.upstream.show(*rows(13, 16 if allowed == 10 else 20))
+        rig.upstream.requests.clear()
+        rig.clock.advance(6 * 3600)
+        await catch_up(rig, polling)
+        forward = [each["limit"] for each in rig.upstream.requests if len(each.get_list("filter[]")) == 1]
+        assert forward[:2] == asked
+        assert (await rig.state()).limit == left
+        assert (await rig.state()).failures == 0
+    assert await rig.row_ids(endpoint) == list(range(1, 21))
+
+
 async def has_limit(rig: Rig, limit: int) -> bool:
     return (await rig.state()).limit == limit
 

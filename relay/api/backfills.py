@@ -27,11 +27,12 @@ class BackfillController(Controller):
     async def create_backfill(
         self, uid: FromPath[str], data: JSONBody[BackfillIn], stores: StoresGiven, clock: ClockGiven
     ) -> BackfillOut:
-        """Read a range of rows once, and send them to chosen endpoints, to all, or to none. No cursor moves.
+        """Read a range of rows from Infinity once more, and send them to chosen endpoints, to all, or to none.
 
-        Rows have the `webhook-id` that they always have, so receivers recognise those that they know. Polls for new
-        rows go first, and the requests count towards `RELAY_READING_REQUESTS_PER_HOUR`. A source can have 10 backfills
-        that run.
+        No cursor moves. The relay sends a row whether it still knows the row or not, so a backfill also replays events
+        that the relay dropped. Rows have the `webhook-id` that they always have, so receivers recognise those that they
+        know. Polls for new rows go first, and the requests count towards `RELAY_READING_REQUESTS_PER_HOUR`. A source
+        can have 10 backfills that run.
         """
         source = await stores.sources.get(source_uid(uid))
         until = await _until(stores, source, data)

@@ -20,6 +20,7 @@ from relay.pipeline.clock import Clock
 from relay.pipeline.deleting import Deleting
 from relay.pipeline.disabling import Disabling
 from relay.pipeline.dispatch.dispatcher import Dispatcher
+from relay.pipeline.lagging import Lagging
 from relay.pipeline.pressure import Pressure, Room
 from relay.pipeline.troubles import Troubles
 from relay.store.api_keys import ApiKeys
@@ -40,6 +41,7 @@ from relay.store.endpoints import Endpoints
 from relay.store.epochs import Epochs
 from relay.store.events import Events
 from relay.store.idempotency import Idempotency
+from relay.store.lags import LagWindows
 from relay.store.lanes import Lanes
 from relay.store.operations import Operations
 from relay.store.outstanding import Outstanding
@@ -93,6 +95,7 @@ class Stores:
     epochs: Epochs
     books: Books
     reconciliations: Reconciliations
+    lags: LagWindows
     api_keys: ApiKeys
     quotas: Quotas
     idempotency: Idempotency
@@ -129,6 +132,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[tuple[Stores, str]]:
                     epochs=Epochs(redis, needed=settings.checkpoint_url is not None),
                     books=Books(redis),
                     reconciliations=Reconciliations(redis),
+                    lags=LagWindows(redis),
                     api_keys=ApiKeys(redis, vault),
                     quotas=Quotas(redis),
                     idempotency=Idempotency(redis, vault),
@@ -177,8 +181,9 @@ async def open_dispatch(
     sender = CallbackSender(transport, policy=egress_policy(settings), user_agent=USER_AGENT)
     troubles = Troubles(stores.operations, clock)
     catalogue = Catalogue(stores.configuration, sender, troubles=troubles)
+    session = f"{platform.node()}-{uuid.uuid4().hex[:12]}"
     dispatcher = Dispatcher(
-        session=f"{platform.node()}-{uuid.uuid4().hex[:12]}",
+        session=session,
         lanes=stores.lanes,
         rates=Rates(stores.redis),
         conditions=Conditions(stores.redis),
@@ -187,6 +192,7 @@ async def open_dispatch(
         catalogue=catalogue,
         sender=sender,
         clock=clock,
+        lagging=Lagging(stores.lags, clock, session=session),
         disable=Disabling(stores.endpoints, clock),
         slots=settings.dispatch_slots,
         deadline_s=settings.attempt_timeout_seconds,

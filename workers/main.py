@@ -223,6 +223,7 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
         "reconciliations": reconcile_forever(parts.queue, parts.reconciling, clock=parts.clock),
         "jobs": _serve_jobs(parts, stopping),
         "dispatch": parts.dispatcher.watch(),
+        "lags": parts.dispatcher.lagging.run(parts.catalogue.sources.keys),
         "sharing": share(
             parts.dispatcher.sharing,
             notices,

@@ -14,16 +14,16 @@ from relay.api.deletions import delete_at_once, when_deleted
 from relay.api.dependencies import ClockGiven, PagingGiven, StoresGiven
 from relay.api.paging import in_memory, provide_newest_first, read_page
 from relay.api.schemas.common import ListOut
-from relay.api.schemas.routes import RouteOut, show_route
+from relay.api.schemas.routes import RouteOut
 from relay.api.schemas.sources import (
     CursorIn,
     QuarantineOut,
     SourceIn,
     SourceOut,
     show_set_aside,
-    show_source,
 )
 from relay.api.sourcing import put as put_source
+from relay.api.steering import shown_route, shown_source
 from relay.domain.model import Source
 from relay.domain.names import SOURCE_UID_MOST, source_uid
 from relay.domain.principals import Resource
@@ -52,7 +52,7 @@ class SourceController(Controller):
     async def list_sources(self, stores: StoresGiven, clock: ClockGiven, paging: PagingGiven) -> ListOut[SourceOut]:
         """List all sources with the states of their routes, ordered by uid."""
         page = await read_page(stores.sources.page, paging, key=lambda s: s.uid, show=lambda s: s, form=SOURCE_UID)
-        shown = [await _shown(source, stores, clock) for source in page.data]
+        shown = [await shown_source(source, stores, clock) for source in page.data]
         return ListOut(
             data=shown,
             iterator=page.iterator,
@@ -89,12 +89,12 @@ class SourceController(Controller):
                 checked, lambda old: put_source(data, checked, old, now_ms=now_ms), replacement=replacement
             ),
         )
-        return Response(await _shown(source, stores, clock), status_code=201 if new else 200)
+        return Response(await shown_source(source, stores, clock), status_code=201 if new else 200)
 
     @get("/{uid:str}", summary="Get a source")
     async def get_source(self, uid: FromPath[str], stores: StoresGiven, clock: ClockGiven) -> SourceOut:
         """Get a source with the states of its routes, without its secrets."""
-        return await _shown(await stores.sources.get(source_uid(uid)), stores, clock)
+        return await shown_source(await stores.sources.get(source_uid(uid)), stores, clock)
 
     @delete("/{uid:str}", summary="Delete a source")
     async def delete_source(self, uid: FromPath[str], stores: StoresGiven) -> None:
@@ -175,13 +175,7 @@ async def _route(uid: str, route: str, stores: Stores, clock: Clock) -> RouteOut
     source = await stores.sources.get(source_uid(uid))
     if route not in source.routes:
         raise NotFound(f"source {uid} has no route {route}; it has {', '.join(source.routes)}")
-    (state,) = await stores.routes.states(source.uid, [route])
-    return show_route(state, source, now_ms=clock.now_ms())
-
-
-async def _shown(source: Source, stores: Stores, clock: Clock) -> SourceOut:
-    states = await stores.routes.states(source.uid, source.routes)
-    return show_source(source, states, now_ms=clock.now_ms())
+    return await shown_route(source, route, stores, clock)
 
 
 def _by_time(line: dict[str, Any]) -> str:
@@ -196,4 +190,4 @@ async def _set_paused(uid: str, stores: Stores, clock: Clock, *, paused: bool) -
             source, paused=paused, times_written=source.times_written + (not paused), updated_at_ms=now_ms
         ),
     )
-    return await _shown(source, stores, clock)
+    return await shown_source(source, stores, clock)

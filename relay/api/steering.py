@@ -29,8 +29,7 @@ class SteeringController(Controller):
         source = await stores.sources.get(source_uid(uid))
         for route in source.routes:
             await stores.routes.steer(source.uid, route, {"next_poll_at_ms": 0})
-        states = await stores.routes.states(source.uid, source.routes)
-        return show_source(source, states, now_ms=clock.now_ms())
+        return await shown_source(source, stores, clock)
 
     @post("/route/{route:str}/poll", summary="Poll a route now", status_code=200)
     async def poll_route(
@@ -61,6 +60,19 @@ class SteeringController(Controller):
         return ReadingsOut(data=[show_reading(name, places[name]) for name in sorted(places)])
 
 
+async def shown_source(source: Source, stores: Stores, clock: Clock) -> SourceOut:
+    """A source with the states of its routes."""
+    now_ms, states = clock.now_ms(), await stores.routes.states(source.uid, source.routes)
+    return show_source(source, states, await stores.lags.read(source.uid, now_ms=now_ms), now_ms=now_ms)
+
+
+async def shown_route(source: Source, route: str, stores: Stores, clock: Clock) -> RouteOut:
+    """The state of a route."""
+    now_ms, (state,) = clock.now_ms(), await stores.routes.states(source.uid, [route])
+    lags = await stores.lags.read(source.uid, now_ms=now_ms)
+    return show_route(state, source, lags.get(route), now_ms=now_ms)
+
+
 async def _source(stores: Stores, uid: str, route: str) -> Source:
     source = await stores.sources.get(source_uid(uid))
     if route not in source.routes:
@@ -71,5 +83,4 @@ async def _source(stores: Stores, uid: str, route: str) -> Source:
 async def _steered(stores: Stores, uid: str, route: str, clock: Clock, **fields: int) -> RouteOut:
     source = await _source(stores, uid, route)
     await stores.routes.steer(source.uid, route, fields)
-    (state,) = await stores.routes.states(source.uid, [route])
-    return show_route(state, source, now_ms=clock.now_ms())
+    return await shown_route(source, route, stores, clock)

@@ -10,10 +10,14 @@ from typing import Any
 
 from relay.domain import json_text
 from relay.domain.event_types import EVENT_TYPES, names
-from relay.domain.model import SourceUid
+from relay.domain.model import SourceUid, StoredEvent
 
 HEADS = tuple(b'{"type":"%s",' % name.encode() for name in EVENT_TYPES)
 """What a body begins with, by the code of its type."""
+
+
+_TIME = slice(len('"timestamp":"'), len('"timestamp":"2018-01-16T13:20:11.000Z'))
+"""Where the stored bytes have their time."""
 
 
 def head(code: int) -> bytes:
@@ -77,6 +81,18 @@ def data(
 def encode(content: dict[str, Any], *, timestamp: str) -> bytes:
     """The stored bytes: a body without its leading `{"type":"…",`."""
     return b'"timestamp":"%s","data":%s}' % (timestamp.encode(), json_text.encode(content))
+
+
+def happened_ms(event: StoredEvent) -> int | None:
+    """A row's own time in ms, from the event of its first sight; None: it has none that could be read.
+
+    Upstream times are asked for in UTC (H20). Where the row has none, the event has the time of its first sight.
+    """
+    try:
+        at_ms = round(datetime.fromisoformat(event.body[_TIME].decode()).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
+    return None if at_ms == event.stored_at_ms else at_ms
 
 
 def is_repaired(stored: bytes) -> bool:

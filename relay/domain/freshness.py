@@ -23,10 +23,18 @@ def freshness(state: RouteState, *, poll_s: float, is_paused: bool, now_ms: int)
     if state.cursor is None:
         return "new"
     late_ms = max(SHORTEST_LATE_MS, round(LATE_INTERVALS * poll_s * 1000))
-    # A busy route may have no empty page for hours: a page that is not full will do.
-    if now_ms - max(state.caught_up_at_ms or 0, state.short_at_ms or 0) <= late_ms:
+    if now_ms - (level_at_ms(state) or 0) <= late_ms:
         return "fresh"
     return "lagging" if now_ms - (state.moved_at_ms or 0) <= late_ms else "stalled"
+
+
+def level_at_ms(state: RouteState) -> int | None:
+    """When a route was last about where its upstream is; None: it never was.
+
+    A busy route may have no empty page for hours: a page that is not full will do.
+    """
+    times = [at_ms for at_ms in (state.caught_up_at_ms, state.short_at_ms) if at_ms is not None]
+    return max(times, default=None)
 
 
 def is_short(lines: int, *, limit: int, is_cut: bool) -> bool:

@@ -202,6 +202,9 @@ class StoredEvent(msgspec.Struct, frozen=True, array_like=True):
     types: bytes
     """Codes of the event's types in order of precedence, one byte each: see relay.domain.event_types."""
     body: bytes
+    lag_of: int = -1
+    """The index in ROUTES of the route whose lag its deliveries show; -1: none, because a backfill sends old news. The
+    releases before do not write it, and pass over it."""
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True):

@@ -8,7 +8,7 @@ import msgspec
 from relay.domain import envelope
 from relay.domain.event_types import codes_of
 from relay.domain.identity import Again, Changed, New, message_id
-from relay.domain.model import SourceUid, StoredEvent
+from relay.domain.model import ROUTES, SourceUid, StoredEvent
 from relay.domain.normalising import normalise
 from relay.domain.parsing import Row
 from relay.domain.shapes import Shape
@@ -81,6 +81,7 @@ def tell(
         sight.revision,
         codes_of(classes, had),
         envelope.encode(data, timestamp=timestamp),
+        -1 if of.tell_again else ROUTES.index(of.route),
     )
     return event, data
 

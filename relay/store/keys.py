@@ -248,6 +248,11 @@ def attempt_sizes(source: SourceUid) -> str:
     return prefix(source) + "attempt_sizes"
 
 
+def lags(source: SourceUid, minute: int) -> str:
+    """hash: session of a worker → the lags of what it delivered in a minute since 1970, by route. Lives ten minutes."""
+    return prefix(source) + f"lags:{minute}"
+
+
 def swept(source: SourceUid) -> str:
     """string: ms of the server's clock when the lanes were swept last; `+` behind it if sessions got grace. Kept."""
     return prefix(source) + "swept"

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from relay.api.schemas.checks import Path, Policies
 from relay.api.schemas.common import READ_ONLY, In, Name, Out, Own, ReadOnly, moment
 from relay.api.schemas.routes import RouteOut, show_route
+from relay.domain.lags import Lags
 from relay.domain.model import ROUTES, ApiKeyAuth, RouteState, Source
 from relay.errors import Fault, Invalid
 from relay.outbound.targets import vet_url
@@ -194,8 +195,8 @@ def show_set_aside(line: Mapping[str, Any]) -> SetAsideOut:
     )
 
 
-def show_source(source: Source, states: list[RouteState], *, now_ms: int) -> SourceOut:
-    """A source as responses show it."""
+def show_source(source: Source, states: list[RouteState], lags: Mapping[str, Lags], *, now_ms: int) -> SourceOut:
+    """A source as responses show it. `lags` are those of its routes."""
     return SourceOut(
         uid=source.uid,
         name=source.name,
@@ -204,7 +205,7 @@ def show_source(source: Source, states: list[RouteState], *, now_ms: int) -> Sou
         igrp=source.igrp,
         auth=ApiKeyAuthOut() if isinstance(source.auth, ApiKeyAuth) else PortalUserOut(username=source.auth.username),
         routes=list(source.routes),
-        route_states={state.route: show_route(state, source, now_ms=now_ms) for state in states},
+        route_states={state.route: show_route(state, source, lags.get(state.route), now_ms=now_ms) for state in states},
         poll_interval_seconds=source.poll_interval_s,
         batch_size=source.batch_size,
         start_row_id=source.start_row_id,

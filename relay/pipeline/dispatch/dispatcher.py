@@ -20,6 +20,7 @@ from relay.pipeline.clock import Clock
 from relay.pipeline.dispatch.arriving import Arriving
 from relay.pipeline.dispatch.asking import Asking
 from relay.pipeline.dispatch.exchanging import Exchange
+from relay.pipeline.lagging import Lagging
 from relay.store.bodies import Bodies
 from relay.store.conditions import Conditions
 from relay.store.deletions import Deletions
@@ -52,6 +53,7 @@ class Dispatcher:
         catalogue: Catalogue,
         sender: CallbackSender,
         clock: Clock,
+        lagging: Lagging,
         disable: DisableEndpoint,
         slots: int,
         deadline_s: float,
@@ -64,6 +66,7 @@ class Dispatcher:
         self._catalogue = catalogue
         self._sender = sender
         self._clock = clock
+        self.lagging = lagging
         self._disable = disable
         self._slots = slots
         self._deadline_s = deadline_s
@@ -283,7 +286,10 @@ class Dispatcher:
                 self._core.untried(delivery, self._clock.now_ms())
                 raise
             else:
-                self._core.landed(delivery, outcome, now_ms=self._clock.now_ms(), jitter=self._clock.jitter())
+                now_ms = self._clock.now_ms()
+                if outcome.succeeded and not delivery.reference.by_hand:
+                    self.lagging.confirmed(delivery.lane.holding.source, delivery.event, now_ms)
+                self._core.landed(delivery, outcome, now_ms=now_ms, jitter=self._clock.jitter())
         self._follow()
 
     async def _send(self, delivery: Delivery) -> Outcome:

@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from relay.api.schemas.sources import UNREACHABLE
-from relay.domain.model import ApiKeyAuth, BasicAuth, SourceUid
+from relay.domain.lags import Lags
+from relay.domain.model import ROUTES, ApiKeyAuth, BasicAuth, SourceUid
 from relay.store import keys
 from relay.wiring import Stores
 
@@ -155,8 +156,10 @@ async def test_values_out_of_bounds_are_refused(http: httpx.AsyncClient, change:
     assert answer.json()["detail"][0]["loc"][:2] == ["body", *change]
 
 
-async def test_lag_is_the_time_since_a_route_was_caught_up(http: httpx.AsyncClient, stores: Stores, clock: Any) -> None:
-    """Null before it ever was; then it grows with the time, whatever the interval."""
+async def test_lag_is_the_age_of_the_last_page_that_was_not_full(
+    http: httpx.AsyncClient, stores: Stores, clock: Any
+) -> None:
+    """Null before there was one; then it grows with the time. A busy route need not have had an empty one for hours."""
     await http.put("/source/s", json=SOURCE)
     assert (await http.get("/source/s/route/itemisedCalls")).json()["lagSeconds"] is None
     token = await stores.routes.take(S)
@@ -167,6 +170,27 @@ async def test_lag_is_the_time_since_a_route_was_caught_up(http: httpx.AsyncClie
     assert (route["lagSeconds"], route["lastError"], route["state"]) == (2.5, "timeout", "failing")
     assert (await http.get("/source/s")).json()["routeStates"]["itemisedCalls"] == route
     assert (await http.get("/source/s/route/all")).status_code == 404
+    for short_s, lag_s in ((1.5, 1.5), (9, 2.5)):
+        await stores.routes.save(S, "itemisedCalls", {"short_at_ms": clock.at_ms - round(short_s * 1000)}, token=token)
+        assert (await http.get("/source/s/route/itemisedCalls")).json()["lagSeconds"] == lag_s
+
+
+async def test_a_route_shows_how_long_its_deliveries_took(http: httpx.AsyncClient, stores: Stores, clock: Any) -> None:
+    """Of the last minutes, whichever worker sent them."""
+    await http.put("/source/s", json=SOURCE)
+    assert (await http.get("/source/s/route/itemisedCalls")).json()["lagFromSight"] is None
+    index = ROUTES.index("itemisedCalls")
+    for session, took_ms in (("one", [5] * 60 + [1000] * 39), ("two", [7_000])):
+        lags = Lags()
+        for each in took_ms:
+            lags.sight.add(each)
+        await stores.lags.write(session, clock.at_ms // 60_000, {S: {index: lags}})
+    route = (await http.get("/source/s/route/itemisedCalls")).json()
+    assert route["lagFromSight"] == {"deliveries": 100, "p50Seconds": 0.005, "p99Seconds": 1.023, "maxSeconds": 7.167}
+    assert route["lagFromRow"] is None
+    assert (await http.get("/source/s")).json()["routeStates"]["itemisedCalls"] == route
+    listed = (await http.get("/source")).json()["data"][0]
+    assert listed["routeStates"]["itemisedCalls"] == route
 
 
 async def test_a_source_is_paused_and_resumed(http: httpx.AsyncClient, stores: Stores) -> None:

@@ -13,11 +13,13 @@ from relay.outbound.callbacks import CallbackSender
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.disabling import Disabling
 from relay.pipeline.dispatch.dispatcher import Dispatcher
+from relay.pipeline.lagging import Lagging
 from relay.pipeline.lines import read_lines
 from relay.store.attempts import Attempts
 from relay.store.conditions import Conditions
 from relay.store.deletions import Deletions
 from relay.store.events import Events
+from relay.store.lags import LagWindows
 from relay.store.lanes import Lanes
 from relay.store.rates import Rates
 from relay.store.routes import Token
@@ -44,6 +46,7 @@ class Worker:
             catalogue=self.catalogue,
             sender=sender,
             clock=rig.clock,
+            lagging=Lagging(LagWindows(rig.redis), rig.clock, session=name),
             disable=Disabling(rig.endpoints, rig.clock),
             slots=slots,
             deadline_s=20.0,

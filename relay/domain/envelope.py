@@ -6,6 +6,7 @@ stored`.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from relay.domain import json_text
@@ -16,7 +17,9 @@ HEADS = tuple(b'{"type":"%s",' % name.encode() for name in EVENT_TYPES)
 """What a body begins with, by the code of its type."""
 
 
-_TIME = slice(len('"timestamp":"'), len('"timestamp":"2018-01-16T13:20:11.000Z'))
+_MINUTE = slice(len('"timestamp":"'), len('"timestamp":"2018-01-16T13:20'))
+_SECOND = slice(_MINUTE.stop + 1, _MINUTE.stop + len(":11"))
+_MS = slice(_SECOND.stop + 1, _SECOND.stop + len(".000"))
 """Where the stored bytes have their time."""
 
 
@@ -88,11 +91,18 @@ def happened_ms(event: StoredEvent) -> int | None:
 
     Upstream times are asked for in UTC (H20). Where the row has none, the event has the time of its first sight.
     """
+    body = event.body
     try:
-        at_ms = round(datetime.fromisoformat(event.body[_TIME].decode()).timestamp() * 1000)
+        at_ms = _minute_ms(body[_MINUTE]) + int(body[_SECOND]) * 1000 + int(body[_MS])
     except (ValueError, OverflowError):
         return None
     return None if at_ms == event.stored_at_ms else at_ms
+
+
+@lru_cache(maxsize=1024)
+def _minute_ms(minute: bytes) -> int:
+    """A minute of UTC such as `2018-01-16T13:20`, in ms. Kept, because rows of one minute come together."""
+    return round(datetime.fromisoformat(f"{minute.decode()}Z").timestamp() * 1000)
 
 
 def is_repaired(stored: bytes) -> bool:

@@ -24,9 +24,10 @@ def bucket_of(lag_ms: int) -> int:
     >>> [bucket_of(lag_ms) for lag_ms in (-5, 0, 15, 16, 17, 18, 1000)]
     [0, 0, 15, 16, 16, 17, 63]
     """
-    lag_ms = min(lag_ms, MOST_MS)
     if lag_ms < _EXACT:
         return max(0, lag_ms)
+    if lag_ms > MOST_MS:
+        return LAST_BUCKET
     shift = lag_ms.bit_length() - 4
     return (shift << 3) + (lag_ms >> shift)
 
@@ -56,8 +57,11 @@ class Histogram(msgspec.Struct, array_like=True):
 
     def add(self, lag_ms: int) -> None:
         """Count one lag."""
-        bucket = bucket_of(lag_ms)
-        self.counts[bucket] = self.counts.get(bucket, 0) + 1
+        bucket, counts = bucket_of(lag_ms), self.counts
+        if bucket in counts:
+            counts[bucket] += 1
+        else:
+            counts[bucket] = 1
         if lag_ms > 0:
             self.sum_ms += lag_ms
 

@@ -33,13 +33,7 @@ from relay.pipeline.upkeep import Upkeep
 from relay.pipeline.vouching import Vouching
 from relay.starting import check_queue, check_start, open_clock, readiness_of
 from relay.store.notices import Notices
-from relay.wiring import (
-    Stores,
-    deleting_of,
-    open_dispatch,
-    open_stores,
-    pressure_of,
-)
+from relay.wiring import Stores, deleting_of, open_dispatch, open_stores, pressure_of
 from relay.wiring_checkpoints import vouching_of
 from relay.wiring_polling import open_polling
 from relay.wiring_reconciling import reconciling_of

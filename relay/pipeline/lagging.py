@@ -8,6 +8,7 @@ import structlog
 
 from relay.domain.lags import Lags
 from relay.domain.model import SourceUid, StoredEvent
+from relay.domain.sending.delivery import Delivery
 from relay.errors import StoreUnavailable
 from relay.pipeline.clock import Clock
 from relay.store.lags import MINUTE_MS, LagWindows
@@ -33,8 +34,13 @@ class Lagging:
         self._before: BySource = {}
         """Of all minutes that ended."""
 
-    def confirmed(self, source: SourceUid, event: StoredEvent, now_ms: int) -> None:
-        """A delivery was confirmed at a time. Those of a backfill are passed over: their events say so."""
+    def confirmed(self, delivery: Delivery, now_ms: int) -> None:
+        """A delivery was confirmed at a time. Those that somebody resent, and those of a backfill, are passed over."""
+        if not delivery.reference.by_hand:
+            self.count(delivery.lane.holding.source, delivery.event, now_ms)
+
+    def count(self, source: SourceUid, event: StoredEvent, now_ms: int) -> None:
+        """Count the delivery of an event, if the event wants to be counted."""
         route = event.lag_of
         if route < 0:
             return

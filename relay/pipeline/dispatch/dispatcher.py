@@ -73,13 +73,9 @@ class Dispatcher:
         self._core = Core(session=session, slots=slots, schedule=schedule)
         self.sharing = self._core.sharing
         self._arriving = Arriving(
-            core=self._core,
-            catalogue=catalogue,
-            bodies=bodies,
-            conditions=conditions,
-            deletions=deletions,
-            clock=clock,
-        )
+            core=self._core, catalogue=catalogue, bodies=bodies,
+            conditions=conditions, deletions=deletions, clock=clock,
+        )  # fmt: skip
         self._asking = Asking(
             core=self._core,
             session=session,
@@ -116,15 +112,9 @@ class Dispatcher:
             if source not in self._exchanges:
                 self._core.follow(source)
                 exchange = Exchange(
-                    source,
-                    core=self._core,
-                    session=self.session,
-                    lanes=self._lanes,
-                    arriving=self._arriving,
-                    catalogue=self._catalogue,
-                    clock=self._clock,
-                    answered=self._follow,
-                )
+                    source, core=self._core, session=self.session, lanes=self._lanes, arriving=self._arriving,
+                    catalogue=self._catalogue, clock=self._clock, answered=self._follow,
+                )  # fmt: skip
                 self._exchanges[source] = exchange, asyncio.create_task(exchange.run(), name=f"exchange {source}")
         for source in set(self._exchanges) - set(self._catalogue.sources):
             self._exchanges.pop(source)[1].cancel()
@@ -287,8 +277,8 @@ class Dispatcher:
                 raise
             else:
                 now_ms = self._clock.now_ms()
-                if outcome.succeeded and not delivery.reference.by_hand:
-                    self.lagging.confirmed(delivery.lane.holding.source, delivery.event, now_ms)
+                if outcome.succeeded:
+                    self.lagging.confirmed(delivery, now_ms)
                 self._core.landed(delivery, outcome, now_ms=now_ms, jitter=self._clock.jitter())
         self._follow()
 

@@ -105,7 +105,7 @@ async def test_only_the_last_minutes_are_shown(rig: Rig) -> None:
     lagging = Lagging(windows(rig), rig.clock, session="w")
     for _ in range(8):
         await lagging.write({UK})
-        lagging.confirmed(UK, told(rig.clock.at_ms - 4), rig.clock.at_ms)
+        lagging.count(UK, told(rig.clock.at_ms - 4), rig.clock.at_ms)
         rig.clock.advance(60)
     await lagging.write({UK})
     assert (await windows(rig).read(UK, now_ms=rig.clock.at_ms))["all"].sight.counts == {4: 5}
@@ -116,7 +116,7 @@ async def test_what_the_store_did_not_take_is_written_later(rig: Rig) -> None:
     """A worker writes everything of its minute each time, so nothing is counted twice."""
     lagging = Lagging(windows(rig), rig.clock, session="w")
     for takes_effect in (False, True):
-        lagging.confirmed(UK, told(rig.clock.at_ms), rig.clock.at_ms)
+        lagging.count(UK, told(rig.clock.at_ms), rig.clock.at_ms)
         rig.redis.faults.after(0, takes_effect=takes_effect)
         with pytest.raises(StoreUnavailable):
             await lagging.write({UK})
@@ -130,7 +130,7 @@ async def test_what_the_store_did_not_take_is_written_later(rig: Rig) -> None:
 async def test_a_source_that_is_gone_leaves_nothing(rig: Rig) -> None:
     """Neither in the store nor in the worker."""
     lagging = Lagging(windows(rig), rig.clock, session="w")
-    lagging.confirmed(UK, told(rig.clock.at_ms), rig.clock.at_ms)
+    lagging.count(UK, told(rig.clock.at_ms), rig.clock.at_ms)
     await lagging.write(())
     assert lagging.totals() == {}
     assert await rig.eyes.exists(keys.lags(UK, rig.clock.at_ms // 60_000)) == 0
@@ -140,13 +140,13 @@ async def test_it_writes_in_time_and_at_the_end(rig: Rig, monkeypatch: pytest.Mo
     """A store that fails in between is no reason to end."""
     monkeypatch.setattr(lagging_module, "WRITE_S", 0.005)
     lagging = Lagging(windows(rig), rig.clock, session="w")
-    lagging.confirmed(UK, told(rig.clock.at_ms), rig.clock.at_ms)
+    lagging.count(UK, told(rig.clock.at_ms), rig.clock.at_ms)
     rig.redis.faults.after(0, takes_effect=False)
     task = asyncio.create_task(lagging.run(lambda: {UK}))
     await until(lambda: is_counted(rig, 1))
     monkeypatch.setattr(lagging_module, "WRITE_S", 60)
     await asyncio.sleep(0.02)
-    lagging.confirmed(UK, told(rig.clock.at_ms), rig.clock.at_ms)
+    lagging.count(UK, told(rig.clock.at_ms), rig.clock.at_ms)
     await cancelled(task)
     assert await is_counted(rig, 2)
 
@@ -159,7 +159,7 @@ async def is_counted(rig: Rig, count: int) -> bool:
 async def test_what_cannot_be_read_is_passed_over(rig: Rig) -> None:
     """Another release may have written it."""
     lagging = Lagging(windows(rig), rig.clock, session="w")
-    lagging.confirmed(UK, told(rig.clock.at_ms), rig.clock.at_ms)
+    lagging.count(UK, told(rig.clock.at_ms), rig.clock.at_ms)
     await lagging.write({UK})
     await rig.eyes.hset(keys.lags(UK, rig.clock.at_ms // 60_000), mapping={"x": b"\xff", "y": b"\x01\x00", "z": b""})  # type: ignore[misc]
     assert await is_counted(rig, 1)

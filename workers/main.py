@@ -217,7 +217,7 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
         "reconciliations": reconcile_forever(parts.queue, parts.reconciling, clock=parts.clock),
         "jobs": _serve_jobs(parts, stopping),
         "dispatch": parts.dispatcher.watch(),
-        "lags": parts.dispatcher.lagging.run(parts.catalogue.sources.keys),
+        "lags": parts.dispatcher.lagging.run(lambda: list(parts.catalogue.sources)),
         "sharing": share(
             parts.dispatcher.sharing,
             notices,

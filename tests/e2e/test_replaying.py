@@ -14,7 +14,10 @@ QUICK = {"RELAY_READING_REQUESTS_PER_HOUR": "360000"}
 
 
 async def test_dropped_events_come_back_under_their_ids() -> None:
-    """Each row arrives again with the webhook-id that it had, although a worker is killed in between."""
+    """Each row arrives again with the webhook-id that it had, although a worker is killed in between.
+
+    How long the first deliveries took is counted, and nothing of the replay.
+    """
     async with stage(17, settings=QUICK) as on:
         await on.stores.sources.put(SOURCE, in_small_pages)
         await on.endpoint("crm", everything=True)
@@ -25,6 +28,7 @@ async def test_dropped_events_come_back_under_their_ids() -> None:
         await on.stop_workers()
         first = {arrival.row: arrival.message for arrival in on.recorder.of("crm")}
         assert len(first) == ROWS
+        assert await counted(on) == ROWS
         dropped = await Retention(on.stores.redis).forget_events(SOURCE, before_ms=now_ms() + 1_000)
         assert dropped > ROWS // 3
         on.recorder.arrivals.clear()
@@ -38,6 +42,8 @@ async def test_dropped_events_come_back_under_their_ids() -> None:
         again = on.recorder.of("crm")
         assert {arrival.row: arrival.message for arrival in again} == first
         assert {(arrival.row, arrival.message) for arrival in again} == set(first.items())
+        await on.stop_workers()
+        assert await counted(on) == ROWS
 
 
 def in_small_pages(before: Source | None) -> Source:
@@ -58,3 +64,8 @@ async def replay(on: Stage) -> Backfill:
 
 async def is_done(on: Stage, backfill: Backfill) -> bool:
     return (await on.stores.backfills.get(SOURCE, backfill.id)).state == "done"
+
+
+async def counted(on: Stage) -> int:
+    """How many deliveries the lag of the route covers."""
+    return (await on.stores.lags.read(SOURCE, now_ms=now_ms()))[ROUTE].sight.total

@@ -118,15 +118,24 @@ class Books:
     ) -> dict[tuple[EndpointId, int], State]:
         """What became of some deliveries: endpoints, and numbers of events."""
         wanted = list(deliveries)
+        blocks: dict[int, dict[EndpointId, None]] = {}
+        for endpoint, number in wanted:
+            blocks.setdefault(bucket_of(number), {})[endpoint] = None
         async with self._redis.pipeline(transaction=False) as pipe:
-            for endpoint, number in wanted:
-                pipe.hget(book_keys.books(source, bucket_of(number)), endpoint)
+            for block, endpoints in blocks.items():
+                pipe.hmget(book_keys.books(source, block), list(endpoints))
             found = await pipe.execute() if wanted else []
+        halves = {
+            (endpoint, block): value
+            for (block, endpoints), values in zip(blocks.items(), found, strict=True)
+            for endpoint, value in zip(endpoints, values, strict=True)
+        }
         told = {}
-        for (endpoint, number), halves in zip(wanted, found, strict=True):
+        for endpoint, number in wanted:
             # What can't be read is damage, and tells nothing.
             with suppress(ValueError):
-                told[endpoint, number] = state_of(halves or b"", number % keys.EVENTS_PER_BUCKET)
+                of_block = halves[endpoint, bucket_of(number)] or b""
+                told[endpoint, number] = state_of(of_block, number % keys.EVENTS_PER_BUCKET)
         return told
 
     async def settle(self, source: SourceUid, deliveries: Sequence[tuple[EndpointId, int]], state: State) -> None:

@@ -1,9 +1,10 @@
 """What was not delivered, and why: deliveries that were given up, and those that wait for a disabled endpoint."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 
 from redis.asyncio import Redis
 
@@ -11,7 +12,7 @@ from relay.domain.model import EndpointId, SourceUid
 from relay.domain.references import Reference, parse_reference
 from relay.errors import NotFound
 from relay.store import book_keys, keys
-from relay.store.scripts import Call, run_all, script
+from relay.store.scripts import script
 from relay.store.timeline import Place, read_timeline
 
 LOOK_AT_ONCE = 1000
@@ -119,9 +120,8 @@ class Undelivered:
         form = f"?{reference.number}:*:{reference.tag}*"
         dead = await self._find(keys.dead(source), f"{endpoint} {form}")
         dropped = await self._find(keys.dropped(source, endpoint), form)
-        _, names, args = _resending(source, endpoint, reference, dead, dropped, lost=lost)
-        answer = await script("resend_delivery")(self._redis, names, args)
-        if int(answer) < 0:
+        (answer,) = await self._put_back(source, [_entry(endpoint, reference, dead, dropped, lost=lost)])
+        if answer < 0:
             raise NotFound("the message is not kept any more, so it can't be sent again")
 
     async def resend_all(
@@ -135,13 +135,20 @@ class Undelivered:
         gone = set[int]()
         for first in range(0, len(deliveries), RESENT_AT_ONCE):
             some = deliveries[first : first + RESENT_AT_ONCE]
-            calls = [
-                _resending(source, endpoint, ref, dead[endpoint, ref.number], dropped[endpoint, ref.number])
+            entries = [
+                _entry(endpoint, ref, dead[endpoint, ref.number], dropped[endpoint, ref.number])
                 for endpoint, ref in some
             ]
-            answers = await run_all(self._redis, calls)
-            gone |= {ref.number for (_, ref), answer in zip(some, answers, strict=True) if int(answer) < 0}
+            answers = await self._put_back(source, entries)
+            gone |= {ref.number for (_, ref), answer in zip(some, answers, strict=True) if answer < 0}
         return gone
+
+    async def _put_back(self, source: SourceUid, entries: Iterable[Sequence[str | bytes | int]]) -> list[int]:
+        names = [name(source) for name in (keys.lanes, keys.ready, keys.dead, keys.references, keys.owed)]
+        names += [keys.revived(source), book_keys.book_sizes(source)]
+        head = [keys.prefix(source), keys.EVENTS_PER_BUCKET, keys.WAKE_CHANNEL, source]
+        answers = await script("resend_deliveries")(self._redis, names, [*head, *chain.from_iterable(entries)])
+        return [int(answer) for answer in answers]
 
     async def _listed(
         self, source: SourceUid, deliveries: Collection[tuple[EndpointId, Reference]]
@@ -170,22 +177,11 @@ def _note(
         members[endpoint, reference.number].append(member)
 
 
-def _resending(
-    source: SourceUid,
-    endpoint: EndpointId,
-    reference: Reference,
-    dead: Sequence[bytes],
-    dropped: Sequence[bytes],
-    *,
-    lost: bool = False,
-) -> Call:
-    names = [name(source) for name in (keys.lanes, keys.ready, keys.dead, keys.references, keys.owed)]
-    names += [keys.dropped(source, endpoint), keys.revived(source), book_keys.book_sizes(source)]
-    args = [
-        keys.prefix(source), endpoint, reference.text(), keys.EVENTS_PER_BUCKET, keys.WAKE_CHANNEL, source,
-        int(lost), len(dead), *dead, *dropped,
-    ]  # fmt: skip
-    return script("resend_delivery"), names, args
+def _entry(
+    endpoint: EndpointId, reference: Reference, dead: Sequence[bytes], dropped: Sequence[bytes], *, lost: bool = False
+) -> list[str | bytes | int]:
+    """One delivery, as resend_deliveries.lua takes it."""
+    return [endpoint, reference.text(), int(lost), len(dead), *dead, len(dropped), *dropped]
 
 
 def _dead(member: str, at_ms: int) -> Dead:

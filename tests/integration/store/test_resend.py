@@ -76,3 +76,24 @@ async def test_it_is_marked_after_a_crash_too(redis: Redis, lists: Undelivered) 
     assert (await store.sweep(A, now_ms=0)).reclaimed == 1
     again = Reference(7, 2, "00000", crashes=1, by_hand=1).text()
     assert await redis.lrange(keys.lane(A, CRM), 0, -1) == [again.encode()]  # type: ignore[misc]
+
+
+async def test_many_at_once(redis: Redis, lists: Undelivered, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is put back by itself: one whose event is gone changes nothing, and names its event."""
+    monkeypatch.setattr(undelivered, "RESENT_AT_ONCE", 2)
+    gone = AGAIN._replace(number=8)
+    for endpoint, reference in ((CRM, "a7:2:00000:10"), (CRM, "a8:2:00000:10"), (ERP, "a7:2:11111:10")):
+        await give_up(redis, endpoint, reference)
+    await redis.zadd(keys.dropped(A, ERP), {"a7:2:00000:3 backlog_full msg_x 7": 1})
+    await redis.zadd(keys.dropped(A, CRM), {"a8:2:00000:3 backlog_full msg_x 8": 1})
+    deliveries = [(CRM, gone), (CRM, AGAIN), (ERP, AGAIN)]
+    listed = {(endpoint, reference.number) for endpoint, reference in deliveries}
+    assert await lists.resend_all(A, deliveries, listed=listed) == {8}
+    left = [f"{CRM} a8:2:00000:10 schedule_used_up", f"{ERP} a7:2:11111:10 schedule_used_up"]
+    assert await redis.zrange(keys.dead(A), 0, -1) == [each.encode() for each in left]
+    assert [await redis.zcard(keys.dropped(A, each)) for each in (CRM, ERP)] == [1, 0]
+    for endpoint in (CRM, ERP):
+        assert await redis.lrange(keys.lane(A, endpoint), 0, -1) == [AGAIN.text().encode()]  # type: ignore[misc]
+    assert await redis.hgetall(keys.references(A)) == {b"0": b"4"}  # type: ignore[misc]
+    owed = {CRM.encode(): b"%d" % (2 * SIZE), ERP.encode(): b"%d" % (2 * SIZE)}
+    assert await redis.hgetall(keys.owed(A)) == owed  # type: ignore[misc]

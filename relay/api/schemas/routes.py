@@ -10,13 +10,10 @@ from relay.domain.model import RouteState, Source
 
 
 class LagOut(Out, frozen=True, kw_only=True):
-    """How long deliveries took in the last five minutes, retries included. Up to an eighth too high.
-
-    Only deliveries that were confirmed count. Those of backfills, and those that somebody resent, do not.
-    """
+    """How long confirmed deliveries took in the last five minutes, retries included. Up to an eighth too high."""
 
     deliveries: int
-    """How many deliveries were confirmed."""
+    """How many deliveries were confirmed. Those of backfills, and those that somebody resent, do not count."""
     p50_seconds: float
     """What half of them did not exceed."""
     p99_seconds: float

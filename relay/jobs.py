@@ -1,5 +1,6 @@
 """arq's part: the queue's name, how jobs are written down, and one function for each job that can be enqueued."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -66,6 +67,6 @@ async def reconcile(jobs: ArqRedis, source: SourceUid, *, tick: int) -> None:
     await jobs.enqueue_job("reconcile", source, _job_id=f"reconcile:{source}:{tick}")
 
 
-async def poll(jobs: ArqRedis, source: SourceUid, *, tick: int) -> None:
-    """Enqueue a poll slice of a source. The id carries the tick, so several workers' ticks make one job of it."""
-    await jobs.enqueue_job("poll", source, _job_id=f"poll:{source}:{tick}")
+async def poll(jobs: ArqRedis, sources: Sequence[SourceUid], *, tick: int) -> None:
+    """Enqueue poll slices of sources: one job, since a job costs as much as a quiet slice. The id carries the tick."""
+    await jobs.enqueue_job("poll", *sources, _job_id=f"poll:{sources[0]}:{tick}")

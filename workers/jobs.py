@@ -1,9 +1,11 @@
 """arq's jobs: each unpacks its context and calls the pipeline."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
+from arq.connections import ArqRedis
 from redis.exceptions import RedisError
 
 from relay import jobs
@@ -14,21 +16,31 @@ from workers.context import Context
 log = structlog.get_logger()
 
 
-async def poll(ctx: dict[str, Any], source: str) -> None:
-    """Poll a source's routes for a while."""
+async def poll(ctx: dict[str, Any], *sources: str) -> None:
+    """Poll the routes of some sources for a while, side by side. Each has its own lease, and none waits for another."""
     context: Context = ctx["context"]
+    try:
+        if context.vouching is not None and not await context.vouching.may_poll():
+            return  # Their routes would begin behind the newest row, and not where they were.
+    except (StoreUnavailable, StoreRefused) as error:
+        log.warning("slices_not_begun", sources=len(sources), error=str(error))
+        return
+    slices = [_slice(context, ctx["redis"], SourceUid(source)) for source in sources]
+    for ended in await asyncio.gather(*slices, return_exceptions=True):
+        if isinstance(ended, BaseException):
+            raise ended
 
+
+async def _slice(context: Context, queue: ArqRedis, source: SourceUid) -> None:
     async def hand_on(uid: SourceUid) -> None:
         try:
-            await jobs.poll(ctx["redis"], uid, tick=context.clock.now_ms() // 1000)
+            await jobs.poll(queue, [uid], tick=context.clock.now_ms() // 1000)
         except (RedisError, OSError) as error:
             # The slice ends a little later, and the next tick enqueues another one.
             log.warning("slice_not_handed_on", source=uid, error=str(error))
 
     try:
-        if context.vouching is not None and not await context.vouching.may_poll():
-            return  # Its routes would begin behind the newest row, and not where they were.
-        await context.polling.slice(SourceUid(source), hand_on=hand_on)
+        await context.polling.slice(source, hand_on=hand_on)
     except (StoreUnavailable, StoreRefused) as error:
         # The next tick enqueues another slice; this one loses nothing, because the cursor did not move.
         log.warning("slice_ended", source=source, error=str(error))

@@ -16,7 +16,7 @@ AFTER_THE_LAST_PAGE_S = 30
 JOB_TIMEOUT_S = (SLICE_MS + OVERTIME_MS) / 1000 + DEADLINE_S + AFTER_THE_LAST_PAGE_S
 """The deadline of a request governs: arq must not cancel a slice that still waits for its page."""
 MOST_JOBS = 100
-"""Slices that sleep between polls take a place each; more sources than this want another worker."""
+"""Jobs at once, each with the slices of up to `workers.ticking.TOGETHER` sources."""
 POLL_DELAY_S = 0.5
 
 

@@ -1,4 +1,4 @@
-"""The worker's clock: each second, which sources are due for a poll slice.
+"""The worker's clock: which sources are due for a poll slice.
 
 Not arq's cron: a cron job that does nothing each second costs 20 commands, this costs two (docs/adr/0003).
 """
@@ -20,6 +20,13 @@ from relay.store.routes import Routes
 log = structlog.get_logger()
 
 TICK_S = 1.0
+"""The longest pause between two ticks."""
+SOONEST_TICK_S = 0.25
+"""The shortest. Sources that are due within it are polled by one job."""
+ENLIST_S = 10.0
+"""How often sources are looked for that have no time for their next slice."""
+TOGETHER = 25
+"""Sources of one job: as many as one worker takes before another one can take some, too."""
 RECONCILE_TICK_S = 2.0
 
 
@@ -27,18 +34,33 @@ async def tick_forever(
     queue: ArqRedis, routes: Routes, catalogue: Catalogue, *, clock: Clock, refresh: Callable[[], Awaitable[None]]
 ) -> None:
     """Enqueue what is due, until cancelled. Redis may go away and come back."""
+    loop = asyncio.get_running_loop()
+    next_refresh = next_enlist = 0.0
     while True:
+        pause_s = TICK_S
         try:
-            if catalogue.has_changed or await catalogue.is_stale():
-                await refresh()
-            now_ms = clock.now_ms()
-            for source in await routes.to_poll(list(catalogue.sources), now_ms=now_ms):
-                # Until the slice has begun and says so itself.
-                await routes.poll_at(source, now_ms + 2000)
-                await jobs.poll(queue, source, tick=now_ms // 1000)
+            if catalogue.has_changed or loop.time() >= next_refresh:
+                next_refresh = loop.time() + TICK_S
+                if catalogue.has_changed or await catalogue.is_stale():
+                    await refresh()
+            if loop.time() >= next_enlist:
+                await routes.enlist(catalogue.sources)
+                next_enlist = loop.time() + ENLIST_S
+            pause_s = await _tick(queue, routes, catalogue, now_ms=clock.now_ms())
         except (StoreUnavailable, RedisError, OSError) as error:
             log.warning("tick_failed", error=str(error))
-        await asyncio.sleep(TICK_S)
+        await asyncio.sleep(pause_s)
+
+
+async def _tick(queue: ArqRedis, routes: Routes, catalogue: Catalogue, *, now_ms: int) -> float:
+    """Enqueue what is due; gives the seconds until the next tick."""
+    due = await routes.take_due(now_ms=now_ms)
+    # One that is not known here was deleted, or is new: who learns of it has it polled at once.
+    known = [source for source in due.sources if source in catalogue.sources]
+    for first in range(0, len(known), TOGETHER):
+        await jobs.poll(queue, known[first : first + TOGETHER], tick=now_ms // 1000)
+    wait_s = TICK_S if due.next_ms is None else (due.next_ms - now_ms) / 1000
+    return min(TICK_S, max(SOONEST_TICK_S, wait_s))
 
 
 async def reconcile_forever(queue: ArqRedis, reconciling: Reconciling, *, clock: Clock) -> None:

@@ -12,7 +12,7 @@ from relay.outbound.reports_api import ReportsApi
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.route_poll import RoutePoll, SourcePoll
-from relay.store.readings import Readings
+from relay.store.readings import Footing, Readings
 from relay.store.routes import Routes, Token
 
 MOST_LOOKS = 10
@@ -21,36 +21,40 @@ MOST_LOOKS = 10
 
 async def join_routes(
     routes: Routes, readings: Readings, catalogue: Catalogue, uid: SourceUid, polls: SourcePoll, token: Token
-) -> list[RoutePoll]:
+) -> tuple[Footing, list[RoutePoll]]:
     """Begin with routes that were added, and forget those that were removed. Raises Fenced, or Astray.
 
     What was removed is forgotten with its cursor: a route that is added again is a new one, see
     docs/adr/0005-rows-belong-to-a-route.md. By the newest configuration: who polled before may have known a newer one
-    than this process, and begun with a route that is not known here yet. Gives the routes that are new in this slice.
+    than this process, and begun with a route that is not known here yet. Gives what the store
+    says, and the routes that are new in this slice.
     """
-    states = await routes.states(uid, ROUTES)
+    known = catalogue.sources.get(uid)
+    footing = await readings.footing(uid, ROUTES, trails_of=() if known is None else known.routes)
+    states = footing.states
     if _left(states, catalogue.sources.get(uid)):
         await catalogue.refresh()
     if (source := catalogue.sources.get(uid)) is None:
-        return []
+        return footing, []
     joined, left = since_when(states, source.routes, start_row_id=source.start_row_id), _left(states, source)
     if joined or left:
         noted = {state.route: joined.get(state.route, state.joined) for state in states if state.route in source.routes}
         await routes.settle(uid, joined=noted, start=start_text(source.start_row_id), left=left, token=token)
     for name in polls.routes.keys() - set(source.routes):
         await polls.routes.pop(name).drop_ahead()
-    places = await readings.load(uid)
+    places = footing.places
     polls.budget.due_ms = max(polls.budget.due_ms, places.budget_ms)
     new = [
         RoutePoll(
             state, token,
             joined=joined.get(state.route, state.joined), places=places.of.get(state.route, {}), budget=polls.budget,
+            trail=footing.trails.get(state.route),
         )
         for state in states
         if state.route in source.routes and state.route not in polls.routes
     ]  # fmt: skip
     polls.routes |= {poll.state.route: poll for poll in new}
-    return new
+    return footing, new
 
 
 def _left(states: Iterable[RouteState], source: Source | None) -> list[str]:
@@ -72,6 +76,7 @@ async def begin(poll: RoutePoll, source: Source, *, reports: ReportsApi, routes:
         changes["anchored"] = int(cursor > 0)
     await routes.start(source.uid, route, cursor, token=poll.token, now_ms=clock.now_ms(), changes=changes)
     poll.state = msgspec.structs.replace(poll.state, cursor=cursor, **changes)
+    poll.trail = None
 
 
 async def _newest(source: Source, route: str, reports: ReportsApi) -> int:

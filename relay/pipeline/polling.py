@@ -41,6 +41,8 @@ from relay.store.routes import Routes, Token
 log = structlog.get_logger()
 
 STORE_RETRY_S = 0.2
+LATEST_MS = 3_600_000
+"""A source is looked at so often, whatever it waits for."""
 LOOK_AGAIN_S = 0.5
 """How soon a waiting slice notices that its source was changed."""
 LOOK_FOR_CALLS_S = 1.0
@@ -104,7 +106,7 @@ class Polling:
         finally:
             await cancelled(renewing)
             with suppress(StoreUnavailable):
-                await self._routes.give_back(uid, token)
+                await shift.end()
 
     async def _done(self, shift: Shift, renewing: asyncio.Task[None]) -> bool:
         """Work until the slice's end, or until the lease is lost. False: Redis failed, and there is time left."""
@@ -117,6 +119,7 @@ class Polling:
             if isinstance(error, StoreFull):
                 self._pressure.refused()
             log.warning("slice_interrupted", source=shift.uid, error=str(error))
+            shift.must_look = True
             return self.stopping.is_set() or self._clock.now_ms() >= shift.ends_ms
         finally:
             await cancelled(work)
@@ -124,7 +127,8 @@ class Polling:
 
     async def _work(self, shift: Shift) -> None:
         polls = SourcePoll()
-        await self._routes.look(shift.uid, shift.token)
+        if shift.must_look:
+            await self._routes.look(shift.uid, shift.token)
         try:
             await self._poll_in_turn(shift, polls)
         finally:
@@ -141,10 +145,9 @@ class Polling:
             turns = self._turns(source, polls, now_ms)
             due_ms = wanted_ms(turns, now_ms)
             if self.stopping.is_set() or await shift.is_over(now_ms, due_ms=due_ms):
-                if await self._routes.keep(uid, token):
-                    # The source may have been written since, and be due at once: that must not be overwritten.
-                    is_same = self._catalogue.sources.get(uid) is source and await self._routes.is_as_left(uid, token)
-                    await self._routes.poll_at(uid, min(due_ms, now_ms + 3_600_000) if is_same else 0)
+                # The source may have been written since, and be due at once: that must not be overwritten.
+                is_same = self._catalogue.sources.get(uid) is source
+                shift.next_ms = min(due_ms, now_ms + LATEST_MS) if is_same else 0
                 return
             if self._pressure.full:
                 await self._wait_for_room(source, polls.routes.values())
@@ -163,8 +166,8 @@ class Polling:
                 raise Astray(f"the store is not where the poller of source {shift.uid} left it")
 
     async def _join(self, source: Source, polls: SourcePoll, token: Token) -> None:
-        new = await join_routes(self._routes, self._readings, self._catalogue, source.uid, polls, token)
-        running = await self._backfilling.running(source, token)
+        footing, new = await join_routes(self._routes, self._readings, self._catalogue, source.uid, polls, token)
+        running = await self._backfilling.running(source, footing.backfills, token)
         for poll in new:
             await self._settle(source, poll, running.get(poll.state.route, ()))
 

@@ -16,7 +16,8 @@ RETRY_S = 0.2
 
 
 async def renew(routes: Routes, clock: Clock, uid: SourceUid, token: Token) -> None:
-    """Keep the lease; ends when it is lost."""
+    """Keep the lease, which was taken a moment ago; ends when it is lost."""
+    await asyncio.sleep(RENEW_S)
     while True:
         try:
             if not await routes.keep(uid, token):

@@ -11,6 +11,7 @@ from relay.domain.model import Joined, RouteState, Source
 from relay.domain.polling import next_poll_ms
 from relay.domain.reading.place import Place
 from relay.domain.reading.plan import Reading
+from relay.domain.reading.trail import Step
 from relay.domain.reading.turns import Turn
 from relay.domain.server_time import STEP_MS
 from relay.errors import RelayError
@@ -43,7 +44,14 @@ class RoutePoll:
     """One route within a slice."""
 
     def __init__(
-        self, state: RouteState, token: Token, *, joined: Joined | None, places: dict[str, Place], budget: Budget
+        self,
+        state: RouteState,
+        token: Token,
+        *,
+        joined: Joined | None,
+        places: dict[str, Place],
+        budget: Budget,
+        trail: list[Step] | None = None,
     ) -> None:
         self.state = msgspec.structs.replace(state, joined=joined)
         self.token = token
@@ -54,6 +62,8 @@ class RoutePoll:
         self.took_ms: dict[str, int] = {}
         """How long a page of each took last."""
         self.budget = budget
+        self.trail = trail
+        """The trail of the route; None: it is to be read again, because the cursor has moved."""
         self._ahead: tuple[Asked, asyncio.Task[Page]] | None = None
 
     def read_ahead(self, asked: Asked, page: Coroutine[Any, Any, Page]) -> None:
@@ -115,11 +125,28 @@ class RoutePoll:
         forward = Turn(self.state.next_poll_at_ms, route)
         # While the upstream fails, one page is enough to find out that it works again.
         is_well = self.state.cursor is not None and not self.state.failures
-        return [forward, *(self._turn(each) for each in self.readings.values() if is_well)]
+        return [forward, *(self._turn(each, source.poll_interval_s) for each in self.readings.values() if is_well)]
 
-    def _turn(self, reading: Reading) -> Turn:
-        place = self.places[reading.name]
-        due_ms = max(place.due_ms, self.budget.due_ms) if reading.is_budgeted else place.due_ms
+    async def known_trail(self, readings: Readings, source: Source) -> list[Step]:
+        """The trail of the route, in the order of time."""
+        if self.trail is None:
+            self.trail = await readings.trail(source.uid, self.state.route)
+        return self.trail
+
+    def due_ms(self, reading: Reading, *, poll_s: float) -> int:
+        """When a reading wants its next page: a round begins beside the poll that is nearest to its time.
+
+        Then the source is at work anyway; to begin a slice for each would cost more than the readings themselves.
+        """
+        place, last_ms = self.places[reading.name], self.state.last_poll_at_ms or 0
+        due_ms = place.due_ms
+        if place.until is None and not reading.is_once:
+            is_near = due_ms <= last_ms + poll_s * 1000 / 2
+            due_ms = min(due_ms, last_ms) if is_near else max(due_ms, self.state.next_poll_at_ms)
+        return max(due_ms, self.budget.due_ms) if reading.is_budgeted else due_ms
+
+    def _turn(self, reading: Reading, poll_s: float) -> Turn:
+        place, due_ms = self.places[reading.name], self.due_ms(reading, poll_s=poll_s)
         takes_ms = self.took_ms.get(reading.name, 0)
         return Turn(due_ms, self.state.route, reading.name, reading.patience_ms, takes_ms, place.due_ms)
 

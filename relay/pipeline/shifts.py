@@ -13,6 +13,8 @@ SLICE_MS = 20_000
 """A slice ends after this, so that arq's jobs stay short: what arq believes of a killed worker lasts that long."""
 OVERTIME_MS = 5_000
 """A slice that is over polls on for so long, until the next one asks for its source."""
+LINGER_MS = 5_000
+"""A slice that has nothing to ask for so long ends: to begin one costs as much as to wait for so long."""
 ASK_AGAIN_S = 0.02
 HandOn = Callable[[SourceUid], Awaitable[None]]
 """Enqueues the next slice of a source."""
@@ -28,6 +30,10 @@ class Shift:
     routes: Routes
     hand_on: HandOn | None
     is_offered: bool = False
+    must_look: bool = False
+    """The slice begins again with what the store says."""
+    next_ms: int | None = None
+    """When the next slice should run; None: whenever the lease would have run out."""
 
     async def is_over(self, now_ms: int, *, due_ms: int) -> bool:
         """Whether the slice has to end now; `due_ms` is when its source wants the next request.
@@ -38,7 +44,7 @@ class Shift:
             return True
         last_ms = self.ends_ms + (OVERTIME_MS if self.hand_on else 0)
         # A slice begins again when the clock was set back.
-        if not self.ends_ms - SLICE_MS - STEP_MS <= now_ms < last_ms or due_ms > last_ms:
+        if not self.ends_ms - SLICE_MS - STEP_MS <= now_ms < last_ms or due_ms > min(last_ms, now_ms + LINGER_MS):
             return True
         if now_ms < self.ends_ms:
             return False
@@ -47,6 +53,15 @@ class Shift:
             await self.routes.offer(self.uid, lives_ms=2 * OVERTIME_MS)
             await self.hand_on(self.uid)
         return await self.routes.is_wanted(self.uid)
+
+    async def end(self) -> None:
+        """Give the lease back, and say when the next slice should run: at once if an operator did something.
+
+        If the process dies in between, that is when the lease would have run out.
+        """
+        is_as_left = await self.routes.give_back(self.uid, self.token)
+        if self.next_ms is not None:
+            await self.routes.poll_at(self.uid, self.next_ms if is_as_left else 0)
 
 
 async def take_over(routes: Routes, clock: Clock, uid: SourceUid, *, version: int) -> Token | None:

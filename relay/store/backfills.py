@@ -59,9 +59,7 @@ class Backfills:
         await self._put(source, before.id, raw, ended, reading=_field(before), token=token)
 
     async def _kept(self, source: SourceUid) -> list[tuple[bytes, Backfill]]:
-        found: list[bytes] = await self._redis.hvals(reading_keys.backfills(source))  # type: ignore[misc]
-        kept = [(raw, backfill) for raw in found if (backfill := read_backfill(raw)) is not None]
-        return sorted(kept, key=lambda each: (-each[1].created_ms, each[1].id))
+        return readable(await self._redis.hvals(reading_keys.backfills(source)))  # type: ignore[misc]
 
     async def _put(
         self,
@@ -92,6 +90,12 @@ class Backfills:
             raise Conflict(f"backfill {backfill_id} has changed: it may have ended")
         if answer != b"ok":
             raise refused(answer, source)
+
+
+def readable(found: list[bytes]) -> list[tuple[bytes, Backfill]]:
+    """The backfills that can be read, newest first, each beside what is kept of it."""
+    kept = [(raw, backfill) for raw in found if (backfill := read_backfill(raw)) is not None]
+    return sorted(kept, key=lambda each: (-each[1].created_ms, each[1].id))
 
 
 def _field(backfill: Backfill) -> str:

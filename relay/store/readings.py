@@ -1,15 +1,17 @@
 """Readings: how far each of them is, the trail of each route that they follow, and the gaps that they probe."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 
-from relay.domain.model import SourceUid
+from relay.domain.model import RouteState, SourceUid
+from relay.domain.reading.backfill import Backfill
 from relay.domain.reading.place import MOST_ROW_ID, Place, read_place, write_place
 from relay.domain.reading.trail import Step
 from relay.store import keys, reading_keys
-from relay.store.routes import Token, refused
+from relay.store.backfills import readable
+from relay.store.routes import Token, read_state, refused
 from relay.store.scripts import script
 
 BUDGET = "budget"
@@ -29,6 +31,16 @@ class Places(NamedTuple):
     """When the budget allows the next request."""
 
 
+class Footing(NamedTuple):
+    """What a slice begins with."""
+
+    states: list[RouteState]
+    trails: dict[str, list[Step]]
+    """By route, in the order of time."""
+    places: Places
+    backfills: list[Backfill]
+
+
 class Readings:
     """The readings of all sources."""
 
@@ -37,14 +49,25 @@ class Readings:
 
     async def load(self, source: SourceUid) -> Places:
         """Where all readings of a source are. What is damaged is left out: that reading begins again."""
-        found: dict[bytes, bytes] = await self._redis.hgetall(reading_keys.readings(source))  # type: ignore[misc]
-        budget = found.pop(BUDGET.encode(), b"0")
-        places: dict[str, dict[str, Place]] = {}
-        for field, kept in found.items():
-            route, _, name = field.decode("utf-8", "replace").partition("/")
-            if (place := read_place(kept)) is not None:
-                places.setdefault(route, {})[name] = place
-        return Places(places, int(budget) if budget.isdigit() and len(budget) < 16 else 0)
+        return _read_places(await self._redis.hgetall(reading_keys.readings(source)))  # type: ignore[misc]
+
+    async def footing(self, source: SourceUid, routes: Sequence[str], *, trails_of: Sequence[str]) -> Footing:
+        """All that a slice begins with, in one round trip: the states of routes, and the trails of some of them."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hgetall(reading_keys.readings(source))
+            pipe.hvals(reading_keys.backfills(source))
+            for route in routes:
+                pipe.hgetall(keys.route(source, route))
+            for route in trails_of:
+                pipe.zrange(keys.trail(source, route), 0, TRAIL_READ - 1, withscores=True)
+            places, backfills, *found = await pipe.execute()
+        states, trails = found[: len(routes)], found[len(routes) :]
+        return Footing(
+            [read_state(route, fields) for route, fields in zip(routes, states, strict=True)],
+            {route: _read_trail(trail) for route, trail in zip(trails_of, trails, strict=True)},
+            _read_places(places),
+            [backfill for _, backfill in readable(backfills)],
+        )
 
     async def save(
         self,
@@ -68,9 +91,7 @@ class Readings:
 
     async def trail(self, source: SourceUid, route: str) -> list[Step]:
         """The trail of a route, in the order of time. What is damaged is left out."""
-        found = await self._redis.zrange(keys.trail(source, route), 0, TRAIL_READ - 1, withscores=True)
-        # In the order of their numbers where the time is the same: the server orders texts.
-        return sorted(Step(int(at_ms), int(cursor)) for cursor, at_ms in found if _is_cursor(cursor))
+        return _read_trail(await self._redis.zrange(keys.trail(source, route), 0, TRAIL_READ - 1, withscores=True))
 
     async def tidy(
         self, source: SourceUid, route: str, *, leaving: Sequence[int], moved: Sequence[Step], token: Token
@@ -107,6 +128,21 @@ class Readings:
             if full < len(rows):
                 break
         return min(after, until)
+
+
+def _read_places(found: dict[bytes, bytes]) -> Places:
+    budget = found.pop(BUDGET.encode(), b"0")
+    places: dict[str, dict[str, Place]] = {}
+    for field, kept in found.items():
+        route, _, name = field.decode("utf-8", "replace").partition("/")
+        if (place := read_place(kept)) is not None:
+            places.setdefault(route, {})[name] = place
+    return Places(places, int(budget) if budget.isdigit() and len(budget) < 16 else 0)
+
+
+def _read_trail(found: Iterable[tuple[bytes, float]]) -> list[Step]:
+    # In the order of their numbers where the time is the same: the server orders texts.
+    return sorted(Step(int(at_ms), int(cursor)) for cursor, at_ms in found if _is_cursor(cursor))
 
 
 def _is_cursor(text: bytes) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
@@ -17,11 +17,14 @@ log = structlog.get_logger()
 
 LEASE_MS = 10_000
 """A killed poller's source is taken up after this and a tick: within 15 s (design.md 6)."""
+PUT_OFF_MS = LEASE_MS + 2_000
+"""So long a source that was due is left to the worker that gets the job. If it is killed, its lease has ended then."""
 QUARANTINE_KEPT = 1000
 """Lines that can be shown; all are counted. A line is 2 kB or so: 2 MB a source at most."""
 QUARANTINE_TOTAL = "total"
 ASIDE_AT_ONCE = 500
 SOURCES_AT_ONCE = 500
+DUE_AT_ONCE = 500
 NEWEST = 2**53
 """A version of the configuration that is newer than any."""
 LOST_CURSOR = (
@@ -46,6 +49,14 @@ class Token:
     """Whether another one wanted the source when the lease was renewed last."""
 
 
+class Due(NamedTuple):
+    """What is due."""
+
+    sources: list[SourceUid]
+    next_ms: int | None
+    """When the next one is; None: no source has a time."""
+
+
 def space_of(route: str) -> str:
     """Which space a route's rowIds are of: `i` for itemised calls, which count for themselves, else `t`."""
     return "i" if route == "itemisedCalls" else "t"
@@ -62,13 +73,9 @@ class Routes:
 
         None: another poller works, or the source was deleted since `version` of the configuration.
         """
-        names = [keys.lease(source), keys.fence(source), keys.handover(source)]
-        number = int(await script("take_poll")(self._redis, names, [LEASE_MS, version]))
-        if not number:
-            return None
-        token = Token(number, 0)
-        await self.look(source, token)
-        return token
+        names = [keys.lease(source), keys.fence(source), keys.handover(source), keys.sequence(source)]
+        number, sequence = await script("take_poll")(self._redis, names, [LEASE_MS, version])
+        return Token(int(number), int(sequence)) if number else None
 
     async def offer(self, source: SourceUid, *, lives_ms: int) -> None:
         """Offer the source to the next poller that tries to take it."""
@@ -101,9 +108,13 @@ class Routes:
         token.is_wanted = answer == 2
         return answer > 0
 
-    async def give_back(self, source: SourceUid, token: Token) -> None:
-        """End the lease, so that the next slice need not wait for it to run out."""
-        await script("keep_poll")(self._redis, [keys.lease(source), keys.handover(source)], [token.number, 0])
+    async def give_back(self, source: SourceUid, token: Token) -> bool:
+        """End the lease, so that the next slice need not wait for it to run out. Gives whether the source was as left.
+
+        False: it was not the poller's any more, or an operator did something about one of the routes.
+        """
+        names = [keys.lease(source), keys.sequence(source)]
+        return bool(await script("end_poll")(self._redis, names, [token.number, token.sequence]))
 
     async def states(self, source: SourceUid, names: Iterable[str]) -> list[RouteState]:
         """The states of the named routes, in that order; a route that never ran has the state of a new one."""
@@ -122,7 +133,7 @@ class Routes:
         async with self._redis.pipeline(transaction=False) as pipe:
             for source, name in routes:
                 pipe.hgetall(keys.route(source, name))
-            return [_read_state(name, fields) for (_, name), fields in zip(routes, await pipe.execute(), strict=True)]
+            return [read_state(name, fields) for (_, name), fields in zip(routes, await pipe.execute(), strict=True)]
 
     async def save(self, source: SourceUid, route: str, changes: Mapping[str, Any], *, token: Token) -> None:
         """Write fields of a route's state; None clears one. The cursor moves with `Pages.commit` and `start` only.
@@ -193,10 +204,20 @@ class Routes:
         """Say when the next slice of a source should run."""
         await self._redis.zadd(keys.POLLS, {source: time_ms})
 
-    async def to_poll(self, sources: Iterable[SourceUid], *, now_ms: int) -> list[SourceUid]:
-        """Which of the sources are due for a slice: those whose time has come, and those that never had one."""
-        later = set(await self._redis.zrangebyscore(keys.POLLS, f"({now_ms}", "+inf"))
-        return [source for source in sources if source.encode() not in later]
+    async def enlist(self, sources: Iterable[SourceUid]) -> None:
+        """Have sources polled that have no time for their next slice: new ones, or the store lost it."""
+        times: dict[str, int] = dict.fromkeys(sources, 0)
+        if times:
+            await self._redis.zadd(keys.POLLS, times, nx=True)
+
+    async def take_due(self, *, now_ms: int) -> Due:
+        """The sources that are due for a slice, each given to one caller only: for others it is due again in a while.
+
+        A slice that begins need not put its source off, and one that never begins is made up for.
+        """
+        args = [now_ms, now_ms + PUT_OFF_MS, DUE_AT_ONCE]
+        next_ms, *due = await script("take_due")(self._redis, [keys.POLLS], args)
+        return Due([SourceUid(source.decode()) for source in due], int(next_ms) if next_ms else None)
 
     async def quarantined(self, source: SourceUid, limit: int) -> list[dict[str, Any]]:
         """The newest lines that could not be read: `{route, rowId, reason, line, seenAtMs, digest}`, newest first.
@@ -269,7 +290,7 @@ def _number(stored: bytes | None) -> int | None:
     return int(stored) if stored is not None and stored.isdigit() else None
 
 
-def _read_state(name: str, fields: Mapping[bytes, bytes]) -> RouteState:
+def read_state(name: str, fields: Mapping[bytes, bytes]) -> RouteState:
     """A field that can't be read is left out. Without its cursor, a route stands still."""
     values: dict[str, str] = {}
     damaged: list[str] = []

@@ -1,5 +1,6 @@
 """Backfills while they run: which there are, where they begin, when they have to wait, and how they end."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -49,10 +50,12 @@ class Backfilling:
         self._clock = clock
         self._most_bytes = most_bytes
 
-    async def running(self, source: Source, token: Token) -> dict[str, list[BackfillReading]]:
+    async def running(
+        self, source: Source, backfills: Iterable[Backfill], token: Token
+    ) -> dict[str, list[BackfillReading]]:
         """The readings of the backfills that run, by route. Those of removed routes end. Raises Fenced, or Astray."""
         found: dict[str, list[BackfillReading]] = {}
-        for each in await self._backfills.all(source.uid):
+        for each in backfills:
             if each.state != "running":
                 continue
             if each.route in source.routes:

@@ -65,6 +65,9 @@ class Behind:
         if isinstance(reading, BackfillReading) and await self._waits(source, poll, reading, began_ms):
             return
         place = await self._begun(source, poll, reading)
+        if place.until is None and not reading.is_once:
+            await self._rest(source, poll, {reading.name: place})
+            return
         if place.until is not None:
             try:
                 place = await self._page(source, poll, reading, place)
@@ -78,8 +81,7 @@ class Behind:
             await self._backfilling.end(source, poll, reading, place)
             return
         if has_ended:
-            wait_ms = next_poll_ms(reading.every_s(source.poll_interval_s), jitter=self._clock.jitter())
-            place = place.rested(began_ms + wait_ms)
+            place = self._rested(source, reading, place, now_ms=began_ms)
         await poll.put(self._readings, source, {reading.name: place})
 
     async def _waits(self, source: Source, poll: RoutePoll, reading: BackfillReading, now_ms: int) -> bool:
@@ -90,21 +92,45 @@ class Behind:
             await poll.put(self._readings, source, {reading.name: replace(place, due_ms=now_ms + FULL_WAIT_MS)})
         return bool(waits_for)
 
+    def _rested(self, source: Source, reading: Reading, place: Place, *, now_ms: int) -> Place:
+        wait_ms = next_poll_ms(reading.every_s(source.poll_interval_s), jitter=self._clock.jitter())
+        return place.rested(now_ms + wait_ms)
+
+    async def _rest(self, source: Source, poll: RoutePoll, idle: dict[str, Place]) -> None:
+        """End the rounds of readings that have nothing to read now, and of all others that are due and have nothing.
+
+        In a quiet source that is most of them, so they are written down together.
+        """
+        now_ms, poll_s = self._clock.now_ms(), source.poll_interval_s
+        for name, reading in poll.readings.items():
+            if name not in idle and not reading.is_once and poll.due_ms(reading, poll_s=poll_s) <= now_ms:
+                place = await self._at_span(source, poll, reading, poll.places[name])
+                if place.after >= (place.until or 0):
+                    idle[name] = place
+        rested = {name: self._rested(source, poll.readings[name], place, now_ms=now_ms) for name, place in idle.items()}
+        await poll.put(self._readings, source, rested)
+
+    async def _at_span(self, source: Source, poll: RoutePoll, reading: Reading, place: Place) -> Place:
+        """The place of a reading in the round that is under way, or at the beginning of the next one."""
+        if place.until is not None:
+            return place
+        cursor, trail = poll.state.cursor or 0, await poll.known_trail(self._readings, source)
+        then = cursor_at(trail, self._clock.now_ms() - reading.back_ms(source.poll_interval_s))
+        oldest = min((step.cursor for step in trail), default=cursor)
+        return place.begun(*reading.span(place, cursor=cursor, then=then, first=oldest))
+
     async def _begun(self, source: Source, poll: RoutePoll, reading: Reading) -> Place:
         """The place of a reading, in a round unless there is nothing to read."""
-        place, route = poll.places[reading.name], poll.state.route
+        place = poll.places[reading.name]
         if place.until is None and isinstance(reading, BackfillReading):
             place = replace(place, after=await self._backfilling.begins(source, reading.backfill))
-        if place.until is None:
-            cursor, trail = poll.state.cursor or 0, await self._readings.trail(source.uid, route)
-            then = cursor_at(trail, self._clock.now_ms() - reading.back_ms(source.poll_interval_s))
-            oldest = min((step.cursor for step in trail), default=cursor)
-            place = place.begun(*reading.span(place, cursor=cursor, then=then, first=oldest))
-        if not reading.is_once:
-            place = await self._past_forgotten(source, poll, reading, place)
+        place = await self._at_span(source, poll, reading, place)
         until = place.until or 0
+        if not reading.is_once and place.after < until:
+            place = await self._past_forgotten(source, poll, reading, place)
         if reading.mode == "gaps" and place.after < until:
-            behind = await self._readings.behind_full(source.uid, space_of(route), place.after, until)
+            space = space_of(poll.state.route)
+            behind = await self._readings.behind_full(source.uid, space, place.after, until)
             place = place.past(behind)
         return place if place.after < until else replace(place, until=None)
 

@@ -59,6 +59,8 @@ class Forward:
         await self._pages.take_in(source, poll, lines, step.row_ids, cursor=moved)
         poll.ceiling = step.ceiling
         poll.state = msgspec.structs.replace(poll.state, cursor=step.cursor)
+        if moved is not None:
+            poll.trail = None
         # Later, whole pages of old rows are what somebody imported: they are as new as all others.
         if is_full and moved is not None and poll.state.caught_up_at_ms is None:
             await self._leave_history_out(source, poll, page, cursor)

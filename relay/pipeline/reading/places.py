@@ -35,7 +35,7 @@ async def settle_places(
     if poll.state.cursor is None:
         return
     now_ms, cursor, poll_s = clock.now_ms(), poll.state.cursor, source.poll_interval_s
-    trail = await readings.trail(source.uid, poll.state.route)
+    trail = await poll.known_trail(readings, source)
     await _tidy(readings, plan, source, poll, trail, now_ms)
     oldest = min((step.cursor for step in trail), default=cursor)
     planned = {reading.name: reading for reading in plan.readings}
@@ -67,3 +67,4 @@ async def _tidy(
     leaving, moved = tidied(trail, now_ms=now_ms, longest_ms=longest_ms, needed=needed)
     if moved or len(leaving) >= WORTH_IT:
         await readings.tidy(source.uid, poll.state.route, leaving=leaving, moved=moved, token=poll.token)
+        poll.trail = None

@@ -45,7 +45,7 @@ async def test_a_backfill_is_created_shown_and_cancelled(source: httpx.AsyncClie
         "error": None, "endedAt": None,
     }  # fmt: skip
     assert {name: backfill[name] for name in expected} == expected
-    assert await stores.routes.to_poll([S], now_ms=1) == [S]
+    assert (await stores.routes.take_due(now_ms=1)).sources == [S]
     token = await stores.routes.take(S) or await _token(stores)
     place = {f"backfill.{backfill['id']}": Place(60, until=100, rows=55, events=54, waits_for=(endpoint,))}
     await stores.readings.save(S, "calls", place, token=token)
@@ -156,7 +156,7 @@ async def test_a_route_is_paused_resumed_and_polled(source: httpx.AsyncClient, s
         await stores.routes.poll_at(S, 2**45)
         assert (await source.post(path)).status_code == 200
         assert await _next_ms(stores) == 0
-        assert await stores.routes.to_poll([S], now_ms=1) == [S]
+        assert (await stores.routes.take_due(now_ms=1)).sources == [S]
     assert (await source.post("/source/s/route/users/poll")).status_code == 404
     assert (await source.post("/source/x/poll")).status_code == 404
 

@@ -200,7 +200,7 @@ async def test_a_source_is_paused_and_resumed(http: httpx.AsyncClient, stores: S
     assert (await http.put("/source/s", json=SOURCE)).json()["paused"] is True
     await stores.routes.poll_at(S, 2**50)
     assert (await http.post("/source/s/resume")).json()["paused"] is False
-    assert await stores.routes.to_poll([S], now_ms=0) == [S]
+    assert (await stores.routes.take_due(now_ms=0)).sources == [S]
 
 
 async def test_lines_that_were_set_aside_are_shown(http: httpx.AsyncClient, stores: Stores) -> None:
@@ -254,7 +254,7 @@ async def test_a_cursor_is_moved_by_hand(http: httpx.AsyncClient, stores: Stores
         assert (moved.status_code, moved.json()["cursor"], moved.json()["heldRows"]) == (200, row_id, 0)
     (state,) = await stores.routes.states(S, [route])
     assert (state.next_poll_at_ms, state.held_from) == (0, None)
-    assert await stores.routes.to_poll([S], now_ms=1) == [S]
+    assert (await stores.routes.take_due(now_ms=1)).sources == [S]
     assert await stores.redis.zrange(keys.trail(S, route), 0, -1) == [str(2**63 - 1).encode()]
     assert (await http.put("/source/s/route/itemisedCalls/cursor", json={"rowId": 7})).json()["cursor"] == 7
 

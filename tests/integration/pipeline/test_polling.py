@@ -77,7 +77,7 @@ async def test_a_clock_that_is_set_back_stops_no_poll(rig: Rig, when: str) -> No
             rig.clock.advance(-3600)
             # It ends, and the next one begins with what the clock says now.
             await task
-        assert UK in await rig.routes.to_poll([UK], now_ms=rig.clock.at_ms)
+        assert UK in (await rig.routes.take_due(now_ms=rig.clock.at_ms)).sources
     else:
         rig.clock.advance(-3600)
 
@@ -625,7 +625,7 @@ async def test_a_slice_ends_in_time(rig: Rig) -> None:
     rig.clock.advance(21)
     await asyncio.wait_for(task, 5)
     assert await rig.redis.get(keys.lease(UK)) is None
-    assert await rig.routes.to_poll([UK], now_ms=rig.clock.at_ms + 10_500) == [UK]
+    assert (await rig.routes.take_due(now_ms=rig.clock.at_ms + 10_500)).sources == [UK]
 
 
 async def test_the_next_slice_takes_over_without_a_gap(rig: Rig) -> None:

@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 from relay.domain.model import RouteState, SourceUid
 from relay.errors import Astray, Fenced
 from relay.store import keys, routes
-from relay.store.routes import LEASE_MS, LOST_CURSOR, Routes, Token
+from relay.store.routes import PUT_OFF_MS, Due, LEASE_MS, LOST_CURSOR, Routes, Token
 from tests.integration.books import dump
 
 UK, US = SourceUid("uk"), SourceUid("us")
@@ -180,11 +180,14 @@ async def test_a_cursor_that_can_be_none_stops_its_route(
     assert (state.cursor, state.state, state.last_error, state.unreadable) == (None, "stopped", LOST_CURSOR, True)
 
 
-async def test_who_is_due(store: Routes) -> None:
-    """Sources whose time has come, and those that never had one."""
+async def test_each_source_that_is_due_is_given_to_one_worker(store: Routes) -> None:
+    """Sources whose time has come, and those that never had one; each comes again when the worker must have begun."""
     await store.poll_at(UK, 100)
-    assert await store.to_poll([UK, US], now_ms=99) == [US]
-    assert await store.to_poll([UK, US], now_ms=100) == [UK, US]
+    await store.enlist([UK, US])
+    assert await store.take_due(now_ms=99) == Due([US], 100)
+    assert await store.take_due(now_ms=100) == Due([UK], 99 + PUT_OFF_MS)
+    assert await store.take_due(now_ms=100) == Due([], 99 + PUT_OFF_MS)
+    assert await store.take_due(now_ms=99 + PUT_OFF_MS) == Due([US], 100 + PUT_OFF_MS)
 
 
 def line(number: int) -> dict[str, dict[str, object]]:

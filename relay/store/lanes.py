@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from relay.domain.model import EndpointId, SourceUid
 from relay.domain.sending.effects import HandIn
 from relay.store import keys
 from relay.store.exchanging import Exchanged, Given, operations, read_exchanged, read_given
-from relay.store.scripts import script
+from relay.store.refusals import sorted_out
+from relay.store.scripts import run_apart, script
 
 SWEEP_AT_ONCE = 1000
 """Retries or lanes that one sweep makes ready: about 3 ms of the server's time."""
@@ -34,6 +37,8 @@ class Sweep:
     poisoned: int
     more: bool
     """There is more to do now."""
+    has_blockers: bool = False
+    """There are endpoints with blocked keys."""
 
 
 class Lanes:
@@ -76,17 +81,27 @@ class Lanes:
 
     async def sweep(self, source: SourceUid, *, now_ms: int) -> Sweep:
         """Make ready whatever's time has come."""
-        names = (
+        (swept,) = await self.sweep_all([source], now_ms=now_ms)
+        if isinstance(swept, Exception):
+            raise swept
+        return swept
+
+    async def sweep_all(self, sources: Sequence[SourceUid], *, now_ms: int) -> list[Sweep | Exception]:
+        """The same for several sources, in one round trip: what is damaged in one is an error of its own.
+
+        Raises StoreUnavailable.
+        """
+        of_source = (
             keys.lanes, keys.ready, keys.sessions, keys.turns, keys.swept, keys.due, keys.dead, keys.parked,
             keys.blockers,
         )  # fmt: skip
-        args = [keys.prefix(source), now_ms, SWEEP_AT_ONCE, POISON_CRASHES, LONGEST_PAUSE_MS, GRACE_MS]
-        args.append(keys.EVENTS_PER_BUCKET)
-        ready, next_ms, retries, reclaimed, poisoned, more = await script("sweep_lanes")(
-            self._redis, [n(source) for n in names], args
-        )
-        soonest = float(next_ms) if next_ms else None
-        return Sweep(ready, None if soonest is None else int(soonest), retries, reclaimed, poisoned, bool(more))
+        args = [now_ms, SWEEP_AT_ONCE, POISON_CRASHES, LONGEST_PAUSE_MS, GRACE_MS, keys.EVENTS_PER_BUCKET]
+        calls = [
+            (script("sweep_lanes"), [name(source) for name in of_source], [keys.prefix(source), *args])
+            for source in sources
+        ]
+        answers = await run_apart(self._redis, calls)
+        return [sorted_out(each) if isinstance(each, ResponseError) else _read_sweep(each) for each in answers]
 
     async def leave(self, source: SourceUid, session: str) -> None:
         """End a session: it counts as dead from now on, so the next sweep takes up whatever it did not let go."""
@@ -131,3 +146,9 @@ class Lanes:
     async def retrying(self, source: SourceUid) -> int:
         """How many deliveries of a source wait for their next try."""
         return int(await self._redis.zcard(keys.due(source)))
+
+
+def _read_sweep(answer: Sequence[Any]) -> Sweep:
+    ready, next_ms, retries, reclaimed, poisoned, more, blockers = answer
+    soonest = int(float(next_ms)) if next_ms else None
+    return Sweep(ready, soonest, retries, reclaimed, poisoned, bool(more), bool(blockers))

@@ -20,6 +20,7 @@ from relay.pipeline.clock import Clock
 from relay.pipeline.dispatch.arriving import Arriving
 from relay.pipeline.dispatch.asking import Asking
 from relay.pipeline.dispatch.exchanging import Exchange
+from relay.pipeline.dispatch.sweeping import Sweeping
 from relay.pipeline.lagging import Lagging
 from relay.store.bodies import Bodies
 from relay.store.conditions import Conditions
@@ -87,6 +88,7 @@ class Dispatcher:
             probe_lives_ms=round((deadline_s + PROBE_MARGIN_S) * 1000),
             answered=self._follow,
         )
+        self._sweeping = Sweeping(lanes, clock)
         self._exchanges: dict[SourceUid, tuple[Exchange, asyncio.Task[None]]] = {}
         self._asker: asyncio.Task[None] | None = None
         self._idle: deque[asyncio.Future[None]] = deque()
@@ -112,7 +114,8 @@ class Dispatcher:
             if source not in self._exchanges:
                 self._core.follow(source)
                 exchange = Exchange(
-                    source, core=self._core, session=self.session, lanes=self._lanes, arriving=self._arriving,
+                    source, core=self._core, session=self.session, lanes=self._lanes,
+                    sweeping=self._sweeping, arriving=self._arriving,
                     catalogue=self._catalogue, clock=self._clock, answered=self._follow,
                 )  # fmt: skip
                 self._exchanges[source] = exchange, asyncio.create_task(exchange.run(), name=f"exchange {source}")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from math import ceil
 
 import structlog
 
@@ -14,6 +15,7 @@ from relay.errors import StoreRefused, StoreUnavailable
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.dispatch.arriving import Arriving
+from relay.pipeline.dispatch.sweeping import Sweeping
 from relay.store.exchanging import Exchanged
 from relay.store.lanes import Lanes
 
@@ -25,8 +27,10 @@ GATHER_S = 0.02
 """Results gather for so long, as long as no lane is short of work."""
 SWEEP_S = 1.0
 """Also a safety net: a lost notice or a dead worker's lanes are found within this."""
-QUIET_SWEEP_S = 15.0
+QUIET_SWEEP_S = 30.0
 """The same for a quiet source: a thousand of them must not cost a thousand sweeps a second."""
+GRID_S = 1.0
+"""Sweeps of quiet sources are at multiples of this, so that many are made in one round trip."""
 BUSY_S = 30.0
 """A source is quiet when for so long nobody wanted an exchange of it, and a sweep found nothing to do."""
 HEARTBEAT_S = 2.0
@@ -51,6 +55,7 @@ class Exchange:
         core: Core,
         session: str,
         lanes: Lanes,
+        sweeping: Sweeping,
         arriving: Arriving,
         catalogue: Catalogue,
         clock: Clock,
@@ -60,6 +65,7 @@ class Exchange:
         self._core = core
         self._session = session
         self._lanes = lanes
+        self._sweeping = sweeping
         self._arriving = arriving
         self._catalogue = catalogue
         self._clock = clock
@@ -133,7 +139,7 @@ class Exchange:
     async def _sweep(self) -> float:
         """Make ready what is due; gives the seconds until the next sweep."""
         now_ms, now = self._clock.now_ms(), asyncio.get_running_loop().time()
-        sweep = await self._lanes.sweep(self.source, now_ms=now_ms)
+        sweep = await self._sweeping.sweep(self.source)
         if sweep.reclaimed:
             log.warning("lanes_reclaimed", source=self.source, lanes=sweep.reclaimed, poisoned=sweep.poisoned)
         if sweep.ready or sweep.retries or (self._holds() and now >= self._next_look):
@@ -141,14 +147,16 @@ class Exchange:
             self._next_look = now + SWEEP_S
             self._core.noticed(self.source)
             self._answered()
-        if now >= self._next_orders:
+        if sweep.has_blockers and now >= self._next_orders:
             self._next_orders = now + ORDERS_S
             await self.release_other_orders()
         if sweep.more:
             return 0.01
         if sweep.ready or sweep.retries or self._holds():
             self._last_busy = now
-        pace_s = SWEEP_S if now < self._last_busy + BUSY_S else QUIET_SWEEP_S
+        pace_s = SWEEP_S
+        if now >= self._last_busy + BUSY_S:
+            pace_s = ceil((now + QUIET_SWEEP_S) / GRID_S) * GRID_S - now
         return pace_s if sweep.next_ms is None else max(0.01, min(pace_s, (sweep.next_ms - now_ms) / 1000))
 
     async def release_other_orders(self) -> None:

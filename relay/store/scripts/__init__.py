@@ -55,6 +55,15 @@ Call = tuple[Script, Sequence[str], Sequence[Any]]
 
 async def run_all(redis: Redis, calls: Sequence[Call]) -> list[Any]:
     """Run scripts one after the other in one round trip; gives their answers. Raises StoreUnavailable."""
+    answers = await run_apart(redis, calls)
+    for answer in answers:
+        if isinstance(answer, ResponseError):
+            raise sorted_out(answer)
+    return answers
+
+
+async def run_apart(redis: Redis, calls: Sequence[Call]) -> list[Any]:
+    """The same, but where a script fails, its own answer is the error. Raises StoreUnavailable."""
     answers = await _run(redis, calls)
     unknown = {each[0].name: each[0] for each, a in zip(calls, answers, strict=True) if isinstance(a, NoScriptError)}
     if unknown:
@@ -64,9 +73,6 @@ async def run_all(redis: Redis, calls: Sequence[Call]) -> list[Any]:
         again = [call for call, answer in zip(calls, answers, strict=True) if isinstance(answer, NoScriptError)]
         repeated = iter(await _run(redis, again))
         answers = [next(repeated) if isinstance(answer, NoScriptError) else answer for answer in answers]
-    for answer in answers:
-        if isinstance(answer, ResponseError):
-            raise sorted_out(answer)
     return answers
 
 

@@ -5,7 +5,7 @@
 --   5 ms between two sweeps at most while the server works, 6 ms that sessions live on after a longer pause,
 --   7 events in a block
 -- RETURNS: {ready lanes, ms of the next thing to come (the end of a session too) or '', retries made ready, lanes taken
---   from the dead, deliveries found to be poison, whether there is more to do now}
+--   from the dead, deliveries found to be poison, whether there is more to do now, how many endpoints have blocked keys}
 -- ATOMIC BECAUSE a delivery must be in exactly one place, and a lane in exactly one state.
 -- A reference that was in flight when its session died comes back with its count of crashes one higher. From the first
 -- crash on a delivery is announced before it is sent, and only what was announced counts: what a worker had read ahead
@@ -136,4 +136,4 @@ local ends_ms = redis.call('ZRANGE', sessions, 0, 0, 'WITHSCORES')[2] or ''
 for _, other in ipairs({unpark_ms, ends_ms}) do
   if next_ms == '' or (other ~= '' and tonumber(other) < tonumber(next_ms)) then next_ms = other end
 end
-return {redis.call('LLEN', ready), next_ms, retries, reclaimed, poisoned, more}
+return {redis.call('LLEN', ready), next_ms, retries, reclaimed, poisoned, more, redis.call('SCARD', blockers)}

@@ -115,16 +115,16 @@ async def test_a_source_whose_routes_are_all_replaced_sends_no_history(rig: Rig)
 
 async def test_a_route_that_is_replaced_while_a_slice_runs(rig: Rig) -> None:
     """A running slice forgets what it believed of a route that was removed, and begins anew with it."""
-    await rig.source("calls", "goals", start_row_id=0)
+    await rig.source("calls", "goals", start_row_id=0, poll_interval_s=4.0)
     endpoint = await rig.endpoint()
     rig.upstream.show(*rows(1, 3), route="goals")
     polling = rig.poller()
     async with slice_of(polling):
         await until(lambda: is_at(rig, 3))
-        await rig.source("calls", start_row_id=0)
+        await rig.source("calls", start_row_id=0, poll_interval_s=4.0)
         await until(lambda: is_at(rig, None))
         rig.upstream.show(*rows(4, 6), route="goals")
-        await rig.source("calls", "goals", start_row_id=0)
+        await rig.source("calls", "goals", start_row_id=0, poll_interval_s=4.0)
         await until(lambda: is_at(rig, 6))
         rig.upstream.show(make_row(7), route="goals")
         rig.clock.advance(11)

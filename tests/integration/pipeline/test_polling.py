@@ -64,13 +64,13 @@ async def test_a_route_starts_behind_the_newest_row(rig: Rig) -> None:
 @pytest.mark.parametrize("when", ["between two slices", "within a slice"])
 async def test_a_clock_that_is_set_back_stops_no_poll(rig: Rig, when: str) -> None:
     """When it was to be asked next is not known any more: it is asked at once, and not in an hour and a minute."""
-    await rig.source(poll_interval_s=60.0)
+    await rig.source(poll_interval_s=4.0)
     endpoint = await rig.endpoint()
     polling = rig.poller()
     await catch_up(rig, polling)
     rig.upstream.show(make_row(1))
     if when == "within a slice":
-        rig.clock.advance(45)
+        rig.clock.advance(2)
         async with slice_of(polling) as task:
             await until(lambda: rig.eyes.exists(keys.lease(UK)))
             await asyncio.sleep(0.05)
@@ -697,12 +697,12 @@ async def polling_once(rig: Rig, polling: Polling) -> None:
 
 async def test_settings_apply_while_a_slice_runs(rig: Rig) -> None:
     """A route that is added is polled in the same slice: what is new on it comes."""
-    await rig.source("calls")
+    await rig.source("calls", poll_interval_s=4.0)
     endpoint = await rig.endpoint()
     polling = rig.poller()
     async with slice_of(polling):
         await until(lambda: route_caught_up(rig, "calls"))
-        await rig.source("calls", "goals")
+        await rig.source("calls", "goals", poll_interval_s=4.0)
         await until(lambda: route_caught_up(rig, "goals"))
         rig.upstream.show(make_row(1), route="goals")
         rig.clock.advance(11)
@@ -725,7 +725,7 @@ def test_rows_are_as_the_upstream_sends_them() -> None:
 
 async def test_a_paused_route_is_not_asked(rig: Rig) -> None:
     """The other routes go on, and so does this one, from its cursor, once it is resumed: at once, within a slice."""
-    await rig.source("calls", "goals")
+    await rig.source("calls", "goals", poll_interval_s=4.0)
     endpoint, polling = await rig.endpoint(), rig.poller()
     await catch_up(rig, polling)
     await rig.routes.steer(UK, "calls", {"paused": 1})

@@ -10,6 +10,7 @@ from relay.pipeline.upkeep import Limits, Upkeep
 from relay.store.backlog import Backlog
 from relay.store.chores import Chores
 from relay.store.compaction import Compaction
+from relay.store.moments import Moments
 from relay.store.retention import Retention
 from relay.store.rows import Rows
 from relay.store.server import Server
@@ -45,6 +46,7 @@ def upkeep_of(settings: Settings, stores: Stores, pressure: Pressure, clock: Clo
         freshness=FreshnessWatch(
             routes=stores.routes, operations=stores.operations, chores=Chores(redis), server=Server(redis)
         ),
+        moments=Moments(redis),
         limits=Limits(
             retention_s=settings.retention_seconds,
             dead_retention_s=settings.dead_retention_seconds,

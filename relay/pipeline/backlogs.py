@@ -7,7 +7,7 @@ from math import ceil
 import structlog
 
 from relay.domain.model import EndpointId, SourceUid
-from relay.pipeline.apart import each_apart
+from relay.pipeline.apart import ask_apart, each_apart
 from relay.store.backlog import Backlog
 from relay.store.operations import Operations
 
@@ -50,12 +50,7 @@ class Backlogs:
 
     async def _over_budget(self, sources: Sequence[SourceUid]) -> dict[SourceUid, dict[EndpointId, int]]:
         """Bytes to let go: of each source as large a share as it has in what the endpoint keeps."""
-        owed: dict[SourceUid, dict[EndpointId, int]] = {}
-
-        async def ask(source: SourceUid) -> None:
-            owed[source] = await self._backlog.owed(source)
-
-        await each_apart("measure_backlogs", sources, ask)
+        owed = await ask_apart("measure_backlogs", sources, self._backlog.all_owed)
         totals: Counter[EndpointId] = Counter()
         for sizes in owed.values():
             totals.update(sizes)

@@ -12,17 +12,19 @@ import structlog
 
 from relay.domain.model import Source, SourceUid
 from relay.errors import StoreUnavailable
-from relay.pipeline.apart import each_apart
+from relay.pipeline.apart import ask_apart, each_apart
 from relay.pipeline.backlogs import Backlogs
 from relay.pipeline.clock import Clock
 from relay.pipeline.freshness import LOOK_S as FRESHNESS_S
 from relay.pipeline.freshness import FreshnessWatch
 from relay.pipeline.pressure import Pressure
+from relay.pipeline.rota import Rota
 from relay.store.attempts import Attempts
 from relay.store.audit import Audit
 from relay.store.books import Books
 from relay.store.chores import Chores
 from relay.store.compaction import Compaction
+from relay.store.moments import Moments
 from relay.store.past_events import PastEvents
 from relay.store.retention import Retention
 from relay.store.rows import Rows
@@ -75,6 +77,7 @@ class Upkeep:
         audit: Audit,
         backlogs: Backlogs,
         freshness: FreshnessWatch,
+        moments: Moments,
         limits: Limits,
     ) -> None:
         self._server = server
@@ -91,6 +94,8 @@ class Upkeep:
         self._backlogs = backlogs
         self._freshness = freshness
         self._limits = limits
+        self._moments = moments
+        self._rota = Rota()
 
     async def run(self, sources: Callable[[], list[Source]]) -> None:
         """Work until cancelled. `sources` gives those that there are at the moment."""
@@ -144,8 +149,9 @@ class Upkeep:
         """Keep budgets: of the attempt logs, and of the backlog of each endpoint."""
         if not await self._chores.take("trim", seconds=TRIM_S * 0.9):
             return
-        uids = [source.uid for source in sources]
-        await each_apart("trim_attempts", uids, self._trim_attempts)
+        uids, most = [source.uid for source in sources], self._limits.attempt_log_bytes
+        logs = await ask_apart("measure_attempts", uids, self._attempts.totals)
+        await each_apart("trim_attempts", [uid for uid, size in logs.items() if size > most], self._trim_attempts)
         await self._backlogs.trim(uids, now_ms=await self._server.now_ms())
 
     async def sweep(self, sources: list[Source]) -> None:
@@ -153,25 +159,25 @@ class Upkeep:
         if self._clock.is_off():
             return
         if await self._chores.take("sweep", seconds=SWEEP_S * 0.9):
-            await self._audit.trim(now_ms=await self._server.now_ms())
+            now_ms = await self._server.now_ms()
+            await self._audit.trim(now_ms=now_ms)
             known = {source.uid: source for source in sources}
-            await self._backlogs.drop_old(list(known), now_ms=await self._server.now_ms())
-            await each_apart("sweep", known, lambda uid: self._sweep(known[uid]))
+            chosen = self._rota.choose(
+                await ask_apart("look", list(known), self._moments.of), turn=now_ms // round(SWEEP_S * 1000)
+            )
+            await self._backlogs.drop_old(chosen, now_ms=now_ms)
+            await each_apart("sweep", chosen, lambda uid: self._sweep(known[uid]))
 
     async def _shed_attempts(self, sources: list[SourceUid], too_much: int) -> int:
         """Drop the oldest of all logs, from each as large a part of what it holds; gives the bytes dropped."""
-        totals: dict[SourceUid, int] = {}
+        totals = await ask_apart("measure_attempts", sources, self._attempts.totals)
         freed = 0
-
-        async def measure(source: SourceUid) -> None:
-            totals[source] = await self._attempts.total_bytes(source)
 
         async def shed(source: SourceUid) -> None:
             nonlocal freed
             if totals[source]:
                 freed += await self._attempts.shed(source, budget_bytes=int(totals[source] * kept))
 
-        await each_apart("measure_attempts", sources, measure)
         kept = 1 - min(1.0, too_much / max(1, sum(totals.values())))
         await each_apart("shed_attempts", totals, shed)
         return freed
@@ -205,6 +211,7 @@ class Upkeep:
             most_bytes=self._limits.books_bytes,
         )
         if dead or events or rows or books:
+            self._rota.again(source.uid)
             log.info("upkeep", source=source.uid, dead=dead, events=events, row_buckets=rows, book_blocks=books)
         if damaged:
             log.error("dead_deliveries_unreadable", source=source.uid, removed=damaged)

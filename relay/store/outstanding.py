@@ -6,43 +6,32 @@ from redis.asyncio import Redis
 
 from relay.domain.model import SourceUid
 from relay.store import keys
+from relay.store.moments import Moment, Moments
 
 SOURCES_AT_ONCE = 500
-Moment = tuple[bytes | None, bytes | None]
-"""A source's counters of commits, and of deliveries that were sent again by hand."""
 
 
 class Outstanding:
-    """Counts. A source without deliveries, in which nothing was committed since, costs two commands."""
+    """Counts. A source without deliveries, in which nothing was committed since, costs one command."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._moments = Moments(redis)
         self._idle: dict[SourceUid, Moment] = {}
 
     async def count(self, sources: Sequence[SourceUid]) -> int:
         """All that wait, are in flight, wait for their next try, or were given up. Raises StoreUnavailable."""
-        total = 0
+        total, before, self._idle = 0, self._idle, {}
         for first in range(0, len(sources), SOURCES_AT_ONCE):
-            total += await self._count(sources[first : first + SOURCES_AT_ONCE])
-        self._idle = {source: moment for source, moment in self._idle.items() if source in set(sources)}
+            moments = await self._moments.of(sources[first : first + SOURCES_AT_ONCE])
+            for source, moment in moments.items():
+                waiting = 0 if before.get(source) == moment else await self._waiting(source)
+                total += waiting
+                if not waiting:
+                    self._idle[source] = moment
         return total
 
-    async def _count(self, sources: Sequence[SourceUid]) -> int:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for source in sources:
-                pipe.get(keys.sequence(source))
-                pipe.get(keys.revived(source))
-            told = await pipe.execute()
-        moments = dict(zip(sources, zip(told[::2], told[1::2], strict=True), strict=True))
-        busy = [source for source in sources if self._idle.get(source) != moments[source]]
-        total = 0
-        for source in busy:
-            # What is no number is damage, and counts as nothing.
-            counts = await self._redis.hvals(keys.references(source))  # type: ignore[misc]
-            waiting = sum(int(count) for count in counts if count.isdigit())
-            total += waiting
-            if waiting:
-                self._idle.pop(source, None)
-            else:
-                self._idle[source] = moments[source]
-        return total
+    async def _waiting(self, source: SourceUid) -> int:
+        # What is no number is damage, and counts as nothing.
+        counts = await self._redis.hvals(keys.references(source))  # type: ignore[misc]
+        return sum(int(count) for count in counts if count.isdigit())

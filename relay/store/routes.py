@@ -293,16 +293,14 @@ def _number(stored: bytes | None) -> int | None:
 def read_state(name: str, fields: Mapping[bytes, bytes]) -> RouteState:
     """A field that can't be read is left out. Without its cursor, a route stands still."""
     values: dict[str, str] = {}
-    damaged: list[str] = []
     for key, value in fields.items():
         field, text = key.decode("utf-8", "replace"), value.decode("utf-8", "replace")
-        if field not in _STORED or not (text or field == "cursor"):
-            continue
-        if _is_readable(field, text):
+        if field in _STORED and (text or field == "cursor"):
             values[field] = text
-        else:
-            damaged.append(field)
-    if damaged:
+    damaged: list[str] = []
+    if not _are_readable(values):
+        damaged = [field for field, text in values.items() if not _are_readable({field: text})]
+        values = {field: text for field, text in values.items() if field not in damaged}
         log.warning("route_state_damaged", route=name, fields=damaged)
     state = msgspec.convert({"route": name, **values}, RouteState, strict=False)
     if "cursor" in damaged:
@@ -310,12 +308,15 @@ def read_state(name: str, fields: Mapping[bytes, bytes]) -> RouteState:
     return state
 
 
-def _is_readable(field: str, text: str) -> bool:
+def _are_readable(values: Mapping[str, str]) -> bool:
     try:
-        state = msgspec.convert({"route": "", field: text}, RouteState, strict=False)
+        state = msgspec.convert({"route": "", **values}, RouteState, strict=False)
     except msgspec.ValidationError:
         return False
-    value = getattr(state, field)
     # Scripts compare the text of a cursor, so each number has one.
+    return all(_is_in_bounds(field, getattr(state, field), text) for field, text in values.items())
+
+
+def _is_in_bounds(field: str, value: Any, text: str) -> bool:
     most = MOST_ROW_ID if field in ("cursor", "held_from") else MOST_MS
     return type(value) is not int or (str(value) == text and 0 <= value <= most)

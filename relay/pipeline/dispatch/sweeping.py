@@ -26,7 +26,8 @@ class Sweeping:
             task = asyncio.create_task(self._run())
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
-        future = self._waiting[source] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Sweep] = asyncio.get_running_loop().create_future()
+        self._waiting[source] = future
         return await future
 
     async def _run(self) -> None:

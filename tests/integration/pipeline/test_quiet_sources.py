@@ -1,13 +1,15 @@
 """A source where nothing happens is swept rarely, and all the same nothing waits in it for longer than it must."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
+from relay.domain.model import SourceUid
 from relay.pipeline.dispatch import exchanging
 from relay.store.lanes import Lanes, Sweep
 from tests.integration.pipeline.dispatching_rig import Dispatching
-from tests.integration.pipeline.rig import UK, Rig, until
+from tests.integration.pipeline.rig import Rig, until
 
 SWEEP_S = 0.02
 QUIET_S = 60.0
@@ -19,13 +21,13 @@ class Sweeps:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
-        sweep = Lanes.sweep
+        sweep_all = Lanes.sweep_all
 
-        async def counted(lanes: Lanes, source: str, *, now_ms: int) -> Sweep:
+        async def counted(lanes: Lanes, sources: Sequence[SourceUid], *, now_ms: int) -> list[Sweep | Exception]:
             self.count += 1
-            return await sweep(lanes, UK, now_ms=now_ms)
+            return await sweep_all(lanes, sources, now_ms=now_ms)
 
-        monkeypatch.setattr(Lanes, "sweep", counted)
+        monkeypatch.setattr(Lanes, "sweep_all", counted)
 
     async def have_ended(self) -> None:
         """Wait until there are none for three times their pace."""

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
-import httpx
 import structlog
 
 from relay.config import Settings
@@ -21,7 +20,7 @@ from relay.pipeline.pressure import Pressure
 from relay.pipeline.reading.backfilling import Backfilling
 from relay.pipeline.replaying import Replaying
 from relay.store.backlog import Backlog
-from relay.wiring import Stores, upstream_policy
+from relay.wiring import USER_AGENT, Stores, upstream_policy
 
 log = structlog.get_logger()
 
@@ -56,10 +55,8 @@ async def open_polling(
     transport = UpstreamTransport(policy=upstream_policy(settings), resolver=resolver)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(resolver.close)
-        client = await stack.enter_async_context(
-            httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False)
-        )
-        reports = ReportsApi(client)
+        await stack.enter_async_context(transport)
+        reports = ReportsApi(transport, user_agent=USER_AGENT)
         polling = Polling(
             reports=reports,
             routes=stores.routes,

@@ -10,7 +10,7 @@ import httpx
 from relay.domain.addresses import Address, Denied, EgressPolicy
 from relay.errors import Invalid
 from relay.outbound.resolver import LookupFailed, Resolver
-from relay.outbound.targets import vet_url
+from relay.outbound.targets import Target, vet_url
 
 UNREACHABLE = (
     "the upstream can't be reached at the source's baseUrl. It must be https at a public address, or lead into a "
@@ -27,18 +27,30 @@ class UpstreamTransport(httpx.AsyncHTTPTransport):
     def __init__(self, *, policy: EgressPolicy, resolver: Resolver) -> None:
         super().__init__(trust_env=False)
         self._policy = policy
+        self._targets: dict[tuple[bytes, bytes, bytes], Target | None] = {}
         self._guard = _Guard(self._pool._network_backend, policy, resolver)
         # httpx hands no network backend on to the pool that it makes.
         self._pool._network_backend = self._guard
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send once."""
-        try:
-            target = vet_url(str(request.url.copy_with(path="/", query=None)), self._policy)
-        except Invalid:
-            raise httpx.ConnectError(UNREACHABLE) from None
+        target = self._vetted(request.url)
+        if target is None:
+            raise httpx.ConnectError(UNREACHABLE)
         self._guard.expect(target.host, target.port, listed_only=target.listed_only)
         return await super().handle_async_request(request)
+
+    def _vetted(self, url: httpx.URL) -> Target | None:
+        """What a URL leads to; None: nothing may be sent there. Each origin is judged once."""
+        origin = url.raw_scheme, url.userinfo, url.netloc
+        if origin not in self._targets:
+            if len(self._targets) >= MOST_REMEMBERED:
+                del self._targets[next(iter(self._targets))]
+            try:
+                self._targets[origin] = vet_url(str(url.copy_with(path="/", query=None)), self._policy)
+            except Invalid:
+                self._targets[origin] = None
+        return self._targets[origin]
 
 
 class _Guard(httpcore.AsyncNetworkBackend):

@@ -47,9 +47,9 @@ class FakeUpstream:
         self._held = asyncio.Event()
         return self._held
 
-    def client(self) -> httpx.AsyncClient:
-        """A client that can reach nothing else."""
-        return httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
+    def transport(self) -> httpx.AsyncBaseTransport:
+        """A transport that can reach nothing else."""
+        return httpx.MockTransport(self._answer)
 
     def show(self, *rows: dict[str, Any], route: str = "all") -> None:
         """Show rows from now on; one with a rowId that is shown already takes its place."""

@@ -1,4 +1,4 @@
-"""The upstream client, against a server that answers byte by byte what a test wants."""
+"""The upstream transport, against a server that answers byte by byte what a test wants."""
 
 import asyncio
 import gzip
@@ -127,14 +127,14 @@ def source(make_source: Callable[..., Source]) -> Source:
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(trust_env=False) as client:
-        yield client
+async def transport() -> AsyncIterator[httpx.AsyncHTTPTransport]:
+    async with httpx.AsyncHTTPTransport(trust_env=False) as transport:
+        yield transport
 
 
 @pytest.fixture
-def api(client: httpx.AsyncClient) -> ReportsApi:
-    return ReportsApi(client, deadline_s=5.0, stall_s=0.2)
+def api(transport: httpx.AsyncHTTPTransport) -> ReportsApi:
+    return ReportsApi(transport, deadline_s=5.0, stall_s=0.2)
 
 
 async def failure(api: ReportsApi, source: Source) -> UpstreamError:
@@ -221,21 +221,23 @@ async def test_a_last_row_without_its_line_break_is_kept_if_it_is_whole(
     assert (page.lines, page.truncated) == (ROWS, True)
 
 
-async def test_the_whole_request_has_a_deadline(client: httpx.AsyncClient, source: Source, upstream: Upstream) -> None:
+async def test_the_whole_request_has_a_deadline(
+    transport: httpx.AsyncHTTPTransport, source: Source, upstream: Upstream
+) -> None:
     """An upstream that sends a byte now and then ends like one that sends none, though it never stalls."""
     upstream.answer = [*response(BODY, length=999), HANG]
-    page = await ReportsApi(client, deadline_s=0.2).fetch(source, "calls", after=0, limit=1000)
+    page = await ReportsApi(transport, deadline_s=0.2).fetch(source, "calls", after=0, limit=1000)
     assert (page.lines, page.problem) == (ROWS, "the upstream's answer took more than 0.2 s")
     upstream.answer = [HANG]
     with pytest.raises(Retriable, match=r"more than 0\.2 s"):
-        await ReportsApi(client, deadline_s=0.2).fetch(source, "calls", after=0, limit=1000)
+        await ReportsApi(transport, deadline_s=0.2).fetch(source, "calls", after=0, limit=1000)
 
 
 async def test_only_the_deadline_bounds_the_wait_for_the_first_byte(
-    client: httpx.AsyncClient, source: Source, upstream: Upstream
+    transport: httpx.AsyncHTTPTransport, source: Source, upstream: Upstream
 ) -> None:
     """A report may take long to make: before its head, or before its first row. Later, bytes must keep coming."""
-    api = ReportsApi(client, deadline_s=5.0, stall_s=0.2)
+    api = ReportsApi(transport, deadline_s=5.0, stall_s=0.2)
     head, body = response(BODY)
     for pieces in ([b"", head + body], [head, body]):
         upstream.answer, upstream.pause_s = pieces, 0.5
@@ -246,10 +248,10 @@ async def test_only_the_deadline_bounds_the_wait_for_the_first_byte(
 
 
 async def test_every_member_of_a_compressed_answer_is_read(
-    client: httpx.AsyncClient, source: Source, upstream: Upstream
+    transport: httpx.AsyncHTTPTransport, source: Source, upstream: Upstream
 ) -> None:
     """A gzip file can have several (RFC 1952 2.2), also an empty one first; padding behind the last is left out."""
-    api = ReportsApi(client, deadline_s=5.0, stall_s=0.2)
+    api = ReportsApi(transport, deadline_s=5.0, stall_s=0.2)
     members = b"".join(gzip.compress(part) for part in (b"", BODY[:30], b"", BODY[30:]))
     for packed in (members, members + bytes(512), members + b"\x1f", members + b"no gzip"):
         for pieces in ([packed], [packed[i : i + 1] for i in range(len(packed))]):
@@ -264,10 +266,12 @@ async def test_every_member_of_a_compressed_answer_is_read(
     assert "more than 50000 lines" in str((await api.fetch(source, "calls", after=0, limit=10)).problem)
 
 
-async def test_a_body_has_a_greatest_size(client: httpx.AsyncClient, source: Source, upstream: Upstream) -> None:
+async def test_a_body_has_a_greatest_size(
+    transport: httpx.AsyncHTTPTransport, source: Source, upstream: Upstream
+) -> None:
     """What is beyond it is not read now: its lines are a part of the page, and the rest is asked for again."""
     upstream.answer = [*response(b"", length=10**9), *[BODY * 1000] * 200, HANG]
-    api = ReportsApi(client, max_part_bytes=1_000_000)
+    api = ReportsApi(transport, max_part_bytes=1_000_000)
     page = await api.fetch(source, "calls", after=0, limit=1000)
     assert (page.truncated, page.problem) == (True, None)
     assert 900_000 < sum(map(len, page.lines)) <= 1_000_000
@@ -275,10 +279,10 @@ async def test_a_body_has_a_greatest_size(client: httpx.AsyncClient, source: Sou
 
 
 async def test_a_compressed_body_is_inflated_no_further_than_fits(
-    client: httpx.AsyncClient, source: Source, upstream: Upstream
+    transport: httpx.AsyncHTTPTransport, source: Source, upstream: Upstream
 ) -> None:
     """Compression that nobody asked for is understood, and a bomb is just a body that is too large."""
-    api = ReportsApi(client, max_part_bytes=1_000_000)
+    api = ReportsApi(transport, max_part_bytes=1_000_000)
     upstream.answer = response(gzip.compress(BODY), Content_Encoding="gzip")
     assert (await api.fetch(source, "calls", after=0, limit=10)).lines == ROWS
     upstream.answer = response(gzip.compress(BODY + b" " * 50_000_000), Content_Encoding="gzip")
@@ -291,11 +295,11 @@ async def test_a_compressed_body_is_inflated_no_further_than_fits(
 
 
 async def test_lines_are_bounded_as_well_as_bytes(
-    client: httpx.AsyncClient, source: Source, upstream: Upstream
+    transport: httpx.AsyncHTTPTransport, source: Source, upstream: Upstream
 ) -> None:
     """59 KiB of gzip can be twenty million empty lines: no more is inflated than a worker has room for."""
     bomb = gzip.compress(b"\n" * 20_000_000, 9)
-    api = ReportsApi(client)
+    api = ReportsApi(transport)
     for body, encoding in ((bomb, "gzip"), (b"\n" * 2_000_000, "identity"), (b"\r\n" * 2_000_000, "identity")):
         tracemalloc.start()
         upstream.answer = response(body, Content_Encoding=encoding)
@@ -310,22 +314,22 @@ async def test_lines_are_bounded_as_well_as_bytes(
 
 
 async def test_nothing_is_read_behind_the_end_of_a_compressed_answer(
-    client: httpx.AsyncClient, source: Source, upstream: Upstream
+    transport: httpx.AsyncHTTPTransport, source: Source, upstream: Upstream
 ) -> None:
     """Zlib would keep all of it, and no limit would count it."""
     whole = gzip.compress(BODY)
     upstream.answer = [*response(b"", length=10**9, Content_Encoding="gzip"), whole, *[b"x" * 65536] * 2000, HANG]
-    page = await ReportsApi(client, deadline_s=5.0).fetch(source, "calls", after=0, limit=10)
+    page = await ReportsApi(transport, deadline_s=5.0).fetch(source, "calls", after=0, limit=10)
     assert (page.lines, page.truncated) == (ROWS, False)
     assert upstream.sent_bytes < 20_000_000
 
 
 async def test_all_answers_together_have_a_greatest_size(
-    client: httpx.AsyncClient, source: Source, upstream: Upstream
+    transport: httpx.AsyncHTTPTransport, source: Source, upstream: Upstream
 ) -> None:
     """With many at once each is cut sooner, and each makes progress; what was taken in makes room again."""
     memory = Memory(1_000_000)
-    api = ReportsApi(client, memory=memory)
+    api = ReportsApi(transport, memory=memory)
     row = b'{"rowId":"1","t":"%s"}\n' % (b"x" * 50_000)
     upstream.answer = response(row * 60)
 
@@ -344,10 +348,12 @@ async def test_all_answers_together_have_a_greatest_size(
     assert memory.used == 0
 
 
-async def test_many_long_rows_at_once_take_turns(client: httpx.AsyncClient, source: Source, upstream: Upstream) -> None:
+async def test_many_long_rows_at_once_take_turns(
+    transport: httpx.AsyncHTTPTransport, source: Source, upstream: Upstream
+) -> None:
     """Each answer may have a row whole, but not all of them at the same time: each makes progress, in bounds."""
     memory = Memory(1_000_000)
-    api = ReportsApi(client, memory=memory)
+    api = ReportsApi(transport, memory=memory)
     upstream.answer = response(b'{"rowId":"1","t":"%s"}\n' % (b"x" * 1_000_000) * 2)
 
     async def rows() -> int:
@@ -362,11 +368,11 @@ async def test_many_long_rows_at_once_take_turns(client: httpx.AsyncClient, sour
 
 
 async def test_who_waits_for_its_turn_does_not_stall(
-    client: httpx.AsyncClient, source: Source, upstream: Upstream
+    transport: httpx.AsyncHTTPTransport, source: Source, upstream: Upstream
 ) -> None:
     """The relay reads nothing meanwhile: the upstream is not to blame for that. A turn ends with the page."""
     memory = Memory(1)
-    api = ReportsApi(client, memory=memory, stall_s=0.1)
+    api = ReportsApi(transport, memory=memory, stall_s=0.1)
     upstream.answer = response(b'{"rowId":"1","t":"%s"}\n' % (b"x" * 1_000_000) * 2)
     pages = [await api.fetch(source, "calls", after=0, limit=100) for _ in range(LONG_AT_ONCE)]
     waiting = asyncio.create_task(api.fetch(source, "calls", after=0, limit=100))
@@ -378,11 +384,11 @@ async def test_who_waits_for_its_turn_does_not_stall(
 
 
 async def test_a_row_larger_than_a_part_is_told_by_its_beginning(
-    client: httpx.AsyncClient, source: Source, upstream: Upstream
+    transport: httpx.AsyncHTTPTransport, source: Source, upstream: Upstream
 ) -> None:
     """It is set aside, and what lies behind it can be asked for."""
     upstream.answer = response(b'{"rowId":"7","t":"%s"}\n' % (b"x" * 6_000_000) + ROWS[0] + b"\n")
-    page = await ReportsApi(client).fetch(source, "calls", after=0, limit=10)
+    page = await ReportsApi(transport).fetch(source, "calls", after=0, limit=10)
     assert page.truncated
     assert [parse_line(line) for line in page.lines] == [Rejected("the line is too long", 7)]
 
@@ -562,15 +568,15 @@ async def test_nothing_of_a_request_is_logged_but_its_url(
 
 
 async def test_a_cancelled_fetch_lets_go_of_its_connection(
-    client: httpx.AsyncClient, source: Source, upstream: Upstream
+    transport: httpx.AsyncHTTPTransport, source: Source, upstream: Upstream
 ) -> None:
     """A worker that drains does not wait for the upstream."""
     upstream.answer = [HANG]
-    fetch = asyncio.create_task(ReportsApi(client).fetch(source, "calls", after=0, limit=10))
+    fetch = asyncio.create_task(ReportsApi(transport).fetch(source, "calls", after=0, limit=10))
     while not upstream.requests:
         await asyncio.sleep(0)
     fetch.cancel()
     with pytest.raises(asyncio.CancelledError):
         await fetch
     upstream.answer = response()
-    assert (await ReportsApi(client).fetch(source, "calls", after=0, limit=10)).lines == ROWS
+    assert (await ReportsApi(transport).fetch(source, "calls", after=0, limit=10)).lines == ROWS

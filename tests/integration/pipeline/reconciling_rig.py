@@ -29,7 +29,7 @@ class Desk:
 
     def __init__(self, rig: Rig, *, settled_s: float = 720.0) -> None:
         self.rig = rig
-        self.runs, self.reports = Reconciliations(rig.redis), ReportsApi(rig.upstream.client())
+        self.runs, self.reports = Reconciliations(rig.redis), ReportsApi(rig.upstream.transport())
         self.reconciling = Reconciling(
             reports=self.reports, ingest=rig.ingest(), kept=Stores(self.runs, rig), catalogue=rig.catalogue,
             pressure=rig.pressure, clock=rig.clock, every_s=DAY_S, settled_s=settled_s, stopping=asyncio.Event(),

@@ -146,7 +146,7 @@ class Rig:
             change_schedule_s=changes_s,
             requests_per_hour=requests_per_hour,
         )
-        reports = ReportsApi(self.upstream.client())
+        reports = ReportsApi(self.upstream.transport())
         return Polling(
             reports=reports,
             routes=self.routes,

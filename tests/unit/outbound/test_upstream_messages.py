@@ -25,9 +25,8 @@ async def told(text: str, *, status: int = 500) -> str:
     """What is said of an answer that is one message."""
     content = msgspec.json.encode(text) + b"\n"
     transport = httpx.MockTransport(lambda _: httpx.Response(status, stream=httpx.ByteStream(content)))
-    async with httpx.AsyncClient(transport=transport) as client:
-        with pytest.raises(UpstreamError) as refused:
-            await ReportsApi(client).fetch(SOURCE, "all", after=0, limit=10)
+    with pytest.raises(UpstreamError) as refused:
+        await ReportsApi(transport).fetch(SOURCE, "all", after=0, limit=10)
     return str(refused.value)
 
 

@@ -14,6 +14,8 @@ from relay.store.server import Server
 log = structlog.get_logger()
 
 LOOK_S = 5.0
+LATE_SHARE, MOST_LOOKS_BETWEEN = 0.25, 3
+"""A route of a source is looked at each quarter of its poll interval, and at least each 15 s."""
 CONDITION = "route:"
 """How the names of these conditions begin: `route:{source}/{route}`."""
 ALARMS = ("lagging", "stalled")
@@ -27,19 +29,23 @@ class FreshnessWatch:
         self._operations = operations
         self._chores = chores
         self._server = server
+        self._looks = 0
 
     async def look(self, sources: Sequence[Source]) -> None:
         """Note every route that began to lag, or keeps up again. Raises StoreUnavailable."""
         if not await self._chores.take("freshness", seconds=LOOK_S * 0.9):
             return
         now_ms, held = await self._server.now_ms(), await self._operations.conditions(CONDITION)
-        states = await self._routes.states_of(sources)
-        for source in sources:
+        chosen = [each for each in sources if self._looks % looks_between(each.poll_interval_s) == 0]
+        self._looks += 1
+        states = await self._routes.states_of(chosen)
+        for source in chosen:
             for state in states[source.uid]:
                 found = freshness(state, poll_s=source.poll_interval_s, is_paused=source.paused, now_ms=now_ms)
                 await self._tell(source, state, found, held.pop(f"{CONDITION}{source.uid}/{state.route}", None), now_ms)
         # Routes and sources that are not polled any more.
-        await self._operations.forget_conditions(held)
+        polled = {f"{CONDITION}{source.uid}/{route}" for source in sources for route in source.routes} if held else ()
+        await self._operations.forget_conditions([name for name in held if name not in polled])
 
     async def _tell(self, source: Source, state: RouteState, found: Freshness, before: str | None, now_ms: int) -> None:
         if found == before or (found not in ALARMS and before not in ALARMS):
@@ -52,3 +58,12 @@ class FreshnessWatch:
         else:
             log.info("route_recovered", **data)
             await self._operations.note("route.recovered", data, now_ms=now_ms, condition=condition)
+
+
+def looks_between(poll_s: float) -> int:
+    """At which of the looks a source is looked at: a route that is polled rarely is late later, too.
+
+    >>> [looks_between(poll_s) for poll_s in (0.1, 30, 60, 3600)]
+    [1, 1, 3, 3]
+    """
+    return max(1, min(MOST_LOOKS_BETWEEN, int(poll_s * LATE_SHARE / LOOK_S)))

@@ -53,19 +53,15 @@ class Readings:
 
     async def footing(self, source: SourceUid, routes: Sequence[str], *, trails_of: Sequence[str]) -> Footing:
         """All that a slice begins with, in one round trip: the states of routes, and the trails of some of them."""
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.hgetall(reading_keys.readings(source))
-            pipe.hvals(reading_keys.backfills(source))
-            for route in routes:
-                pipe.hgetall(keys.route(source, route))
-            for route in trails_of:
-                pipe.zrange(keys.trail(source, route), 0, TRAIL_READ - 1, withscores=True)
-            places, backfills, *found = await pipe.execute()
-        states, trails = found[: len(routes)], found[len(routes) :]
+        names = [reading_keys.readings(source), reading_keys.backfills(source)]
+        names += [keys.route(source, route) for route in routes]
+        names += [keys.trail(source, route) for route in trails_of]
+        args = [len(routes), len(trails_of), TRAIL_READ]
+        places, backfills, states, trails = await script("read_footing")(self._redis, names, args)
         return Footing(
-            [read_state(route, fields) for route, fields in zip(routes, states, strict=True)],
-            {route: _read_trail(trail) for route, trail in zip(trails_of, trails, strict=True)},
-            _read_places(places),
+            [read_state(route, dict(_pairs(fields))) for route, fields in zip(routes, states, strict=True)],
+            {route: _read_trail(_pairs(trail)) for route, trail in zip(trails_of, trails, strict=True)},
+            _read_places(dict(_pairs(places))),
             [backfill for _, backfill in readable(backfills)],
         )
 
@@ -130,6 +126,10 @@ class Readings:
         return min(after, until)
 
 
+def _pairs(flat: Sequence[Any]) -> Iterable[tuple[Any, Any]]:
+    return zip(flat[::2], flat[1::2], strict=True)
+
+
 def _read_places(found: dict[bytes, bytes]) -> Places:
     budget = found.pop(BUDGET.encode(), b"0")
     places: dict[str, dict[str, Place]] = {}
@@ -142,7 +142,7 @@ def _read_places(found: dict[bytes, bytes]) -> Places:
 
 def _read_trail(found: Iterable[tuple[bytes, float]]) -> list[Step]:
     # In the order of their numbers where the time is the same: the server orders texts.
-    return sorted(Step(int(at_ms), int(cursor)) for cursor, at_ms in found if _is_cursor(cursor))
+    return sorted(Step(int(float(at_ms)), int(cursor)) for cursor, at_ms in found if _is_cursor(cursor))
 
 
 def _is_cursor(text: bytes) -> bool:

@@ -6,6 +6,7 @@ hours read each row again at 15 minutes and at two hours after its first sight. 
 rowId, its place, however many rows and gaps lie before it.
 """
 
+from functools import lru_cache
 from math import ceil
 from typing import Literal, NamedTuple
 
@@ -133,18 +134,28 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def readings(self) -> tuple[Reading, ...]:
         """All readings that every route has."""
-        return (self.overlap, *self.followers)
+        return _readings(self)
 
     @property
     def followers(self) -> tuple[Follower, ...]:
         """Those that follow the cursor. One for changes finds late rows too, so gaps need no probe at its distance."""
-        changes = sorted(set(self.change_schedule_s))
-        gaps = [each for each in gap_distances_s(self.overlap.seconds, self.gap_deadline_s) if each not in changes]
-        history_s = max(changes, default=0.0)
-        return (
-            *(_follower("change", each, mode="rows", history_s=history_s) for each in changes),
-            *(_follower("gap", each, mode="gaps", history_s=self.gap_deadline_s) for each in gaps),
-        )
+        return _followers(self)
+
+
+@lru_cache(maxsize=8)
+def _readings(plan: Plan) -> tuple[Reading, ...]:
+    return (plan.overlap, *plan.followers)
+
+
+@lru_cache(maxsize=8)
+def _followers(plan: Plan) -> tuple[Follower, ...]:
+    changes = sorted(set(plan.change_schedule_s))
+    gaps = [each for each in gap_distances_s(plan.overlap.seconds, plan.gap_deadline_s) if each not in changes]
+    history_s = max(changes, default=0.0)
+    return (
+        *(_follower("change", each, mode="rows", history_s=history_s) for each in changes),
+        *(_follower("gap", each, mode="gaps", history_s=plan.gap_deadline_s) for each in gaps),
+    )
 
 
 def gap_distances_s(overlap_s: float, deadline_s: float) -> list[float]:

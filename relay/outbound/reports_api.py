@@ -72,7 +72,7 @@ class ReportsApi:
         max_part_bytes: int = MAX_PART_BYTES,
         memory: Memory | None = None,
     ) -> None:
-        """`transport` is called without httpx's client: what that does beside is half of the cost of an empty page.
+        """`transport` is called without httpx's client, which adds a tenth to what an empty page costs.
 
         `deadline_s` bounds a request, `stall_s` each pause after the first byte, `memory` all answers together.
         """

@@ -134,7 +134,7 @@ class RoutePoll:
         return self.trail
 
     def due_ms(self, reading: Reading, *, poll_s: float) -> int:
-        """When a reading wants its next page: a round begins beside the poll that is nearest to its time.
+        """When a reading wants its next page: a round begins with the poll that is nearest to its time.
 
         Then the source is at work anyway; to begin a slice for each would cost more than the readings themselves.
         """

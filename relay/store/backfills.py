@@ -93,7 +93,7 @@ class Backfills:
 
 
 def readable(found: list[bytes]) -> list[tuple[bytes, Backfill]]:
-    """The backfills that can be read, newest first, each beside what is kept of it."""
+    """The backfills that can be read, newest first, each with what is kept of it."""
     kept = [(raw, backfill) for raw in found if (backfill := read_backfill(raw)) is not None]
     return sorted(kept, key=lambda each: (-each[1].created_ms, each[1].id))
 

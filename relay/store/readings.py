@@ -11,7 +11,8 @@ from relay.domain.reading.place import MOST_ROW_ID, Place, read_place, write_pla
 from relay.domain.reading.trail import Step
 from relay.store import keys, reading_keys
 from relay.store.backfills import readable
-from relay.store.routes import Token, read_state, refused
+from relay.store.route_states import read_state
+from relay.store.routes import Token, refused
 from relay.store.scripts import script
 
 BUDGET = "budget"

@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
-import structlog
 from redis.asyncio import Redis
 
 from relay.domain.model import RouteState, Source, SourceUid
 from relay.errors import Astray, Fenced, NotFound, RelayError, StaleSubscriptions
 from relay.store import keys, reading_keys
+from relay.store.route_states import read_state
 from relay.store.scripts import script
-
-log = structlog.get_logger()
 
 LEASE_MS = 10_000
 """A killed poller's source is taken up after this and a tick: within 15 s (design.md 6)."""
@@ -27,14 +25,6 @@ SOURCES_AT_ONCE = 500
 DUE_AT_ONCE = 500
 NEWEST = 2**53
 """A version of the configuration that is newer than any."""
-LOST_CURSOR = (
-    "the cursor in the store is damaged: set it with PUT /api/v1/source/{uid}/route/{route}/cursor, or take the route "
-    "off the source and add it again a minute later; then it continues behind the newest row"
-)
-MOST_ROW_ID = 2**63 - 1
-MOST_MS = 2**47
-"""A time after the year 6000 is damage."""
-_STORED = {each.name for each in msgspec.structs.fields(RouteState)} - {"route", "unreadable"}
 
 
 @dataclass(slots=True)
@@ -288,35 +278,3 @@ def _read_line(kept: bytes) -> dict[str, Any]:
 
 def _number(stored: bytes | None) -> int | None:
     return int(stored) if stored is not None and stored.isdigit() else None
-
-
-def read_state(name: str, fields: Mapping[bytes, bytes]) -> RouteState:
-    """A field that can't be read is left out. Without its cursor, a route stands still."""
-    values: dict[str, str] = {}
-    for key, value in fields.items():
-        field, text = key.decode("utf-8", "replace"), value.decode("utf-8", "replace")
-        if field in _STORED and (text or field == "cursor"):
-            values[field] = text
-    damaged: list[str] = []
-    if not _are_readable(values):
-        damaged = [field for field, text in values.items() if not _are_readable({field: text})]
-        values = {field: text for field, text in values.items() if field not in damaged}
-        log.warning("route_state_damaged", route=name, fields=damaged)
-    state = msgspec.convert({"route": name, **values}, RouteState, strict=False)
-    if "cursor" in damaged:
-        state = msgspec.structs.replace(state, state="stopped", last_error=LOST_CURSOR, unreadable=True)
-    return state
-
-
-def _are_readable(values: Mapping[str, str]) -> bool:
-    try:
-        state = msgspec.convert({"route": "", **values}, RouteState, strict=False)
-    except msgspec.ValidationError:
-        return False
-    # Scripts compare the text of a cursor, so each number has one.
-    return all(_is_in_bounds(field, getattr(state, field), text) for field, text in values.items())
-
-
-def _is_in_bounds(field: str, value: Any, text: str) -> bool:
-    most = MOST_ROW_ID if field in ("cursor", "held_from") else MOST_MS
-    return type(value) is not int or (str(value) == text and 0 <= value <= most)

@@ -62,15 +62,14 @@ class Dispatcher:
     ) -> None:
         """`slots`: callbacks in flight at most; `deadline_s`: of one attempt; `schedule`: seconds before each retry."""
         self.session = session
-        self._lanes = lanes
+        self._lanes, self._sweeping = lanes, Sweeping(lanes, clock)
         self._conditions = conditions
         self._catalogue = catalogue
         self._sender = sender
         self._clock = clock
         self.lagging = lagging
         self._disable = disable
-        self._slots = slots
-        self._deadline_s = deadline_s
+        self._slots, self._deadline_s = slots, deadline_s
         self._core = Core(session=session, slots=slots, schedule=schedule)
         self.sharing = self._core.sharing
         self._arriving = Arriving(
@@ -88,7 +87,6 @@ class Dispatcher:
             probe_lives_ms=round((deadline_s + PROBE_MARGIN_S) * 1000),
             answered=self._follow,
         )
-        self._sweeping = Sweeping(lanes, clock)
         self._exchanges: dict[SourceUid, tuple[Exchange, asyncio.Task[None]]] = {}
         self._asker: asyncio.Task[None] | None = None
         self._idle: deque[asyncio.Future[None]] = deque()

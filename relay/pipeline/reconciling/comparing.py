@@ -19,7 +19,8 @@ from relay.store.events import bucket_of
 from relay.store.keys import EVENTS_PER_BUCKET
 from relay.store.places import Places
 from relay.store.reconciliations import Run
-from relay.store.routes import MOST_ROW_ID, space_of
+from relay.store.route_states import MOST_ROW_ID
+from relay.store.routes import space_of
 
 ROWS_AT_ONCE = 5_000
 """Rows with events in a window."""

@@ -13,6 +13,7 @@ from relay.errors import NotFound, StoreUnavailable
 from relay.pipeline.dispatch.arriving import Arriving
 from relay.pipeline.dispatch.asking import Asking
 from relay.pipeline.dispatch.exchanging import Exchange as ExchangeDriver
+from relay.pipeline.dispatch.sweeping import Sweeping
 from relay.store import keys
 from relay.store.conditions import Conditions
 from relay.store.deletions import Deletions
@@ -124,7 +125,8 @@ class SteppedWorker:
             if source not in self._exchanges:
                 self.core.follow(source)
                 self._exchanges[source] = ExchangeDriver(
-                    source, core=self.core, session=self.name, lanes=self.rig.lanes, arriving=self._arriving,
+                    source, core=self.core, session=self.name, lanes=self.rig.lanes,
+                    sweeping=Sweeping(self.rig.lanes, self.rig.clock), arriving=self._arriving,
                     catalogue=self.catalogue, clock=self.rig.clock, answered=lambda: None,
                 )  # fmt: skip
         for source in set(self._exchanges) - set(self.catalogue.sources):

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from relay.store import keys
-from relay.store.routes import LOST_CURSOR
+from relay.store.route_states import LOST_CURSOR
 from tests.fakes.upstream import make_row, says
 from tests.integration.pipeline.rig import UK, Rig, catch_up, slice_of, until
 

@@ -6,7 +6,8 @@ from redis.asyncio import Redis
 from relay.domain.model import RouteState, SourceUid
 from relay.errors import Astray, Fenced
 from relay.store import keys, routes
-from relay.store.routes import LEASE_MS, LOST_CURSOR, PUT_OFF_MS, Due, Routes, Token
+from relay.store.route_states import LOST_CURSOR
+from relay.store.routes import LEASE_MS, PUT_OFF_MS, Due, Routes, Token
 from tests.integration.books import dump
 
 UK, US = SourceUid("uk"), SourceUid("us")

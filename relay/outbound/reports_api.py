@@ -32,6 +32,8 @@ DEADLINE_S = 60.0
 """For one request, from its first byte to the last one that is read."""
 STALL_S = 20.0
 """For connecting, and for each pause of a body that has begun."""
+AT_ONCE = 100
+"""Requests in flight, over all sources: as many as httpx's transport has connections. Others wait before they begin."""
 RECEIVE_BYTES = 128 << 10
 """Of a connection, in the kernel. It allows 2 MB/s at 60 ms to the upstream and back."""
 MAX_RETRY_AFTER_S = 3600.0
@@ -82,6 +84,7 @@ class ReportsApi:
         self._stall_s = stall_s
         self._max_part_bytes = max_part_bytes
         self._memory = memory or Memory()
+        self._places = asyncio.Semaphore(AT_ONCE)
 
     async def fetch(
         self,
@@ -131,7 +134,8 @@ class ReportsApi:
     async def _page(self, source: Source, url: str) -> Page:
         answer = Answer(self._memory, most_bytes=self._max_part_bytes)
         try:
-            await self._receive(answer, url, source.auth)
+            async with self._places:
+                await self._receive(answer, url, source.auth)
             page = await _judge(answer, source.auth)
         except BaseException:
             answer.give_back()

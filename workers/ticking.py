@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 TICK_S = 1.0
 """The longest pause between two ticks."""
-SOONEST_TICK_S = 0.25
+SOONEST_TICK_S = 0.4
 """The shortest. Sources that are due within it are polled by one job."""
 ENLIST_S = 10.0
 """How often sources are looked for that have no time for their next slice."""

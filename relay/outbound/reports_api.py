@@ -6,14 +6,11 @@ is raised here holds credentials, a row, or the exception of the HTTP client, wh
 
 import asyncio
 import re
-import socket
 import weakref
 import zlib
-from collections.abc import Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import httpx
 import msgspec
@@ -34,8 +31,6 @@ STALL_S = 20.0
 """For connecting, and for each pause of a body that has begun."""
 AT_ONCE = 100
 """Requests in flight, over all sources: as many as httpx's transport has connections. Others wait before they begin."""
-RECEIVE_BYTES = 128 << 10
-"""Of a connection, in the kernel. It allows 2 MB/s at 60 ms to the upstream and back."""
 MAX_RETRY_AFTER_S = 3600.0
 _MAX_MESSAGE = 160
 MAX_DATE_CHARS = 64
@@ -147,7 +142,7 @@ class ReportsApi:
     async def _receive(self, answer: Answer, url: str, auth: SourceAuth) -> None:
         loop = asyncio.get_running_loop()
         ends = loop.time() + self._deadline_s
-        extensions = {"timeout": {"connect": self._stall_s}, "trace": _bound_buffer}
+        extensions = {"timeout": {"connect": self._stall_s}}
         try:
             async with asyncio.timeout_at(ends) as limit:
                 headers = {**headers_of(auth), b"user-agent": self._user_agent}
@@ -184,19 +179,6 @@ class ReportsApi:
                 limit.reschedule(ends)
                 await answer.wait()
                 limit.reschedule(min(ends, loop.time() + self._stall_s))
-
-
-async def _bound_buffer(event: str, info: Mapping[str, Any]) -> None:
-    """Bound what the kernel gathers of an answer, as soon as there is a connection (httpx calls this for each event).
-
-    The event loop takes in at once what is there, which can be 8 MB, and frees what nobody wanted much later.
-    """
-    if event == "connection.connect_tcp.complete":
-        connection: socket.socket | None = info["return_value"].get_extra_info("socket")
-        if connection is not None:
-            # A connection that is closed already fails when it is read.
-            with suppress(OSError):
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
 
 
 async def _judge(answer: Answer, auth: SourceAuth) -> Page:

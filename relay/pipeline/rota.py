@@ -6,7 +6,7 @@ from zlib import crc32
 from relay.domain.model import SourceUid
 from relay.store.moments import Moment
 
-QUIET_ROUNDS = 10
+QUIET_ROUNDS = 30
 """A source in which nothing was stored since its last visit, and which had nothing to forget, is visited so rarely."""
 
 

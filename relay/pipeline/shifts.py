@@ -52,16 +52,16 @@ class Shift:
             self.is_offered = True
             await self.routes.offer(self.uid, lives_ms=2 * OVERTIME_MS)
             await self.hand_on(self.uid)
-        return await self.routes.is_wanted(self.uid)
+        self.token.is_wanted = await self.routes.is_wanted(self.uid)
+        return self.token.is_wanted
 
     async def end(self) -> None:
         """Give the lease back, and say when the next slice should run: at once if an operator did something.
 
-        If the process dies in between, that is when the lease would have run out.
+        A poller that takes over says itself when the source is due.
         """
-        is_as_left = await self.routes.give_back(self.uid, self.token)
-        if self.next_ms is not None:
-            await self.routes.poll_at(self.uid, self.next_ms if is_as_left else 0)
+        next_ms = None if self.token.is_wanted else self.next_ms
+        await self.routes.give_back(self.uid, self.token, next_ms=next_ms)
 
 
 async def take_over(routes: Routes, clock: Clock, uid: SourceUid, *, version: int) -> Token | None:

@@ -11,7 +11,7 @@ from relay.domain.model import RouteState, Source, SourceUid
 from relay.errors import Astray, Fenced, NotFound, RelayError, StaleSubscriptions
 from relay.store import keys, reading_keys
 from relay.store.route_states import read_state
-from relay.store.scripts import script
+from relay.store.scripts import Call, run_all, script
 
 LEASE_MS = 10_000
 """A killed poller's source is taken up after this and a tick: within 15 s (design.md 6)."""
@@ -98,13 +98,22 @@ class Routes:
         token.is_wanted = answer == 2
         return answer > 0
 
-    async def give_back(self, source: SourceUid, token: Token) -> bool:
-        """End the lease, so that the next slice need not wait for it to run out. Gives whether the source was as left.
+    async def give_back(self, source: SourceUid, token: Token, *, next_ms: int | None = None) -> None:
+        """End the lease, so that the next slice need not wait for it to run out, and say when that should run.
 
-        False: it was not the poller's any more, or an operator did something about one of the routes.
+        It runs at once if an operator did something about one of the routes. None: it runs when the lease would have
+        run out.
         """
         names = [keys.lease(source), keys.sequence(source)]
-        return bool(await script("end_poll")(self._redis, names, [token.number, token.sequence]))
+        args = [token.number, token.sequence]
+        if next_ms is None:
+            await script("end_poll")(self._redis, names, args)
+            return
+        # First, so that a call of an operator that comes in between is not overwritten.
+        calls: list[Call] = [(script("put_off"), [keys.POLLS], [source, next_ms]), (script("end_poll"), names, args)]
+        _, is_as_left = await run_all(self._redis, calls)
+        if not is_as_left:
+            await self.poll_at(source, 0)
 
     async def states(self, source: SourceUid, names: Iterable[str]) -> list[RouteState]:
         """The states of the named routes, in that order; a route that never ran has the state of a new one."""

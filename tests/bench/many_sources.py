@@ -29,6 +29,8 @@ MEASURED_S = 120.0
 BARE_SETTLE_S = 3.0
 LOOK_S = 20.0
 """How often the times at which sources are due are read: each holds for longer."""
+ENDING_S = 5.0
+"""Polls that were due less than this before the worker ended do not count."""
 EARLY_S = 0.005
 """The clock of the worker follows the server's, to within this."""
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 0\r\n\r\n"
@@ -80,7 +82,7 @@ async def run(bench: Bench) -> None:
             due = await _due_times(store, sources, seconds)
             passed, after = time.time() - began, await ServerCounts.read(store.stores.redis)
             used, of_server = cpu_s(process.pid) - cpu, cpu_s(store.server_pid) - server
-            memory = rss_bytes(process.pid) / 2**20
+            memory, ended = rss_bytes(process.pid) / 2**20, time.time()
     share = 100 * used / passed
     bench.report.add(Figure(PART, "bare loop of httpx: CPU", [bare], "% of a core"))
     bench.report.add(
@@ -94,7 +96,7 @@ async def run(bench: Bench) -> None:
     ):
         bench.report.add(Figure(PART, what, [value], unit))
     _report_times(bench, upstream, began, passed)
-    _report_lateness(bench, upstream, due)
+    _report_lateness(bench, upstream, due, ended)
 
 
 async def _bare(bench: Bench, url: str, seconds: float) -> float:
@@ -129,12 +131,13 @@ def _report_times(bench: Bench, upstream: Quiet, began: float, passed: float) ->
     bench.report.add(Figure(PART, "between two polls, max", [max(gaps)], "s", goal="≤ 70"))
 
 
-def _report_lateness(bench: Bench, upstream: Quiet, due: dict[int, set[int]]) -> None:
+def _report_lateness(bench: Bench, upstream: Quiet, due: dict[int, set[int]], ended: float) -> None:
+    # One that was never asked is late by all the time since then.
     late = [
-        max(0.0, asked - at_ms / 1000)
+        max(0.0, next((at for at in upstream.asked[str(igrp)] if at >= at_ms / 1000 - EARLY_S), ended) - at_ms / 1000)
         for igrp, times in due.items()
         for at_ms in times
-        if (asked := next((at for at in upstream.asked[str(igrp)] if at >= at_ms / 1000 - EARLY_S), None)) is not None
+        if at_ms / 1000 < ended - ENDING_S
     ]
     for share, goal in ((0.5, ""), (0.99, "≤ 1")):
         figure = Figure(PART, f"late by, p{100 * share:g}", [percentile(late, share)], "s", goal=goal)

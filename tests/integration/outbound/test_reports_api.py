@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import logging
+import socket
 import tracemalloc
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
@@ -18,7 +19,7 @@ from relay.domain.parsing import MAX_LINE_BYTES, Rejected, parse_line
 from relay.errors import Declined, LimitRefused, Refused, Retriable, UpstreamError
 from relay.outbound.answers import LONG_AT_ONCE, Memory
 from relay.outbound.reports_api import ReportsApi
-from relay.outbound.upstream_transport import UNREACHABLE
+from relay.outbound.upstream_transport import RECEIVE_BYTES, UNREACHABLE
 
 KEY = "canary-0f8fad5b-d9cb-469f"
 ROWS = [b'{"rowId":"%d","act":"call"}' % n for n in range(1, 6)]
@@ -128,7 +129,8 @@ def source(make_source: Callable[..., Source]) -> Source:
 
 @pytest.fixture
 async def transport() -> AsyncIterator[httpx.AsyncHTTPTransport]:
-    async with httpx.AsyncHTTPTransport(trust_env=False) as transport:
+    bounded = [(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)]
+    async with httpx.AsyncHTTPTransport(trust_env=False, socket_options=bounded) as transport:
         yield transport
 
 

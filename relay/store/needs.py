@@ -30,8 +30,8 @@ CLOCKS_WITHIN_S = 5
 SENTINEL_FORM = "redis+sentinel://host:26379/name-of-the-master"
 COMMANDS = """
     PING | TIME | INFO memory | INFO server | DBSIZE | SCRIPT LOAD return | EVAL return 0
-    GET {key} | MGET {key} | SET {key} 1 PX 60000 | SETEX {key} 60 1 | PSETEX {key} 60000 1 | INCR {key} | INCRBY {key} 1
-    EXISTS {key} | EXPIRE {key} 60 | PEXPIRE {key} 60000 | DEL {key} | UNLINK {key} | SCAN 0 COUNT 1
+    GET {key} | SET {key} 1 PX 60000 | SETEX {key} 60 1 | PSETEX {key} 60000 1 | INCR {key} | INCRBY {key} 1
+    MGET {key} | EXISTS {key} | EXPIRE {key} 60 | PEXPIRE {key} 60000 | DEL {key} | UNLINK {key} | SCAN 0 COUNT 1
     HSET {key} a 1 | HSETNX {key} a 1 | HGET {key} a | HMGET {key} a | HGETALL {key} | HKEYS {key} | HVALS {key}
     HLEN {key} | HEXISTS {key} a | HSTRLEN {key} a | HDEL {key} a | HINCRBY {key} a 1 | HRANDFIELD {key} | HSCAN {key} 0
     LPUSH {key} a | RPUSH {key} a | LPOP {key} | LLEN {key} | LINDEX {key} 0 | LRANGE {key} 0 1 | LTRIM {key} 0 1

@@ -29,6 +29,7 @@ SWEEP_S = 1.0
 """Also a safety net: a lost notice or a dead worker's lanes are found within this."""
 QUIET_SWEEP_S = 30.0
 """The same for a quiet source: a thousand of them must not cost a thousand sweeps a second."""
+SPREAD = 1 / 3
 GRID_S = 1.0
 """Sweeps of quiet sources are at multiples of this, so that many are made in one round trip."""
 BUSY_S = 30.0
@@ -99,7 +100,9 @@ class Exchange:
     async def run(self) -> None:
         """Exchange and sweep until cancelled. Redis may go away and come back."""
         loop = asyncio.get_running_loop()
-        next_beat = self._next_sweep = self._last_busy = loop.time()
+        next_beat = self._next_sweep = loop.time()
+        # Its first sweep finds out whether it is quiet.
+        self._last_busy = next_beat - BUSY_S
         failures = 0
         while True:
             self._awake.clear()
@@ -156,7 +159,9 @@ class Exchange:
             self._last_busy = now
         pace_s = SWEEP_S
         if now >= self._last_busy + BUSY_S:
-            pace_s = ceil((now + QUIET_SWEEP_S) / GRID_S) * GRID_S - now
+            # Spread, because at the start of a worker all are swept at once.
+            quiet_s = QUIET_SWEEP_S * (1 - SPREAD * self._clock.jitter())
+            pace_s = ceil((now + quiet_s) / GRID_S) * GRID_S - now
         return pace_s if sweep.next_ms is None else max(0.01, min(pace_s, (sweep.next_ms - now_ms) / 1000))
 
     async def release_other_orders(self) -> None:

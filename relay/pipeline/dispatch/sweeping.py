@@ -8,6 +8,8 @@ from relay.errors import StoreUnavailable
 from relay.pipeline.clock import Clock
 from relay.store.lanes import Lanes, Sweep
 
+TOGETHER = 100
+"""Sweeps of one round trip: a few milliseconds of this process."""
 Waiting = Mapping[SourceUid, asyncio.Future[Sweep]]
 
 
@@ -31,7 +33,11 @@ class Sweeping:
         return await future
 
     async def _run(self) -> None:
-        waiting, self._waiting = self._waiting, {}
+        waiting, self._waiting = list(self._waiting.items()), {}
+        for first in range(0, len(waiting), TOGETHER):
+            await self._sweep(dict(waiting[first : first + TOGETHER]))
+
+    async def _sweep(self, waiting: Waiting) -> None:
         sources = list(waiting)
         try:
             found = await self._lanes.sweep_all(sources, now_ms=self._clock.now_ms())

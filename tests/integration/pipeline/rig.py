@@ -33,6 +33,7 @@ from relay.pipeline.polling import Polling
 from relay.pipeline.pressure import Pressure, Room
 from relay.pipeline.reading.backfilling import Backfilling
 from relay.pipeline.replaying import Replaying
+from relay.pipeline.route_poll import Budget, RoutePoll
 from relay.store.api_keys import ApiKeys
 from relay.store.applications import Applications
 from relay.store.backfills import Backfills
@@ -51,7 +52,7 @@ from relay.store.outstanding import Outstanding
 from relay.store.pages import Pages
 from relay.store.past_events import PastEvents
 from relay.store.readings import Readings
-from relay.store.routes import Routes
+from relay.store.routes import Routes, Token
 from relay.store.server import Server
 from relay.store.sources import Sources
 from relay.store.undelivered import Undelivered
@@ -266,8 +267,12 @@ async def has_nothing_to_do(rig: Rig, *routes: str) -> bool:
     """Whether no route, and none of its readings, wants a request at this moment of the clock."""
     states = await Routes(rig.eyes).states(UK, routes or rig.catalogue.sources[UK].routes)
     places, budget_ms = await Readings(rig.eyes).load(UK)
+    source = rig.catalogue.sources[UK]
     due = [state.next_poll_at_ms for state in states]
     for state in states:
-        for name, place in places.get(state.route, {}).items():
-            due.append(place.due_ms if name == "overlap" else max(place.due_ms, budget_ms))
+        of_route = places.get(state.route, {})
+        poll = RoutePoll(state, Token(0, 0), joined=None, places=of_route, budget=Budget(budget_ms))
+        readings = [each for each in rig.plan.readings if each.name in of_route]
+        due += [poll.due_ms(each, poll_s=source.poll_interval_s) for each in readings]
+        due += [place.due_ms for name, place in of_route.items() if name.startswith("backfill.")]
     return all(state.cursor is not None and state.route in places for state in states) and min(due) > rig.clock.at_ms

@@ -155,7 +155,7 @@ async def test_readings_keep_to_their_budget(rig: Rig) -> None:
     """With ten requests an hour, an hour has ten, and the polls for new rows stay as they were."""
     await rig.source(batch_size=10, poll_interval_s=60.0)
     polling = rig.poller(changes_s=(600.0,), overlap_s=1, every_s=10**6, requests_per_hour=10)
-    rig.upstream.show(*rows(1, 5000))
+    rig.upstream.show(*rows(1, 800))
     await catch_up(rig, polling)
     await run(rig, polling, HOUR)
     before = len(rig.upstream.requests)

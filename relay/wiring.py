@@ -21,6 +21,7 @@ from relay.pipeline.deleting import Deleting
 from relay.pipeline.disabling import Disabling
 from relay.pipeline.dispatch.dispatcher import Dispatcher
 from relay.pipeline.lagging import Lagging
+from relay.pipeline.posting import Posting
 from relay.pipeline.pressure import Pressure, Room
 from relay.pipeline.troubles import Troubles
 from relay.store.api_keys import ApiKeys
@@ -47,6 +48,7 @@ from relay.store.operations import Operations
 from relay.store.outstanding import Outstanding
 from relay.store.pages import Pages
 from relay.store.past_events import PastEvents
+from relay.store.posts import Posts
 from relay.store.quotas import Quotas
 from relay.store.rates import Rates
 from relay.store.readings import Readings
@@ -214,6 +216,17 @@ def deleting_of(stores: Stores) -> Deleting:
         api_keys=stores.api_keys,
         lanes=DeletedLanes(stores.redis),
         sources=DeletedSources(stores.redis),
+    )
+
+
+def posting_of(stores: Stores, clock: Clock) -> Posting:
+    """What takes posts in. It has a mirror of the configuration, which it reads with the first post."""
+    return Posting(
+        posts=Posts(stores.redis),
+        applications=stores.applications,
+        catalogue=Catalogue(stores.configuration),
+        operations=stores.operations,
+        clock=clock,
     )
 
 

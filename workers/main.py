@@ -225,7 +225,10 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
             rows_taken_in=lambda: parts.stores.pages.committed,
         ),
         "deletions": parts.deleting.forever(),
-        "upkeep": parts.upkeep.run(lambda: list(parts.catalogue.sources.values())),
+        "upkeep": parts.upkeep.run(
+            lambda: list(parts.catalogue.sources.values()),
+            lambda: sorted(parts.catalogue.streams - parts.catalogue.sources.keys()),
+        ),
     }
     if vouching is not None:
         work["checkpoint"] = vouching.run()

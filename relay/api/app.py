@@ -27,6 +27,7 @@ from relay.api.change_log import ChangeLog
 from relay.api.dependencies import (
     provide_application,
     provide_once,
+    provide_posting,
     provide_principal,
     provide_readiness,
     provide_stores,
@@ -59,7 +60,7 @@ from relay.domain.model import Secret
 from relay.errors import Fault, Invalid
 from relay.pipeline.clock import Clock
 from relay.starting import open_clock, readiness_of
-from relay.wiring import Stores, egress_policy, open_stores, upstream_policy
+from relay.wiring import Stores, egress_policy, open_stores, posting_of, upstream_policy
 
 ROOT = "/api/v1"
 """Where operations that require a key begin."""
@@ -120,6 +121,7 @@ def create_api(
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with opened() as stores:
             app.state.stores = stores
+            app.state.posting = posting_of(stores, clock)
             app.state.readiness = readiness_of(stores, clock, stores.epochs.trouble)
             yield
 
@@ -129,6 +131,7 @@ def create_api(
         cors_config=_cors(origins) if origins else None,
         dependencies={
             "stores": Provide(provide_stores, sync_to_thread=False),
+            "posting": Provide(provide_posting, sync_to_thread=False),
             "readiness": Provide(provide_readiness, sync_to_thread=False),
             "clock": Provide(lambda: clock, sync_to_thread=False),
         },

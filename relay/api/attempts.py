@@ -174,7 +174,7 @@ async def _of_endpoint(
 ) -> ListOut[S]:
     return await read_feed(
         attempts_feed(stores, endpoint),
-        await stores.configuration.sources_of(application),
+        await stores.configuration.streams_of(application),
         paging,
         show=show,
         wanted=lambda attempt: asked.wants(attempt) and asked.status in (None, status(attempt)),

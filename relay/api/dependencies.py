@@ -14,6 +14,7 @@ from relay.api.repeating import ONCE
 from relay.domain.model import Application
 from relay.domain.principals import Principal
 from relay.pipeline.clock import Clock
+from relay.pipeline.posting import Posting
 from relay.store import journal
 from relay.store.idempotency import Once
 from relay.store.readiness import Readiness
@@ -26,6 +27,7 @@ ApplicationGiven = NamedDependency[SkipValidation[Application]]
 PagingGiven = NamedDependency[SkipValidation[Paging]]
 AttemptsAsked = NamedDependency[SkipValidation[AttemptQuery]]
 PrincipalGiven = NamedDependency[SkipValidation[Principal]]
+PostingGiven = NamedDependency[SkipValidation[Posting]]
 OnceGiven = NamedDependency[SkipValidation[Once | None]]
 
 
@@ -33,6 +35,12 @@ def provide_stores(state: State) -> Stores:
     """The stores of the application."""
     stores: Stores = state.stores
     return stores
+
+
+def provide_posting(state: State) -> Posting:
+    """What takes posts in."""
+    posting: Posting = state.posting
+    return posting
 
 
 def provide_readiness(state: State) -> Readiness:

@@ -36,7 +36,7 @@ async def endpoint_stats(
     or are being sent now, whatever the range.
     """
     endpoint = await stores.endpoints.get(application.id, endpoint_id)
-    sources = await stores.configuration.sources_of(application)
+    sources = await stores.configuration.streams_of(application)
 
     async def read(items: list[AttemptItem]) -> list[AttemptItem]:
         return items

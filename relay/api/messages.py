@@ -1,24 +1,27 @@
 """Messages: the events that an application can see."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import Controller, get, post
+from litestar import Controller, Request, get, post
 from litestar.di import Provide
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from relay.api.access import needs
-from relay.api.dependencies import ApplicationGiven, PagingGiven, StoresGiven
+from relay.api.dependencies import ApplicationGiven, ClockGiven, OnceGiven, PagingGiven, PostingGiven, StoresGiven
 from relay.api.feeds import read_feed
 from relay.api.paging import provide_newest_first
 from relay.api.queries import split
 from relay.api.schemas.common import ListOut, ms
 from relay.api.schemas.messages import EmptyOut, MessageOut, show_message
+from relay.api.schemas.posts import MessageIn, payload_of
 from relay.api.visibility import EventItem, events_feed, find_event, reference, sight
-from relay.domain.event_types import EVENT_TYPES
-from relay.domain.model import StoredEvent
+from relay.domain.envelope import type_names
+from relay.domain.identity import posted_id
+from relay.domain.model import Post, StoredEvent
 from relay.domain.principals import Resource
 from relay.store import journal
+from relay.store.identifiers import new_id
 from relay.store.journal import Change
 
 
@@ -39,26 +42,65 @@ class MessageController(Controller):
         event_types: FromQuery[list[str] | None] = None,
         before: FromQuery[datetime | None] = None,
         after: FromQuery[datetime | None] = None,
+        channel: Annotated[str | None, QueryParameter(description="Only posts with this channel")] = None,
+        tag: Annotated[str | None, QueryParameter(description="Only posts with this tag")] = None,
         with_content: Annotated[bool, QueryParameter(description="Include the payloads")] = True,
     ) -> ListOut[MessageOut]:
-        """List the events of the application's sources that pass its filter, newest first."""
+        """List the application's posts, and the events of its sources that pass its filter, newest first."""
         sees, types = sight(application), split(event_types)
 
         def wanted(event: StoredEvent) -> bool:
-            return (not types or any(EVENT_TYPES[code] in types for code in event.types)) and sees(event)
+            return (
+                (not types or not types.isdisjoint(type_names(event)))
+                and (channel is None or (event.post is not None and channel in (event.post.channels or ())))
+                and (tag is None or (event.post is not None and tag in (event.post.tags or ())))
+                and sees(event)
+            )
 
         async def show(items: list[EventItem]) -> list[MessageOut]:
             return [show_message(item.value, with_content=with_content) for item in items]
 
         return await read_feed(
             events_feed(stores),
-            await stores.configuration.sources_of(application),
+            await stores.configuration.streams_of(application),
             paging,
             show=show,
             wanted=wanted,
             after_ms=ms(after) if after else None,
             before_ms=ms(before) if before else None,
         )
+
+    @post("/", summary="Post a message", status_code=202)
+    async def post_message(
+        self,
+        application: ApplicationGiven,
+        data: JSONBody[MessageIn],
+        request: Request[Any, Any, Any],
+        posting: PostingGiven,
+        clock: ClockGiven,
+        once: OnceGiven,
+        with_content: Annotated[bool, QueryParameter(description="Include the payload")] = True,
+    ) -> MessageOut:
+        """Post a message to the application's endpoints. The relay has stored it with all deliveries when it answers.
+
+        Endpoints receive it by its type, their channels and their filters. The application's filter is about rows, and
+        has no effect here. If Redis is full, the answer is 503 with `Retry-After`, and the relay has stored nothing.
+        """
+        own = data.event_id or None
+        letters = once.letters if once else ""
+        # No eventId begins like this, so none can take the id of another message.
+        name = own or f" {letters or new_id('', now_ms=clock.now_ms())}"
+        content = Post(
+            event_type=data.event_type,
+            event_id=own,
+            channels=tuple(dict.fromkeys(data.channels)) if data.channels else None,
+            tags=tuple(dict.fromkeys(data.tags)) if data.tags else None,
+            request=letters,
+        )
+        payload = payload_of(await request.body())
+        event = await posting.post(application, posted_id(application.id, name), content, payload)
+        journal.current().note(Change(f"message/{event.id}"))
+        return show_message(event, with_content=with_content)
 
     @get("/{msg_id:str}", summary="Get a message")
     async def get_message(
@@ -68,7 +110,7 @@ class MessageController(Controller):
         stores: StoresGiven,
         with_content: FromQuery[bool] = True,
     ) -> MessageOut:
-        """Get one message, as long as the relay keeps it."""
+        """Get one message by its id, or a posted one by its `eventId`, as long as the relay keeps it."""
         return show_message((await find_event(application, msg_id, stores)).value, with_content=with_content)
 
     @post("/{msg_id:str}/endpoint/{endpoint_id:str}/resend", summary="Resend a message", status_code=202)

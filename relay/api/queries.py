@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from litestar.params import FromQuery, QueryParameter
 
 from relay.api.schemas.common import ms
-from relay.domain.event_types import EVENT_TYPES
+from relay.domain.envelope import attempted_type
 from relay.domain.model import Attempt
 
 
@@ -27,7 +27,7 @@ class AttemptQuery:
         """Whether an attempt is asked for, its status apart."""
         return (
             (self.status_class is None or attempt.status // 100 * 100 == self.status_class)
-            and (not self.event_types or EVENT_TYPES[attempt.type_code] in self.event_types)
+            and (not self.event_types or attempted_type(attempt) in self.event_types)
             and (self.before_ms is None or attempt.started_at_ms < self.before_ms)
             and (self.after_ms is None or attempt.started_at_ms > self.after_ms)
         )

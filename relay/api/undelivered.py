@@ -14,11 +14,13 @@ from relay.api.schemas.common import ListOut, moment
 from relay.api.schemas.undelivered import State, UndeliveredOut
 from relay.api.undelivered_steps import Found, Place, Scope
 from relay.api.undelivered_walk import walk
-from relay.domain.event_types import EVENT_TYPES
-from relay.domain.model import EndpointId, SourceUid, StoredEvent
+from relay.domain.envelope import type_name
+from relay.domain.event_types import EVENT_TYPES, POSTED
+from relay.domain.model import Application, Endpoint, EndpointId, SourceUid, StoredEvent
 from relay.domain.names import NAME, UID_MOST, source_uid
 from relay.domain.principals import Principal, Resource
 from relay.domain.references import Reference, tag_of
+from relay.domain.streams import are_posts, posts_of
 from relay.errors import Fault, Invalid, NotFound
 from relay.store.endpoints import PREFIX
 from relay.wiring import Stores
@@ -88,13 +90,20 @@ async def _scope(
     elif endpoint:
         one = await stores.endpoints.named(EndpointId(endpoint))
     own = application if principal.application else None
-    sources = await (stores.configuration.sources_of(own) if own else stores.sources.uids())
+    streams = await (stores.configuration.streams_of(own) if own else _streams(stores, application, one))
     if source:
         uid = source_uid(source, path=("query", "source"))
-        if uid not in sources:
+        if uid not in streams:
             raise NotFound(f"there is no source {uid}")
-        sources = [uid]
-    return Scope(sorted(sources), application, one, state)
+        streams = [uid]
+    return Scope(sorted(streams), application, one, state)
+
+
+async def _streams(stores: Stores, application: Application | None, endpoint: Endpoint | None) -> list[SourceUid]:
+    """Every source, and the posts of one application, or of all."""
+    named = application.id if application else endpoint.app_id if endpoint else None
+    posts = [posts_of(named)] if named else await stores.applications.posting()
+    return [*await stores.sources.uids(), *posts]
 
 
 async def _shown(stores: Stores, found: list[Found]) -> list[UndeliveredOut]:
@@ -110,6 +119,12 @@ def _meant(reference: Reference, events: dict[int, StoredEvent]) -> StoredEvent 
     return event if event is not None and tag_of(event.id) == reference.tag else None
 
 
+def _type(reference: Reference, event: StoredEvent | None) -> str | None:
+    if event is not None:
+        return type_name(event, reference.type_code)
+    return None if reference.type_code == POSTED else EVENT_TYPES[reference.type_code]
+
+
 def _show(found: Found, event: StoredEvent | None) -> UndeliveredOut:
     at_ms = event.stored_at_ms if found.dead_at_ms is None and event is not None else found.dead_at_ms
     # A reference counts the try that comes next; that of a used-up schedule names the last one.
@@ -117,10 +132,10 @@ def _show(found: Found, event: StoredEvent | None) -> UndeliveredOut:
     return UndeliveredOut(
         app_id=found.endpoint.app_id,
         endpoint_id=found.endpoint.id,
-        source=found.source,
+        source=None if are_posts(found.source) else found.source,
         msg_id=event.id if event else found.message,
-        row_id=event.row_id if event else found.row,
-        event_type=EVENT_TYPES[found.reference.type_code],
+        row_id=(event.row_id or None) if event else found.row,
+        event_type=_type(found.reference, event),
         state=found.state,
         reason=found.reason,
         kept=event is not None,

@@ -21,7 +21,7 @@ INGEST_ENDPOINT = INGEST + "/{source_id}/endpoint/{endpoint_id}"
 
 DESTINATIONS = "The relay has no destinations. Use an endpoint of the application."
 ENVIRONMENTS = "The relay has no environments. Use GET and PUT of sources, applications and endpoints."
-EVENTS = "Events are the rows of sources, and cannot be posted. Add a source with PUT /api/v1/source/{uid}."
+PRECHECK = "The relay keeps a posted message, whoever receives it. Post it with POST /api/v1/app/{app_id}/msg."
 EXPUNGING = (
     "The relay cannot delete the content of single messages. RELAY_RETENTION_SECONDS bounds how long it is kept."
 )
@@ -52,8 +52,7 @@ class Unsupported(NamedTuple):
 
 
 UNSUPPORTED = (
-    Unsupported("POST", "/app/{app_id}/msg", EVENTS),
-    Unsupported("POST", "/app/{app_id}/msg/precheck/active", EVENTS),
+    Unsupported("POST", "/app/{app_id}/msg/precheck/active", PRECHECK),
     Unsupported("DELETE", "/app/{app_id}/msg/{msg_id}/content", EXPUNGING),
     Unsupported("DELETE", "/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/content", EXPUNGING),
     Unsupported("POST", "/app/{app_id}/msg/bulk-expunge", EXPUNGING),

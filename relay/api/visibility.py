@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from relay.api.feeds import Feed, Item
 from relay.domain import envelope
+from relay.domain.identity import posted_id
 from relay.domain.matching import compiled
 from relay.domain.model import Application, Attempt, Endpoint, MessageId, SourceUid, StoredEvent
 from relay.domain.references import Reference, resent, tag_of
@@ -11,20 +12,23 @@ from relay.errors import Invalid, NotFound, Unreadable
 from relay.store.timeline import Place, above
 from relay.wiring import Stores
 
+MESSAGE = "msg_"
+"""What the ids of messages begin with."""
+
 Sees = Callable[[StoredEvent], bool]
 EventItem = Item[int, StoredEvent]
 AttemptItem = Item[Place, Attempt]
 
 
 def sight(application: Application) -> Sees:
-    """Whether an event of one of its sources passes the application's filter."""
+    """Whether an event of one of its sources passes the application's filter. Its posts are its own."""
     try:
         passes = compiled(application.filter)
     except Invalid as error:
         raise Unreadable(
             f"this release cannot use the filter of application {application.id}: {error}. Save another filter"
         ) from None
-    return lambda event: passes is None or passes(envelope.decode(event.body))
+    return lambda event: passes is None or event.post is not None or passes(envelope.decode(event.body))
 
 
 def events_feed(stores: Stores) -> Feed[int, StoredEvent]:
@@ -53,10 +57,14 @@ def attempts_feed(stores: Stores, endpoint: Endpoint) -> Feed[Place, Attempt]:
 
 
 async def find_event(application: Application, message: str, stores: Stores) -> EventItem:
-    """Find a message of an application. Raises NotFound, also for a message that it cannot see."""
+    """Find a message of an application by its id, or the `eventId` of a post.
+
+    Raises NotFound, also for a message that it cannot see.
+    """
     sees = sight(application)
-    for source in await stores.configuration.sources_of(application):
-        found = await stores.events.find(source, MessageId(message))
+    sought = MessageId(message) if message.startswith(MESSAGE) else posted_id(application.id, message)
+    for source in await stores.configuration.streams_of(application):
+        found = await stores.events.find(source, sought)
         if found and sees(found[1]):
             return Item(source, *found)
     raise NotFound(f"application {application.id} has no message {message}, or the relay no longer keeps it")

@@ -1,7 +1,7 @@
 """The bytes of a callback's body, fixed when the event is stored and never serialised again.
 
-`type` differs between endpoints, so it stands first and is put before the stored bytes when sending: `HEADS[code] +
-stored`.
+The `type` of a row differs between endpoints, so it stands first and is put before the stored bytes when sending. The
+body of a posted event is its payload, to the byte.
 """
 
 from collections.abc import Mapping
@@ -10,11 +10,16 @@ from functools import lru_cache
 from typing import Any
 
 from relay.domain import json_text
-from relay.domain.event_types import EVENT_TYPES, names
-from relay.domain.model import SourceUid, StoredEvent
+from relay.domain.event_types import EVENT_TYPES, POSTED, names
+from relay.domain.model import Attempt, SourceUid, StoredEvent
 
 HEADS = tuple(b'{"type":"%s",' % name.encode() for name in EVENT_TYPES)
-"""What a body begins with, by the code of its type."""
+"""What the body of a row begins with, by the code of its type."""
+
+
+def is_code(code: int) -> bool:
+    """Whether this release knows the code of a type."""
+    return code < len(HEADS) or code == POSTED
 
 
 _MINUTE = slice(len('"timestamp":"'), len('"timestamp":"2018-01-16T13:20'))
@@ -25,7 +30,27 @@ _MS = slice(_SECOND.stop + 1, _SECOND.stop + len(".000"))
 
 def head(code: int) -> bytes:
     """What a body begins with."""
-    return HEADS[code]
+    return b"" if code == POSTED else HEADS[code]
+
+
+def body(event: StoredEvent, code: int) -> bytes:
+    """The callback's body, as one of the event's types."""
+    return head(code) + event.body
+
+
+def type_name(event: StoredEvent, code: int) -> str:
+    """The name of one of the event's types."""
+    return EVENT_TYPES[code] if event.post is None else event.post.event_type
+
+
+def type_names(event: StoredEvent) -> list[str]:
+    """The names of all of the event's types, in order of precedence."""
+    return [type_name(event, code) for code in event.types]
+
+
+def attempted_type(attempt: Attempt) -> str:
+    """The event type that a callback had."""
+    return attempt.event_type or EVENT_TYPES[attempt.type_code]
 
 
 def rfc3339(at_ms: int) -> str:
@@ -110,8 +135,22 @@ def is_repaired(stored: bytes) -> bool:
     return b'"repaired":true' in stored.partition(b',"trigger":')[0]
 
 
+def data_of(event: StoredEvent) -> dict[str, Any]:
+    """What filters and order keys see of an event, its numbers with their digits."""
+    return decode(event.body) if event.post is None else posted_data(event.body)
+
+
+def posted_data(payload: bytes) -> dict[str, Any]:
+    """What filters see of a payload: paths begin in it, also those that name the envelope of a row elsewhere.
+
+    `trigger` names the payload itself, as it names the row of other events.
+    """
+    fields: dict[str, Any] = json_text.decode(payload)
+    return {**fields, "trigger": fields}
+
+
 def decode(stored: bytes) -> dict[str, Any]:
-    """The `data` of stored bytes, its numbers with their digits."""
+    """The `data` of a row's stored bytes, its numbers with their digits."""
     content: dict[str, Any] = json_text.decode(b"{" + stored)["data"]
     return content
 

@@ -15,6 +15,9 @@ TRANSACTION, GOAL, CALL, CALL_USER, VISIT, TOUCH_POINT, TRIGGER, CALL_CHARGE = (
     1 << index for index in range(len(CLASSES))
 )
 
+POSTED = 255
+"""The code of an event that was posted: its type is stored with it, see `Post`."""
+
 _CODES = {name: code for code, name in enumerate(EVENT_TYPES)}
 
 

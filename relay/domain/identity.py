@@ -17,7 +17,7 @@ import msgspec
 from xxhash import xxh3_64_digest, xxh3_64_intdigest, xxh3_128_digest
 
 from relay.domain.json_text import encode, encode_sorted
-from relay.domain.model import MessageId, SourceUid
+from relay.domain.model import ApplicationId, MessageId, SourceUid
 from relay.domain.shapes import Shape, Values, shape_of, values_of
 
 VOLATILE = frozenset(
@@ -144,6 +144,16 @@ def message_id(source_uid: SourceUid, *, space: str, row_id: int, digest: bytes,
     """
     what = b"%s\0%s\0%d\0%d\0%s" % (source_uid.encode(), space.encode(), row_id, recurrence, digest)
     text = b2a_base64(blake2b(what, digest_size=_ID_BYTES).digest(), newline=False)
+    return MessageId("msg_" + text.translate(_LETTERS).decode())
+
+
+def posted_id(application: ApplicationId, name: str) -> MessageId:
+    """The id of a posted event: a function of its application and of the name that the poster gave it.
+
+    >>> posted_id(ApplicationId("app_1"), "order-7")[:12]
+    'msg_zQ66jopw'
+    """
+    text = b2a_base64(blake2b(f"posts\0{application}\0{name}".encode(), digest_size=_ID_BYTES).digest(), newline=False)
     return MessageId("msg_" + text.translate(_LETTERS).decode())
 
 

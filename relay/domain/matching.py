@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from relay.domain.event_types import EVENT_TYPES, code_of
+from relay.domain.event_types import EVENT_TYPES, POSTED, code_of
 from relay.domain.filtering import Data, Filter, both, compile_filter
 from relay.domain.model import Application, Endpoint, EndpointId
 from relay.domain.operators import MAX_ENTRIES, as_number
@@ -21,7 +21,7 @@ from relay.errors import Invalid
 
 Match = tuple[EndpointId, int]
 Tested = tuple[Match, Filter]
-_ANY = frozenset(range(len(EVENT_TYPES)))
+_ANY = frozenset((*range(len(EVENT_TYPES)), POSTED))
 CONDITIONS_BETWEEN_PAUSES = 2000
 """About a millisecond of tests."""
 MOST_INDEXED = 256

@@ -104,6 +104,8 @@ class Application(Struct, frozen=True, kw_only=True):
     filter: dict[str, Any] | None = None
     rate_limit: int | None = None
     metadata: dict[str, str] = {}
+    posts: bool = False
+    """Whether events were ever posted to it: then it has a stream of its own, see relay.domain.streams."""
     created_at_ms: int = 0
     updated_at_ms: int = 0
 
@@ -189,10 +191,22 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     updated_at_ms: int = 0
 
 
-class StoredEvent(msgspec.Struct, frozen=True, array_like=True):
-    """What a row is, or became, as it is kept: once, however many endpoints get it.
+class Post(msgspec.Struct, frozen=True, array_like=True):
+    """What an event has that was posted, and is not a row's."""
 
-    `body` is the callback's body without its leading `{"type":"…",`: see relay.domain.envelope.
+    event_type: str
+    event_id: str | None = None
+    """The name that the poster gave it, unique in its application."""
+    channels: tuple[str, ...] | None = None
+    tags: tuple[str, ...] | None = None
+    request: str = ""
+    """Which request posted it, if that had an idempotency key: the same when it is repeated."""
+
+
+class StoredEvent(msgspec.Struct, frozen=True, array_like=True):
+    """An event as it is kept, once, however many endpoints get it: what a row is, or became, or what was posted.
+
+    `body` is the callback's body, for a row without its leading `{"type":"…",`: see relay.domain.envelope.
     """
 
     id: MessageId
@@ -205,6 +219,8 @@ class StoredEvent(msgspec.Struct, frozen=True, array_like=True):
     lag_of: int = -1
     """The index in ROUTES of the route whose lag its deliveries show; -1: none, because a backfill sends old news. The
     releases before do not write it, and pass over it."""
+    post: Post | None = None
+    """None: it is a row's."""
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True):
@@ -236,6 +252,8 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
     tls_ms: int = 0
     head_ms: int = 0
     """From the request's first byte to the response's head."""
+    event_type: str = ""
+    """The type of a posted event. Empty: `type_code` says it."""
 
 
 Joined = Literal["creation", "given", "later"]

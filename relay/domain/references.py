@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from relay.domain.event_types import EVENT_TYPES
+from relay.domain.envelope import type_name
 from relay.domain.model import MessageId, StoredEvent
 
 CHECKED, UNCHECKED = "a", "u"
@@ -47,7 +47,7 @@ class Reference(NamedTuple):
 
 def resent(number: int, event: StoredEvent, event_types: Sequence[str] | None) -> Reference:
     """A delivery by hand, of an event as the first of its types that an endpoint subscribed to (None: all types)."""
-    codes = [code for code in event.types if event_types is None or EVENT_TYPES[code] in event_types]
+    codes = [code for code in event.types if event_types is None or type_name(event, code) in event_types]
     return Reference(number, (codes or event.types)[0], tag_of(event.id), by_hand=1)
 
 

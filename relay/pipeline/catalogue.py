@@ -9,6 +9,8 @@ import msgspec
 from relay.domain import envelope
 from relay.domain.matching import Matcher, filter_fault, unfit_reason, wants
 from relay.domain.model import Application, ApplicationId, Endpoint, EndpointId, Source, SourceUid, StoredEvent
+from relay.domain.posting import PostMatcher, wants_post
+from relay.domain.streams import posts_of
 from relay.errors import Unreadable
 from relay.outbound.callbacks import CallbackSender, PreparedEndpoint
 from relay.pipeline.troubles import Troubles
@@ -31,19 +33,23 @@ class Catalogue:
     """
 
     def __init__(
-        self, configuration: Configuration, sender: CallbackSender, *, troubles: Troubles | None = None
+        self, configuration: Configuration, sender: CallbackSender | None = None, *, troubles: Troubles | None = None
     ) -> None:
+        """`sender` prepares endpoints for callbacks. None: this process sends none."""
         self._configuration = configuration
         self._sender = sender
         self._troubles = troubles
         self.version = 0
         self.sources: dict[SourceUid, Source] = {}
+        self.streams: frozenset[SourceUid] = frozenset()
+        """The sources, and the posts of applications that have any: whatever can have deliveries."""
         self._applications: dict[ApplicationId, Application] = {}
         self._endpoints: dict[EndpointId, Endpoint] = {}
         self._unreadable: dict[str, UnreadableRecord] = {}
         self._unfit: dict[EndpointId, str | None] = {}
         """What was found out since the endpoint, or its application, changed."""
         self._matchers: dict[SourceUid, Matcher] = {}
+        self._post_matchers: dict[ApplicationId, PostMatcher] = {}
         self._changed: set[SourceUid] = set()
         self._refreshing = asyncio.Lock()
         self._listeners: list[Callable[[EndpointId], None]] = []
@@ -88,7 +94,9 @@ class Catalogue:
         application = self._applications.get(endpoint.app_id)
         if application is None or (reason := self.unfit(endpoint.id)) is not None:
             raise Unreadable(reason if application else "its application can't be read, or is gone")
-        data = envelope.decode(event.body)
+        data = envelope.data_of(event)
+        if event.post is not None:
+            return wants_post(endpoint, event.post, data)
         if application.sources is not None and data["source"] not in application.sources:
             return False
         return wants(application, endpoint, event.types, data)
@@ -100,6 +108,7 @@ class Catalogue:
 
     def prepared(self, endpoint: Endpoint) -> PreparedEndpoint:
         """What is made of an endpoint once, for all of its callbacks."""
+        assert self._sender is not None  # noqa: S101 - only workers send
         return self._sender.prepare(endpoint)
 
     def limits(self, endpoint: Endpoint) -> dict[str, int]:
@@ -124,6 +133,16 @@ class Catalogue:
         owners = {a.id for a in unread}
         unfit = {e.id for e in dim} | {e.id for e in endpoints if e.app_id in owners}
         return Matcher(applications, endpoints, unfit=unfit)
+
+    def post_matcher(self, application: Application) -> PostMatcher:
+        """Which of an application's endpoints want which of its posts; made again after a change."""
+        matcher = self._post_matchers.get(application.id)
+        if matcher is None:
+            glimpses = [record.glimpse for record in self._unreadable.values()]
+            dim = [each for each in glimpses if isinstance(each, Endpoint)]
+            matcher = PostMatcher(application, [*self._endpoints.values(), *dim], unfit={each.id for each in dim})
+            self._post_matchers[application.id] = matcher
+        return matcher
 
     async def is_stale(self) -> bool:
         """Whether the configuration has another version: for a process that may have missed a notice."""
@@ -191,8 +210,15 @@ class Catalogue:
             self._unfit.pop(endpoint, None)
         if matters:
             self._matchers.clear()
+            self._post_matchers.clear()
+        self.streams = frozenset((*self.sources, *self._posts()))
         self.version = changes.version
         return changed
+
+    def _posts(self) -> Iterator[SourceUid]:
+        glimpses = (record.glimpse for record in self._unreadable.values())
+        unread = (each for each in glimpses if isinstance(each, Application))
+        return (posts_of(each.id) for each in (*self._applications.values(), *unread) if each.posts)
 
     def _tenants_changed(self, changes: Changes) -> set[str]:
         """The applications whose endpoints are concerned: a new name is nothing to them."""

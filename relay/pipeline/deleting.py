@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import structlog
 
-from relay.domain.model import ApplicationId, EndpointId
+from relay.domain.model import ApplicationId, EndpointId, SourceUid
 from relay.errors import NotFound, StoreRefused, StoreUnavailable
 from relay.store.api_keys import ApiKeys
 from relay.store.configuration import Configuration
@@ -83,7 +83,7 @@ class Deleting:
         await self._raise_subscriptions(pending)
         for deletion in pending:
             if deletion.kind == "application":
-                await self._step(self._application(deletion))
+                await self._step(self._application(deletion, pending))
             elif deletion.kind == "source":
                 await self._step(self._source(deletion))
         await self._step(self._lanes_of([deletion for deletion in pending if deletion.kind == "endpoint"]))
@@ -110,21 +110,35 @@ class Deleting:
         self._raised = {deletion.name for deletion in pending}
 
     async def _source(self, deletion: Deletion) -> list[Deletion]:
-        return [deletion] if await self._sources.empty(deletion) else []
+        return [deletion] if await self._sources.empty(SourceUid(deletion.id), deletion) else []
 
-    async def _application(self, deletion: Deletion) -> list[Deletion]:
-        """Delete some of its keys, and some of its endpoints with their own tombstones, until it has none any more."""
+    async def _application(self, deletion: Deletion, pending: Collection[Deletion]) -> list[Deletion]:
+        """Delete some of its keys, and some of its endpoints with their own tombstones, until it has none any more.
+
+        Its posts go last: as long as one of its endpoints is being deleted, their lanes are worked on.
+        """
         application = ApplicationId(deletion.id)
         found = await self._endpoints.ids(application, limit=ENDPOINTS_AT_ONCE)
         for endpoint in found:
             with suppress(NotFound):  # Another worker was quicker.
                 await self._endpoints.delete(application, endpoint)
         keys = await self._api_keys.delete_some(application, limit=ENDPOINTS_AT_ONCE)
-        return [] if found or keys else [deletion]
+        if found or keys:
+            return []
+        if deletion.posts is None:
+            return [deletion]
+        if any(each.kind == "endpoint" and each.posts == deletion.posts for each in pending):
+            return []
+        return [deletion] if await self._sources.empty(deletion.posts, deletion) else []
 
     async def _lanes_of(self, deletions: Collection[Deletion]) -> list[Deletion]:
-        """Drop waiting deliveries of some endpoints, in every source: their application may have had others before."""
+        """Drop waiting deliveries of some endpoints, in every source: their application may have had others before.
+
+        And in the posts of their application.
+        """
         endpoints, left = [EndpointId(deletion.id) for deletion in deletions], set[EndpointId]()
         for source in await self._configuration.source_uids() if endpoints else ():
             left |= await self._lanes.empty(source, endpoints)
+        for posts in {deletion.posts for deletion in deletions if deletion.posts}:
+            left |= await self._lanes.empty(posts, [EndpointId(each.id) for each in deletions if each.posts == posts])
         return [deletion for deletion in deletions if deletion.id not in left]

@@ -67,7 +67,7 @@ class Matched:
             lanes: Sequence[Match] = ()
             if row.event:
                 data = self._judged.data[at] if has_all else _whole(row)
-                lanes = self._for_audience(row, await self._match(matcher, row.types, data))
+                lanes = self._for_audience(row, await match_in_turns(matcher, row.types, data, self._pace))
                 entries += len(lanes)
             row_commit = RowCommit(
                 row.row_id, row.seen, row.message or None, row.number, row.event, lanes, matcher.unchecked, row.before
@@ -84,24 +84,26 @@ class Matched:
             return lanes
         return [match for match in lanes if match[0] in audience.endpoints]
 
-    async def _match(self, matcher: Matcher, types: bytes, data: dict[str, Any]) -> list[Match]:
-        weight = matcher.weight(types)
-        if weight < self._pace.left:
-            self._pace.left -= weight
-            return matcher.match(types, data)
-        steps = matcher.steps(types, data, self._pace)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as ended:
-                matches: list[Match] = ended.value
-                return matches
-            await asyncio.sleep(0)
-
     def drop(self, count: int) -> None:
         """The first of them are committed."""
         del self._rows[:count]
         self._committed += count
+
+
+async def match_in_turns(matcher: Matcher, types: bytes, data: dict[str, Any], pace: Pace) -> list[Match]:
+    """`Matcher.match`; other work of the process gets its turn when the pace says so."""
+    weight = matcher.weight(types)
+    if weight < pace.left:
+        pace.left -= weight
+        return matcher.match(types, data)
+    steps = matcher.steps(types, data, pace)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as ended:
+            matches: list[Match] = ended.value
+            return matches
+        await asyncio.sleep(0)
 
 
 def _whole(row: Judged) -> dict[str, Any]:

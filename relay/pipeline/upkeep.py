@@ -5,7 +5,7 @@ work, and what is damaged in one source does not keep it from the others.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -97,18 +97,18 @@ class Upkeep:
         self._moments = moments
         self._rota = Rota()
 
-    async def run(self, sources: Callable[[], list[Source]]) -> None:
-        """Work until cancelled. `sources` gives those that there are at the moment."""
+    async def run(self, sources: Callable[[], list[Source]], posts: Callable[[], list[SourceUid]]) -> None:
+        """Work until cancelled. `sources` gives those that there are at the moment, `posts` the streams of posts."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_again_and_again(LOOK_S, self._pressure.look))
             # Apart from looking: a worker that sheds a lot must not be the last to know how full the store is.
-            tasks.create_task(_again_and_again(LOOK_S, lambda: self.shed(sources())))
-            tasks.create_task(_again_and_again(COUNT_S, lambda: self.count(sources())))
+            tasks.create_task(_again_and_again(LOOK_S, lambda: self.shed(sources(), posts())))
+            tasks.create_task(_again_and_again(COUNT_S, lambda: self.count(sources(), posts())))
             tasks.create_task(_again_and_again(FRESHNESS_S, lambda: self._freshness.look(sources())))
-            tasks.create_task(_again_and_again(TRIM_S, lambda: self.trim(sources())))
-            tasks.create_task(_again_and_again(SWEEP_S, lambda: self.sweep(sources())))
+            tasks.create_task(_again_and_again(TRIM_S, lambda: self.trim(sources(), posts())))
+            tasks.create_task(_again_and_again(SWEEP_S, lambda: self.sweep(sources(), posts())))
 
-    async def shed(self, sources: list[Source]) -> None:
+    async def shed(self, sources: list[Source], posts: Sequence[SourceUid] = ()) -> None:
         """Shed history if too much of the server's memory was used at the last look.
 
         Attempts go first, then what rows were before, then events.
@@ -116,7 +116,7 @@ class Upkeep:
         too_much, self._pressure.excess = self._pressure.excess, 0
         if not too_much or not await self._chores.take("shed", seconds=LOOK_S * 0.9):
             return
-        uids = [source.uid for source in sources]
+        uids = [*(source.uid for source in sources), *posts]
         freed = await self._shed_attempts(uids, too_much)
         events = 0
 
@@ -140,33 +140,33 @@ class Upkeep:
         if freed:
             log.info("history_shed", bytes=freed, events=events, wanted=too_much)
 
-    async def count(self, sources: list[Source]) -> None:
+    async def count(self, sources: list[Source], posts: Sequence[SourceUid] = ()) -> None:
         """Count the deliveries that have not ended. Polling stops when there are too many."""
         if await self._chores.take("count", seconds=COUNT_S * 0.9):
-            await self._pressure.count([source.uid for source in sources])
+            await self._pressure.count([*(source.uid for source in sources), *posts])
 
-    async def trim(self, sources: list[Source]) -> None:
+    async def trim(self, sources: list[Source], posts: Sequence[SourceUid] = ()) -> None:
         """Keep budgets: of the attempt logs, and of the backlog of each endpoint."""
         if not await self._chores.take("trim", seconds=TRIM_S * 0.9):
             return
-        uids, most = [source.uid for source in sources], self._limits.attempt_log_bytes
+        uids, most = [*(source.uid for source in sources), *posts], self._limits.attempt_log_bytes
         logs = await ask_apart("measure_attempts", uids, self._attempts.totals)
         await each_apart("trim_attempts", [uid for uid, size in logs.items() if size > most], self._trim_attempts)
         await self._backlogs.trim(uids, now_ms=await self._server.now_ms())
 
-    async def sweep(self, sources: list[Source]) -> None:
+    async def sweep(self, sources: list[Source], posts: Sequence[SourceUid] = ()) -> None:
         """Forget what is over. Nothing is while clocks disagree: a wrong one would make everything old."""
         if self._clock.is_off():
             return
         if await self._chores.take("sweep", seconds=SWEEP_S * 0.9):
             now_ms = await self._server.now_ms()
             await self._audit.trim(now_ms=now_ms)
-            known = {source.uid: source for source in sources}
+            known: dict[SourceUid, Source | None] = {source.uid: source for source in sources} | dict.fromkeys(posts)
             chosen = self._rota.choose(
                 await ask_apart("look", list(known), self._moments.of), turn=now_ms // round(SWEEP_S * 1000)
             )
             await self._backlogs.drop_old(chosen, now_ms=now_ms)
-            await each_apart("sweep", chosen, lambda uid: self._sweep(known[uid]))
+            await each_apart("sweep", chosen, lambda uid: self._sweep(uid, known[uid]))
 
     async def _shed_attempts(self, sources: list[SourceUid], too_much: int) -> int:
         """Drop the oldest of all logs, from each as large a part of what it holds; gives the bytes dropped."""
@@ -194,27 +194,30 @@ class Upkeep:
         if events:
             log.info("events_compacted", source=source, events=events, bytes=size)
 
-    async def _sweep(self, source: Source) -> None:
+    async def _sweep(self, uid: SourceUid, source: Source | None) -> None:
+        """`source` is None for posts: nobody asks what they were before."""
         now_ms = await self._server.now_ms()
         dead, damaged = await self._retention.forget_dead(
-            source.uid, before_ms=now_ms - round(self._limits.dead_retention_s * 1000)
+            uid, before_ms=now_ms - round(self._limits.dead_retention_s * 1000)
         )
         before_ms = now_ms - round(self._limits.retention_s * 1000)
-        past_from_ms = now_ms - round(self._limits.past_s * 1000)
-        events = await self._retention.forget_events(source.uid, before_ms=before_ms, past_from_ms=past_from_ms)
-        await self._compact(source.uid, before_ms=before_ms, past_from_ms=past_from_ms)
-        await self._past.forget(source.uid, before_ms=past_from_ms, most_bytes=self._limits.past_bytes)
-        rows = await self._rows.forget(source, now_ms=now_ms)
+        past_from_ms = now_ms - round(self._limits.past_s * 1000) if source else None
+        events = await self._retention.forget_events(uid, before_ms=before_ms, past_from_ms=past_from_ms)
+        await self._compact(uid, before_ms=before_ms, past_from_ms=past_from_ms)
+        rows = 0
+        if source is not None and past_from_ms is not None:
+            await self._past.forget(uid, before_ms=past_from_ms, most_bytes=self._limits.past_bytes)
+            rows = await self._rows.forget(source, now_ms=now_ms)
         books, _ = await self._books.shed(
-            source.uid,
+            uid,
             before_ms=now_ms - round(self._limits.books_s * 1000),
             most_bytes=self._limits.books_bytes,
         )
         if dead or events or rows or books:
-            self._rota.again(source.uid)
-            log.info("upkeep", source=source.uid, dead=dead, events=events, row_buckets=rows, book_blocks=books)
+            self._rota.again(uid)
+            log.info("upkeep", source=uid, dead=dead, events=events, row_buckets=rows, book_blocks=books)
         if damaged:
-            log.error("dead_deliveries_unreadable", source=source.uid, removed=damaged)
+            log.error("dead_deliveries_unreadable", source=uid, removed=damaged)
 
 
 async def _again_and_again(every_s: float, work: Callable[[], Awaitable[None]]) -> None:

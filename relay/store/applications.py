@@ -6,6 +6,7 @@ from collections.abc import Callable
 from redis.asyncio import Redis
 
 from relay.domain.model import Application, ApplicationId, SourceUid
+from relay.domain.streams import posts_of
 from relay.errors import NotFound
 from relay.store.configuration import APPLICATION, Configuration
 from relay.store.deletions import remainder
@@ -58,6 +59,17 @@ class Applications:
             after = ids[-1]
         return sorted(names)
 
+    async def posting(self) -> list[SourceUid]:
+        """The streams of the posts of all applications, readable or not, that have any."""
+        found: list[SourceUid] = []
+        after: str | None = None
+        while ids := await self._records.ids(FOLDER, after=after, limit=READ_AT_ONCE):
+            for application, kept in (await self._records.read(ids)).items():
+                if kept and kept.fields.get("posts"):
+                    found.append(posts_of(ApplicationId(application)))
+            after = ids[-1]
+        return found
+
     async def create(
         self, make: Callable[[ApplicationId], Application], *, now_ms: int, once: Once | None = None
     ) -> Application:
@@ -96,18 +108,21 @@ class Applications:
         They, and whatever waits for them, go by and by, see relay.pipeline.deleting.
         """
         found = await self._id(id_or_uid)
-        # One that can't be read may have had any source.
-        version, gone = await self._records.delete(
-            found, FOLDER, deletion=lambda application: remainder(application.sources if application else None)
-        )
-        had = gone or Application(id=ApplicationId(found), name="")
-        await self._configuration.announce(version, await self._configuration.sources_of(had), matched=version)
+        # One that can't be read may have had any source, and posts.
+        unread = Application(id=ApplicationId(found), name="", posts=True)
+        version, gone = await self._records.delete(found, FOLDER, deletion=lambda had: _left(had or unread))
+        had = gone or unread
+        await self._configuration.announce(version, await self._configuration.streams_of(had), matched=version)
 
     async def _announced(self, saved: Saved[Application]) -> Application:
         # Those that it had and those that it has: both kinds of page were matched against something else.
-        sources = [s for a in (saved.before, saved.after) for s in await self._configuration.sources_of(a)]
+        sources = [s for a in (saved.before, saved.after) for s in await self._configuration.streams_of(a)]
         await self._configuration.announce(saved.version, sources, matched=saved.matched)
         return saved.after
 
     async def _id(self, id_or_uid: str) -> str:
         return id_or_uid if id_or_uid.startswith(PREFIX) else await self._records.id_of_uid(id_or_uid)
+
+
+def _left(application: Application) -> bytes:
+    return remainder(application.sources, posts_of(application.id) if application.posts else None)

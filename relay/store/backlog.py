@@ -221,7 +221,7 @@ def _entry(found: _Found, reason: str, events: Mapping[int, StoredEvent]) -> str
     if (reference := found.reference) is None:
         return ""
     event = events.get(reference.number)
-    what = f"{event.id} {event.row_id}" if event is not None and tag_of(event.id) == reference.tag else "- -"
+    what = f"{event.id} {event.row_id or '-'}" if event is not None and tag_of(event.id) == reference.tag else "- -"
     return f"{reference.text()} {found.reason or reason} {what}"
 
 

@@ -8,6 +8,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from relay.domain.model import ROUTES, Application, ApplicationId, Endpoint, EndpointId, Source, SourceUid
+from relay.domain.streams import posts_of
 from relay.store import keys
 from relay.store.record_form import VERSION, Kind
 from relay.store.records import READ_AT_ONCE, Records
@@ -30,7 +31,8 @@ def _limit_fault(limited: Application | Endpoint) -> str | None:
 def _glimpse_application(application: str, _: str, fields: Mapping[str, Any]) -> Application:
     """An application that may not see less than the one that can't be read."""
     sources = _legible(fields, "sources", tuple[SourceUid, ...] | None)
-    return Application(id=ApplicationId(application), name="", sources=sources)
+    posts = _legible(fields, "posts", bool) is not False
+    return Application(id=ApplicationId(application), name="", sources=sources, posts=posts)
 
 
 def _glimpse_endpoint(endpoint: str, application: str, fields: Mapping[str, Any]) -> Endpoint:
@@ -184,6 +186,11 @@ class Configuration:
             return []
         known = await self.source_uids()
         return known if application.sources is None else [uid for uid in application.sources if uid in set(known)]
+
+    async def streams_of(self, application: Application | None) -> list[SourceUid]:
+        """The streams whose events an application may get: its sources, and its own posts if there are any."""
+        posts = [posts_of(application.id)] if application is not None and application.posts else []
+        return [*await self.sources_of(application), *posts]
 
     async def announce(self, version: int, sources: Iterable[SourceUid] = (), *, matched: int = 0) -> None:
         """Make pages of `sources` that were matched before version `matched` be matched again; tell the workers.

@@ -1,4 +1,4 @@
-"""What is left of a deleted source: closed first, then removed, key by key, in steps that can end anywhere."""
+"""What is left of a deleted source, or of the posts of a deleted application: closed first, then removed, key by key, in steps that can end anywhere."""
 
 import re
 from collections.abc import AsyncIterator, Iterable
@@ -24,13 +24,13 @@ class DeletedSources:
         self._redis = redis
         self._deletions = Deletions(redis)
 
-    async def empty(self, deletion: Deletion) -> bool:
+    async def empty(self, source: SourceUid, deletion: Deletion) -> bool:
         """Remove all that is kept of a source but its fence; False: a worker still has lanes of it.
 
         Every command is bounded, and it can be cut short anywhere, and done by many workers at once. A worker that
         was asleep changes nothing when it wakes, also when there is another source of that name by then.
         """
-        source, mark = SourceUid(deletion.id), f"-{deletion.version}"
+        mark = f"-{deletion.version}"
         if not await self._closed(source, deletion, mark):
             return True  # Another worker has ended it.
         if await self._is_held(source):

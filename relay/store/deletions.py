@@ -7,6 +7,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from relay.domain.model import EndpointId, SourceUid
+from relay.domain.streams import are_posts
 from relay.store import keys
 from relay.store.scripts import script
 
@@ -20,6 +21,8 @@ class Remainder(msgspec.Struct, frozen=True):
 
     sources: tuple[SourceUid, ...] | None = None
     """Whose pages must not be matched against it any more; None: those of every source."""
+    posts: SourceUid | None = None
+    """The stream of the posts of its application; None: there were never any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class Deletion:
     version: int
     """That of the configuration since when it is gone."""
     sources: tuple[SourceUid, ...] | None
+    posts: SourceUid | None = None
 
     @property
     def name(self) -> str:
@@ -38,9 +42,9 @@ class Deletion:
         return f"{self.kind}/{self.id}"
 
 
-def remainder(sources: Iterable[SourceUid] | None) -> bytes:
+def remainder(sources: Iterable[SourceUid] | None, posts: SourceUid | None = None) -> bytes:
     """The stored form of what a deletion has to know."""
-    return msgspec.json.encode(Remainder(None if sources is None else tuple(sources)))
+    return msgspec.json.encode(Remainder(None if sources is None else tuple(sources), posts))
 
 
 class Deletions:
@@ -70,14 +74,14 @@ class Deletions:
         names = [keys.config("deletions"), keys.POLLS, keys.RECONCILED]
         await script("end_deletion")(self._redis, names, [deletion.name, deletion.version, uid])
 
-    async def bury(self, endpoint: EndpointId, *, version: int) -> bool:
+    async def bury(self, endpoint: EndpointId, stream: SourceUid, *, version: int) -> bool:
         """Have whatever waits for an endpoint deleted that is not there, since a version of the configuration.
 
-        For who finds such a lane; ids are never given twice. False: it is there.
+        `stream` is the one that has such a lane. For who finds such a lane; ids are never given twice. False: it is there.
         """
         if await self._redis.hexists(keys.config("endpoints"), endpoint):  # type: ignore[misc]
             return False
-        tombstone = f"{version} {remainder(None).decode()}"
+        tombstone = f"{version} {remainder(None, stream if are_posts(stream) else None).decode()}"
         await self._redis.hsetnx(keys.config("deletions"), f"endpoint/{endpoint}", tombstone)  # type: ignore[misc]
         return True
 
@@ -87,7 +91,7 @@ def _read(name: str, value: bytes) -> Deletion:
     digits, _, rest = value.partition(b" ")
     version = int(digits) if digits.isdigit() else 0
     try:
-        sources = msgspec.json.decode(rest, type=Remainder).sources
+        remains = msgspec.json.decode(rest, type=Remainder)
     except msgspec.MsgspecError:
-        sources = None
-    return Deletion(kind, object_id, version, sources)
+        remains = Remainder()
+    return Deletion(kind, object_id, version, remains.sources, remains.posts)

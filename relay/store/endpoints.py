@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from relay.domain.matching import filter_fault
 from relay.domain.model import Application, ApplicationId, Endpoint, EndpointId, SourceUid
+from relay.domain.streams import posts_of
 from relay.errors import NotFound, Unreadable
 from relay.store.conditions import Conditions
 from relay.store.configuration import APPLICATION, ENDPOINT, Configuration
@@ -142,9 +143,10 @@ class Endpoints:
         found = await self._id(application, id_or_uid)
         if not await self._records.holds(_folder(application), found):
             raise _missing(application, id_or_uid)
-        sources = await self._sources(application)
-        version, _ = await self._records.delete(found, _folder(application), deletion=lambda _: remainder(sources))
-        await self._configuration.announce(version, sources, matched=version)
+        streams, posts = await self._streams(application), posts_of(application)
+        left = remainder(streams, posts if posts in streams else None)
+        version, _ = await self._records.delete(found, _folder(application), deletion=lambda _: left)
+        await self._configuration.announce(version, streams, matched=version)
 
     @asynccontextmanager
     async def _only_of(self, application: ApplicationId, endpoint: str) -> AsyncIterator[None]:
@@ -157,8 +159,8 @@ class Endpoints:
             raise _missing(application, endpoint) from None
 
     async def _announced(self, saved: Saved[Endpoint]) -> Endpoint:
-        sources = await self._sources(saved.after.app_id)
-        await self._configuration.announce(saved.version, sources, matched=saved.matched)
+        streams = await self._streams(saved.after.app_id)
+        await self._configuration.announce(saved.version, streams, matched=saved.matched)
         return saved.after
 
     async def _go_on(self, saved: Saved[Endpoint]) -> None:
@@ -167,19 +169,21 @@ class Endpoints:
         reordered, helped = before is not None and _order(before) != _order(after), _may_go_on(before, after)
         if helped:
             await self._conditions.forget(after.id)
-        for source in await self._configuration.source_uids() if reordered or helped else ():
+        if not reordered and not helped:
+            return
+        for stream in (*await self._configuration.source_uids(), posts_of(after.app_id)):
             if reordered:
-                await self._lanes.release_waiting(source, after.id, after.order_version)
+                await self._lanes.release_waiting(stream, after.id, after.order_version)
             if helped:
-                await self._lanes.unpark(source, after.id)
+                await self._lanes.unpark(stream, after.id)
 
-    async def _sources(self, application: ApplicationId) -> list[SourceUid]:
+    async def _streams(self, application: ApplicationId) -> list[SourceUid]:
         # Read after the write: a source or a change of the application that comes later raises a later version itself.
         try:
             kept = await self._applications.find(application)
-        except Unreadable:  # It may have any source.
-            kept = Application(id=application, name="")
-        return await self._configuration.sources_of(kept)
+        except Unreadable:  # It may have any source, and posts.
+            kept = Application(id=application, name="", posts=True)
+        return await self._configuration.streams_of(kept)
 
     async def _id(self, application: ApplicationId, id_or_uid: str) -> str:
         if id_or_uid.startswith(PREFIX):

@@ -53,7 +53,7 @@ class _Changes(In, frozen=True, kw_only=True):
     filter_types: EventTypes | UnsetType | None = UNSET
     """The old name of `eventTypes`."""
     channels: Channels | UnsetType | None = UNSET
-    """Stored and returned, without effect: the relay's messages have no channels."""
+    """Of posted messages, the endpoint receives only those with one of these channels. No effect on rows. null: all."""
     metadata: Metadata | UnsetType | None = UNSET
     """Keys and values for your own use."""
     version: int | UnsetType | None = UNSET
@@ -146,7 +146,7 @@ class EndpointOut(Out, frozen=True, kw_only=True):
     filter_types: list[str] | None
     """The old name of `eventTypes`."""
     channels: list[str] | None
-    """Stored without effect."""
+    """Of posted messages, the endpoint receives only those with one of these channels. null: all."""
     throttle_rate: int | None
     """The maximum number of callbacks per second, over all workers. null: no limit."""
     rate_limit: int | None

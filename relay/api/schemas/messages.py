@@ -9,8 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from relay.api.schemas.common import Out, moment, moment_or_none
-from relay.domain.envelope import HEADS, is_repaired
-from relay.domain.event_types import EVENT_TYPES
+from relay.domain.envelope import attempted_type, body, is_repaired, type_name
 from relay.domain.model import Attempt, Endpoint, MessageId, StoredEvent
 from relay.store.identifiers import base62
 
@@ -29,16 +28,16 @@ class _Message(Out, frozen=True, kw_only=True):
     id: str
     """The id of the message. Callbacks carry it as `webhook-id`."""
     event_id: str | None = None
-    """Always null."""
+    """Your own name for a posted message. null: it has none, or the message is of a row."""
     event_type: str
-    """The first of the event's types. `payload.data.classes` has all classes."""
+    """The first of the event's types. For a row, `payload.data.classes` has all classes."""
     payload: Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "object"})]
-    """The body that endpoints receive. There, `type` is the first type that the endpoint subscribed to. Empty without
-    `with_content`."""
+    """The body that endpoints receive. For a row, `type` is there the first type that the endpoint subscribed to. Empty
+    without `with_content`."""
     channels: list[str] | None = None
-    """Always null."""
+    """The channels of a posted message. null: it has none."""
     tags: list[str] | None = None
-    """Always null."""
+    """The tags of a posted message. null: it has none."""
     timestamp: datetime
     """When the relay stored the event."""
     repaired: bool = False
@@ -47,7 +46,7 @@ class _Message(Out, frozen=True, kw_only=True):
 
 
 class MessageOut(_Message, frozen=True, kw_only=True):
-    """A message: an event of a row that appeared or changed."""
+    """A message: an event of a row that appeared or changed, or one that was posted."""
 
 
 class AttemptedMessageOut(_Message, frozen=True, kw_only=True):
@@ -128,7 +127,7 @@ class DestinationOut(Out, frozen=True, kw_only=True):
     filter_types: list[str] | None
     """The old name of `eventTypes`."""
     channels: list[str] | None
-    """Stored without effect."""
+    """The channels of posted messages that it receives. null: all."""
     throttle_rate: int | None
     """The maximum number of callbacks per second. null: no limit."""
     rate_limit: int | None
@@ -194,7 +193,7 @@ def show_attempt(
         timestamp=moment(attempt.started_at_ms),
         error=attempt.error,
         number=attempt.number,
-        event_type=EVENT_TYPES[attempt.type_code],
+        event_type=attempted_type(attempt),
         next_attempt=moment_or_none(attempt.next_at_ms or None),
         msg=show_message(event, with_content=False) if with_msg else UNSET,
     )
@@ -238,13 +237,16 @@ def id_of_attempt(attempt: Attempt, message: MessageId) -> str:
 
 def _message(event: StoredEvent, *, with_content: bool) -> dict[str, Any]:
     code = event.types[0]
-    payload = msgspec.Raw(HEADS[code] + event.body if with_content else b"{}")
+    post = event.post
     return {
         "id": event.id,
-        "event_type": EVENT_TYPES[code],
-        "payload": payload,
+        "event_id": post and post.event_id,
+        "event_type": type_name(event, code),
+        "payload": msgspec.Raw(body(event, code) if with_content else b"{}"),
+        "channels": list(post.channels) if post and post.channels else None,
+        "tags": list(post.tags) if post and post.tags else None,
         "timestamp": moment(event.stored_at_ms),
-        "repaired": is_repaired(event.body),
+        "repaired": post is None and is_repaired(event.body),
     }
 
 

@@ -16,14 +16,15 @@ class UndeliveredOut(Out, frozen=True, kw_only=True):
     """The id of the application."""
     endpoint_id: str
     """The id of the endpoint."""
-    source: str
-    """The uid of the source."""
+    source: str | None
+    """The uid of the source. null: the message was posted."""
     msg_id: str | None
     """The id of the message. null: the relay no longer has it."""
     row_id: str | None
-    """The rowId of the row. It is unique only within its kind of row. null: the relay no longer has it."""
-    event_type: str
-    """The event type that the callback would have."""
+    """The rowId of the row. It is unique only within its kind of row. null: the relay no longer has it,
+    or the message was posted."""
+    event_type: str | None
+    """The event type that the callback would have. null: the message was posted, and the relay no longer has it."""
     state: State
     """`dead`: the relay gave up. `waiting`: the relay sends the message when the endpoint is enabled or resumed."""
     reason: str

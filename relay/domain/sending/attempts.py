@@ -27,4 +27,5 @@ def attempt_of(delivery: Delivery, outcome: Outcome, verdict: Verdict, now_ms: i
         connect_ms=outcome.connect_ms,
         tls_ms=outcome.tls_ms,
         head_ms=outcome.head_ms,
+        event_type=delivery.event.post.event_type if delivery.event.post else "",
     )

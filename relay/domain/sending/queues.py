@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import msgspec
 
-from relay.domain.envelope import decode
+from relay.domain.envelope import data_of
 from relay.domain.model import Endpoint, Order, StoredEvent
 from relay.domain.paths import reader
 from relay.domain.sending.delivery import Delivery
@@ -250,7 +250,7 @@ def key_reader(path: str) -> KeyOf:
 
     def key(event: StoredEvent) -> str | None:
         try:
-            value = read(decode(event.body))
+            value = read(data_of(event))
         except (msgspec.DecodeError, ValueError, KeyError, AttributeError, TypeError):
             # Damaged: it is sent as it is.
             return None

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from relay.domain.envelope import HEADS
+from relay.domain.envelope import is_code
 from relay.domain.model import EndpointId, SourceUid, StoredEvent
 from relay.domain.references import Reference, parse_reference, tag_of
 from relay.domain.sending.arrivals import Arrival, Claim
@@ -35,8 +35,8 @@ class Arriving:
         self._deletions = deletions
         self._clock = clock
 
-    async def introduce(self, endpoints: Sequence[EndpointId]) -> None:
-        """Put the endpoints of lanes that are claimed into the core. Raises StoreUnavailable."""
+    async def introduce(self, source: SourceUid, endpoints: Sequence[EndpointId]) -> None:
+        """Put the endpoints of lanes of a source that are claimed into the core. Raises StoreUnavailable."""
         if not endpoints:
             return
         if any(self._catalogue.is_off(endpoint) for endpoint in endpoints):
@@ -45,7 +45,7 @@ class Arriving:
         for endpoint in endpoints:
             if self._catalogue.standing(endpoint) == "gone":
                 # A lane that is left of it, in a store that lost its deletion or was never told of it.
-                await self._deletions.bury(endpoint, version=self._catalogue.version)
+                await self._deletions.bury(endpoint, source, version=self._catalogue.version)
         conditions = await self._conditions.read(endpoints)
         now_ms = self._clock.now_ms()
         for endpoint in endpoints:
@@ -99,7 +99,7 @@ class Arriving:
         wanted: int = 0,
     ) -> list[Claim]:
         """Lanes that are held from now on, of which so many references were wanted. Raises StoreUnavailable."""
-        await self.introduce(list(references))
+        await self.introduce(source, list(references))
         arrivals = await self.arrivals(source, references)
         return [Claim(endpoint, some, blocked[endpoint], len(some) < wanted) for endpoint, some in arrivals.items()]
 
@@ -109,4 +109,4 @@ def _parse(stored: bytes) -> Reference | None:
         reference = parse_reference(stored)
     except ValueError:
         return None
-    return reference if reference.type_code < len(HEADS) else None
+    return reference if is_code(reference.type_code) else None

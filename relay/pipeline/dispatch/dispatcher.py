@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from relay.domain.envelope import HEADS
+from relay.domain.envelope import body
 from relay.domain.model import Endpoint, EndpointId, SourceUid
 from relay.domain.outcomes import Outcome
 from relay.domain.sending.core import Core
@@ -108,7 +108,7 @@ class Dispatcher:
             exchange.look_again()
         if self._asker is None:
             self._asker = asyncio.create_task(self._asking.run(), name="asking")
-        for source in self._catalogue.sources:
+        for source in self._catalogue.streams:
             if source not in self._exchanges:
                 self._core.follow(source)
                 exchange = Exchange(
@@ -117,7 +117,7 @@ class Dispatcher:
                     catalogue=self._catalogue, clock=self._clock, answered=self._follow,
                 )  # fmt: skip
                 self._exchanges[source] = exchange, asyncio.create_task(exchange.run(), name=f"exchange {source}")
-        for source in set(self._exchanges) - set(self._catalogue.sources):
+        for source in set(self._exchanges) - self._catalogue.streams:
             self._exchanges.pop(source)[1].cancel()
             self._core.forget(source)
             # A deletion waits until no worker works on it any more.
@@ -290,7 +290,7 @@ class Dispatcher:
         return await self._sender.send(
             self._catalogue.prepared(endpoint),
             message_id=event.id,
-            body=HEADS[delivery.reference.type_code] + event.body,
+            body=body(event, delivery.reference.type_code),
             timestamp_s=self._clock.now_ms() // 1000,
             deadline_s=self._deadline_s,
         )

@@ -20,8 +20,7 @@
 local fence, subscriptions, route, trail, lanes, ready, references, owed, sequence, lowest = unpack(KEYS, 1, 10)
 local book_blocks, book_sizes, shelves = unpack(KEYS, 11)
 local prefix, token, version, cursor, now, channel, uid, known, after, space = unpack(ARGV, 1, 10)
-local UNPACK = 4000 -- Lua's stack holds 8,000.
-local KEPT = 2 ^ 40 -- Events whose deliveries nobody can count are kept.
+-- SHARED: append
 
 if redis.call('GET', fence) ~= token then return 'fenced' end
 if (redis.call('GET', sequence) or '0') ~= known then return 'astray' end
@@ -38,18 +37,6 @@ local function bulk(command, key, size)
     redis.call(command, key, unpack(ARGV, first, math.min(first + UNPACK, at + size) - 1))
   end
   at = at + size
-end
--- HINCRBY would stop at a count that is none: `damaged` is what that begins with.
-local function add(key, fields, amounts, damaged)
-  for first = 1, #fields, UNPACK / 2 do
-    local last = math.min(first + UNPACK / 2 - 1, #fields)
-    local before, sums = redis.call('HMGET', key, unpack(fields, first, last)), {}
-    for i = first, last do
-      sums[#sums + 1] = fields[i]
-      sums[#sums + 1] = string.format('%.0f', (string.match(before[i - first + 1] or '0', '^%-?%d+$') or damaged) + amounts[i])
-    end
-    redis.call('HSET', key, unpack(sums))
-  end
 end
 
 local seen, seen_buckets = prefix .. 'seen:' .. space .. ':', prefix .. 'seen_buckets:' .. space
@@ -80,38 +67,16 @@ for i = 1, count() do
   at = at + 3
 end
 add(references, buckets, deliveries, KEPT)
-local woken, endpoints, sizes = {}, {}, {}
+local endpoints, sizes = {}, {}
 for i = 1, count() do
   local endpoint = ARGV[at]
   endpoints[i], sizes[i] = endpoint, ARGV[at + 1]
   at = at + 2
   bulk('RPUSH', prefix .. 'lane:' .. endpoint, count())
-  if redis.call('HSETNX', lanes, endpoint, 'r') == 1 then woken[#woken + 1] = endpoint end
 end
-add(owed, endpoints, sizes, 0)
-for first = 1, #woken, UNPACK do
-  redis.call('RPUSH', ready, unpack(woken, first, math.min(first + UNPACK, #woken + 1) - 1))
-end
+wake(endpoints, sizes)
 -- The books: rows with their events, and what each endpoint is owed of them.
-local FIELD_BYTES = 90 -- What a field takes in addition to its value, about.
 local LONGEST = 14000 -- Of a group's entries: what is kept of rows that change without end is bounded.
-local blocks, grown = {}, {total = 0}
-local function grows(block, before, after)
-  local bytes = #after - #before + (before == '' and FIELD_BYTES or 0)
-  grown[block], grown.total = (grown[block] or 0) + bytes, grown.total + bytes
-end
--- Numbers ascend, so that mostly the new half bytes are appended, but for the one that shares a byte.
-local function joined(before, first, halves)
-  local common = #before - first
-  if common <= 0 then return before .. string.rep('\0', first - #before) .. halves end
-  local bytes = {string.byte(halves, 1, -1)}
-  for i = 1, math.min(common, #bytes) do
-    local old, new = string.byte(before, first + i), bytes[i]
-    local low = new % 16 > 0 and new % 16 or old % 16
-    bytes[i] = (new > 15 and new - new % 16 or old - old % 16) + low
-  end
-  return string.sub(before, 1, first) .. string.char(unpack(bytes)) .. string.sub(before, first + #bytes + 1)
-end
 local shelved = {}
 for _ = 1, count() do
   local shelf, newest = ARGV[at], ARGV[at + 1]
@@ -131,35 +96,19 @@ end
 for i = 1, count() do
   local block = ARGV[at]
   at = at + 1
-  local key = prefix .. 'books:' .. block
-  blocks[i] = block
-  redis.call('ZADD', book_blocks, now, block)
+  open_block(block)
+  if i == 1 then
+    for j = 1, #shelved do grows(block, shelved[j][1], shelved[j][2]) end
+  end
   for _ = 1, count() do
     local first_byte, halves = tonumber(ARGV[at]), ARGV[at + 1]
     at = at + 2
-    local size, became = count(), {}
-    for first = at, at + size - 1, UNPACK / 2 do
-      local last = math.min(first + UNPACK / 2, at + size) - 1
-      local before, after = redis.call('HMGET', key, unpack(ARGV, first, last)), {}
-      for j = first, last do
-        local found = before[j - first + 1] or ''
-        local now_there = became[found] or joined(found, first_byte, halves)
-        became[found] = now_there
-        after[#after + 1], after[#after + 2] = ARGV[j], now_there
-        grows(block, found, now_there)
-      end
-      redis.call('HSET', key, unpack(after))
-    end
+    local size = count()
+    owe(block, first_byte, halves, ARGV, at, at + size - 1)
     at = at + size
   end
 end
-if #blocks > 0 then
-  for i = 1, #shelved do grows(blocks[1], shelved[i][1], shelved[i][2]) end
-  local amounts = {}
-  blocks[#blocks + 1] = 'total'
-  for i = 1, #blocks do amounts[i] = grown[blocks[i]] or 0 end
-  add(book_sizes, blocks, amounts, 0)
-end
+count_books()
 if cursor ~= '' then
   redis.call('HSETNX', route, 'books_from', after ~= '' and after or cursor)
   redis.call('HSET', route, 'cursor', cursor)

@@ -18,7 +18,7 @@ from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
 from relay.pipeline.clock import Clock
 from relay.starting import readiness_of
-from relay.wiring import Stores, open_stores
+from relay.wiring import Stores, open_stores, posting_of
 from tests.integration.api.documented import Documented
 from tests.integration.api.storing import Store
 
@@ -103,6 +103,7 @@ async def base_url(
 async def http(application: Documented, stores: Stores, clock: TestClock) -> AsyncIterator[httpx.AsyncClient]:
     """A plain client with the key, without a port between."""
     application.state.stores = stores
+    application.state.posting = posting_of(stores, clock)
     application.state.readiness = readiness_of(stores, clock)
     application.mismatches.clear()
     transport, headers = httpx.ASGITransport(application), {"authorization": f"Bearer {KEY}"}

@@ -1,0 +1,70 @@
+"""Posted messages on the wire, in Svix's shape."""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from relay.api.schemas.common import In
+from relay.api.schemas.endpoint_fields import Channel
+from relay.domain.names import NAME, UID_MOST, name_in_words
+
+CHANNELS_MOST, TAGS_MOST = 5, 8
+
+EventId = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=UID_MOST,
+        pattern=NAME.replace("^", r"^(?!msg_)", 1),
+        extra={"form": f"{name_in_words(UID_MOST)}, and must not begin with `msg_`"},
+    ),
+]
+EventTypeName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=256,
+        pattern=r"^[a-zA-Z0-9\-_.]+\Z",
+        extra={"form": "must be 1 to 256 letters (a-z, A-Z), digits, dots, dashes or underscores"},
+    ),
+]
+HINT = {"hint": "omit it or send null for none"}
+
+
+class MessageIn(In, frozen=True, kw_only=True):
+    """A message to post.
+
+    The relay has no retention for single messages, no delayed messages and no transformations, so it refuses Svix's
+    `payloadRetentionPeriod`, `payloadRetentionHours`, `deliverAt`, `transformationsParams` and `application`.
+    """
+
+    example = {  # noqa: RUF012 - a class variable of the base
+        "eventType": "invoice.paid",
+        "eventId": "invoice-1042",
+        "channels": ["europe"],
+        "payload": {"invoice": 1042, "total": 19.90},
+    }
+
+    event_type: EventTypeName
+    """What happened, such as `invoice.paid`."""
+    payload: dict[str, Any]
+    """The body of the callbacks. They carry its bytes as you sent them."""
+    event_id: EventId | UnsetType | None = UNSET
+    """Your own name for the message, unique in the application. The relay answers 409 if it keeps a message with this
+    name. null: none."""
+    channels: Annotated[list[Channel], Meta(min_length=1, max_length=CHANNELS_MOST, extra=HINT)] | UnsetType | None = (
+        UNSET
+    )
+    """Endpoints with channels receive the message only if they have one of these. null: none."""
+    tags: Annotated[list[Channel], Meta(min_length=1, max_length=TAGS_MOST, extra=HINT)] | UnsetType | None = UNSET
+    """Words by which lists can be filtered. null: none."""
+
+
+class _Sent(msgspec.Struct):
+    payload: msgspec.Raw
+
+
+def payload_of(body: bytes) -> bytes:
+    """The bytes of the payload in the body of a request that was found to be a MessageIn."""
+    return bytes(msgspec.json.decode(body, type=_Sent).payload)

@@ -1,0 +1,98 @@
+"""Posting: an event of a customer's own is matched and appended to its application's posts, before it is answered."""
+
+from collections.abc import Sequence
+
+from msgspec import structs
+
+from relay.domain.envelope import posted_data
+from relay.domain.event_types import POSTED
+from relay.domain.matching import Pace
+from relay.domain.model import Application, EndpointId, MessageId, Post, StoredEvent
+from relay.errors import StaleSubscriptions, StoreFull
+from relay.pipeline.catalogue import Catalogue
+from relay.pipeline.clock import Clock
+from relay.pipeline.matched import match_in_turns
+from relay.pipeline.pressure import BACKLOG, FULL, MEMORY
+from relay.store.applications import Applications
+from relay.store.operations import Operations
+from relay.store.posts import Posts, Taken
+
+TRIES = 5
+"""How often an event is matched, if endpoints change all the time."""
+_FULL = {
+    MEMORY: "Redis is nearly full: post the message again later (see store.full in GET /api/v1/operational-event)",
+    BACKLOG: "too many deliveries wait: post the message again later "
+    "(see backlog.full in GET /api/v1/operational-event)",
+}
+
+
+class Posting:
+    """Takes posts in."""
+
+    def __init__(
+        self,
+        *,
+        posts: Posts,
+        applications: Applications,
+        catalogue: Catalogue,
+        operations: Operations,
+        clock: Clock,
+    ) -> None:
+        """`catalogue` is brought up to date with each post."""
+        self._posts = posts
+        self._applications = applications
+        self._catalogue = catalogue
+        self._operations = operations
+        self._clock = clock
+
+    async def post(self, application: Application, message: MessageId, post: Post, payload: bytes) -> StoredEvent:
+        """Take an event in; gives it as it is kept, which may be since the same request was made before.
+
+        `payload` is a JSON object. Raises Taken, NotFound if the application was deleted, StoreFull or
+        StoreUnavailable. Unless it gives an event, nothing was changed, but if the store did not answer.
+        """
+        await self._check_room()
+        if not application.posts:
+            # Before the first event: workers follow the stream from now on.
+            await self._applications.change(application.id, lambda each: structs.replace(each, posts=True))
+        now_ms = self._clock.now_ms()
+        event = StoredEvent(
+            id=message, row_id="", stored_at_ms=now_ms, revision=1, types=bytes((POSTED,)), body=payload, post=post
+        )
+        try:
+            await self._append(application, event, post, now_ms)
+        except Taken as taken:
+            if post.request and taken.event and taken.event.post and taken.event.post.request == post.request:
+                return taken.event
+            raise
+        return event
+
+    async def _append(self, application: Application, event: StoredEvent, post: Post, now_ms: int) -> None:
+        for tried in range(TRIES):
+            if await self._catalogue.is_stale():
+                await self._catalogue.refresh()
+            version = self._catalogue.version
+            endpoints, unchecked = await self._matched(application, event, post)
+            try:
+                await self._posts.append(
+                    application.id, event, endpoints, unchecked=unchecked, version=version, now_ms=now_ms
+                )
+            except StaleSubscriptions:
+                if tried == TRIES - 1:
+                    raise
+            else:
+                return
+
+    async def _matched(
+        self, application: Application, event: StoredEvent, post: Post
+    ) -> tuple[Sequence[EndpointId], frozenset[EndpointId]]:
+        """The endpoints that get an event, and those whose filters were not asked."""
+        subscriptions = self._catalogue.post_matcher(application)
+        matcher = subscriptions.of_type(post.event_type)
+        matches = await match_in_turns(matcher, event.types, posted_data(event.body), Pace())
+        return subscriptions.heard(matches, post), matcher.unchecked
+
+    async def _check_room(self) -> None:
+        for condition, why in _FULL.items():
+            if await self._operations.condition(condition) == FULL:
+                raise StoreFull(why)

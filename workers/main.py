@@ -225,10 +225,7 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
             rows_taken_in=lambda: parts.stores.pages.committed,
         ),
         "deletions": parts.deleting.forever(),
-        "upkeep": parts.upkeep.run(
-            lambda: list(parts.catalogue.sources.values()),
-            lambda: sorted(parts.catalogue.streams - parts.catalogue.sources.keys()),
-        ),
+        "upkeep": parts.upkeep.run(lambda: list(parts.catalogue.sources.values()), lambda: parts.catalogue.posts),
     }
     if vouching is not None:
         work["checkpoint"] = vouching.run()

@@ -46,11 +46,11 @@ class Access:
     """None: it does nothing, so it requires no scope."""
     reach: Reach | None = None
     """None: PATH if the path has an application, else OPERATOR."""
-    audited: bool = False
-    """Whether it is in the audit log though it only reads."""
+    audited: bool | None = None
+    """Whether it is in the audit log. None: if it writes."""
 
 
-def needs(resource: Resource, reach: Reach | None = None, *, audited: bool = False) -> dict[str, Any]:
+def needs(resource: Resource, reach: Reach | None = None, *, audited: bool | None = None) -> dict[str, Any]:
     """The `opt` of a controller or an operation."""
     return {KEPT: Access(resource, reach, audited)}
 

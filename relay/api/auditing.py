@@ -10,7 +10,7 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from relay.api.access import PRINCIPAL, READING, access_of
+from relay.api.access import PRINCIPAL, READING, Access, access_of
 from relay.api.admission import Limits
 from relay.api.answers import Held, held
 from relay.api.problems import relay_error
@@ -47,12 +47,7 @@ class Auditing(ASGIMiddleware):
         """Pass a request on, and write its entry before its answer is given."""
         access = access_of(scope["route_handler"])
         method = str(scope.get("method"))
-        if (
-            access is None
-            or access.resource is None
-            or method == "OPTIONS"
-            or (method in READING and not access.audited)
-        ):
+        if access is None or access.resource is None or method == "OPTIONS" or not _is_audited(access, method):
             await next_app(scope, receive, send)
             return
         with journal.opened() as notes:
@@ -92,6 +87,10 @@ class Auditing(ASGIMiddleware):
             status=status,
             changes=changes,
         )
+
+
+def _is_audited(access: Access, method: str) -> bool:
+    return method not in READING if access.audited is None else access.audited
 
 
 def action_of(resource: Resource, method: str, template: str, collections: Collection[str]) -> str:

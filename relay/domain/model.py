@@ -105,7 +105,7 @@ class Application(Struct, frozen=True, kw_only=True):
     rate_limit: int | None = None
     metadata: dict[str, str] = {}
     posts: bool = False
-    """Whether events were ever posted to it: then it has a stream of its own, see relay.domain.streams."""
+    """Whether events were ever posted to it, in a stream of its own (relay.domain.streams)."""
     created_at_ms: int = 0
     updated_at_ms: int = 0
 
@@ -192,15 +192,14 @@ class Endpoint(Struct, frozen=True, kw_only=True):
 
 
 class Post(msgspec.Struct, frozen=True, array_like=True):
-    """What an event has that was posted, and is not a row's."""
+    """What an event has that was posted. `event_id` is the poster's name for it, unique in its application."""
 
     event_type: str
     event_id: str | None = None
-    """The name that the poster gave it, unique in its application."""
     channels: tuple[str, ...] | None = None
     tags: tuple[str, ...] | None = None
     request: str = ""
-    """Which request posted it, if that had an idempotency key: the same when it is repeated."""
+    """Which request posted it: the same when that is repeated with its idempotency key. Empty: it had none."""
 
 
 class StoredEvent(msgspec.Struct, frozen=True, array_like=True):
@@ -220,7 +219,6 @@ class StoredEvent(msgspec.Struct, frozen=True, array_like=True):
     """The index in ROUTES of the route whose lag its deliveries show; -1: none, because a backfill sends old news. The
     releases before do not write it, and pass over it."""
     post: Post | None = None
-    """None: it is a row's."""
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True):

@@ -215,6 +215,11 @@ class Catalogue:
         self.version = changes.version
         return changed
 
+    @property
+    def posts(self) -> list[SourceUid]:
+        """The streams of posts."""
+        return sorted(self.streams - self.sources.keys())
+
     def _posts(self) -> Iterator[SourceUid]:
         glimpses = (record.glimpse for record in self._unreadable.values())
         unread = (each for each in glimpses if isinstance(each, Application))

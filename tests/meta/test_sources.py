@@ -70,8 +70,10 @@ def test_what_scripts_share_is_there(script: str) -> None:
         shared = (ROOT / f"relay/store/scripts/shared/{name}.lua").read_text()
         assert shared.startswith("-- ")
         before, _, after = text.partition(f"-- SHARED: {name}\n")
-        assert [word for word in re.findall(r"Uses `(\w+)` and `(\w+)`", shared)[0] if word not in before] == []
-        assert "write_books()" in after
+        uses = shared.partition("Uses ")[2].partition(").")[0].partition(".\n")[0]
+        assert (words := re.findall(r"`(\w+)`", uses))
+        assert [word for word in words if word not in before] == []
+        assert {"books": "write_books()", "append": "count_books()"}[name] in after
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

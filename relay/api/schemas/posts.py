@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from relay.api.schemas.common import In
 from relay.api.schemas.endpoint_fields import Channel
-from relay.domain.names import NAME, UID_MOST, name_in_words
+from relay.domain.names import UID_MOST, name_in_words
 
 CHANNELS_MOST, TAGS_MOST = 5, 8
 
@@ -16,7 +16,7 @@ EventId = Annotated[
     Meta(
         min_length=1,
         max_length=UID_MOST,
-        pattern=NAME.replace("^", r"^(?!msg_)", 1),
+        pattern=r"^(?!\.{1,2}\Z|msg_)[a-zA-Z0-9_.-]+\Z",
         extra={"form": f"{name_in_words(UID_MOST)}, and must not begin with `msg_`"},
     ),
 ]

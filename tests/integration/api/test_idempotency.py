@@ -41,6 +41,7 @@ POSTS: dict[str, dict[str, Any] | None] = {
     "/api/v1/source/{uid}/reconciliation/{reconciliation_id}/repair": {},
     "/api/v1/app": {"name": "n"},
     "/api/v1/app/{app_id}/endpoint": {"url": URL},
+    "/api/v1/app/{app_id}/msg": {"eventType": "a.b", "payload": {}, "eventId": "one"},
     "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret/rotate": {},
     "/api/v1/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend": None,
     "/api/v1/key": {"name": "n", "scopes": ["read"]},

@@ -333,9 +333,9 @@ async def test_a_lane_of_an_endpoint_that_is_gone_is_buried(rig: Rig) -> None:
     endpoint, stray = await rig.endpoint(), EndpointId("ep_stray")
     await fill(rig.eyes, UK, stray)
     deletions, version = Deletions(rig.redis), await rig.configuration.version()
-    assert not await deletions.bury(endpoint.id, version=version)
+    assert not await deletions.bury(endpoint.id, UK, version=version)
     assert await is_over(rig.eyes)
-    assert await deletions.bury(stray, version=version)
+    assert await deletions.bury(stray, UK, version=version)
     await until_over(rig)
     assert stray not in str(await of(rig.eyes, UK))
 

@@ -21,7 +21,9 @@ INGEST_ENDPOINT = INGEST + "/{source_id}/endpoint/{endpoint_id}"
 
 DESTINATIONS = "The relay has no destinations. Use an endpoint of the application."
 ENVIRONMENTS = "The relay has no environments. Use GET and PUT of sources, applications and endpoints."
-PRECHECK = "The relay keeps a posted message even if no endpoint receives it. Post it with POST /api/v1/app/{app_id}/msg."
+PRECHECK = (
+    "The relay keeps a posted message even if no endpoint receives it. Post it with POST /api/v1/app/{app_id}/msg."
+)
 EXPUNGING = (
     "The relay cannot delete the content of single messages. RELAY_RETENTION_SECONDS bounds how long it is kept."
 )

@@ -1,4 +1,4 @@
-"""Streams: events with numbers, lanes and books of their own. A stream has one origin: a source, or an application's posts.
+"""Streams: events with numbers, lanes and books of their own. Its origin is a source, or the posts of an application.
 
 The code that stores, sends and forgets events works on streams. It knows a stream by its name, which for a source is
 its uid, and calls it `source`.

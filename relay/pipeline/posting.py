@@ -93,6 +93,5 @@ class Posting:
         return subscriptions.heard(matches, post), matcher.unchecked
 
     async def _check_room(self) -> None:
-        for condition, why in _FULL.items():
-            if await self._operations.condition(condition) == FULL:
-                raise StoreFull(why)
+        for condition in await self._operations.holding(FULL, list(_FULL)):
+            raise StoreFull(_FULL[condition])

@@ -1,4 +1,7 @@
-"""What is left of a deleted source, or of the posts of a deleted application: closed first, then removed, key by key, in steps that can end anywhere."""
+"""What is left of a deleted source, or of the posts of a deleted application.
+
+It is closed first, then removed, key by key, in steps that can end anywhere.
+"""
 
 import re
 from collections.abc import AsyncIterator, Iterable

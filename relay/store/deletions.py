@@ -77,7 +77,7 @@ class Deletions:
     async def bury(self, endpoint: EndpointId, stream: SourceUid, *, version: int) -> bool:
         """Have whatever waits for an endpoint deleted that is not there, since a version of the configuration.
 
-        `stream` is the one that has such a lane. For who finds such a lane; ids are never given twice. False: it is there.
+        For who finds such a lane, in `stream`; ids are never given twice. False: it is there.
         """
         if await self._redis.hexists(keys.config("endpoints"), endpoint):  # type: ignore[misc]
             return False

@@ -1,6 +1,6 @@
 """Operational events: what the relay did on its own decision, for the operator to see. A short log, not a queue."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -42,6 +42,11 @@ class Operations:
         """What holds of a condition; None: it was never noted."""
         held = await self._redis.hget(keys.STANDING, name)  # type: ignore[misc]
         return None if held is None else held.decode()
+
+    async def holding(self, state: str, names: Sequence[str]) -> list[str]:
+        """Those of some conditions that are in a state."""
+        held = await self._redis.hmget(keys.STANDING, names)  # type: ignore[misc,arg-type]
+        return [name for name, now in zip(names, held, strict=True) if now == state.encode()]
 
     async def conditions(self, prefix: str) -> dict[str, str]:
         """What holds of all conditions whose names begin so."""

@@ -356,7 +356,7 @@ async def test_upkeep_outlives_the_server(redis: Redis, stores: Stores, monkeypa
         return [source()]
 
     await redis.execute_command("CLIENT", "PAUSE", "300", "ALL")
-    task = asyncio.create_task(upkeep.run(sources))
+    task = asyncio.create_task(upkeep.run(sources, list))
     try:
         await stores.redis.connection_pool.disconnect()
 

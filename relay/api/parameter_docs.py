@@ -9,7 +9,7 @@ DESCRIPTIONS = {
     "reconciliation_id": "The id of a reconciliation",
     "app_id": "The id or uid of an application",
     "endpoint_id": "The id or uid of an endpoint",
-    "msg_id": "The id of a message",
+    "msg_id": "The id of a message, or the `eventId` of a posted one",
     "attempt_id": "The id of an attempt",
     "key_id": "The id of an API key",
     "name": "The name of an event type",

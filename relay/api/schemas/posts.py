@@ -39,13 +39,6 @@ class MessageIn(In, frozen=True, kw_only=True):
     `payloadRetentionPeriod`, `payloadRetentionHours`, `deliverAt`, `transformationsParams` and `application`.
     """
 
-    example = {  # noqa: RUF012 - a class variable of the base
-        "eventType": "invoice.paid",
-        "eventId": "invoice-1042",
-        "channels": ["europe"],
-        "payload": {"invoice": 1042, "total": 19.90},
-    }
-
     event_type: EventTypeName
     """What happened, such as `invoice.paid`."""
     payload: dict[str, Any]

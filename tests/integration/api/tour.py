@@ -115,6 +115,8 @@ async def _messages(record: Recorder, stores: Stores, endpoint: str) -> None:
     await record.call("PATCH /app/{app_id}/endpoint/{endpoint_id}", {"disabled": True}, **names)
     await record.call("GET /undelivered")
     await record.call("PATCH /app/{app_id}/endpoint/{endpoint_id}", {"disabled": False}, **names)
+    paid = {"eventType": "invoice.paid", "eventId": "invoice-1042", "channels": ["europe"], "tags": ["vip"]}
+    await record.call("POST /app/{app_id}/msg", {**paid, "payload": {"invoice": 1042, "total": 19.9}}, app_id="acme")
 
 
 async def _steering(record: Recorder) -> None:

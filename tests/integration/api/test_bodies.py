@@ -25,6 +25,7 @@ RIGHT: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/app"): {"name": "n"},
     ("PUT", "/api/v1/app/{app_id}"): {"name": "n"},
     ("PATCH", "/api/v1/app/{app_id}"): {},
+    ("POST", "/api/v1/app/{app_id}/msg"): {"eventType": "a.b", "payload": {}},
     ("POST", "/api/v1/app/{app_id}/endpoint"): {"url": URL},
     ("PUT", "/api/v1/app/{app_id}/endpoint/{endpoint_id}"): {"url": URL},
     ("PATCH", "/api/v1/app/{app_id}/endpoint/{endpoint_id}"): {},

@@ -31,7 +31,7 @@ positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "409",
 
 # Svix has more operations on these paths. They are answered 501, and the check of methods knows no status but 405.
 [[operations]]
-include-path-regex = "/event-type|/msg$"
+include-path-regex = "/event-type"
 checks.not_a_server_error.expected-statuses = ["2xx", "4xx", "501"]
 checks.unsupported_method.enabled = false
 """

@@ -18,7 +18,8 @@ from relay.api.schemas.posts import MessageIn, payload_of
 from relay.api.visibility import EventItem, events_feed, find_event, reference, sight
 from relay.domain.envelope import type_names
 from relay.domain.identity import posted_id
-from relay.domain.model import Post, StoredEvent
+from relay.domain.model import StoredEvent
+from relay.domain.post import Post
 from relay.domain.principals import Resource
 from relay.store import journal
 from relay.store.identifiers import new_id

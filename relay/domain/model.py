@@ -7,6 +7,8 @@ from typing import Any, Literal, NewType
 
 import msgspec
 
+from relay.domain.post import Post
+
 SourceUid = NewType("SourceUid", str)
 ApplicationId = NewType("ApplicationId", str)
 EndpointId = NewType("EndpointId", str)
@@ -189,17 +191,6 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     client_certificate: ClientCertificate | None = None
     created_at_ms: int = 0
     updated_at_ms: int = 0
-
-
-class Post(msgspec.Struct, frozen=True, array_like=True):
-    """What an event has that was posted. `event_id` is the poster's name for it, unique in its application."""
-
-    event_type: str
-    event_id: str | None = None
-    channels: tuple[str, ...] | None = None
-    tags: tuple[str, ...] | None = None
-    request: str = ""
-    """Which request posted it: the same when that is repeated with its idempotency key. Empty: it had none."""
 
 
 class StoredEvent(msgspec.Struct, frozen=True, array_like=True):

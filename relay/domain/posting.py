@@ -9,7 +9,8 @@ from msgspec import structs
 
 from relay.domain.filtering import Data
 from relay.domain.matching import Match, Matcher, compiled
-from relay.domain.model import Application, Endpoint, EndpointId, Post
+from relay.domain.model import Application, Endpoint, EndpointId
+from relay.domain.post import Post
 
 _OTHER = ""
 """Stands for all types that no endpoint names. No type has this name."""

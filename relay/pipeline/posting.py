@@ -7,7 +7,8 @@ from msgspec import structs
 from relay.domain.envelope import posted_data
 from relay.domain.event_types import POSTED
 from relay.domain.matching import Pace
-from relay.domain.model import Application, EndpointId, MessageId, Post, StoredEvent
+from relay.domain.model import Application, EndpointId, MessageId, StoredEvent
+from relay.domain.post import Post
 from relay.errors import StaleSubscriptions, StoreFull
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock

@@ -7,7 +7,8 @@ import pytest
 from svix.api import ApplicationIn, MessageIn, MessageListOptions, SvixAsync
 from svix.api.errors.http_error import HttpError
 
-from relay.domain.model import EndpointId, MessageId, Post, StoredEvent
+from relay.domain.model import EndpointId, MessageId, StoredEvent
+from relay.domain.post import Post
 from relay.domain.streams import posts_of
 from relay.errors import NotFound
 from relay.pipeline.pressure import FULL
@@ -182,7 +183,7 @@ async def test_nothing_is_posted_to_an_application_that_goes(http: httpx.AsyncCl
     assert (await http.delete("/app/one")).status_code == 204
     stream = posts_of(application.id)
     assert [bytes(name) async for name in stores.redis.scan_iter(match="relay:s:*")] == [keys.fence(stream).encode()]
-    event = StoredEvent(MessageId("msg_" + "a" * 24), "", NOW, 1, b"\xff", b"{}", Post("a.b"))
+    event = StoredEvent(MessageId("msg_" + "a" * 24), "", NOW, 1, b"\xff", b"{}", post=Post("a.b"))
     with pytest.raises(NotFound):
         await Posts(stores.redis).append(application.id, event, [], version=NEWEST, now_ms=NOW)
 

@@ -6,7 +6,8 @@ import pytest
 from redis.asyncio import Redis
 
 from relay.domain.identity import posted_id
-from relay.domain.model import ApplicationId, EndpointId, Post, StoredEvent
+from relay.domain.model import ApplicationId, EndpointId, StoredEvent
+from relay.domain.post import Post
 from relay.domain.streams import posts_of
 from relay.errors import StaleSubscriptions
 from relay.store import book_keys, keys
@@ -21,7 +22,7 @@ ONE, TWO = EndpointId("ep_1"), EndpointId("ep_2")
 
 
 def event(name: str, at_ms: int = 1) -> StoredEvent:
-    return StoredEvent(posted_id(APP, name), "", at_ms, 1, b"\xff", b'{"a":1}', Post("a.b", name))
+    return StoredEvent(posted_id(APP, name), "", at_ms, 1, b"\xff", b'{"a":1}', post=Post("a.b", name))
 
 
 async def test_an_event_has_its_deliveries_its_books_and_its_id(redis: Redis) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from relay.domain.envelope import posted_data
-from relay.domain.model import Application, ApplicationId, Endpoint, EndpointId, Post
+from relay.domain.model import Application, ApplicationId, Endpoint, EndpointId
+from relay.domain.post import Post
 from relay.domain.posting import PostMatcher, wants_post
 
 APP = Application(id=ApplicationId("app_1"), name="One", filter={"act": "call"})

@@ -57,7 +57,14 @@ def layers() -> list[Any]:
         raise StoreUnavailable("there is no store here")
 
     none = {name: SimpleNamespace(get=away, uids=away) for name in ("sources", "applications")}
-    return [SimpleNamespace(redis=None, seal=SEAL, endpoints=SimpleNamespace(named=nothing, get=away), **none)]
+    return [
+        SimpleNamespace(
+            redis=None,
+            seal=SEAL,
+            endpoints=SimpleNamespace(named=nothing, get=away),
+            **none,
+        )
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +86,8 @@ def client_over(app: Litestar, layers: list[Any]) -> Callable[[Any], AbstractAsy
     async def over(stores: Any) -> AsyncIterator[Client]:
         stores.redis, stores.seal, stores.epochs = getattr(stores, "redis", None), SEAL, EPOCHS
         stores.quotas = stores.api_keys = Unlimited()
+        for name in ("configuration", "operations", "applications"):
+            setattr(stores, name, getattr(stores, name, None))
         layers.append(stores)
         async with AsyncTestClient(app, raise_server_exceptions=False) as client:
             client.headers["authorization"] = f"Bearer {KEY}"

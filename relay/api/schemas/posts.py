@@ -36,7 +36,7 @@ class MessageIn(In, frozen=True, kw_only=True):
     """A message to post.
 
     The relay has no retention for single messages, no delayed messages and no transformations, so it refuses Svix's
-    `payloadRetentionPeriod`, `payloadRetentionHours`, `deliverAt`, `transformationsParams` and `application`.
+    `payloadRetentionHours`, `deliverAt`, `transformationsParams` and `application`.
     """
 
     event_type: EventTypeName
@@ -52,6 +52,8 @@ class MessageIn(In, frozen=True, kw_only=True):
     """Endpoints with channels receive the message only if they have one of these. null: none."""
     tags: Annotated[list[Channel], Meta(min_length=1, max_length=TAGS_MOST, extra=HINT)] | UnsetType | None = UNSET
     """Words by which lists can be filtered. null: none."""
+    payload_retention_period: Annotated[int, Meta(ge=90, le=90)] | UnsetType | None = UNSET
+    """Older clients of Svix send its default, 90 days. It has no effect: `RELAY_RETENTION_SECONDS` applies."""
 
 
 class _Sent(msgspec.Struct):

@@ -133,6 +133,11 @@ async def test_endpoints_are_chosen_by_type_channel_and_filter(
     assert [len(await lane(stores, app, each)) for each in (late, others[2])] == [1, 1]
 
 
+async def test_the_default_that_older_clients_send_is_taken(http: httpx.AsyncClient, app: str) -> None:
+    """It says nothing that the relay does not do."""
+    assert (await http.post("/app/one/msg", json=ONE | {"payloadRetentionPeriod": 90})).status_code == 202
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -144,7 +149,7 @@ async def test_endpoints_are_chosen_by_type_channel_and_filter(
         ({"tags": ["a b"]}, "tags"),
         ({"payload": []}, "payload"),
         ({"payload": None}, "payload"),
-        ({"payloadRetentionPeriod": 90}, "payloadRetentionPeriod"),
+        ({"payloadRetentionPeriod": 30}, "payloadRetentionPeriod"),
         ({"deliverAt": "2027-01-01T00:00:00Z"}, "deliverAt"),
     ],
 )

@@ -53,6 +53,7 @@ from relay.store.quotas import Quotas
 from relay.store.rates import Rates
 from relay.store.readings import Readings
 from relay.store.reconciliations import Reconciliations
+from relay.store.replays import Replays
 from relay.store.routes import Routes
 from relay.store.seal import Seal
 from relay.store.server import Server
@@ -98,6 +99,7 @@ class Stores:
     books: Books
     reconciliations: Reconciliations
     lags: LagWindows
+    replays: Replays
     api_keys: ApiKeys
     quotas: Quotas
     idempotency: Idempotency
@@ -135,6 +137,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[tuple[Stores, str]]:
                     books=Books(redis),
                     reconciliations=Reconciliations(redis),
                     lags=LagWindows(redis),
+                    replays=Replays(redis),
                     api_keys=ApiKeys(redis, vault),
                     quotas=Quotas(redis),
                     idempotency=Idempotency(redis, vault),

@@ -37,6 +37,7 @@ from relay.wiring import Stores, deleting_of, open_dispatch, open_stores, pressu
 from relay.wiring_checkpoints import vouching_of
 from relay.wiring_polling import open_polling
 from relay.wiring_reconciling import reconciling_of
+from relay.wiring_replays import replays_of
 from relay.wiring_upkeep import upkeep_of
 from workers.context import Context
 from workers.health import Health, health_port, serve_health
@@ -225,6 +226,7 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
             rows_taken_in=lambda: parts.stores.pages.committed,
         ),
         "deletions": parts.deleting.forever(),
+        "replays": replays_of(parts.stores).run(lambda: list(parts.catalogue.streams)),
         "upkeep": parts.upkeep.run(lambda: list(parts.catalogue.sources.values()), lambda: parts.catalogue.posts),
     }
     if vouching is not None:

@@ -22,6 +22,7 @@ from relay.api.audit import AuditController
 from relay.api.auditing import Auditing, collections_of
 from relay.api.auth import Authentication
 from relay.api.backfills import BackfillController
+from relay.api.background_tasks import BackgroundTaskController
 from relay.api.bodies import StrictRequest, check_request
 from relay.api.change_log import ChangeLog
 from relay.api.dependencies import (
@@ -46,6 +47,7 @@ from relay.api.public_keys import webhook_keys
 from relay.api.queries import provide_attempt_query
 from relay.api.reconciliations import ReconciliationController
 from relay.api.repeating import Repeating
+from relay.api.replays import ReplayController
 from relay.api.restored import refuse_changes
 from relay.api.schemas.checks import Policies
 from relay.api.schemas.common import TYPE_ENCODERS
@@ -179,7 +181,8 @@ def _guarded(authentication: Authentication, limits: Limits) -> Router:
             SourceController, SteeringController, BackfillController,
             ApplicationController, EndpointController, EndpointSecretController,
             EventTypeController, MessageController, AttemptController, UndeliveredController,
-            OperationalEventController, ReconciliationController, endpoint_stats, ApiKeyController, AuditController,
+            OperationalEventController, ReconciliationController, endpoint_stats,
+            ReplayController, BackgroundTaskController, ApiKeyController, AuditController,
             *handlers(UNSUPPORTED),
         ],
         # In this order: nothing else sees a request that is not let in, and a repeated one is not noted again.

@@ -30,6 +30,7 @@ NAMED = {
     "key_id": "key",
     "reconciliation_id": "reconciliation",
     "backfill_id": "backfill",
+    "task_id": "background-task",
 }
 """What the parameters of paths name, besides applications."""
 VERBS = {"POST": "create", "PUT": "replace", "PATCH": "update", "DELETE": "delete", "GET": "read"}

@@ -7,6 +7,7 @@ DESCRIPTIONS = {
     "route": "The name of a route of the source",
     "backfill_id": "The id of a backfill",
     "reconciliation_id": "The id of a reconciliation",
+    "task_id": "The id of a background task",
     "app_id": "The id or uid of an application",
     "endpoint_id": "The id or uid of an endpoint",
     "msg_id": "The id of a message, or the `eventId` of a posted one",

@@ -32,13 +32,8 @@ INTEGRATIONS = "The relay has no connectors and no integrations. Use an endpoint
 LISTED = "Read GET /api/v1/operational-event, which lists what the relay does by itself."
 POLLING = "The relay has no pollers and no streams. It calls endpoints."
 PORTAL = "The relay has no portal for subscribers, and no tokens for it."
-RECOVERY = (
-    "The relay retries by itself. List what it gave up with GET /api/v1/undelivered, and resend each message with "
-    "POST /api/v1/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend."
-)
 STATISTICS = "Use GET /api/v1/app/{app_id}/endpoint/{endpoint_id}/stats."
 SUBSCRIBED = "The relay has no subscriptions that endpoints configure by themselves. Create an endpoint."
-TASKS = "The relay has no background tasks that can be listed."
 TESTING = "The relay sends no example events. Use the sandbox as a source: docs/sandbox.md."
 TRANSFORMATIONS = "The relay sends events as they are, and does not transform them."
 TYPES = "The relay defines the event types. GET /api/v1/event-type lists them."
@@ -59,17 +54,12 @@ UNSUPPORTED = (
     Unsupported("DELETE", "/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/content", EXPUNGING),
     Unsupported("POST", "/app/{app_id}/msg/bulk-expunge", EXPUNGING),
     Unsupported("POST", "/app/{app_id}/msg/expunge-all-contents", EXPUNGING),
-    Unsupported("POST", ENDPOINT + "/recover", RECOVERY),
-    Unsupported("POST", ENDPOINT + "/replay-missing", RECOVERY),
-    Unsupported("POST", ENDPOINT + "/bulk-replay", RECOVERY),
     Unsupported("POST", ENDPOINT + "/send-example", TESTING),
     Unsupported("GET", ENDPOINT + "/attempt-stats", STATISTICS),
     Unsupported("GET PATCH", ENDPOINT + "/transformation", TRANSFORMATIONS),
     Unsupported("POST", "/event-type", TYPES),
     Unsupported("PUT PATCH DELETE", "/event-type/{name}", TYPES),
     Unsupported("POST", "/event-type/import/openapi", TYPES),
-    Unsupported("GET", "/background-task", TASKS),
-    Unsupported("GET", "/background-task/{task_id}", TASKS),
     Unsupported("PUT", "/stats/usage/event-types", STATISTICS),
     Unsupported("POST", "/stats/usage/app", STATISTICS),
     Unsupported("GET POST", OPERATIONAL, LISTED),

@@ -113,6 +113,10 @@ class Books:
             if not cursor:
                 return
 
+    async def of_endpoint(self, source: SourceUid, block: int, endpoint: EndpointId) -> bytes:
+        """What became of the events of a block for one endpoint."""
+        return await self._redis.hget(book_keys.books(source, block), endpoint) or b""  # type: ignore[misc]
+
     async def states(
         self, source: SourceUid, deliveries: Iterable[tuple[EndpointId, int]]
     ) -> dict[tuple[EndpointId, int], State]:

@@ -139,7 +139,7 @@ class Compaction:
 
     async def _lists(self, source: SourceUid, endpoint: EndpointId) -> list[str]:
         """The lists that an endpoint's deliveries wait in."""
-        names = [keys.lane(source, endpoint)]
+        names = [keys.lane(source, endpoint), keys.replay_list(source, endpoint)]
         async for key, _ in self._redis.hscan_iter(keys.blocked(source, endpoint), count=ENTRIES_AT_ONCE):
             names.append(keys.waiting(source, endpoint, key.decode()))
         return names

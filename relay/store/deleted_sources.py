@@ -143,7 +143,14 @@ class DeletedSources:
         for endpoint, is_blocked in zip(endpoints, blocked, strict=True):
             names = [
                 key(source, endpoint)
-                for key in (keys.lane, keys.flight, keys.endpoint_attempts, keys.blocked, keys.dropped)
+                for key in (
+                    keys.lane,
+                    keys.replay_list,
+                    keys.flight,
+                    keys.endpoint_attempts,
+                    keys.blocked,
+                    keys.dropped,
+                )
             ]
             if is_blocked:
                 async for waited in self._fields(keys.blocked(source, endpoint)):
@@ -169,7 +176,7 @@ def _single(source: SourceUid) -> list[str]:
         keys.attempt_sizes, keys.turns, keys.swept, keys.blockers, keys.dropped_counts, keys.revived,
         reading_keys.readings, reading_keys.past_buckets, reading_keys.backfills,
         book_keys.book_blocks, book_keys.book_sizes, book_keys.books_from,
-        book_keys.reconciliations, book_keys.reconciling,
+        book_keys.reconciliations, book_keys.reconciling, keys.replaying, keys.replays, keys.replay_counts,
     )  # fmt: skip
     rows = (keys.seen_buckets, keys.marks, reading_keys.known_from, book_keys.book_shelves)
     return [*(key(source) for key in single), *(key(source, space) for space in SPACES for key in rows)]

@@ -180,6 +180,26 @@ def flight(source: SourceUid, endpoint: EndpointId) -> str:
     return f"{prefix(source)}flight:{endpoint}"
 
 
+def replay_list(source: SourceUid, endpoint: EndpointId) -> str:
+    """list: references of replays that wait until the lane is dry, oldest first. Lives while not empty."""
+    return f"{prefix(source)}replays:{endpoint}"
+
+
+def replaying(source: SourceUid) -> str:
+    """set: endpoints whose list of replays is not empty. Lives while there are any."""
+    return prefix(source) + "replaying"
+
+
+def replays(source: SourceUid) -> str:
+    """hash: id of a replay → its part in this source, see relay.store.replays. The newest 100 and all that run."""
+    return prefix(source) + "replays"
+
+
+def replay_counts(source: SourceUid) -> str:
+    """hash: `{id}:queued`, `{id}:gone`, `{id}:changed` → deliveries of a replay. Lives as long as the replay."""
+    return prefix(source) + "replay_counts"
+
+
 def lanes(source: SourceUid) -> str:
     """hash: endpoint → `r` (ready), `p` (parked) or the session of the worker that holds it; absent: idle."""
     return prefix(source) + "lanes"

@@ -68,7 +68,7 @@ class Lanes:
         """
         names = (
             keys.lanes, keys.ready, keys.sessions, keys.turns, keys.due, keys.dead, keys.parked, keys.references,
-            keys.owed, keys.attempt_buckets, keys.attempt_sizes, keys.blockers, keys.fence,
+            keys.owed, keys.attempt_buckets, keys.attempt_sizes, keys.blockers, keys.fence, keys.replaying,
         )  # fmt: skip
         head = [keys.prefix(source), session, turn, before, now_ms, lives_ms, keys.EVENTS_PER_BUCKET]
         head += [keys.WAKE_CHANNEL, source]

@@ -76,6 +76,10 @@ class Books:
     lanes: dict[EndpointId, str] = field(default_factory=dict)
     """`r`, `p`, or the session that holds it."""
     waiting: dict[EndpointId, list[Reference]] = field(default_factory=dict)
+    replays: dict[EndpointId, list[Reference]] = field(default_factory=dict)
+    """What waits in the list of replays of an endpoint."""
+    replaying: set[EndpointId] = field(default_factory=set)
+    """The endpoints that are said to have such a list."""
     flying: dict[EndpointId, list[Reference]] = field(default_factory=dict)
     due: list[tuple[EndpointId, Reference]] = field(default_factory=list)
     dead: list[tuple[EndpointId, Reference, str]] = field(default_factory=list)
@@ -100,7 +104,7 @@ class Books:
     def places(self) -> Counter[Delivery]:
         """How many places each delivery that has not ended stands in: one, if all is well."""
         found: Counter[Delivery] = Counter()
-        for group in (self.waiting, self.flying, self.behind):
+        for group in (self.waiting, self.replays, self.flying, self.behind):
             found.update((endpoint, ref.number) for endpoint, refs in group.items() for ref in refs)
         found.update((endpoint, ref.number) for endpoint, ref in self.due)
         found.update((endpoint, ref.number) for endpoint, ref, _ in self.dead)
@@ -119,7 +123,9 @@ class Books:
             said.append(f"parked by state {parked}, by list {self.parked}")
         said += [f"{e} is held by {s}, which counts as gone" for e, s in held.items() if s not in self.sessions]
         said += [f"{e} has something in flight that nobody holds" for e in self.flying if e not in held]
-        said += [f"{e} waits, and is idle" for e in self.waiting if e not in self.lanes]
+        said += [f"{e} waits, and is idle" for e in {*self.waiting, *self.replays} if e not in self.lanes]
+        if self.replaying != set(self.replays):
+            said.append(f"{self.replaying} are said to have replays, {set(self.replays)} have some")
         counted = Counter(number // keys.EVENTS_PER_BUCKET for _, number in self.places.elements())
         kept = {bucket: count for bucket, count in self.references.items() if count}
         if kept != counted:
@@ -178,6 +184,10 @@ async def read_books(redis: Redis, source: SourceUid) -> Books:
                 books.lanes = {EndpointId(e.decode()): state.decode() for e, state in value.items()}
             case "lane":
                 books.waiting[endpoint] = [parse_reference(ref) for ref in value]
+            case "replays" if rest:
+                books.replays[endpoint] = [parse_reference(ref) for ref in value]
+            case "replaying":
+                books.replaying = {EndpointId(e.decode()) for e in value}
             case "flight":
                 books.flying[endpoint] = [parse_reference(ref) for ref in value]
             case "waiting":

@@ -33,6 +33,7 @@ local function forget(taken)
   left = left - (taken and #taken or 0)
 end
 forget(redis.call('LPOP', prefix .. 'lane:' .. endpoint, left))
+if left > 0 then forget(redis.call('LPOP', prefix .. 'replays:' .. endpoint, left)) end
 if left > 0 then forget(redis.call('SPOP', prefix .. 'flight:' .. endpoint, left)) end
 local blocked = prefix .. 'blocked:' .. endpoint
 while left > 0 do
@@ -51,6 +52,7 @@ redis.call('UNLINK', prefix .. 'attempt_times:' .. endpoint, prefix .. 'dropped:
 redis.call('HDEL', prefix .. 'dropped_counts', endpoint)
 redis.call('HDEL', lanes, endpoint)
 redis.call('SREM', blockers, endpoint)
+redis.call('SREM', prefix .. 'replaying', endpoint)
 redis.call('HDEL', owed, endpoint)
 redis.call('ZREM', parked, endpoint)
 return 'gone'

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Hand in what came of claimed deliveries, and get more to do: a list of tagged operations, done in their order.
 -- KEYS: 1 lanes, 2 ready, 3 sessions, 4 turns, 5 due, 6 dead, 7 parked, 8 references, 9 owed, 10 attempt buckets,
---   11 attempt sizes, 12 blockers, 13 fence
+--   11 attempt sizes, 12 blockers, 13 fence, 14 endpoints with replays
 -- ARGV: 1 the source's prefix, 2 session, 3 its number for this call, 4 that of the call before, 5 now in ms, 6 ms that
 --   the session lives on, 7 events in a bucket, 8 channel, 9 the source's uid, then operations:
 --   log {bucket, bytes, number of arguments, field, record, …}: keep records of attempts
@@ -23,7 +23,7 @@
 --   'gone': the source was deleted.
 -- ATOMIC BECAUSE a delivery must be in exactly one place: lane, flight, due, dead, waiting or ended.
 local lanes, ready, sessions, turns, due, dead, parked, references, owed = unpack(KEYS, 1, 9)
-local attempt_buckets, attempt_sizes, blockers, fence = unpack(KEYS, 10, 13)
+local attempt_buckets, attempt_sizes, blockers, fence, replaying = unpack(KEYS, 10, 14)
 local prefix, session, turn, before, now, lives, block_size, channel, uid = unpack(ARGV, 1, 9)
 block_size = tonumber(block_size)
 -- SHARED: books
@@ -113,9 +113,26 @@ local function finish(state)
     end
   end)
 end
+-- Replays wait in a list of their own. Only where the lane is dry are they claimed, and few at a time, so that a new event
+-- does not wait behind them. Beside new events one is claimed for each call, so that they arrive in the end.
+local DRY_MOST = 8
+local some_replays
+local function has_replays()
+  if some_replays == nil then some_replays = redis.call('EXISTS', replaying) == 1 end
+  return some_replays and redis.call('SISMEMBER', replaying, endpoint) == 1
+end
+local function next_ones(most)
+  if not has_replays() then return redis.call('LPOP', lane, most) or {} end
+  local taken = redis.call('LPOP', lane, most > 1 and most - 1 or most) or {}
+  local room = #taken > 0 and math.min(most - #taken, 1) or math.min(most, DRY_MOST - redis.call('SCARD', flight))
+  local list = prefix .. 'replays:' .. endpoint
+  for _, reference in ipairs(room > 0 and redis.call('LPOP', list, room) or {}) do taken[#taken + 1] = reference end
+  if redis.call('EXISTS', list) == 0 then redis.call('SREM', replaying, endpoint) end
+  return taken
+end
 -- `alone`: nothing of the lane is in flight.
 local function take(most, alone)
-  local taken = most > 0 and redis.call('LPOP', lane, most)
+  local taken = most > 0 and next_ones(most)
   if not taken or #taken == 0 then return {} end
   local there = alone and {} or redis.call('SMISMEMBER', flight, unpack(taken))
   if redis.call('SADD', flight, unpack(taken)) == #taken then return taken end
@@ -160,7 +177,7 @@ local function settle()
   give_back()
 end
 local function let_go(is_empty)
-  if not is_empty and redis.call('EXISTS', lane) == 1 then
+  if not is_empty and (redis.call('EXISTS', lane) == 1 or has_replays()) then
     redis.call('HSET', lanes, endpoint, 'r')
     redis.call('RPUSH', ready, endpoint)
     is_ready = true

@@ -54,7 +54,7 @@ if #over == most then more = 1 end
 for _, endpoint in ipairs(over) do
   redis.call('ZREM', parked, endpoint)
   if redis.call('HGET', lanes, endpoint) == 'p' then
-    if redis.call('EXISTS', prefix .. 'lane:' .. endpoint) == 1 then
+    if redis.call('EXISTS', prefix .. 'lane:' .. endpoint, prefix .. 'replays:' .. endpoint) > 0 then
       wake(endpoint)
     else
       redis.call('HDEL', lanes, endpoint)

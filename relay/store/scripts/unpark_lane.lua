@@ -8,7 +8,7 @@ local lanes, ready, parked = unpack(KEYS)
 local prefix, endpoint, channel, uid = unpack(ARGV)
 if redis.call('HGET', lanes, endpoint) ~= 'p' then return 0 end
 redis.call('ZREM', parked, endpoint)
-if redis.call('EXISTS', prefix .. 'lane:' .. endpoint) == 1 then
+if redis.call('EXISTS', prefix .. 'lane:' .. endpoint, prefix .. 'replays:' .. endpoint) > 0 then
   redis.call('HSET', lanes, endpoint, 'r')
   redis.call('RPUSH', ready, endpoint)
   redis.call('PUBLISH', channel, uid)

@@ -9,7 +9,7 @@ import msgspec
 from relay.api.examples import Examples, Recorded
 from tests.integration.api.conftest import TestClock
 
-IDS = re.compile(r"\b(app|ep|msg|atmpt|key|rec|bf|task|req|rlk|whsec|whpk|whsk)_([0-9A-Za-z+/_.=-]{4,})")
+IDS = re.compile(r"\b(app|ep|msg|atmpt|key|rec|bf|qtask|task|req|rlk|whsec|whpk|whsk)_([0-9A-Za-z+/_.=-]{4,})")
 STREAM = re.compile(r"\b1\d{12}-\d+\b")
 """Ids that Redis gives."""
 OPAQUE = {

@@ -26,7 +26,7 @@ BODIES: dict[tuple[str, str], Any] = {
 ABSENT = {
     "app_id": "app_absent", "endpoint_id": "ep_absent", "msg_id": "msg_absent", "key_id": "key_absent",
     "name": "absent", "uid": "absent", "route": "absent", "attempt_id": "atmpt_absent",
-    "reconciliation_id": "rec_absent", "backfill_id": "bf_absent",
+    "reconciliation_id": "rec_absent", "backfill_id": "bf_absent", "task_id": "qtask_absent",
 }  # fmt: skip
 """Names of nothing."""
 CANARIES = ("canary", "Canary")
@@ -53,10 +53,11 @@ class Tenants:
             assert event is not None
             member = f"{made['id']} a{number_of}:{event.types[0]}:{message[4:9]}:3 schedule_used_up"
             await self.stores.redis.zadd(f"relay:s:{{{A}}}:dead", {member: NOW + number})
+            replay = await self.http.post(f"/app/{uid}/endpoint/{uid}-crm/bulk-replay", json={})
             self.ids[uid] = {
                 "app_id": app["id"], "endpoint_id": made["id"], "msg_id": message, "key_id": key["id"],
                 "name": "call.created", "uid": A, "route": "all", "attempt_id": "atmpt_1",
-                "reconciliation_id": "rec_1", "backfill_id": "bf_1",
+                "reconciliation_id": "rec_1", "backfill_id": "bf_1", "task_id": replay.json()["id"],
             }  # fmt: skip
         return self
 

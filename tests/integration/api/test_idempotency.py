@@ -44,6 +44,9 @@ POSTS: dict[str, dict[str, Any] | None] = {
     "/api/v1/app/{app_id}/msg": {"eventType": "a.b", "payload": {}, "eventId": "one"},
     "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret/rotate": {},
     "/api/v1/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend": None,
+    "/api/v1/app/{app_id}/endpoint/{endpoint_id}/recover": {"since": "2026-01-31T00:00:00Z"},
+    "/api/v1/app/{app_id}/endpoint/{endpoint_id}/replay-missing": {"since": "2026-01-31T00:00:00Z"},
+    "/api/v1/app/{app_id}/endpoint/{endpoint_id}/bulk-replay": {},
     "/api/v1/key": {"name": "n", "scopes": ["read"]},
     "/api/v1/key/{key_id}/rotate": {},
 }

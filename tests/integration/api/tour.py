@@ -112,11 +112,24 @@ async def _messages(record: Recorder, stores: Stores, endpoint: str) -> None:
     await record.call("GET /app/{app_id}/msg/{msg_id}/attempt/{attempt_id}", attempt_id=made["id"], **names)
     await record.call("POST /app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend", **names)
     await record.call("GET /app/{app_id}/endpoint/{endpoint_id}/stats", **names)
+    await _replays(record)
     await record.call("PATCH /app/{app_id}/endpoint/{endpoint_id}", {"disabled": True}, **names)
     await record.call("GET /undelivered")
     await record.call("PATCH /app/{app_id}/endpoint/{endpoint_id}", {"disabled": False}, **names)
     paid = {"eventType": "invoice.paid", "eventId": "invoice-1042", "channels": ["europe"], "tags": ["vip"]}
     await record.call("POST /app/{app_id}/msg", {**paid, "payload": {"invoice": 1042, "total": 19.9}}, app_id="acme")
+
+
+async def _replays(record: Recorder) -> None:
+    names, path = {"app_id": "acme", "endpoint_id": "crm"}, "/app/{app_id}/endpoint/{endpoint_id}"
+    since = {"since": "2026-09-20T10:00:00Z"}
+    await record.call(f"POST {path}/recover", since, **names)
+    await record.call(f"POST {path}/replay-missing", since | {"rate": 50}, **names)
+    bulk = since | {"eventTypes": ["call.created"], "states": ["delivered"], "dryRun": True}
+    task = (await record.call(f"POST {path}/bulk-replay", bulk, **names))["id"]
+    await record.call("GET /background-task")
+    await record.call("GET /background-task/{task_id}", task_id=task)
+    await record.call("DELETE /background-task/{task_id}", task_id=task)
 
 
 async def _steering(record: Recorder) -> None:

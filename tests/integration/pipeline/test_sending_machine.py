@@ -9,6 +9,7 @@ import asyncio
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Any, ClassVar
@@ -25,16 +26,21 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from msgspec.structs import replace
 
 from relay.domain.model import Endpoint, EndpointId, MessageId, SourceUid, StoredEvent
+from relay.domain.replaying import Chosen
+from relay.errors import StoreUnavailable
 from relay.store import keys
 from relay.store.events import pack_event
 from relay.store.pages import RowCommit
+from relay.store.replays import Replays
 from relay.store.routes import Token
 from relay.store.undelivered import Undelivered
 from tests.fakes.eyes import eyes
 from tests.fakes.faulty_redis import faulty
 from tests.integration.books import read_books, restore, snapshot
+from tests.integration.pipeline.replays_rig import replay_of, replay_turns
 from tests.integration.pipeline.rig import UK, Rig
 from tests.integration.pipeline.stepped_worker import OUTCOMES, SteppedWorker, sessions_end
 
@@ -71,7 +77,7 @@ class World(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.broken = False
         self.workers: dict[int, SteppedWorker] = {}
-        self.born = self.made = 0
+        self.born = self.made = self.replays = 0
         self.sent: list[tuple[EndpointId, MessageId]] = []
         self.events: dict[MessageId, Made] = {}
         self.owed: set[tuple[EndpointId, MessageId]] = set()
@@ -214,6 +220,31 @@ class World(RuleBasedStateMachine):
     @rule()
     def what_was_given_up_is_sent_again(self) -> None:
         self.run(self.resurrect())
+
+    @rule(
+        name=st.sampled_from(sorted(ORDERS)),
+        state=st.sampled_from(["delivered", "dead", "never"]),
+        commands=st.one_of(st.none(), st.integers(0, 12)),
+        takes_effect=st.booleans(),
+    )
+    def some_are_replayed(self, name: str, state: Chosen, commands: int | None, takes_effect: bool) -> None:
+        """Also by a worker that dies at any command; nobody goes on with a replay that it did not end."""
+        self.run(self.replayed(name, state, commands, takes_effect))
+
+    async def replayed(self, name: str, state: Chosen, commands: int | None, takes_effect: bool) -> None:
+        endpoint = self.endpoints[name]
+        self.again |= {(endpoint.id, message) for message in self.events}
+        for source in SOURCES:
+            self.replays += 1
+            asked = replay_of(endpoint, f"qtask_{self.replays}", states=(state,), end=self.made)
+            await Replays(self.eyes).create(source, asked)
+            if commands is not None:
+                self.rig.redis.faults.after(commands, takes_effect=takes_effect)
+            with suppress(StoreUnavailable):
+                await replay_turns(self.rig).turn(source)
+            self.rig.redis.faults.stop()
+            for left in await Replays(self.eyes).running(source):
+                await Replays(self.eyes).advance(source, left, replace(left, phase="cancelled"))
 
     async def resurrect(self) -> None:
         for source in SOURCES:

@@ -1,0 +1,108 @@
+"""Background tasks: what replays do, and how far they have come."""
+
+import re
+from typing import Annotated
+
+from litestar import Controller, delete, get
+from litestar.di import Provide
+from litestar.params import FromPath, QueryParameter
+from msgspec.structs import replace
+
+from relay.api.access import Reach, needs
+from relay.api.dependencies import ClockGiven, PagingGiven, PrincipalGiven, StoresGiven
+from relay.api.paging import in_memory, provide_newest_first, read_page
+from relay.api.problems import cut
+from relay.api.schemas.common import ListOut
+from relay.api.schemas.replays import BackgroundTaskOut, TaskStatus, show_task
+from relay.domain.model import SourceUid
+from relay.domain.principals import Principal, Resource
+from relay.domain.replaying import Kind
+from relay.errors import Conflict, NotFound
+from relay.store.replays import PREFIX, Part
+from relay.wiring import Stores
+
+ATTEMPTS = 20
+"""To cancel a task that a worker continues meanwhile."""
+TASK_ID = re.compile(rf"{PREFIX}[0-9A-Za-z]{{27}}")
+
+
+class BackgroundTaskController(Controller):
+    """`/api/v1/background-task`."""
+
+    path = "/background-task"
+    tags = ["background-task"]  # noqa: RUF012 - the framework's own attribute
+    opt = needs(Resource.MESSAGE, Reach.EVERY)
+
+    @get(
+        "/",
+        summary="List background tasks",
+        dependencies={"paging": Provide(provide_newest_first, sync_to_thread=False)},
+    )
+    async def list_tasks(
+        self,
+        principal: PrincipalGiven,
+        stores: StoresGiven,
+        paging: PagingGiven,
+        status: Annotated[TaskStatus | None, QueryParameter(description="Only tasks of this status")] = None,
+        task: Annotated[Kind | None, QueryParameter(description="Only tasks of this kind")] = None,
+    ) -> ListOut[BackgroundTaskOut]:
+        """List background tasks, newest first. The relay keeps 100 tasks of a source, for 7 days after they ended."""
+        shown = {each: show_task(parts) for each, parts in (await _tasks(stores, principal)).items()}
+        kept = {each: out for each, out in shown.items() if status in (None, out.status) and task in (None, out.task)}
+        return await read_page(in_memory(kept), paging, key=lambda out: out.id, show=lambda out: out, form=TASK_ID)
+
+    @get("/{task_id:str}", summary="Get a background task")
+    async def get_task(
+        self, task_id: FromPath[str], principal: PrincipalGiven, stores: StoresGiven
+    ) -> BackgroundTaskOut:
+        """Get the progress of a background task.
+
+        A task is `finished` when all chosen messages are in the queue of the endpoint: `data.waiting` says how many are
+        still to be sent.
+        """
+        parts = await _parts(stores, principal, task_id)
+        endpoint = parts[0].replay.endpoint
+        waiting = [await stores.replays.waiting(part.source, endpoint) for part in parts]
+        return show_task(parts, waiting=sum(waiting))
+
+    @delete("/{task_id:str}", summary="Cancel a background task")
+    async def cancel_task(
+        self, task_id: FromPath[str], principal: PrincipalGiven, stores: StoresGiven, clock: ClockGiven
+    ) -> None:
+        """Cancel a background task. The relay still sends the messages that are in the queue already.
+
+        A task that has ended stays as it is.
+        """
+        for source in [part.source for part in await _parts(stores, principal, task_id)]:
+            await _cancel(stores, source, task_id, now_ms=clock.now_ms())
+
+
+async def _cancel(stores: Stores, source: SourceUid, task_id: str, *, now_ms: int) -> None:
+    """Cancel a task in a source, also while a worker continues it: each of its steps is another form of the record."""
+    for _ in range(ATTEMPTS):
+        (part,) = [each for each in await stores.replays.parts([source]) if each.replay.id == task_id]
+        if part.replay.phase != "running":
+            return
+        try:
+            cancelled = replace(part.replay, phase="cancelled", updated_ms=now_ms)
+            await stores.replays.advance(source, part.replay, cancelled)
+        except Conflict:
+            continue
+        return
+    raise Conflict(f"task {task_id} is changing: repeat the request")
+
+
+async def _tasks(stores: Stores, principal: Principal) -> dict[str, list[Part]]:
+    """The tasks that a principal can see, by their ids, each with its parts."""
+    found: dict[str, list[Part]] = {}
+    for part in await stores.replays.parts(await stores.sources.uids()):
+        if principal.application in (None, part.replay.application):
+            found.setdefault(part.replay.id, []).append(part)
+    return found
+
+
+async def _parts(stores: Stores, principal: Principal, task_id: str) -> list[Part]:
+    parts = (await _tasks(stores, principal)).get(task_id)
+    if not parts:
+        raise NotFound(f"there is no background task {cut(task_id)}")
+    return parts

@@ -1,0 +1,112 @@
+"""Replays: which stored events are sent to an endpoint again, how many at a time, and what became of the request."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from relay.domain.books import State
+from relay.domain.event_types import EVENT_TYPES
+from relay.domain.model import ApplicationId, Endpoint, EndpointId, StoredEvent
+from relay.domain.references import Reference, resent
+
+Chosen = Literal["delivered", "dead", "skipped", "never"]
+Phase = Literal["running", "finished", "failed", "cancelled"]
+Kind = Literal["endpoint.recover", "endpoint.replay", "endpoint.bulk-replay"]
+
+STATES: dict[Chosen, frozenset[State]] = {
+    "delivered": frozenset({State.CONFIRMED}),
+    "dead": frozenset({State.DEAD, State.DROPPED_FULL, State.DROPPED_OLD, State.FORGOTTEN}),
+    "skipped": frozenset({State.UNWANTED}),
+    "never": frozenset({State.NOT_OWED}),
+}
+"""What the books say of the deliveries that can be chosen. Deliveries that wait are never chosen."""
+CHECKED_AGAIN = STATES["skipped"] | STATES["never"]
+"""The endpoint's filter did not want these, or was not asked, so it is asked before they are sent."""
+WAITING_MOST = 500
+"""Replays of an endpoint that wait in its list at once: what waits takes memory of the server."""
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """Which events are chosen. Every condition must hold."""
+
+    states: tuple[Chosen, ...]
+    since_ms: int = 0
+    """Stored at this time or later."""
+    until_ms: int | None = None
+    """Stored before this time."""
+    after_row_id: int = 0
+    until_row_id: int | None = None
+    types: tuple[str, ...] = ()
+    """Events of any of these types; none: of all types."""
+
+
+class Replay(Struct, frozen=True, kw_only=True):
+    """The part of a task that is about one source: what was asked for, and how far it has come."""
+
+    id: str
+    kind: Kind
+    application: ApplicationId
+    endpoint: EndpointId
+    wanted: Wanted
+    end: int
+    """The number of the newest event when it was asked for. Later events are not chosen."""
+    created_ms: int
+    updated_ms: int
+    rate: int | None = None
+    """Deliveries per second at most; None: as fast as the lane takes them."""
+    dry_run: bool = False
+    """Only count."""
+    at: int = 0
+    """The number of the next event to look at."""
+    paced_ms: int = 0
+    """Up to when the rate is used up."""
+    phase: Phase = "running"
+    chosen: int = 0
+    too_old: int = 0
+    """Deliveries that would be chosen if the relay still had their events: the upstream can be read again for them."""
+    error: str | None = None
+
+
+def wants(wanted: Wanted, endpoint: Endpoint, event: StoredEvent, state: State) -> bool:
+    """Whether an event is chosen, by what the books say of its delivery to the endpoint."""
+    if not has_state(wanted, state):
+        return False
+    if event.stored_at_ms < wanted.since_ms or (wanted.until_ms is not None and event.stored_at_ms >= wanted.until_ms):
+        return False
+    row = int(event.row_id) if event.row_id.isdigit() else 0
+    if row <= wanted.after_row_id or (wanted.until_row_id is not None and row > wanted.until_row_id):
+        return False
+    names = {EVENT_TYPES[code] for code in event.types}
+    if wanted.types and not names & set(wanted.types):
+        return False
+    subscribed = endpoint.event_types
+    return state not in CHECKED_AGAIN or subscribed is None or bool(names & set(subscribed))
+
+
+def has_state(wanted: Wanted, state: State) -> bool:
+    """Whether a delivery of a state can be chosen."""
+    return any(state in STATES[each] for each in wanted.states)
+
+
+def delivery(number: int, endpoint: Endpoint, event: StoredEvent, state: State) -> Reference:
+    """The delivery of a chosen event."""
+    reference = resent(number, event, endpoint.event_types)
+    return reference._replace(unchecked=int(state in CHECKED_AGAIN))
+
+
+def allowance(replay: Replay, *, waiting: int, now_ms: int) -> int:
+    """How many deliveries can be put into the list now, where `waiting` are in it already.
+
+    A rate that was not used is kept for a second at most.
+    """
+    room = max(0, WAITING_MOST - waiting)
+    if replay.rate is None:
+        return room
+    return min(room, replay.rate * min(1000, max(0, now_ms - replay.paced_ms)) // 1000)
+
+
+def paced(replay: Replay, used: int, *, now_ms: int) -> int:
+    """Up to when the rate is used up after `used` further deliveries."""
+    if replay.rate is None:
+        return now_ms
+    return max(replay.paced_ms, now_ms - 1000) + -(-used * 1000 // replay.rate)

@@ -1,0 +1,160 @@
+"""Replays as the store keeps them: the part of each task in each source, and the deliveries that it puts into lists."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from redis.asyncio import Redis
+
+from relay.domain.books import State
+from relay.domain.model import EndpointId, SourceUid
+from relay.domain.references import Reference, number_of
+from relay.domain.replaying import Replay
+from relay.errors import Conflict, NotFound, Unreadable
+from relay.store import book_keys, keys
+from relay.store.packing import Packing
+from relay.store.scripts import script
+
+PREFIX = "qtask_"
+KEPT = 100
+"""Replays of a source that have ended and are listed."""
+KEPT_MS = 7 * 86_400_000
+"""How long a replay that has ended is listed."""
+LOOK_AT_ONCE = 1000
+PACKING = Packing(Replay, version=1)
+
+
+class Part(NamedTuple):
+    """A replay in one source, with what became of its deliveries."""
+
+    source: SourceUid
+    replay: Replay
+    queued: int
+    """Deliveries that were put into the list."""
+    gone: int
+    """Deliveries whose events went between the look and the step."""
+    changed: int
+    """Deliveries that had another state by then, so they were left alone."""
+
+
+class Sending(NamedTuple):
+    """A delivery to put into the list."""
+
+    reference: Reference
+    state: State
+    """What the books must still say of it."""
+
+
+class Replays:
+    """The replays of all sources."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def parts(self, sources: Iterable[SourceUid]) -> list[Part]:
+        """All parts that are kept and can be read, the oldest first."""
+        uids = list(sources)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for uid in uids:
+                pipe.hvals(keys.replays(uid))
+                pipe.hgetall(keys.replay_counts(uid))
+            answers = iter(await pipe.execute() if uids else [])
+        found = []
+        for uid in uids:
+            packed, counts = next(answers), next(answers)
+            for each in packed:
+                with suppress(Unreadable):
+                    found.append(_part(uid, PACKING.unpack(each), counts))
+        return sorted(found, key=lambda part: (part.replay.created_ms, part.replay.id, part.source))
+
+    async def running(self, source: SourceUid) -> list[Replay]:
+        """Those of a source that a worker has to continue, the oldest first."""
+        return [part.replay for part in await self.parts([source]) if part.replay.phase == "running"]
+
+    async def create(self, source: SourceUid, replay: Replay) -> None:
+        """Begin a replay in a source. One that is there already stays as it is.
+
+        Raises NotFound when the source is being deleted.
+        """
+        with suppress(Conflict):
+            await self._write(source, replay, None, replay)
+
+    async def advance(self, source: SourceUid, before: Replay, after: Replay, sending: Sequence[Sending] = ()) -> None:
+        """Write down how far a replay has come, with the deliveries that it puts into the list, in one step.
+
+        Raises Conflict when the replay is not as it was `before`, or NotFound when the source is being deleted.
+        """
+        await self._write(source, before, before, after, await self._deliveries(source, before.endpoint, sending))
+
+    async def trim(self, source: SourceUid, *, now_ms: int) -> None:
+        """Forget replays that ended long ago, and the oldest of those that are too many."""
+        ended = [part.replay for part in await self.parts([source]) if part.replay.phase != "running"]
+        for at, replay in enumerate(reversed(ended)):
+            if at >= KEPT or replay.updated_ms < now_ms - KEPT_MS:
+                with suppress(Conflict):
+                    await self._write(source, replay, replay, None)
+
+    async def waiting(self, source: SourceUid, endpoint: EndpointId) -> int:
+        """How many replays wait in the list of an endpoint."""
+        return int(await self._redis.llen(keys.replay_list(source, endpoint)))  # type: ignore[misc]
+
+    async def blocks(self, source: SourceUid) -> dict[int, int]:
+        """Blocks that have events or books, with the ms of their newest event as far as the books know it."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hkeys(keys.references(source))
+            pipe.zrange(book_keys.book_blocks(source), 0, -1, withscores=True)
+            kept, booked = await pipe.execute()
+        return {int(each): 0 for each in kept} | {int(each): int(at_ms) for each, at_ms in booked}
+
+    async def _deliveries(
+        self, source: SourceUid, endpoint: EndpointId, sending: Sequence[Sending]
+    ) -> list[str | bytes | int]:
+        dead = dropped = dict[tuple[int, str], list[bytes]]()
+        if any(each.state is State.DEAD for each in sending):
+            dead = await self._members(keys.dead(source), f"{endpoint} *", skip=len(endpoint) + 1)
+        if any(each.state in (State.DROPPED_FULL, State.DROPPED_OLD) for each in sending):
+            dropped = await self._members(keys.dropped(source, endpoint), "*", skip=0)
+        args: list[str | bytes | int] = []
+        for reference, state in sending:
+            known = reference.number, reference.tag
+            of_dead, of_dropped = dead.get(known, []), dropped.get(known, [])
+            args += [reference.text(), int(state), len(of_dead), *of_dead, len(of_dropped), *of_dropped]
+        return args
+
+    async def _members(self, key: str, match: str, *, skip: int) -> dict[tuple[int, str], list[bytes]]:
+        """Members of a list of the undelivered, by number and tag. A scan can show one twice."""
+        found: dict[tuple[int, str], set[bytes]] = {}
+        async for member, _ in self._redis.zscan_iter(key, match=match, count=LOOK_AT_ONCE):
+            text = member[skip:]
+            if (number := number_of(text)) is not None:
+                tag = text.split(b" ")[0].split(b":")[2:3]
+                found.setdefault((number, b"".join(tag).decode("utf-8", "replace")), set()).add(member)
+        return {known: sorted(members) for known, members in found.items()}
+
+    async def _write(
+        self,
+        source: SourceUid,
+        replay: Replay,
+        before: Replay | None,
+        after: Replay | None,
+        deliveries: Sequence[str | bytes | int] = (),
+    ) -> None:
+        names = [
+            *(key(source) for key in (keys.fence, keys.replays, keys.replay_counts, keys.lanes, keys.ready)),
+            *(key(source) for key in (keys.dead, keys.references, keys.owed)),
+            keys.dropped(source, replay.endpoint), keys.revived(source), book_keys.book_sizes(source),
+            keys.replaying(source), keys.replay_list(source, replay.endpoint),
+        ]  # fmt: skip
+        raw = [b"" if each is None else PACKING.pack(each) for each in (before, after)]
+        head = [keys.prefix(source), replay.endpoint, replay.id, *raw, keys.EVENTS_PER_BUCKET]
+        args = [*head, keys.WAKE_CHANNEL, source, *deliveries]
+        answer = await script("advance_replay")(self._redis, names, args)
+        if answer == b"closed":
+            raise NotFound(f"source {source} is being deleted")
+        if answer != b"ok":
+            raise Conflict(f"replay {replay.id} was changed by another worker or request")
+
+
+def _part(source: SourceUid, replay: Replay, counts: dict[bytes, bytes]) -> Part:
+    told = (int(counts.get(f"{replay.id}:{what}".encode(), 0)) for what in ("queued", "gone", "changed"))
+    return Part(source, replay, *told)

@@ -22,7 +22,7 @@ from relay.store.replays import PREFIX, Part
 from relay.wiring import Stores
 
 ATTEMPTS = 20
-"""To cancel a task that a worker continues meanwhile."""
+"""To cancel a task while a worker continues it."""
 TASK_ID = re.compile(rf"{PREFIX}[0-9A-Za-z]{{27}}")
 
 

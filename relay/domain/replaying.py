@@ -23,7 +23,7 @@ STATES: dict[Chosen, frozenset[State]] = {
 CHECKED_AGAIN = STATES["skipped"] | STATES["never"]
 """The endpoint's filter did not want these, or was not asked, so it is asked before they are sent."""
 WAITING_MOST = 500
-"""Replays of an endpoint that wait in its list at once: what waits takes memory of the server."""
+"""Replays of an endpoint that wait in its list at once: their references take memory of the server."""
 
 
 class Wanted(Struct, frozen=True, kw_only=True):

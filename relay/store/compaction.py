@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from relay.domain.model import EndpointId, SourceUid
-from relay.store import keys
+from relay.store import keys, replay_keys
 from relay.store.events import Events, bucket_of
 from relay.store.past_events import PastEvents
 from relay.store.retention import Bucket, Retention
@@ -139,7 +139,7 @@ class Compaction:
 
     async def _lists(self, source: SourceUid, endpoint: EndpointId) -> list[str]:
         """The lists that an endpoint's deliveries wait in."""
-        names = [keys.lane(source, endpoint), keys.replay_list(source, endpoint)]
+        names = [keys.lane(source, endpoint), replay_keys.replay_list(source, endpoint)]
         async for key, _ in self._redis.hscan_iter(keys.blocked(source, endpoint), count=ENTRIES_AT_ONCE):
             names.append(keys.waiting(source, endpoint, key.decode()))
         return names

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterable
 from redis.asyncio import Redis
 
 from relay.domain.model import ROUTES, EndpointId, SourceUid
-from relay.store import book_keys, keys, reading_keys
+from relay.store import book_keys, keys, reading_keys, replay_keys
 from relay.store.deletions import Deletion, Deletions
 from relay.store.scripts import script
 
@@ -145,7 +145,7 @@ class DeletedSources:
                 key(source, endpoint)
                 for key in (
                     keys.lane,
-                    keys.replay_list,
+                    replay_keys.replay_list,
                     keys.flight,
                     keys.endpoint_attempts,
                     keys.blocked,
@@ -176,7 +176,8 @@ def _single(source: SourceUid) -> list[str]:
         keys.attempt_sizes, keys.turns, keys.swept, keys.blockers, keys.dropped_counts, keys.revived,
         reading_keys.readings, reading_keys.past_buckets, reading_keys.backfills,
         book_keys.book_blocks, book_keys.book_sizes, book_keys.books_from,
-        book_keys.reconciliations, book_keys.reconciling, keys.replaying, keys.replays, keys.replay_counts,
+        book_keys.reconciliations, book_keys.reconciling,
+        replay_keys.replaying, replay_keys.replays, replay_keys.replay_counts,
     )  # fmt: skip
     rows = (keys.seen_buckets, keys.marks, reading_keys.known_from, book_keys.book_shelves)
     return [*(key(source) for key in single), *(key(source, space) for space in SPACES for key in rows)]

@@ -3,7 +3,8 @@
 All keys of one source begin with `relay:s:{source uid}:`, a prefix that nothing else has, and carry its hash tag, so
 that whatever must be atomic is one slot. What is not a source's carries the tag `{config}`, `{rates}` or `{endpoints}`.
 arq's own keys (`arq:{jobs}:*`, `relay:{jobs}`, see relay.jobs) are not listed here. Those of the books are in
-relay.store.book_keys, and those about requests to the API in relay.store.request_keys.
+relay.store.book_keys, those about requests to the API in relay.store.request_keys, and those of replays in
+relay.store.replay_keys.
 """
 
 from relay.domain.model import EndpointId, SourceUid
@@ -178,26 +179,6 @@ def lane(source: SourceUid, endpoint: EndpointId) -> str:
 def flight(source: SourceUid, endpoint: EndpointId) -> str:
     """set: references that a worker has claimed and not ended. Lives while not empty."""
     return f"{prefix(source)}flight:{endpoint}"
-
-
-def replay_list(source: SourceUid, endpoint: EndpointId) -> str:
-    """list: references of replays that wait until the lane is dry, oldest first. Lives while not empty."""
-    return f"{prefix(source)}replays:{endpoint}"
-
-
-def replaying(source: SourceUid) -> str:
-    """set: endpoints whose list of replays is not empty. Lives while there are any."""
-    return prefix(source) + "replaying"
-
-
-def replays(source: SourceUid) -> str:
-    """hash: id of a replay → its part in this source, see relay.store.replays. The newest 100 and all that run."""
-    return prefix(source) + "replays"
-
-
-def replay_counts(source: SourceUid) -> str:
-    """hash: `{id}:queued`, `{id}:gone`, `{id}:changed` → deliveries of a replay. Lives as long as the replay."""
-    return prefix(source) + "replay_counts"
 
 
 def lanes(source: SourceUid) -> str:

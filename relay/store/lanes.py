@@ -9,7 +9,7 @@ from redis.exceptions import ResponseError
 
 from relay.domain.model import EndpointId, SourceUid
 from relay.domain.sending.effects import HandIn
-from relay.store import keys
+from relay.store import keys, replay_keys
 from relay.store.exchanging import Exchanged, Given, operations, read_exchanged, read_given
 from relay.store.refusals import sorted_out
 from relay.store.scripts import run_apart, script
@@ -68,7 +68,7 @@ class Lanes:
         """
         names = (
             keys.lanes, keys.ready, keys.sessions, keys.turns, keys.due, keys.dead, keys.parked, keys.references,
-            keys.owed, keys.attempt_buckets, keys.attempt_sizes, keys.blockers, keys.fence, keys.replaying,
+            keys.owed, keys.attempt_buckets, keys.attempt_sizes, keys.blockers, keys.fence, replay_keys.replaying,
         )  # fmt: skip
         head = [keys.prefix(source), session, turn, before, now_ms, lives_ms, keys.EVENTS_PER_BUCKET]
         head += [keys.WAKE_CHANNEL, source]

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from relay.domain.model import EndpointId, SourceUid
 from relay.domain.references import number_of
-from relay.store import keys
+from relay.store import keys, replay_keys
 
 AT_ONCE = 1_000
 Found = dict[int, int]
@@ -37,7 +37,7 @@ class Places:
             return
         for endpoint, found in fresh.items():
             # In the direction in which they go: from the lane into flight, and then to those that are due.
-            await self._read_list(keys.replay_list(self._source, endpoint), found)
+            await self._read_list(replay_keys.replay_list(self._source, endpoint), found)
             await self._read_list(keys.lane(self._source, endpoint), found)
             async for key, _ in self._redis.hscan_iter(keys.blocked(self._source, endpoint), count=AT_ONCE):
                 await self._read_list(keys.waiting(self._source, endpoint, key.decode()), found)

@@ -11,7 +11,7 @@ from relay.domain.model import EndpointId, SourceUid
 from relay.domain.references import Reference, number_of
 from relay.domain.replaying import Replay
 from relay.errors import Conflict, NotFound, Unreadable
-from relay.store import book_keys, keys
+from relay.store import book_keys, keys, replay_keys
 from relay.store.packing import Packing
 from relay.store.scripts import script
 
@@ -56,8 +56,8 @@ class Replays:
         uids = list(sources)
         async with self._redis.pipeline(transaction=False) as pipe:
             for uid in uids:
-                pipe.hvals(keys.replays(uid))
-                pipe.hgetall(keys.replay_counts(uid))
+                pipe.hvals(replay_keys.replays(uid))
+                pipe.hgetall(replay_keys.replay_counts(uid))
             answers = iter(await pipe.execute() if uids else [])
         found = []
         for uid in uids:
@@ -96,7 +96,7 @@ class Replays:
 
     async def waiting(self, source: SourceUid, endpoint: EndpointId) -> int:
         """How many replays wait in the list of an endpoint."""
-        return int(await self._redis.llen(keys.replay_list(source, endpoint)))  # type: ignore[misc]
+        return int(await self._redis.llen(replay_keys.replay_list(source, endpoint)))  # type: ignore[misc]
 
     async def blocks(self, source: SourceUid) -> dict[int, int]:
         """Blocks that have events or books, with the ms of their newest event as far as the books know it."""
@@ -140,10 +140,10 @@ class Replays:
         deliveries: Sequence[str | bytes | int] = (),
     ) -> None:
         names = [
-            *(key(source) for key in (keys.fence, keys.replays, keys.replay_counts, keys.lanes, keys.ready)),
-            *(key(source) for key in (keys.dead, keys.references, keys.owed)),
+            *(key(source) for key in (keys.fence, replay_keys.replays, replay_keys.replay_counts, keys.lanes)),
+            *(key(source) for key in (keys.ready, keys.dead, keys.references, keys.owed)),
             keys.dropped(source, replay.endpoint), keys.revived(source), book_keys.book_sizes(source),
-            keys.replaying(source), keys.replay_list(source, replay.endpoint),
+            replay_keys.replaying(source), replay_keys.replay_list(source, replay.endpoint),
         ]  # fmt: skip
         raw = [b"" if each is None else PACKING.pack(each) for each in (before, after)]
         head = [keys.prefix(source), replay.endpoint, replay.id, *raw, keys.EVENTS_PER_BUCKET]

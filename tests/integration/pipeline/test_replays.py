@@ -10,7 +10,7 @@ from relay.domain.model import Endpoint
 from relay.domain.replaying import WAITING_MOST, Chosen, Replay
 from relay.errors import Conflict, StoreUnavailable
 from relay.pipeline import replays as module
-from relay.store import keys
+from relay.store import replay_keys
 from relay.store.replays import Part, Replays
 from tests.fakes.subscribers import OK, status
 from tests.integration.pipeline.dispatching_rig import Dispatching
@@ -166,7 +166,7 @@ async def test_what_waits_is_bounded_and_a_rate_is_kept(floor: Dispatching) -> N
     for _ in range(5):
         await replay_turns(floor.rig).turn(UK)
     assert replay.end >= 600
-    assert await floor.rig.eyes.llen(keys.replay_list(UK, crm.id)) == WAITING_MOST  # type: ignore[misc]
+    assert await floor.rig.eyes.llen(replay_keys.replay_list(UK, crm.id)) == WAITING_MOST  # type: ignore[misc]
 
 
 async def test_a_new_endpoint_gets_what_it_never_got_and_wants(floor: Dispatching) -> None:

@@ -126,6 +126,7 @@ class BackgroundTaskOut(Out, frozen=True, kw_only=True):
     updated_at: datetime
     """When the task last made progress."""
     data: TaskData
+    """What the task does, and how far it has come."""
 
 
 def show_task(parts: Sequence[Part], *, waiting: int = 0) -> BackgroundTaskOut:

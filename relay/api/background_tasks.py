@@ -17,6 +17,7 @@ from relay.api.schemas.replays import BackgroundTaskOut, TaskStatus, show_task
 from relay.domain.model import SourceUid
 from relay.domain.principals import Principal, Resource
 from relay.domain.replaying import Kind
+from relay.domain.streams import posts_of
 from relay.errors import Conflict, NotFound
 from relay.store.replays import PREFIX, Part
 from relay.wiring import Stores
@@ -95,8 +96,10 @@ async def _cancel(stores: Stores, source: SourceUid, task_id: str, *, now_ms: in
 async def _tasks(stores: Stores, principal: Principal) -> dict[str, list[Part]]:
     """The tasks that a principal can see, by their ids, each with its parts."""
     found: dict[str, list[Part]] = {}
-    for part in await stores.replays.parts(await stores.sources.uids()):
-        if principal.application in (None, part.replay.application):
+    own = principal.application
+    posts = [posts_of(own)] if own else await stores.applications.posting()
+    for part in await stores.replays.parts([*await stores.sources.uids(), *posts]):
+        if own in (None, part.replay.application):
             found.setdefault(part.replay.id, []).append(part)
     return found
 

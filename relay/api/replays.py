@@ -118,10 +118,10 @@ class Asked:
         return show_task(parts)
 
     async def _sources(self, named: Sequence[str] | None) -> list[SourceUid]:
-        own = await self._stores.configuration.sources_of(self._application)
+        own = await self._stores.configuration.streams_of(self._application)
         if named is None:
             if not own:
-                raise Conflict("the application has no source, so there is no message to replay")
+                raise Conflict("the application has no source and no posted message, so there is nothing to replay")
             return own
         for at, uid in enumerate(named):
             if uid not in own:

@@ -5,7 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 from relay.domain.books import State
-from relay.domain.event_types import EVENT_TYPES
+from relay.domain.envelope import type_names
 from relay.domain.model import ApplicationId, Endpoint, EndpointId, StoredEvent
 from relay.domain.references import Reference, resent
 
@@ -73,10 +73,12 @@ def wants(wanted: Wanted, endpoint: Endpoint, event: StoredEvent, state: State) 
         return False
     if event.stored_at_ms < wanted.since_ms or (wanted.until_ms is not None and event.stored_at_ms >= wanted.until_ms):
         return False
-    row = int(event.row_id) if event.row_id.isdigit() else 0
-    if row <= wanted.after_row_id or (wanted.until_row_id is not None and row > wanted.until_row_id):
+    row = int(event.row_id) if event.row_id.isdigit() else 0  # What was posted has no row.
+    if wanted.until_row_id is not None and not 0 < row <= wanted.until_row_id:
         return False
-    names = {EVENT_TYPES[code] for code in event.types}
+    if wanted.after_row_id and row <= wanted.after_row_id:
+        return False
+    names = set(type_names(event))
     if wanted.types and not names & set(wanted.types):
         return False
     subscribed = endpoint.event_types

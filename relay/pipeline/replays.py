@@ -11,7 +11,7 @@ from relay.domain.books import State, state_of
 from relay.domain.model import Endpoint, SourceUid
 from relay.domain.replaying import Replay, allowance, delivery, has_state, paced, wants
 from relay.errors import Conflict, NotFound, StoreUnavailable
-from relay.pipeline.apart import each_apart
+from relay.pipeline.apart import ask_apart, each_apart
 from relay.store.books import Books
 from relay.store.chores import Chores
 from relay.store.endpoints import Endpoints
@@ -59,16 +59,17 @@ class ReplayTurns:
         """Continue each replay of some sources; says whether any of them runs."""
         if not await self._chores.take("replays", seconds=EVERY_S * 0.9):
             return False
-        runs = False
+        there, runs = await ask_apart("replays", sources, self._replays.of_any), False
+        with_replays = [source for source in sources if there.get(source)]
 
         async def turn(source: SourceUid) -> None:
             nonlocal runs
             runs = await self.turn(source) or runs
 
-        await each_apart("replay", sources, turn)
+        await each_apart("replay", with_replays, turn)
         if await self._chores.take("trim_replays", seconds=TRIM_S):
             now_ms = await self._server.now_ms()
-            await each_apart("trim_replays", sources, lambda uid: self._replays.trim(uid, now_ms=now_ms))
+            await each_apart("trim_replays", with_replays, lambda uid: self._replays.trim(uid, now_ms=now_ms))
         return runs
 
     async def turn(self, source: SourceUid) -> bool:

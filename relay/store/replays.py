@@ -67,6 +67,14 @@ class Replays:
                     found.append(_part(uid, PACKING.unpack(each), counts))
         return sorted(found, key=lambda part: (part.replay.created_ms, part.replay.id, part.source))
 
+    async def of_any(self, sources: Sequence[SourceUid]) -> dict[SourceUid, bool]:
+        """Whether any replay is kept, for each source: most have none. One round trip. Raises StoreUnavailable."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for source in sources:
+                pipe.exists(replay_keys.replays(source))
+            found = await pipe.execute()
+        return {source: bool(there) for source, there in zip(sources, found, strict=True)}
+
     async def running(self, source: SourceUid) -> list[Replay]:
         """Those of a source that a worker has to continue, the oldest first."""
         return [part.replay for part in await self.parts([source]) if part.replay.phase == "running"]

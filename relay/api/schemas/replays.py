@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -32,8 +32,6 @@ TaskStatus = Literal["running", "finished", "failed"]
 class ReplayIn(In, frozen=True, kw_only=True):
     """The messages to send again, by the time when the relay stored them."""
 
-    example: ClassVar[dict[str, Any]] = {"since": "2026-11-24T10:00:00Z"}
-
     since: Time
     """Only messages that the relay stored at this time or later."""
     until: Time | None = None
@@ -51,8 +49,6 @@ class ReplayIn(In, frozen=True, kw_only=True):
 
 class BulkReplayIn(In, frozen=True, kw_only=True):
     """The messages to send again. A message must meet every condition."""
-
-    example: ClassVar[dict[str, Any]] = {"since": "2026-11-24T10:00:00Z", "states": ["dead"]}
 
     since: Time | None = None
     """Only messages that the relay stored at this time or later. null: from the beginning."""

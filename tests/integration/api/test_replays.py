@@ -8,9 +8,10 @@ import pytest
 from svix.api import BulkReplayIn, RecoverIn, ReplayIn, SvixAsync
 
 from relay.api.replays import MOST_RUNNING
+from relay.domain.streams import posts_of
 from relay.wiring import Stores
 from relay.wiring_replays import replays_of
-from tests.integration.api.storing import A, Store
+from tests.integration.api.storing import A, B, Store
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 URL = "https://hooks.example.com/in"
@@ -46,6 +47,22 @@ async def test_svixs_client_begins_tasks_and_follows_them(
     assert [each.data["queued"] for each in told] == [0, 1, 0]
     assert told[1].data["waiting"] == 1
     assert {each.id for each in (await svix.background_task.list()).data} == {each.id for each in begun}
+
+
+async def test_posted_messages_are_replayed(http: httpx.AsyncClient, stores: Stores, crm: str) -> None:
+    """A new endpoint gets those that were posted before it was created."""
+    for number, kind in enumerate(("invoice.paid", "invoice.voided")):
+        body = {"eventType": kind, "eventId": f"invoice-{number}", "payload": {"number": number}}
+        assert (await http.post("/app/one/msg", json=body)).status_code == 202
+    await http.put("/app/one/endpoint/new", json={"url": URL})
+    asked = {"states": ["never"]}
+    task = (await http.post("/app/one/endpoint/new/bulk-replay", json=asked)).json()["id"]
+    app = (await http.get("/app/one")).json()["id"]
+    for stream in (A, B, posts_of(app)):
+        while await replays_of(stores).turn(stream):
+            pass
+    told = (await http.get(f"/background-task/{task}")).json()
+    assert (told["status"], told["data"]["queued"], told["data"]["waiting"]) == ("finished", 2, 2)
 
 
 async def test_a_task_is_cancelled(http: httpx.AsyncClient, stores: Stores, crm: str) -> None:

@@ -61,7 +61,7 @@ class AttemptController(Controller):
         endpoint = await stores.endpoints.get(application.id, endpoint_id)
 
         async def show(items: list[AttemptItem]) -> list[AttemptOut]:
-            events = await events_of(items, stores)
+            events = await events_of(items, application, stores)
             return [
                 show_attempt(item.value, event, endpoint, with_content=asked.with_content, with_msg=with_msg)
                 for item, event in zip(items, events, strict=True)
@@ -152,7 +152,7 @@ class AttemptController(Controller):
         endpoint = await stores.endpoints.get(application.id, endpoint_id)
 
         async def show(items: list[AttemptItem]) -> list[AttemptedMessageOut]:
-            events, last = await events_of(items, stores), await are_last(items, stores)
+            events, last = await events_of(items, application, stores), await are_last(items, stores)
             return [
                 show_attempted(event, item.value, with_content=asked.with_content)
                 for item, event, is_last in zip(items, events, last, strict=True)

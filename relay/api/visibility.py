@@ -78,15 +78,22 @@ async def attempts_of(item: EventItem, application: Application, stores: Stores)
     return [(attempt, ours[attempt.endpoint_id]) for attempt in newest_first if attempt.endpoint_id in ours]
 
 
-async def events_of(items: Sequence[AttemptItem], stores: Stores) -> list[StoredEvent | None]:
-    """The event of each attempt. None: the relay no longer keeps it."""
+async def events_of(
+    items: Sequence[AttemptItem], application: Application, stores: Stores
+) -> list[StoredEvent | None]:
+    """The event of each attempt. None: the relay no longer keeps it, or the application cannot see it.
+
+    An event that was sent before the application's filter was narrowed can be one that the application must not see.
+    """
+    sees = sight(application)
     numbers: dict[SourceUid, set[int]] = {}
     for item in items:
         numbers.setdefault(item.source, set()).add(item.value.seq)
     found = {source: await stores.events.read(source, some) for source, some in numbers.items()}
     events = [found[item.source].get(item.value.seq) for item in items]
     # Another event can have its number by now.
-    return [e if e and tag_of(e.id) == item.value.tag else None for item, e in zip(items, events, strict=True)]
+    is_its_own = (e and tag_of(e.id) == item.value.tag for item, e in zip(items, events, strict=True))
+    return [e if e and own and sees(e) else None for e, own in zip(events, is_its_own, strict=True)]
 
 
 async def are_last(items: Sequence[AttemptItem], stores: Stores) -> list[bool]:

@@ -132,6 +132,22 @@ async def test_a_tenant_sees_its_sources_and_what_passes_its_filter(svix: SvixAs
             assert caught.value.status_code == 404
 
 
+async def test_a_filter_that_is_narrowed_hides_what_was_sent_before(
+    http: httpx.AsyncClient, stores: Stores, store: Store
+) -> None:
+    await http.put("/app/one", json={"name": "One"})
+    endpoint = (await http.post("/app/one/endpoint", json={"url": URL})).json()["id"]
+    for row, name in ((1, "Sales"), (2, "Board")):
+        message = await store(A, row, dgrpName=name)
+        await attempt(stores, A, message, endpoint, at_ms=NOW + row, verdict="delivered", status=200)
+    await http.patch("/app/one", json={"filter": {"dgrpName": "Sales"}})
+
+    listed = (await http.get(f"/app/one/endpoint/{endpoint}/msg")).json()["data"]
+    assert [each["payload"]["data"]["trigger"]["dgrpName"] for each in listed] == ["Sales"]
+    attempts = (await http.get(f"/app/one/attempt/endpoint/{endpoint}", params={"with_msg": "true"})).json()["data"]
+    assert [each["msgId"] for each in attempts] == [listed[0]["id"]]
+
+
 async def test_attempts_are_listed_by_endpoint_and_by_message(
     svix: SvixAsync, http: Any, stores: Stores, store: Store
 ) -> None:

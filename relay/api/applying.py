@@ -1,13 +1,16 @@
 """From the body of a request to the stored application."""
 
+import base64
+import os
 from collections.abc import Collection
 from typing import Any
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from relay.api.asked import Asked, application_faults, raise_for
 from relay.api.schemas.applications import ApplicationIn, ApplicationPatch, ApplicationUpsertIn
 from relay.api.schemas.common import either, given
+from relay.api.schemas.privacy import read_rules
 from relay.domain.model import Application, ApplicationId, SourceUid
 from relay.domain.names import own_uid
 
@@ -24,6 +27,7 @@ def new_application(
     raise_for(application_faults(Asked.of(body), sources))
     fields = _fields(body)
     fields["uid"] = fields.get("uid") or own_uid(uid, path=("path", "app_id"))
+    fields["token_key"] = _new_token_key()
     return Application(id=application_id, created_at_ms=now_ms, updated_at_ms=now_ms, **fields)
 
 
@@ -42,6 +46,7 @@ def replaced(
     raise_for(application_faults(Asked.of(body), {*sources, *(application.sources or ())}))
     fields = {"rate_limit": None, "metadata": {}} | _fields(body)
     fields["uid"] = fields.get("uid") or uid
+    fields["token_key"] = application.token_key or _new_token_key()
     return structs.replace(application, **fields, updated_at_ms=now_ms)
 
 
@@ -50,7 +55,17 @@ def patched(
 ) -> Application:
     """An application after a PATCH. Raises Invalid."""
     raise_for(application_faults(Asked.of(body), {*sources, *(application.sources or ())}))
-    return structs.replace(application, **_fields(body), updated_at_ms=now_ms)
+    key = application.token_key or _new_token_key()
+    return structs.replace(application, **_fields(body), token_key=key, updated_at_ms=now_ms)
+
+
+def with_token_key(application: Application) -> Application:
+    """An application that has a key for tokens: one of an older release may have none."""
+    return structs.replace(application, token_key=application.token_key or _new_token_key())
+
+
+def _new_token_key() -> str:
+    return base64.b64encode(os.urandom(32)).decode()
 
 
 def _fields(body: ApplicationIn | ApplicationUpsertIn | ApplicationPatch) -> dict[str, Any]:
@@ -61,6 +76,8 @@ def _fields(body: ApplicationIn | ApplicationUpsertIn | ApplicationPatch) -> dic
         fields["metadata"] = fields["metadata"] or {}
     if "filter" in fields:
         fields["filter"] = fields["filter"] or None
+    if body.privacy is not UNSET:
+        fields["privacy"] = read_rules(body.privacy)
     if fields.get("sources") is not None:
         fields["sources"] = tuple(dict.fromkeys(SourceUid(uid) for uid in fields["sources"]))
     return fields

@@ -13,9 +13,11 @@ import msgspec
 from relay.api.certificates import client_certificate
 from relay.api.schemas.checks import prefixed
 from relay.domain.headers import MAX_HEADERS, is_sensitive
-from relay.domain.model import BasicAuth, Bearer, ClientCertificate, Endpoint, OAuth2, Source, SourceUid
+from relay.domain.matching import inference_fault
+from relay.domain.model import Application, BasicAuth, Bearer, ClientCertificate, Endpoint, OAuth2, Source, SourceUid
 from relay.domain.names import own_uid
 from relay.domain.origins import origin_of
+from relay.domain.privacy import hidden_by
 from relay.domain.signing import version_of
 from relay.errors import Fault, Invalid
 
@@ -93,6 +95,18 @@ def endpoint_faults(asked: Asked, stored: Endpoint | None) -> Iterator[Fault]:
         yield from _moved_faults(asked, stored)
     yield from _auth_faults(asked, None if stored is None else stored.auth, moved=moved)
     yield from _certificate_faults(asked, None if stored is None else stored.client_certificate, moved=moved)
+
+
+def hidden_faults(asked: Asked, application: Application) -> Iterator[Fault]:
+    """Faults of an endpoint whose filter or order asks for a column that a rule of its application hides."""
+    fault = None
+    if isinstance(source := asked.get("filter"), dict) and asked.sound("filter"):
+        fault = inference_fault(application, source)
+    if fault is not None:
+        yield Fault(("body", "filter"), f"{fault}: filter by other columns, or ask the operator to filter for you")
+    key = asked.get("orderKey")
+    if isinstance(key, str) and asked.sound("orderKey") and hidden_by(application.privacy, [key]):
+        yield Fault(("body", "orderKey"), f"names `{key}`, which a privacy rule of the application hides: use another")
 
 
 def source_faults(asked: Asked, stored: Source | None) -> Iterator[Fault]:

@@ -29,6 +29,7 @@ from relay.api.visibility import AttemptItem, are_last, attempts_feed, attempts_
 from relay.domain.model import Application, Attempt, Endpoint, MessageId
 from relay.domain.names import NAME, UID_MOST
 from relay.domain.principals import Resource
+from relay.domain.readers import privacy_of
 from relay.errors import NotFound
 from relay.store.endpoints import ENDPOINT_ID
 from relay.wiring import Stores
@@ -150,11 +151,12 @@ class AttemptController(Controller):
     ) -> ListOut[AttemptedMessageOut]:
         """List the messages that were sent to an endpoint, each once, with its last attempt, newest first."""
         endpoint = await stores.endpoints.get(application.id, endpoint_id)
+        privacy = privacy_of(application, endpoint)
 
         async def show(items: list[AttemptItem]) -> list[AttemptedMessageOut]:
             events, last = await events_of(items, application, stores), await are_last(items, stores)
             return [
-                show_attempted(event, item.value, with_content=asked.with_content)
+                show_attempted(event, item.value, privacy, with_content=asked.with_content)
                 for item, event, is_last in zip(items, events, last, strict=True)
                 if event is not None and is_last
             ]

@@ -11,6 +11,7 @@ from relay.api.asked import (
     endpoint_faults,
     header_faults,
     header_patch_faults,
+    hidden_faults,
     identity_faults,
     path_uid_faults,
     source_faults,
@@ -75,7 +76,10 @@ async def _endpoint(request: AnyRequest, asked: Asked) -> tuple[Iterable[Fault],
     if request.method != "POST":
         stored = await _or_none(request, _stored(request))
     unchanged = {"url": stored.url, "filter": stored.filter} if stored else {}
-    return [*_identity(request, asked, stored, "endpoint_id"), *endpoint_faults(asked, stored)], unchanged
+    stores: Stores = request.app.state.stores
+    application = await stores.applications.get(str(request.path_params["app_id"]))
+    more = [*endpoint_faults(asked, stored), *hidden_faults(asked, application)]
+    return [*_identity(request, asked, stored, "endpoint_id"), *more], unchanged
 
 
 async def _source(request: AnyRequest, asked: Asked) -> tuple[Iterable[Fault], Mapping[str, Any]]:

@@ -6,6 +6,7 @@ from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody
 
 from relay.api.access import needs
+from relay.api.applying import with_token_key
 from relay.api.deletions import delete_at_once
 from relay.api.dependencies import ApplicationGiven, ClockGiven, OnceGiven, PagingGiven, StoresGiven
 from relay.api.paging import provide_newest_first, read_page
@@ -55,6 +56,7 @@ class EndpointController(Controller):
         once: OnceGiven,
     ) -> EndpointOut:
         """Create an endpoint. It receives every matching event that is stored after this response."""
+        await give_token_key(application, stores)
         return await _create(application, data, stores, clock, once=once)
 
     @get("/{endpoint_id:str}", summary="Get an endpoint")
@@ -78,6 +80,7 @@ class EndpointController(Controller):
         If the path has the id and the body has no `uid`, the uid is removed, as in Svix. If the path has the
         uid, it stays. Secrets that you omit stay, so that you can send back what GET returned.
         """
+        await give_token_key(application, stores)
         now_ms = clock.now_ms()
         uid = None if endpoint_id.startswith(PREFIX) else endpoint_id
         try:
@@ -104,6 +107,7 @@ class EndpointController(Controller):
         clock: ClockGiven,
     ) -> EndpointOut:
         """Change the given fields. All others stay. An endpoint that you enable or resume receives its kept events."""
+        await give_token_key(application, stores)
         now_ms = clock.now_ms()
         endpoint = await stores.endpoints.change(
             application.id, endpoint_id, lambda old: patched(old, data, now_ms=now_ms)
@@ -117,6 +121,12 @@ class EndpointController(Controller):
         """Delete an endpoint with its pending deliveries."""
         await stores.endpoints.delete(application.id, endpoint_id)
         await delete_at_once(stores)
+
+
+async def give_token_key(application: Application, stores: Stores) -> None:
+    """Give an application that an older release created the key that its endpoints' rules may need."""
+    if not application.token_key:
+        await stores.applications.change(application.id, with_token_key)
 
 
 async def _create(

@@ -21,6 +21,7 @@ from relay.domain.identity import posted_id
 from relay.domain.model import StoredEvent
 from relay.domain.post import Post
 from relay.domain.principals import Resource
+from relay.domain.readers import privacy_of
 from relay.store import journal
 from relay.store.identifiers import new_id
 from relay.store.journal import Change
@@ -48,7 +49,7 @@ class MessageController(Controller):
         with_content: Annotated[bool, QueryParameter(description="Include the payloads")] = True,
     ) -> ListOut[MessageOut]:
         """List the application's posts, and the events of its sources that pass its filter, newest first."""
-        sees, types = sight(application), split(event_types)
+        sees, types, privacy = sight(application), split(event_types), privacy_of(application)
 
         def wanted(event: StoredEvent) -> bool:
             return (
@@ -59,7 +60,7 @@ class MessageController(Controller):
             )
 
         async def show(items: list[EventItem]) -> list[MessageOut]:
-            return [show_message(item.value, with_content=with_content) for item in items]
+            return [show_message(item.value, privacy, with_content=with_content) for item in items]
 
         return await read_feed(
             events_feed(stores),
@@ -112,7 +113,8 @@ class MessageController(Controller):
         with_content: FromQuery[bool] = True,
     ) -> MessageOut:
         """Get one message by its id, or a posted one by its `eventId`, as long as the relay keeps it."""
-        return show_message((await find_event(application, msg_id, stores)).value, with_content=with_content)
+        item = await find_event(application, msg_id, stores)
+        return show_message(item.value, privacy_of(application), with_content=with_content)
 
     @post("/{msg_id:str}/endpoint/{endpoint_id:str}/resend", summary="Resend a message", status_code=202)
     async def resend(

@@ -9,6 +9,7 @@ from relay.api.credentials import whole_auth, whole_certificate
 from relay.api.headers import checked_headers
 from relay.api.schemas.common import either, given
 from relay.api.schemas.endpoints import EndpointIn, EndpointPatch, EndpointUpsertIn
+from relay.api.schemas.privacy import read_rules
 from relay.api.signing_keys import new_keys, resigned
 from relay.domain.model import ApplicationId, Endpoint, EndpointId
 from relay.domain.names import own_uid
@@ -80,6 +81,8 @@ def _fields(body: EndpointIn | EndpointUpsertIn | EndpointPatch, stored: Endpoin
     fields |= {name: _DEFAULTS[name] for name, value in fields.items() if value is None and name in _DEFAULTS}
     if "filter" in fields:
         fields["filter"] = fields["filter"] or None
+    if body.privacy is not UNSET:
+        fields["privacy"] = read_rules(body.privacy)
     for name in ("channels", "retry_schedule"):
         if fields.get(name) is not None:
             fields[name] = tuple(fields[name])

@@ -78,9 +78,7 @@ async def attempts_of(item: EventItem, application: Application, stores: Stores)
     return [(attempt, ours[attempt.endpoint_id]) for attempt in newest_first if attempt.endpoint_id in ours]
 
 
-async def events_of(
-    items: Sequence[AttemptItem], application: Application, stores: Stores
-) -> list[StoredEvent | None]:
+async def events_of(items: Sequence[AttemptItem], application: Application, stores: Stores) -> list[StoredEvent | None]:
     """The event of each attempt. None: the relay no longer keeps it, or the application cannot see it.
 
     An event that was sent before the application's filter was narrowed can be one that the application must not see.

@@ -62,6 +62,8 @@ class Filter:
     """How many conditions a test may have to look at: a measure of its time."""
     columns: frozenset[str] | None = None
     """The columns of the trigger that a test may read; None: any."""
+    fields: frozenset[str] = frozenset()
+    """The fields that the filter names."""
 
     def __call__(self, data: Data) -> bool:
         """Whether an event passes; `data` is that of relay.domain.envelope."""
@@ -102,7 +104,8 @@ def both(first: Filter, second: Filter) -> Filter:
     """The filter that passes what both pass."""
     discriminators = (*first.discriminators, *second.discriminators)
     columns = None if first.columns is None or second.columns is None else first.columns | second.columns
-    return Filter(all_of([first.test, second.test]), discriminators, first.cost + second.cost, columns)
+    fields = first.fields | second.fields
+    return Filter(all_of([first.test, second.test]), discriminators, first.cost + second.cost, columns, fields)
 
 
 class _Compiler:
@@ -113,6 +116,7 @@ class _Compiler:
         self._vetting = vetting
         self._conditions = 0
         self._columns: set[str | None] = set()
+        self._fields: set[str] = set()
         self._faults: list[Fault] = []
 
     def compile(self, source: Any) -> Filter:
@@ -124,7 +128,8 @@ class _Compiler:
         if self._faults:
             raise Invalid(*self._faults)
         columns = frozenset(name for name in self._columns if name is not None)
-        return Filter(tests[0], tuple(found), self._conditions, None if None in self._columns else columns)
+        read = None if None in self._columns else columns
+        return Filter(tests[0], tuple(found), self._conditions, read, frozenset(self._fields))
 
     def _each(
         self, builders: Iterable[Callable[[], Callable[[T], bool]]], *, last: bool = False
@@ -169,6 +174,7 @@ class _Compiler:
             self._vetting.field(name, path)
         read = reader(name)
         self._columns |= columns_of(name)
+        self._fields.add(name)
         test = self._conditions_on(name, value, path, depth)
         # A time may be written in several forms, and an index compares texts.
         if found is not None and not self._faults and kind_of(name) != "time" and (values := _pinned(value)):

@@ -17,7 +17,8 @@ from relay.domain.filtering import Data, Filter, both, compile_filter
 from relay.domain.model import Application, Endpoint, EndpointId
 from relay.domain.operators import MAX_ENTRIES, as_number
 from relay.domain.paths import reader
-from relay.errors import Invalid
+from relay.domain.privacy import hidden_by
+from relay.errors import Fault, Invalid
 
 Match = tuple[EndpointId, int]
 Tested = tuple[Match, Filter]
@@ -159,8 +160,18 @@ def unfit_reason(application: Application, endpoint: Endpoint) -> str | None:
     """Why nothing can be sent to an endpoint until it, or its application, is corrected; None: it is fit."""
     if (fault := filter_fault(application)) is not None:
         return f"its application's {fault}"
-    fault = filter_fault(endpoint)
+    fault = filter_fault(endpoint) or inference_fault(application, endpoint.filter)
     return None if fault is None else f"its {fault}"
+
+
+def inference_fault(application: Application, source: dict[str, Any] | None) -> str | None:
+    """What is wrong with a filter of an endpoint that asks for what the endpoint must not know; None: nothing.
+
+    Which events arrive would tell what the rules of the application hide. The filter must compile.
+    """
+    passes = compiled(source)
+    hidden = hidden_by(application.privacy, sorted(passes.fields)) if passes else None
+    return None if hidden is None else f"filter names `{hidden}`, which a privacy rule of the application hides"
 
 
 def filter_fault(filtered: Application | Endpoint) -> str | None:
@@ -238,6 +249,8 @@ def _codes(event_types: tuple[str, ...] | None) -> frozenset[int]:
 def _filter_of(application: Application, endpoint: Endpoint) -> Filter | None:
     """What an endpoint's events must pass; None: all do. Raises Invalid."""
     outer, inner = compiled(application.filter), compiled(endpoint.filter)
+    if inner is not None and application.privacy and (fault := inference_fault(application, endpoint.filter)):
+        raise Invalid(Fault(("filter",), fault))
     if outer is None or inner is None:
         return outer or inner
     return both(outer, inner)

@@ -8,6 +8,7 @@ from typing import Any, Literal, NewType
 import msgspec
 
 from relay.domain.post import Post
+from relay.domain.privacy import PrivacyRule
 
 SourceUid = NewType("SourceUid", str)
 ApplicationId = NewType("ApplicationId", str)
@@ -104,6 +105,10 @@ class Application(Struct, frozen=True, kw_only=True):
     sources: tuple[SourceUid, ...] | None = None
     """None: every source."""
     filter: dict[str, Any] | None = None
+    privacy: tuple[PrivacyRule, ...] = ()
+    """What none of its endpoints, and no list of its messages, gets as it is."""
+    token_key: str = ""
+    """The key of the tokens that the action `hash` makes; '': it was created before there were any."""
     rate_limit: int | None = None
     metadata: dict[str, str] = {}
     posts: bool = False
@@ -171,6 +176,8 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     """None: every type."""
     channels: tuple[str, ...] | None = None
     filter: dict[str, Any] | None = None
+    privacy: tuple[PrivacyRule, ...] = ()
+    """What it does not get as it is, in addition to the rules of its application."""
     rate_limit: int | None = None
     """Callbacks a second over all workers; None: no limit."""
     disabled: bool = False

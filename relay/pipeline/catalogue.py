@@ -10,6 +10,7 @@ from relay.domain import envelope
 from relay.domain.matching import Matcher, filter_fault, unfit_reason, wants
 from relay.domain.model import Application, ApplicationId, Endpoint, EndpointId, Source, SourceUid, StoredEvent
 from relay.domain.posting import PostMatcher, wants_post
+from relay.domain.readers import privacy_of, protected
 from relay.domain.streams import posts_of
 from relay.errors import Unreadable
 from relay.outbound.callbacks import CallbackSender, PreparedEndpoint
@@ -110,6 +111,15 @@ class Catalogue:
         """What is made of an endpoint once, for all of its callbacks."""
         assert self._sender is not None  # noqa: S101 - only workers send
         return self._sender.prepare(endpoint)
+
+    def body_for(self, endpoint: Endpoint, event: StoredEvent, type_code: int) -> bytes:
+        """The body of a callback: the bytes that are signed and sent. Raises Unreadable if the application is none."""
+        application = self._applications.get(endpoint.app_id)
+        if application is None:
+            raise Unreadable(f"application {endpoint.app_id} can't be read, or is gone")
+        if not application.privacy and not endpoint.privacy:
+            return envelope.body(event, type_code)
+        return protected(event, type_code, privacy_of(application, endpoint))
 
     def limits(self, endpoint: Endpoint) -> dict[str, int]:
         """The rate limits that bind an endpoint, by the name of their bucket: its own, and its application's."""
@@ -257,7 +267,7 @@ def _takes(application: Application, source: SourceUid) -> bool:
 
 
 def _binds(application: Application) -> tuple[Any, ...]:
-    return application.rate_limit, application.sources, application.filter
+    return application.rate_limit, application.sources, application.filter, application.privacy
 
 
 def _names(changes: Changes) -> Iterator[str]:

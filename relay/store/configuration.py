@@ -58,7 +58,8 @@ APPLICATION = Kind(
     id_of=lambda a: a.id,
     folder=lambda _: "application",
     uid=lambda a: a.uid,
-    matching=lambda a: (a.sources, a.filter),
+    sealed=("token_key",),
+    matching=lambda a: (a.sources, a.filter, a.privacy),
     fault=_limit_fault,
     glimpse=_glimpse_application,
 )

@@ -18,6 +18,7 @@ from relay.api.schemas.common import (
     Uid,
     moment,
 )
+from relay.api.schemas.privacy import PrivacyIn, PrivacyRuleOut, show_rules
 from relay.domain.model import Application
 
 SOURCES_MOST = 1000
@@ -39,6 +40,9 @@ class _Changes(In, frozen=True, kw_only=True):
     """The uids of the sources whose events the application's endpoints can receive. null: every source."""
     filter: FilterIn | UnsetType | None = UNSET
     """The rows whose events the application's endpoints can receive, whatever their own filters. null: all rows."""
+    privacy: PrivacyIn | UnsetType | None = UNSET
+    """What no endpoint of the application, and no list of its messages, gets as it is. Endpoints cannot filter by these
+    columns. null: nothing is hidden."""
 
 
 class _Shown(_Changes, frozen=True, kw_only=True):
@@ -91,6 +95,8 @@ class ApplicationOut(Out, frozen=True, kw_only=True):
     """The uids of the sources whose events the application's endpoints can receive. null: every source."""
     filter: dict[str, Any] | None
     """The rows whose events the application's endpoints can receive. null: all rows."""
+    privacy: list[PrivacyRuleOut]
+    """What no endpoint of the application, and no list of its messages, gets as it is."""
     created_at: datetime
     """When the application was created."""
     updated_at: datetime
@@ -108,6 +114,7 @@ def show_application(application: Application) -> ApplicationOut:
         metadata=application.metadata,
         sources=None if application.sources is None else list(application.sources),
         filter=application.filter,
+        privacy=show_rules(application.privacy),
         created_at=moment(application.created_at_ms),
         updated_at=moment(application.updated_at_ms),
     )

@@ -63,6 +63,12 @@ def prefixed(key: str) -> str:
     return key if key.startswith((SECRET_PREFIX, PRIVATE_PREFIX)) else SECRET_PREFIX + key
 
 
+def check_private_column(value: str, path: Path, _: Policies) -> None:
+    """Raise Invalid for a field that no privacy rule can name: those around the row, and paths to them."""
+    if value.split(".")[0] in ENVELOPE_FIELDS:
+        raise Invalid(Fault(path, "must be the name of a column of the row, such as `srcPhoneNumber`"))
+
+
 def check_order_key(value: str, path: Path, _: Policies) -> None:
     """Raise Invalid unless a path names a field of the row that contains a text or an id."""
     first, *rest = value.split(".")

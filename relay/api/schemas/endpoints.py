@@ -28,6 +28,7 @@ from relay.api.schemas.endpoint_fields import (
     Schedule,
     SigningKeyText,
 )
+from relay.api.schemas.privacy import PrivacyIn, PrivacyRuleOut, show_rules
 from relay.domain.headers import MAX_HEADERS
 from relay.domain.matching import unfit_reason
 from relay.domain.model import Application, Endpoint, Order
@@ -60,6 +61,9 @@ class _Changes(In, frozen=True, kw_only=True):
     """Ignored. Older clients send it."""
     filter: FilterIn | UnsetType | None = UNSET
     """The rows whose events the endpoint receives, in addition to the filter of its application. null: all rows."""
+    privacy: PrivacyIn | UnsetType | None = UNSET
+    """What the endpoint does not get as it is, in addition to the rules of its application, which apply first.
+    null: no rules of its own."""
     max_in_flight: Annotated[int, Meta(ge=1, le=1024)] | UnsetType = UNSET
     """The maximum number of concurrent callbacks in each worker. Default: 64."""
     order: Order | UnsetType = UNSET
@@ -155,6 +159,8 @@ class EndpointOut(Out, frozen=True, kw_only=True):
     """Keys and values for your own use."""
     filter: dict[str, Any] | None
     """The rows whose events the endpoint receives, in addition to the filter of its application. null: all rows."""
+    privacy: list[PrivacyRuleOut]
+    """What the endpoint does not get as it is, in addition to the rules of its application."""
     max_in_flight: int
     """The maximum number of concurrent callbacks in each worker."""
     order: Order
@@ -245,6 +251,7 @@ def show_endpoint(endpoint: Endpoint, application: Application) -> EndpointOut:
         rate_limit=endpoint.rate_limit,
         metadata=endpoint.metadata,
         filter=endpoint.filter,
+        privacy=show_rules(endpoint.privacy),
         max_in_flight=endpoint.max_in_flight,
         order=endpoint.order,
         order_key=endpoint.order_key,

@@ -9,8 +9,10 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from relay.api.schemas.common import Out, moment, moment_or_none
-from relay.domain.envelope import attempted_type, body, is_repaired, type_name
+from relay.domain.envelope import attempted_type, is_repaired, type_name
 from relay.domain.model import Attempt, Endpoint, MessageId, StoredEvent
+from relay.domain.privacy import Privacy
+from relay.domain.readers import protected
 from relay.store.identifiers import base62
 
 SUCCESS, PENDING, FAIL, SENDING = 0, 1, 2, 3
@@ -161,14 +163,14 @@ class EmptyOut(Out, frozen=True, kw_only=True):
     """An empty response."""
 
 
-def show_message(event: StoredEvent, *, with_content: bool) -> MessageOut:
-    """A message as responses show it."""
-    return MessageOut(**_message(event, with_content=with_content))
+def show_message(event: StoredEvent, privacy: Privacy, *, with_content: bool) -> MessageOut:
+    """A message as responses show it, under the rules for who reads it."""
+    return MessageOut(**_message(event, privacy, with_content=with_content))
 
 
-def show_attempted(event: StoredEvent, last: Attempt, *, with_content: bool) -> AttemptedMessageOut:
+def show_attempted(event: StoredEvent, last: Attempt, privacy: Privacy, *, with_content: bool) -> AttemptedMessageOut:
     """A message with its status at an endpoint."""
-    return AttemptedMessageOut(**_message(event, with_content=with_content), **_state(last))
+    return AttemptedMessageOut(**_message(event, privacy, with_content=with_content), **_state(last))
 
 
 def show_attempt(
@@ -195,7 +197,7 @@ def show_attempt(
         number=attempt.number,
         event_type=attempted_type(attempt),
         next_attempt=moment_or_none(attempt.next_at_ms or None),
-        msg=show_message(event, with_content=False) if with_msg else UNSET,
+        msg=show_message(event, Privacy(), with_content=False) if with_msg else UNSET,
     )
 
 
@@ -235,14 +237,14 @@ def id_of_attempt(attempt: Attempt, message: MessageId) -> str:
     return "atmpt_" + base62(int.from_bytes(hashlib.sha256(named).digest()[:20], "big"))
 
 
-def _message(event: StoredEvent, *, with_content: bool) -> dict[str, Any]:
+def _message(event: StoredEvent, privacy: Privacy, *, with_content: bool) -> dict[str, Any]:
     code = event.types[0]
     post = event.post
     return {
         "id": event.id,
         "event_id": post and post.event_id,
         "event_type": type_name(event, code),
-        "payload": msgspec.Raw(body(event, code) if with_content else b"{}"),
+        "payload": msgspec.Raw(protected(event, code, privacy) if with_content else b"{}"),
         "channels": list(post.channels) if post and post.channels else None,
         "tags": list(post.tags) if post and post.tags else None,
         "timestamp": moment(event.stored_at_ms),

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from relay.domain.envelope import body
 from relay.domain.model import Endpoint, EndpointId, SourceUid
 from relay.domain.outcomes import Outcome
 from relay.domain.sending.core import Core
@@ -290,7 +289,7 @@ class Dispatcher:
         return await self._sender.send(
             self._catalogue.prepared(endpoint),
             message_id=event.id,
-            body=body(event, delivery.reference.type_code),
+            body=self._catalogue.body_for(endpoint, event, delivery.reference.type_code),
             timestamp_s=self._clock.now_ms() // 1000,
             deadline_s=self._deadline_s,
         )

@@ -172,6 +172,23 @@ async def test_what_was_given_up_is_sent_again_by_hand(
 
 
 @pytest.mark.usefixtures("dispatcher")
+async def test_what_is_sent_keeps_the_privacy_rules_in_each_attempt(
+    http: httpx.AsyncClient, sink: HostileSink, store: Store, make: Make
+) -> None:
+    """The signature is that of the bytes that are sent, and a retry has the same bytes."""
+    await http.patch("/app/one", json={"privacy": [{"field": "srcPhoneNumber", "action": "hash"}]})
+    own = [{"field": "vid", "action": "mask"}, {"field": "srcPhoneNumber", "action": "mask"}]
+    hidden = await make("status/500", privacy=own, retrySchedule=[0.01])
+    await store(A, 1, to=[hidden], srcPhoneNumber="+442079460958", vid="visitor-1", act="call")
+    first, second = await arrived(sink, 2)
+    assert first.body == second.body
+    secret = (await http.get(f"/app/one/endpoint/{hidden}/secret")).json()["key"]
+    trigger = Webhook(secret).verify(first.body, dict(first.headers))["data"]["trigger"]
+    assert (trigger["vid"], trigger["act"]) == ("******r-1", "call")
+    assert set(trigger["srcPhoneNumber"][:-3]) == {"*"}  # The mask hides the token, not the number.
+
+
+@pytest.mark.usefixtures("dispatcher")
 async def test_what_fails_by_hand_goes_on_by_schedule(http: httpx.AsyncClient, store: Store, make: Make) -> None:
     """The first of the new tries was asked for by somebody, those after it are the relay's own."""
     endpoint = await make("status/500", uid="crm", retrySchedule=[0.01])

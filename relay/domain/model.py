@@ -116,6 +116,9 @@ class Application(Struct, frozen=True, kw_only=True):
     created_at_ms: int = 0
     updated_at_ms: int = 0
 
+    def __repr__(self) -> str:
+        return f"Application(id={self.id!r}, name={self.name!r}, uid={self.uid!r}, …)"
+
 
 class SigningKey(Struct, frozen=True, kw_only=True):
     """One secret of an endpoint. `key` is the text that subscribers hold: `whsec_…` or `whsk_…`."""

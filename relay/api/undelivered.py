@@ -14,6 +14,7 @@ from relay.api.schemas.common import ListOut, moment
 from relay.api.schemas.undelivered import State, UndeliveredOut
 from relay.api.undelivered_steps import Found, Place, Scope
 from relay.api.undelivered_walk import walk
+from relay.api.visibility import sight
 from relay.domain.envelope import type_name
 from relay.domain.event_types import EVENT_TYPES, POSTED
 from relay.domain.model import Application, Endpoint, EndpointId, SourceUid, StoredEvent
@@ -63,7 +64,7 @@ class UndeliveredController(Controller):
             found.reverse()
             before, behind = end or (found[0].place if found else None), before
         return ListOut(
-            data=await _shown(stores, found),
+            data=await _shown(stores, found, scope.application if principal.application else None),
             iterator=places.write(behind) if behind else None,
             prev_iterator=BACK + places.write(before) if before and start else None,
             done=end is None,
@@ -106,12 +107,18 @@ async def _streams(stores: Stores, application: Application | None, endpoint: En
     return [*await stores.sources.uids(), *posts]
 
 
-async def _shown(stores: Stores, found: list[Found]) -> list[UndeliveredOut]:
+async def _shown(stores: Stores, found: list[Found], reader: Application | None) -> list[UndeliveredOut]:
+    """What was found, without events that a reader cannot see (None: it sees every event).
+
+    Events that were stored before the filter of an application was narrowed can be such.
+    """
+    sees = sight(reader) if reader is not None else None
     numbers: dict[SourceUid, set[int]] = {}
     for each in found:
         numbers.setdefault(each.source, set()).add(each.reference.number)
     events = {source: await stores.events.read(source, some) for source, some in numbers.items()}
-    return [_show(each, _meant(each.reference, events[each.source])) for each in found]
+    meant = [(each, _meant(each.reference, events[each.source])) for each in found]
+    return [_show(each, event) for each, event in meant if event is None or sees is None or sees(event)]
 
 
 def _meant(reference: Reference, events: dict[int, StoredEvent]) -> StoredEvent | None:

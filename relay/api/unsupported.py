@@ -35,7 +35,7 @@ PORTAL = "The relay has no portal for subscribers, and no tokens for it."
 STATISTICS = "Use GET /api/v1/app/{app_id}/endpoint/{endpoint_id}/stats."
 SUBSCRIBED = "The relay has no subscriptions that endpoints configure by themselves. Create an endpoint."
 TESTING = "The relay sends no example events. Use the sandbox as a source: docs/sandbox.md."
-TRANSFORMATIONS = "The relay sends events as they are, and does not transform them."
+TRANSFORMATIONS = "The relay does not transform events. Privacy rules mask, hash or drop columns: docs/privacy.md."
 TYPES = "The relay defines the event types. GET /api/v1/event-type lists them."
 
 

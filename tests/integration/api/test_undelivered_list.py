@@ -90,6 +90,19 @@ async def losses(http: httpx.AsyncClient, stores: Stores, store: Store) -> Losse
     return await Losses(http, stores, store).open()
 
 
+async def test_a_key_of_one_application_sees_only_what_passes_its_filter(losses: Losses) -> None:
+    """Also after the filter was narrowed. The operator still sees everything."""
+    http = losses.http
+    for row, name in ((1, "Sales"), (2, "Board")):
+        await losses.store(A, row, dgrpName=name, to=[losses.ids["crm"]])
+    await http.patch("/app/one/endpoint/crm", json={"paused": True})
+    await http.patch("/app/one", json={"filter": {"dgrpName": "Sales"}})
+    made = (await http.post("/key", json={"name": "K", "scopes": ["read"], "appId": "one"})).json()
+    own = await http.get("/undelivered", headers={"authorization": f"Bearer {made['token']}"})
+    assert [each["rowId"] for each in own.json()["data"]] == ["1"]
+    assert [each["rowId"] for each in await losses.listed(app="one")] == ["1", "2"]
+
+
 async def test_what_was_given_up_is_listed_with_the_reason(losses: Losses) -> None:
     """By source, newest first: where it was to go, what it was, why it was given up, when, after how many tries."""
     late = await losses.give_up(A, 1, "crm", at_ms=NOW + 5000)

@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from litestar import Controller, Request, get, post
+from litestar import Controller, Request, delete, get, post
 from litestar.di import Provide
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from relay.api.access import needs
+from relay.api.access import Reach, needs
 from relay.api.dependencies import ApplicationGiven, ClockGiven, OnceGiven, PagingGiven, PostingGiven, StoresGiven
 from relay.api.feeds import read_feed
 from relay.api.paging import provide_newest_first
@@ -16,12 +16,13 @@ from relay.api.schemas.common import ListOut, ms
 from relay.api.schemas.messages import EmptyOut, MessageOut, show_message
 from relay.api.schemas.posts import MessageIn, payload_of
 from relay.api.visibility import EventItem, events_feed, find_event, reference, sight
-from relay.domain.envelope import type_names
+from relay.domain.envelope import is_expunged, type_names
 from relay.domain.identity import posted_id
 from relay.domain.model import StoredEvent
 from relay.domain.post import Post
 from relay.domain.principals import Resource
 from relay.domain.readers import privacy_of
+from relay.errors import Conflict, NotFound
 from relay.store import journal
 from relay.store.identifiers import new_id
 from relay.store.journal import Change
@@ -116,6 +117,19 @@ class MessageController(Controller):
         item = await find_event(application, msg_id, stores)
         return show_message(item.value, privacy_of(application), with_content=with_content)
 
+    @delete("/{msg_id:str}/content", summary="Expunge a message", opt=needs(Resource.MESSAGE, Reach.OPERATOR))
+    async def expunge(self, application: ApplicationGiven, msg_id: FromPath[str], stores: StoresGiven) -> None:
+        """Remove the row of a message for good, for every application.
+
+        Its id, type and time stay. While an endpoint waits for the message, the API answers 409.
+        """
+        item = await find_event(application, msg_id, stores)
+        if await stores.books.is_waited_for(item.source, item.place):
+            raise Conflict(f"an endpoint still waits for message {msg_id}: wait until its deliveries have ended")
+        journal.current().note(Change(f"message/{item.value.id}"))
+        if not await stores.events.expunge(item.source, item.place, item.value.id):
+            raise NotFound(f"the relay no longer keeps message {msg_id}")
+
     @post("/{msg_id:str}/endpoint/{endpoint_id:str}/resend", summary="Resend a message", status_code=202)
     async def resend(
         self, application: ApplicationGiven, msg_id: FromPath[str], endpoint_id: FromPath[str], stores: StoresGiven
@@ -123,6 +137,8 @@ class MessageController(Controller):
         """Send a message to an endpoint again, whatever its status. Its id stays the same."""
         endpoint = await stores.endpoints.get(application.id, endpoint_id)
         item = await find_event(application, msg_id, stores)
+        if is_expunged(item.value):
+            raise Conflict(f"the content of message {msg_id} was expunged, so it cannot be sent again")
         for name in (f"message/{item.value.id}", f"endpoint/{endpoint.id}"):
             journal.current().note(Change(name))
         await stores.undelivered.resend(item.source, endpoint.id, reference(item, endpoint))

@@ -25,7 +25,8 @@ PRECHECK = (
     "The relay keeps a posted message even if no endpoint receives it. Post it with POST /api/v1/app/{app_id}/msg."
 )
 EXPUNGING = (
-    "The relay cannot delete the content of single messages. RELAY_RETENTION_SECONDS bounds how long it is kept."
+    "The relay removes the content of one message at a time: DELETE /api/v1/app/{app_id}/msg/{msg_id}/content. "
+    "RELAY_RETENTION_SECONDS bounds how long it keeps the others."
 )
 INGESTING = "The relay receives no webhooks of others. It polls sources: PUT /api/v1/source/{uid}."
 INTEGRATIONS = "The relay has no connectors and no integrations. Use an endpoint, which can have a filter."
@@ -50,7 +51,6 @@ class Unsupported(NamedTuple):
 
 UNSUPPORTED = (
     Unsupported("POST", "/app/{app_id}/msg/precheck/active", PRECHECK),
-    Unsupported("DELETE", "/app/{app_id}/msg/{msg_id}/content", EXPUNGING),
     Unsupported("DELETE", "/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/content", EXPUNGING),
     Unsupported("POST", "/app/{app_id}/msg/bulk-expunge", EXPUNGING),
     Unsupported("POST", "/app/{app_id}/msg/expunge-all-contents", EXPUNGING),

@@ -149,6 +149,28 @@ def posted_data(payload: bytes) -> dict[str, Any]:
     return {**fields, "trigger": fields}
 
 
+def expunged(event: StoredEvent) -> bytes:
+    """Stored bytes without their content. They are as long as before, so that what is counted in bytes stays right."""
+    stored = event.body
+    if event.post is not None:
+        return b"{}".ljust(len(stored))
+    head, mark, content = stored.partition(b'"data":')
+    data = json_text.decode(content[:-1])
+    kept = {name: data[name] for name in ("source", "igrp", "rowId", "revision", "classes") if name in data}
+    body = head + mark + json_text.encode(kept | {"expunged": True, "trigger": {}})
+    return body + b" " * (len(stored) - len(body) - 1) + b"}"
+
+
+def is_expunged(event: StoredEvent) -> bool:
+    """Whether the content of an event was removed. Only the relay writes the fields before the trigger.
+
+    What was posted is kept without the blanks around it, so only the relay writes blanks behind it.
+    """
+    if event.post is not None:
+        return event.body.endswith(b" ")
+    return b'"expunged":true' in event.body.partition(b',"trigger":')[0]
+
+
 def decode(stored: bytes) -> dict[str, Any]:
     """The `data` of a row's stored bytes, its numbers with their digits."""
     content: dict[str, Any] = json_text.decode(b"{" + stored)["data"]

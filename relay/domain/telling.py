@@ -93,7 +93,7 @@ def _previous(
 
     A number can be given again, also to a row of another installation, if the source was created again.
     """
-    if before.row_id != str(row_id) or before.revision >= revision:
+    if before.row_id != str(row_id) or before.revision >= revision or envelope.is_expunged(before):
         return None
     try:
         data = envelope.decode(before.body)

@@ -8,7 +8,7 @@ import structlog
 
 from relay.domain.model import EndpointId, SourceUid
 from relay.errors import StoreRefused, StoreUnavailable
-from relay.store.notices import ConditionChanged, Notices, Room, Woken
+from relay.store.notices import ConditionChanged, Expunged, Notices, Room, Woken
 
 log = structlog.get_logger()
 
@@ -22,11 +22,12 @@ async def follow(
     woken: Callable[[SourceUid], None],
     condition_changed: Callable[[EndpointId, str], Awaitable[None]],
     has_room: Callable[[str], None],
+    expunged: Callable[[], None] = lambda: None,
 ) -> None:
     """Call `changed` after each change of the configuration, `woken` with each source that has new work.
 
     `condition_changed` is called with an endpoint and the session that changed what is remembered of it, `has_room`
-    with the session of each worker that has room for more work.
+    with the session of each worker that has room for more work, `expunged` when the content of an event was removed.
 
     Runs until cancelled. After every (re)connection `changed` is called once, for what was missed in between.
     """
@@ -43,6 +44,8 @@ async def follow(
                         await condition_changed(notice.endpoint, notice.session)
                     elif isinstance(notice, Room):
                         has_room(notice.session)
+                    elif isinstance(notice, Expunged):
+                        expunged()
                     else:
                         await changed()
         except (StoreUnavailable, StoreRefused) as error:

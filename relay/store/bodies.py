@@ -56,6 +56,11 @@ class Bodies:
                     found[number] = event
         return found
 
+    def clear(self) -> None:
+        """Forget all events: some of them may have been expunged."""
+        self._kept.clear()
+        self._bytes = 0
+
     def keep(self, source: SourceUid, number: int, event: StoredEvent) -> None:
         """Keep an event that was just read."""
         self._keep((source, number, tag_of(event.id)), event)

@@ -117,6 +117,15 @@ class Books:
         """What became of the events of a block for one endpoint."""
         return await self._redis.hget(book_keys.books(source, block), endpoint) or b""  # type: ignore[misc]
 
+    async def is_waited_for(self, source: SourceUid, number: int) -> bool:
+        """Whether a delivery of an event has not ended, to whichever endpoint."""
+        async for halves in self.block(source, bucket_of(number)):
+            for each in halves.values():
+                with suppress(ValueError):
+                    if state_of(each, number % keys.EVENTS_PER_BUCKET) is State.WAITING:
+                        return True
+        return False
+
     async def states(
         self, source: SourceUid, deliveries: Iterable[tuple[EndpointId, int]]
     ) -> dict[tuple[EndpointId, int], State]:

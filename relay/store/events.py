@@ -4,12 +4,15 @@ from collections.abc import Iterable
 from contextlib import suppress
 from itertools import groupby
 
+from msgspec import structs
 from redis.asyncio import Redis
 
+from relay.domain import envelope
 from relay.domain.model import MessageId, SourceUid, StoredEvent
 from relay.errors import Unreadable
 from relay.store import keys
 from relay.store.event_form import PACKING, pack_event
+from relay.store.scripts import script
 
 __all__ = ["PACKING", "Events", "bucket_of", "pack_event", "shard_of"]
 
@@ -55,6 +58,16 @@ class Events:
             return None
         event = (await self.read(source, [int(number)])).get(int(number))
         return (int(number), event) if event is not None and event.id == message else None
+
+    async def expunge(self, source: SourceUid, number: int, message: MessageId) -> bool:
+        """Remove the content of an event for good; False: it is not there any more. Raises Unreadable."""
+        name = keys.events(source, bucket_of(number))
+        before = await self._redis.hget(name, str(number))  # type: ignore[misc]
+        if before is None or (event := PACKING.unpack(before)).id != message:
+            return False
+        after = pack_event(structs.replace(event, body=envelope.expunged(event)))
+        args = [number, before, after, keys.EXPUNGED_CHANNEL, source]
+        return bool(await script("replace_event")(self._redis, [name], args))
 
     async def newest(self, source: SourceUid) -> int:
         """The number of the newest event; 0 when there is none."""

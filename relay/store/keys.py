@@ -22,7 +22,9 @@ CONDITION_CHANNEL = "relay:condition"
 """Pub/sub: an endpoint whose condition changed, and the session that changed it."""
 ROOM_CHANNEL = "relay:room"
 """Pub/sub: the session of a worker that has room for more work."""
-CHANNELS = (CHANGED_CHANNEL, WAKE_CHANNEL, CONDITION_CHANNEL, ROOM_CHANNEL)
+EXPUNGED_CHANNEL = "relay:expunged"
+"""Pub/sub: the uid of a source that has an event whose content was removed. Workers forget what they have in memory."""
+CHANNELS = (CHANGED_CHANNEL, WAKE_CHANNEL, CONDITION_CHANNEL, ROOM_CHANNEL, EXPUNGED_CHANNEL)
 
 CONDITIONS = "relay:{endpoints}:conditions"
 """hash: endpoint → what is remembered of one that is not well, see relay.domain.breaking. Lives until it is well."""

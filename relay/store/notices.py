@@ -36,7 +36,11 @@ class Room(NamedTuple):
     session: str
 
 
-Notice = Changed | Woken | ConditionChanged | Room
+class Expunged(NamedTuple):
+    """The content of an event was removed, or that may have been missed."""
+
+
+Notice = Changed | Woken | ConditionChanged | Room | Expunged
 
 
 class Notices:
@@ -50,10 +54,14 @@ class Notices:
         await self._redis.publish(keys.ROOM_CHANNEL, session)
 
     async def listen(self) -> AsyncGenerator[Notice, None]:
-        """What others tell, and Changed once at the start. Raises StoreUnavailable when the connection is lost."""
+        """What others tell; at the start, Expunged and Changed, for what was missed.
+
+        Raises StoreUnavailable when the connection is lost.
+        """
         async with self._redis.pubsub() as channel:
             try:
                 await channel.subscribe(*keys.CHANNELS)
+                yield Expunged()
                 yield Changed()
                 while True:
                     message = await channel.get_message(ignore_subscribe_messages=True, timeout=QUIET_S)
@@ -72,4 +80,6 @@ def _read(channel: str, text: str) -> Notice:
         return ConditionChanged(EndpointId(endpoint), session)
     if channel == keys.ROOM_CHANNEL:
         return Room(text)
+    if channel == keys.EXPUNGED_CHANNEL:
+        return Expunged()
     return Changed()

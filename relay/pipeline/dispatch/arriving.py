@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from relay.domain.envelope import is_code
+from relay.domain.envelope import is_code, is_expunged
 from relay.domain.model import EndpointId, SourceUid, StoredEvent
 from relay.domain.references import Reference, parse_reference, tag_of
 from relay.domain.sending.arrivals import Arrival, Claim
@@ -76,6 +76,8 @@ class Arriving:
                 if event is not None and reference is not None and tag_of(event.id) != reference.tag:
                     event = None
                 is_wanted = event is None or self._is_wanted(endpoint_id, reference, event)
+                if event is not None and is_expunged(event):
+                    is_wanted = False
                 arrivals.append(Arrival(stored, reference, event, is_wanted))
         return found
 

@@ -18,7 +18,9 @@ from standardwebhooks import Webhook
 from relay.api.app import create_api
 from relay.config import Settings
 from relay.domain.addresses import EgressPolicy
-from relay.domain.model import Secret
+from relay.domain.books import State
+from relay.domain.model import EndpointId, Secret
+from relay.domain.references import resent
 from relay.pipeline.clock import Clock
 from relay.pipeline.following import follow
 from relay.store import keys
@@ -96,6 +98,7 @@ async def dispatcher(stores: Stores, store: Store, deaf: asyncio.Event) -> Async
                 woken=dispatcher.wake,
                 condition_changed=dispatcher.condition_changed,
                 has_room=dispatcher.has_room,
+                expunged=stores.bodies.clear,
             )
         )
         await changed()
@@ -186,6 +189,42 @@ async def test_what_is_sent_keeps_the_privacy_rules_in_each_attempt(
     trigger = Webhook(secret).verify(first.body, dict(first.headers))["data"]["trigger"]
     assert (trigger["vid"], trigger["act"]) == ("******r-1", "call")
     assert set(trigger["srcPhoneNumber"][:-3]) == {"*"}  # The mask hides the token, not the number.
+
+
+@pytest.mark.usefixtures("dispatcher")
+async def test_an_expunged_message_is_sent_to_nobody(
+    http: httpx.AsyncClient, sink: HostileSink, stores: Stores, store: Store, make: Make
+) -> None:
+    """Not by a repair either, though a worker had it in memory. While it waits, it cannot be expunged."""
+    number = "+442079460958"
+    endpoint = await make(uid="crm", paused=True)
+    message = await store(A, 1, to=[endpoint], srcPhoneNumber=number)
+    waiting = await http.delete(f"/app/one/msg/{message}/content")
+    assert (waiting.status_code, waiting.json()["code"]) == (409, "conflict")
+    await http.patch("/app/one/endpoint/crm", json={"paused": False})
+    await arrived(sink)
+
+    async def expunged() -> bool:
+        return (await http.delete(f"/app/one/msg/{message}/content")).status_code == 204
+
+    await until(expunged)
+    shown = (await http.get(f"/app/one/msg/{message}")).json()
+    assert (shown["payload"]["data"]["expunged"], shown["payload"]["data"]["trigger"]) == (True, {})
+    assert (await http.post(f"/app/one/msg/{message}/endpoint/crm/resend")).status_code == 409
+    async for name in stores.redis.scan_iter():
+        assert number.encode() not in (await stores.redis.dump(name) or b"")
+
+    await until(lambda: not stores.bodies._kept)
+    place, event = await stores.events.find(A, message) or pytest.fail("it is not there")
+    await stores.undelivered.resend(A, EndpointId(endpoint), resent(place, event, None))
+    await until(lambda: is_unwanted(stores, endpoint, place))
+    assert len(sink.received) == 1
+
+
+async def is_unwanted(stores: Stores, endpoint: str, number: int) -> bool:
+    """Whether the books say that an endpoint does not want an event."""
+    states = await stores.books.states(A, [(EndpointId(endpoint), number)])
+    return states[EndpointId(endpoint), number] is State.UNWANTED
 
 
 @pytest.mark.usefixtures("dispatcher")

@@ -118,6 +118,8 @@ async def _messages(record: Recorder, stores: Stores, endpoint: str) -> None:
     await record.call("PATCH /app/{app_id}/endpoint/{endpoint_id}", {"disabled": False}, **names)
     paid = {"eventType": "invoice.paid", "eventId": "invoice-1042", "channels": ["europe"], "tags": ["vip"]}
     await record.call("POST /app/{app_id}/msg", {**paid, "payload": {"invoice": 1042, "total": 19.9}}, app_id="acme")
+    free = await store(UK, 141_248_746, **CALL)
+    await record.call("DELETE /app/{app_id}/msg/{msg_id}/content", **names | {"msg_id": free})
 
 
 async def _replays(record: Recorder) -> None:

@@ -88,3 +88,17 @@ def test_a_filter_that_asks_for_a_hidden_column_is_a_fault(source: dict[str, obj
     compile_filter(source)
     assert "which a privacy rule of the application hides" in str(inference_fault(application, source))
     assert inference_fault(application, {"act": "call", "classes": "call"}) is None
+
+
+@given(st.dictionaries(st.text("abc", min_size=1), st.text(min_size=1)))
+def test_an_expunged_event_has_nothing_of_its_row(trigger: dict[str, str]) -> None:
+    """It is as long as before, so that what is counted in bytes stays right."""
+    body = stored({"num": NUMBER, **trigger}, {"num": "another"})
+    left = envelope.expunged(body)
+    assert len(left) == len(body)
+    assert envelope.is_expunged(left)
+    assert not envelope.is_expunged(body)
+    data = envelope.decode(left)
+    assert data.pop("expunged") is True
+    assert data | {"previous": {"num": "another"}} == envelope.decode(body) | {"trigger": {}}
+    assert "previous" not in data

@@ -103,7 +103,7 @@ class MessageController(Controller):
         )
         payload = payload_of(await request.body())
         event = await posting.post(application, posted_id(application.id, name), content, payload)
-        return show_message(event, with_content=with_content)
+        return show_message(event, privacy_of(application), with_content=with_content)
 
     @get("/{msg_id:str}", summary="Get a message")
     async def get_message(

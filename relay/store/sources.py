@@ -51,8 +51,8 @@ class Sources:
         """
         saved = await self._records.put(uid, make, replacement=replacement)
         await self._configuration.announce(saved.version, [uid], matched=saved.matched)
-        # A source without a time is polled at the next tick: what was changed should show at once.
-        await self._redis.zrem(keys.POLLS, uid)
+        # What was changed should show at once.
+        await self._redis.zadd(keys.POLLS, {uid: 0})
         return saved.after, saved.new
 
     async def change(self, uid: SourceUid, change: Callable[[Source], Source]) -> Source:

@@ -49,7 +49,7 @@ async def raw(base_url: str, head: bytes) -> tuple[int, dict[str, str], bytes]:
         ("PATCH", "/api/v1/app", 405),
         ("HEAD", "/api/v1/app", 405),
         ("TRACE", "/api/v1/app", 405),
-        ("POST", "/api/v1/app/one/msg", 501),
+        ("POST", "/api/v1/app/one/msg/precheck/active", 501),
         ("POST", "/api/v1/app", 422),
         ("GET", "/api/v1/app?limit=x", 422),
     ],

@@ -158,6 +158,16 @@ async def _audit(http: httpx.AsyncClient, stores: Stores, store: Store) -> str:
     return "/audit"
 
 
+async def _background_tasks(http: httpx.AsyncClient, stores: Stores, store: Store) -> str:
+    await http.put("/source/s", json=SOURCE)
+    for n in range(MANY):
+        await http.put(f"/app/{n}", json={"name": str(n)})
+        await http.put(f"/app/{n}/endpoint/crm", json={"url": URL})
+        begun = await http.post(f"/app/{n}/endpoint/crm/bulk-replay", json={"dryRun": True})
+        assert begun.status_code == 202
+    return "/background-task"
+
+
 LISTS: list[tuple[Fill, bool]] = [
     (_sources, False),
     (_applications, False),
@@ -176,6 +186,7 @@ LISTS: list[tuple[Fill, bool]] = [
     (_confirmed, False),
     (_keys, False),
     (_audit, True),
+    (_background_tasks, True),
 ]
 """Each list, and whether it begins with the newest."""
 each_list = pytest.mark.parametrize(("fill", "newest_first"), LISTS, ids=[fill.__name__[1:] for fill, _ in LISTS])

@@ -17,7 +17,6 @@ from svix.api import (
     EndpointSecretRotateIn,
     EndpointUpsertIn,
     EventTypeListOptions,
-    MessageIn,
     SvixAsync,
 )
 from svix.api.errors.http_error import HttpError
@@ -150,14 +149,6 @@ async def test_event_types(svix: SvixAsync) -> None:
     assert [t.name for t in [*first.data, *rest.data]] == sorted(EVENT_TYPES)
     assert rest.done
     assert (await svix.event_type.get("call.created")).group_name == "call"
-
-
-async def test_messages_are_not_made_here(svix: SvixAsync) -> None:
-    """The refusal says where messages come from."""
-    await svix.application.create(ApplicationIn(name="One", uid="one"))
-    with pytest.raises(HttpError, match="rows of sources") as caught:
-        await svix.message.create("one", MessageIn(event_type="call.created", payload={}))
-    assert (caught.value.status_code, caught.value.code) == (501, "not_supported")
 
 
 async def test_health(svix: SvixAsync, base_url: str) -> None:

@@ -21,7 +21,7 @@ def test_the_numbers_are_svixs(application: Documented) -> None:
         for item in application.state.document["paths"].values()
         for operation in item.values()
         for parameter in operation.get("parameters", ())
-        if parameter["name"] == "status"
+        if parameter["name"] == "status" and isinstance(parameter["schema"]["enum"][0], int)
     ]
     assert asked == [[status.value for status in MessageStatus]] * len(asked)
     assert len(asked) == 3

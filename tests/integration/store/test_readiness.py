@@ -11,7 +11,7 @@ from relay.errors import StoreUnavailable
 from relay.jobs import connect_jobs
 from relay.store.connection import connect
 from relay.store.needs import GRANT
-from relay.store.notices import Notices
+from relay.store.notices import Changed, Expunged, Notices
 from relay.store.readiness import Readiness
 from relay.store.scripts import run_all, script
 from tests.fault.server import Server, own_server
@@ -158,7 +158,7 @@ async def test_the_job_queue_leaves_it_too(server: Server) -> None:
 async def test_notices_go_on_after_a_failover(server: Server, client: Redis) -> None:
     """Whoever listens hears of what is published to the new primary, which tells its replicas."""
     heard = Notices(client).listen()
-    await anext(heard)
+    assert [await anext(heard), await anext(heard)] == [Expunged(), Changed()]
     await server.ask("PUBLISH", "relay:wake", "uk")
     assert (await anext(heard)).source == "uk"  # type: ignore[union-attr]
     await heard.aclose()

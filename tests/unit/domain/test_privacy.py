@@ -1,13 +1,18 @@
 """Privacy rules: nothing of a hidden value is left, whatever the row, and attempts have the same bytes."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from relay.domain import envelope
+from relay.domain.event_types import POSTED
 from relay.domain.filtering import compile_filter
 from relay.domain.matching import inference_fault
-from relay.domain.model import Application, ApplicationId, SourceUid
+from relay.domain.model import Application, ApplicationId, MessageId, SourceUid, StoredEvent
+from relay.domain.post import Post
 from relay.domain.privacy import Privacy, PrivacyRule, mask, protect, token
 
 NUMBER = "+442079460958"
@@ -94,11 +99,23 @@ def test_a_filter_that_asks_for_a_hidden_column_is_a_fault(source: dict[str, obj
 def test_an_expunged_event_has_nothing_of_its_row(trigger: dict[str, str]) -> None:
     """It is as long as before, so that what is counted in bytes stays right."""
     body = stored({"num": NUMBER, **trigger}, {"num": "another"})
-    left = envelope.expunged(body)
+    event = StoredEvent(MessageId("msg_1"), "1", 0, 1, b"\4", body)
+    left = envelope.expunged(event)
     assert len(left) == len(body)
-    assert envelope.is_expunged(left)
-    assert not envelope.is_expunged(body)
+    assert envelope.is_expunged(structs.replace(event, body=left))
+    assert not envelope.is_expunged(event)
     data = envelope.decode(left)
     assert data.pop("expunged") is True
     assert data | {"previous": {"num": "another"}} == envelope.decode(body) | {"trigger": {}}
     assert "previous" not in data
+
+
+@given(st.dictionaries(st.text("abc", min_size=1), st.text(), min_size=1))
+def test_an_expunged_post_has_nothing_of_its_payload(payload: dict[str, str]) -> None:
+    """It is an empty object, as long as before."""
+    body = json.dumps(payload).encode()
+    event = StoredEvent(MessageId("msg_1"), "", 0, 1, bytes((POSTED,)), body, post=Post(event_type="invoice.paid"))
+    left = envelope.expunged(event)
+    assert (json.loads(left), len(left)) == ({}, len(body))
+    assert envelope.is_expunged(structs.replace(event, body=left))
+    assert not envelope.is_expunged(event)

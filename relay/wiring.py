@@ -34,6 +34,7 @@ from relay.store.books import Books
 from relay.store.conditions import Conditions
 from relay.store.configuration import Configuration
 from relay.store.connection import connect
+from relay.store.consumers import Consumers
 from relay.store.deleted_lanes import DeletedLanes
 from relay.store.deleted_sources import DeletedSources
 from relay.store.deletions import Deletions
@@ -104,6 +105,7 @@ class Stores:
     quotas: Quotas
     idempotency: Idempotency
     audit: Audit
+    consumers: Consumers
     vault: Vault
 
 
@@ -142,6 +144,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[tuple[Stores, str]]:
                     quotas=Quotas(redis),
                     idempotency=Idempotency(redis, vault),
                     audit=audit_of(settings, redis),
+                    consumers=Consumers(redis),
                     vault=vault,
                 ),
                 url,

@@ -43,6 +43,7 @@ from relay.api.messages import MessageController
 from relay.api.operational_events import OperationalEventController
 from relay.api.paging import provide_paging
 from relay.api.parameters import parameters_of
+from relay.api.pollers import PollerController
 from relay.api.public_keys import webhook_keys
 from relay.api.queries import provide_attempt_query
 from relay.api.reconciliations import ReconciliationController
@@ -180,7 +181,7 @@ def _guarded(authentication: Authentication, limits: Limits) -> Router:
         route_handlers=[
             SourceController, SteeringController, BackfillController,
             ApplicationController, EndpointController, EndpointSecretController,
-            EventTypeController, MessageController, AttemptController, UndeliveredController,
+            EventTypeController, MessageController, PollerController, AttemptController, UndeliveredController,
             OperationalEventController, ReconciliationController, endpoint_stats,
             ReplayController, BackgroundTaskController, ApiKeyController, AuditController,
             *handlers(UNSUPPORTED),

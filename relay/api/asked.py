@@ -84,13 +84,19 @@ def application_faults(asked: Asked, known: Collection[SourceUid]) -> Iterator[F
             yield Fault(place, f"there is no source `{uid}`; create it first, or see GET /api/v1/source")
 
 
-def endpoint_faults(asked: Asked, stored: Endpoint | None) -> Iterator[Fault]:
-    """Faults of an endpoint that is created (`stored` is None) or changed."""
+def endpoint_faults(asked: Asked, stored: Endpoint | None, *, whole: bool) -> Iterator[Fault]:
+    """Faults of an endpoint that is created (`stored` is None) or changed. `whole`: omitted fields do not stay."""
+    yield from _target_faults(asked, stored, whole=whole)
     yield from _order_faults(asked, stored)
     if stored is None:
         yield from _secret_faults(asked)
     url = asked.get("url")
-    moved = stored is not None and bool(url) and asked.sound("url") and origin_of(url) != origin_of(stored.url)
+    moved = (
+        stored is not None
+        and bool(url and stored.url)
+        and asked.sound("url")
+        and origin_of(url) != origin_of(stored.url)
+    )
     if moved and stored is not None:
         yield from _moved_faults(asked, stored)
     yield from _auth_faults(asked, None if stored is None else stored.auth, moved=moved)
@@ -153,6 +159,19 @@ def header_patch_faults(asked: Asked, stored: Endpoint) -> Iterator[Fault]:
     total = len(({name.lower() for name in stored.headers} - gone) | values.keys())
     if total > MAX_HEADERS:
         yield Fault(("body", "headers"), f"an endpoint has at most {MAX_HEADERS} headers; with these it has {total}")
+
+
+def _target_faults(asked: Asked, stored: Endpoint | None, *, whole: bool) -> Iterator[Fault]:
+    """Faults of the type and the URL: a webhook has a URL, a poller has none, and neither becomes the other."""
+    kind, url = asked.get("type", stored.type if stored else "webhook"), asked.get("url")
+    if not asked.sound("type", "url"):
+        return
+    if stored is not None and kind != stored.type:
+        yield Fault(("body", "type"), f"is `{stored.type}` and cannot change: create another endpoint")
+    elif kind == "poller" and url:
+        yield Fault(("body", "url"), "must be omitted: the relay does not call a poller")
+    elif kind == "webhook" and not url and (whole or "url" in asked.fields):
+        yield Fault(("body", "url"), "is required, unless `type` is `poller`", "missing")
 
 
 def _order_faults(asked: Asked, stored: Endpoint | None) -> Iterator[Fault]:

@@ -25,6 +25,7 @@ from relay.wiring import Stores
 NAMED = {
     "msg_id": "message",
     "endpoint_id": "endpoint",
+    "sink_id": "endpoint",
     "uid": "source",
     "route": "route",
     "key_id": "key",

@@ -78,8 +78,8 @@ async def _endpoint(request: AnyRequest, asked: Asked) -> tuple[Iterable[Fault],
     unchanged = {"url": stored.url, "filter": stored.filter} if stored else {}
     stores: Stores = request.app.state.stores
     application = await stores.applications.get(str(request.path_params["app_id"]))
-    more = [*endpoint_faults(asked, stored), *hidden_faults(asked, application)]
-    return [*_identity(request, asked, stored, "endpoint_id"), *more], unchanged
+    more = endpoint_faults(asked, stored, whole=request.method != "PATCH")
+    return [*_identity(request, asked, stored, "endpoint_id"), *more, *hidden_faults(asked, application)], unchanged
 
 
 async def _source(request: AnyRequest, asked: Asked) -> tuple[Iterable[Fault], Mapping[str, Any]]:

@@ -136,6 +136,10 @@ class MessageController(Controller):
     ) -> EmptyOut:
         """Send a message to an endpoint again, whatever its status. Its id stays the same."""
         endpoint = await stores.endpoints.get(application.id, endpoint_id)
+        if endpoint.type == "poller":
+            raise Conflict(
+                f"endpoint {endpoint.id} is a poller, to which nothing is sent. It can poll from an earlier time"
+            )
         item = await find_event(application, msg_id, stores)
         if is_expunged(item.value):
             raise Conflict(f"the content of message {msg_id} was expunged, so it cannot be sent again")

@@ -18,7 +18,7 @@ _DEFAULTS: dict[str, Any] = {
     "description": "", "rate_limit": None, "disabled": False, "event_types": None, "channels": None, "metadata": {},
 }  # fmt: skip
 """The values of these fields for null, and for a PUT that omits them."""
-_AS_THEY_COME = ("url", "description", "uid", "disabled", "channels", "metadata", "filter", "max_in_flight", "order",
+_AS_THEY_COME = ("type", "description", "uid", "disabled", "channels", "metadata", "filter", "max_in_flight", "order",
                  "order_key", "retry_schedule", "paused", "signatures")  # fmt: skip
 
 
@@ -31,7 +31,7 @@ def new_endpoint(
     uid: str | None = None,
 ) -> Endpoint:
     """A new endpoint with its signing keys; `uid` is the one in the path of a PUT. Raises Invalid."""
-    raise_for(endpoint_faults(Asked.of(body), None))
+    raise_for(endpoint_faults(Asked.of(body), None, whole=True))
     fields = _fields(body, None)
     fields["uid"] = fields.get("uid") or own_uid(uid, path=("path", "endpoint_id"))
     secret = body.secret if isinstance(body, EndpointIn) and body.secret else None
@@ -50,7 +50,7 @@ def replaced(endpoint: Endpoint, body: EndpointUpsertIn, *, now_ms: int, uid: st
 
     As in Svix, an omitted uid is removed. A path with the uid names it, so it stays.
     """
-    raise_for(endpoint_faults(Asked.of(body), endpoint))
+    raise_for(endpoint_faults(Asked.of(body), endpoint, whole=True))
     fields = _DEFAULTS | _fields(body, endpoint)
     fields["uid"] = fields.get("uid") or uid
     return _with(endpoint, fields, now_ms)
@@ -58,7 +58,7 @@ def replaced(endpoint: Endpoint, body: EndpointUpsertIn, *, now_ms: int, uid: st
 
 def patched(endpoint: Endpoint, body: EndpointPatch, *, now_ms: int) -> Endpoint:
     """An endpoint after a PATCH. Raises Invalid."""
-    raise_for(endpoint_faults(Asked.of(body), endpoint))
+    raise_for(endpoint_faults(Asked.of(body), endpoint, whole=False))
     return _with(endpoint, _fields(body, endpoint), now_ms)
 
 
@@ -78,6 +78,8 @@ def _fields(body: EndpointIn | EndpointUpsertIn | EndpointPatch, stored: Endpoin
         fields["event_types"] = None if types[0] is None else tuple(dict.fromkeys(types[0]))
     if rate := either(body, "throttle_rate", "rate_limit"):
         (fields["rate_limit"],) = rate
+    if body.url or stored is None:
+        fields["url"] = body.url or ""
     fields |= {name: _DEFAULTS[name] for name, value in fields.items() if value is None and name in _DEFAULTS}
     if "filter" in fields:
         fields["filter"] = fields["filter"] or None

@@ -31,7 +31,7 @@ EXPUNGING = (
 INGESTING = "The relay receives no webhooks of others. It polls sources: PUT /api/v1/source/{uid}."
 INTEGRATIONS = "The relay has no connectors and no integrations. Use an endpoint, which can have a filter."
 LISTED = "Read GET /api/v1/operational-event, which lists what the relay does by itself."
-POLLING = "The relay has no pollers and no streams. It calls endpoints."
+STREAMS = "The relay has no streams. Use an endpoint of an application. Its type can be `poller`."
 PORTAL = "The relay has no portal for subscribers, and no tokens for it."
 STATISTICS = "Use GET /api/v1/app/{app_id}/endpoint/{endpoint_id}/stats."
 SUBSCRIBED = "The relay has no subscriptions that endpoints configure by themselves. Create an endpoint."
@@ -67,9 +67,6 @@ UNSUPPORTED = (
     Unsupported("GET", OPERATIONAL + "/{endpoint_id}/secret", LISTED),
     Unsupported("POST", OPERATIONAL + "/{endpoint_id}/secret/rotate", LISTED),
     Unsupported("GET PUT", OPERATIONAL + "/{endpoint_id}/headers", LISTED),
-    Unsupported("GET", "/app/{app_id}/poller/{sink_id}", POLLING),
-    Unsupported("GET", "/app/{app_id}/poller/{sink_id}/consumer/{consumer_id}", POLLING),
-    Unsupported("POST", "/app/{app_id}/poller/{sink_id}/consumer/{consumer_id}/seek", POLLING),
     Unsupported("GET POST", "/connector", INTEGRATIONS),
     Unsupported("GET PUT PATCH DELETE", "/connector/{connector_id}", INTEGRATIONS),
     Unsupported("GET POST", "/app/{app_id}/integration", INTEGRATIONS),
@@ -87,23 +84,23 @@ UNSUPPORTED = (
     Unsupported("POST", "/auth/app-portal-access/{app_id}", PORTAL),
     Unsupported("POST", "/auth/app/{app_id}/expire-all", PORTAL),
     Unsupported("POST", "/auth/logout", PORTAL),
-    Unsupported("POST", "/auth/stream-portal-access/{stream_id}", POLLING),
-    Unsupported("POST", "/auth/stream-logout", POLLING),
-    Unsupported("POST", "/auth/stream/{stream_id}/expire-all", POLLING),
-    Unsupported("GET", "/auth/stream/{stream_id}/sink/{sink_id}/poller/token", POLLING),
-    Unsupported("POST", "/auth/stream/{stream_id}/sink/{sink_id}/poller/token/rotate", POLLING),
-    Unsupported("GET POST", STREAM, POLLING),
-    Unsupported("GET PUT PATCH DELETE", STREAM + "/{stream_id}", POLLING),
-    Unsupported("POST", STREAM + "/{stream_id}/events", POLLING),
-    Unsupported("GET POST", STREAM + "/{stream_id}/sink", POLLING),
-    Unsupported("GET PUT PATCH DELETE", SINK, POLLING),
-    Unsupported("GET", SINK + "/events", POLLING),
-    Unsupported("GET PATCH", SINK + "/headers", POLLING),
-    Unsupported("GET", SINK + "/secret", POLLING),
-    Unsupported("POST", SINK + "/secret/rotate", POLLING),
-    Unsupported("GET PATCH", SINK + "/transformation", POLLING),
-    Unsupported("GET POST", STREAM + "/event-type", POLLING),
-    Unsupported("GET PUT PATCH DELETE", STREAM + "/event-type/{name}", POLLING),
+    Unsupported("POST", "/auth/stream-portal-access/{stream_id}", STREAMS),
+    Unsupported("POST", "/auth/stream-logout", STREAMS),
+    Unsupported("POST", "/auth/stream/{stream_id}/expire-all", STREAMS),
+    Unsupported("GET", "/auth/stream/{stream_id}/sink/{sink_id}/poller/token", STREAMS),
+    Unsupported("POST", "/auth/stream/{stream_id}/sink/{sink_id}/poller/token/rotate", STREAMS),
+    Unsupported("GET POST", STREAM, STREAMS),
+    Unsupported("GET PUT PATCH DELETE", STREAM + "/{stream_id}", STREAMS),
+    Unsupported("POST", STREAM + "/{stream_id}/events", STREAMS),
+    Unsupported("GET POST", STREAM + "/{stream_id}/sink", STREAMS),
+    Unsupported("GET PUT PATCH DELETE", SINK, STREAMS),
+    Unsupported("GET", SINK + "/events", STREAMS),
+    Unsupported("GET PATCH", SINK + "/headers", STREAMS),
+    Unsupported("GET", SINK + "/secret", STREAMS),
+    Unsupported("POST", SINK + "/secret/rotate", STREAMS),
+    Unsupported("GET PATCH", SINK + "/transformation", STREAMS),
+    Unsupported("GET POST", STREAM + "/event-type", STREAMS),
+    Unsupported("GET PUT PATCH DELETE", STREAM + "/event-type/{name}", STREAMS),
 )
 """The operations of Svix's clients below `/api/v1` that are not the relay's."""
 

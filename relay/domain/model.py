@@ -16,6 +16,8 @@ EndpointId = NewType("EndpointId", str)
 MessageId = NewType("MessageId", str)
 
 Order = Literal["unordered", "fifo", "keyed"]
+EndpointType = Literal["webhook", "poller"]
+"""`webhook`: the relay calls its URL. `poller`: it has no URL, and its subscriber reads messages through the API."""
 
 ROUTES = (
     "all",
@@ -173,6 +175,8 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     id: EndpointId
     app_id: ApplicationId
     url: str
+    """Empty for a poller."""
+    type: EndpointType = "webhook"
     uid: str | None = None
     description: str = ""
     event_types: tuple[str, ...] | None = None

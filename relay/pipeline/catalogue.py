@@ -139,7 +139,8 @@ class Catalogue:
         unread = [each for each in glimpses if isinstance(each, Application)]
         dim = [each for each in glimpses if isinstance(each, Endpoint)]
         applications = [a for a in (*self._applications.values(), *unread) if _takes(a, source)]
-        endpoints = [*self._endpoints.values(), *dim]
+        # A poller has no lane: it reads events by their numbers.
+        endpoints = [each for each in (*self._endpoints.values(), *dim) if each.type != "poller"]
         owners = {a.id for a in unread}
         unfit = {e.id for e in dim} | {e.id for e in endpoints if e.app_id in owners}
         return Matcher(applications, endpoints, unfit=unfit)

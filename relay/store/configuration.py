@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 from redis.asyncio import Redis
 
-from relay.domain.model import ROUTES, Application, ApplicationId, Endpoint, EndpointId, Source, SourceUid
+from relay.domain.model import ROUTES, Application, ApplicationId, Endpoint, EndpointId, EndpointType, Source, SourceUid
 from relay.domain.streams import posts_of
 from relay.store import keys
 from relay.store.record_form import VERSION, Kind
@@ -38,7 +38,8 @@ def _glimpse_application(application: str, _: str, fields: Mapping[str, Any]) ->
 def _glimpse_endpoint(endpoint: str, application: str, fields: Mapping[str, Any]) -> Endpoint:
     """An endpoint that does not want less than the one that can't be read."""
     types = _legible(fields, "event_types", tuple[str, ...] | None)
-    return Endpoint(id=EndpointId(endpoint), app_id=ApplicationId(application), url="", event_types=types)
+    kind: EndpointType = _legible(fields, "type", EndpointType) or "webhook"
+    return Endpoint(id=EndpointId(endpoint), app_id=ApplicationId(application), url="", type=kind, event_types=types)
 
 
 def _legible(fields: Mapping[str, Any], name: str, kind: Any) -> Any:
@@ -72,7 +73,7 @@ ENDPOINT = Kind(
     owner=lambda e: e.app_id,
     owners="application",
     sealed=("keys", "headers", "auth", "client_certificate"),
-    matching=lambda e: (e.app_id, e.event_types, e.channels, e.filter),
+    matching=lambda e: (e.app_id, e.type, e.event_types, e.channels, e.filter),
     fault=_limit_fault,
     glimpse=_glimpse_endpoint,
 )

@@ -41,6 +41,8 @@ class DeletedLanes:
             await self._books.forget(source, empty)
             held |= {endpoint for endpoint, state in await self._drop(source, empty, finish=True) if state != b"gone"}
             await self._redis.hdel(keys.CONDITIONS, *empty)  # type: ignore[misc]
+            for endpoint in empty:
+                await self._redis.unlink(keys.consumers(endpoint))
         return held
 
     async def _drop(

@@ -73,6 +73,25 @@ class Events:
         """The number of the newest event; 0 when there is none."""
         return int(await self._redis.get(keys.sequence(source)) or 0)
 
+    async def first_after(self, source: SourceUid, at_ms: int) -> int:
+        """The number of the first event that was stored after a time; if there is none, at most that of the next one."""
+        visible = await self._visible(source)
+        kept = [bucket for bucket in await self._kept(source) if bucket <= bucket_of(visible)]
+        low, high = 0, len(kept)
+        while low < high:
+            middle = (low + high) // 2
+            events = await self.read(source, _numbers(kept[middle]))
+            # A bucket that shows no event counts as later: that gives an event too many, and never one too few.
+            if events and events[min(events)].stored_at_ms <= at_ms:
+                low = middle + 1
+            else:
+                high = middle
+        events = await self.read(source, _numbers(kept[low - 1])) if low else {}
+        later = [number for number, event in events.items() if event.stored_at_ms > at_ms]
+        if later:
+            return min(later)
+        return kept[low] * keys.EVENTS_PER_BUCKET if low < len(kept) else visible + 1
+
     async def page(
         self, source: SourceUid, *, edge: int | None = None, newer: bool = False, limit: int
     ) -> list[tuple[int, StoredEvent]]:
@@ -80,9 +99,14 @@ class Events:
 
         With `newer`, the oldest at or above `edge` come first.
         """
-        newest = await self.newest(source)
-        low, high = (edge or 0, newest + 1) if newer else (0, newest + 1 if edge is None else edge)
-        kept = sorted((int(b) for b in await self._redis.hkeys(keys.references(source))), reverse=not newer)  # type: ignore[misc]
+        if newer:
+            # Buckets are read one after the other. Without this bound, a commit between two of them would leave a gap.
+            low, high = edge or 0, await self._visible(source) + 1
+        else:
+            low, high = 0, await self.newest(source) + 1 if edge is None else edge
+        kept = await self._kept(source)
+        if not newer:
+            kept.reverse()
         events: list[tuple[int, StoredEvent]] = []
         for bucket in kept:
             first = bucket * keys.EVENTS_PER_BUCKET
@@ -93,3 +117,21 @@ class Events:
             if len(events) >= limit:
                 break
         return events[:limit]
+
+    async def _visible(self, source: SourceUid) -> int:
+        """The number of the newest event that is stored; -1 when none is. Pollers take numbers before they commit them.
+
+        Events become visible in the order of their numbers: all up to this one are, now and later.
+        """
+        for bucket in reversed(await self._kept(source)):
+            if numbers := await self._redis.hkeys(keys.events(source, bucket)):  # type: ignore[misc]
+                return max(map(int, numbers))
+        return -1
+
+    async def _kept(self, source: SourceUid) -> list[int]:
+        """The buckets that are kept, in order."""
+        return sorted(int(bucket) for bucket in await self._redis.hkeys(keys.references(source)))  # type: ignore[misc]
+
+
+def _numbers(bucket: int) -> range:
+    return range(bucket * keys.EVENTS_PER_BUCKET, (bucket + 1) * keys.EVENTS_PER_BUCKET)

@@ -63,6 +63,12 @@ EPOCH = config("epoch")
 """hash: `id`, `ancestors` (separated by spaces), `beats`, `beaten_ms` (when a checkpoint was begun last), `saved_ms`
 (when one was written last): see relay.domain.epoch. Kept; absent without RELAY_CHECKPOINT_URL."""
 
+
+def consumers(endpoint: EndpointId) -> str:
+    """hash: a consumer's id → JSON of what it acknowledged and was given last. Lives 90 days after the last poll."""
+    return f"relay:{{endpoints}}:consumers:{endpoint}"
+
+
 CLOCK = "relay:{endpoints}:clock"
 """string: the server's clock in ms, as it was read last: that it was set back shows by this. Kept."""
 

@@ -23,8 +23,9 @@ class Policies(NamedTuple):
 
 
 def check_url(value: str, path: Path, policies: Policies) -> None:
-    """Raise Invalid unless the relay may send requests to a URL."""
-    vet_url(value, policies.callbacks, path=path)
+    """Raise Invalid unless the relay may send requests to a URL. That of a poller is empty."""
+    if value:
+        vet_url(value, policies.callbacks, path=path)
 
 
 def check_filter(value: dict[str, Any], path: Path, _: Policies) -> None:

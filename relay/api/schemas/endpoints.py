@@ -31,13 +31,22 @@ from relay.api.schemas.endpoint_fields import (
 from relay.api.schemas.privacy import PrivacyIn, PrivacyRuleOut, show_rules
 from relay.domain.headers import MAX_HEADERS
 from relay.domain.matching import unfit_reason
-from relay.domain.model import Application, Endpoint, Order
+from relay.domain.model import Application, Endpoint, EndpointType, Order
 from relay.domain.signing import Version, version_of
+
+URL_IN_WORDS = (
+    "The URL that receives callbacks: https, on a public address, unless the operator allows others. Required, but for "
+    "a poller, which has none."
+)
 
 
 class _Changes(In, frozen=True, kw_only=True):
     old_names = {"rateLimit": "throttleRate", "filterTypes": "eventTypes"}  # noqa: RUF012 - a class variable
 
+    url: Annotated[Url, Meta(description=URL_IN_WORDS)] | UnsetType = UNSET
+    type: EndpointType | UnsetType = UNSET
+    """`webhook` (the default): the relay calls `url`. `poller`: the relay calls nothing, and the subscriber reads
+    messages with `GET /api/v1/app/{app_id}/poller/{endpoint_id}`. It cannot change."""
     description: Annotated[str, Meta(max_length=4096)] | UnsetType | None = UNSET
     """A description for your own use."""
     uid: Uid | UnsetType | None = UNSET
@@ -90,8 +99,6 @@ class _Changes(In, frozen=True, kw_only=True):
 class EndpointIn(_Changes, frozen=True, kw_only=True):
     """A new endpoint."""
 
-    url: Url
-    """The URL that receives callbacks: https, on a public address, unless the operator allows others."""
     secret: SigningKeyText | UnsetType | None = UNSET
     """Your own signing key: `whsec_…`, `whsk_…`, or the base64 of 24 to 64 bytes. Omit it to let the relay create one
     for each kind of signature."""
@@ -114,15 +121,9 @@ class EndpointUpsertIn(_Shown, frozen=True, kw_only=True):
     client that does not know them must not open an endpoint to other rows.
     """
 
-    url: Url
-    """The URL that receives callbacks: https, on a public address, unless the operator allows others."""
-
 
 class EndpointPatch(_Shown, frozen=True, kw_only=True):
     """Changes of an endpoint. Fields that you omit stay."""
-
-    url: Url | UnsetType = UNSET
-    """The URL that receives callbacks: https, on a public address, unless the operator allows others."""
 
 
 class EndpointOut(Out, frozen=True, kw_only=True):
@@ -130,8 +131,10 @@ class EndpointOut(Out, frozen=True, kw_only=True):
 
     id: str
     """The id that the relay gave the endpoint."""
+    type: EndpointType
+    """`webhook`: the relay calls `url`. `poller`: the subscriber reads messages through the API."""
     url: str
-    """The URL that receives callbacks."""
+    """The URL that receives callbacks. Empty for a poller."""
     description: str
     """A description for your own use."""
     uid: str | None
@@ -237,6 +240,7 @@ def show_endpoint(endpoint: Endpoint, application: Application) -> EndpointOut:
     certificate = endpoint.client_certificate
     return EndpointOut(
         id=endpoint.id,
+        type=endpoint.type,
         url=endpoint.url,
         description=endpoint.description,
         uid=endpoint.uid,

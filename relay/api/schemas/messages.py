@@ -1,14 +1,14 @@
 """Messages and attempts on the wire, in Svix's shapes."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from relay.api.schemas.common import Out, moment, moment_or_none
+from relay.api.schemas.common import In, Out, Time, moment, moment_or_none
 from relay.domain.envelope import attempted_type, is_repaired, type_name
 from relay.domain.model import Attempt, Endpoint, MessageId, StoredEvent
 from relay.domain.privacy import Privacy
@@ -45,6 +45,41 @@ class _Message(Out, frozen=True, kw_only=True):
     repaired: bool = False
     """Whether the row was not valid JSON and the relay repaired it. Some of its characters can be replaced. The payload
     then has `data.repaired`."""
+
+
+class PolledMessageOut(_Message, frozen=True, kw_only=True):
+    """A message as a poller reads it: `payload` is the body of the callback that a webhook would receive."""
+
+    headers: dict[str, str] | None = None
+    """Always null."""
+    deliver_at: datetime | None = None
+    """Always null."""
+
+
+class PolledOut(Out, frozen=True, kw_only=True):
+    """What a poller reads at once, in Svix's shape."""
+
+    data: list[PolledMessageOut]
+    """The messages, those of one source in the order in which the relay stored them. The list can be empty though
+    `done` is false, when none of many events passed the filters."""
+    iterator: str
+    """Send it as `iterator` to read the following messages. It never expires."""
+    done: bool
+    """Whether the relay has no further messages yet. Wait a moment then, and poll with `iterator`."""
+
+
+class ConsumerSeekIn(In, frozen=True, kw_only=True):
+    """Where a consumer continues."""
+
+    after: Time
+    """Continue with the first message that the relay stored after this time."""
+
+
+class ConsumerSeekOut(Out, frozen=True, kw_only=True):
+    """Where a consumer continues."""
+
+    iterator: str
+    """The iterator of that place. You can omit it when you poll."""
 
 
 class MessageOut(_Message, frozen=True, kw_only=True):
@@ -168,6 +203,12 @@ def show_message(event: StoredEvent, privacy: Privacy, *, with_content: bool) ->
     return MessageOut(**_message(event, privacy, with_content=with_content))
 
 
+def show_polled(event: StoredEvent, privacy: Privacy, event_types: Collection[str] | None) -> PolledMessageOut:
+    """A message as the first of its types that an endpoint subscribed to (None: all types), under its rules."""
+    codes = [code for code in event.types if event_types is None or type_name(event, code) in event_types]
+    return PolledMessageOut(**_message(event, privacy, with_content=True, code=(codes or event.types)[0]))
+
+
 def show_attempted(event: StoredEvent, last: Attempt, privacy: Privacy, *, with_content: bool) -> AttemptedMessageOut:
     """A message with its status at an endpoint."""
     return AttemptedMessageOut(**_message(event, privacy, with_content=with_content), **_state(last))
@@ -237,8 +278,10 @@ def id_of_attempt(attempt: Attempt, message: MessageId) -> str:
     return "atmpt_" + base62(int.from_bytes(hashlib.sha256(named).digest()[:20], "big"))
 
 
-def _message(event: StoredEvent, privacy: Privacy, *, with_content: bool) -> dict[str, Any]:
-    code = event.types[0]
+def _message(
+    event: StoredEvent, privacy: Privacy, *, with_content: bool, code: int | None = None
+) -> dict[str, Any]:
+    code = event.types[0] if code is None else code
     post = event.post
     return {
         "id": event.id,

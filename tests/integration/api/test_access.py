@@ -27,6 +27,7 @@ ABSENT = {
     "app_id": "app_absent", "endpoint_id": "ep_absent", "msg_id": "msg_absent", "key_id": "key_absent",
     "name": "absent", "uid": "absent", "route": "absent", "attempt_id": "atmpt_absent",
     "reconciliation_id": "rec_absent", "backfill_id": "bf_absent", "task_id": "qtask_absent",
+    "sink_id": "ep_absent", "consumer_id": "absent",
 }  # fmt: skip
 """Names of nothing."""
 CANARIES = ("canary", "Canary")
@@ -58,6 +59,7 @@ class Tenants:
                 "app_id": app["id"], "endpoint_id": made["id"], "msg_id": message, "key_id": key["id"],
                 "name": "call.created", "uid": A, "route": "all", "attempt_id": "atmpt_1",
                 "reconciliation_id": "rec_1", "backfill_id": "bf_1", "task_id": replay.json()["id"],
+                "sink_id": made["id"], "consumer_id": "one",
             }  # fmt: skip
         return self
 
@@ -152,7 +154,7 @@ async def test_a_key_of_one_application_sees_no_other(application: Documented, t
 
 def _foreign(template: str, own: dict[str, str], foreign: dict[str, str]) -> list[dict[str, str]]:
     """Calls of an operation that name something of the other application: in one place, or in all of them."""
-    named = [name for name in ("app_id", "endpoint_id", "msg_id", "key_id") if f"{{{name}}}" in template]
+    named = [name for name in ("app_id", "endpoint_id", "sink_id", "msg_id", "key_id") if f"{{{name}}}" in template]
     some = [own | {name: foreign[name]} for name in named]
     return [*some, own | {name: foreign[name] for name in named}, *_by_uid(template, own)] if named else []
 

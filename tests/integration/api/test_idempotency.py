@@ -47,6 +47,7 @@ POSTS: dict[str, dict[str, Any] | None] = {
     "/api/v1/app/{app_id}/endpoint/{endpoint_id}/recover": {"since": "2026-01-31T00:00:00Z"},
     "/api/v1/app/{app_id}/endpoint/{endpoint_id}/replay-missing": {"since": "2026-01-31T00:00:00Z"},
     "/api/v1/app/{app_id}/endpoint/{endpoint_id}/bulk-replay": {},
+    "/api/v1/app/{app_id}/poller/{sink_id}/consumer/{consumer_id}/seek": {"after": "2026-01-31T12:00:00Z"},
     "/api/v1/key": {"name": "n", "scopes": ["read"]},
     "/api/v1/key/{key_id}/rotate": {},
 }
@@ -72,7 +73,15 @@ async def test_every_post_has_its_effect_once(
     run = await stores.reconciliations.ask(A, Range(), now_ms=NOW)
     await stores.reconciliations.save(A, run, structs.replace(run, phase="done"))
     path = "http://relay" + template.format(
-        uid="a", route="all", app_id="one", endpoint_id="crm", msg_id=message, key_id=key, reconciliation_id=run.id
+        uid="a",
+        route="all",
+        app_id="one",
+        endpoint_id="crm",
+        msg_id=message,
+        key_id=key,
+        reconciliation_id=run.id,
+        sink_id="crm",
+        consumer_id="one",
     )
     first = await called.post(path, json=POSTS[template], headers=KEY)
     assert first.status_code < 300, first.text

@@ -123,6 +123,10 @@ class Retriable(UpstreamError):  # noqa: N818
         self.retry_after_s = retry_after_s
 
 
+class Late(Retriable):
+    """The upstream did not answer in time."""
+
+
 class Declined(Retriable):
     """The upstream answered with a message and no row: it may not accept what was asked for."""
 

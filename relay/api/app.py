@@ -47,6 +47,7 @@ from relay.api.pollers import PollerController
 from relay.api.public_keys import webhook_keys
 from relay.api.queries import provide_attempt_query
 from relay.api.reconciliations import ReconciliationController
+from relay.api.recordings import RecordingController, linked_recording
 from relay.api.repeating import Repeating
 from relay.api.replays import ReplayController
 from relay.api.restored import refuse_changes
@@ -61,6 +62,7 @@ from relay.config import Settings, variable
 from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
 from relay.errors import Fault, Invalid
+from relay.outbound.recordings import open_recordings
 from relay.pipeline.clock import Clock
 from relay.starting import open_clock, readiness_of
 from relay.wiring import Stores, egress_policy, open_stores, posting_of, upstream_policy
@@ -122,7 +124,8 @@ def create_api(
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        async with opened() as stores:
+        async with opened() as stores, open_recordings(upstreams) as recordings:
+            app.state.recordings = recordings
             app.state.stores = stores
             app.state.posting = posting_of(stores, clock)
             app.state.readiness = readiness_of(stores, clock, stores.epochs.trouble)
@@ -159,7 +162,7 @@ def _routes(admin_key: Secret, limits: Limits) -> list[ControllerRouterHandler]:
         _guarded(Authentication(admin_key), limits),
         _ingest(Authentication(admin_key), limits),
         docs.viewer,
-        Router("/", route_handlers=[webhook_keys], middleware=[AddressQuota(limits)]),
+        Router("/", route_handlers=[webhook_keys, linked_recording], middleware=[AddressQuota(limits)]),
         health.live,
         health.ready,
         health.svix_health,
@@ -181,8 +184,8 @@ def _guarded(authentication: Authentication, limits: Limits) -> Router:
         route_handlers=[
             SourceController, SteeringController, BackfillController,
             ApplicationController, EndpointController, EndpointSecretController,
-            EventTypeController, MessageController, PollerController, AttemptController, UndeliveredController,
-            OperationalEventController, ReconciliationController, endpoint_stats,
+            EventTypeController, MessageController, PollerController, RecordingController, AttemptController,
+            UndeliveredController, OperationalEventController, ReconciliationController, endpoint_stats,
             ReplayController, BackgroundTaskController, ApiKeyController, AuditController,
             *handlers(UNSUPPORTED),
         ],

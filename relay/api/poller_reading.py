@@ -86,8 +86,9 @@ class PollerReading:
         """A position that leads past no event that was not read."""
         if position is None:
             return await self._at(source, self._created_ms)
-        newest = await self._stores.events.newest(source)
-        if position.is_lost(newest=newest, before=await self._event(source, position.number - 1)):
+        newest, before = await self._stores.events.newest(source), await self._event(source, position.number - 1)
+        has_neighbours = before is None and await self._stores.events.keeps_bucket_of(source, position.number - 1)
+        if position.is_lost(newest=newest, before=before, has_neighbours=has_neighbours):
             return await self._at(source, position.at_ms - SLACK_MS)
         return position
 

@@ -19,6 +19,7 @@ from relay.errors import (
     InProgress,
     InUse,
     Invalid,
+    Late,
     NotFound,
     RelayError,
     StoreRefused,
@@ -26,6 +27,7 @@ from relay.errors import (
     TooMany,
     Unauthorized,
     Unreadable,
+    UpstreamError,
 )
 
 log = structlog.get_logger()
@@ -47,6 +49,8 @@ PROBLEMS: dict[type[RelayError], tuple[HTTPStatus, str]] = {
     Unauthorized: (HTTPStatus.UNAUTHORIZED, "authentication_failed"),
     Forbidden: (HTTPStatus.FORBIDDEN, "forbidden"),
     TooMany: (HTTPStatus.TOO_MANY_REQUESTS, "rate_limited"),
+    Late: (HTTPStatus.GATEWAY_TIMEOUT, "upstream_timeout"),
+    UpstreamError: (HTTPStatus.BAD_GATEWAY, "upstream_failed"),
     StoreUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
     StoreRefused: (HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
 }

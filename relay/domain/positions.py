@@ -23,14 +23,18 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
     at_ms: int = 0
     """When the event before was stored, or where reading began."""
 
-    def is_lost(self, *, newest: int, before: StoredEvent | None) -> bool:
+    def is_lost(self, *, newest: int, before: StoredEvent | None, has_neighbours: bool) -> bool:
         """Whether the store is not the one that gave this position, or lost what it led past.
 
-        `newest` is the number of its newest event, and `before` the event with the number before, if it is kept.
+        `newest` is the highest number that it gave, and `before` the event with the number before, if it is kept.
+        `has_neighbours`: others of its bucket are kept. A whole bucket is forgotten when its time has come, but never
+        one event of it.
         """
         if self.number > newest + 1:
             return True
-        return before is not None and self.tag not in ("", tag_of(before.id))
+        if not self.tag:
+            return False
+        return has_neighbours if before is None else self.tag != tag_of(before.id)
 
     def moved(self, number: int, before: StoredEvent | None) -> "Position":
         """The position at another number."""

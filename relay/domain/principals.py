@@ -22,10 +22,11 @@ class Resource(StrEnum):
     KEY = "key"
     MESSAGE = "message"
     OPERATIONAL_EVENT = "operational_event"
+    RECORDING = "recording"
     SOURCE = "source"
 
 
-NAMED_ONLY = frozenset({Resource.AUDIT, Resource.ENDPOINT_SECRET, Resource.KEY})
+NAMED_ONLY = frozenset({Resource.AUDIT, Resource.ENDPOINT_SECRET, Resource.KEY, Resource.RECORDING})
 """`read` and `write` alone do not include these: a key has them only if its scopes name them."""
 ACTIONS: tuple[Action, ...] = ("read", "write")
 SCOPES = (*ACTIONS, *(f"{resource}:{action}" for resource in Resource for action in ACTIONS))

@@ -35,6 +35,11 @@ def first_url(source: Source, route: str, *, day: str) -> str:
     return _url(source, route, f"limit=1&sort[]=rowId-asc&startDate={day}")
 
 
+def recording_url(source: Source, row_id: int) -> str:
+    """The recording of a call (infinity-api.md 4.4)."""
+    return f"{_igrp(source)}/callRecording/{row_id}"
+
+
 def headers_of(auth: SourceAuth) -> dict[bytes, bytes]:
     """The headers of a request, with the credentials."""
     # As bytes: text that is not ASCII would be quoted in the error that it raises.
@@ -55,5 +60,8 @@ def _up_to(until: int | None) -> str:
 
 def _url(source: Source, route: str, query: str) -> str:
     # Brackets stay as they are: that is how the API's known clients send them (H34).
-    base = f"{source.base_url.rstrip('/')}/reports/{source.version}/igrps/{source.igrp}/triggers/{route}"
-    return f"{base}?format=json&{query}"
+    return f"{_igrp(source)}/triggers/{route}?format=json&{query}"
+
+
+def _igrp(source: Source) -> str:
+    return f"{source.base_url.rstrip('/')}/reports/{source.version}/igrps/{source.igrp}"

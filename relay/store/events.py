@@ -73,8 +73,12 @@ class Events:
         """The number of the newest event; 0 when there is none."""
         return int(await self._redis.get(keys.sequence(source)) or 0)
 
+    async def keeps_bucket_of(self, source: SourceUid, number: int) -> bool:
+        """Whether the bucket of an event is kept, with the event or without it."""
+        return bool(await self._redis.exists(keys.events(source, bucket_of(number))))
+
     async def first_after(self, source: SourceUid, at_ms: int) -> int:
-        """The number of the first event that was stored after a time; if there is none, at most that of the next one."""
+        """The number of the first event that was stored after a time; or, if there is none, at most the next one."""
         visible = await self._visible(source)
         kept = [bucket for bucket in await self._kept(source) if bucket <= bucket_of(visible)]
         low, high = 0, len(kept)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from relay.domain.model import Secret
 from relay.errors import SealedByAnother, Unreadable
@@ -31,6 +33,7 @@ class Vault:
         if not keys or any(len(key) != KEY_BYTES for key in keys):
             raise ValueError("the vault needs keys of 32 bytes in base64")
         self._ring = {key_id(key): AESGCM(key) for key in keys}
+        self._keys = tuple(keys)
         self._sealing = key_id(keys[0])
 
     def seal(self, text: bytes, context: str) -> str:
@@ -43,6 +46,11 @@ class Vault:
     def is_current(self, sealed: str) -> bool:
         """Whether a text is sealed under the key that seals now: others want to be saved once more."""
         return sealed.startswith(f"{FORMAT}.{self._sealing}.")
+
+    def derived(self, purpose: str) -> list[bytes]:
+        """Keys of 32 bytes for another purpose, one for each key of the ring, the one that signs first (RFC 5869)."""
+        label = f"relay|{purpose}".encode()
+        return [HKDF(SHA256(), length=KEY_BYTES, salt=None, info=label).derive(key) for key in self._keys]
 
     def open(self, sealed: str, context: str) -> bytes:
         """Give the plain text. Raises SealedByAnother when no key of the ring has sealed it, and Unreadable when it was

@@ -16,6 +16,7 @@ from relay.api.app import create_api
 from relay.config import Settings
 from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
+from relay.outbound.recordings import open_recordings
 from relay.pipeline.clock import Clock
 from relay.starting import readiness_of
 from relay.wiring import Stores, open_stores, posting_of
@@ -107,7 +108,10 @@ async def http(application: Documented, stores: Stores, clock: TestClock) -> Asy
     application.state.readiness = readiness_of(stores, clock)
     application.mismatches.clear()
     transport, headers = httpx.ASGITransport(application), {"authorization": f"Bearer {KEY}"}
-    async with httpx.AsyncClient(transport=transport, base_url="http://relay/api/v1", headers=headers) as client:
+    async with (
+        open_recordings(UPSTREAMS) as application.state.recordings,
+        httpx.AsyncClient(transport=transport, base_url="http://relay/api/v1", headers=headers) as client,
+    ):
         yield client
 
 

@@ -21,6 +21,8 @@ RIGHT: dict[tuple[str, str], dict[str, Any]] = {
     ("PUT", "/api/v1/source/{uid}/route/{route}/cursor"): {"rowId": 1},
     ("POST", "/api/v1/source/{uid}/backfill"): {"route": "all", "afterRowId": 1, "endpoints": "none"},
     ("POST", "/api/v1/source/{uid}/reconciliation"): {},
+    ("POST", "/api/v1/app/{app_id}/poller/{sink_id}/consumer/{consumer_id}/seek"): {"after": "2026-01-31T12:00:00Z"},
+    ("POST", "/api/v1/app/{app_id}/msg/{msg_id}/recording/link"): {"expiresInSeconds": 60},
     ("POST", "/api/v1/source/{uid}/reconciliation/{reconciliation_id}/repair"): {},
     ("POST", "/api/v1/app"): {"name": "n"},
     ("PUT", "/api/v1/app/{app_id}"): {"name": "n"},
@@ -57,7 +59,15 @@ async def called(http: httpx.AsyncClient, stores: Stores) -> httpx.AsyncClient:
 def path_of(template: str) -> str:
     """A path of something that is there."""
     return "http://relay" + template.format(
-        uid="s", route="all", app_id="one", endpoint_id="crm", reconciliation_id="rec_1", key_id=KEY
+        uid="s",
+        route="all",
+        app_id="one",
+        endpoint_id="crm",
+        reconciliation_id="rec_1",
+        key_id=KEY,
+        sink_id="crm",
+        consumer_id="one",
+        msg_id="msg_1",
     )
 
 

@@ -253,7 +253,8 @@ async def test_every_list_is_tried(http: httpx.AsyncClient) -> None:
     takes = [
         path
         for path, item in document["paths"].items()
-        if any(each["name"] == "iterator" for each in item.get("get", {}).get("parameters", ()))
+        if "/poller/" not in path  # They only go forward: test_pollers.py.
+        and any(each["name"] == "iterator" for each in item.get("get", {}).get("parameters", ()))
     ]
     assert len(takes) == len(LISTS), takes
     for path in takes:

@@ -59,7 +59,7 @@ class RecordingController(Controller):
     tags = ["recording"]  # noqa: RUF012 - the framework's own attribute
     opt = needs(Resource.RECORDING)
 
-    @get("/", summary="Download a recording", responses=AUDIO, media_type="audio/*")
+    @get("/", summary="Download a recording", responses=AUDIO)
     async def download(
         self, application: ApplicationGiven, msg_id: FromPath[str], stores: StoresGiven, request: Request[Any, Any, Any]
     ) -> Response[bytes]:
@@ -93,7 +93,6 @@ class RecordingController(Controller):
     security=[],
     guards=[check_parameters],
     responses=AUDIO,
-    media_type="audio/*",
 )
 async def linked_recording(
     app_id: FromPath[str],

@@ -22,10 +22,21 @@ ERRORS: dict[HTTPStatus, tuple[str, tuple[str, ...]]] = {
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: ("The body is not `application/json`", ("unsupported_media_type",)),
     HTTPStatus.UNPROCESSABLE_ENTITY: ("The request has faults. `detail` lists all of them", ("invalid",)),
     HTTPStatus.TOO_MANY_REQUESTS: ("Too many requests. `Retry-After` says when to try again", ("rate_limited",)),
+    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: ("The recording has no such part", ("range_not_satisfiable",)),
+    HTTPStatus.BAD_GATEWAY: ("Infinity refuses or fails", ("upstream_failed",)),
+    HTTPStatus.GATEWAY_TIMEOUT: ("Infinity did not answer in time", ("upstream_timeout",)),
     HTTPStatus.SERVICE_UNAVAILABLE: ("The store is not available, or full. Try again later", ("unavailable",)),
 }
 """What each status means, and the codes of its problem documents."""
 WITH_A_KEY = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
+OF_THE_UPSTREAM = (
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.GATEWAY_TIMEOUT,
+)
+"""Of downloads, with a key or by a link."""
 WITH_A_BODY = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 
 
@@ -55,6 +66,8 @@ def _statuses(operation: dict[str, Any], method: str) -> set[HTTPStatus]:
         found.update(WITH_A_KEY)
     if "requestBody" in operation:
         found.update(WITH_A_BODY)
+    if any("audio/*" in answer.get("content", ()) for answer in operation["responses"].values()):
+        found.update(OF_THE_UPSTREAM)
     if any(each["in"] in ("path", "query") for each in parameters):
         found.add(HTTPStatus.NOT_FOUND)  # Lists are asked for by the names of objects.
     if parameters or "requestBody" in operation:

@@ -1,6 +1,5 @@
 """Recordings of calls: with an API key, or by a signed link that expires."""
 
-import time
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -13,7 +12,7 @@ from litestar.response import Stream
 from msgspec import Meta
 
 from relay.api.access import needs
-from relay.api.dependencies import ApplicationGiven, StoresGiven
+from relay.api.dependencies import ApplicationGiven, ClockGiven, StoresGiven
 from relay.api.parameters import check_parameters
 from relay.api.problems import problem
 from relay.api.schemas.common import In, Out, moment
@@ -47,7 +46,7 @@ class RecordingLinkOut(Out, frozen=True, kw_only=True):
     """A link to a recording."""
 
     url: str
-    """The path and query of the link, on the host of this API. Whoever has it can download the recording."""
+    """The path and query of the link, on the host of this API. Anyone who has it can download the recording."""
     expires_at: datetime
     """When the link stops working."""
 
@@ -72,14 +71,19 @@ class RecordingController(Controller):
 
     @post("/link", summary="Create a link to a recording", status_code=200)
     async def create_link(
-        self, application: ApplicationGiven, msg_id: FromPath[str], stores: StoresGiven, data: JSONBody[RecordingLinkIn]
+        self,
+        application: ApplicationGiven,
+        msg_id: FromPath[str],
+        data: JSONBody[RecordingLinkIn],
+        stores: StoresGiven,
+        clock: ClockGiven,
     ) -> RecordingLinkOut:
         """Create a link that downloads the recording without an API key, until it expires.
 
         It cannot be revoked, except by deleting the application or by removing the encryption key of the relay.
         """
         await _row(application, msg_id, stores)
-        expires_s = int(time.time()) + data.expires_in_seconds
+        expires_s = clock.now_ms() // 1000 + data.expires_in_seconds
         text = link_text(application.id, msg_id, expires_s)
         signature = sign_link(stores.vault.derived(LINKS)[0], text)
         path = f"/recording/{application.id}/{msg_id}?expires={expires_s}&signature={signature}"
@@ -98,6 +102,7 @@ async def linked_recording(
     app_id: FromPath[str],
     msg_id: FromPath[str],
     stores: StoresGiven,
+    clock: ClockGiven,
     request: Request[Any, Any, Any],
     expires: Annotated[
         int, QueryParameter(ge=0, le=10**12, description="When the link stops working, in Unix seconds")
@@ -106,7 +111,7 @@ async def linked_recording(
 ) -> Response[bytes]:
     """Download a recording by a link that `POST /api/v1/app/{app_id}/msg/{msg_id}/recording/link` created."""
     text = link_text(app_id, msg_id, expires)
-    if not is_signed(stores.vault.derived(LINKS), text, signature) or expires <= time.time():
+    if not is_signed(stores.vault.derived(LINKS), text, signature) or expires * 1000 <= clock.now_ms():
         raise Unauthorized("this link has expired, or was not created by this relay: create another one")
     return await _download(await stores.applications.get(app_id), msg_id, stores, request)
 

@@ -1,4 +1,4 @@
-"""Signed links: whoever has one can fetch one thing until a time, without a key."""
+"""Signed links. Anyone who has one can fetch one thing until a time, without a key."""
 
 import hashlib
 import hmac

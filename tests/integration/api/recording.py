@@ -12,6 +12,8 @@ from tests.integration.api.conftest import TestClock
 IDS = re.compile(r"\b(app|ep|msg|atmpt|key|rec|bf|qtask|task|req|rlk|whsec|whpk|whsk)_([0-9A-Za-z+/_.=-]{4,})")
 STREAM = re.compile(r"\b1\d{12}-\d+\b")
 """Ids that Redis gives."""
+SIGNATURE = re.compile(r"\bsignature=[0-9a-f]{64}")
+"""Those of links."""
 OPAQUE = {
     "iterator": "MTI",
     "prevIterator": "MTI",
@@ -102,7 +104,9 @@ class Recorder:
             case list():
                 return [self._settled(inner) for inner in value]
             case str():
-                return STREAM.sub("1790000000000-0", IDS.sub(self._name, value))
+                return SIGNATURE.sub(
+                    "signature=" + "5f" * 32, STREAM.sub("1790000000000-0", IDS.sub(self._name, value))
+                )
         return value
 
     def _name(self, found: re.Match[str]) -> str:

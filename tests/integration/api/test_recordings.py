@@ -12,7 +12,7 @@ from relay.domain.event_types import GOAL
 from relay.domain.model import ApiKeyAuth
 from relay.outbound.recordings import Recordings
 from relay.wiring import Stores
-from tests.integration.api.conftest import KEY
+from tests.integration.api.conftest import KEY, TestClock
 from tests.integration.api.documented import Documented
 from tests.integration.api.storing import A, Store
 
@@ -167,7 +167,7 @@ async def test_only_calls_that_the_application_may_see(
 
 
 async def test_a_link_works_without_a_key_until_it_expires(
-    http: httpx.AsyncClient, path: str, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    http: httpx.AsyncClient, path: str, upstream: Upstream, clock: TestClock
 ) -> None:
     """A changed one is refused. It ends with its time, and with the application."""
     link = (await http.post(f"{path}/link", json={"expiresInSeconds": 60})).json()
@@ -182,9 +182,9 @@ async def test_a_link_works_without_a_key_until_it_expires(
     ]
     for each in changed:
         assert (await http.get(each, headers=plain)).status_code == 401
-    with monkeypatch.context() as patched:
-        patched.setattr("relay.api.recordings.time.time", lambda: int(url.params["expires"]))
-        assert (await http.get(url, headers=plain)).status_code == 401
+    clock.at_ms += 60_000
+    assert (await http.get(url, headers=plain)).status_code == 401
+    clock.at_ms -= 60_000
     await http.delete("/app/crm")
     assert (await http.get(url, headers=plain)).status_code == 404
 

@@ -115,6 +115,12 @@ async def _messages(record: Recorder, stores: Stores, endpoint: str) -> None:
     await _replays(record)
     await record.call("PATCH /app/{app_id}/endpoint/{endpoint_id}", {"disabled": True}, **names)
     await record.call("GET /undelivered")
+    poller = {"app_id": "acme", "sink_id": "crm", "consumer_id": "worker-1"}
+    await record.call("GET /app/{app_id}/poller/{sink_id}", **poller)
+    await record.call("GET /app/{app_id}/poller/{sink_id}/consumer/{consumer_id}", **poller)
+    seek = {"after": "2026-01-31T12:00:00Z"}
+    await record.call("POST /app/{app_id}/poller/{sink_id}/consumer/{consumer_id}/seek", seek, **poller)
+    await record.call("POST /app/{app_id}/msg/{msg_id}/recording/link", {"expiresInSeconds": 3600}, **names)
     await record.call("PATCH /app/{app_id}/endpoint/{endpoint_id}", {"disabled": False}, **names)
     paid = {"eventType": "invoice.paid", "eventId": "invoice-1042", "channels": ["europe"], "tags": ["vip"]}
     await record.call("POST /app/{app_id}/msg", {**paid, "payload": {"invoice": 1042, "total": 19.9}}, app_id="acme")

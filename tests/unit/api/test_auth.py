@@ -16,6 +16,7 @@ OPEN = {
     "/docs/scalar-1.46.4.js",
     "/docs/{path}",
     KEYS,
+    "/recording/{app_id}/{msg_id}",
 }
 
 

@@ -6,6 +6,8 @@ DESCRIPTIONS = {
     "uid": "The uid of a source",
     "route": "The name of a route of the source",
     "backfill_id": "The id of a backfill",
+    "sink_id": "The id or uid of an endpoint",
+    "consumer_id": "Your own name for the consumer",
     "reconciliation_id": "The id of a reconciliation",
     "task_id": "The id of a background task",
     "app_id": "The id or uid of an application",

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from litestar import Controller, get, post
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from relay.api.access import needs
 from relay.api.dependencies import ApplicationGiven, StoresGiven
@@ -35,7 +35,10 @@ class PollerController(Controller):
         stores: StoresGiven,
         limit: Limit = LIMIT,
         iterator: PollIterator = None,
-        event_type: FromQuery[Literal[EVENT_TYPES] | None] = None,  # type: ignore[valid-type]
+        event_type: Annotated[
+            Literal[EVENT_TYPES] | None,  # type: ignore[valid-type]
+            QueryParameter(description="Only messages that have this type, among those that the endpoint wants"),
+        ] = None,
         channel: Annotated[
             str | None, QueryParameter(max_length=128, description="Without effect: messages have no channels")
         ] = None,

@@ -20,6 +20,7 @@ from relay.sandbox.recordings import MEDIA_TYPE, recording
 from relay.sandbox.refusals import BadParameter, Refusal
 from relay.sandbox.upstream import Answer, Upstream
 
+_RANGE = re.compile(r"bytes=([0-9]{1,9})-([0-9]{0,9})")
 _PIECES = 10
 """A slow body comes in so many pieces."""
 
@@ -77,7 +78,7 @@ async def call_recording(
 def _ranged(sound: bytes, wanted: str) -> Response[bytes]:
     """A recording, or one part of it. That the upstream knows ranges is a guess."""
     headers = {"accept-ranges": "bytes", "etag": f'"{zlib.crc32(sound):08x}"'}
-    found = re.fullmatch(r"bytes=([0-9]{1,9})-([0-9]{0,9})", wanted)
+    found = _RANGE.fullmatch(wanted)
     if found is None:
         return Response(sound, media_type=MEDIA_TYPE, headers=headers)
     first, last = int(found[1]), min(int(found[2] or len(sound)), len(sound) - 1)

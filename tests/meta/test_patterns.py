@@ -43,6 +43,7 @@ BOUNDS: dict[str, Bound] = {
     "relay.api.request_ids:_FORM": Bound(65_536, "the longest header that the server reads; it stops at 65"),
     "relay.api.sources:BY_TIME": Bound(4096, "paging.Iterator; the pattern itself stops at 145"),
     "relay.api.sources:SOURCE_UID": Bound(4096, "paging.Iterator; the pattern itself stops at 129"),
+    "relay.sandbox.reports:_RANGE": Bound(65_536, "the longest headers that the server reads"),
     "relay.store.api_keys:PLACE": Bound(4096, "paging.Iterator; the pattern itself stops at 135"),
     "relay.store.applications:APPLICATION_ID": Bound(4096, "paging.Iterator; the pattern itself stops at 70"),
     "relay.store.endpoints:ENDPOINT_ID": Bound(4096, "paging.Iterator; the pattern itself stops at 70"),

@@ -104,9 +104,8 @@ class Recorder:
             case list():
                 return [self._settled(inner) for inner in value]
             case str():
-                return SIGNATURE.sub(
-                    "signature=" + "5f" * 32, STREAM.sub("1790000000000-0", IDS.sub(self._name, value))
-                )
+                plain = STREAM.sub("1790000000000-0", IDS.sub(self._name, value))
+                return SIGNATURE.sub("signature=" + "5f" * 32, plain)
         return value
 
     def _name(self, found: re.Match[str]) -> str:

@@ -1,16 +1,20 @@
 """A subscriber downloads the recording of a call: by key or by link, streamed, and only of calls that it may see."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 import httpx
 import pytest
+import uvicorn
 from msgspec import structs
 
 from relay.domain.event_types import GOAL
 from relay.domain.model import ApiKeyAuth
 from relay.outbound.recordings import Recordings
+from relay.sandbox.app import create_sandbox
+from relay.sandbox.config import SandboxConfig
 from relay.wiring import Stores
 from tests.integration.api.conftest import KEY, TestClock
 from tests.integration.api.documented import Documented
@@ -215,3 +219,28 @@ async def test_what_the_subscriber_does_not_read_is_not_fetched(path: str, base_
         assert response.status_code == 200
         await blocked.wait()
     assert sent < 32 << 20
+
+
+async def test_the_sandbox_has_recordings(http: httpx.AsyncClient, path: str, stores: Stores, store: Store) -> None:
+    """Whole, and by range."""
+    config = SandboxConfig()
+    server = uvicorn.Server(uvicorn.Config(create_sandbox(config), port=0, log_config=None, ws="none"))
+    running = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.001)
+    url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    auth = ApiKeyAuth("00000000-0000-4000-8000-000000000001")
+    await stores.sources.put(A, lambda old: structs.replace(old, base_url=url, version="v2.1", auth=auth))  # type: ignore[type-var]
+    query = "format=json&limit=5&filter[]=rec-eq-value-1"
+    async with httpx.AsyncClient() as plain:
+        listed = await plain.get(
+            f"{url}/reports/v2.1/igrps/1/triggers/calls?{query}", headers={"authorization": f"ApiKey {auth.key}"}
+        )
+    row = int(json.loads(listed.text.splitlines()[0])["rowId"])
+    message = await store(A, row, dgrpName="Sales")
+    whole = await http.get(f"/app/crm/msg/{message}/recording")
+    assert (whole.status_code, whole.content[:4], whole.headers["content-type"]) == (200, b"RIFF", "audio/wav")
+    part = await http.get(f"/app/crm/msg/{message}/recording", headers={"range": "bytes=0-3"})
+    assert (part.status_code, part.content) == (206, b"RIFF")
+    server.should_exit = True
+    await running

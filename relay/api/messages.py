@@ -12,6 +12,7 @@ from relay.api.dependencies import ApplicationGiven, ClockGiven, OnceGiven, Pagi
 from relay.api.feeds import read_feed
 from relay.api.paging import provide_newest_first
 from relay.api.queries import split
+from relay.api.replays import called
 from relay.api.schemas.common import ListOut, ms
 from relay.api.schemas.messages import EmptyOut, MessageOut, show_message
 from relay.api.schemas.posts import MessageIn, payload_of
@@ -135,11 +136,7 @@ class MessageController(Controller):
         self, application: ApplicationGiven, msg_id: FromPath[str], endpoint_id: FromPath[str], stores: StoresGiven
     ) -> EmptyOut:
         """Send a message to an endpoint again, whatever its status. Its id stays the same."""
-        endpoint = await stores.endpoints.get(application.id, endpoint_id)
-        if endpoint.type == "poller":
-            raise Conflict(
-                f"endpoint {endpoint.id} is a poller, to which nothing is sent. It can poll from an earlier time"
-            )
+        endpoint = await called(application, endpoint_id, stores)
         item = await find_event(application, msg_id, stores)
         if is_expunged(item.value):
             raise Conflict(f"the content of message {msg_id} was expunged, so it cannot be sent again")

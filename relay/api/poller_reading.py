@@ -9,11 +9,12 @@ from relay.api.iterators import SealedIterators, read_iterator, write_iterator
 from relay.api.paging import Paging
 from relay.api.schemas.messages import PolledMessageOut, show_polled
 from relay.api.visibility import events_feed
-from relay.domain import envelope
-from relay.domain.event_types import EVENT_TYPES
+from relay.domain.envelope import data_of, type_names
 from relay.domain.matching import unfit_reason, wants
 from relay.domain.model import Application, Endpoint, SourceUid, StoredEvent
 from relay.domain.positions import SLACK_MS, Bookmark, Position
+from relay.domain.posting import wants_post
+from relay.domain.readers import privacy_of
 from relay.errors import Unreadable
 from relay.wiring import Stores
 
@@ -47,12 +48,12 @@ class PollerReading:
 
     async def begin(self, after_ms: int | None) -> Bookmark:
         """The bookmark of a time, in all sources. None: of the creation of the endpoint."""
-        sources = await self._stores.configuration.sources_of(self._application)
+        sources = await self._stores.configuration.streams_of(self._application)
         at_ms = self._created_ms if after_ms is None else after_ms
         return _new({source: await self._at(source, at_ms) for source in sources})
 
     async def page(
-        self, bookmark: Bookmark, *, limit: int, event_type: str | None = None
+        self, bookmark: Bookmark, *, limit: int, event_type: str | None = None, channel: str | None = None
     ) -> tuple[list[PolledMessageOut], Bookmark, bool]:
         """Up to `limit` messages after a bookmark, the bookmark after them, and whether there are no more (yet).
 
@@ -60,7 +61,7 @@ class PollerReading:
         """
         if (reason := unfit_reason(self._application, self._endpoint)) is not None:
             raise Unreadable(f"endpoint {self._endpoint.id} cannot be polled: {reason}")
-        sources = await self._stores.configuration.sources_of(self._application)
+        sources = await self._stores.configuration.streams_of(self._application)
         begin = {source: await self._valid(source, bookmark.positions.get(source)) for source in sources}
         edges = write_iterator({source: position.number for source, position in begin.items()})
         found = await read_feed(
@@ -68,19 +69,24 @@ class PollerReading:
             sources,
             Paging(limit=limit, iterator=edges),
             show=self._show,
-            wanted=lambda event: self._wants(event, event_type),
+            wanted=lambda event: self._wants(event, event_type, channel),
         )
         ends = read_iterator(found.iterator or edges, dict[SourceUid, int])
         moved = {source: await self._moved(source, begin[source], ends[source]) for source in sources}
         return found.data, _new(moved), found.done
 
     async def _show(self, items: list[Item[int, StoredEvent]]) -> list[PolledMessageOut]:
-        return [show_polled(item.value, self._endpoint.event_types) for item in items]
+        privacy = privacy_of(self._application, self._endpoint)
+        return [show_polled(item.value, privacy, self._endpoint.event_types) for item in items]
 
-    def _wants(self, event: StoredEvent, event_type: str | None) -> bool:
-        if event_type is not None and event_type not in (EVENT_TYPES[code] for code in event.types):
+    def _wants(self, event: StoredEvent, event_type: str | None, channel: str | None) -> bool:
+        if event_type is not None and event_type not in type_names(event):
             return False
-        return wants(self._application, self._endpoint, event.types, envelope.decode(event.body))
+        if channel is not None and (event.post is None or channel not in (event.post.channels or ())):
+            return False
+        if event.post is not None:
+            return wants_post(self._endpoint, event.post, data_of(event))
+        return wants(self._application, self._endpoint, event.types, data_of(event))
 
     async def _valid(self, source: SourceUid, position: Position | None) -> Position:
         """A position that leads past no event that was not read."""

@@ -12,7 +12,6 @@ from relay.api.paging import LIMIT, Limit
 from relay.api.poller_reading import PollerReading
 from relay.api.schemas.common import ms
 from relay.api.schemas.messages import ConsumerSeekIn, ConsumerSeekOut, PolledOut
-from relay.domain.event_types import EVENT_TYPES
 from relay.domain.principals import Resource
 
 PollIterator = Annotated[
@@ -36,11 +35,13 @@ class PollerController(Controller):
         limit: Limit = LIMIT,
         iterator: PollIterator = None,
         event_type: Annotated[
-            Literal[EVENT_TYPES] | None,  # type: ignore[valid-type]
-            QueryParameter(description="Only messages that have this type, among those that the endpoint wants"),
+            str | None,
+            QueryParameter(
+                max_length=256, description="Only messages that have this type, among those that the endpoint wants"
+            ),
         ] = None,
         channel: Annotated[
-            str | None, QueryParameter(max_length=128, description="Without effect: messages have no channels")
+            str | None, QueryParameter(max_length=128, description="Only posted messages with this channel")
         ] = None,
         after: Annotated[
             datetime | None, QueryParameter(description="Without `iterator`: begin after this time")
@@ -51,10 +52,9 @@ class PollerController(Controller):
         Without `iterator` and `after`, reading begins with the messages that were stored since a minute before the
         endpoint was created. The relay remembers nothing: you can repeat a request.
         """
-        del channel
         reading = PollerReading(stores, application, await stores.endpoints.get(application.id, sink_id))
         begin = reading.open(iterator, "") if iterator else await reading.begin(None if after is None else ms(after))
-        shown, end, done = await reading.page(begin, limit=limit, event_type=event_type)
+        shown, end, done = await reading.page(begin, limit=limit, event_type=event_type, channel=channel)
         return PolledOut(data=shown, iterator=reading.seal(end, ""), done=done)
 
     @get("/consumer/{consumer_id:str}", summary="Poll as a consumer")

@@ -18,6 +18,7 @@ from relay.api.problems import problem
 from relay.api.schemas.common import In, Out, moment
 from relay.api.visibility import find_event
 from relay.domain import envelope
+from relay.domain.envelope import is_expunged
 from relay.domain.links import LONGEST_S, is_signed, link_text, sign_link
 from relay.domain.model import Application
 from relay.domain.principals import Resource
@@ -149,6 +150,8 @@ async def _download(
 async def _row(application: Application, message: str, stores: Stores) -> tuple[Any, int]:
     """The source and rowId of the call that a message is about. Raises NotFound, also if it is about something else."""
     item = await find_event(application, message, stores)
-    if "call" not in envelope.decode(item.value.body)["classes"]:
+    if is_expunged(item.value):
+        raise NotFound(f"the content of message {message} was expunged, and its recording is not shown either")
+    if item.value.post is not None or "call" not in envelope.decode(item.value.body)["classes"]:
         raise NotFound(f"message {message} is not about a call, so it has no recording")
     return item.source, int(item.value.row_id)

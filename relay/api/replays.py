@@ -41,7 +41,7 @@ class ReplayController(Controller):
         once: OnceGiven,
     ) -> BackgroundTaskOut:
         """Send all messages again that the relay gave up or dropped for an endpoint, as a background task."""
-        asked = Asked(stores, application, await stores.endpoints.get(application.id, endpoint_id), clock.now_ms())
+        asked = Asked(stores, application, await called(application, endpoint_id, stores), clock.now_ms())
         wanted = data.wanted(["dead"])
         return await asked.begin("endpoint.recover", wanted, rate=data.rate, dry_run=data.dry_run, once=once)
 
@@ -56,7 +56,7 @@ class ReplayController(Controller):
         once: OnceGiven,
     ) -> BackgroundTaskOut:
         """Send the messages to an endpoint that it was never owed and wants now, as a background task."""
-        asked = Asked(stores, application, await stores.endpoints.get(application.id, endpoint_id), clock.now_ms())
+        asked = Asked(stores, application, await called(application, endpoint_id, stores), clock.now_ms())
         wanted = data.wanted(["never"])
         return await asked.begin("endpoint.replay", wanted, rate=data.rate, dry_run=data.dry_run, once=once)
 
@@ -71,7 +71,7 @@ class ReplayController(Controller):
         once: OnceGiven,
     ) -> BackgroundTaskOut:
         """Send chosen messages to an endpoint again, as a background task. New messages go first."""
-        asked = Asked(stores, application, await stores.endpoints.get(application.id, endpoint_id), clock.now_ms())
+        asked = Asked(stores, application, await called(application, endpoint_id, stores), clock.now_ms())
         return await asked.begin(
             "endpoint.bulk-replay",
             data.wanted(),
@@ -80,6 +80,16 @@ class ReplayController(Controller):
             once=once,
             named=data.sources,
         )
+
+
+async def called(application: Application, endpoint_id: str, stores: Stores) -> Endpoint:
+    """An endpoint that the relay calls. Raises NotFound, or Conflict for a poller."""
+    endpoint = await stores.endpoints.get(application.id, endpoint_id)
+    if endpoint.type == "poller":
+        raise Conflict(
+            f"endpoint {endpoint.id} is a poller, to which nothing is sent. It can poll from an earlier time"
+        )
+    return endpoint
 
 
 class Asked:

@@ -88,6 +88,12 @@ def _fields(body: EndpointIn | EndpointUpsertIn | EndpointPatch, stored: Endpoin
     for name in ("channels", "retry_schedule"):
         if fields.get(name) is not None:
             fields[name] = tuple(fields[name])
+    return fields | _hidden_fields(body, stored)
+
+
+def _hidden_fields(body: EndpointIn | EndpointUpsertIn | EndpointPatch, stored: Endpoint | None) -> dict[str, Any]:
+    """The fields of which answers do not show everything, so that a part may be left out to keep it."""
+    fields: dict[str, Any] = {}
     if body.headers is not UNSET:
         fields["headers"] = checked_headers(body.headers or {})
     if body.auth is not UNSET:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from relay.domain.model import RouteState
 from relay.domain.reading.place import Place
+from relay.domain.route_state import RouteState
 
 
 def known_from(state: RouteState, *, shown_up_to: int | None, overlap_from: int | None, places: Iterable[Place]) -> int:

@@ -3,7 +3,7 @@
 from math import exp
 from typing import Literal
 
-from relay.domain.model import RouteState
+from relay.domain.route_state import RouteState
 
 Freshness = Literal["new", "paused", "fresh", "lagging", "stalled"]
 """`new`: the route has not begun · `fresh`: a page was not full a short time ago · `lagging`: all were for too long,

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from relay.domain.model import RouteState
+from relay.domain.route_state import RouteState
 
 NORMAL_GAP = 100_000_000
 FIRST_GAP = 10**12

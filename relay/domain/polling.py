@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from relay.domain.model import Joined, RouteState
+from relay.domain.route_state import Joined, RouteState
 
 BACKOFF_CAP_MS = 300_000
 """However often the upstream failed, it is asked every five minutes."""

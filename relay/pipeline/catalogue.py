@@ -14,7 +14,7 @@ from relay.domain.readers import privacy_of, protected
 from relay.domain.streams import posts_of
 from relay.errors import Unreadable
 from relay.outbound.callbacks import CallbackSender, PreparedEndpoint
-from relay.pipeline.troubles import Troubles
+from relay.pipeline.troubles import Troubles, ids_of, names_of
 from relay.store.configuration import APPLICATION, ENDPOINT, Changes, Configuration, UnreadableRecord
 from relay.store.record_form import Kind
 
@@ -151,7 +151,8 @@ class Catalogue:
         if matcher is None:
             glimpses = [record.glimpse for record in self._unreadable.values()]
             dim = [each for each in glimpses if isinstance(each, Endpoint)]
-            matcher = PostMatcher(application, [*self._endpoints.values(), *dim], unfit={each.id for each in dim})
+            called = [each for each in (*self._endpoints.values(), *dim) if each.type != "poller"]
+            matcher = PostMatcher(application, called, unfit={each.id for each in dim})
             self._post_matchers[application.id] = matcher
         return matcher
 
@@ -201,7 +202,7 @@ class Catalogue:
             unread = {EndpointId(record.id) for record in self._unreadable.values() if record.kind == "endpoint"}
             changed |= set(self._endpoints) | unread
             self.sources, self._applications, self._endpoints, self._unreadable = {}, {}, {}, {}
-        for name in _names(changes):
+        for name in names_of(changes):
             self._unreadable.pop(name, None)
         _apply(self.sources, changes.sources)
         _apply(self._applications, changes.applications)
@@ -246,15 +247,15 @@ class Catalogue:
         return changed
 
     async def _look_for_troubles(self, troubles: Troubles, changes: Changes) -> None:
-        for name in _names(changes):
+        for name in names_of(changes):
             troubles.forget(name)
         for record in changes.unreadable:
-            troubles.found(record.name, f"{record.kind}.unreadable", reason=record.why, **_ids(record.kind, record))
+            troubles.found(record.name, f"{record.kind}.unreadable", reason=record.why, **ids_of(record.kind, record))
         filtered = [each for each in (*changes.applications.values(), *changes.endpoints.values()) if each]
         for i, each in enumerate(filtered):
             kind = "endpoint" if isinstance(each, Endpoint) else "application"
             if (fault := filter_fault(each)) is not None:
-                troubles.found(f"{kind}/{each.id}", f"{kind}.unfit", reason=f"its {fault}", **_ids(kind, each))
+                troubles.found(f"{kind}/{each.id}", f"{kind}.unfit", reason=f"its {fault}", **ids_of(kind, each))
             if i % FILTERS_BETWEEN_PAUSES == FILTERS_BETWEEN_PAUSES - 1:
                 await asyncio.sleep(0)
         await troubles.tell()
@@ -269,20 +270,6 @@ def _takes(application: Application, source: SourceUid) -> bool:
 
 def _binds(application: Application) -> tuple[Any, ...]:
     return application.rate_limit, application.sources, application.filter, application.privacy
-
-
-def _names(changes: Changes) -> Iterator[str]:
-    """`{kind}/{id}` of what is known, or known to be gone, now."""
-    yield from (f"source/{uid}" for uid in changes.sources)
-    yield from (f"application/{application}" for application in changes.applications)
-    yield from (f"endpoint/{endpoint}" for endpoint in changes.endpoints)
-
-
-def _ids(kind: str, thing: UnreadableRecord | Application | Endpoint) -> dict[str, str]:
-    """How operational events say which one it is."""
-    endpoint = thing.glimpse if isinstance(thing, UnreadableRecord) else thing
-    ids = {"appId": endpoint.app_id} if isinstance(endpoint, Endpoint) else {}
-    return ids | {{"source": "source", "application": "appId", "endpoint": "endpointId"}[kind]: thing.id}
 
 
 def _matters(kind: Kind[V], known: Mapping[K, V], changes: Mapping[K, V | None]) -> bool:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import structlog
 
 from relay.domain.freshness import Freshness, freshness
-from relay.domain.model import RouteState, Source
+from relay.domain.model import Source
+from relay.domain.route_state import RouteState
 from relay.store.chores import Chores
 from relay.store.operations import Operations
 from relay.store.routes import Routes

@@ -5,9 +5,10 @@ from typing import Any
 
 import msgspec
 
-from relay.domain.model import ROUTES, RouteState, Source, SourceUid
+from relay.domain.model import ROUTES, Source, SourceUid
 from relay.domain.plausibility import FURTHEST, UNUSUAL, is_jump, lowest_beside
 from relay.domain.polling import since_when, start_text
+from relay.domain.route_state import RouteState
 from relay.outbound.reports_api import ReportsApi
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock

@@ -7,12 +7,13 @@ from typing import Any
 
 import msgspec
 
-from relay.domain.model import Joined, RouteState, Source
+from relay.domain.model import Source
 from relay.domain.polling import next_poll_ms
 from relay.domain.reading.place import Place
 from relay.domain.reading.plan import Reading
 from relay.domain.reading.trail import Step
 from relay.domain.reading.turns import Turn
+from relay.domain.route_state import Joined, RouteState
 from relay.domain.server_time import STEP_MS
 from relay.errors import RelayError
 from relay.outbound.reports_api import Page

@@ -1,11 +1,13 @@
 """What is wrong with records of the configuration, told once: in each process's log, and as one operational event."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import structlog
 
+from relay.domain.model import Application, Endpoint
 from relay.errors import StoreRefused, StoreUnavailable
 from relay.pipeline.clock import Clock
+from relay.store.configuration import Changes, UnreadableRecord
 from relay.store.operations import Operations
 
 log = structlog.get_logger()
@@ -47,3 +49,17 @@ class Troubles:
         except Exception:
             # Whatever it is: what is wrong with one record must not stop who reads them all.
             log.exception("troubles_not_reported", troubles=len(self._untold))
+
+
+def names_of(changes: Changes) -> Iterator[str]:
+    """`{kind}/{id}` of what is known, or known to be gone, now."""
+    yield from (f"source/{uid}" for uid in changes.sources)
+    yield from (f"application/{application}" for application in changes.applications)
+    yield from (f"endpoint/{endpoint}" for endpoint in changes.endpoints)
+
+
+def ids_of(kind: str, thing: UnreadableRecord | Application | Endpoint) -> dict[str, str]:
+    """How operational events say which one it is."""
+    endpoint = thing.glimpse if isinstance(thing, UnreadableRecord) else thing
+    ids = {"appId": endpoint.app_id} if isinstance(endpoint, Endpoint) else {}
+    return ids | {{"source": "source", "application": "appId", "endpoint": "endpointId"}[kind]: thing.id}

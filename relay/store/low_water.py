@@ -6,9 +6,10 @@ from redis.asyncio import Redis
 
 from relay.domain.checkpoint import RouteMark
 from relay.domain.low_water import low_water
-from relay.domain.model import RouteState, Source, SourceUid
+from relay.domain.model import Source, SourceUid
 from relay.domain.reading.place import Place, read_place
 from relay.domain.reading.plan import Overlap
+from relay.domain.route_state import RouteState
 from relay.store import keys, reading_keys
 from relay.store.routes import Routes, space_of
 

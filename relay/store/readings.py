@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 
-from relay.domain.model import RouteState, SourceUid
+from relay.domain.model import SourceUid
 from relay.domain.reading.backfill import Backfill
 from relay.domain.reading.place import MOST_ROW_ID, Place, read_place, write_place
 from relay.domain.reading.trail import Step
+from relay.domain.route_state import RouteState
 from relay.store import keys, reading_keys
 from relay.store.backfills import readable
 from relay.store.route_states import read_state

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from relay.domain.model import RouteState
+from relay.domain.route_state import RouteState
 
 log = structlog.get_logger()
 

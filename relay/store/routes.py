@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import msgspec
 from redis.asyncio import Redis
 
-from relay.domain.model import RouteState, Source, SourceUid
+from relay.domain.model import Source, SourceUid
+from relay.domain.route_state import RouteState
 from relay.errors import Astray, Fenced, NotFound, RelayError, StaleSubscriptions
 from relay.store import keys, reading_keys
 from relay.store.route_states import read_state

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from redis.asyncio import Redis
 
 from relay.domain.forgetting import known_from, most_buckets
-from relay.domain.model import RouteState, Source, SourceUid
+from relay.domain.model import Source, SourceUid
 from relay.domain.polling import overlap_floor
 from relay.domain.reading.place import Place
 from relay.domain.reading.plan import Plan
 from relay.domain.reading.trail import cursor_at
+from relay.domain.route_state import RouteState
 from relay.store import keys, reading_keys
 from relay.store.readings import Readings
 from relay.store.routes import Routes, space_of

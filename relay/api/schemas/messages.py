@@ -278,9 +278,7 @@ def id_of_attempt(attempt: Attempt, message: MessageId) -> str:
     return "atmpt_" + base62(int.from_bytes(hashlib.sha256(named).digest()[:20], "big"))
 
 
-def _message(
-    event: StoredEvent, privacy: Privacy, *, with_content: bool, code: int | None = None
-) -> dict[str, Any]:
+def _message(event: StoredEvent, privacy: Privacy, *, with_content: bool, code: int | None = None) -> dict[str, Any]:
     code = event.types[0] if code is None else code
     post = event.post
     return {

@@ -6,7 +6,8 @@ from typing import Literal
 from relay.api.schemas.common import Out, moment_or_none
 from relay.domain.freshness import Freshness, freshness, level_at_ms, rows_per_minute
 from relay.domain.lags import Histogram, Lags
-from relay.domain.model import RouteState, Source
+from relay.domain.model import Source
+from relay.domain.route_state import RouteState
 
 
 class LagOut(Out, frozen=True, kw_only=True):

@@ -11,7 +11,8 @@ from relay.api.schemas.checks import Path, Policies
 from relay.api.schemas.common import READ_ONLY, In, Name, Out, Own, ReadOnly, moment
 from relay.api.schemas.routes import RouteOut, show_route
 from relay.domain.lags import Lags
-from relay.domain.model import ROUTES, ApiKeyAuth, RouteState, Source
+from relay.domain.model import ROUTES, ApiKeyAuth, Source
+from relay.domain.route_state import RouteState
 from relay.errors import Fault, Invalid
 from relay.outbound.targets import vet_url
 

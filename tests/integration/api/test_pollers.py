@@ -233,3 +233,21 @@ async def test_numbers_that_are_taken_and_not_committed_are_not_passed(
             assert event.id in await read_all(http, poller, page["iterator"])
         consumed = await http.get(f"{poller}/consumer/c{before}", params={"iterator": sought["iterator"]})
         assert event.id in [each["id"] for each in consumed.json()["data"]]
+
+
+async def test_posted_messages_are_polled_too(http: httpx.AsyncClient, stores: Stores, store: Store) -> None:
+    """Beside rows, by type and channel; none of them goes into a lane that nobody empties."""
+    await http.put("/app/crm", json={"name": "CRM", "privacy": [{"field": "num", "action": "drop"}]})
+    endpoint = (await http.put("/app/crm/endpoint/pull", json={"type": "poller"})).json()["id"]
+    row = await store(A, 1, num="+442079460123", act="call")
+    posted = {"eventType": "invoice.paid", "payload": {"n": 1}, "channels": ["europe"]}
+    message = (await http.post("/app/crm/msg", json=posted)).json()["id"]
+    path = "/app/crm/poller/pull"
+    assert set(await read_all(http, path)) == {row, message}
+    assert await read_all(http, path, event_type="invoice.paid") == [message]
+    assert await read_all(http, path, channel="europe") == [message]
+    shown = {each["id"]: each["payload"] for each in (await http.get(path)).json()["data"]}
+    assert (shown[message], shown[row]["data"]["trigger"]) == ({"n": 1}, {"rowId": 1, "act": "call"})
+    assert [name async for name in stores.redis.scan_iter(f"relay:s:*{endpoint}*")] == []
+    refused = await http.post("/app/crm/endpoint/pull/bulk-replay", json={})
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")

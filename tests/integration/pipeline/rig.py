@@ -11,18 +11,10 @@ from redis.asyncio import Redis
 
 from relay.domain.addresses import EgressPolicy
 from relay.domain.envelope import HEADS
-from relay.domain.model import (
-    ApiKeyAuth,
-    Application,
-    Endpoint,
-    RouteState,
-    Secret,
-    SigningKey,
-    Source,
-    SourceUid,
-)
+from relay.domain.model import ApiKeyAuth, Application, Endpoint, Secret, SigningKey, Source, SourceUid
 from relay.domain.reading.plan import Overlap, Plan
 from relay.domain.references import Reference
+from relay.domain.route_state import RouteState
 from relay.outbound.callbacks import CallbackSender
 from relay.outbound.reports_api import ReportsApi
 from relay.pipeline.catalogue import Catalogue

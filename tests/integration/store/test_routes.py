@@ -3,7 +3,8 @@
 import pytest
 from redis.asyncio import Redis
 
-from relay.domain.model import RouteState, SourceUid
+from relay.domain.model import SourceUid
+from relay.domain.route_state import RouteState
 from relay.errors import Astray, Fenced
 from relay.store import keys, routes
 from relay.store.route_states import LOST_CURSOR

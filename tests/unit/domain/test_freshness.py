@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.domain.freshness import counted, freshness, rows_per_minute
-from relay.domain.model import RouteState
+from relay.domain.route_state import RouteState
 
 NOW = 1_790_000_000_000
 

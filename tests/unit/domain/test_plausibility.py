@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.domain.model import RouteState
 from relay.domain.plausibility import CONFIRMING, ENOUGH, FIRST_GAP, FURTHEST, NORMAL_GAP, Ahead, is_jump, look_ahead
+from relay.domain.route_state import RouteState
 
 MOST = 2**63 - 1
 NOW = 141_248_745

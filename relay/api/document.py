@@ -153,11 +153,13 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     r"""The same document, with `$` for `\Z` (patterns of JSON Schema are ECMAScript's, where `$` is the very end).
 
-    An enumeration of texts has their type, which viewers need.
+    An enumeration has the type of its values, which viewers need.
     """
     match value:
         case {"enum": [str(), *_]} if "type" not in value:
             return {"type": "string", **value}
+        case {"enum": [int(), *_]} if "type" not in value:
+            return {"type": "integer", **value}
         case dict():
             return {
                 key: inner.replace(r"\Z", "$") if key == "pattern" and isinstance(inner, str) else _plain(inner)

@@ -41,6 +41,7 @@ from relay.store.deletions import Deletions
 from relay.store.embedded import embedded_server
 from relay.store.endpoints import Endpoints
 from relay.store.epochs import Epochs
+from relay.store.event_types import EventTypes
 from relay.store.events import Events
 from relay.store.idempotency import Idempotency
 from relay.store.lags import LagWindows
@@ -102,6 +103,7 @@ class Stores:
     lags: LagWindows
     replays: Replays
     api_keys: ApiKeys
+    event_types: EventTypes
     quotas: Quotas
     idempotency: Idempotency
     audit: Audit
@@ -141,6 +143,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[tuple[Stores, str]]:
                     lags=LagWindows(redis),
                     replays=Replays(redis),
                     api_keys=ApiKeys(redis, vault),
+                    event_types=EventTypes(redis, vault),
                     quotas=Quotas(redis),
                     idempotency=Idempotency(redis, vault),
                     audit=audit_of(settings, redis),

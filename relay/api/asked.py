@@ -12,6 +12,7 @@ import msgspec
 
 from relay.api.certificates import client_certificate
 from relay.api.schemas.checks import prefixed
+from relay.domain.custom_types import Standing, subscription_fault
 from relay.domain.headers import MAX_HEADERS, is_sensitive
 from relay.domain.matching import inference_fault
 from relay.domain.model import Application, BasicAuth, Bearer, ClientCertificate, Endpoint, OAuth2, Source, SourceUid
@@ -84,9 +85,13 @@ def application_faults(asked: Asked, known: Collection[SourceUid]) -> Iterator[F
             yield Fault(place, f"there is no source `{uid}`; create it first, or see GET /api/v1/source")
 
 
-def endpoint_faults(asked: Asked, stored: Endpoint | None, *, whole: bool) -> Iterator[Fault]:
-    """Faults of an endpoint that is created (`stored` is None) or changed. `whole`: omitted fields do not stay."""
+def endpoint_faults(asked: Asked, stored: Endpoint | None, standing: Standing, *, whole: bool) -> Iterator[Fault]:
+    """Faults of an endpoint that is created (`stored` is None) or changed. `whole`: omitted fields do not stay.
+
+    `standing` is that of the event types that it asks for.
+    """
     yield from _target_faults(asked, stored, whole=whole)
+    yield from _type_faults(asked, stored, standing)
     yield from _order_faults(asked, stored)
     if stored is None:
         yield from _secret_faults(asked)
@@ -172,6 +177,23 @@ def _target_faults(asked: Asked, stored: Endpoint | None, *, whole: bool) -> Ite
         yield Fault(("body", "url"), "must be omitted: the relay does not call a poller")
     elif kind == "webhook" and not url and (whole or "url" in asked.fields):
         yield Fault(("body", "url"), "is required, unless `type` is `poller`", "missing")
+
+
+def asked_types(asked: Asked) -> Iterator[tuple[Path, str]]:
+    """The event types that an endpoint asks for, with their places."""
+    for name in ("eventTypes", "filterTypes"):
+        types = asked.get(name)
+        for at, each in enumerate(types if isinstance(types, list) else ()):
+            place = ("body", name, at)
+            if isinstance(each, str) and place not in asked.wrong:
+                yield place, each
+
+
+def _type_faults(asked: Asked, stored: Endpoint | None, standing: Standing) -> Iterator[Fault]:
+    kept = (stored.event_types or ()) if stored else ()
+    for place, name in asked_types(asked):
+        if name not in kept and (why := subscription_fault(name, standing)) is not None:
+            yield Fault(place, why)
 
 
 def _order_faults(asked: Asked, stored: Endpoint | None) -> Iterator[Fault]:

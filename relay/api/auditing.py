@@ -32,6 +32,7 @@ NAMED = {
     "reconciliation_id": "reconciliation",
     "backfill_id": "backfill",
     "task_id": "background-task",
+    "name": "event_type",
 }
 """What the parameters of paths name, besides applications."""
 VERBS = {"POST": "create", "PUT": "replace", "PATCH": "update", "DELETE": "delete", "GET": "read"}

@@ -8,6 +8,7 @@ from litestar import Request
 from relay.api.asked import (
     Asked,
     application_faults,
+    asked_types,
     endpoint_faults,
     header_faults,
     header_patch_faults,
@@ -26,6 +27,7 @@ from relay.api.schemas.endpoints import (
     HeadersPatchIn,
     SecretRotateIn,
 )
+from relay.api.schemas.event_types import EventTypePatch, EventTypeUpsertIn
 from relay.api.schemas.reconciliations import ReconciliationIn, range_faults
 from relay.api.schemas.sources import SourceIn
 from relay.api.signing_keys import rotation_faults
@@ -78,8 +80,13 @@ async def _endpoint(request: AnyRequest, asked: Asked) -> tuple[Iterable[Fault],
     unchanged = {"url": stored.url, "filter": stored.filter} if stored else {}
     stores: Stores = request.app.state.stores
     application = await stores.applications.get(str(request.path_params["app_id"]))
-    more = endpoint_faults(asked, stored, whole=request.method != "PATCH")
+    standing = await stores.event_types.standing(name for _, name in asked_types(asked))
+    more = endpoint_faults(asked, stored, standing, whole=request.method != "PATCH")
     return [*_identity(request, asked, stored, "endpoint_id"), *more, *hidden_faults(asked, application)], unchanged
+
+
+async def _event_type(request: AnyRequest, asked: Asked) -> tuple[Iterable[Fault], Mapping[str, Any]]:
+    return identity_faults(asked, "name", str(request.path_params["name"])), {}
 
 
 async def _source(request: AnyRequest, asked: Asked) -> tuple[Iterable[Fault], Mapping[str, Any]]:
@@ -143,6 +150,8 @@ CHECKS: dict[type, Check] = {
     EndpointIn: _endpoint,
     EndpointUpsertIn: _endpoint,
     EndpointPatch: _endpoint,
+    EventTypeUpsertIn: _event_type,
+    EventTypePatch: _event_type,
     SourceIn: _source,
     SecretRotateIn: _rotation,
     HeadersIn: _headers,

@@ -12,7 +12,7 @@ from relay.api.dependencies import ApplicationGiven, ClockGiven, OnceGiven, Pagi
 from relay.api.paging import provide_newest_first, read_page
 from relay.api.schemas.common import ListOut
 from relay.api.schemas.endpoints import EndpointIn, EndpointOut, EndpointPatch, EndpointUpsertIn, show_endpoint
-from relay.api.subscribing import new_endpoint, patched, replaced
+from relay.api.subscribing import named_types, new_endpoint, patched, replaced
 from relay.domain.model import Application, Endpoint
 from relay.domain.principals import Resource
 from relay.errors import NotFound
@@ -81,14 +81,16 @@ class EndpointController(Controller):
         uid, it stays. Secrets that you omit stay, so that you can send back what GET returned.
         """
         await give_token_key(application, stores)
-        now_ms = clock.now_ms()
+        standing, now_ms = await stores.event_types.standing(named_types(data)), clock.now_ms()
         uid = None if endpoint_id.startswith(PREFIX) else endpoint_id
         try:
             endpoint = await stores.endpoints.change(
                 application.id,
                 endpoint_id,
-                lambda old: replaced(old, data, now_ms=now_ms, uid=uid),
-                replacement=lambda found: new_endpoint(found, application.id, data, now_ms=now_ms, uid=uid),
+                lambda old: replaced(old, data, standing=standing, now_ms=now_ms, uid=uid),
+                replacement=lambda found: new_endpoint(
+                    found, application.id, data, standing=standing, now_ms=now_ms, uid=uid
+                ),
             )
         except NotFound:
             if uid is None:
@@ -108,9 +110,9 @@ class EndpointController(Controller):
     ) -> EndpointOut:
         """Change the given fields. All others stay. An endpoint that you enable or resume receives its kept events."""
         await give_token_key(application, stores)
-        now_ms = clock.now_ms()
+        standing, now_ms = await stores.event_types.standing(named_types(data)), clock.now_ms()
         endpoint = await stores.endpoints.change(
-            application.id, endpoint_id, lambda old: patched(old, data, now_ms=now_ms)
+            application.id, endpoint_id, lambda old: patched(old, data, standing=standing, now_ms=now_ms)
         )
         return show_endpoint(endpoint, application)
 
@@ -138,9 +140,9 @@ async def _create(
     uid: str | None = None,
     once: Once | None = None,
 ) -> EndpointOut:
-    now_ms = clock.now_ms()
+    standing, now_ms = await stores.event_types.standing(named_types(data)), clock.now_ms()
     endpoint = await stores.endpoints.create(
-        lambda new_id: new_endpoint(new_id, application.id, data, now_ms=now_ms, uid=uid),
+        lambda new_id: new_endpoint(new_id, application.id, data, standing=standing, now_ms=now_ms, uid=uid),
         now_ms=now_ms,
         once=once,
     )

@@ -11,6 +11,7 @@ from relay.api.schemas.common import either, given
 from relay.api.schemas.endpoints import EndpointIn, EndpointPatch, EndpointUpsertIn
 from relay.api.schemas.privacy import read_rules
 from relay.api.signing_keys import new_keys, resigned
+from relay.domain.custom_types import Standing
 from relay.domain.model import ApplicationId, Endpoint, EndpointId
 from relay.domain.names import own_uid
 
@@ -27,11 +28,15 @@ def new_endpoint(
     app_id: ApplicationId,
     body: EndpointIn | EndpointUpsertIn,
     *,
+    standing: Standing,
     now_ms: int,
     uid: str | None = None,
 ) -> Endpoint:
-    """A new endpoint with its signing keys; `uid` is the one in the path of a PUT. Raises Invalid."""
-    raise_for(endpoint_faults(Asked.of(body), None, whole=True))
+    """A new endpoint with its signing keys; `uid` is the one in the path of a PUT. Raises Invalid.
+
+    `standing` is that of the event types that the body names.
+    """
+    raise_for(endpoint_faults(Asked.of(body), None, standing, whole=True))
     fields = _fields(body, None)
     fields["uid"] = fields.get("uid") or own_uid(uid, path=("path", "endpoint_id"))
     secret = body.secret if isinstance(body, EndpointIn) and body.secret else None
@@ -45,21 +50,29 @@ def new_endpoint(
     )
 
 
-def replaced(endpoint: Endpoint, body: EndpointUpsertIn, *, now_ms: int, uid: str | None) -> Endpoint:
+def replaced(
+    endpoint: Endpoint, body: EndpointUpsertIn, *, standing: Standing, now_ms: int, uid: str | None
+) -> Endpoint:
     """An endpoint after a PUT; `uid` is the one in the path, or None for a path with an id. Raises Invalid.
 
     As in Svix, an omitted uid is removed. A path with the uid names it, so it stays.
     """
-    raise_for(endpoint_faults(Asked.of(body), endpoint, whole=True))
+    raise_for(endpoint_faults(Asked.of(body), endpoint, standing, whole=True))
     fields = _DEFAULTS | _fields(body, endpoint)
     fields["uid"] = fields.get("uid") or uid
     return _with(endpoint, fields, now_ms)
 
 
-def patched(endpoint: Endpoint, body: EndpointPatch, *, now_ms: int) -> Endpoint:
+def patched(endpoint: Endpoint, body: EndpointPatch, *, standing: Standing, now_ms: int) -> Endpoint:
     """An endpoint after a PATCH. Raises Invalid."""
-    raise_for(endpoint_faults(Asked.of(body), endpoint, whole=False))
+    raise_for(endpoint_faults(Asked.of(body), endpoint, standing, whole=False))
     return _with(endpoint, _fields(body, endpoint), now_ms)
+
+
+def named_types(body: EndpointIn | EndpointUpsertIn | EndpointPatch) -> tuple[str, ...]:
+    """The event types that a body names."""
+    given = either(body, "event_types", "filter_types")
+    return tuple(given[0] or ()) if given else ()
 
 
 def _with(endpoint: Endpoint, fields: dict[str, Any], now_ms: int) -> Endpoint:

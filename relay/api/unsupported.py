@@ -37,7 +37,6 @@ STATISTICS = "Use GET /api/v1/app/{app_id}/endpoint/{endpoint_id}/stats."
 SUBSCRIBED = "The relay has no subscriptions that endpoints configure by themselves. Create an endpoint."
 TESTING = "The relay sends no example events. Use the sandbox as a source: docs/sandbox.md."
 TRANSFORMATIONS = "The relay does not transform events. Privacy rules mask, hash or drop columns: docs/privacy.md."
-TYPES = "The relay defines the event types. GET /api/v1/event-type lists them."
 
 
 class Unsupported(NamedTuple):
@@ -57,9 +56,6 @@ UNSUPPORTED = (
     Unsupported("POST", ENDPOINT + "/send-example", TESTING),
     Unsupported("GET", ENDPOINT + "/attempt-stats", STATISTICS),
     Unsupported("GET PATCH", ENDPOINT + "/transformation", TRANSFORMATIONS),
-    Unsupported("POST", "/event-type", TYPES),
-    Unsupported("PUT PATCH DELETE", "/event-type/{name}", TYPES),
-    Unsupported("POST", "/event-type/import/openapi", TYPES),
     Unsupported("PUT", "/stats/usage/event-types", STATISTICS),
     Unsupported("POST", "/stats/usage/app", STATISTICS),
     Unsupported("GET POST", OPERATIONAL, LISTED),

@@ -15,11 +15,12 @@ from relay.errors import Unreadable
 
 T = TypeVar("T")
 
-VERSION = 1
+FORM = 2
+"""The version of the configuration. Version 1 has no event types, and is read, too."""
 MOST_BYTES = 2**29
 """Of a part when it is unpacked: 512 MiB. A hundred thousand endpoints take half of it."""
-Kind = Literal["source", "application", "endpoint", "key"]
-KINDS: tuple[Kind, ...] = ("application", "endpoint", "key", "source")
+Kind = Literal["source", "application", "endpoint", "key", "event_type"]
+KINDS: tuple[Kind, ...] = ("application", "event_type", "endpoint", "key", "source")
 """In the order in which they are restored: a source is polled as soon as it is there, and then for all endpoints."""
 
 
@@ -36,7 +37,7 @@ class RouteMark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """The small part of a checkpoint."""
 
-    v: int = VERSION
+    v: int = 1
     epoch: Epoch
     at_ms: int
     """When it was taken, by the clock of the Redis server."""
@@ -44,16 +45,19 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     """Of the configuration."""
     configuration: str
     """The name of the object that holds it."""
+    form: int = 1
+    """The version of that object. One of another release does not hold everything that this one knows of."""
     routes: dict[SourceUid, dict[str, RouteMark]]
 
 
 class SavedConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     """The large part: the records as they are stored, with their secrets sealed."""
 
-    v: int = VERSION
+    v: int = FORM
     version: int
     index: tuple[str, ...]
-    """`source/{uid}`, `application/{id}`, `endpoint/{app id}/{id}`, `key/{app id or -}/{id}`, as in the store."""
+    """`source/{uid}`, `application/{id}`, `endpoint/{app id}/{id}`, `key/{app id or -}/{id}`, `event_type/{name}`, as
+    in the store."""
     records: dict[Kind, dict[str, bytes]]
     uids: dict[Kind, dict[str, str]]
     """The uid's entry of each object that has one, by the object's id."""
@@ -74,7 +78,7 @@ def unpack(packed: bytes, kind: type[T]) -> T:
         if not inflating.eof:
             raise Unreadable("the checkpoint is larger than this release reads, or cut off")
         version = msgspec.msgpack.decode(content, type=_Versioned).v
-        if version != VERSION:
+        if version not in _READ[kind]:
             raise Unreadable(f"the checkpoint has version {version}, which this release does not know: use a newer one")
         return msgspec.msgpack.decode(content, type=kind)
     except (zlib.error, msgspec.MsgspecError) as error:
@@ -83,3 +87,7 @@ def unpack(packed: bytes, kind: type[T]) -> T:
 
 class _Versioned(msgspec.Struct):
     v: int
+
+
+_READ: dict[type, tuple[int, ...]] = {Head: (1,), SavedConfiguration: (1, FORM)}
+"""The versions that are read."""

@@ -34,9 +34,14 @@ def own_uid_in_words() -> str:
     return f"{name_in_words(UID_MOST)}, and must not begin as ids do ({', '.join(ID_PREFIXES)})"
 
 
+def is_name(text: object, *, most: int = UID_MOST) -> bool:
+    """Whether a value is a name."""
+    return isinstance(text, str) and len(text) <= most and _NAME.match(text) is not None
+
+
 def checked_name(text: str, *, most: int = UID_MOST, path: Path) -> str:
     """A name that can stand in a path and in the names of keys. Raises Invalid."""
-    if len(text) > most or not _NAME.match(text):
+    if not is_name(text, most=most):
         raise Invalid(Fault(path, name_in_words(most)))
     return text
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import structlog
 from msgspec.structs import replace
 
-from relay.domain.checkpoint import Head
+from relay.domain.checkpoint import FORM, Head
 from relay.domain.epoch import Epoch
 from relay.domain.model import Source
 from relay.pipeline.checkpoints import Checkpoints, Heads
@@ -68,7 +68,9 @@ class Checkpointing:
             return
         version, name = configuration
         routes = await self._low_water.read(self._sources(), now_ms=now_ms)
-        head = Head(epoch=replace(epoch, beats=beats), at_ms=now_ms, version=version, configuration=name, routes=routes)
+        form = heads.newest.form if heads.newest is not None and heads.newest.configuration == name else FORM
+        epoch = replace(epoch, beats=beats)
+        head = Head(epoch=epoch, at_ms=now_ms, version=version, configuration=name, form=form, routes=routes)
         await self._checkpoints.write_head(head, heads)
         self._saved_ms, self.failure = now_ms, ""
         if beats % CLEAN_EVERY == 0:
@@ -100,7 +102,8 @@ class Checkpointing:
 
     async def _configuration(self, newest: Head | None) -> tuple[int, str] | None:
         """The version and the name of the configuration that a head may name; None: it changes all the time."""
-        if newest is not None and newest.version == await self._copying.version():
+        is_current = newest is not None and (newest.version, newest.form) == (await self._copying.version(), FORM)
+        if newest is not None and is_current:
             return newest.version, newest.configuration
         if (saved := await self._copying.take()) is not None:
             return saved.version, await self._checkpoints.write_configuration(saved)

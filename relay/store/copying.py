@@ -28,6 +28,7 @@ TRIES = 3
 """Rounds of writing: an object may need what another one has to give up first, such as a uid."""
 _OWNERS: Mapping[Kind, Kind] = {
     "source": "source", "application": "application", "endpoint": "application", "key": "application",
+    "event_type": "event_type",
 }  # fmt: skip
 _REFUSED = {
     -1: "it was changed at the same time",
@@ -114,7 +115,8 @@ class Copying:
             store=await self._history(),
             store_index=await self._index(),
         )
-        places = [place for member in lost if (place := _place(member)) is not None]
+        # A checkpoint of an older release says nothing about kinds that it does not know.
+        places = [place for member in lost if (place := _place(member)) is not None and place.kind in saved.records]
         done, left = PutBack(), sorted(places, key=lambda place: (KINDS.index(place.kind), place.id))
         for _ in range(TRIES):
             if left:
@@ -197,7 +199,7 @@ def _call(saved: SavedConfiguration, place: _Place, stored: bytes, old_uid: str)
     record, kind = saved.records[place.kind].get(place.id, b""), place.kind
     owner = place.folder.partition("/")[2].replace(NOBODYS, "") if record else ""
     new_uid = saved.uids[kind].get(place.id, "") if record else ""
-    rest = b"" if record or kind == "key" else remainder(() if kind == "source" else None)
+    rest = b"" if record or kind in ("key", "event_type") else remainder(() if kind == "source" else None)
     args: list[Any] = [place.id, kind, place.folder, stored, record, old_uid, new_uid, owner, "1", rest, HISTORY_KEPT]
     names = (f"{kind}s", f"{kind}_uids", "index", "history", f"{_OWNERS[kind]}s", "matched", "reported", "deletions")
     return script("save_configuration"), [*(keys.config(name) for name in names), keys.OPERATIONS], args

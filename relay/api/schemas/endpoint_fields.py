@@ -1,17 +1,25 @@
 """The limits and patterns of an endpoint's fields, with the patterns in words."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta
 
 from relay.api.schemas.checks import check_headers, check_key, check_order_key
-from relay.domain.event_types import EVENT_TYPES
 from relay.domain.headers import HEADER_NAME, HEADER_VALUE, MAX_HEADERS, MAX_VALUE_CHARS
 
+TypeName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=256,
+        pattern=r"^[a-zA-Z0-9\-_.]+\Z",
+        extra={"form": "must be 1 to 256 letters (a-z, A-Z), digits, dots, dashes or underscores"},
+    ),
+]
 Text = Annotated[str, Meta(min_length=1, max_length=4096)]
 ALL_BY_NULL = "omit it or send null to select all"
 EventTypes = Annotated[
-    list[Literal[EVENT_TYPES]],  # type: ignore[valid-type]
+    list[TypeName],
     Meta(min_length=1, max_length=100, extra={"hint": ALL_BY_NULL}),
 ]
 Channel = Annotated[

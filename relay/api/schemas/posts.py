@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from relay.api.schemas.common import In
-from relay.api.schemas.endpoint_fields import Channel
+from relay.api.schemas.endpoint_fields import Channel, TypeName
 from relay.domain.names import UID_MOST, name_in_words
 
 CHANNELS_MOST, TAGS_MOST = 5, 8
@@ -20,15 +20,6 @@ EventId = Annotated[
         extra={"form": f"{name_in_words(UID_MOST)}, and must not begin with `msg_`"},
     ),
 ]
-EventTypeName = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=256,
-        pattern=r"^[a-zA-Z0-9\-_.]+\Z",
-        extra={"form": "must be 1 to 256 letters (a-z, A-Z), digits, dots, dashes or underscores"},
-    ),
-]
 HINT = {"hint": "omit it or send null for none"}
 
 
@@ -39,7 +30,7 @@ class MessageIn(In, frozen=True, kw_only=True):
     `payloadRetentionHours`, `deliverAt`, `transformationsParams` and `application`.
     """
 
-    event_type: EventTypeName
+    event_type: TypeName
     """What happened, such as `invoice.paid`."""
     payload: dict[str, Any]
     """The body of the callbacks. They carry its bytes as you sent them."""

@@ -37,6 +37,11 @@ RIGHT: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/recover"): {"since": "2026-01-31T00:00:00Z"},
     ("POST", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/replay-missing"): {"since": "2026-01-31T00:00:00Z"},
     ("POST", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/bulk-replay"): {},
+    ("POST", "/api/v1/event-type"): {"name": "a.b", "description": "d"},
+    ("PUT", "/api/v1/event-type/{name}"): {"description": "d"},
+    ("PATCH", "/api/v1/event-type/{name}"): {},
+    ("POST", "/api/v1/event-type/import/openapi"): {"spec": {"webhooks": {"a.b": {}}}},
+    ("POST", "/api/v1/event-type/import/svix"): {"eventTypes": [{"name": "a.b", "description": "d"}]},
     ("POST", "/api/v1/key"): {"name": "n", "scopes": ["read"]},
     ("PATCH", "/api/v1/key/{key_id}"): {},
     ("POST", "/api/v1/key/{key_id}/rotate"): {},
@@ -52,6 +57,7 @@ async def called(http: httpx.AsyncClient, stores: Stores) -> httpx.AsyncClient:
     """A client; the application `one` has an endpoint `crm`."""
     await http.put("/app/one", json={"name": "One"})
     await http.put("/app/one/endpoint/crm", json={"url": URL})
+    await http.post("/event-type", json={"name": "a.b", "description": "d"})
     await stores.api_keys.create(ApiKey(id=KEY, name="k", scopes=("read",), secrets=()))
     return http
 
@@ -68,6 +74,7 @@ def path_of(template: str) -> str:
         sink_id="crm",
         consumer_id="one",
         msg_id="msg_1",
+        name="a.b",
     )
 
 

@@ -49,6 +49,9 @@ POSTS: dict[str, dict[str, Any] | None] = {
     "/api/v1/app/{app_id}/endpoint/{endpoint_id}/bulk-replay": {},
     "/api/v1/app/{app_id}/poller/{sink_id}/consumer/{consumer_id}/seek": {"after": "2026-01-31T12:00:00Z"},
     "/api/v1/app/{app_id}/msg/{msg_id}/recording/link": {"expiresInSeconds": 60},
+    "/api/v1/event-type": {"name": "a.b", "description": "d"},
+    "/api/v1/event-type/import/openapi": {"spec": {"webhooks": {"a.b": {}}}},
+    "/api/v1/event-type/import/svix": {"eventTypes": [{"name": "a.b", "description": "d"}]},
     "/api/v1/key": {"name": "n", "scopes": ["read"]},
     "/api/v1/key/{key_id}/rotate": {},
 }

@@ -29,12 +29,6 @@ key_id = "{key}"
 # What a document can't say is refused as well: private addresses in URLs, or filters that mean nothing.
 positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "409", "422"]
 
-# Svix has more operations on these paths. They are answered 501, and the check of methods knows no status but 405.
-[[operations]]
-include-path-regex = "/event-type"
-checks.not_a_server_error.expected-statuses = ["2xx", "4xx", "501"]
-checks.unsupported_method.enabled = false
-
 # The upstream of the source is not there, and 502 says so.
 [[operations]]
 include-path-regex = "/recording"

@@ -93,9 +93,30 @@ async def _subscriptions(record: Recorder) -> str:
     await record.call(f"GET {path}/secret", **names)
     await record.call(f"POST {path}/secret/rotate", {}, **names)
     await record.call("GET /.well-known/webhook-keys/{endpoint_id}", endpoint_id=keys_of)
-    await record.call("GET /event-type")
-    await record.call("GET /event-type/{name}", name="call.created")
+    await _event_types(record)
     return str(endpoint)
+
+
+async def _event_types(record: Recorder) -> None:
+    schemas = {"1": {"type": "object", "properties": {"total": {"type": "number"}}}}
+    paid = {"name": "invoice.paid", "description": "An invoice was paid.", "groupName": "invoice", "schemas": schemas}
+    await record.call("POST /event-type", paid)
+    void = {"description": "An invoice became void.", "groupName": "invoice"}
+    await record.call("PUT /event-type/{name}", void, name="invoice.void")
+    await record.call("PUT /event-type/{name}", void, name="invoice.void")
+    await record.call("PATCH /event-type/{name}", {"deprecated": True}, name="invoice.void")
+    await record.call("GET /event-type", query={"limit": "3"})
+    await record.call("GET /event-type/{name}", name="invoice.paid")
+    body = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Order"}}}}
+    sent = {"description": "An order was sent.", "tags": ["order"], "requestBody": body}
+    spec = {
+        "openapi": "3.1.0",
+        "webhooks": {"order.sent": {"post": sent}},
+        "components": {"schemas": {"Order": {"type": "object", "properties": {"id": {"type": "string"}}}}},
+    }
+    await record.call("POST /event-type/import/openapi", {"spec": spec, "dryRun": True})
+    await record.call("POST /event-type/import/svix", {"eventTypes": [paid]})
+    await record.call("DELETE /event-type/{name}", name="invoice.void")
 
 
 async def _messages(record: Recorder, stores: Stores, endpoint: str) -> None:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from relay.config import load
+from relay.domain.checkpoint import FORM
 from relay.domain.epoch import Epoch
 from relay.domain.model import ApiKeyAuth, Application, Endpoint, Source, SourceUid
 from relay.errors import CheckpointRefused, CheckpointUnavailable
@@ -286,6 +287,22 @@ async def test_a_torn_copy_leaves_the_other(relay: Relay) -> None:
     await restore(relay.redis, full)
     await relay.look(worker, times=3)
     assert len((await relay.heads()).found) == 2
+
+
+async def test_a_configuration_of_an_older_release_is_written_anew(relay: Relay) -> None:
+    """It does not hold all that this release knows of, even if nothing has changed since."""
+    worker = relay.worker()
+    await relay.look(worker)
+    await relay.fill()
+    await relay.look(worker, times=2)
+    heads = await relay.heads()
+    assert heads.newest is not None
+    await relay.checkpoints.write_head(replace(heads.newest, form=1), heads)
+    await relay.look(worker, times=2)
+    found = (await relay.heads()).newest
+    assert found is not None
+    assert (found.form, found.version) == (FORM, heads.newest.version)
+    assert found.configuration != heads.newest.configuration
 
 
 async def test_a_missing_configuration_is_told(relay: Relay) -> None:

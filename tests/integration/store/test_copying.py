@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from relay.domain.checkpoint import RouteMark, SavedConfiguration
+from relay.domain.custom_types import CustomType
 from relay.domain.model import SourceUid
 from relay.domain.principals import ApiKey, KeyId
 from relay.domain.reading.trail import Step
@@ -16,12 +17,16 @@ from relay.store import copying, keys
 from relay.store.api_keys import ApiKeys
 from relay.store.copying import Copying
 from relay.store.deletions import Deletions
+from relay.store.event_types import EventTypes
 from relay.store.readings import Readings
 from relay.store.routes import Routes
 from relay.store.scripts import Call, run_all
 from relay.store.vault import Vault
 from tests.integration.books import dump, restore, snapshot
 from tests.integration.store.test_configuration import NOW, A, B, Stores, ring
+
+
+PAID = CustomType(name="invoice.paid", description="d", schemas={"1": {}}, created_at_ms=NOW, updated_at_ms=NOW)
 
 
 @pytest.fixture
@@ -42,7 +47,9 @@ async def taken(copies: Copying) -> SavedConfiguration:
 
 async def configuration(redis: Redis) -> dict[str, object]:
     """What is stored of the configuration, but for versions."""
-    names = ("sources", "applications", "endpoints", "keys", "application_uids", "endpoint_uids", "index")
+    names = (
+        "sources", "applications", "endpoints", "keys", "event_types", "application_uids", "endpoint_uids", "index",
+    )  # fmt: skip
     return {name: value for name, value in (await dump(redis)).items() if name in {keys.config(n) for n in names}}
 
 
@@ -59,13 +66,15 @@ async def test_an_empty_store_gets_everything(
         await ApiKeys(redis, Vault(ring(1))).create(
             ApiKey(id=KeyId(f"key_{number}"), name="k", scopes=("read",), app_id=app, secrets=())
         )
+    await EventTypes(redis, Vault(ring(1))).create(PAID)
     await stores.source(B)
     await stores.sources.delete(B)
     before, version = await configuration(redis), await copies.version()
     saved = await taken(copies)
     await redis.flushdb()
     done = await copies.put_back(saved)
-    assert (done.written, done.refused) == ({"source": 1, "application": 1, "endpoint": 1, "key": 2}, {})
+    assert done.written == {"source": 1, "application": 1, "endpoint": 1, "key": 2, "event_type": 1}
+    assert done.refused == {}
     assert await configuration(redis) == before
     assert await stores.endpoints.get(application.id, "crm") == endpoint
     changes = await stores.configuration.changes(version)
@@ -228,3 +237,27 @@ async def test_a_deleted_key_stays_deleted(redis: Redis, stores: Stores, copies:
     await copies.put_back(saved)
     assert await api_keys.find(key.id) is None
     assert await Deletions(redis).pending() == []
+
+
+async def test_an_expunged_type_stays_expunged(redis: Redis, stores: Stores, copies: Copying) -> None:
+    """A store that lost that deletes it again."""
+    types = EventTypes(redis, Vault(ring(1)))
+    await types.create(PAID)
+    before = await snapshot(redis)
+    await types.expunge(PAID.name)
+    saved = await taken(copies)
+    await restore(redis, before)
+    await copies.put_back(saved)
+    assert await types.names() == []
+    assert await Deletions(redis).pending() == []
+
+
+async def test_a_checkpoint_of_an_older_release_deletes_no_type(redis: Redis, stores: Stores, copies: Copying) -> None:
+    """It has the names of types in its index, and no records of them."""
+    types = EventTypes(redis, Vault(ring(1)))
+    await types.create(PAID)
+    saved = await taken(copies)
+    await redis.delete(keys.config("history"))
+    older = {kind: found for kind, found in saved.records.items() if kind != "event_type"}
+    assert (await copies.put_back(replace(saved, v=1, records=older))).deleted == {}
+    assert await types.get(PAID.name) == PAID

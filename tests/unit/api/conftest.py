@@ -11,10 +11,12 @@ from litestar.testing import AsyncTestClient
 
 from relay.api.app import create_api
 from relay.domain.addresses import EgressPolicy
+from relay.domain.custom_types import Standing
 from relay.domain.model import Secret
 from relay.errors import NotFound, StoreUnavailable
 from relay.pipeline.clock import Clock
 from relay.store.quotas import Quota
+from relay.store.records import Page
 
 KEY = "test-key-0123456789"
 
@@ -56,12 +58,19 @@ def layers() -> list[Any]:
     async def away(*_: Any) -> None:
         raise StoreUnavailable("there is no store here")
 
+    async def no_types(**_: Any) -> Page[Any]:
+        return Page([])
+
+    async def no_standing(_: Any) -> Standing:
+        return Standing()
+
     none = {name: SimpleNamespace(get=away, uids=away) for name in ("sources", "applications")}
     return [
         SimpleNamespace(
             redis=None,
             seal=SEAL,
             endpoints=SimpleNamespace(named=nothing, get=away),
+            event_types=SimpleNamespace(get=nothing, page=no_types, standing=no_standing),
             **none,
         )
     ]

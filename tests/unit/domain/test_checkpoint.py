@@ -35,6 +35,17 @@ def test_a_part_is_read_as_it_was_written(part: Head | SavedConfiguration) -> No
     assert unpack(pack(part), type(part)) == part
 
 
+@pytest.mark.parametrize(("kind", "newest"), [(Head, 1), (SavedConfiguration, checkpoint.FORM)])
+def test_the_versions_of_parts(kind: type, newest: int) -> None:
+    """A configuration of the release before is read; one of the release after says so."""
+    part = {Head: HEAD, SavedConfiguration: SAVED}[kind]
+    for version in range(1, newest + 1):
+        older = msgspec.structs.replace(part, v=version)
+        assert unpack(pack(older), kind) == older
+    with pytest.raises(Unreadable, match=f"version {newest + 1}, which this release does not know"):
+        unpack(pack(msgspec.structs.replace(part, v=newest + 1)), kind)
+
+
 @given(st.data())
 def test_damage_is_unreadable_and_nothing_else(data: st.DataObject) -> None:
     """Cut anywhere, or with any byte changed: no other error, and never half of it."""

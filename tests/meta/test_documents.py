@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from relay.api.schemas.event_types import show_own
 from relay.cli import configuration
 from relay.cli.main import COMMANDS
+from relay.domain.event_types import EVENT_TYPES
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -65,6 +67,14 @@ def test_records_are_numbered() -> None:
     assert [int(record.name[:4]) for record in records] == list(range(1, len(records) + 1))
     for number, record in enumerate(records, 1):
         assert record.read_text().startswith(f"# {number}. ")
+
+
+def test_the_page_of_events_has_every_type() -> None:
+    """The table of types is that of the catalogue, in the order of precedence."""
+    page = (ROOT / "docs/events.md").read_text()
+    table = page.partition("<!-- types -->")[2].partition("<!-- /types -->")[0]
+    shown = re.findall(r"^\| `(\S+)` \| (.+) \|$", table, re.M)
+    assert shown == [(name, show_own(name, with_content=False).description) for name in EVENT_TYPES]
 
 
 def test_there_is_one_api_helper() -> None:

@@ -294,7 +294,7 @@ async def test_every_fault_of_a_body_is_told(called: httpx.AsyncClient) -> None:
     """At once, whatever kind of fault it is, each with the key, what is allowed, and a place of texts alone."""
     body = {
         "url": "http://10.0.0.1/", "uid": "ep_x", "throttleRate": 0, "rateLimit": 5, "version": "1", "disabled": 0,
-        "eventTypes": ["call.gone", "goal.created"], "channels": [], "metadata": {"k": 5}, "maxInFlight": 1.0,
+        "eventTypes": ["call.creatd", "goal.created"], "channels": [], "metadata": {"k": 5}, "maxInFlight": 1.0,
         "filter": {"callDuration": {"$gt": "x"}}, "order": "sorted", "orderKey": "notes", "retrySchedule": [5, -1],
         "paused": "true", "signatures": ["v2"], "auth": {"type": "bearer", "token": "a b"}, "secret": "short",
         "clientCertificate": {"certificate": 5}, "headers": {"host": "x", "x-a": 1}, "maxInflight": 5,

@@ -25,7 +25,6 @@ from relay.store.vault import Vault
 from tests.integration.books import dump, restore, snapshot
 from tests.integration.store.test_configuration import NOW, A, B, Stores, ring
 
-
 PAID = CustomType(name="invoice.paid", description="d", schemas={"1": {}}, created_at_ms=NOW, updated_at_ms=NOW)
 
 

@@ -8,6 +8,7 @@ from litestar import Litestar, Response
 from litestar.routes import HTTPRoute
 
 from relay.api.access import Reach, access_of, reach_of, required
+from relay.api.callback_docs import webhooks
 from relay.api.error_responses import describe_errors, error_responses
 from relay.api.examples import Examples, add_examples
 from relay.api.field_docs import describe_fields
@@ -76,6 +77,7 @@ def document_of(app: Litestar, examples: Examples) -> dict[str, Any]:
     errors = error_responses(examples.problems)
     document["components"] |= {"schemas": dict(sorted({**components, "Problem": PROBLEM}.items())), "responses": errors}
     add_examples(document, examples)
+    document["webhooks"] = webhooks()
     plain: dict[str, Any] = _plain(document)
     return plain
 

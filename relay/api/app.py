@@ -55,6 +55,7 @@ from relay.api.restored import refuse_changes
 from relay.api.schemas.checks import Policies
 from relay.api.schemas.common import TYPE_ENCODERS
 from relay.api.securing import secure
+from relay.api.sending_examples import send_example
 from relay.api.sources import SourceController
 from relay.api.steering import SteeringController
 from relay.api.undelivered import UndeliveredController
@@ -187,7 +188,7 @@ def _guarded(authentication: Authentication, limits: Limits) -> Router:
             ApplicationController, EndpointController, EndpointSecretController,
             EventTypeController, EventTypeImportController, MessageController, PollerController, RecordingController,
             AttemptController, UndeliveredController, OperationalEventController, ReconciliationController,
-            endpoint_stats, ReplayController, BackgroundTaskController, ApiKeyController, AuditController,
+            endpoint_stats, ReplayController, BackgroundTaskController, send_example, ApiKeyController, AuditController,
             *handlers(UNSUPPORTED),
         ],
         # In this order: nothing else sees a request that is not let in, and a repeated one is not noted again.

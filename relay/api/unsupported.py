@@ -35,7 +35,6 @@ STREAMS = "The relay has no streams. Use an endpoint of an application. Its type
 PORTAL = "The relay has no portal for subscribers, and no tokens for it."
 STATISTICS = "Use GET /api/v1/app/{app_id}/endpoint/{endpoint_id}/stats."
 SUBSCRIBED = "The relay has no subscriptions that endpoints configure by themselves. Create an endpoint."
-TESTING = "The relay sends no example events. Use the sandbox as a source: docs/sandbox.md."
 TRANSFORMATIONS = "The relay does not transform events. Privacy rules mask, hash or drop columns: docs/privacy.md."
 
 
@@ -53,7 +52,6 @@ UNSUPPORTED = (
     Unsupported("DELETE", "/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/content", EXPUNGING),
     Unsupported("POST", "/app/{app_id}/msg/bulk-expunge", EXPUNGING),
     Unsupported("POST", "/app/{app_id}/msg/expunge-all-contents", EXPUNGING),
-    Unsupported("POST", ENDPOINT + "/send-example", TESTING),
     Unsupported("GET", ENDPOINT + "/attempt-stats", STATISTICS),
     Unsupported("GET PATCH", ENDPOINT + "/transformation", TRANSFORMATIONS),
     Unsupported("PUT", "/stats/usage/event-types", STATISTICS),

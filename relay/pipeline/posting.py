@@ -46,10 +46,19 @@ class Posting:
         self._operations = operations
         self._clock = clock
 
-    async def post(self, application: Application, message: MessageId, post: Post, payload: bytes) -> StoredEvent:
+    async def post(
+        self,
+        application: Application,
+        message: MessageId,
+        post: Post,
+        payload: bytes,
+        *,
+        only: EndpointId | None = None,
+    ) -> StoredEvent:
         """Take an event in; gives it as it is kept, which may be since the same request was made before.
 
-        `payload` is a JSON object. Raises Taken, NotFound if the application was deleted, StoreFull or
+        `payload` is a JSON object. `only` is the endpoint that gets it, whatever it subscribed to; None: all that want
+        it. Raises Taken, NotFound if the application was deleted, StoreFull or
         StoreUnavailable. Unless it gives an event, nothing was changed, but if the store did not answer.
         """
         await self._check_room()
@@ -61,19 +70,24 @@ class Posting:
             id=message, row_id="", stored_at_ms=now_ms, revision=1, types=bytes((POSTED,)), body=payload, post=post
         )
         try:
-            await self._append(application, event, post, now_ms)
+            await self._append(application, event, post, now_ms, only)
         except Taken as taken:
             if post.request and taken.event and taken.event.post and taken.event.post.request == post.request:
                 return taken.event
             raise
         return event
 
-    async def _append(self, application: Application, event: StoredEvent, post: Post, now_ms: int) -> None:
+    async def _append(
+        self, application: Application, event: StoredEvent, post: Post, now_ms: int, only: EndpointId | None
+    ) -> None:
         for tried in range(TRIES):
             if await self._catalogue.is_stale():
                 await self._catalogue.refresh()
             version = self._catalogue.version
-            endpoints, unchecked = await self._matched(application, event, post)
+            if only is None:
+                endpoints, unchecked = await self._matched(application, event, post)
+            else:
+                endpoints, unchecked = [only], frozenset[EndpointId]()
             try:
                 await self._posts.append(
                     application.id, event, endpoints, unchecked=unchecked, version=version, now_ms=now_ms

@@ -47,6 +47,16 @@ class MessageIn(In, frozen=True, kw_only=True):
     """Older clients of Svix send its default, 90 days. It has no effect: `RELAY_RETENTION_SECONDS` applies."""
 
 
+class EventExampleIn(In, frozen=True, kw_only=True):
+    """Which example to send."""
+
+    event_type: TypeName
+    """The type: one of the relay's own, or one that you created. Its example is the first one of its newest schema, or
+    made from that schema."""
+    example_index: Annotated[int, Meta(ge=0, le=0)] | UnsetType | None = UNSET
+    """Svix's number of an example. Each type has one: 0."""
+
+
 class _Sent(msgspec.Struct):
     payload: msgspec.Raw
 

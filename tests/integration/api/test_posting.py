@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 import pytest
-from svix.api import ApplicationIn, MessageIn, MessageListOptions, SvixAsync
+from svix.api import ApplicationIn, EventExampleIn, MessageIn, MessageListOptions, SvixAsync
 from svix.api.errors.http_error import HttpError
 
 from relay.domain.model import EndpointId, MessageId, StoredEvent
@@ -206,3 +206,22 @@ async def test_undelivered_posts_are_listed(http: httpx.AsyncClient, app: str, s
     assert (await http.delete(f"/app/one/endpoint/{crm}")).status_code == 204
     assert not await lane(stores, app, crm)
     assert not await stores.redis.hgetall(keys.owed(posts_of(app)))  # type: ignore[misc,arg-type]
+
+
+async def test_an_example_goes_to_one_endpoint(
+    http: httpx.AsyncClient, svix: SvixAsync, app: str, stores: Stores
+) -> None:
+    """Whatever its types are, and as one of its messages; also of a type that was created, and of no other."""
+    crm = await endpoint(http, uid="crm", eventTypes=["goal.created"])
+    other = await endpoint(http)
+    sent = await svix.endpoint.send_example("one", "crm", EventExampleIn(event_type="call.created"))
+    assert (sent.event_type, sent.payload["type"]) == ("call.created", "call.created")
+    paid = {"type": "object", "examples": [{"total": 5}]}
+    made = {"name": "invoice.paid", "description": "It was paid.", "schemas": {"1": paid}}
+    assert (await http.post("/event-type", json=made)).status_code == 201
+    own = (await http.post("/app/one/endpoint/crm/send-example", json={"eventType": "invoice.paid"})).json()
+    assert own["payload"] == {"total": 5}
+    assert [len(await lane(stores, app, each)) for each in (crm, other)] == [2, 0]
+    refused = await http.post("/app/one/endpoint/crm/send-example", json={"eventType": "call.creatd"})
+    assert refused.status_code == 422
+    assert "call.created" in refused.json()["detail"][0]["msg"]

@@ -156,6 +156,7 @@ async def _replays(record: Recorder) -> None:
     await record.call(f"POST {path}/replay-missing", since | {"rate": 50}, **names)
     bulk = since | {"eventTypes": ["call.created"], "states": ["delivered"], "dryRun": True}
     task = (await record.call(f"POST {path}/bulk-replay", bulk, **names))["id"]
+    await record.call(f"POST {path}/send-example", {"eventType": "call.created"}, **names)
     await record.call("GET /background-task")
     await record.call("GET /background-task/{task_id}", task_id=task)
     await record.call("DELETE /background-task/{task_id}", task_id=task)

@@ -5,6 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 from relay.domain.model import EndpointId
 from relay.domain.sending.effects import HandIn
+from relay.domain.tallies import marks_of
 from relay.store import keys
 from relay.store.attempts import attempt_size, pack_attempt
 
@@ -53,6 +54,10 @@ def _lane(args: list[Argument], lane: HandIn) -> None:
         args += ("tried", 2 * len(lane.attempts))
         for each in lane.attempts:
             args += (each.started_at_ms, f"{each.seq}:{each.started_at_ms}")
+        marks = marks_of(lane.attempts)
+        args += ("tally", 2 * len(marks))
+        for mark, count in marks.items():
+            args += (mark, count)
     if lane.leaving == "stay":
         args += ("stay", lane.take)
     elif lane.leaving == "park":

@@ -13,6 +13,7 @@
 --   behind {reference, key}: it waits for a blocked key, or goes back if nothing blocks it any more
 --   free {key}: nothing waits for it any more
 --   tried {number of arguments, ms, `number:ms`, …}: the lane's attempts, for the endpoint's list
+--   tally {number of arguments, mark, attempts, …}: the same attempts, counted (relay.domain.tallies)
 --   stay {how many to take more} · park {ms until when} · go {}: let the lane go; if it is ready, the channel is told
 --   claim {lanes at most, references of each}: hold further lanes
 -- RETURNS: {'done', lanes still ready, then for each lane and each claimed one {endpoint, state, {references}, {key,
@@ -56,6 +57,7 @@ local function pieces(act)
   for first = at, at + size - 1, UNPACK do act(first, math.min(first + UNPACK, at + size) - 1) end
   at = at + size
 end
+-- SHARED: tallies
 local function number_of(reference) return tonumber(string.match(reference, '^%a(%d+)') or '0') end
 
 local endpoint, held, lane, flight, blocked, returned
@@ -246,6 +248,9 @@ end
 function operations.tried()
   local times = prefix .. 'attempt_times:' .. endpoint
   pieces(function(first, last_one) redis.call('ZADD', times, unpack(ARGV, first, last_one)) end)
+end
+function operations.tally()
+  pieces(function(first, last_one) tally_marks(endpoint, first, last_one) end)
 end
 function operations.stay()
   local more = count()

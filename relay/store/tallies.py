@@ -1,0 +1,70 @@
+"""Tallies of endpoints, read from all of their streams. relay/store/scripts/shared/tallies.lua writes them."""
+
+from collections.abc import Iterable, Sequence
+from itertools import product
+
+from redis.asyncio import Redis
+
+from relay.domain.model import EndpointId, SourceUid
+from relay.domain.tallies import Buckets, Tally, Unit, merge_into, read_ended, read_marks
+from relay.store import tally_keys
+
+AT_ONCE = 200
+"""Endpoints of a stream in one round trip: each has at most some kilobytes."""
+
+
+class Tallies:
+    """The tallies of all endpoints."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def read(
+        self, streams: Sequence[SourceUid], endpoints: Sequence[EndpointId], unit: Unit, *, newest: int
+    ) -> dict[EndpointId, Buckets]:
+        """The buckets of some endpoints, merged over streams: the newest that have attempts, with the one under way.
+
+        `newest`: how many buckets of each stream to read at most. Raises StoreUnavailable.
+        """
+        found: dict[EndpointId, Buckets] = {endpoint: {} for endpoint in endpoints}
+        pairs = list(product(endpoints, streams))
+        for first in range(0, len(pairs), AT_ONCE):
+            some = pairs[first : first + AT_ONCE]
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for endpoint, stream in some:
+                    # In this order: a minute that ends in between is read twice, and not missed.
+                    pipe.hgetall(tally_keys.tally(stream, endpoint))
+                    pipe.lrange(tally_keys.ended(stream, endpoint, unit), -newest, -1)
+                answers = await pipe.execute()
+            for (endpoint, _), current, ended in zip(some, answers[::2], answers[1::2], strict=True):
+                read = [read_ended(bytes(each).decode("ascii", "replace")) for each in ended]
+                numbers = {at for at, _ in read}
+                merge_into(found[endpoint], read)
+                merge_into(found[endpoint], (each for each in _under_way(current, unit) if each[0] not in numbers))
+        return found
+
+    async def failing(self, streams: Iterable[SourceUid], *, since_ms: int, most: int) -> dict[EndpointId, int]:
+        """The endpoints whose last failure is not older, with its ms; of each stream at most so many, the newest.
+
+        Raises StoreUnavailable.
+        """
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for stream in streams:
+                pipe.zrevrangebyscore(tally_keys.failing(stream), "+inf", since_ms, start=0, num=most, withscores=True)
+            answers = await pipe.execute()
+        found: dict[EndpointId, int] = {}
+        for name, at_ms in (pair for answer in answers for pair in answer):
+            endpoint = EndpointId(bytes(name).decode())
+            found[endpoint] = max(found.get(endpoint, 0), int(at_ms))
+        return found
+
+
+def _under_way(current: dict[bytes, bytes], unit: Unit) -> Iterable[tuple[int, Tally]]:
+    fields = {name.decode("ascii", "replace"): count.decode("ascii", "replace") for name, count in current.items()}
+    at = fields.pop("at", "")
+    if at.isascii() and at.isdigit():
+        minute = int(at)
+        shown = ("m",) if unit == "minute" else ("m", "h")
+        for letter in shown:
+            marks = ((name[1:], count) for name, count in fields.items() if name[:1] == letter)
+            yield minute if unit == "minute" else minute // 60, read_marks(marks)

@@ -1,0 +1,21 @@
+"""The keys of tallies: see relay.domain.tallies. A script writes them in the step that records the attempts."""
+
+from relay.domain.model import EndpointId, SourceUid
+from relay.domain.tallies import Unit
+from relay.store.keys import prefix
+
+
+def tally(source: SourceUid, endpoint: EndpointId) -> str:
+    """hash: `at`, the minute since 1970 that is under way; `m{mark}` → attempts of this minute; `h{mark}` → attempts of
+    the minutes that ended in the same hour. Lives 15 days after the last attempt."""
+    return f"{prefix(source)}tally:{endpoint}"
+
+
+def ended(source: SourceUid, endpoint: EndpointId, unit: Unit) -> str:
+    """list: `{number} {mark}:{count},…` of the newest minutes, or hours, that ended and had attempts. Lives as long."""
+    return f"{prefix(source)}tally_{unit}s:{endpoint}"
+
+
+def failing(source: SourceUid) -> str:
+    """zset: endpoints, by the ms of their last failed attempt. Lives a day from that."""
+    return prefix(source) + "failing"

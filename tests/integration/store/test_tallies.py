@@ -1,0 +1,138 @@
+"""Tallies: written with the attempts, in the step that records them, and kept within bounds."""
+
+import pytest
+from redis.asyncio import Redis
+
+from relay.domain.model import Attempt, EndpointId
+from relay.domain.sending.effects import HandIn
+from relay.domain.tallies import KEPT, Tally, Unit, mark_of
+from relay.store import tally_keys
+from relay.store.tallies import Tallies
+from tests.integration.store.floor import NOW, UK, A, B, Floor
+
+HOUR = 60
+
+
+@pytest.fixture
+def floor(redis: Redis) -> Floor:
+    return Floor(redis)
+
+
+def attempts(endpoint: EndpointId, *tries: tuple[int, int], began_ms: int = NOW) -> list[Attempt]:
+    """Attempts with a status and a duration each."""
+    return [
+        Attempt(endpoint, 1, 1, 2, began_ms + at, duration_ms, status, "retry", tag="00000")
+        for at, (status, duration_ms) in enumerate(tries)
+    ]
+
+
+async def read(floor: Floor, endpoint: EndpointId = A, unit: Unit = "minute") -> dict[int, Tally]:
+    """By the number of the bucket, counted from the one under way."""
+    found = (await Tallies(floor.redis).read([UK], [endpoint], unit, newest=1000))[endpoint]
+    return {at - max(found): tally for at, tally in found.items()}
+
+
+async def passes(floor: Floor, minutes: int, endpoint: EndpointId = A) -> None:
+    """So much time passes for what was counted: the server's clock cannot be set."""
+    key = tally_keys.tally(UK, endpoint)
+    at = int(await floor.redis.hget(key, "at") or 0)  # type: ignore[misc]
+    await floor.redis.hset(key, "at", at - minutes)  # type: ignore[misc]
+
+
+async def test_attempts_are_counted_once(floor: Floor) -> None:
+    """Also when a call is answered twice, or refused because the one before it is not known; by class and duration."""
+    made = attempts(A, (204, 5), (204, 5), (500, 40), (0, 20_000))
+    await floor.exchange("s", HandIn(A, attempts=made))
+    await floor.exchange("s", HandIn(A, attempts=made), again=True)
+    astray = await floor.exchanged("s", HandIn(A, attempts=made), skip=3)
+    assert astray.verdict == "astray"
+    ((_, tally),) = (await read(floor)).items()
+    assert [tally.count(each) for each in (0, 2, 5)] == [1, 2, 1]
+    assert (tally.total, tally.failed) == (4, 2)
+    assert tally.durations[2].counts == {5: 2}
+    assert await read(floor, B) == {}
+
+
+async def test_minutes_become_hours(floor: Floor) -> None:
+    """Each attempt is in one minute and in one hour, wherever minutes and hours end."""
+    for minutes in (0, 1, 59, 60, 61, 5):
+        await passes(floor, minutes)
+        await floor.exchange("s", HandIn(A, attempts=attempts(A, (200, 10), (503, 10))))
+    by_minute, by_hour = await read(floor), await read(floor, unit="hour")
+    assert [each.total for each in by_minute.values()] == [2] * 6
+    assert sum(each.total for each in by_hour.values()) == 12
+    assert sum(each.failed for each in by_hour.values()) == 6
+    assert 2 <= len(by_hour) <= 3
+
+
+async def test_a_list_is_bounded(floor: Floor) -> None:
+    """The oldest go first, and all of it ends some days after the last attempt."""
+    for unit in KEPT:
+        name = tally_keys.ended(UK, A, unit)
+        await floor.redis.rpush(name, *(f"{n} 25:1" for n in range(KEPT[unit])))  # type: ignore[misc]
+    await floor.exchange("s", HandIn(A, attempts=attempts(A, (200, 10))))
+    await passes(floor, HOUR)
+    await floor.exchange("s", HandIn(A, attempts=attempts(A, (200, 10))))
+    for unit in KEPT:
+        name = tally_keys.ended(UK, A, unit)
+        assert await floor.redis.llen(name) == KEPT[unit]  # type: ignore[misc]
+        assert (await floor.redis.lindex(name, 0)) == b"1 25:1"  # type: ignore[misc]
+        assert 14 * 86_400_000 < await floor.redis.pttl(name) <= 15 * 86_400_000
+    assert 14 * 86_400_000 < await floor.redis.pttl(tally_keys.tally(UK, A)) <= 15 * 86_400_000
+
+
+async def test_a_clock_that_is_set_back(floor: Floor) -> None:
+    """A little: the minute goes on. Further: another one begins, and nothing is lost."""
+    await floor.exchange("s", HandIn(A, attempts=attempts(A, (200, 10))))
+    await passes(floor, -1)
+    await floor.exchange("s", HandIn(A, attempts=attempts(A, (200, 10))))
+    assert [each.total for each in (await read(floor)).values()] == [2]
+    await passes(floor, -3 * HOUR)
+    await floor.exchange("s", HandIn(A, attempts=attempts(A, (200, 10))))
+    for unit in KEPT:
+        found = await Tallies(floor.redis).read([UK], [A], unit, newest=1000)
+        assert sorted(each.total for each in found[A].values()) == [1, 2]
+
+
+async def test_who_failed_lately_is_known(floor: Floor) -> None:
+    """By the last failure, whatever succeeded since; the oldest are forgotten."""
+    tallies = Tallies(floor.redis)
+    await floor.exchange(
+        "s", HandIn(A, attempts=attempts(A, (200, 1), (500, 1))), HandIn(B, attempts=attempts(B, (200, 1)))
+    )
+    assert set(await tallies.failing([UK], since_ms=0, most=10)) == {A}
+    await floor.exchange("s", HandIn(B, attempts=attempts(B, (0, 1))))
+    found = await tallies.failing([UK], since_ms=0, most=10)
+    assert set(found) == {A, B}
+    assert set(await tallies.failing([UK], since_ms=0, most=1)) == {B}
+    assert await tallies.failing([UK], since_ms=max(found.values()) + 1, most=10) == {}
+    await floor.redis.zadd(tally_keys.failing(UK), {A: 1})
+    await passes(floor, 1, B)
+    await floor.exchange("s", HandIn(B, attempts=attempts(B, (200, 1))))
+    assert set(await tallies.failing([UK], since_ms=0, most=10)) == {B}
+
+
+async def test_an_endpoint_takes_little_memory(floor: Floor) -> None:
+    """With attempts in every minute and every hour that is kept, of twelve marks each: docs/performance.md."""
+    marks = {mark_of(status, ms): 100 for status in (200, 503) for ms in (5, 9, 14, 20, 30, 45)}
+    text = ",".join(f"{mark}:{count}" for mark, count in marks.items())
+    for unit, number in (("minute", 29_847_213), ("hour", 497_453)):
+        name = tally_keys.ended(UK, A, unit)  # type: ignore[arg-type]
+        entries = [f"{number + n} {text}" for n in range(KEPT[unit])]  # type: ignore[index]
+        await floor.redis.rpush(name, *entries)  # type: ignore[misc]
+    names = [tally_keys.ended(UK, A, unit) for unit in KEPT]
+    sizes = [await floor.redis.memory_usage(name, samples=0) for name in names]
+    assert sum(int(size or 0) for size in sizes) < 64 * 1024
+
+
+async def test_damage_counts_nothing(floor: Floor) -> None:
+    """What cannot be read is passed over, and counting continues."""
+    key = tally_keys.tally(UK, A)
+    await floor.redis.hset(key, mapping={"at": "1", "m25": "y", "m27": "3", "h25": "z"})  # type: ignore[misc]
+    await floor.exchange("s", HandIn(A, attempts=attempts(A, (204, 5))))
+    await floor.redis.hset(key, "m25", "y")  # type: ignore[misc]
+    await floor.exchange("s", HandIn(A, attempts=attempts(A, (204, 5), (204, 2))))
+    await floor.redis.delete(key, *(tally_keys.ended(UK, A, unit) for unit in KEPT))
+    await floor.redis.hset(tally_keys.tally(UK, A), mapping={"at": "x", "mx": "1", "m25": "y"})  # type: ignore[misc]
+    await floor.redis.rpush(tally_keys.ended(UK, A, "minute"), "x", "", "5 z:1,25:2")  # type: ignore[misc]
+    assert [each.total for each in (await read(floor)).values()] == [2]

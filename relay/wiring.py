@@ -60,6 +60,7 @@ from relay.store.routes import Routes
 from relay.store.seal import Seal
 from relay.store.server import Server
 from relay.store.sources import Sources
+from relay.store.statistics import Statistics
 from relay.store.undelivered import Undelivered
 from relay.store.vault import Vault
 
@@ -104,6 +105,7 @@ class Stores:
     replays: Replays
     api_keys: ApiKeys
     event_types: EventTypes
+    statistics: Statistics
     quotas: Quotas
     idempotency: Idempotency
     audit: Audit
@@ -115,45 +117,48 @@ class Stores:
 async def open_stores(settings: Settings) -> AsyncIterator[tuple[Stores, str]]:
     """The stores, and the URL of the server behind them; closed and, if need be, stopped at the end."""
     async with server_url(settings) as url:
-        redis, vault = connect(url), Vault(settings.encryption_key)
+        redis = connect(url)
         try:
-            configuration = Configuration(redis, vault)
-            yield (
-                Stores(
-                    redis=redis,
-                    seal=Seal(redis, vault, configuration),
-                    configuration=configuration,
-                    sources=Sources(redis, vault),
-                    applications=Applications(redis, vault),
-                    endpoints=Endpoints(redis, vault),
-                    events=Events(redis),
-                    attempts=Attempts(redis),
-                    lanes=Lanes(redis),
-                    routes=Routes(redis),
-                    readings=Readings(redis),
-                    backfills=Backfills(redis),
-                    past_events=PastEvents(redis),
-                    pages=Pages(redis),
-                    bodies=Bodies(Events(redis)),
-                    operations=Operations(redis),
-                    undelivered=Undelivered(redis),
-                    epochs=Epochs(redis, needed=settings.checkpoint_url is not None),
-                    books=Books(redis),
-                    reconciliations=Reconciliations(redis),
-                    lags=LagWindows(redis),
-                    replays=Replays(redis),
-                    api_keys=ApiKeys(redis, vault),
-                    event_types=EventTypes(redis, vault),
-                    quotas=Quotas(redis),
-                    idempotency=Idempotency(redis, vault),
-                    audit=audit_of(settings, redis),
-                    consumers=Consumers(redis),
-                    vault=vault,
-                ),
-                url,
-            )
+            yield _stores_over(redis, settings), url
         finally:
             await redis.aclose()
+
+
+def _stores_over(redis: Redis, settings: Settings) -> Stores:
+    vault = Vault(settings.encryption_key)
+    configuration = Configuration(redis, vault)
+    return Stores(
+        redis=redis,
+        seal=Seal(redis, vault, configuration),
+        configuration=configuration,
+        sources=Sources(redis, vault),
+        applications=Applications(redis, vault),
+        endpoints=Endpoints(redis, vault),
+        events=Events(redis),
+        attempts=Attempts(redis),
+        lanes=Lanes(redis),
+        routes=Routes(redis),
+        readings=Readings(redis),
+        backfills=Backfills(redis),
+        past_events=PastEvents(redis),
+        pages=Pages(redis),
+        bodies=Bodies(Events(redis)),
+        operations=Operations(redis),
+        undelivered=Undelivered(redis),
+        epochs=Epochs(redis, needed=settings.checkpoint_url is not None),
+        books=Books(redis),
+        reconciliations=Reconciliations(redis),
+        lags=LagWindows(redis),
+        replays=Replays(redis),
+        api_keys=ApiKeys(redis, vault),
+        event_types=EventTypes(redis, vault),
+        statistics=Statistics.of(redis),
+        quotas=Quotas(redis),
+        idempotency=Idempotency(redis, vault),
+        audit=audit_of(settings, redis),
+        consumers=Consumers(redis),
+        vault=vault,
+    )
 
 
 def audit_of(settings: Settings, redis: Redis) -> Audit:

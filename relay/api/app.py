@@ -57,9 +57,11 @@ from relay.api.schemas.common import TYPE_ENCODERS
 from relay.api.securing import secure
 from relay.api.sending_examples import send_example
 from relay.api.sources import SourceController
+from relay.api.statistics import StatisticsController, failing_endpoints
 from relay.api.steering import SteeringController
 from relay.api.undelivered import UndeliveredController
 from relay.api.unsupported import INGEST_UNSUPPORTED, UNSUPPORTED, handlers
+from relay.api.usage import UsageController
 from relay.config import Settings, variable
 from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
@@ -188,7 +190,8 @@ def _guarded(authentication: Authentication, limits: Limits) -> Router:
             ApplicationController, EndpointController, EndpointSecretController,
             EventTypeController, EventTypeImportController, MessageController, PollerController, RecordingController,
             AttemptController, UndeliveredController, OperationalEventController, ReconciliationController,
-            endpoint_stats, ReplayController, BackgroundTaskController, send_example, ApiKeyController, AuditController,
+            endpoint_stats, StatisticsController, failing_endpoints, UsageController, ReplayController,
+            BackgroundTaskController, send_example, ApiKeyController, AuditController,
             *handlers(UNSUPPORTED),
         ],
         # In this order: nothing else sees a request that is not let in, and a repeated one is not noted again.

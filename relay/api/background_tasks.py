@@ -13,13 +13,14 @@ from relay.api.dependencies import ClockGiven, PagingGiven, PrincipalGiven, Stor
 from relay.api.paging import in_memory, provide_newest_first, read_page
 from relay.api.problems import cut
 from relay.api.schemas.common import ListOut
-from relay.api.schemas.replays import BackgroundTaskOut, TaskStatus, show_task
+from relay.api.schemas.replays import BackgroundTaskOut, TaskStatus, show_task, show_usage
 from relay.domain.model import SourceUid
 from relay.domain.principals import Principal, Resource
 from relay.domain.replaying import Kind
 from relay.domain.streams import posts_of
 from relay.errors import Conflict, NotFound
 from relay.store.replays import PREFIX, Part
+from relay.store.usage import UsageKind, UsageTask
 from relay.wiring import Stores
 
 ATTEMPTS = 20
@@ -45,10 +46,11 @@ class BackgroundTaskController(Controller):
         stores: StoresGiven,
         paging: PagingGiven,
         status: Annotated[TaskStatus | None, QueryParameter(description="Only tasks of this status")] = None,
-        task: Annotated[Kind | None, QueryParameter(description="Only tasks of this kind")] = None,
+        task: Annotated[Kind | UsageKind | None, QueryParameter(description="Only tasks of this kind")] = None,
     ) -> ListOut[BackgroundTaskOut]:
         """List background tasks, newest first. The relay keeps 100 tasks of a source, for 7 days after they ended."""
         shown = {each: show_task(parts) for each, parts in (await _tasks(stores, principal)).items()}
+        shown |= {each.id: show_usage(each) for each in await _usage(stores, principal)}
         kept = {each: out for each, out in shown.items() if status in (None, out.status) and task in (None, out.task)}
         return await read_page(in_memory(kept), paging, key=lambda out: out.id, show=lambda out: out, form=TASK_ID)
 
@@ -61,6 +63,9 @@ class BackgroundTaskController(Controller):
         A task is `finished` when all chosen messages are in the queue of the endpoint: `data.waiting` says how many are
         still to be sent.
         """
+        for each in await _usage(stores, principal):
+            if each.id == task_id:
+                return show_usage(each)
         parts = await _parts(stores, principal, task_id)
         endpoint = parts[0].replay.endpoint
         waiting = [await stores.replays.waiting(part.source, endpoint) for part in parts]
@@ -74,6 +79,8 @@ class BackgroundTaskController(Controller):
 
         A task that has ended stays as it is.
         """
+        if any(each.id == task_id for each in await _usage(stores, principal)):
+            return  # It has ended.
         for source in [part.source for part in await _parts(stores, principal, task_id)]:
             await _cancel(stores, source, task_id, now_ms=clock.now_ms())
 
@@ -102,6 +109,11 @@ async def _tasks(stores: Stores, principal: Principal) -> dict[str, list[Part]]:
         if own in (None, part.replay.application):
             found.setdefault(part.replay.id, []).append(part)
     return found
+
+
+async def _usage(stores: Stores, principal: Principal) -> list[UsageTask]:
+    """The tasks that aggregated statistics. Only the operator sees them."""
+    return await stores.statistics.usage.all() if principal.application is None else []
 
 
 async def _parts(stores: Stores, principal: Principal, task_id: str) -> list[Part]:

@@ -8,11 +8,13 @@ from litestar.params import FromPath, FromQuery
 
 from relay.api import feeds
 from relay.api.access import needs
-from relay.api.dependencies import ApplicationGiven, StoresGiven
+from relay.api.dependencies import ApplicationGiven, ClockGiven, StoresGiven
 from relay.api.feeds import read_feed
 from relay.api.paging import Paging
 from relay.api.schemas.common import ms
-from relay.api.schemas.messages import FAIL, PENDING, SENDING, SUCCESS, EndpointStatsOut, delivery_status
+from relay.api.schemas.messages import FAIL, PENDING, SENDING, SUCCESS, delivery_status
+from relay.api.schemas.statistics import EndpointStatsOut
+from relay.api.statistics import health_of
 from relay.api.visibility import AttemptItem, attempts_feed
 from relay.domain.principals import Resource
 
@@ -27,6 +29,7 @@ async def endpoint_stats(
     application: ApplicationGiven,
     endpoint_id: FromPath[str],
     stores: StoresGiven,
+    clock: ClockGiven,
     since: FromQuery[datetime | None] = None,
     until: FromQuery[datetime | None] = None,
 ) -> EndpointStatsOut:
@@ -57,6 +60,7 @@ async def endpoint_stats(
         fail=counts[FAIL],
         sending=counts[SENDING] + sum(map(sum, waiting)),
         complete=page.done,
+        health=await health_of(stores, endpoint, sources, now_ms=clock.now_ms()),
     )
 
 

@@ -33,7 +33,6 @@ INTEGRATIONS = "The relay has no connectors and no integrations. Use an endpoint
 LISTED = "Read GET /api/v1/operational-event, which lists what the relay does by itself."
 STREAMS = "The relay has no streams. Use an endpoint of an application. Its type can be `poller`."
 PORTAL = "The relay has no portal for subscribers, and no tokens for it."
-STATISTICS = "Use GET /api/v1/app/{app_id}/endpoint/{endpoint_id}/stats."
 SUBSCRIBED = "The relay has no subscriptions that endpoints configure by themselves. Create an endpoint."
 TRANSFORMATIONS = "The relay does not transform events. Privacy rules mask, hash or drop columns: docs/privacy.md."
 
@@ -52,10 +51,7 @@ UNSUPPORTED = (
     Unsupported("DELETE", "/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/content", EXPUNGING),
     Unsupported("POST", "/app/{app_id}/msg/bulk-expunge", EXPUNGING),
     Unsupported("POST", "/app/{app_id}/msg/expunge-all-contents", EXPUNGING),
-    Unsupported("GET", ENDPOINT + "/attempt-stats", STATISTICS),
     Unsupported("GET PATCH", ENDPOINT + "/transformation", TRANSFORMATIONS),
-    Unsupported("PUT", "/stats/usage/event-types", STATISTICS),
-    Unsupported("POST", "/stats/usage/app", STATISTICS),
     Unsupported("GET POST", OPERATIONAL, LISTED),
     Unsupported("GET PUT DELETE", OPERATIONAL + "/{endpoint_id}", LISTED),
     Unsupported("GET", OPERATIONAL + "/{endpoint_id}/secret", LISTED),

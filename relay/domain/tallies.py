@@ -4,7 +4,7 @@ A tally counts attempts by the class of their status and by a bucket of their du
 a script adds to it and merges minutes into hours (relay/store/scripts/shared/tallies.lua).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Literal
 
@@ -137,7 +137,7 @@ class Failing(msgspec.Struct, frozen=True, kw_only=True):
     tally: Tally
 
 
-def worst_first(standing: Failing) -> Sequence[float]:
+def worst_first(standing: Failing) -> tuple[bool, bool, float, int]:
     """A key that sorts endpoints: disabled ones first, then open breakers, then by the share of failures."""
     share = standing.tally.failed / standing.tally.total if standing.tally.total else 0.0
     return (not standing.is_off, not standing.is_open, -share, -standing.tally.failed)

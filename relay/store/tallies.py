@@ -1,7 +1,6 @@
 """Tallies of endpoints, read from all of their streams. relay/store/scripts/shared/tallies.lua writes them."""
 
 from collections.abc import Iterable, Sequence
-from itertools import product
 
 from redis.asyncio import Redis
 
@@ -9,6 +8,8 @@ from relay.domain.model import EndpointId, SourceUid
 from relay.domain.tallies import Buckets, Tally, Unit, merge_into, read_ended, read_marks
 from relay.store import tally_keys
 
+Pair = tuple[EndpointId, SourceUid]
+"""An endpoint, and a stream that it gets events of."""
 AT_ONCE = 200
 """Endpoints of a stream in one round trip: each has at most some kilobytes."""
 
@@ -19,15 +20,12 @@ class Tallies:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def read(
-        self, streams: Sequence[SourceUid], endpoints: Sequence[EndpointId], unit: Unit, *, newest: int
-    ) -> dict[EndpointId, Buckets]:
+    async def read(self, pairs: Sequence[Pair], unit: Unit, *, newest: int) -> dict[EndpointId, Buckets]:
         """The buckets of some endpoints, merged over streams: the newest that have attempts, with the one under way.
 
-        `newest`: how many buckets of each stream to read at most. Raises StoreUnavailable.
+        `newest`: how many buckets of each pair to read at most. Raises StoreUnavailable.
         """
-        found: dict[EndpointId, Buckets] = {endpoint: {} for endpoint in endpoints}
-        pairs = list(product(endpoints, streams))
+        found: dict[EndpointId, Buckets] = {endpoint: {} for endpoint, _ in pairs}
         for first in range(0, len(pairs), AT_ONCE):
             some = pairs[first : first + AT_ONCE]
             async with self._redis.pipeline(transaction=False) as pipe:
@@ -43,7 +41,7 @@ class Tallies:
                 merge_into(found[endpoint], (each for each in _under_way(current, unit) if each[0] not in numbers))
         return found
 
-    async def failing(self, streams: Iterable[SourceUid], *, since_ms: int, most: int) -> dict[EndpointId, int]:
+    async def failing(self, streams: Sequence[SourceUid], *, since_ms: int, most: int) -> dict[Pair, int]:
         """The endpoints whose last failure is not older, with its ms; of each stream at most so many, the newest.
 
         Raises StoreUnavailable.
@@ -52,11 +50,11 @@ class Tallies:
             for stream in streams:
                 pipe.zrevrangebyscore(tally_keys.failing(stream), "+inf", since_ms, start=0, num=most, withscores=True)
             answers = await pipe.execute()
-        found: dict[EndpointId, int] = {}
-        for name, at_ms in (pair for answer in answers for pair in answer):
-            endpoint = EndpointId(bytes(name).decode())
-            found[endpoint] = max(found.get(endpoint, 0), int(at_ms))
-        return found
+        return {
+            (EndpointId(bytes(name).decode()), stream): int(at_ms)
+            for stream, answer in zip(streams, answers, strict=True)
+            for name, at_ms in answer
+        }
 
 
 def _under_way(current: dict[bytes, bytes], unit: Unit) -> Iterable[tuple[int, Tally]]:

@@ -2,7 +2,10 @@
 
 from relay.domain.model import EndpointId, SourceUid
 from relay.domain.tallies import Unit
-from relay.store.keys import prefix
+from relay.store.keys import config, prefix
+
+USAGE = config("usage")
+"""hash: id → a task that aggregated statistics, with its result: the newest 20. Lives seven days after the last one."""
 
 
 def tally(source: SourceUid, endpoint: EndpointId) -> str:

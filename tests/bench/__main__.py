@@ -22,6 +22,7 @@ from tests.bench import (
     resources,
     rows,
     sizing,
+    tallying,
     transports,
 )
 from tests.bench.bench import Bench
@@ -45,6 +46,7 @@ PARTS = {
         memory,
         sizing,
         remembering,
+        tallying,
     )
 }
 

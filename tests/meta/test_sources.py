@@ -73,7 +73,11 @@ def test_what_scripts_share_is_there(script: str) -> None:
         uses = shared.partition("Uses ")[2].partition(").")[0].partition(".\n")[0]
         assert (words := re.findall(r"`(\w+)`", uses))
         assert [word for word in words if word not in before] == []
-        assert {"books": "write_books()", "append": "count_books()"}[name] in after
+        assert {
+            "books": "write_books()",
+            "append": "count_books()",
+            "tallies": "tally_marks(endpoint, first, last_one)",
+        }[name] in after
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

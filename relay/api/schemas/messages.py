@@ -177,23 +177,6 @@ class DestinationOut(Out, frozen=True, kw_only=True):
     """When the endpoint last changed."""
 
 
-class EndpointStatsOut(Out, frozen=True, kw_only=True):
-    """The number of deliveries by status."""
-
-    success: int
-    """Delivered."""
-    pending: int
-    """Their last attempt disabled the endpoint. They wait until it is enabled."""
-    fail: int
-    """Given up."""
-    sending: int
-    """The relay retries them, or they wait for their first attempt, or are being sent now."""
-    canceled: int = 0
-    """Always 0."""
-    complete: bool
-    """Whether the relay looked at all attempts of that time that it still keeps."""
-
-
 class EmptyOut(Out, frozen=True, kw_only=True):
     """An empty response."""
 

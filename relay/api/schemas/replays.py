@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, UnsetType, convert
 
 from relay.api.schemas.common import In, Out, Rate, SourceUidText, moment
 from relay.api.schemas.endpoint_fields import EventTypes
 from relay.api.schemas.reconciliations import RowId, Time, read_time
+from relay.api.schemas.statistics import AppUsageData, TypeUsageData
 from relay.domain.replaying import Chosen, Kind, Wanted
 from relay.store.replays import Part
+from relay.store.usage import UsageKind, UsageTask
 
 SUCCESS, FAIL = 0, 2
 CHOSEN_TEXTS: dict[str, str] = {
@@ -85,7 +87,7 @@ class BulkReplayIn(In, frozen=True, kw_only=True):
         )
 
 
-class TaskData(Out, frozen=True, kw_only=True):
+class TaskData(Out, frozen=True, kw_only=True, tag_field="kind", tag="replay"):
     """What a task does, and how far it has come."""
 
     app_id: str
@@ -117,12 +119,24 @@ class BackgroundTaskOut(Out, frozen=True, kw_only=True):
     """The id of the task."""
     status: TaskStatus
     """`failed` also for a task that was cancelled: see `data.state`."""
-    task: Kind
-    """What began the task: `recover`, `replay-missing` (`endpoint.replay`) or `bulk-replay`."""
+    task: Kind | UsageKind
+    """What began the task: `recover`, `replay-missing` (`endpoint.replay`) or `bulk-replay`, or what it aggregated."""
     updated_at: datetime
     """When the task last made progress."""
-    data: TaskData
-    """What the task does, and how far it has come."""
+    data: TaskData | AppUsageData | TypeUsageData
+    """What the task does, and how far it has come; or its result."""
+
+
+def show_usage(task: UsageTask) -> BackgroundTaskOut:
+    """A task that aggregated statistics."""
+    kind: type[AppUsageData | TypeUsageData] = AppUsageData if task.kind == "application.stats" else TypeUsageData
+    return BackgroundTaskOut(
+        id=task.id,
+        status="finished",
+        task=task.kind,
+        updated_at=moment(task.updated_ms),
+        data=convert(task.data, kind),
+    )
 
 
 def show_task(parts: Sequence[Part], *, waiting: int = 0) -> BackgroundTaskOut:

@@ -6,6 +6,7 @@ import msgspec
 
 from relay.domain.model import EndpointId, SourceUid
 from relay.domain.reconciling import Counts, Difference
+from relay.store import tally_keys
 from relay.wiring import Stores
 from tests.integration.api.recording import Recorder
 from tests.integration.api.storing import NOW, Store
@@ -40,6 +41,8 @@ async def tour(record: Recorder, stores: Stores) -> None:
     await _sources(record, stores)
     endpoint = await _subscriptions(record)
     await _messages(record, stores, endpoint)
+    await _tally(stores, endpoint)
+    await _statistics(record, endpoint)
     await _steering(record)
     await _reconciliations(record, stores, endpoint)
     await _keys(record)
@@ -117,6 +120,26 @@ async def _event_types(record: Recorder) -> None:
     await record.call("POST /event-type/import/openapi", {"spec": spec, "dryRun": True})
     await record.call("POST /event-type/import/svix", {"eventTypes": [paid]})
     await record.call("DELETE /event-type/{name}", name="invoice.void")
+
+
+async def _tally(stores: Stores, endpoint: str) -> None:
+    """Attempts of the last minutes, as a worker counts them."""
+    for minutes, marks in ((75, "241:61,549:2"), (2, "239:12,241:40,549:1,0103:1")):
+        at, stream = NOW - minutes * 60_000, UK
+        for unit, width in (("minute", 60_000), ("hour", 3_600_000)):
+            name = tally_keys.ended(stream, EndpointId(endpoint), unit)  # type: ignore[arg-type]
+            await stores.redis.rpush(name, f"{at // width} {marks}")  # type: ignore[misc]
+        await stores.redis.zadd(tally_keys.failing(stream), {endpoint: at})
+
+
+async def _statistics(record: Recorder, endpoint: str) -> None:
+    names = {"app_id": "acme", "endpoint_id": endpoint}
+    await record.call("GET /app/{app_id}/endpoint/{endpoint_id}/history", query={"unit": "hour"}, **names)
+    await record.call("GET /app/{app_id}/endpoint/{endpoint_id}/attempt-stats", **names)
+    await record.call("GET /stats/failing-endpoint")
+    time = {"since": "2026-09-20T00:00:00Z", "until": "2026-09-22T00:00:00Z"}
+    await record.call("POST /stats/usage/app", {**time, "appIds": ["acme"]})
+    await record.call("PUT /stats/usage/event-types")
 
 
 async def _messages(record: Recorder, stores: Stores, endpoint: str) -> None:

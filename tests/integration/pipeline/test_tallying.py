@@ -34,7 +34,7 @@ async def endpoint(floor: Dispatching, host: str, **fields: object) -> Endpoint:
 async def tally_of(floor: Dispatching, endpoint: Endpoint) -> Tally:
     """Everything that was counted for an endpoint. Minutes and hours say the same."""
     by_minute, by_hour = [
-        summed((await Tallies(floor.rig.eyes).read([UK], [endpoint.id], unit, newest=1000))[endpoint.id].values())
+        summed((await Tallies(floor.rig.eyes).read([(endpoint.id, UK)], unit, newest=1000))[endpoint.id].values())
         for unit in ("minute", "hour")
     ]  # type: ignore[misc]
     assert by_minute == by_hour

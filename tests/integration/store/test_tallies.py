@@ -28,7 +28,7 @@ def attempts(endpoint: EndpointId, *tries: tuple[int, int], began_ms: int = NOW)
 
 async def read(floor: Floor, endpoint: EndpointId = A, unit: Unit = "minute") -> dict[int, Tally]:
     """By the number of the bucket, counted from the one under way."""
-    found = (await Tallies(floor.redis).read([UK], [endpoint], unit, newest=1000))[endpoint]
+    found = (await Tallies(floor.redis).read([(endpoint, UK)], unit, newest=1000))[endpoint]
     return {at - max(found): tally for at, tally in found.items()}
 
 
@@ -90,7 +90,7 @@ async def test_a_clock_that_is_set_back(floor: Floor) -> None:
     await passes(floor, -3 * HOUR)
     await floor.exchange("s", HandIn(A, attempts=attempts(A, (200, 10))))
     for unit in KEPT:
-        found = await Tallies(floor.redis).read([UK], [A], unit, newest=1000)
+        found = await Tallies(floor.redis).read([(A, UK)], unit, newest=1000)
         assert sorted(each.total for each in found[A].values()) == [1, 2]
 
 
@@ -100,16 +100,16 @@ async def test_who_failed_lately_is_known(floor: Floor) -> None:
     await floor.exchange(
         "s", HandIn(A, attempts=attempts(A, (200, 1), (500, 1))), HandIn(B, attempts=attempts(B, (200, 1)))
     )
-    assert set(await tallies.failing([UK], since_ms=0, most=10)) == {A}
+    assert set(await tallies.failing([UK], since_ms=0, most=10)) == {(A, UK)}
     await floor.exchange("s", HandIn(B, attempts=attempts(B, (0, 1))))
     found = await tallies.failing([UK], since_ms=0, most=10)
-    assert set(found) == {A, B}
-    assert set(await tallies.failing([UK], since_ms=0, most=1)) == {B}
+    assert set(found) == {(A, UK), (B, UK)}
+    assert set(await tallies.failing([UK], since_ms=0, most=1)) == {(B, UK)}
     assert await tallies.failing([UK], since_ms=max(found.values()) + 1, most=10) == {}
     await floor.redis.zadd(tally_keys.failing(UK), {A: 1})
     await passes(floor, 1, B)
     await floor.exchange("s", HandIn(B, attempts=attempts(B, (200, 1))))
-    assert set(await tallies.failing([UK], since_ms=0, most=10)) == {B}
+    assert set(await tallies.failing([UK], since_ms=0, most=10)) == {(B, UK)}
 
 
 async def test_an_endpoint_takes_little_memory(floor: Floor) -> None:

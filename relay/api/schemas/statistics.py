@@ -1,0 +1,265 @@
+"""Statistics of endpoints and applications on the wire."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, UnsetType, field
+
+from relay.api.schemas.common import IdOrUid, In, Out, Time, moment, moment_or_none
+from relay.domain.breaking import Condition
+from relay.domain.model import Endpoint
+from relay.domain.tallies import NO_ANSWER, SUCCESS, Tally, Unit, summed
+from relay.store.queues import Queue
+from relay.store.usage import UsageKind
+
+Breaker = Literal["closed", "open"]
+State = Literal["working", "failing", "resting", "paused", "disabled"]
+
+
+class DurationsOut(Out, frozen=True, kw_only=True):
+    """How long attempts took, in ms. A value is at most a quarter too high, and never too low."""
+
+    p50: int | None
+    """Half of the attempts did not take longer. null: there were none."""
+    p95: int | None
+    """95 % of the attempts did not take longer. null: there were none."""
+
+
+class CountsOut(Out, frozen=True, kw_only=True):
+    """How many attempts ended in which way, and how long they took."""
+
+    success: int
+    """Attempts that were answered with 200 to 299."""
+    fail: int
+    """All other attempts."""
+    by_class: dict[str, int]
+    """Attempts by the class of their status, such as `5xx`; `none`: there was no answer. Without empty classes."""
+    duration_ms: DurationsOut
+    """How long they took."""
+
+
+class BucketOut(CountsOut, frozen=True, kw_only=True):
+    """The attempts of a minute or an hour."""
+
+    at: datetime
+    """When the minute or hour began."""
+
+
+class HealthOut(Out, frozen=True, kw_only=True):
+    """How an endpoint is doing now."""
+
+    state: State
+    """`disabled` and `paused`: nothing is sent. `resting`: the breaker is open, or the receiver asked for a pause.
+    `failing`: the last attempts failed. `working`: none of these."""
+    disabled_reason: str | None
+    """Why the endpoint is disabled. null: it is not."""
+    breaker: Breaker
+    """Whether the breaker is open: then one attempt at a time asks whether the receiver works again."""
+    failing_since: datetime | None
+    """When the first failure after the last success ended. null: the last attempt succeeded, or there was none."""
+    resumes_at: datetime | None
+    """When the relay sends again, at the earliest. null: it sends now, or waits until the endpoint is changed."""
+    waiting: int
+    """Messages that wait in the queue or are being sent now. Those that wait for a retry are not among them."""
+    kept_bytes: int
+    """The bytes of all messages that the relay keeps for the endpoint: also those that wait for a retry, and dead
+    ones."""
+    oldest_waiting_at: datetime | None
+    """When the oldest message at the head of the queue was stored. null: none is there."""
+
+
+class EndpointStatsOut(Out, frozen=True, kw_only=True):
+    """The number of deliveries by status."""
+
+    success: int
+    """Delivered."""
+    pending: int
+    """Their last attempt disabled the endpoint. They wait until it is enabled."""
+    fail: int
+    """Given up."""
+    sending: int
+    """The relay retries them, or they wait for their first attempt, or are being sent now."""
+    canceled: int = 0
+    """Always 0."""
+    complete: bool
+    """Whether the relay looked at all attempts of that time that it still keeps."""
+    health: HealthOut
+    """How the endpoint is doing now."""
+
+
+class HistoryOut(Out, frozen=True, kw_only=True):
+    """The attempts of an endpoint over time."""
+
+    unit: Unit
+    """How long each bucket is."""
+    since: datetime
+    """Buckets that begin at this time or later."""
+    until: datetime
+    """Buckets that begin before this time."""
+    total: CountsOut
+    """All buckets together."""
+    buckets: list[BucketOut]
+    """The buckets with attempts, oldest first."""
+    health: HealthOut
+    """How the endpoint is doing now."""
+
+
+class FailingEndpointOut(Out, frozen=True, kw_only=True):
+    """An endpoint that failed lately."""
+
+    app_id: str
+    """The id of the application."""
+    endpoint_id: str
+    """The id of the endpoint."""
+    endpoint_uid: str | None
+    """Your own name for the endpoint."""
+    description: str
+    """The description of the endpoint."""
+    last_failed_at: datetime
+    """When the relay recorded the last failed attempt."""
+    attempts: CountsOut
+    """The attempts of this time, of the sources whose messages failed."""
+    health: HealthOut
+    """How the endpoint is doing now."""
+
+
+class FailingOut(Out, frozen=True, kw_only=True):
+    """The endpoints that failed lately, worst first."""
+
+    data: list[FailingEndpointOut]
+    """Disabled ones first, then those with an open breaker, then by the share of failed attempts."""
+    more: bool
+    """Whether there are more than the list shows."""
+
+
+class AttemptStatsOut(Out, frozen=True, kw_only=True):
+    """How many attempts succeeded and failed, in Svix's shape."""
+
+    success: int
+    """Attempts that were answered with 200 to 299."""
+    fail: int
+    """All other attempts."""
+    canceled: int = 0
+    """Always 0."""
+
+
+class AppUsageIn(In, frozen=True, kw_only=True):
+    """A time whose usage is counted, in Svix's shape."""
+
+    since: Time
+    """The beginning of the time. The relay counts whole hours: those that begin at this time or later."""
+    until: Time
+    """The end of the time. The relay counts the hours that begin before it."""
+    app_ids: Annotated[list[IdOrUid], Meta(min_length=1, max_length=1000)] | UnsetType | None = UNSET
+    """Ids or uids of applications. null: all."""
+
+
+class AppStatsOut(Out, frozen=True, kw_only=True):
+    """The usage of an application."""
+
+    app_id: str
+    """The id of the application."""
+    app_uid: str | None
+    """Your own name for the application."""
+    message_destinations: int
+    """How many attempts the relay made to deliver messages to its endpoints."""
+
+
+class AppUsageData(Out, frozen=True, kw_only=True, tag_field="kind", tag="usage"):
+    """The result of counting the usage of applications."""
+
+    app_stats: list[AppStatsOut]
+    """The usage of each application."""
+
+
+class AppTypesOut(Out, frozen=True, kw_only=True):
+    """The event types that the endpoints of an application select."""
+
+    app_id: str
+    """The id of the application."""
+    explicitly_subscribed_event_types: list[str]
+    """The types that endpoints name, by name."""
+    has_catch_all_endpoint: bool
+    """Whether an endpoint selects every type."""
+
+
+class TypeUsageData(Out, frozen=True, kw_only=True, tag_field="kind", tag="eventTypes"):
+    """The result of aggregating event types."""
+
+    event_types: list[AppTypesOut] = field(name="event_types")
+    """The types of each application."""
+
+
+class UsageTaskOut(Out, frozen=True, kw_only=True):
+    """A background task that aggregates. It has ended: `GET /background-task/{id}` shows its result."""
+
+    id: str
+    """The id of the task."""
+    status: Literal["finished"]
+    """The task has ended."""
+    task: UsageKind
+    """What the task aggregated."""
+    updated_at: datetime
+    """When it ended."""
+
+
+class AppUsageTaskOut(UsageTaskOut, frozen=True, kw_only=True):
+    """A background task that counted the usage of applications."""
+
+    unresolved_app_ids: list[str]
+    """Ids and uids of the request that no application has."""
+
+
+def show_counts(tally: Tally) -> CountsOut:
+    """A tally as responses show it."""
+    return CountsOut(**_counts(tally))
+
+
+def show_history(
+    found: Sequence[tuple[int, Tally]], health: HealthOut, *, unit: Unit, since_ms: int, until_ms: int
+) -> HistoryOut:
+    """Buckets, each with the ms when it began."""
+    return HistoryOut(
+        unit=unit,
+        since=moment(since_ms),
+        until=moment(until_ms),
+        total=show_counts(summed(tally for _, tally in found)),
+        buckets=[BucketOut(at=moment(at_ms), **_counts(tally)) for at_ms, tally in found],
+        health=health,
+    )
+
+
+def show_health(endpoint: Endpoint, condition: Condition, queue: Queue, *, now_ms: int) -> HealthOut:
+    """How an endpoint is doing."""
+    resumes_ms = max(condition.until_ms, condition.asked_ms)
+    return HealthOut(
+        state=_state(endpoint, condition, is_resting=resumes_ms > now_ms),
+        disabled_reason=endpoint.disabled_reason,
+        breaker="open" if condition.opens else "closed",
+        failing_since=moment_or_none(condition.failing_since_ms or None),
+        resumes_at=moment(resumes_ms) if resumes_ms > now_ms else None,
+        waiting=queue.waiting,
+        kept_bytes=queue.bytes,
+        oldest_waiting_at=moment_or_none(queue.oldest_ms),
+    )
+
+
+def _state(endpoint: Endpoint, condition: Condition, *, is_resting: bool) -> State:
+    if endpoint.disabled or endpoint.paused:
+        return "disabled" if endpoint.disabled else "paused"
+    if condition.opens or is_resting:
+        return "resting"
+    return "failing" if condition.failing_since_ms else "working"
+
+
+def _counts(tally: Tally) -> dict[str, Any]:
+    durations = tally.all_durations()
+    return {
+        "success": tally.count(SUCCESS),
+        "fail": tally.failed,
+        "by_class": {
+            "none" if each == NO_ANSWER else f"{each}xx": tally.count(each) for each in sorted(tally.durations)
+        },
+        "duration_ms": DurationsOut(p50=durations.at_most(0.5), p95=durations.at_most(0.95)),
+    }

@@ -1,0 +1,24 @@
+"""What statistics are read from."""
+
+from typing import NamedTuple
+
+from redis.asyncio import Redis
+
+from relay.store.conditions import Conditions
+from relay.store.queues import Queues
+from relay.store.tallies import Tallies
+from relay.store.usage import UsageTasks
+
+
+class Statistics(NamedTuple):
+    """The stores of statistics."""
+
+    tallies: Tallies
+    queues: Queues
+    conditions: Conditions
+    usage: UsageTasks
+
+    @staticmethod
+    def of(redis: Redis) -> "Statistics":
+        """All of them, over one client."""
+        return Statistics(Tallies(redis), Queues(redis), Conditions(redis), UsageTasks(redis))

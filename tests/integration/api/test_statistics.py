@@ -1,0 +1,232 @@
+"""Statistics: counts over time, the health of endpoints, those that fail, and usage by application."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from svix.api import (
+    AppUsageStatsIn,
+    EndpointGetAttemptStatsOptions,
+    SvixAsync,
+)
+
+from relay.domain.breaking import Condition
+from relay.domain.model import EndpointId, SourceUid
+from relay.domain.streams import posts_of
+from relay.domain.tallies import UNIT_MS, Unit, mark_of
+from relay.store import keys, tally_keys
+from relay.store.usage import KEPT
+from relay.wiring import Stores
+from tests.integration.api.storing import NOW, A, B, Store
+
+ENDPOINT = {"url": "https://hooks.example.com/in"}
+HOUR = UNIT_MS["hour"]
+MINUTE = UNIT_MS["minute"]
+
+
+def at(when_ms: int) -> str:
+    """A time for a request."""
+    return datetime.fromtimestamp(when_ms / 1000, UTC).isoformat().replace("+00:00", "Z")
+
+
+async def counted(
+    stores: Stores, stream: SourceUid, endpoint: str, when_ms: int, *tries: tuple[int, int], unit: Unit = "minute"
+) -> None:
+    """A minute, or an hour, of attempts that ended: statuses with durations, as a script writes them."""
+    marks = [f"{mark_of(status, ms)}:1" for status, ms in tries]
+    name = tally_keys.ended(stream, EndpointId(endpoint), unit)
+    await stores.redis.rpush(name, f"{when_ms // UNIT_MS[unit]} {','.join(marks)}")  # type: ignore[misc]
+    if any(status // 100 != 2 for status, _ in tries):
+        await stores.redis.zadd(tally_keys.failing(stream), {endpoint: when_ms})
+
+
+async def endpoint(http: httpx.AsyncClient, name: str, app: str = "one", **fields: Any) -> str:
+    """An endpoint's id."""
+    await http.put(f"/app/{app}", json={"name": app})
+    return str((await http.put(f"/app/{app}/endpoint/{name}", json=ENDPOINT | fields)).json()["id"])
+
+
+async def test_an_endpoint_over_time(http: httpx.AsyncClient, stores: Stores, store: Store) -> None:
+    """Minutes of all sources are merged; counts by class, and how long attempts took; the last hour unless asked."""
+    crm = await endpoint(http, "crm")
+    await counted(stores, A, crm, NOW - 2 * HOUR, (200, 1))
+    await counted(stores, A, crm, NOW - 10 * MINUTE, (200, 10), (200, 12), (0, 20_000))
+    await counted(stores, B, crm, NOW - 10 * MINUTE, (503, 30))
+    await counted(stores, B, crm, NOW - 2 * MINUTE, (404, 5))
+    history = (await http.get("/app/one/endpoint/crm/history")).json()
+    first, second = history["buckets"]
+    assert (first["success"], first["fail"], first["byClass"]) == (2, 2, {"none": 1, "2xx": 2, "5xx": 1})
+    assert (second["success"], second["fail"], second["byClass"]) == (0, 1, {"4xx": 1})
+    assert first["at"].endswith(":00.000Z")
+    assert 12 <= first["durationMs"]["p50"] <= 15
+    assert 20_000 <= first["durationMs"]["p95"] <= 25_000
+    assert (history["unit"], history["total"]["success"], history["total"]["fail"]) == ("minute", 2, 3)
+    asked = {"since": at(NOW - 3 * HOUR), "until": at(NOW - HOUR)}
+    older = (await http.get("/app/one/endpoint/crm/history", params=asked)).json()
+    assert [each["success"] for each in older["buckets"]] == [1]
+    empty = (await http.get("/app/one/endpoint/crm/history", params={"unit": "hour"})).json()
+    assert (empty["buckets"], empty["total"]["durationMs"]) == ([], {"p50": None, "p95": None})
+    wrong = await http.get("/app/one/endpoint/crm/history", params={"since": at(NOW), "until": at(NOW)})
+    assert (wrong.status_code, wrong.json()["detail"][0]["loc"]) == (422, ["query", "since"])
+
+
+async def test_what_is_under_way_is_counted(http: httpx.AsyncClient, stores: Stores, store: Store) -> None:
+    """The minute and the hour that have not ended; a minute that ends while it is read counts once."""
+    crm = EndpointId(await endpoint(http, "crm"))
+    minute = NOW // MINUTE
+    fields = {"at": minute, f"m{mark_of(200, 5)}": 3, f"h{mark_of(200, 5)}": 4, f"h{mark_of(500, 5)}": 1}
+    await stores.redis.hset(tally_keys.tally(A, crm), mapping=fields)  # type: ignore[misc]
+    until = {"until": at(NOW + HOUR), "since": at(NOW - HOUR)}
+    for unit, success, fail in (("minute", 3, 0), ("hour", 7, 1)):
+        total = (await http.get("/app/one/endpoint/crm/history", params={"unit": unit, **until})).json()["total"]
+        assert (total["success"], total["fail"]) == (success, fail)
+    await counted(stores, A, crm, minute * MINUTE, (200, 5), (200, 5), (200, 5))
+    total = (await http.get("/app/one/endpoint/crm/history", params=until)).json()["total"]
+    assert total["success"] == 3
+
+
+async def test_svix_clients_count_attempts(
+    svix: SvixAsync, http: httpx.AsyncClient, stores: Stores, store: Store
+) -> None:
+    """`get_attempt_stats` counts hours, and `get_stats` still has Svix's shape."""
+    crm = await endpoint(http, "crm")
+    await counted(stores, A, crm, NOW - 3 * HOUR, (200, 1), (200, 1), (500, 1), unit="hour")
+    await counted(stores, B, crm, NOW - 30 * HOUR, (200, 1), unit="hour")
+    found = await svix.endpoint.get_attempt_stats("one", "crm")
+    assert (found.success, found.fail, found.canceled) == (3, 1, 0)
+    since = EndpointGetAttemptStatsOptions(since=datetime.fromtimestamp((NOW - 5 * HOUR) / 1000, UTC))
+    assert (await svix.endpoint.get_attempt_stats("one", "crm", since)).success == 2
+    assert (await svix.endpoint.get_stats("one", "crm")).success == 0
+
+
+async def test_the_health_of_an_endpoint(http: httpx.AsyncClient, stores: Stores, store: Store, clock: Any) -> None:
+    """What waits, since when, the breaker, and why nothing is sent."""
+    crm = await endpoint(http, "crm")
+    path = "/app/one/endpoint/crm/stats"
+    health = (await http.get(path)).json()["health"]
+    assert health == {
+        "state": "working", "disabledReason": None, "breaker": "closed", "failingSince": None, "resumesAt": None,
+        "waiting": 0, "keptBytes": 0, "oldestWaitingAt": None,
+    }  # fmt: skip
+    await store(A, 1, to=[crm], at_ms=NOW - 5000)
+    await store(A, 2, to=[crm], at_ms=NOW - 1000)
+    await store(B, 1, to=[crm], at_ms=NOW - 9000)
+    health = (await http.get(path)).json()["health"]
+    assert (health["waiting"], health["oldestWaitingAt"]) == (3, at(NOW - 9000).replace("Z", ".000Z"))
+    assert health["keptBytes"] > 300
+    await stores.redis.hset(keys.CONDITIONS, crm, condition(failing=NOW - 60_000, opens=2, until=NOW + 20_000))  # type: ignore[misc]
+    health = (await http.get(path)).json()["health"]
+    assert (health["state"], health["breaker"], health["failingSince"], health["resumesAt"]) == (
+        "resting", "open", at(NOW - 60_000).replace("Z", ".000Z"), at(NOW + 20_000).replace("Z", ".000Z"),
+    )  # fmt: skip
+    await http.patch("/app/one/endpoint/crm", json={"paused": True})
+    assert (await http.get(path)).json()["health"]["state"] == "paused"
+    await http.patch("/app/one/endpoint/crm", json={"disabled": True})
+    health = (await http.get(path)).json()["health"]
+    assert (health["state"], health["disabledReason"]) == ("disabled", "disabled through the API")
+
+
+def condition(*, failing: int = 0, opens: int = 0, until: int = 0) -> str:
+    """The condition of an endpoint as the store keeps it."""
+    return Condition(failing_since_ms=failing, opens=opens, until_ms=until).text()
+
+
+async def test_failing_endpoints_are_listed_worst_first(http: httpx.AsyncClient, stores: Stores, store: Store) -> None:
+    """In one call, over all applications and sources; each application sees its own."""
+    names = ("fine", "half", "bad", "resting", "off", "old")
+    ids = {name: await endpoint(http, name, app="one" if name != "bad" else "two") for name in names}
+    await counted(stores, A, ids["fine"], NOW - MINUTE, (200, 1), (200, 1))
+    await counted(stores, A, ids["half"], NOW - MINUTE, (200, 1), (500, 1))
+    await counted(stores, A, ids["bad"], NOW - MINUTE, (500, 1), (500, 1))
+    await counted(stores, B, ids["resting"], NOW - MINUTE, (200, 1), (200, 1), (0, 1))
+    await counted(stores, B, ids["off"], NOW - MINUTE, (410, 1))
+    await counted(stores, B, ids["old"], NOW - 3 * HOUR, (500, 1))
+    await counted(stores, A, "ep_gone", NOW - MINUTE, (500, 1))
+    await http.patch("/app/one/endpoint/off", json={"disabled": True})
+    opened = condition(failing=NOW - 60_000, opens=1, until=NOW + 5000)
+    await stores.redis.hset(keys.CONDITIONS, ids["resting"], opened)  # type: ignore[misc]
+    found = (await http.get("/stats/failing-endpoint")).json()
+    assert [each["endpointUid"] for each in found["data"]] == ["off", "resting", "bad", "half"]
+    assert [each["health"]["state"] for each in found["data"]][:2] == ["disabled", "resting"]
+    assert found["data"][3]["attempts"]["byClass"] == {"2xx": 1, "5xx": 1}
+    assert found["more"] is False
+    assert found["data"][2]["lastFailedAt"].startswith(at(NOW - MINUTE)[:16])
+    few = (await http.get("/stats/failing-endpoint", params={"limit": "1", "hours": "4"})).json()
+    assert ([each["endpointUid"] for each in few["data"]], few["more"]) == (["off"], True)
+    longer = (await http.get("/stats/failing-endpoint", params={"hours": "24"})).json()
+    assert "old" in [each["endpointUid"] for each in longer["data"]]
+    of_two = (await http.get("/stats/failing-endpoint", params={"app": "two"})).json()
+    assert [each["endpointUid"] for each in of_two["data"]] == ["bad"]
+    key = (await http.post("/key", json={"name": "k", "scopes": ["endpoint:read"], "appId": "two"})).json()["token"]
+    own = (await http.get("/stats/failing-endpoint", headers={"authorization": f"Bearer {key}"})).json()
+    assert [each["endpointUid"] for each in own["data"]] == ["bad"]
+
+
+async def test_svix_clients_count_usage(svix: SvixAsync, http: httpx.AsyncClient, stores: Stores, store: Store) -> None:
+    """The task has ended at once, and its result has every application that is asked for."""
+    ids = {name: await endpoint(http, name, app=name) for name in ("one", "two", "three")}
+    for name, count in (("one", 2), ("two", 3)):
+        await counted(stores, A, ids[name], NOW - 3 * HOUR, *[(200, 1)] * count, unit="hour")
+    await counted(stores, B, ids["one"], NOW - 30 * HOUR, (500, 1), unit="hour")
+    since = datetime.fromtimestamp((NOW - 5 * HOUR) / 1000, UTC)
+    until = datetime.fromtimestamp(NOW / 1000, UTC)
+    made = await svix.statistics.aggregate_app_stats(AppUsageStatsIn(since=since, until=until))
+    assert (made.status.value, made.task.value, made.unresolved_app_ids) == ("finished", "application.stats", [])
+    task = await svix.background_task.get(made.id)
+    assert {each["appUid"]: each["messageDestinations"] for each in task.data["appStats"]} == {
+        "one": 2, "two": 3, "three": 0,
+    }  # fmt: skip
+    assert made.id in [each.id for each in (await svix.background_task.list()).data]
+    some = AppUsageStatsIn(since=since, until=until, app_ids=["one", "nobody"])
+    made = await svix.statistics.aggregate_app_stats(some)
+    assert made.unresolved_app_ids == ["nobody"]
+    stats = (await svix.background_task.get(made.id)).data["appStats"]
+    assert [each["appUid"] for each in stats] == ["one"]
+    none = {"since": at(NOW - HOUR), "until": at(NOW), "appIds": ["nobody"]}
+    answer = await http.post("/stats/usage/app", json=none)
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", "appIds"])
+    answer = await http.post("/stats/usage/app", json=none | {"until": none["since"]})
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", "since"])
+
+
+async def test_svix_clients_aggregate_event_types(svix: SvixAsync, http: httpx.AsyncClient) -> None:
+    """By application: what endpoints name, and whether one takes everything."""
+    await endpoint(http, "a", app="one", eventTypes=["call.created"])
+    await endpoint(http, "b", app="one", eventTypes=["goal.created", "call.created"])
+    await endpoint(http, "c", app="two")
+    made = await svix.statistics.aggregate_event_types()
+    found = (await svix.background_task.get(made.id)).data["event_types"]
+    shown = sorted((each["hasCatchAllEndpoint"], each["explicitlySubscribedEventTypes"]) for each in found)
+    assert shown == [(False, ["call.created", "goal.created"]), (True, [])]
+
+
+async def test_results_are_kept_for_a_while(http: httpx.AsyncClient, stores: Stores, clock: Any) -> None:
+    """The newest, for the operator alone; an ended task cannot be cancelled."""
+    await http.put("/app/one", json={"name": "One"})
+    made = []
+    for n in range(KEPT + 2):
+        clock.at_ms = NOW + n
+        made.append((await http.put("/stats/usage/event-types")).json()["id"])
+    listed = [each["id"] for each in (await http.get("/background-task")).json()["data"]]
+    assert listed == made[:1:-1]
+    assert 0 < await stores.redis.pttl(tally_keys.USAGE) <= 7 * 24 * HOUR
+    assert (await http.delete(f"/background-task/{made[-1]}")).status_code == 204
+    key = (await http.post("/key", json={"name": "k", "scopes": ["read", "write"], "appId": "one"})).json()["token"]
+    mine = {"authorization": f"Bearer {key}"}
+    assert (await http.get("/background-task", headers=mine)).json()["data"] == []
+    assert (await http.get(f"/background-task/{made[-1]}", headers=mine)).status_code == 404
+    assert (await http.put("/stats/usage/event-types", headers=mine)).status_code == 403
+    kinds = (await http.get("/background-task", params={"task": "event-type.aggregate", "limit": "1"})).json()["data"]
+    assert [each["id"] for each in kinds] == [made[-1]]
+
+
+async def test_posts_are_counted_as_rows_are(http: httpx.AsyncClient, stores: Stores) -> None:
+    """The posts of an application are a stream like a source."""
+    crm = await endpoint(http, "crm")
+    posted = (await http.post("/app/one/msg", json={"eventType": "a.b", "payload": {}})).status_code
+    assert posted == 202
+    app = (await http.get("/app/one")).json()["id"]
+    await counted(stores, posts_of(app), crm, NOW - MINUTE, (200, 1), (503, 1))
+    assert (await http.get("/app/one/endpoint/crm/history")).json()["total"]["fail"] == 1
+    found = (await http.get("/stats/failing-endpoint")).json()["data"]
+    assert [each["endpointUid"] for each in found] == ["crm"]

@@ -87,7 +87,7 @@ async def test_what_is_said_not_to_work_is_refused(svix: SvixAsync, http: httpx.
     await http.put("/app/crm", json={"name": "CRM"})
     await http.put("/app/crm/endpoint/calls", json={"url": "https://crm.example/"})
     for call in (
-        svix.endpoint.transformation_get("crm", "calls"),
+        svix.endpoint.transformation.get("crm", "calls"),
         svix.message_attempt.expunge_content("crm", "msg_1", "atmpt_1"),
         svix.integration.list("crm"),
     ):

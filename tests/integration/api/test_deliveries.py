@@ -125,7 +125,7 @@ def make(http: httpx.AsyncClient, sink: HostileSink) -> Make:
     return make
 
 
-async def until(ready: Callable[[], Any], *, within_s: float = 5.0) -> Any:
+async def until(ready: Callable[[], Any], *, within_s: float = 20.0) -> Any:
     """Wait for something to be true."""
     async with asyncio.timeout(within_s):
         while True:
@@ -135,7 +135,7 @@ async def until(ready: Callable[[], Any], *, within_s: float = 5.0) -> Any:
             await asyncio.sleep(0.005)
 
 
-async def arrived(sink: HostileSink, number: int = 1, *, within_s: float = 5.0) -> list[Received]:
+async def arrived(sink: HostileSink, number: int = 1, *, within_s: float = 20.0) -> list[Received]:
     """The first requests, once there are so many."""
     await until(lambda: len(sink.received) >= number, within_s=within_s)
     return sink.received
@@ -378,4 +378,4 @@ async def test_a_worker_that_missed_the_change_looks_before_it_puts_a_lane_aside
     await until(lambda: put_aside(stores, endpoint))
     deaf.set()
     await http.patch("/app/one/endpoint/crm", json={"paused": False})
-    assert len(await arrived(sink, within_s=0.5)) == 1
+    assert len(await arrived(sink, within_s=20)) == 1

@@ -234,11 +234,11 @@ async def slice_of(polling: Polling) -> AsyncIterator[asyncio.Task[None]]:
         yield task
     finally:
         polling.stopping.set()
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 20)
         polling.stopping.clear()
 
 
-async def until(condition: Callable[[], Any], *, within_s: float = 5.0) -> None:
+async def until(condition: Callable[[], Any], *, within_s: float = 20.0) -> None:
     """Wait until something is true; `condition` may be a coroutine function."""
     async with asyncio.timeout(within_s):
         while True:

@@ -520,7 +520,7 @@ async def test_a_poller_that_slept_is_fenced(rig: Rig) -> None:
     await catch_up(rig, other)
     # What it had asked for is answered now, as it was then.
     asleep.set()
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 20)
     assert await rig.row_ids(endpoint) == list(range(1, 9))
     assert (await rig.state()).cursor == 8
 
@@ -612,7 +612,7 @@ async def test_a_source_that_is_deleted_ends_its_slice(rig: Rig) -> None:
     await until(lambda: caught_up(rig))
     await rig.sources.delete(UK)
     await rig.catalogue.refresh()
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 20)
     assert UK not in rig.catalogue.sources
 
 
@@ -623,7 +623,7 @@ async def test_a_slice_ends_in_time(rig: Rig) -> None:
     task = asyncio.create_task(polling.slice(UK))
     await until(lambda: caught_up(rig))
     rig.clock.advance(21)
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 20)
     assert await rig.redis.get(keys.lease(UK)) is None
     assert (await rig.routes.take_due(now_ms=rig.clock.at_ms + 10_500)).sources == [UK]
 
@@ -642,13 +642,13 @@ async def test_the_next_slice_takes_over_without_a_gap(rig: Rig) -> None:
     await until(lambda: caught_up(rig))
     for row_id in (1, 2):
         rig.clock.advance(20.5)
-        assert await asyncio.wait_for(enqueued.get(), 5) == UK
+        assert await asyncio.wait_for(enqueued.get(), 20) == UK
         rig.upstream.show(make_row(row_id))
         rig.clock.advance(1)
         await until(lambda: came(row_id))  # noqa: B023
         assert not slices[-1].done()
         slices.append(asyncio.create_task((second if row_id == 1 else first).slice(UK, hand_on=enqueued.put)))
-        await asyncio.wait_for(slices[-2], 5)
+        await asyncio.wait_for(slices[-2], 20)
         asked = len(rig.upstream.requests)
         rig.clock.advance(1)
         await until(lambda: len(rig.upstream.requests) > asked)  # noqa: B023
@@ -656,7 +656,7 @@ async def test_the_next_slice_takes_over_without_a_gap(rig: Rig) -> None:
     await asyncio.sleep(0)
     assert not slices[-1].done()
     rig.clock.advance(9)
-    await asyncio.wait_for(slices[-1], 5)  # Nobody asked within 5 s.
+    await asyncio.wait_for(slices[-1], 20)  # Nobody asked within 5 s.
     assert enqueued.qsize() <= 1
     assert await rig.redis.get(keys.lease(UK)) is None
 
@@ -673,7 +673,7 @@ async def test_a_store_that_goes_away_costs_nothing(rig: Rig, takes_effect: bool
         shown += 12
         faults.after(commands, takes_effect=takes_effect)
         with suppress(StoreUnavailable):
-            await asyncio.wait_for(polling_once(rig, polling), 5)
+            await asyncio.wait_for(polling_once(rig, polling), 20)
         met += faults.met
         faults.stop()
         await rig.redis.delete(keys.lease(UK))

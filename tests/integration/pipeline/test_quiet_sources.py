@@ -108,11 +108,11 @@ async def test_a_source_with_nothing_new_is_asked_once_in_its_interval(rig: Rig)
     for _ in range(30):
         rig.clock.at_ms = (await rig.state()).next_poll_at_ms
         asked = len(rig.upstream.requests)
-        await asyncio.wait_for(polling.slice(UK), 5)
+        await asyncio.wait_for(polling.slice(UK), 20)
         wanted_ms = await rig.eyes.zscore(keys.POLLS, UK)
         assert wanted_ms == (await rig.state()).next_poll_at_ms > rig.clock.at_ms
         assert len(rig.upstream.requests) - asked <= 3  # The row is new at first, and read again by the readings.
     asked = len(rig.upstream.requests)
     rig.clock.at_ms = (await rig.state()).next_poll_at_ms
-    await asyncio.wait_for(polling.slice(UK), 5)
+    await asyncio.wait_for(polling.slice(UK), 20)
     assert len(rig.upstream.requests) - asked == 1

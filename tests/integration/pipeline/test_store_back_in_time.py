@@ -47,7 +47,7 @@ async def polled(rig: Rig) -> None:
                 await asyncio.sleep(0.002)
     finally:
         polling.stopping.set()
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 20)
 
 
 class TimeMachine:

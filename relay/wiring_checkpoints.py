@@ -9,10 +9,12 @@ from relay.errors import Fault, Invalid
 from relay.pipeline.checkpointing import Checkpointing
 from relay.pipeline.checkpoints import Checkpoints
 from relay.pipeline.clock import Clock
+from relay.pipeline.marking import Marking
 from relay.pipeline.restoring import Restoring
 from relay.pipeline.vouching import Vouching
 from relay.store.chores import Chores
 from relay.store.copying import Copying
+from relay.store.lives import Lives
 from relay.store.low_water import LowWater
 from relay.store.server import Server
 from relay.store.vault import Vault
@@ -35,7 +37,9 @@ def vouching_of(
         checkpoints = Checkpoints(Objects(settings.checkpoint_url), Vault(settings.encryption_key))
     except ValueError as error:
         raise Invalid(Fault((variable("checkpoint_url"),), str(error))) from None
-    copying = Copying(stores.redis)
+    copying, lives = Copying(stores.redis), Lives(stores.redis)
+    low_water = LowWater(stores.redis, overlap=plan_of(settings).overlap, reach_s=settings.restore_reach_seconds)
+    marking = Marking(low_water=low_water, lives=lives, configuration=stores.configuration, sources=sources)
     return Vouching(
         checkpoints=checkpoints,
         epochs=stores.epochs,
@@ -46,6 +50,8 @@ def vouching_of(
             epochs=stores.epochs,
             copying=copying,
             configuration=stores.configuration,
+            sources=stores.sources,
+            lives=lives,
             operations=stores.operations,
             server=Server(stores.redis),
             overlap_s=settings.overlap_seconds,
@@ -54,10 +60,10 @@ def vouching_of(
             checkpoints=checkpoints,
             epochs=stores.epochs,
             copying=copying,
-            low_water=LowWater(stores.redis, overlap=plan_of(settings).overlap, reach_s=settings.restore_reach_seconds),
+            marking=marking,
             operations=stores.operations,
             clock=clock,
-            sources=sources,
         ),
+        marking=marking,
         is_manual=is_manual,
     )

@@ -34,6 +34,17 @@ class RouteMark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """As in RouteState, so that a route that has not begun still begins where it would have."""
 
 
+class Life(msgspec.Struct, frozen=True, array_like=True):
+    """One life of what the store has of a source. It ends when that is lost, which can happen to a source alone."""
+
+    id: str
+    """`{created_at_ms of the source}-{random}`."""
+    sequence: int
+    """The source's sequence, which only grows as long as nothing is lost."""
+    before: str = ""
+    """The life whose loss was restored when this one began."""
+
+
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """The small part of a checkpoint."""
 
@@ -47,7 +58,11 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     """The name of the object that holds it."""
     form: int = 1
     """The version of that object. One of another release does not hold everything that this one knows of."""
+    sealed_by: str = ""
+    """The id of the key that sealed that object; empty: an older release wrote the head."""
     routes: dict[SourceUid, dict[str, RouteMark]]
+    lives: dict[SourceUid, Life] = {}
+    """Of the sources that have one in the store."""
 
 
 class SavedConfiguration(msgspec.Struct, frozen=True, kw_only=True):

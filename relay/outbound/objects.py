@@ -58,6 +58,14 @@ class Objects:
                 raise CheckpointUnavailable(f"{self.url}/{name} has {found.meta['size']} bytes, more than {most_bytes}")
             return bytes(await found.bytes_async())
 
+    async def has(self, name: str) -> bool:
+        """Whether there is an object. Raises CheckpointUnavailable."""
+        async with self._bounded("find", name, 0):
+            try:
+                return bool(await obstore.head_async(self._store, name))
+            except FileNotFoundError:
+                return False
+
     async def write(self, name: str, content: bytes) -> None:
         """Write an object as a whole. Raises CheckpointUnavailable."""
         async with self._bounded("write", name, len(content)):

@@ -1,18 +1,18 @@
 """Checkpointing: what a new store would need stands outside of Redis, a few seconds old. One worker writes it."""
 
-from collections.abc import Callable
+from typing import Any
 
 import structlog
 from msgspec.structs import replace
 
-from relay.domain.checkpoint import FORM, Head
+from relay.domain.checkpoint import FORM, Head, SavedConfiguration
 from relay.domain.epoch import Epoch
-from relay.domain.model import Source
+from relay.domain.model import SourceUid
 from relay.pipeline.checkpoints import Checkpoints, Heads
 from relay.pipeline.clock import Clock
+from relay.pipeline.marking import Marking
 from relay.store.copying import Copying
 from relay.store.epochs import Epochs, KeptEpoch
-from relay.store.low_water import LowWater
 from relay.store.operations import Operations
 
 log = structlog.get_logger()
@@ -33,19 +33,16 @@ class Checkpointing:
         checkpoints: Checkpoints,
         epochs: Epochs,
         copying: Copying,
-        low_water: LowWater,
+        marking: Marking,
         operations: Operations,
         clock: Clock,
-        sources: Callable[[], list[Source]],
     ) -> None:
-        """`sources` gives the sources that this process knows."""
         self._checkpoints = checkpoints
         self._epochs = epochs
         self._copying = copying
-        self._low_water = low_water
+        self._marking = marking
         self._operations = operations
         self._clock = clock
-        self._sources = sources
         self._saved_ms: int | None = None
         self._began_ms: int | None = None
         self._told: bool | None = None
@@ -54,27 +51,35 @@ class Checkpointing:
         self.said = ""
         """What operators should know; empty: the checkpoint is as it should be."""
 
-    async def write(self, epoch: Epoch, heads: Heads) -> None:
+    async def write(self, epoch: Epoch, heads: Heads) -> list[SourceUid]:
         """Write a checkpoint of the store. `heads` are those that stand there now, of this epoch or earlier ones.
 
-        Raises StoreUnavailable, or CheckpointUnavailable: then the one before stands.
+        Gives the sources that the store lost: the checkpoint still has what it had of them. Raises StoreUnavailable, or
+        CheckpointUnavailable: then the one before stands.
         """
         beaten = await self._epochs.beat(epoch, saved_ms=self._saved_ms)
         if beaten is None:
-            return
+            return []
         beats, now_ms = beaten
-        configuration = await self._configuration(heads.newest)
-        if configuration is None:
-            return
-        version, name = configuration
-        routes = await self._low_water.read(self._sources(), now_ms=now_ms)
-        form = heads.newest.form if heads.newest is not None and heads.newest.configuration == name else FORM
         epoch = replace(epoch, beats=beats)
-        head = Head(epoch=epoch, at_ms=now_ms, version=version, configuration=name, form=form, routes=routes)
+        is_kept = await self._is_kept(heads.newest, beats)
+        copied = None if is_kept else await self._copying.take()
+        marked = await self._marking.mark(heads.newest, epoch, now_ms=now_ms)
+        # All of it was read of the store that has the epoch, and not of one that was emptied or set back in between.
+        if not await self._epochs.has(epoch):
+            return []
+        configuration = await self._configuration(heads.newest, copied)
+        if configuration is None:
+            return []
+        head = Head(
+            epoch=epoch, at_ms=now_ms, **configuration, routes=marked.routes, lives=marked.lives,
+        )  # fmt: skip
         await self._checkpoints.write_head(head, heads)
         self._saved_ms, self.failure = now_ms, ""
         if beats % CLEAN_EVERY == 0:
-            await self._checkpoints.drop_unused({name, *(each.configuration for each in heads.found.values())})
+            named = {head.configuration, *(each.configuration for each in heads.found.values())}
+            await self._checkpoints.drop_unused(named)
+        return marked.lost
 
     async def tell(self, kept: KeptEpoch) -> None:
         """Report that the checkpoint is old, or current again. Raises StoreUnavailable."""
@@ -100,11 +105,25 @@ class Checkpointing:
             log.info("checkpoint_current")
             await self._operations.note("checkpoint.current", {}, now_ms=now_ms, condition=condition)
 
-    async def _configuration(self, newest: Head | None) -> tuple[int, str] | None:
-        """The version and the name of the configuration that a head may name; None: it changes all the time."""
-        is_current = newest is not None and (newest.version, newest.form) == (await self._copying.version(), FORM)
-        if newest is not None and is_current:
-            return newest.version, newest.configuration
-        if (saved := await self._copying.take()) is not None:
-            return saved.version, await self._checkpoints.write_configuration(saved)
-        return None if newest is None else (newest.version, newest.configuration)
+    async def _is_kept(self, newest: Head | None, beats: int) -> bool:
+        """Whether the place has the configuration as it is, in the form and under the key of this process."""
+        if newest is None or (newest.form, newest.sealed_by) != (FORM, self._checkpoints.sealing):
+            return False
+        if newest.version != await self._copying.version():
+            return False
+        # Rules of a bucket may delete what is as old as the last change.
+        return beats % CLEAN_EVERY != 0 or await self._checkpoints.has(newest.configuration)
+
+    async def _configuration(self, newest: Head | None, copied: SavedConfiguration | None) -> dict[str, Any] | None:
+        """What a head says of the configuration: of a copy that is written first, or what the newest head says.
+
+        None: it changed while it was copied, and there is none before.
+        """
+        if copied is not None:
+            name = await self._checkpoints.write_configuration(copied)
+            return {
+                "version": copied.version, "configuration": name, "form": FORM, "sealed_by": self._checkpoints.sealing,
+            }  # fmt: skip
+        if newest is None:
+            return None
+        return {name: getattr(newest, name) for name in ("version", "configuration", "form", "sealed_by")}

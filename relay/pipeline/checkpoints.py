@@ -70,6 +70,15 @@ class Checkpoints:
         """Where they are."""
         return self._objects.url
 
+    @property
+    def sealing(self) -> str:
+        """The id of the key that seals what is written now."""
+        return self._vault.sealing
+
+    async def has(self, name: str) -> bool:
+        """Whether an object is there. Raises CheckpointUnavailable."""
+        return await self._objects.has(name)
+
     async def heads(self) -> Heads:
         """The heads that there are. Raises CheckpointUnavailable, or CheckpointRefused if they are another relay's."""
         contents = await asyncio.gather(*(self._objects.read(slot, most_bytes=MOST_HEAD_BYTES) for slot in SLOTS))

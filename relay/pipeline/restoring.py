@@ -1,6 +1,6 @@
 """Restoring: a store gets back from a checkpoint what it lost, and a new epoch."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -8,13 +8,17 @@ from msgspec.structs import replace
 
 from relay.domain.checkpoint import Head
 from relay.domain.epoch import MOST_ANCESTORS
-from relay.errors import CheckpointRefused
+from relay.domain.lives import is_same_source, life_id
+from relay.domain.model import SourceUid
+from relay.errors import CheckpointRefused, NotFound, Unreadable
 from relay.pipeline.checkpoints import Checkpoints
 from relay.store.configuration import Configuration
 from relay.store.copying import Copying
 from relay.store.epochs import Epochs, KeptEpoch, new_id
+from relay.store.lives import Lives
 from relay.store.operations import Operations
 from relay.store.server import Server
+from relay.store.sources import Sources
 
 log = structlog.get_logger()
 
@@ -59,6 +63,8 @@ class Restoring:
         epochs: Epochs,
         copying: Copying,
         configuration: Configuration,
+        sources: Sources,
+        lives: Lives,
         operations: Operations,
         server: Server,
         overlap_s: float,
@@ -68,6 +74,8 @@ class Restoring:
         self._epochs = epochs
         self._copying = copying
         self._configuration = configuration
+        self._sources = sources
+        self._lives = lives
         self._operations = operations
         self._server = server
         self._overlap_ms = round(overlap_s * 1000)
@@ -77,7 +85,10 @@ class Restoring:
         return not await self._copying.holds(saved.version)
 
     async def is_kin(self, saved: Head) -> bool:
-        """Whether a store without an epoch is one from before the first checkpoint, and not another relay's."""
+        """Whether a store without an epoch is one from before the first checkpoint, or one that a process began to
+        restore, and not another relay's."""
+        if await self._epochs.is_being_restored(saved.epoch):
+            return True
         return await self._copying.is_kin(await self._checkpoints.configuration(saved))
 
     async def restore(self, kept: KeptEpoch | None, saved: Head) -> Restored | None:
@@ -91,6 +102,9 @@ class Restoring:
                 f"{self._checkpoints.url}/{saved.configuration} is of another version than its head"
             )
         now_ms = await self._server.now_ms()
+        if kept is None:
+            # Should this process die, a part of the configuration is not taken for that of another relay.
+            await self._epochs.restore(saved.epoch)
         # Routes first: a source is polled as soon as it is there. Its routes must not begin behind the newest row then.
         moved = await self._copying.put_marks(saved.routes, only_new=self._is_close(kept, saved), now_ms=now_ms)
         done = await self._copying.put_back(configuration)
@@ -106,6 +120,35 @@ class Restoring:
         log.warning("store_restored", epoch=epoch.id, **restored.told())
         await self._operations.note("store.restored", restored.told(), now_ms=now_ms)
         return restored
+
+    async def restore_sources(self, lost: Iterable[SourceUid], saved: Head) -> Restored | None:
+        """Have sources that were lost, while the rest of the store was not, continue from the marks of a checkpoint.
+
+        None: there is nothing to restore, because other sources have their uids now. Raises StoreUnavailable.
+        """
+        now_ms = await self._server.now_ms()
+        lives = {uid: life for uid in lost if (life := await self._new_life(uid, saved)) is not None}
+        if not lives:
+            return None
+        marks = {uid: saved.routes[uid] for uid in lives if uid in saved.routes}
+        moved = await self._copying.put_marks(marks, only_new=False, now_ms=now_ms)
+        version = await self._configuration.version()
+        await self._configuration.announce(version, lives, matched=version)
+        # Last: the next checkpoint has what the store says of a source with a life that continues the lost one.
+        await self._lives.begin(lives, before={uid: saved.lives[uid].id for uid in lives})
+        restored = Restored(saved.at_ms, routes=moved)
+        log.warning("sources_restored", sources=sorted(lives)[:MOST_TOLD], **restored.told())
+        await self._operations.note("store.restored", restored.told(), now_ms=now_ms)
+        return restored
+
+    async def _new_life(self, uid: SourceUid, saved: Head) -> str | None:
+        """The id of a life that continues the saved one; None: the source is gone, or can't be read."""
+        try:
+            source = await self._sources.get(uid)
+        except (NotFound, Unreadable):
+            return None
+        life = life_id(source.created_at_ms, new_id())
+        return life if is_same_source(life, saved.lives[uid].id) else None
 
     def _is_close(self, kept: KeptEpoch | None, saved: Head) -> bool:
         """Whether a store lost so little that its own cursors find all rows again.

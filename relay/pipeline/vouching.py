@@ -6,14 +6,17 @@ and by the worker that writes the next one. See docs/adr/0015-checkpoints.md.
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 import structlog
 
 from relay.domain.checkpoint import Head
 from relay.domain.epoch import Epoch, Watch, standing
+from relay.domain.model import SourceUid
 from relay.errors import CheckpointRefused, CheckpointUnavailable, StoreRefused, StoreUnavailable
 from relay.pipeline.checkpointing import Checkpointing
 from relay.pipeline.checkpoints import Checkpoints, Heads
+from relay.pipeline.marking import Marking
 from relay.pipeline.restoring import Restored, Restoring
 from relay.store.chores import Chores
 from relay.store.copying import Copying
@@ -30,6 +33,7 @@ RESTORE_S = 20.0
 """For so long other workers leave a store to the one that began to restore it."""
 MOST_REST_S = 60.0
 """Between two attempts at a place that does not answer."""
+MOST_NAMED = 10
 LOOKING = "Redis has not been compared with the checkpoint yet"
 ONE_SERVER = (
     "Set RELAY_REDIS_URL to the same server for all processes of a relay, and RELAY_CHECKPOINT_URL to a place that no "
@@ -49,6 +53,7 @@ class Vouching:
         chores: Chores,
         restoring: Restoring,
         checkpointing: Checkpointing,
+        marking: Marking,
         is_manual: bool,
     ) -> None:
         """`is_manual`: what the store lost is brought back by `relay restore` only."""
@@ -58,6 +63,7 @@ class Vouching:
         self._chores = chores
         self._restoring = restoring
         self._checkpointing = checkpointing
+        self._marking = marking
         self._is_manual = is_manual
         self._still_s = STILL_S
         self._known: Epoch | None = None
@@ -67,6 +73,8 @@ class Vouching:
         self._is_settled = False
         """Whether the store needs no further comparing, until its epoch changes."""
         self._trouble: str | None = LOOKING
+        self._lost = ""
+        """Which sources the store lost alone, while they wait for `relay restore`."""
         self.restored: Restored | None = None
         """What this process restored last."""
 
@@ -83,7 +91,7 @@ class Vouching:
     @property
     def said(self) -> str:
         """What operators should know although the process works; empty: nothing."""
-        return self._checkpointing.said
+        return "; ".join(filter(None, (self._checkpointing.said, self._lost)))
 
     async def run(self) -> None:
         """Work until cancelled. Raises CheckpointRefused when this process must not work with its store."""
@@ -128,7 +136,11 @@ class Vouching:
 
         Raises StoreUnavailable, CheckpointUnavailable and CheckpointRefused.
         """
-        await self._compare(await self._epochs.read(), await self._checkpoints.heads())
+        kept, heads = await self._epochs.read(), await self._checkpoints.heads()
+        await self._compare(kept, heads)
+        if kept is not None and self._is_settled and heads.newest is not None:
+            lost = await self._marking.lost(heads.newest, kept.epoch)
+            self.restored = await self._restoring.restore_sources(lost, heads.newest) or self.restored
 
     async def vouch(self, version: int) -> bool:
         """Whether a process that knows a version of the configuration may read what the store says now.
@@ -148,7 +160,7 @@ class Vouching:
         elif await self._chores.take("checkpoint", seconds=BEAT_S * 0.9):
             heads = await self._checkpoints.heads()
             if standing(kept.epoch, heads.epoch, is_empty=False, is_kin=True) == "well":
-                await self._checkpointing.write(kept.epoch, heads)
+                await self._bring_back(await self._checkpointing.write(kept.epoch, heads), heads)
             else:
                 # Compared at the next look, with what the store says then: another worker may be writing.
                 self._is_settled = False
@@ -187,6 +199,15 @@ class Vouching:
         if await self._chores.take("restore", seconds=RESTORE_S):
             self.restored = await self._restoring.restore(kept, saved) or self.restored
             await self._settle()
+
+    async def _bring_back(self, lost: Sequence[SourceUid], heads: Heads) -> None:
+        """Restore sources that the store lost alone: no other relay has its epoch, so nobody is waited for."""
+        self._lost = ""
+        if lost and self._is_manual:
+            named = ", ".join(sorted(lost)[:MOST_NAMED])
+            self._lost = f"Redis lost what it had of {len(lost)} sources ({named}): run `relay restore`"
+        elif lost and heads.newest is not None:
+            self.restored = await self._restoring.restore_sources(lost, heads.newest) or self.restored
 
     async def _settle(self) -> None:
         """Work with the epoch that the store has now."""

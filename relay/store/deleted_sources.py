@@ -171,8 +171,8 @@ class DeletedSources:
 def _single(source: SourceUid) -> list[str]:
     """Keys that there is one of."""
     single = (
-        keys.subscriptions, keys.lease, keys.handover, keys.sequence, keys.quarantine, keys.references, keys.owed,
-        keys.lanes, keys.ready, keys.parked, keys.due, keys.dead, keys.sessions, keys.attempt_buckets,
+        keys.subscriptions, keys.lease, keys.handover, keys.sequence, keys.life, keys.quarantine, keys.references,
+        keys.owed, keys.lanes, keys.ready, keys.parked, keys.due, keys.dead, keys.sessions, keys.attempt_buckets,
         keys.attempt_sizes, keys.turns, keys.swept, keys.blockers, keys.dropped_counts, keys.revived,
         reading_keys.readings, reading_keys.past_buckets, reading_keys.backfills,
         book_keys.book_blocks, book_keys.book_sizes, book_keys.books_from,

@@ -56,6 +56,20 @@ class Epochs:
         )
         return KeptEpoch(epoch, _number(found.get("beaten_ms")), _number(found.get("saved_ms")))
 
+    async def has(self, epoch: Epoch) -> bool:
+        """Whether the store has an epoch, and all of its beats. Raises StoreUnavailable."""
+        kept = await self.read()
+        return kept is not None and kept.epoch.id == epoch.id and kept.epoch.beats >= epoch.beats
+
+    async def is_being_restored(self, saved: Epoch) -> bool:
+        """Whether a store without an epoch is being restored from a checkpoint of an epoch, or a later one."""
+        found = await self._redis.hget(keys.EPOCH, "restoring")  # type: ignore[misc]
+        return found is not None and (found.decode() == saved.id or found.decode() in saved.ancestors)
+
+    async def restore(self, saved: Epoch) -> None:
+        """Note in a store without an epoch that it is being restored, until the epoch begins."""
+        await self._redis.hset(keys.EPOCH, "restoring", saved.id)  # type: ignore[misc]
+
     async def begin(self, epoch: Epoch, *, after: Epoch | None) -> bool:
         """Begin an epoch; False: the store has another one than `after` (None: none) by now."""
         args = [after.id if after else "", epoch.id, " ".join(epoch.ancestors)]

@@ -2,9 +2,8 @@
 
 All keys of one source begin with `relay:s:{source uid}:`, a prefix that nothing else has, and carry its hash tag, so
 that whatever must be atomic is one slot. What is not a source's carries the tag `{config}`, `{rates}` or `{endpoints}`.
-arq's own keys (`arq:{jobs}:*`, `relay:{jobs}`, see relay.jobs) are not listed here. Those of the books are in
-relay.store.book_keys, those about requests to the API in relay.store.request_keys, and those of replays in
-relay.store.replay_keys.
+arq's own keys (`arq:{jobs}:*`, `relay:{jobs}`, see relay.jobs) are not listed here. Other keys are in
+relay.store.book_keys, request_keys, reading_keys and replay_keys.
 """
 
 from relay.domain.model import EndpointId, SourceUid
@@ -61,7 +60,7 @@ SEAL = config("seal")
 
 EPOCH = config("epoch")
 """hash: `id`, `ancestors` (separated by spaces), `beats`, `beaten_ms` (when a checkpoint was begun last), `saved_ms`
-(when one was written last): see relay.domain.epoch. Kept; absent without RELAY_CHECKPOINT_URL."""
+(when one was written last), or `restoring`: see relay.domain.epoch. Kept; absent without RELAY_CHECKPOINT_URL."""
 
 
 def consumers(endpoint: EndpointId) -> str:
@@ -80,7 +79,7 @@ STANDING = config("standing")
 
 
 def upkeep(chore: str) -> str:
-    """string: there while one of the workers does a chore of upkeep, so that the others need not. Lives seconds."""
+    """string: there while a worker does a chore of upkeep. Lives seconds."""
     return config(f"upkeep:{chore}")
 
 
@@ -95,8 +94,8 @@ def subscriptions(source: SourceUid) -> str:
 
 
 def fence(source: SourceUid) -> str:
-    """string: the newest fencing token of the source's poller, the µs when it was given; or of a source that was
-    deleted `-{version of the deletion}`, until another one of that name is polled. Kept, also of deleted sources."""
+    """string: the newest fencing token of the source's poller, the µs when it was given; of a deleted source
+    `-{version of the deletion}`, until another one of that name is polled. Kept, also of deleted sources."""
     return prefix(source) + "fence"
 
 
@@ -111,14 +110,18 @@ def lease(source: SourceUid) -> str:
 
 
 def handover(source: SourceUid) -> str:
-    """string: `offered` while a slice is over and the next one may take the source, or `wanted` while another slice or
-    a reconciliation waits for it. Lives 10 s."""
+    """string: `offered` when a slice is over, or `wanted` while another slice or reconciliation waits. Lives 10 s."""
     return prefix(source) + "handover"
 
 
 def sequence(source: SourceUid) -> str:
     """string: counter; the number of the newest event. Kept."""
     return prefix(source) + "sequence"
+
+
+def life(source: SourceUid) -> str:
+    """string: `{id} {id of the one before}`: see relay.domain.lives. Kept; absent without RELAY_CHECKPOINT_URL."""
+    return prefix(source) + "life"
 
 
 def route(source: SourceUid, name: str) -> str:
@@ -133,9 +136,7 @@ def trail(source: SourceUid, name: str) -> str:
 
 def seen(source: SourceUid, space: str, bucket: int) -> str:
     """hash of 100 rowIds: what is known of each row, see relay.domain.identity. Kept until every reading is past it.
-
-    `space` is `t` for triggers and `i` for itemised calls, whose ids are a space of their own.
-    """
+    `space` is `t` for triggers and `i` for itemised calls, whose ids are a space of their own."""
     return f"{prefix(source)}seen:{space}:{bucket}"
 
 

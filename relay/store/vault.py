@@ -43,6 +43,11 @@ class Vault:
         wrapped = _encrypt(self._ring[self._sealing], own_key, bound)
         return ".".join((FORMAT, self._sealing, _text(wrapped), _text(_encrypt(AESGCM(own_key), text, bound))))
 
+    @property
+    def sealing(self) -> str:
+        """The id of the key that seals now."""
+        return self._sealing
+
     def is_current(self, sealed: str) -> bool:
         """Whether a text is sealed under the key that seals now: others want to be saved once more."""
         return sealed.startswith(f"{FORMAT}.{self._sealing}.")

@@ -1,12 +1,14 @@
 """A client that looks at everything that is stored, wherever it is: on one server, or on the nodes of a cluster."""
 
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 
-from relay.store.cluster import ClusterRedis
+from relay.store.cluster import ClusterRedis, servers
 from relay.store.connection import connect
+
+T = TypeVar("T")
 
 OF_ALL = ("FLUSHDB", "FLUSHALL", "CONFIG SET", "SCRIPT FLUSH", "DBSIZE", "KEYS")
 
@@ -26,6 +28,17 @@ class ClusterEyes(ClusterRedis):
         for node in await self.servers():
             async for name in node.scan_iter(*args, **options):
                 yield name
+
+
+async def commands_of(redis: Redis, work: Callable[[], Awaitable[T]]) -> tuple[T, int]:
+    """What some work gives, and how many commands the servers processed for it."""
+
+    async def processed() -> int:
+        return sum([(await node.info("stats"))["total_commands_processed"] for node in await servers(redis)])
+
+    before = await processed()
+    result = await work()
+    return result, await processed() - before - len(await servers(redis))
 
 
 def eyes(url: str) -> Redis:

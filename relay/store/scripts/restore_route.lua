@@ -16,6 +16,11 @@ redis.call('HSET', route, 'next_poll_at_ms', 0)
 redis.call('HDEL', route, 'anchored', 'held_from', 'held_first', 'held_since', 'caught_up_at_ms')
 redis.call('DEL', trail, known_from)
 if cursor ~= '' then
+  -- Rows behind the mark get events from now on, so the books have them.
+  local from = redis.call('HGET', route, 'books_from')
+  if from and (#from > #cursor or (#from == #cursor and from > cursor)) then
+    redis.call('HSET', route, 'books_from', cursor)
+  end
   redis.call('HSET', route, 'cursor', cursor)
   redis.call('ZADD', trail, now, cursor)
 end

@@ -1,6 +1,7 @@
-"""The rig, on an emptied database."""
+"""The rigs, on an emptied database."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -8,6 +9,7 @@ from redis.asyncio import Redis
 from relay.pipeline import polling
 from tests.fakes.faulty_redis import faulty
 from tests.integration.pipeline.rig import Rig
+from tests.integration.pipeline.vouching_rig import Relay, opened
 
 
 @pytest.fixture
@@ -19,3 +21,10 @@ async def rig(redis_url: str, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> 
     client = faulty(redis_url)
     yield Rig(client, redis)
     await client.aclose()
+
+
+@pytest.fixture
+async def relay(redis: Redis, redis_url: str, tmp_path: Path) -> AsyncIterator[Relay]:
+    """A relay with checkpoints."""
+    async with opened(redis, redis_url, tmp_path) as on:
+        yield on

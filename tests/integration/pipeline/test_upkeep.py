@@ -24,6 +24,7 @@ from relay.store.outstanding import Outstanding
 from relay.wiring import Stores, open_stores, pressure_of
 from relay.wiring_upkeep import upkeep_of
 from tests.fakes.clock import StillClock
+from tests.fakes.eyes import commands_of
 from tests.fakes.upstream import make_row
 from tests.integration.pipeline.rig import Rig, catch_up, slice_of, until
 from tests.integration.store.floor import NOW, UK, A, B, Floor, attempt
@@ -270,9 +271,7 @@ async def test_what_is_idle_is_not_counted_again(redis: Redis) -> None:
     uids = [UK, *(SourceUid(f"s{number}") for number in range(9))]
 
     async def count() -> tuple[int, int]:
-        before = (await redis.info("stats"))["total_commands_processed"]
-        deliveries = await outstanding.count(uids)
-        return deliveries, (await redis.info("stats"))["total_commands_processed"] - before - 1
+        return await commands_of(redis, lambda: outstanding.count(uids))
 
     await floor.fill(A, numbers=range(1, 3))
     assert await count() == (2, 20)

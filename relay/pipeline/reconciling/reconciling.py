@@ -7,7 +7,7 @@ from contextlib import suppress
 import structlog
 from msgspec.structs import replace
 
-from relay.domain.model import Source, SourceUid
+from relay.domain.model import EndpointId, Source, SourceUid
 from relay.domain.polling import backoff_ms
 from relay.domain.reconciling import next_run_ms
 from relay.errors import Astray, Conflict, Fenced, NotFound, Refused, StoreUnavailable, UpstreamError
@@ -58,13 +58,11 @@ class Reconciling:
     ) -> None:
         """`every_s` is how often each source is reconciled without being asked. After `settled_s` the relay knows of a
         row that came late. `stopping` is set when the worker ends."""
-        rows = RowIds(PageReader(reports=reports, ingest=ingest))
+        rows, is_gone = RowIds(PageReader(reports=reports, ingest=ingest)), _gone_in(catalogue)
         self._runs, self._routes, self._operations = kept.reconciliations, kept.routes, kept.operations
-        self._comparing = Comparing(
-            rows=rows, kept=kept, settled_s=settled_s, is_gone=lambda each: catalogue.standing(each) == "gone"
-        )
+        self._comparing = Comparing(rows=rows, kept=kept, settled_s=settled_s, is_gone=is_gone)
         self._checking = Checking(comparing=self._comparing, books=kept.books, runs=kept.reconciliations)
-        self._repairing = Repairing(rows=rows, ingest=ingest, kept=kept, endpoint=catalogue.endpoint)
+        self._repairing = Repairing(rows=rows, ingest=ingest, kept=kept, endpoint=catalogue.endpoint, is_gone=is_gone)
         self._catalogue = catalogue
         self._pressure = pressure
         self._clock = clock
@@ -184,3 +182,7 @@ class Reconciling:
         again = await self._runs.under_way(uid) is not None
         next_ms = now_ms if again else next_run_ms(now_ms, every_s=self._every_s, jitter=self._clock.jitter())
         await self._runs.go_on_at(uid, next_ms)
+
+
+def _gone_in(catalogue: Catalogue) -> Callable[[EndpointId], bool]:
+    return lambda endpoint: catalogue.standing(endpoint) == "gone"

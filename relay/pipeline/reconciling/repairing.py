@@ -1,13 +1,16 @@
 """Repairing: rows that are missing become events, and deliveries are put into lanes again."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
 
 from msgspec.structs import replace
 
 from relay.domain.books import State
 from relay.domain.model import Endpoint, EndpointId, Source
-from relay.domain.reconciling import Difference
+from relay.domain.reading.audience import Audience
+from relay.domain.reconciling import Difference, fate_of
 from relay.domain.references import resent
 from relay.errors import NotFound
 from relay.pipeline.ingest import Ingest
@@ -15,6 +18,7 @@ from relay.pipeline.reconciling.kept import Kept
 from relay.pipeline.reconciling.row_ids import RowIds
 from relay.store.places import Places
 from relay.store.reconciliations import Run
+from relay.store.route_states import MOST_ROW_ID
 from relay.store.routes import Token, space_of
 
 AT_ONCE = 25
@@ -23,18 +27,34 @@ APART = 1_000
 """Rows whose ids are further apart than this are asked for by requests of their own."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What stands of some differences."""
+
+    there: list[Difference]
+    unknown: list[Difference]
+    """The books do not have these deliveries any more, or their endpoints can't be read: they are left alone."""
+
+
 class Repairing:
     """Repairs the differences of a reconciliation, some at a time."""
 
     def __init__(
-        self, *, rows: RowIds, ingest: Ingest, kept: Kept, endpoint: Callable[[EndpointId], Endpoint | None]
+        self,
+        *,
+        rows: RowIds,
+        ingest: Ingest,
+        kept: Kept,
+        endpoint: Callable[[EndpointId], Endpoint | None],
+        is_gone: Callable[[EndpointId], bool],
     ) -> None:
-        """`endpoint` gives an endpoint by its id; None: it was deleted."""
+        """`endpoint` gives an endpoint by its id; None: it can't be read. `is_gone`: it was deleted."""
         self._rows = rows
         self._ingest = ingest
         self._pages, self._books, self._events = kept.pages, kept.books, kept.events
         self._undelivered, self._runs = kept.undelivered, kept.reconciliations
         self._endpoint = endpoint
+        self._is_gone = is_gone
 
     async def repair(self, source: Source, run: Run, token: Token, *, now_ms: int) -> Run:
         """Repair the next differences. Raises what the upstream, ingest and the store raise; then none is counted.
@@ -45,11 +65,10 @@ class Repairing:
         if not listed:
             return await self._runs.save(source.uid, run, replace(run, phase="done", ended_at_ms=now_ms))
         wanted = [each for each in listed if each.kind in run.repair]
-        places = self._books.places(source.uid)
-        await places.read({each.endpoint for each in wanted if each.kind == "undelivered"})
-        left = [each for each in wanted if not (each.endpoint and await self._sent(source, each, places))]
+        standing = await self._standing(source, wanted)
+        left = [each for each in standing.there if not (each.endpoint and await self._sent(source, each))]
         restored = await self._restored(source, token, left)
-        repaired = len(wanted) - len(left) + restored
+        repaired = len(wanted) - len(standing.unknown) - len(left) + restored
         after = replace(
             run,
             place=run.place + len(listed),
@@ -60,11 +79,24 @@ class Repairing:
         )
         return await self._runs.save(source.uid, run, after)
 
-    async def _sent(self, source: Source, each: Difference, places: Places) -> bool:
-        """Put a delivery into its lane, if its event is kept and its endpoint is there."""
-        is_lost = each.kind == "undelivered"
-        if is_lost and places.has(each.endpoint, each.number):
-            return True  # A turn that was cut short has done it.
+    async def _standing(self, source: Source, wanted: Sequence[Difference]) -> _Standing:
+        """Whether deliveries are still differences: they may have been sent since, by another repair or by hand."""
+        owed = [each for each in wanted if each.endpoint and not self._is_gone(each.endpoint)]
+        # Places first: a delivery that was in no lane yet, and has ended since, is told by its state.
+        places = self._books.places(source.uid)
+        await places.read({each.endpoint for each in owed if each.kind == "undelivered"})
+        states = await self._books.states(source.uid, [(each.endpoint, each.number) for each in owed])
+        standing = _Standing([each for each in wanted if not each.endpoint], [])
+        for each in owed:
+            state = states.get((each.endpoint, each.number), State.NOT_OWED)
+            if state is State.NOT_OWED or self._endpoint(each.endpoint) is None:
+                standing.unknown.append(each)
+            elif fate_of(state, is_somewhere=partial(_waits, places, each)) == each.kind:
+                standing.there.append(each)
+        return standing
+
+    async def _sent(self, source: Source, each: Difference) -> bool:
+        """Put a delivery into its lane, if its event is kept."""
         endpoint = self._endpoint(each.endpoint)
         event = (await self._events.read(source.uid, [each.number])).get(each.number)
         # A number can be given twice, so the event must be one of the row.
@@ -72,7 +104,7 @@ class Repairing:
             return False
         reference = resent(each.number, event, endpoint.event_types)
         try:
-            await self._undelivered.resend(source.uid, endpoint.id, reference, lost=is_lost)
+            await self._undelivered.resend(source.uid, endpoint.id, reference, lost=each.kind == "undelivered")
         except NotFound:
             return False
         return True
@@ -84,10 +116,14 @@ class Repairing:
             of = [each for each in left if each.space == space]
             missing = {each.row_id for each in of if not each.endpoint}
             # Rows that a turn which was cut short has taken in are there.
-            rows = {each.row_id for each in of} - await self._books.have(source.uid, space, missing)
+            missing -= await self._books.have(source.uid, space, missing)
+            lacking = _by_endpoints(of)
             for route in (route for route in source.routes if space_of(route) == space):
-                asked = {each.row_id for each in of if each.route in ("", route)} & rows
-                rows -= await self._taken_in(source, route, token, asked)
+                asked = {each.row_id for each in of if each.route in ("", route)}
+                missing -= await self._taken_in(source, route, token, asked & missing)
+                for endpoints, lacked in lacking.items():
+                    lacked.difference_update(await self._taken_in(source, route, token, asked & lacked, only=endpoints))
+            rows = missing.union(*lacking.values())
             done = [each for each in of if each.row_id not in rows]
             # The event has another number now, which the endpoint is owed if it still wants the row.
             replaced = [(each.endpoint, each.number) for each in done if each.endpoint]
@@ -95,9 +131,21 @@ class Repairing:
             restored += len(done)
         return restored
 
-    async def _taken_in(self, source: Source, route: str, token: Token, rows: Collection[int]) -> set[int]:
-        """Read rows from the upstream, and take them in as if they had never been seen; gives those that are events."""
-        space, shown = space_of(route), set[int]()
+    async def _taken_in(
+        self,
+        source: Source,
+        route: str,
+        token: Token,
+        rows: Collection[int],
+        *,
+        only: frozenset[EndpointId] | None = None,
+    ) -> set[int]:
+        """Read rows from the upstream, and take them in; gives those that are events.
+
+        They are taken in as if they had never been seen, or told again to some endpoints `only`.
+        """
+        space, shown, readable = space_of(route), set[int](), set[int]()
+        audience = None if only is None else Audience(endpoints=only, live_from=MOST_ROW_ID)
         for first, last in _spans(rows):
             async with aclosing(
                 self._rows.rows_in(source, route, after=first - 1, until=last, whole=True)
@@ -105,10 +153,31 @@ class Repairing:
                 async for stretch in stretches:
                     row_ids = [row_id for row_id in stretch.row_ids if row_id in rows]
                     lines = [line for line in stretch.lines if line.row_id in rows]
-                    await self._pages.unlearn(source.uid, space, row_ids)
-                    await self._ingest.take_in(source, route, lines, row_ids=row_ids, cursor=None, token=token)
+                    if audience is None:
+                        await self._pages.unlearn(source.uid, space, row_ids)
+                    await self._ingest.take_in(
+                        source, route, lines, row_ids=row_ids, cursor=None, token=token, audience=audience
+                    )
                     shown.update(row_ids)
-        return await self._books.have(source.uid, space, shown)
+                    readable.update(line.row_id for line in lines if line.row_id is not None and not line.reason)
+        return (shown & readable) if audience else await self._books.have(source.uid, space, shown)
+
+
+def _waits(places: Places, each: Difference) -> bool:
+    """Whether a delivery stands where it should: one that was given up, and waits again, was sent again since."""
+    return each.kind != "undelivered" or places.has(each.endpoint, each.number)
+
+
+def _by_endpoints(differences: Iterable[Difference]) -> dict[frozenset[EndpointId], set[int]]:
+    """Rows by the endpoints that lack them."""
+    endpoints: dict[int, set[EndpointId]] = {}
+    for each in differences:
+        if each.endpoint:
+            endpoints.setdefault(each.row_id, set()).add(each.endpoint)
+    rows: dict[frozenset[EndpointId], set[int]] = {}
+    for row_id, of in endpoints.items():
+        rows.setdefault(frozenset(of), set()).add(row_id)
+    return rows
 
 
 def _spans(rows: Collection[int]) -> Iterator[tuple[int, int]]:

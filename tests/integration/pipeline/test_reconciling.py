@@ -32,17 +32,17 @@ async def desk(rig: Rig) -> Desk:
     return Desk(rig)
 
 
-async def send(rig: Rig, *, ended: int, dead: int = 0) -> None:
+async def send(rig: Rig, *, ended: int, dead: int = 0, session: str = "s") -> None:
     """A worker sends what waits: so many callbacks are confirmed, and so many given up."""
-    given = await exchange(rig, 1, claim=1, per_lane=ended + dead)
+    given = await exchange(rig, 1, session=session, claim=1, per_lane=ended + dead)
     some, rest = given[0].references[:ended], given[0].references[ended:]
     lost = [(reference, "schedule_used_up") for reference in rest]
-    await exchange(rig, 2, HandIn(given[0].endpoint, ended=some, dead=lost, leaving="go"))
+    await exchange(rig, 2, HandIn(given[0].endpoint, ended=some, dead=lost, leaving="go"), session=session)
 
 
-async def exchange(rig: Rig, turn: int, *handed: HandIn, **options: Any) -> Any:
+async def exchange(rig: Rig, turn: int, *handed: HandIn, session: str = "s", **options: Any) -> Any:
     found = await rig.lanes.exchange(
-        UK, handed, session="s", turn=turn, before=turn - 1, now_ms=rig.clock.at_ms, lives_ms=60_000, **options
+        UK, handed, session=session, turn=turn, before=turn - 1, now_ms=rig.clock.at_ms, lives_ms=60_000, **options
     )
     return found.given
 
@@ -176,6 +176,59 @@ async def test_an_event_that_is_gone_comes_from_the_upstream_again(rig: Rig, des
     assert {each["rowId"]: each["id"] for each in await rig.waiting(endpoint)} == before
     again = await desk.run()
     assert (again.found, again.endpoints) == ({}, {endpoint.id: Counts(waiting=3, unwanted=3)})
+
+
+async def test_a_row_is_read_again_for_those_who_lack_it_only(rig: Rig, desk: Desk) -> None:
+    """Other endpoints have confirmed it, and get it no second time. Each endpoint gets what it lacks itself."""
+    await rig.source()
+    done, some, none = [await rig.endpoint() for _ in range(3)]
+    rig.upstream.show(*rows(1, 2, 3))
+    await catch_up(rig, rig.poller())
+    await send(rig, ended=3)
+    await send(rig, ended=1, session="t")
+    for each in (some, none):
+        await Backlog(rig.redis).drop_waiting(UK, each.id, reason="backlog_full", now_ms=rig.clock.at_ms)
+    await rig.eyes.incrby(keys.sequence(UK), 1000)
+    assert await Retention(rig.redis).forget_events(UK, before_ms=rig.clock.at_ms + 1) == 3
+    run = await desk.run()
+    assert run.found == {"dropped": 5}
+    assert (await desk.repaired(run, "dropped")).repaired == 5
+    assert [sorted(await rig.row_ids(each)) for each in (done, some, none)] == [[], [2, 3], [1, 2, 3]]
+    assert (await desk.run()).found == {}
+
+
+async def test_two_repairs_of_one_difference_send_once(rig: Rig, desk: Desk) -> None:
+    """What the first one has sent, and the endpoint has confirmed since, is no difference any more."""
+    await rig.source()
+    endpoint = await rig.endpoint()
+    rig.upstream.show(*rows(1, 2, 3, 4))
+    await catch_up(rig, rig.poller())
+    await send(rig, ended=1, dead=1)
+    await rig.eyes.delete(keys.lane(UK, endpoint.id), keys.lanes(UK), keys.ready(UK))
+    runs = [await desk.run(), await desk.run()]
+    assert [run.found for run in runs] == [{"undelivered": 2, "dead": 1}] * 2
+    assert (await desk.repaired(runs[0], "undelivered", "dead")).repaired == 3
+    assert sorted(await rig.row_ids(endpoint)) == [2, 3, 4]
+    await send(rig, ended=3, session="t")
+    assert (await desk.repaired(runs[1], "undelivered", "dead")).repaired == 3
+    assert await rig.row_ids(endpoint) == []
+    assert set((await rig.books()).references.values()) <= {0}
+
+
+async def test_a_difference_of_a_deleted_endpoint_is_none(rig: Rig, desk: Desk) -> None:
+    """It is owed nothing any more, so its rows are not read again either."""
+    await rig.source()
+    endpoint, other = await rig.endpoint(), await rig.endpoint()
+    rig.upstream.show(*rows(1, 2))
+    await catch_up(rig, rig.poller())
+    await rig.eyes.delete(keys.lane(UK, endpoint.id), keys.lanes(UK), keys.ready(UK))
+    run = await desk.run()
+    await rig.endpoints.delete(endpoint.app_id, endpoint.id)
+    await rig.catalogue.refresh()
+    asked, waiting = len(rig.upstream.requests), await rig.eyes.llen(keys.lane(UK, other.id))  # type: ignore[misc]
+    assert (await desk.repaired(run)).repaired == 2
+    assert len(rig.upstream.requests) == asked
+    assert await rig.eyes.llen(keys.lane(UK, other.id)) == waiting == 2  # type: ignore[misc]
 
 
 async def test_a_row_that_the_upstream_does_not_show_any_more_is_named(rig: Rig, desk: Desk) -> None:

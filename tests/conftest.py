@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from relay.store.embedded import embedded_server
 from tests.fakes.eyes import eyes
+from tests.fault.server import own_server
 from tests.fault.topologies import cluster, watched
 
 
@@ -33,12 +34,16 @@ def redis_url() -> Iterator[str]:
 
 
 def _store(topology: str) -> AbstractAsyncContextManager[str]:
-    """By RELAY_TEST_TOPOLOGY: one embedded Valkey, a master with Sentinels, or a cluster."""
+    """By RELAY_TEST_TOPOLOGY: one embedded Valkey, a master with Sentinels, or a cluster; of RELAY_TEST_PROGRAM."""
     return {"server": _server, "sentinel": _watched, "cluster": _cluster}[topology]()
 
 
 @asynccontextmanager
 async def _server() -> AsyncIterator[str]:
+    if os.environ.get("RELAY_TEST_PROGRAM"):
+        async with own_server() as server:
+            yield server.url
+        return
     folder = Path(tempfile.mkdtemp(prefix="relay-"))
     try:
         async with embedded_server(folder) as url:

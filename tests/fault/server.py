@@ -29,8 +29,11 @@ class Server:
     """One Valkey with an append-only file, at a socket for the relay and at a port for replicas."""
 
     def __init__(self, folder: Path, *options: str, program: str | None = None) -> None:
-        """`options` are further arguments of the server, such as `--maxmemory`, `64mb`; None: the embedded Valkey."""
-        self._program = program or server_binary()
+        """`options` are further arguments of the server, such as `--maxmemory`, `64mb`.
+
+        `program`: None is that of RELAY_TEST_PROGRAM, or the embedded Valkey.
+        """
+        self._program = program or os.environ.get("RELAY_TEST_PROGRAM") or server_binary()
         self.folder = folder
         self._options = options
         self._process: Process | None = None

@@ -1,6 +1,7 @@
-"""The servers that tests try: the embedded Valkey, and whichever Redis is installed."""
+"""The servers that tests try: the embedded Valkey, whichever Redis is installed, and those of RELAY_TEST_PROGRAMS."""
 
 import asyncio
+import os
 import shutil
 import ssl
 from collections.abc import AsyncIterator
@@ -13,9 +14,14 @@ from relay.store.embedded import server_binary
 from tests.fault.certificates import Authority
 
 REDIS = shutil.which("redis-server")
+OTHERS = [Path(path) for path in os.environ.get("RELAY_TEST_PROGRAMS", "").split(":") if path]
+"""Programs of further releases, which no package of this project brings."""
+NONE = "name programs of Redis 8 and Valkey 8 in RELAY_TEST_PROGRAMS, separated by colons"
 PROGRAMS = [
     pytest.param(server_binary(), id="valkey"),
     pytest.param(REDIS, id="redis", marks=() if REDIS else pytest.mark.skip("redis-server is not installed")),
+    *(pytest.param(str(each), id=each.name) for each in OTHERS),
+    *(() if OTHERS else [pytest.param(None, id="others", marks=pytest.mark.skip(NONE))]),
 ]
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import httpx
 import pytest
+from redis.asyncio import Redis
 from svix.api import ApplicationIn, EventExampleIn, MessageIn, MessageListOptions, SvixAsync
 from svix.api.errors.http_error import HttpError
 
@@ -162,7 +163,7 @@ async def test_what_is_not_supported_is_refused(
     assert await stores.events.newest(posts_of(app)) == 0  # type: ignore[arg-type]
 
 
-async def test_a_full_store_takes_nothing(http: httpx.AsyncClient, app: str, stores: Stores) -> None:
+async def test_a_full_store_takes_nothing(http: httpx.AsyncClient, app: str, stores: Stores, redis: Redis) -> None:
     """503 with Retry-After while Redis is nearly full or the backlog is too long; also when Redis itself refuses."""
     for condition in ("store", "backlog"):
         await stores.redis.hset(keys.STANDING, condition, FULL)  # type: ignore[misc]
@@ -170,24 +171,26 @@ async def test_a_full_store_takes_nothing(http: httpx.AsyncClient, app: str, sto
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         await stores.redis.hdel(keys.STANDING, condition)  # type: ignore[misc]
     assert (await http.post("/app/one/msg", json=ONE)).status_code == 202
-    await stores.redis.config_set("maxmemory", 1)
+    await redis.config_set("maxmemory", 1)
     try:
         refused = await http.post("/app/one/msg", json={**ONE, "eventId": "e"})
     finally:
-        await stores.redis.config_set("maxmemory", 0)
+        await redis.config_set("maxmemory", 0)
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
     assert await stores.events.newest(posts_of(app)) == 1  # type: ignore[arg-type]
     assert (await http.post("/app/one/msg", json={**ONE, "eventId": "e"})).status_code == 202
 
 
-async def test_nothing_is_posted_to_an_application_that_goes(http: httpx.AsyncClient, app: str, stores: Stores) -> None:
+async def test_nothing_is_posted_to_an_application_that_goes(
+    http: httpx.AsyncClient, app: str, stores: Stores, redis: Redis
+) -> None:
     """A request that read the application before it was deleted changes nothing after."""
     await http.post("/app/one/msg", json=ONE)
     application = await stores.applications.get(app)
     assert application.posts
     assert (await http.delete("/app/one")).status_code == 204
     stream = posts_of(application.id)
-    assert [bytes(name) async for name in stores.redis.scan_iter(match="relay:s:*")] == [keys.fence(stream).encode()]
+    assert [bytes(name) async for name in redis.scan_iter(match="relay:s:*")] == [keys.fence(stream).encode()]
     event = StoredEvent(MessageId("msg_" + "a" * 24), "", NOW, 1, b"\xff", b"{}", post=Post("a.b"))
     with pytest.raises(NotFound):
         await Posts(stores.redis).append(application.id, event, [], version=NEWEST, now_ms=NOW)

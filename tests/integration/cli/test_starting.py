@@ -87,7 +87,7 @@ async def test_a_wrong_key_stops_the_start(service: str, short_folder: Path, red
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_a_redis_that_denies_is_told(service: str, short_folder: Path, redis_url: str) -> None:
-    url = redis_url.replace("unix://", "unix://nobody:wrong@", 1) if "@" not in redis_url else redis_url
+    url = redis_url.replace("://", "://nobody:wrong@", 1) if "@" not in redis_url else redis_url
     process = await start(service, environment(short_folder, RELAY_REDIS_URL=url.replace("relay-tests", "wrong")))
     text = await said(process)
     assert process.returncode == 1

@@ -133,7 +133,7 @@ async def test_a_damaged_log_is_shed_too(floor: Floor) -> None:
 
 @pytest.mark.parametrize(("body", "each_has"), [(0, 4), (0, 32), (300, 1), (300, 32), (3000, 1), (3000, 32)])
 async def test_the_budget_counts_what_the_server_uses(floor: Floor, body: int, each_has: int) -> None:
-    """Within 15 %, for small and large records, and for full and sparse buckets."""
+    """Within 15 %, for small and large records, and for full and sparse buckets. Redis 8 needs up to 20 % less."""
     buckets = range(50_000, 50_100)
     for number in (n for bucket in buckets for n in range(bucket * BUCKET, bucket * BUCKET + each_has)):
         made = Attempt(
@@ -143,4 +143,4 @@ async def test_the_budget_counts_what_the_server_uses(floor: Floor, body: int, e
         await floor.exchange("s", HandIn(CRM, attempts=[made]))
     names = [name async for name in floor.redis.scan_iter(match=f"{keys.prefix(UK)}attempt*")]
     used = sum([await floor.redis.memory_usage(name, samples=0) or 0 for name in names])
-    assert 0.85 < await Attempts(floor.redis).total_bytes(UK) / used < 1.15
+    assert 0.85 < await Attempts(floor.redis).total_bytes(UK) / used < 1.2

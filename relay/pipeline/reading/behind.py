@@ -68,7 +68,7 @@ class Behind:
         if place.until is None and not reading.is_once:
             await self._rest(source, poll, {reading.name: place})
             return
-        # A page that fails belongs to this round, which goes on after the reading's own wait, not with the next poll.
+        # A page that fails belongs to this round, which continues after the reading's own wait, not with the next poll.
         poll.places[reading.name] = place
         if place.until is not None:
             try:

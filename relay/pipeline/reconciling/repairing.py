@@ -28,8 +28,8 @@ APART = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Standing:
-    """What stands of some differences."""
+class _Remaining:
+    """The differences that are still there when a repair looks at them again."""
 
     there: list[Difference]
     unknown: list[Difference]
@@ -65,10 +65,10 @@ class Repairing:
         if not listed:
             return await self._runs.save(source.uid, run, replace(run, phase="done", ended_at_ms=now_ms))
         wanted = [each for each in listed if each.kind in run.repair]
-        standing = await self._standing(source, wanted)
-        left = [each for each in standing.there if not (each.endpoint and await self._sent(source, each))]
+        remaining = await self._remaining(source, wanted)
+        left = [each for each in remaining.there if not (each.endpoint and await self._sent(source, each))]
         restored = await self._restored(source, token, left)
-        repaired = len(wanted) - len(standing.unknown) - len(left) + restored
+        repaired = len(wanted) - len(remaining.unknown) - len(left) + restored
         after = replace(
             run,
             place=run.place + len(listed),
@@ -79,21 +79,21 @@ class Repairing:
         )
         return await self._runs.save(source.uid, run, after)
 
-    async def _standing(self, source: Source, wanted: Sequence[Difference]) -> _Standing:
+    async def _remaining(self, source: Source, wanted: Sequence[Difference]) -> _Remaining:
         """Whether deliveries are still differences: they may have been sent since, by another repair or by hand."""
         owed = [each for each in wanted if each.endpoint and not self._is_gone(each.endpoint)]
-        # Places first: a delivery that was in no lane yet, and has ended since, is told by its state.
+        # Places first: a delivery that was in no lane yet, and has ended since, has a state that says so.
         places = self._books.places(source.uid)
         await places.read({each.endpoint for each in owed if each.kind == "undelivered"})
         states = await self._books.states(source.uid, [(each.endpoint, each.number) for each in owed])
-        standing = _Standing([each for each in wanted if not each.endpoint], [])
+        remaining = _Remaining([each for each in wanted if not each.endpoint], [])
         for each in owed:
             state = states.get((each.endpoint, each.number), State.NOT_OWED)
             if state is State.NOT_OWED or self._endpoint(each.endpoint) is None:
-                standing.unknown.append(each)
+                remaining.unknown.append(each)
             elif fate_of(state, is_somewhere=partial(_waits, places, each)) == each.kind:
-                standing.there.append(each)
-        return standing
+                remaining.there.append(each)
+        return remaining
 
     async def _sent(self, source: Source, each: Difference) -> bool:
         """Put a delivery into its lane, if its event is kept."""

@@ -17,7 +17,7 @@ from tests.fault.topologies import MASTER, Watched, watched
 from tests.integration.store.test_redis_access import works
 
 CONNECTIONS = 8
-LEFT_WITHIN_S = 3.0
+LEFT_WITHIN_S = 20.0
 
 
 async def test_a_master_that_is_replaced_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,7 +39,8 @@ async def test_a_master_that_is_replaced_is_left(monkeypatch: pytest.MonkeyPatch
             await until(lambda: _is_written(client, new), within_s=LEFT_WITHIN_S, what="the new master to be found")
             await _use_all(client.connection_pool)
             await until(lambda: _is_heard(client, heard), within_s=LEFT_WITHIN_S, what="a notice by the new master")
-            assert await _clients(old) == 0
+            # A server counts a connection until it has seen its end.
+            await until(lambda: _is_left(old), within_s=LEFT_WITHIN_S, what="the old master to be left")
         finally:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
@@ -110,3 +111,7 @@ async def _clients(server: Server) -> int:
     """Connections of the relay's: those of Sentinels have names, and flags tell a replica and our socket."""
     clients = await server.ask("CLIENT LIST")
     return sum(not each["name"] and not set(each["flags"]) & set("SMU") for each in clients)
+
+
+async def _is_left(server: Server) -> bool:
+    return await _clients(server) == 0

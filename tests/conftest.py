@@ -9,12 +9,19 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from redis.asyncio import Redis
 
 from relay.store.embedded import embedded_server
 from tests.fakes.eyes import eyes
 from tests.fault.server import own_server
 from tests.fault.topologies import cluster, watched
+
+# A generated example may take any time: the machine may be slow.
+settings.register_profile(
+    "relay", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("relay")
 
 
 @pytest.fixture(scope="session")

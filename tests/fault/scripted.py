@@ -6,6 +6,8 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
+from tests.patience import PATIENCE_S
+
 
 @dataclass(eq=False)
 class Scripted:
@@ -84,7 +86,7 @@ async def scripted(
         await asyncio.sleep(0)
 
 
-async def happens(condition: Callable[[], bool], within_s: float = 1.0) -> None:
+async def happens(condition: Callable[[], bool], within_s: float = PATIENCE_S) -> None:
     """Wait until something is so."""
     async with asyncio.timeout(within_s):
         while not condition():

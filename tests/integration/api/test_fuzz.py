@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import httpx
 import msgspec
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.api.schemas.api_keys import ApiKeyIn, ApiKeyPatch, ApiKeyRotateIn
@@ -114,7 +114,7 @@ QUERIES = st.dictionaries(
 
 
 @given(call=st.sampled_from(CALLS), data=st.data(), name=TEXTS, query=QUERIES)
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100)
 async def test_no_request_makes_the_api_fail(
     http: httpx.AsyncClient, call: Call, data: st.DataObject, name: str, query: dict[str, str]
 ) -> None:

@@ -15,6 +15,7 @@ from relay.outbound.egress import Egress, EgressOptions
 from relay.outbound.resolver import Resolver
 from tests.fault.dns_server import DnsServer, dns_server
 from tests.fault.hostile_sink import HostileSink, hostile_sink
+from tests.patience import PATIENCE_S
 
 Send = Callable[..., Awaitable[Outcome]]
 
@@ -45,16 +46,17 @@ async def sink() -> AsyncIterator[HostileSink]:
 
 @pytest.fixture
 async def resolver(dns: tuple[DnsServer, str]) -> AsyncIterator[Resolver]:
-    """Keeps nothing, so that each attempt looks its name up."""
-    resolver = Resolver(nameservers=[dns[1]], min_ttl_s=0.0, max_ttl_s=0.0, failure_ttl_s=0.0, grace_s=0.0)
+    """Keeps nothing, so that each attempt looks its name up; a lookup has ten seconds."""
+    resolver = Resolver(
+        nameservers=[dns[1]], timeout_s=10.0, min_ttl_s=0.0, max_ttl_s=0.0, failure_ttl_s=0.0, grace_s=0.0
+    )
     yield resolver
     await resolver.close()
 
 
 @pytest.fixture
 def connect_timeout_s() -> float:
-    """Short, for addresses that never answer."""
-    return 0.3
+    return PATIENCE_S
 
 
 @pytest.fixture
@@ -82,7 +84,7 @@ def make_endpoint() -> Callable[..., Endpoint]:
 def send(sender: CallbackSender, make_endpoint: Callable[..., Endpoint]) -> Send:
     """Send one callback to a URL, or to an endpoint."""
 
-    async def send(to: str | Endpoint, *, body: bytes = b'{"a":1}', deadline_s: float = 0.4) -> Outcome:
+    async def send(to: str | Endpoint, *, body: bytes = b'{"a":1}', deadline_s: float = PATIENCE_S) -> Outcome:
         endpoint = make_endpoint(to) if isinstance(to, str) else to
         prepared = sender.prepare(endpoint)
         return await sender.send(

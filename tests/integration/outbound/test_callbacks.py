@@ -15,12 +15,15 @@ from relay.domain.signing import new_secret
 from relay.outbound.callbacks import CallbackSender
 from relay.outbound.egress import Egress
 from tests.fault.hostile_sink import HostileSink
+from tests.fault.scripted import happens
 from tests.fault.token_server import TokenServer, token_server
+from tests.patience import FOREVER_S, PATIENCE_S
 
 Send = Callable[..., Awaitable[Outcome]]
 MakeEndpoint = Callable[..., Endpoint]
 
 SECRET = new_secret(b"0123456789abcdef0123456789abcdef")
+ROUNDED_MS = 3
 
 
 async def test_a_subscribers_library_verifies_the_callback(
@@ -31,7 +34,7 @@ async def test_a_subscribers_library_verifies_the_callback(
     keys = (SigningKey(key=SECRET), SigningKey(key=old, expires_at_ms=2**60))
     prepared = sender.prepare(make_endpoint(f"http://127.0.0.1:{sink.port}/fine", keys=keys))
     now, body = int(time.time()), b'{"type":"call.created","data":{"n":1.10,"text":"\xc3\xa4"}}'
-    outcome = await sender.send(prepared, message_id="msg_abc", body=body, timestamp_s=now, deadline_s=2.0)
+    outcome = await sender.send(prepared, message_id="msg_abc", body=body, timestamp_s=now, deadline_s=PATIENCE_S)
     assert outcome.succeeded
     [received] = sink.received
     assert received.body == body
@@ -134,19 +137,17 @@ async def test_a_connection_with_more_to_read_is_dropped(send: Send, sink: Hosti
     await send(f"http://127.0.0.1:{sink.port}/gigabyte")
     await send(f"http://127.0.0.1:{sink.port}/fine")
     assert sink.connections == 2
-    async with asyncio.timeout(1):
-        while sink.closed < 1:
-            await asyncio.sleep(0.005)
+    await happens(lambda: sink.closed >= 1)
 
 
-async def test_a_stale_connection_is_replaced_without_sending_twice(send: Send, sink: HostileSink) -> None:
+async def test_a_stale_connection_is_replaced_without_sending_twice(
+    egress: Egress, send: Send, sink: HostileSink
+) -> None:
     """A kept connection that the receiver closed meanwhile costs nothing: the callback arrives, once."""
-    for turn in range(1, 21):
-        outcome = await send(f"http://127.0.0.1:{sink.port}/closes-unsaid", deadline_s=2.0)
+    for _ in range(20):
+        outcome = await send(f"http://127.0.0.1:{sink.port}/closes-unsaid")
         assert outcome.succeeded
-        while sink.closed < turn:
-            await asyncio.sleep(0.001)
-        await asyncio.sleep(0.005)  # until the FIN has reached the client
+        await happens(lambda: egress._pool.open == 0)  # The FIN has reached the client.
     assert len(sink.received) == 20
 
 
@@ -171,28 +172,21 @@ async def test_a_callback_that_may_have_arrived_is_not_sent_again_by_itself(send
     server.close()
 
 
-async def test_cancelling_an_attempt_returns_at_once_and_its_connection_ends_by_the_deadline(
-    send: Send, sink: HostileSink
-) -> None:
-    """Cancellation passes through; the client below ends what is on the wire when its time is over."""
-    task = asyncio.create_task(send(f"http://127.0.0.1:{sink.port}/never-answers", deadline_s=0.3))
-    while not sink.received:
-        await asyncio.sleep(0.001)
+async def test_cancelling_an_attempt_ends_it_and_its_connection(send: Send, sink: HostileSink) -> None:
+    """Cancellation passes through, and does not wait for the deadline."""
+    task = asyncio.create_task(send(f"http://127.0.0.1:{sink.port}/never-answers", deadline_s=FOREVER_S))
+    await happens(lambda: len(sink.received) == 1)
     task.cancel()
-    started = time.monotonic()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert time.monotonic() - started < 0.1
-    async with asyncio.timeout(1):
-        while not sink.closed:
-            await asyncio.sleep(0.001)
+    async with asyncio.timeout(PATIENCE_S):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    await happens(lambda: sink.closed == 1)
 
 
 async def test_closing_the_transport_lets_what_is_in_flight_end(egress: Egress, send: Send, sink: HostileSink) -> None:
     """Shutting down does not break attempts that are under way."""
-    task = asyncio.create_task(send(f"http://127.0.0.1:{sink.port}/body-drip", deadline_s=0.3))
-    while not sink.received:
-        await asyncio.sleep(0.001)
+    task = asyncio.create_task(send(f"http://127.0.0.1:{sink.port}/body-drip", deadline_s=2.0))
+    await happens(lambda: len(sink.received) == 1)
     await egress.aclose()
     assert (await task).status == 200
 
@@ -213,7 +207,7 @@ async def test_a_token_is_fetched_once_and_kept(
 ) -> None:
     """Client credentials are form-encoded and sent as basic credentials; many callbacks share one token."""
     endpoint = make_endpoint(f"http://127.0.0.1:{sink.port}/fine", auth=_oauth(tokens, scope="crm write"))
-    await asyncio.gather(*(send(endpoint, deadline_s=2.0) for _ in range(10)))
+    await asyncio.gather(*(send(endpoint) for _ in range(10)))
     await send(endpoint)
     basic = "Basic " + base64.b64encode(b"re+lay:s%26cret").decode()
     assert tokens.asked == [(basic, "grant_type=client_credentials&scope=crm+write")]
@@ -237,7 +231,7 @@ async def test_a_refused_token_is_replaced_once(
 ) -> None:
     """A 401 may mean a revoked token: one new one is tried in the same attempt, and no more."""
     endpoint = make_endpoint(f"http://127.0.0.1:{sink.port}/status/401", auth=_oauth(tokens))
-    outcome = await send(endpoint, deadline_s=2.0)
+    outcome = await send(endpoint)
     assert (outcome.status, len(tokens.asked)) == (401, 2)
     assert [received.headers["authorization"] for received in sink.received] == ["Bearer token-1", "Bearer token-2"]
 
@@ -287,11 +281,14 @@ async def test_a_silent_authorization_server_ends_with_the_attempt(
     auth = OAuth2(token_url=f"http://127.0.0.1:{sink.port}/never-answers", client_id="a", client_secret="b")
     outcome = await send(make_endpoint(f"http://127.0.0.1:{sink.port}/fine", auth=auth), deadline_s=0.2)
     assert outcome.error is Failure.AUTH
-    assert outcome.duration_ms < 700
+    assert outcome.duration_ms < 15_000, "the request for a token would end by itself after 20 s"
 
 
 async def test_an_attempt_says_how_long_its_phases_took(send: Send, make_endpoint: MakeEndpoint) -> None:
-    """The head of the response takes as long as the receiver; a kept connection takes no time to make."""
+    """The head of the response takes as long as the receiver; a kept connection takes no time to make.
+
+    No time is counted twice.
+    """
 
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError):
@@ -304,10 +301,12 @@ async def test_an_attempt_says_how_long_its_phases_took(send: Send, make_endpoin
 
     async with await asyncio.start_server(slow, "127.0.0.1", 0) as server:
         endpoint = make_endpoint(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook")
-        for _ in range(2):
-            outcome = await send(endpoint, deadline_s=5.0)
-            assert 45 <= outcome.head_ms <= outcome.duration_ms
-            assert (outcome.status, outcome.connect_ms + outcome.tls_ms < 45) == (204, True)
+        for is_kept in (False, True):
+            outcome = await send(endpoint)
+            assert outcome.status == 204
+            assert outcome.head_ms >= 45
+            assert outcome.connect_ms + outcome.tls_ms + outcome.head_ms <= outcome.duration_ms + ROUNDED_MS
+            assert not (is_kept and outcome.connect_ms + outcome.tls_ms)
 
 
 @pytest.mark.parametrize("size", [0, 400, 600, 640, 660, 700, 800])
@@ -332,9 +331,7 @@ async def test_a_receiver_that_echoes_the_request_shows_no_secret(
     async with server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
         for auth in (Bearer(secret), BasicAuth("user", secret)):
-            outcome = await send(
-                make_endpoint(url, auth=auth, headers={"x-api-key": "canary-header-value"}), deadline_s=5
-            )
+            outcome = await send(make_endpoint(url, auth=auth, headers={"x-api-key": "canary-header-value"}))
             kept = outcome.body + repr(outcome.headers).encode()
             assert b"user-agent" in kept.lower()
             for hidden in (b"canar", base64.b64encode(f"user:{secret}".encode())[:8]):
@@ -352,12 +349,12 @@ async def test_an_authorization_server_gets_the_credentials_where_it_wants_them(
         token_url=f"http://127.0.0.1:{tokens.port}/token", client_id="a", client_secret="b c", token_auth=setting
     )
     endpoint = make_endpoint(f"http://127.0.0.1:{sink.port}/fine", auth=auth)
-    outcome = await send(endpoint, deadline_s=5.0)
+    outcome = await send(endpoint)
     assert outcome.succeeded == (setting in (None, wants))
     if setting is None and wants == "body":
         assert [bool(header) for header, _ in tokens.asked] == [True, False]
         await asyncio.sleep(1.0)
-        await send(endpoint, deadline_s=5.0)
+        await send(endpoint)
         assert [bool(header) for header, _ in tokens.asked] == [True, False, False]
 
 
@@ -376,7 +373,7 @@ async def test_every_answer_that_means_a_bearer_token_is_one(
     """With every character that RFC 6750 allows, and however long it says that it lives."""
     token = "AZaz09-._~+/=="
     tokens.extra = {"token_type": kind, "expires_in": expires_in, "access_token": token}
-    outcome = await send(make_endpoint(f"http://127.0.0.1:{sink.port}/fine", auth=_oauth(tokens)), deadline_s=5.0)
+    outcome = await send(make_endpoint(f"http://127.0.0.1:{sink.port}/fine", auth=_oauth(tokens)))
     assert outcome.succeeded, outcome
     assert sink.received[-1].headers["authorization"] == f"Bearer {token}"
 
@@ -388,6 +385,6 @@ async def test_what_is_no_bearer_token_is_refused(
     send: Send, sink: HostileSink, tokens: TokenServer, make_endpoint: MakeEndpoint, said: dict[str, str]
 ) -> None:
     tokens.extra = said
-    outcome = await send(make_endpoint(f"http://127.0.0.1:{sink.port}/fine", auth=_oauth(tokens)), deadline_s=5.0)
+    outcome = await send(make_endpoint(f"http://127.0.0.1:{sink.port}/fine", auth=_oauth(tokens)))
     assert outcome.error is Failure.AUTH
     assert sink.received == []

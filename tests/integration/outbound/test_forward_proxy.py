@@ -15,6 +15,7 @@ from tests.fault.certificates import Authority, server_context
 from tests.fault.dns_server import DnsServer
 from tests.fault.forward_proxy import ForwardProxy, forward_proxy
 from tests.fault.hostile_sink import HostileSink, hostile_sink
+from tests.patience import PATIENCE_S
 
 Send = Callable[[str], Awaitable[Outcome]]
 
@@ -40,13 +41,13 @@ async def send(
 ) -> AsyncIterator[Send]:
     """Public https on the sink's port counts as usual here, so that it goes by the proxy."""
     policy = EgressPolicy(allow=(LOOPBACK,), ports=frozenset({443, secure_sink.port}))
-    options = EgressOptions(connect_timeout_s=0.5, roots=(AUTHORITY.root,))
+    options = EgressOptions(connect_timeout_s=PATIENCE_S, roots=(AUTHORITY.root,))
     transport = Egress(policy=policy, resolver=resolver, options=options, proxy=f"http://127.0.0.1:{proxy.port}")
     sender = CallbackSender(transport, policy=policy, user_agent="relay-tests/1")
 
     async def send(url: str) -> Outcome:
         prepared = sender.prepare(make_endpoint(url))
-        return await sender.send(prepared, message_id="m", body=b"{}", timestamp_s=1, deadline_s=2.0)
+        return await sender.send(prepared, message_id="m", body=b"{}", timestamp_s=1, deadline_s=PATIENCE_S)
 
     yield send
     await transport.aclose()
@@ -96,6 +97,6 @@ async def test_a_proxy_that_is_down_is_a_proxy_fault(
     transport = Egress(policy=policy, resolver=resolver, proxy="http://127.0.0.1:9")
     sender = CallbackSender(transport, policy=policy, user_agent="relay-tests/1")
     prepared = sender.prepare(make_endpoint("https://crm.example.com/"))
-    outcome = await sender.send(prepared, message_id="m", body=b"{}", timestamp_s=1, deadline_s=2.0)
+    outcome = await sender.send(prepared, message_id="m", body=b"{}", timestamp_s=1, deadline_s=PATIENCE_S)
     assert outcome.error is Failure.PROXY
     await transport.aclose()

@@ -11,6 +11,7 @@ from relay.domain.addresses import EgressPolicy
 from relay.outbound.resolver import Resolver
 from relay.outbound.upstream_transport import UNREACHABLE, UpstreamTransport
 from tests.fault.dns_server import SERVFAIL, DnsServer
+from tests.patience import PATIENCE_S
 
 
 class Listener:
@@ -38,8 +39,13 @@ async def listener() -> AsyncIterator[Listener]:
 
 
 @pytest.fixture
-async def resolver(dns: tuple[DnsServer, str]) -> AsyncIterator[Resolver]:
-    resolver = Resolver(nameservers=[dns[1]], timeout_s=0.5)
+def lookup_s() -> float:
+    return PATIENCE_S
+
+
+@pytest.fixture
+async def resolver(dns: tuple[DnsServer, str], lookup_s: float) -> AsyncIterator[Resolver]:
+    resolver = Resolver(nameservers=[dns[1]], timeout_s=lookup_s)
     yield resolver
     await resolver.close()
 
@@ -75,6 +81,7 @@ async def test_what_is_allowed_inside_is_reached_by_http_and_any_port(
         "broken.example.com", "silent.example.com",
     ],
 )  # fmt: skip
+@pytest.mark.parametrize("lookup_s", [0.5])
 @pytest.mark.parametrize("policy", [INSIDE, EgressPolicy()], ids=["something is allowed", "nothing is"])
 async def test_everything_else_is_refused_with_one_text(
     listener: Listener, resolver: Resolver, names: DnsServer, host: str, policy: EgressPolicy
@@ -100,11 +107,11 @@ async def test_a_name_that_moves_inside_is_judged_again(
 ) -> None:
     """Each connection goes to an address that was judged, whatever the name answers next."""
     names.always("upstream.corp", "127.0.0.1")
-    resolver = Resolver(nameservers=[dns[1]], timeout_s=0.5, min_ttl_s=0.0, max_ttl_s=0.0)
+    resolver = Resolver(nameservers=[dns[1]], timeout_s=PATIENCE_S, min_ttl_s=0.0, max_ttl_s=0.0)
     assert await asked(f"http://upstream.corp:{listener.port}/", resolver, INSIDE) == 302
     await resolver.close()
     names.always("upstream.corp", "127.0.0.2")
-    resolver = Resolver(nameservers=[dns[1]], timeout_s=0.5)
+    resolver = Resolver(nameservers=[dns[1]], timeout_s=PATIENCE_S)
     assert await asked(f"http://upstream.corp:{listener.port}/", resolver, INSIDE) == UNREACHABLE
     await resolver.close()
     assert listener.connections == 1

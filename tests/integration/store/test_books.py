@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
@@ -234,7 +234,7 @@ PARTS = st.lists(st.lists(st.tuples(st.integers(1, 700), ENDPOINTS), max_size=12
 
 
 @given(parts=PARTS)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 async def test_whatever_is_committed_is_owed(redis: Redis, parts: Sequence[Part]) -> None:
     """Numbers with gaps, of any endpoints, in any order: each endpoint is owed just what it was given."""
     await redis.flushdb()

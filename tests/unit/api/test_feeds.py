@@ -92,7 +92,7 @@ async def read_all(lists: Lists, limit: int, *, descending: bool = True, **query
     ),
     descending=st.booleans(),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 async def test_pages_show_everything_that_is_wanted_once_in_order(
     lists: Lists, limit: int, query: dict[str, Any], descending: bool
 ) -> None:

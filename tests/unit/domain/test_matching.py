@@ -221,7 +221,7 @@ triggers = st.fixed_dictionaries(
     subscriptions=st.lists(st.tuples(st.integers(0, 1), types, st.none() | filters), max_size=8),
     events=st.lists(st.tuples(st.integers(0, 255), st.none() | st.integers(0, 255), triggers), max_size=4),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_it_finds_just_what_asking_each_endpoint_finds(
     app_filters: list[dict[str, Any] | None],
     subscriptions: list[tuple[int, tuple[str, ...] | None, dict[str, Any] | None]],

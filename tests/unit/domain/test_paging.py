@@ -112,7 +112,7 @@ class Upstream:
 
 
 @given(rows=st.sets(st.integers(1, 1000), max_size=12), limit=st.integers(2, 5), sorts=st.booleans(), draw=st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_walking_finds_every_row_and_ends(rows: set[int], limit: int, sorts: bool, draw: st.DataObject) -> None:
     """However the upstream orders, repeats and cuts its rows, none is skipped, and the walk comes to its end."""
     upstream = Upstream(rows, draw, sorts=sorts)

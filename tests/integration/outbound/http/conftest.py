@@ -11,6 +11,7 @@ from relay.domain.addresses import EgressPolicy
 from relay.outbound.egress import Egress
 from relay.outbound.http.messages import WireRequest
 from relay.outbound.targets import vet_url
+from tests.patience import PATIENCE_S
 
 Post = Callable[..., Awaitable[httpx.Response]]
 
@@ -27,7 +28,7 @@ def post(egress: Egress, policy: EgressPolicy) -> Post:
     """Send a body to a port, by the transport that is given or the usual one, and give the response itself."""
 
     async def post(
-        to: int | str, *, body: bytes = b"{}", deadline_s: float = 3.0, by: httpx.AsyncBaseTransport = egress
+        to: int | str, *, body: bytes = b"{}", deadline_s: float = PATIENCE_S, by: httpx.AsyncBaseTransport = egress
     ) -> httpx.Response:
         target = vet_url(f"http://127.0.0.1:{to}/" if isinstance(to, int) else to, policy)
         return await by.handle_async_request(WireRequest("POST", target, headers=[], body=body, deadline_s=deadline_s))

@@ -17,6 +17,7 @@ from relay.outbound.http.answer import MAX_INFORMATIONAL
 from relay.outbound.http.connection import SLICE_BYTES, Connection
 from relay.outbound.http.pool import LOOK_AFTER_S
 from tests.fault.scripted import Peer, happens, scripted
+from tests.patience import FOREVER_S, PATIENCE_S
 
 Send = Callable[..., Awaitable[Outcome]]
 
@@ -103,15 +104,13 @@ async def test_an_answer_that_comes_before_the_request_is_written_counts(post: P
     async def script(peer: Peer) -> None:
         await peer.reader.readuntil(b"\r\n\r\n")
         peer.writer.write(b"HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\nno")
-        await asyncio.sleep(5)
+        await asyncio.sleep(FOREVER_S)
 
-    async with scripted(script) as receiver:
-        started = time.monotonic()
+    async with scripted(script) as receiver, asyncio.timeout(PATIENCE_S):
         for _ in range(2):
-            response = await post(receiver.port, body=b"x" * 30_000_000)
+            response = await post(receiver.port, body=b"x" * 30_000_000, deadline_s=FOREVER_S)
             assert (response.status_code, await body_of(response)) == (413, b"no")
         assert receiver.connections == 2
-        assert time.monotonic() - started < 0.9
 
 
 async def test_a_large_body_is_written_as_fast_as_it_is_read(post: Post) -> None:
@@ -130,7 +129,7 @@ async def test_a_large_body_is_written_as_fast_as_it_is_read(post: Post) -> None
         await peer.until_closed()
 
     async with scripted(script) as receiver:
-        assert (await post(receiver.port, body=body, deadline_s=5.0)).status_code == 200
+        assert (await post(receiver.port, body=body)).status_code == 200
         assert receiver.requests == [body]
 
 
@@ -252,17 +251,20 @@ async def test_a_cancelled_attempt_is_off_the_wire_at_once(when: str, post: Post
             peer.writer.write(OK + b"content-length: 9\r\n\r\nsome")
         await peer.until_closed()
 
+    has_head = asyncio.Event()
+
     async def attempt(port: int) -> None:
-        await body_of(await post(port, deadline_s=30.0))
+        response = await post(port, deadline_s=FOREVER_S)
+        has_head.set()
+        await body_of(response)
 
     async with scripted(script) as receiver:
         task = asyncio.create_task(attempt(receiver.port))
-        await happens(lambda: len(receiver.requests) == 1)
-        await asyncio.sleep(0.02)
+        await happens(lambda: len(receiver.requests) == 1 and has_head.is_set() == (when == "within the body"))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await happens(lambda: receiver.closed == 1, within_s=0.2)
+        await happens(lambda: receiver.closed == 1)
 
 
 @pytest.mark.parametrize("when", ["before the head", "within the body"])
@@ -276,9 +278,9 @@ async def test_an_overdue_attempt_is_off_the_wire_at_once(when: str, send: Send)
         await peer.until_closed()
 
     async with scripted(script) as receiver:
-        outcome = await send(f"http://127.0.0.1:{receiver.port}/", deadline_s=0.2)
+        outcome = await send(f"http://127.0.0.1:{receiver.port}/", deadline_s=1.0)
         assert (outcome.error or outcome.status) == (Failure.TIMEOUT if when == "before the head" else 200)
-        await happens(lambda: receiver.closed == 1, within_s=0.2)
+        await happens(lambda: receiver.closed == 1)
 
 
 async def test_deadlines_of_a_kept_connection_are_those_of_each_attempt(send: Send) -> None:
@@ -289,12 +291,12 @@ async def test_deadlines_of_a_kept_connection_are_those_of_each_attempt(send: Se
         await peer.request()
         await peer.until_closed()
 
-    async with scripted(script) as receiver:
+    async with scripted(script) as receiver, asyncio.timeout(PATIENCE_S):
         url = f"http://127.0.0.1:{receiver.port}/"
-        assert (await send(url, deadline_s=30.0)).status == 200
+        assert (await send(url, deadline_s=FOREVER_S)).status == 200
         started = time.monotonic()
         assert (await send(url, deadline_s=0.2)).error is Failure.TIMEOUT
-        assert 0.15 < time.monotonic() - started < 0.5
+        assert time.monotonic() - started > 0.15
         assert receiver.connections == 1
 
 
@@ -312,7 +314,7 @@ async def test_a_body_beyond_its_cap_closes_the_connection(post: Post) -> None:
 
 
 async def test_times_of_an_attempt_are_recorded(post: Post) -> None:
-    """Connecting and waiting for the head; a kept connection has nothing to connect."""
+    """Connecting and waiting for the head, and no time twice; a kept connection has nothing to connect."""
 
     async def script(peer: Peer) -> None:
         while True:
@@ -321,11 +323,12 @@ async def test_times_of_an_attempt_are_recorded(post: Post) -> None:
             peer.writer.write(EMPTY)
 
     async with scripted(script) as receiver:
-        first, second = [(await post(receiver.port)).extensions["timings"] for _ in range(2)]
-        assert 0 < first.connect < 0.5
-        assert 0.04 < first.head < 0.5
-        assert (second.connect, first.tls, second.tls) == (0.0, 0.0, 0.0)
-        assert 0.04 < second.head < 0.5
+        for is_kept in (False, True):
+            began = time.perf_counter()
+            timings = (await post(receiver.port)).extensions["timings"]
+            assert timings.connect + timings.head <= time.perf_counter() - began
+            assert timings.head > 0.04
+            assert (timings.connect == 0, timings.tls) == (is_kept, 0.0)
 
 
 async def test_what_comes_before_a_request_is_written_is_no_answer_to_it(egress: Egress, post: Post) -> None:

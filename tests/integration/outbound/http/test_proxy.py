@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
@@ -18,11 +17,12 @@ from tests.fault.certificates import Authority, server_context
 from tests.fault.dns_server import DnsServer
 from tests.fault.hostile_sink import HostileSink, hostile_sink
 from tests.fault.scripted import Peer, happens, scripted
+from tests.patience import FOREVER_S, PATIENCE_S
 
 Post = Callable[..., Awaitable[httpx.Response]]
 
 AUTHORITY = Authority()
-OPTIONS = EgressOptions(connect_timeout_s=0.5, roots=(AUTHORITY.root,))
+OPTIONS = EgressOptions(connect_timeout_s=FOREVER_S, roots=(AUTHORITY.root,))
 
 
 @pytest.fixture
@@ -172,11 +172,10 @@ async def test_a_silent_proxy_ends_in_time(policy: EgressPolicy, resolver: Resol
     async with scripted(lambda peer: peer.until_closed()) as proxy:
         egress = Egress(policy=policy, resolver=resolver, options=OPTIONS, proxy=f"http://127.0.0.1:{proxy.port}")
         await egress._contexts.context()
-        started = time.monotonic()
-        with pytest.raises(EgressError) as caught:
-            await post("https://crm.example.com/", by=egress, deadline_s=0.4)
+        async with asyncio.timeout(PATIENCE_S):
+            with pytest.raises(EgressError) as caught:
+                await post("https://crm.example.com/", by=egress, deadline_s=0.4)
         assert caught.value.failure is Failure.TIMEOUT
-        assert time.monotonic() - started < 0.8
         await happens(lambda: proxy.closed == 1)
         await egress.aclose()
 

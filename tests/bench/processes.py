@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-READY_WITHIN_S = 30.0
-ENDS_WITHIN_S = 30.0
+READY_WITHIN_S = 60.0
+ENDS_WITHIN_S = 60.0
 
 
 class ChildFailed(Exception):  # noqa: N818 - named for what happened
@@ -44,7 +44,7 @@ class Child:
             raise self.complaint()
 
     async def stop(self) -> None:
-        """Ask it to end; who does not within 30 s is killed."""
+        """Ask it to end; who does not within ENDS_WITHIN_S is killed."""
         with suppress(ProcessLookupError):
             self.process.terminate()
         try:

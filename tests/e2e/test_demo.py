@@ -10,10 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
-pytestmark = pytest.mark.timeout(90)
-
 
 @contextmanager
 def demo(folder: Path, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
@@ -29,7 +25,7 @@ def demo(folder: Path, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
             # Twice: at once. Killed, it could not end its own processes.
             for _ in range(2):
                 process.terminate()
-            process.wait(40)
+            process.wait(60)
     left = [entry for entry in Path("/proc").glob("[0-9]*/environ") if mark in environ(entry)]
     assert left == []
     assert list(folder.iterdir()) == []
@@ -76,4 +72,4 @@ def test_asked_twice_it_ends_at_once(short_folder: Path) -> None:
             if line.startswith("No more rows"):
                 process.send_signal(signal.SIGINT)
                 break
-        assert process.wait(30) == 1
+        assert process.wait(60) == 1

@@ -5,7 +5,7 @@ import pytest
 from tests.fault.recorder import always
 from tests.fault.stage import ROUTE, SOURCE, Stage, stage, until
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 ROOM = 12 * 2**20
 ROWS = 8_000
@@ -51,7 +51,7 @@ async def test_a_full_store_recovers_by_itself(stop_share: str) -> None:
             await on.worker()
         await until(lambda: told(on), within_s=60, what="the operator to be told", every_s=0.2)
         assert await told(on) == ["store.full"]
-        await until(lambda: error(on), within_s=10, what="the route to say why it waits")
+        await until(lambda: error(on), within_s=60, what="the route to say why it waits")
         assert "nearly full" in (await error(on) or "")
         waiting = await on.outstanding()
         cursor = (await on.stores.routes.states(SOURCE, [ROUTE]))[0].cursor or 0

@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
-import pytest
 from standardwebhooks.webhooks import Webhook
 from svix.api import ApplicationIn, EndpointIn, MessageIn, SvixAsync, SvixOptions
 
@@ -18,8 +17,7 @@ from relay.store import keys
 from tests.bench.processes import Child, child, free_port, listens
 from tests.fault.serving import Exchange, serving
 from tests.fault.stage import Stage, stage, until
-
-pytestmark = pytest.mark.timeout(120)
+from tests.patience import PATIENCE_S
 
 
 @dataclass
@@ -63,19 +61,22 @@ async def test_a_posted_message_arrives_signed_as_it_was_posted() -> None:
         sold = await svix.message.create(
             "shop", MessageIn(event_type="sold", event_id="s-1", channels=["europe"], payload={"zwölf": 12})
         )
-        await until(lambda: len(receiver.got) == 3, within_s=20, what="three callbacks")
-        assert receiver.ids("/all") == [paid.id, sold.id]
+        await until(lambda: len(receiver.got) == 3, what="three callbacks")
+        assert sorted(receiver.ids("/all")) == sorted([paid.id, sold.id])
         assert (receiver.ids("/europe"), receiver.ids("/calls")) == ([sold.id], [])
         secret = (await svix.endpoint.get_secret("shop", "all")).key
         for path, headers, body in receiver.got:
             if path == "/all":
                 Webhook(secret).verify(body, headers)
-        assert json.loads(receiver.got[0][2]) == {"total": 19.9}
+        bodies = {headers["webhook-id"]: body for _, headers, body in receiver.got}
+        assert json.loads(bodies[paid.id]) == {"total": 19.9}
         headers = {"authorization": f"Bearer {on.environment['RELAY_ADMIN_KEY']}", "content-type": "application/json"}
         raw = b'{"eventType": "call.created", "payload": {"n" : 1.10, "e": 1e2,\n "big": 9007199254740993}}'
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/api/v1", headers=headers) as client:
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}/api/v1", headers=headers, timeout=PATIENCE_S
+        ) as client:
             assert (await client.post("/app/shop/msg", content=raw)).status_code == 202
-            await until(lambda: receiver.ids("/calls"), within_s=20, what="the callback of the typed endpoint")
+            await until(lambda: receiver.ids("/calls"), what="the callback of the typed endpoint")
             exact = next(body for path, _, body in receiver.got if path == "/calls")
             assert exact == b'{"n" : 1.10, "e": 1e2,\n "big": 9007199254740993}'
 
@@ -83,11 +84,11 @@ async def test_a_posted_message_arrives_signed_as_it_was_posted() -> None:
                 attempts = (await client.get("/app/shop/attempt/msg/s-1")).json()["data"]
                 return [(each["eventType"], each["status"]) for each in attempts] == [("sold", 0)] * 2
 
-            await until(confirmed, within_s=20, what="the attempts to be listed")
+            await until(confirmed, what="the attempts to be listed")
             assert (await client.post("/app/shop/msg/s-1/endpoint/all/resend")).status_code == 202
-            await until(lambda: receiver.ids("/all").count(sold.id) == 2, within_s=20, what="the resent callback")
+            await until(lambda: receiver.ids("/all").count(sold.id) == 2, what="the resent callback")
             assert (await client.delete("/app/shop")).status_code == 204
-        await until(lambda: nothing_left(on, paid.id), within_s=20, what="the application's posts to be deleted")
+        await until(lambda: nothing_left(on, paid.id), what="the application's posts to be deleted")
         await svix._httpx_client.aclose()
 
 
@@ -105,7 +106,7 @@ async def test_a_killed_api_never_posts_by_halves() -> None:
             await on.endpoint(name, everything=True, paused=True)
         headers = {"authorization": f"Bearer {on.environment['RELAY_ADMIN_KEY']}"}
         client = await stack.enter_async_context(
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/api/v1/app", headers=headers)
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/api/v1/app", headers=headers, timeout=PATIENCE_S)
         )
         answered, posted = list[str](), 0
 
@@ -115,11 +116,12 @@ async def test_a_killed_api_never_posts_by_halves() -> None:
             assert answer.status_code in (202, 409)
             answered.append(f"e{number}")
 
-        for _ in range(3):
+        # On a slow machine all of a round may be answered before the process dies: then there is another round.
+        while posted < 180 or (len(answered) == posted < 600):
             running = await stack.enter_async_context(serve(on, port))
             under_way = [asyncio.create_task(post(posted + n)) for n in range(60)]
             target = len(answered) + 20
-            await until(lambda target=target: len(answered) >= target, within_s=20, what="answers", every_s=0.001)  # type: ignore[misc]
+            await until(lambda target=target: len(answered) >= target, what="answers", every_s=0.001)  # type: ignore[misc]
             running.process.kill()
             await running.process.wait()
             await asyncio.gather(*under_way, return_exceptions=True)

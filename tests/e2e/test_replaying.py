@@ -1,6 +1,5 @@
 """Events that the relay dropped come back from the upstream, by real workers."""
 
-import pytest
 from msgspec.structs import replace
 
 from relay.domain.model import Source
@@ -8,7 +7,6 @@ from relay.domain.reading.backfill import Backfill
 from relay.store.retention import Retention
 from tests.fault.stage import ROUTE, SOURCE, Stage, now_ms, stage, until
 
-pytestmark = pytest.mark.timeout(120)
 ROWS = 600
 QUICK = {"RELAY_READING_REQUESTS_PER_HOUR": "360000"}
 
@@ -34,7 +32,7 @@ async def test_dropped_events_come_back_under_their_ids() -> None:
         on.recorder.arrivals.clear()
         backfill = await replay(on)
         victim = await on.worker()
-        await until(lambda: len(on.recorder.arrivals) > ROWS // 4, within_s=30, what="the first of the replay")
+        await until(lambda: len(on.recorder.arrivals) > ROWS // 4, within_s=60, what="the first of the replay")
         await on.kill(victim)
         await on.worker()
         await until(lambda: is_done(on, backfill), within_s=60, what="the backfill to end")

@@ -27,6 +27,8 @@ class Faults:
         """Whether the command that meets the fault still takes effect."""
         self.kind: type[BaseException] = StoreUnavailable
         self.met = 0
+        self.passed = 0
+        """How many commands there were."""
         self.meanwhile: Callable[[], Awaitable[None]] | None = None
         """What somebody else does just before that command, which then passes."""
         self.only: str | None = None
@@ -46,6 +48,7 @@ class Faults:
 
     async def strikes(self, *command: object) -> bool:
         """Count a command; True: it is the one that fails."""
+        self.passed += 1
         if self.left is None or (self.only is not None and script(self.only).sha not in command):
             return False
         self.left -= 1

@@ -22,6 +22,11 @@ class Finding:
     note: str = ""
 
     @property
+    def is_time(self) -> bool:
+        """Whether it tells how fast this machine was, too."""
+        return self.unit in ("s", "ms")
+
+    @property
     def holds(self) -> bool:
         """Whether the goal is met."""
         return bool(_COMPARE[self.compare](self.value, self.limit))

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from relay.store.embedded import server_binary
 from tests.bench.processes import free_port
 
-READY_WITHIN_S = 30.0
+READY_WITHIN_S = 60.0
 MARK_EVERY_S = 0.02
 MARKS = 1000
 """What is remembered of the file's growth: twenty seconds."""

@@ -21,6 +21,7 @@ from tests.bench.processes import Child, child, free_port, listens
 from tests.fault.checker import Verdict, check
 from tests.fault.recorder import Habit, Recorder, recorder
 from tests.fault.upstream import FIRST_ROW_ID, Offered, Upstream, upstream
+from tests.patience import PATIENCE_S
 
 SOURCE = SourceUid("faults")
 ROUTE = "all"
@@ -141,11 +142,11 @@ class Stage:
         newest = [rows.offered[-1].row if rows.offered else 0 for rows in self.upstreams.values()]
         return all(int(cursor or 0) >= row for cursor, row in zip(cursors, newest, strict=True))
 
-    async def taken_in(self, *, within_s: float = 60.0) -> None:
+    async def taken_in(self, *, within_s: float = 120.0) -> None:
         """Wait until every row that was offered is behind the cursor."""
         await until(self.is_taken_in, within_s=within_s, what="all rows to be taken in")
 
-    async def drained(self, *, within_s: float = 60.0) -> None:
+    async def drained(self, *, within_s: float = 120.0) -> None:
         """Wait until every row is taken in and every delivery has ended."""
         await self.taken_in(within_s=within_s)
 
@@ -173,7 +174,9 @@ class TooLate(Exception):  # noqa: N818 - named for what happened
     """Something that was waited for did not come."""
 
 
-async def until(condition: Callable[[], Any], *, within_s: float, what: str, every_s: float = 0.05) -> float:
+async def until(
+    condition: Callable[[], Any], *, what: str, within_s: float = PATIENCE_S, every_s: float = 0.05
+) -> float:
     """Wait for a condition (plain or awaitable); gives the seconds that it took. Raises TooLate."""
     began = time.monotonic()
     while True:

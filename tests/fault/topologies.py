@@ -18,7 +18,7 @@ MASTER = "relay"
 """The name that the Sentinels know the master by."""
 DOWN_AFTER_MS = 400
 NODE_TIMEOUT_MS = 800
-READY_WITHIN_S = 30.0
+READY_WITHIN_S = 60.0
 
 
 class Sentinel(Server):

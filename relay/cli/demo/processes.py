@@ -15,7 +15,7 @@ import httpx
 
 from relay.errors import RelayError
 
-READY_WITHIN_S = 30.0
+READY_WITHIN_S = 60.0
 ENDS_WITHIN_S = 30.0
 Result = TypeVar("Result")
 

@@ -22,7 +22,7 @@ from relay.store.embedded import embedded_server
 
 QUIET_S = 3.0
 """So long nothing new must have come before the count: rows behind the cursor are read again every second."""
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 """After so long without anything new, what has not come is missing."""
 
 

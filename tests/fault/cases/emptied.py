@@ -19,6 +19,7 @@ from tests.fault.ending import compared
 from tests.fault.recorder import always
 from tests.fault.server import Server, own_server
 from tests.fault.stage import SOURCE, Stage, TooLate, stage, until
+from tests.patience import PATIENCE_S
 
 ENDPOINTS = 10
 DOWN = ("e00", "e01")
@@ -133,7 +134,7 @@ async def now_ms(on: Stage) -> int:
     return int(seconds) * 1000 + int(micros) // 1000
 
 
-async def checkpoint_of(on: Stage, *, newer_than_ms: int = 0, within_s: float = 15.0) -> Head:
+async def checkpoint_of(on: Stage, *, newer_than_ms: int = 0, within_s: float = PATIENCE_S) -> Head:
     """Wait for a checkpoint that was taken after a time."""
     settings = load(on.environment)
     assert settings.checkpoint_url is not None

@@ -66,7 +66,7 @@ async def kill(seed: int, *, times: int, workers: int, pause_s: tuple[float, flo
         with suppress(asyncio.CancelledError):
             await load
         quiet = monotonic()
-        await on.drained(within_s=90)
+        await on.drained()
         yield Finding("until all is quiet after the last kill", monotonic() - quiet, "<=", 45, "s")
         delays = delays_s(on.upstream.shown, (a for a in on.recorder.arrivals if a.accepted))
         yield Finding("latest delivery", max(delays), "<=", 45, "s", f"p50 {p(delays, 0.5) * 1000:.0f} ms")

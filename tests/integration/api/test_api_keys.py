@@ -10,6 +10,7 @@ from svix.api.errors.http_error import HttpError
 from relay.domain.tokens import SECRETS_MOST
 from relay.wiring import Stores, deleting_of
 from tests.integration.api.conftest import TestClock
+from tests.patience import PATIENCE_S
 
 URL = "https://hooks.example.com/in"
 DAY_MS = 86_400_000
@@ -164,7 +165,7 @@ async def test_keys_go_with_their_application(http: httpx.AsyncClient, stores: S
     assert await status(http, made["token"]) == 200
     await stores.applications.delete("one")
     assert await status(http, made["token"]) == 401
-    await deleting_of(stores).run(within_s=5)
+    await deleting_of(stores).run(within_s=PATIENCE_S)
     assert [key["id"] for key in (await http.get("/key")).json()["data"]] == [other["id"]]
     await http.put("/app/one", json={"name": "One"})
     assert await status(http, made["token"]) == 401

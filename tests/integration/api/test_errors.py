@@ -11,6 +11,7 @@ import pytest
 
 from relay.wiring import Stores
 from tests.integration.api.documented import SECURITY, Documented
+from tests.patience import PATIENCE_S
 
 KEY = "test-key-0123456789"
 AUTHORIZED = {"authorization": f"Bearer {KEY}"}
@@ -151,7 +152,7 @@ async def test_a_method_that_a_path_does_not_take(
 )
 async def test_a_path_that_no_client_should_send(base_url: str, path: bytes, statuses: set[int]) -> None:
     """Names in paths follow the rule of names in bodies; no other is looked up, and no answer is long."""
-    async with httpx.AsyncClient(headers=AUTHORIZED, verify=False) as client:
+    async with httpx.AsyncClient(headers=AUTHORIZED, verify=False, timeout=PATIENCE_S) as client:
         await client.put(f"{base_url}/api/v1/app/one", json={"name": "One"})
     status, headers, body = await raw(base_url, b"GET " + path + b" HTTP/1.1")
     assert status in statuses, body

@@ -19,6 +19,7 @@ from relay.wiring import Stores
 from tests.integration.api.conftest import KEY, TestClock
 from tests.integration.api.documented import Documented
 from tests.integration.api.storing import A, Store
+from tests.patience import PATIENCE_S
 
 SOUND = bytes(range(256)) * 400
 
@@ -213,7 +214,7 @@ async def test_what_the_subscriber_does_not_read_is_not_fetched(path: str, base_
     upstream.answer = b"HTTP/1.1 200 OK\r\ncontent-type: audio/wav\r\nconnection: close\r\n\r\n"
     upstream.then = pour
     async with (
-        httpx.AsyncClient(headers={"authorization": f"Bearer {KEY}"}, timeout=20) as client,
+        httpx.AsyncClient(headers={"authorization": f"Bearer {KEY}"}, timeout=PATIENCE_S) as client,
         client.stream("GET", f"{base_url}/api/v1{path}") as response,
     ):
         assert response.status_code == 200
@@ -232,7 +233,7 @@ async def test_the_sandbox_has_recordings(http: httpx.AsyncClient, path: str, st
     auth = ApiKeyAuth("00000000-0000-4000-8000-000000000001")
     await stores.sources.put(A, lambda old: structs.replace(old, base_url=url, version="v2.1", auth=auth))  # type: ignore[type-var]
     query = "format=json&limit=5&filter[]=rec-eq-value-1"
-    async with httpx.AsyncClient() as plain:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as plain:
         listed = await plain.get(
             f"{url}/reports/v2.1/igrps/1/triggers/calls?{query}", headers={"authorization": f"ApiKey {auth.key}"}
         )

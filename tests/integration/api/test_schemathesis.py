@@ -10,6 +10,7 @@ import pytest
 
 from relay.domain.model import SourceUid
 from tests.integration.api.storing import Store
+from tests.patience import PATIENCE_S
 
 KEY = "test-key-0123456789"
 SOURCE = {"baseUrl": "https://u.test", "igrp": 1, "auth": {"type": "apiKey", "key": "k"}, "routes": ["all"]}
@@ -39,7 +40,8 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404",
 
 async def prepared(base_url: str, store: Store, folder: Path) -> Path:
     """A configuration that names things that are there, so that calls reach more than a 404."""
-    async with httpx.AsyncClient(base_url=f"{base_url}/api/v1", headers={"authorization": f"Bearer {KEY}"}) as client:
+    headers = {"authorization": f"Bearer {KEY}"}
+    async with httpx.AsyncClient(base_url=f"{base_url}/api/v1", headers=headers, timeout=PATIENCE_S) as client:
         await client.put("/source/s", json=SOURCE)
         app = (await client.put("/app/one", json={"name": "One"})).json()["id"]
         endpoint = (await client.put("/app/one/endpoint/crm", json={"url": "https://a.example/"})).json()["id"]

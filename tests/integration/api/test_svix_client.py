@@ -25,6 +25,7 @@ from svix.models import Ordering
 
 from relay.domain.event_types import EVENT_TYPES
 from relay.wiring import Stores
+from tests.patience import PATIENCE_S
 
 URL = "https://hooks.example.com/in"
 
@@ -154,7 +155,7 @@ async def test_event_types(svix: SvixAsync) -> None:
 async def test_health(svix: SvixAsync, base_url: str) -> None:
     """Svix's health check and the probes of Kubernetes are answered without a key."""
     await svix.health.get()
-    async with httpx.AsyncClient(base_url=base_url) as client:
+    async with httpx.AsyncClient(base_url=base_url, timeout=PATIENCE_S) as client:
         assert (await client.get("/health/live")).json() == {"status": "live"}
         assert (await client.get("/health/ready")).json() == {"status": "ready"}
 

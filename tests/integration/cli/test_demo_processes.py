@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from relay.cli.demo.processes import ChildEnded, Processes, free_port, processes
+from tests.patience import FOREVER_S, PATIENCE_S
 
 SECRET = {"RECEIVER_SECRETS": "whsec_" + base64.b64encode(b"s" * 32).decode()}
 
@@ -39,8 +40,8 @@ async def test_a_process_that_ends_is_reported_at_once(tmp_path: Path) -> None:
     async with processes(tmp_path) as children:
         os.kill(await start_receiver(children), signal.SIGKILL)
         with pytest.raises(ChildEnded, match="the receiver ended with code -9"):
-            async with asyncio.timeout(5):
-                await children.during(asyncio.sleep(60))
+            async with asyncio.timeout(PATIENCE_S):
+                await children.during(asyncio.sleep(FOREVER_S))
 
 
 async def test_a_process_that_does_not_start_shows_its_log(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import sys
@@ -11,7 +12,9 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.bench.processes import free_port
+from tests.fault.stage import until
 from tests.integration.store.test_seal import NEW, fill
+from tests.patience import PATIENCE_S
 
 NEEDED = {"RELAY_ADMIN_KEY": "k" * 16, "RELAY_ENCRYPTION_KEY": "A" * 43 + "="}
 SERVICES = ["serve", "worker"]
@@ -32,7 +35,7 @@ async def start(service: str, env: dict[str, str]) -> asyncio.subprocess.Process
 
 async def said(process: asyncio.subprocess.Process) -> str:
     """Everything that it says, until it ends by itself."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(2 * PATIENCE_S):
         output, _ = await process.communicate()
     return output.decode()
 
@@ -94,6 +97,12 @@ async def test_a_redis_that_denies_is_told(service: str, short_folder: Path, red
     assert "Redis rejects the user name or the password of RELAY_REDIS_URL" in text
 
 
+def heeds_signals(pid: int) -> bool:
+    """Whether a process has said what SIGTERM does. Before that, it ends it while Python starts."""
+    (caught,) = re.findall(r"^SigCgt:\t(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return bool(int(caught, 16) & 1 << signal.SIGTERM - 1)
+
+
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("after_s", [0.0, 0.3, 1.0])
 async def test_who_is_told_to_end_while_it_starts_ends_well(service: str, short_folder: Path, after_s: float) -> None:
@@ -101,8 +110,8 @@ async def test_who_is_told_to_end_while_it_starts_ends_well(service: str, short_
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0" if after_s else ""
         process = await start(service, environment(short_folder, RELAY_REDIS_URL=url))
-        # Python itself must have begun: before that the system ends it.
-        await asyncio.sleep(0.5 + after_s)
+        await until(lambda: heeds_signals(process.pid), what="the command to heed signals")
+        await asyncio.sleep(after_s)
         process.send_signal(signal.SIGTERM)
         text = await said(process)
     assert process.returncode == 0, text

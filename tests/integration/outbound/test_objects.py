@@ -39,7 +39,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     url = request.getfixturevalue("server")
     use(monkeypatch, url)
     bucket = f"bucket{os.urandom(4).hex()}"
-    httpx.put(f"{url}/{bucket}", content="").raise_for_status()
+    httpx.put(f"{url}/{bucket}", content="", timeout=PATIENCE_S).raise_for_status()
     return Objects(f"s3://{bucket}/some/prefix")
 
 

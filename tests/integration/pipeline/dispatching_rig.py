@@ -27,6 +27,7 @@ from tests.fakes.subscribers import Subscribers
 from tests.fakes.upstream import make_row
 from tests.integration.books import read_books
 from tests.integration.pipeline.rig import UK, Rig, until
+from tests.patience import PATIENCE_S
 
 
 class Worker:
@@ -49,7 +50,7 @@ class Worker:
             lagging=Lagging(LagWindows(rig.redis), rig.clock, session=name),
             disable=Disabling(rig.endpoints, rig.clock),
             slots=slots,
-            deadline_s=20.0,
+            deadline_s=PATIENCE_S,
             schedule=schedule,
         )
 
@@ -89,7 +90,7 @@ class Dispatching:
             yield worker
         finally:
             if worker.dispatcher._exchanges:
-                await worker.dispatcher.drain(1.0)
+                await worker.dispatcher.drain(PATIENCE_S)
 
     async def rows(self, count: int, **columns: Any) -> list[int]:
         """So many rows come, and are events; gives their ids."""

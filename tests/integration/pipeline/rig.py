@@ -54,6 +54,7 @@ from tests.fakes.faulty_redis import FaultyRedis
 from tests.fakes.upstream import FakeUpstream
 from tests.integration.books import Books as BooksRead
 from tests.integration.books import read_books
+from tests.patience import PATIENCE_S
 
 UK = SourceUid("uk")
 SECRET = "whsec_" + base64.b64encode(b"a secret of 32 bytes for tests..").decode()
@@ -234,11 +235,11 @@ async def slice_of(polling: Polling) -> AsyncIterator[asyncio.Task[None]]:
         yield task
     finally:
         polling.stopping.set()
-        await asyncio.wait_for(task, 20)
+        await asyncio.wait_for(task, PATIENCE_S)
         polling.stopping.clear()
 
 
-async def until(condition: Callable[[], Any], *, within_s: float = 20.0) -> None:
+async def until(condition: Callable[[], Any], *, within_s: float = PATIENCE_S) -> None:
     """Wait until something is true; `condition` may be a coroutine function."""
     async with asyncio.timeout(within_s):
         while True:

@@ -17,8 +17,6 @@ from tests.fakes.upstream import FakeUpstream, make_row, page, says
 from tests.integration.pipeline.rig import UK, Rig, catch_up, slice_of, until
 from tests.integration.pipeline.test_readings import HOUR, rows, run, shows_row_ids
 
-pytestmark = pytest.mark.timeout(30)
-
 
 async def begin(rig: Rig, *, until_row: int, **fields: Any) -> Backfill:
     """Ask for a backfill, as the API does."""

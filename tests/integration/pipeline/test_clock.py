@@ -12,8 +12,11 @@ from relay.pipeline import clock as module
 from relay.pipeline.clock import Clock, keep_time
 from relay.store.operations import Operations
 from relay.store.server import Server
+from tests.patience import PATIENCE_S
 
 HOUR_NS = 3_600 * 10**9
+NEAR_MS = 60_000
+"""Where the alternative is an hour."""
 
 
 @asynccontextmanager
@@ -29,7 +32,7 @@ async def kept(clock: Clock, redis: Redis, **options: object) -> AsyncIterator[N
 
 async def until(holds: object) -> None:
     """Wait until something holds."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not await holds():  # type: ignore[operator]
             await asyncio.sleep(0.01)
 
@@ -43,7 +46,7 @@ async def test_a_machine_whose_clock_is_wrong_goes_by_the_servers(
     monkeypatch.setattr(time, "time_ns", lambda: right() + hours * HOUR_NS)
     clock = Clock()
     await clock.read(Server(redis))
-    assert abs(clock.now_ms() - right() // 1_000_000) < 500
+    assert abs(clock.now_ms() - right() // 1_000_000) < NEAR_MS
     assert clock.is_off() == bool(hours)
     assert (clock.trouble() or "").startswith("the clock of this machine differs by") == bool(hours)
 
@@ -83,19 +86,20 @@ async def test_a_servers_clock_that_was_set_back_is_followed(redis: Redis, monke
     assert not heard.is_set()
     # What the process believes is put ahead, as if the server's clock had gone back.
     clock._offset_ns += HOUR_NS
-    async with kept(clock, redis, set_back=set_back), asyncio.timeout(20):
+    async with kept(clock, redis, set_back=set_back), asyncio.timeout(PATIENCE_S):
         await heard.wait()
         await asyncio.sleep(0.05)
-    assert abs(clock.now_ms() - time.time_ns() // 1_000_000) < 500
+    assert abs(clock.now_ms() - time.time_ns() // 1_000_000) < NEAR_MS
     assert not clock.is_off()
 
 
 async def test_without_the_server_a_clock_goes_on(redis: Redis) -> None:
     """By this machine's as long as the server was never asked."""
     clock = Clock()
-    assert abs(clock.now_ms() - time.time_ns() // 1_000_000) < 500
+    began_ms, now_ms = time.time_ns() // 1_000_000, clock.now_ms()
+    assert began_ms - 1 <= now_ms <= time.time_ns() // 1_000_000 + 1
     assert not clock.is_off()
     await clock.read(Server(redis))
-    before = clock.now_ms()
+    before, began_ms = clock.now_ms(), time.monotonic_ns() // 1_000_000
     await asyncio.sleep(0.01)
-    assert 10 <= clock.now_ms() - before < 500
+    assert 10 <= clock.now_ms() - before <= time.monotonic_ns() // 1_000_000 - began_ms + 1

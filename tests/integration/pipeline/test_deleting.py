@@ -17,6 +17,7 @@ from relay.store.routes import Routes
 from tests.fakes.faulty_redis import Died
 from tests.integration.books import dump
 from tests.integration.pipeline.rig import UK, Rig, until
+from tests.patience import PATIENCE_S
 
 US = SourceUid("us")
 BUCKET = keys.EVENTS_PER_BUCKET
@@ -90,7 +91,7 @@ async def is_over(eyes: Redis) -> bool:
 
 async def until_over(rig: Rig) -> None:
     """Let the job go on until nothing is left to do."""
-    assert await rig.deleting().run(within_s=10)
+    assert await rig.deleting().run(within_s=PATIENCE_S)
     assert await is_over(rig.eyes)
 
 
@@ -152,7 +153,7 @@ async def test_a_job_that_is_killed_anywhere_goes_on(
         await rig.applications.delete(other.app_id)
         rig.redis.faults.after(commands, takes_effect=takes_effect, kind=Died)
         with suppress(Died):
-            await rig.deleting().run(within_s=10)
+            await rig.deleting().run(within_s=PATIENCE_S)
         met = rig.redis.faults.met > 0
         rig.redis.faults.stop()
         await until_over(rig)
@@ -204,7 +205,7 @@ async def test_many_workers_at_once_are_harmless(rig: Rig) -> None:
     await rig.sources.delete(UK)
     for endpoint in endpoints:
         await rig.applications.delete(endpoint.app_id)
-    await asyncio.gather(*(rig.deleting().run(within_s=10) for _ in range(4)))
+    await asyncio.gather(*(rig.deleting().run(within_s=PATIENCE_S) for _ in range(4)))
     assert await is_over(rig.eyes)
     assert list(await of(rig.eyes, UK)) == [keys.fence(UK)]
     assert set((await rig.eyes.hgetall(keys.references(US))).values()) == {b"0"}  # type: ignore[misc]

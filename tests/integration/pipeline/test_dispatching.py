@@ -19,8 +19,8 @@ from relay.store.undelivered import Undelivered
 from tests.fakes.subscribers import OK, Got, status
 from tests.integration.pipeline.dispatching_rig import Dispatching
 from tests.integration.pipeline.rig import SECRET, UK, Rig, until
+from tests.patience import PATIENCE_S
 
-pytestmark = pytest.mark.timeout(30)
 CRM, ERP = "crm.example.com", "erp.example.com"
 
 
@@ -310,7 +310,7 @@ async def test_a_deleted_endpoint_gets_nothing_more(floor: Dispatching) -> None:
         await floor.rig.endpoints.delete(crm.app_id, crm.id)
         await floor.changed()
         gate.set()
-        assert await floor.rig.deleting().run(within_s=5)
+        assert await floor.rig.deleting().run(within_s=PATIENCE_S)
         await floor.all_ended()
     assert len(floor.subscribers.rows(CRM)) == 1
     assert sorted(floor.subscribers.rows(ERP)) == list(range(1, 31))
@@ -394,7 +394,7 @@ async def test_draining_hands_everything_back(floor: Dispatching) -> None:
     async with floor.worker() as worker:
         await floor.rows(100)
         await until(lambda: len(floor.subscribers.got) >= 20)
-        await worker.dispatcher.drain(5.0)
+        await worker.dispatcher.drain(PATIENCE_S)
         books = await floor.rig.books()
         assert set(books.lanes.values()) == {"r"}
         assert books.flying == {}
@@ -413,7 +413,7 @@ async def test_draining_while_an_answer_is_on_its_way(floor: Dispatching) -> Non
     async with floor.worker() as worker:
 
         async def drain() -> None:
-            draining.append(asyncio.create_task(worker.dispatcher.drain(1.0)))
+            draining.append(asyncio.create_task(worker.dispatcher.drain(PATIENCE_S)))
             await asyncio.sleep(0.02)
 
         await until(lambda: UK in worker.dispatcher._exchanges)

@@ -39,6 +39,7 @@ from tests.fakes.upstream import make_row
 from tests.integration.books import read_books
 from tests.integration.pipeline.rig import UK, Rig, has_nothing_to_do
 from tests.integration.pipeline.stepped_worker import OUTCOMES, SteppedWorker, sessions_end
+from tests.patience import PATIENCE_S
 
 ROUTES = ("calls", "all")
 WANTS: dict[str, tuple[str, ...] | None] = {
@@ -84,7 +85,7 @@ class World(RuleBasedStateMachine):
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         try:
-            self.runner.run(asyncio.wait_for(work, 10))
+            self.runner.run(asyncio.wait_for(work, PATIENCE_S))
         except BaseException:
             self.broken = True
             raise
@@ -357,7 +358,6 @@ class World(RuleBasedStateMachine):
         assert sorted({delivery for delivery, surely in wanted.items() if surely} - sent) == []
 
 
-@pytest.mark.timeout(120)
 def test_exactly_once(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is missed, doubled or lost, and the books add up after every step."""
     monkeypatch.setattr(polling_module, "LOOK_AGAIN_S", 0.005)

@@ -18,8 +18,6 @@ from relay.store.routes import Token
 from tests.fakes.upstream import answer, body, make_row, page
 from tests.integration.pipeline.rig import UK, Rig, catch_up
 
-pytestmark = pytest.mark.timeout(30)
-
 
 async def take_in(rig: Rig, token: Token, row_ids: Sequence[int], **columns: Any) -> None:
     lines = await read_lines([msgspec.json.encode(make_row(row_id, **columns)) for row_id in row_ids])

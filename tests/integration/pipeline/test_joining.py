@@ -2,14 +2,10 @@
 
 from typing import Any
 
-import pytest
-
 from relay.store import keys
 from relay.store.route_states import LOST_CURSOR
 from tests.fakes.upstream import make_row, says
 from tests.integration.pipeline.rig import UK, Rig, catch_up, slice_of, until
-
-pytestmark = pytest.mark.timeout(30)
 
 
 def rows(first: int, last: int, **columns: Any) -> list[dict[str, Any]]:

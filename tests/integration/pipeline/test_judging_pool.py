@@ -26,8 +26,7 @@ from relay.pipeline.lines import read_lines
 from relay.store.event_form import PACKING, pack_event
 from tests.fakes.upstream import make_row
 from tests.integration.pipeline.rig import UK, Rig, until
-
-pytestmark = pytest.mark.timeout(60)
+from tests.patience import PATIENCE_S
 
 OF = facts(SourceUid("uk"), 1, route="all", routes=("all",), space="t", now_ms=1_700_000_000_000)
 COLUMNS = frozenset(("act", "callDuration"))
@@ -114,7 +113,7 @@ async def test_a_process_that_dies_is_replaced_and_its_rows_are_judged_in_place(
         os.kill(pid, signal.SIGKILL)
         assert len((await judging).rows) == 100
         assert in_place == [100]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while not some.pids:
                 await some.judge(OF, sightings(*rows(1, 50)), {}, None)
                 await asyncio.sleep(0.01)
@@ -127,10 +126,10 @@ async def test_a_process_that_dies_is_replaced_and_its_rows_are_judged_in_place(
 
 async def test_a_process_that_is_stuck_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """It neither answers nor ends: after a while the rows are judged in place, and the process is killed."""
-    monkeypatch.setattr(judging_pool, "ANSWER_WITHIN_S", 0.2)
     async with judges() as some:
         (pid,) = some.pids
         os.kill(pid, signal.SIGSTOP)
+        monkeypatch.setattr(judging_pool, "ANSWER_WITHIN_S", 0.2)
         assert len((await some.judge(OF, sightings(*rows(1, 100)), {}, None)).rows) == 100
         await until(lambda: not is_running(pid))
 
@@ -210,23 +209,21 @@ async def _look_into_a_process() -> None:
 
 
 @pytest.mark.parametrize("state", ["idle", "stopped", "starting"])
-async def test_processes_end_with_the_worker_within_a_second(state: str) -> None:
+async def test_processes_end_with_the_worker(state: str) -> None:
     """Whatever they do when the worker is told to end."""
     ending, some = asyncio.Event(), Judges(1)
     async with some.until(ending):
         await some.judge(OF, sightings(*rows(1, 50)), {}, None)
         judging = None
         if state != "starting":
-            await until(lambda: some.pids, within_s=20)
+            await until(lambda: some.pids)
         pids = some.pids
         if state == "stopped":
             os.kill(pids[0], signal.SIGSTOP)
             judging = asyncio.create_task(some.judge(OF, sightings(*rows(1, 100)), {}, None))
             await asyncio.sleep(0.02)
-        began = time.monotonic()
         ending.set()
-        await until(lambda: not some.pids and not any(map(is_running, pids)), within_s=1)
-        assert time.monotonic() - began < 1
+        await until(lambda: not some.pids and not any(map(is_running, pids)))
         assert judging is None or len((await judging).rows) == 100
         assert len((await some.judge(OF, sightings(*rows(1, 100)), {}, None)).rows) == 100
         assert some.pids == []
@@ -248,7 +245,7 @@ def test_processes_end_when_their_worker_is_killed() -> None:
         pid = next(int(line) for line in worker.stdout if line.strip().isdigit())
         assert is_running(pid)
         worker.kill()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_S
     while is_running(pid) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not is_running(pid)

@@ -20,7 +20,6 @@ from tests.integration.pipeline.dispatching_rig import Dispatching
 from tests.integration.pipeline.rig import UK, Rig, catch_up, until
 from tests.integration.pipeline.test_backfills import begin, done
 
-pytestmark = pytest.mark.timeout(30)
 CRM = "crm.example.com"
 
 

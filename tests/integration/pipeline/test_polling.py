@@ -13,9 +13,8 @@ from relay.pipeline.polling import Polling
 from relay.store import keys
 from tests.fakes.upstream import FakeUpstream, body, cut, make_row, page, refuses_above, says, shuffled
 from tests.fakes.upstream import answer as answered
-from tests.integration.pipeline.rig import UK, Rig, catch_up, slice_of, until
-
-pytestmark = pytest.mark.timeout(20)
+from tests.integration.pipeline.rig import UK, Rig, catch_up, has_nothing_to_do, slice_of, until
+from tests.patience import PATIENCE_S
 
 
 def rows(first: int, last: int, **columns: Any) -> list[dict[str, Any]]:
@@ -520,7 +519,7 @@ async def test_a_poller_that_slept_is_fenced(rig: Rig) -> None:
     await catch_up(rig, other)
     # What it had asked for is answered now, as it was then.
     asleep.set()
-    await asyncio.wait_for(task, 20)
+    await asyncio.wait_for(task, PATIENCE_S)
     assert await rig.row_ids(endpoint) == list(range(1, 9))
     assert (await rig.state()).cursor == 8
 
@@ -599,7 +598,7 @@ async def test_a_failing_overlap_is_not_hammered(rig: Rig) -> None:
     async with slice_of(polling):
         for _ in range(30):
             rig.clock.advance(0.5)
-            await asyncio.sleep(0.03)
+            await until(lambda: has_nothing_to_do(rig))
     overlaps = [r for r in rig.upstream.requests[before:] if len(r.get_list("filter[]")) > 1]
     assert 3 <= len(overlaps) <= 6
 
@@ -612,7 +611,7 @@ async def test_a_source_that_is_deleted_ends_its_slice(rig: Rig) -> None:
     await until(lambda: caught_up(rig))
     await rig.sources.delete(UK)
     await rig.catalogue.refresh()
-    await asyncio.wait_for(task, 20)
+    await asyncio.wait_for(task, PATIENCE_S)
     assert UK not in rig.catalogue.sources
 
 
@@ -623,7 +622,7 @@ async def test_a_slice_ends_in_time(rig: Rig) -> None:
     task = asyncio.create_task(polling.slice(UK))
     await until(lambda: caught_up(rig))
     rig.clock.advance(21)
-    await asyncio.wait_for(task, 20)
+    await asyncio.wait_for(task, PATIENCE_S)
     assert await rig.redis.get(keys.lease(UK)) is None
     assert (await rig.routes.take_due(now_ms=rig.clock.at_ms + 10_500)).sources == [UK]
 
@@ -642,13 +641,13 @@ async def test_the_next_slice_takes_over_without_a_gap(rig: Rig) -> None:
     await until(lambda: caught_up(rig))
     for row_id in (1, 2):
         rig.clock.advance(20.5)
-        assert await asyncio.wait_for(enqueued.get(), 20) == UK
+        assert await asyncio.wait_for(enqueued.get(), PATIENCE_S) == UK
         rig.upstream.show(make_row(row_id))
         rig.clock.advance(1)
         await until(lambda: came(row_id))  # noqa: B023
         assert not slices[-1].done()
         slices.append(asyncio.create_task((second if row_id == 1 else first).slice(UK, hand_on=enqueued.put)))
-        await asyncio.wait_for(slices[-2], 20)
+        await asyncio.wait_for(slices[-2], PATIENCE_S)
         asked = len(rig.upstream.requests)
         rig.clock.advance(1)
         await until(lambda: len(rig.upstream.requests) > asked)  # noqa: B023
@@ -656,7 +655,7 @@ async def test_the_next_slice_takes_over_without_a_gap(rig: Rig) -> None:
     await asyncio.sleep(0)
     assert not slices[-1].done()
     rig.clock.advance(9)
-    await asyncio.wait_for(slices[-1], 20)  # Nobody asked within 5 s.
+    await asyncio.wait_for(slices[-1], PATIENCE_S)  # Nobody asked within 5 s.
     assert enqueued.qsize() <= 1
     assert await rig.redis.get(keys.lease(UK)) is None
 
@@ -673,7 +672,7 @@ async def test_a_store_that_goes_away_costs_nothing(rig: Rig, takes_effect: bool
         shown += 12
         faults.after(commands, takes_effect=takes_effect)
         with suppress(StoreUnavailable):
-            await asyncio.wait_for(polling_once(rig, polling), 20)
+            await asyncio.wait_for(polling_once(rig, polling), PATIENCE_S)
         met += faults.met
         faults.stop()
         await rig.redis.delete(keys.lease(UK))

@@ -12,36 +12,20 @@ from relay.pipeline.dispatch.sweeping import Sweeping
 from relay.store import keys
 from relay.store.lanes import Lanes, Sweep
 from tests.fakes.upstream import make_row
-from tests.integration.pipeline.dispatching_rig import Dispatching
+from tests.integration.pipeline.dispatching_rig import Dispatching, Worker
 from tests.integration.pipeline.rig import UK, Rig, catch_up, until
+from tests.patience import PATIENCE_S
 
 SWEEP_S = 0.02
 QUIET_S = 60.0
 BUSY_S = 0.2
 
 
-class Sweeps:
-    """How often the source was swept."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.count = 0
-        sweep_all = Lanes.sweep_all
-
-        async def counted(lanes: Lanes, sources: Sequence[SourceUid], *, now_ms: int) -> list[Sweep | Exception]:
-            self.count += 1
-            return await sweep_all(lanes, sources, now_ms=now_ms)
-
-        monkeypatch.setattr(Lanes, "sweep_all", counted)
-
-    async def have_ended(self) -> None:
-        """Wait until there are none for three times their pace."""
-
-        async def none() -> bool:
-            before = self.count
-            await asyncio.sleep(3 * SWEEP_S)
-            return self.count == before
-
-        await until(none)
+async def sweeps_have_ended(worker: Worker) -> None:
+    """Wait until the source is quiet for the worker: its next sweep is far away."""
+    [(exchanging_, _)] = worker.dispatcher._exchanges.values()
+    now = asyncio.get_running_loop().time
+    await until(lambda: exchanging_._next_sweep > now() + QUIET_S / 4)
 
 
 @pytest.fixture
@@ -54,15 +38,12 @@ async def floor(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Dispatching:
     return Dispatching(rig)
 
 
-async def test_a_quiet_source_is_left_alone_until_something_is_told(
-    floor: Dispatching, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_quiet_source_is_left_alone_until_something_is_told(floor: Dispatching) -> None:
     """Notices wake it at once; and when they were interrupted it looks again by itself."""
     async with floor.worker() as worker:
-        sweeps = Sweeps(monkeypatch)
         await floor.rows(1)
-        await until(lambda: len(floor.subscribers.got) == 1)
-        await sweeps.have_ended()
+        await floor.all_ended()
+        await sweeps_have_ended(worker)
         floor.workers.clear()  # Notices are lost from here on.
         await floor.rows(1)
         await asyncio.sleep(3 * SWEEP_S)
@@ -108,11 +89,11 @@ async def test_a_source_with_nothing_new_is_asked_once_in_its_interval(rig: Rig)
     for _ in range(30):
         rig.clock.at_ms = (await rig.state()).next_poll_at_ms
         asked = len(rig.upstream.requests)
-        await asyncio.wait_for(polling.slice(UK), 20)
+        await asyncio.wait_for(polling.slice(UK), PATIENCE_S)
         wanted_ms = await rig.eyes.zscore(keys.POLLS, UK)
         assert wanted_ms == (await rig.state()).next_poll_at_ms > rig.clock.at_ms
         assert len(rig.upstream.requests) - asked <= 3  # The row is new at first, and read again by the readings.
     asked = len(rig.upstream.requests)
     rig.clock.at_ms = (await rig.state()).next_poll_at_ms
-    await asyncio.wait_for(polling.slice(UK), 20)
+    await asyncio.wait_for(polling.slice(UK), PATIENCE_S)
     assert len(rig.upstream.requests) - asked == 1

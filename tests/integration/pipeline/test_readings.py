@@ -16,8 +16,6 @@ from tests.fakes.upstream import FakeUpstream, answer, body, make_row, page, say
 from tests.integration.books import read_books
 from tests.integration.pipeline.rig import UK, Rig, catch_up, slice_of, until
 
-pytestmark = pytest.mark.timeout(30)
-
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 
 

@@ -19,8 +19,7 @@ from tests.fakes.upstream import make_row, refuses_above, says
 from tests.integration.books import dump
 from tests.integration.pipeline.reconciling_rig import Desk
 from tests.integration.pipeline.rig import UK, Rig, catch_up, slice_of, until
-
-pytestmark = pytest.mark.timeout(30)
+from tests.patience import PATIENCE_S
 
 
 def rows(*row_ids: int, **columns: Any) -> list[dict[str, Any]]:
@@ -464,7 +463,7 @@ async def test_reconciliations_go_with_their_source(rig: Rig, desk: Desk) -> Non
     run = await desk.run()
     assert run.found == {"undelivered": 2}
     await rig.sources.delete(UK)
-    await rig.deleting().run(within_s=5)
+    await rig.deleting().run(within_s=PATIENCE_S)
     left = [name for name in await dump(rig.eyes) if name.startswith(keys.prefix(UK))]
     assert left == [keys.fence(UK)]
     assert await rig.eyes.zscore(keys.RECONCILED, UK) is None

@@ -16,8 +16,8 @@ from tests.fakes.subscribers import OK, status
 from tests.integration.pipeline.dispatching_rig import Dispatching
 from tests.integration.pipeline.replays_rig import replay_of, replay_turns
 from tests.integration.pipeline.rig import UK, Rig, until
+from tests.patience import PATIENCE_S
 
-pytestmark = pytest.mark.timeout(60)
 CRM, ERP = "crm.example.com", "erp.example.com"
 AHEAD = 8
 """Replays that a worker holds of a lane without new events."""
@@ -208,7 +208,7 @@ async def test_an_endpoint_that_was_deleted_ends_its_replay(floor: Dispatching) 
         await replay_turns(floor.rig).turn(UK)
         await floor.rig.endpoints.delete(crm.app_id, crm.id)
         await floor.changed()
-        assert await floor.rig.deleting().run(within_s=10)
+        assert await floor.rig.deleting().run(within_s=PATIENCE_S)
         await finish(floor)
         await floor.all_ended()
     assert (await part(floor)).replay.phase == "failed"

@@ -10,8 +10,8 @@ from relay.store import keys
 from relay.store.rows import Rows
 from tests.fakes.upstream import make_row
 from tests.integration.pipeline.rig import UK, Rig, catch_up, slice_of, until
+from tests.patience import PATIENCE_S
 
-pytestmark = pytest.mark.timeout(30)
 MOST = 2**63 - 1
 NOW = 141_248_745
 
@@ -136,7 +136,7 @@ async def test_a_route_that_stands_at_the_end_of_all_rowids_is_rewound(rig: Rig)
     await rig.eyes.hset(keys.route(UK, "all"), "cursor", MOST)  # type: ignore[misc]
     await rig.eyes.zadd(keys.seen_buckets(UK, "t"), {str(MOST // 256): MOST // 256})
     kept = Rows(rig.redis, plan=rig.plan, longest_s=3600, most_bytes=10**6)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         await kept.forget(rig.catalogue.sources[UK], now_ms=rig.clock.at_ms)
     rig.upstream.show(*rows(NOW + 1))
     rig.clock.advance(61)

@@ -43,6 +43,7 @@ from tests.integration.books import read_books, restore, snapshot
 from tests.integration.pipeline.replays_rig import replay_of, replay_turns
 from tests.integration.pipeline.rig import UK, Rig
 from tests.integration.pipeline.stepped_worker import OUTCOMES, SteppedWorker, sessions_end
+from tests.patience import PATIENCE_S
 
 FR = SourceUid("fr")
 SOURCES = (UK, FR)
@@ -54,7 +55,7 @@ ORDERS: dict[str, dict[str, Any]] = {
 }
 KINDS = [*OUTCOMES, "keep", "breaks"]
 RESULTS = st.lists(st.sampled_from(["ended", "ended", "ended", "keep", "down", *KINDS]), min_size=1, max_size=8)
-STEPS = int(os.environ.get("RELAY_TEST_SENDING_STEPS", "2400"))
+STEPS = int(os.environ.get("RELAY_TEST_SENDING_STEPS", "1200"))
 STEPS_OF_ONE_RUN = 60
 
 
@@ -87,7 +88,7 @@ class World(RuleBasedStateMachine):
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         try:
-            self.runner.run(asyncio.wait_for(work, 20))
+            self.runner.run(asyncio.wait_for(work, PATIENCE_S))
         except BaseException:
             self.broken = True
             raise
@@ -363,7 +364,7 @@ class World(RuleBasedStateMachine):
                 assert found == sorted(found), name
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(1200)
 def test_everything_is_sent_whatever_happens(redis_url: str) -> None:
     """Nothing is lost, stranded or out of order, and the books add up after every step."""
     bound: Callable[[], Any] = type("World", (World,), {"url": redis_url})

@@ -14,7 +14,6 @@ from tests.fakes.subscribers import OK, status
 from tests.integration.pipeline.dispatching_rig import Dispatching
 from tests.integration.pipeline.rig import UK, Rig, until
 
-pytestmark = pytest.mark.timeout(30)
 CRM, ERP = "crm.example.com", "erp.example.com"
 
 

@@ -18,8 +18,6 @@ from relay.pipeline.judges import Judges
 from tests.fakes.upstream import Answer, FakeUpstream, make_row
 from tests.integration.pipeline.rig import Rig, slice_of, until
 
-pytestmark = pytest.mark.timeout(120)
-
 ROWS = 10_000
 PIECE = 1 << 16
 MOST_MS = 5.0

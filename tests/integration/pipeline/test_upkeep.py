@@ -28,6 +28,7 @@ from tests.fakes.eyes import commands_of
 from tests.fakes.upstream import make_row
 from tests.integration.pipeline.rig import Rig, catch_up, slice_of, until
 from tests.integration.store.floor import NOW, UK, A, B, Floor, attempt
+from tests.patience import PATIENCE_S
 
 MB = 2**20
 SETTINGS = {"RELAY_ADMIN_KEY": "k" * 16, "RELAY_ENCRYPTION_KEY": "A" * 43 + "="}
@@ -87,6 +88,8 @@ async def shed(upkeep: Upkeep, *sources: Source) -> None:
 async def fill(redis: Redis, *, size: int = MB) -> None:
     """Use so much memory for something else."""
     await redis.set("ballast", bytes(size))
+    while (await redis.info("memory"))["lazyfree_pending_objects"]:
+        await asyncio.sleep(0.01)
 
 
 async def write_history(redis: Redis, *, buckets: int = 40) -> Floor:
@@ -182,7 +185,7 @@ async def test_below_the_share_nothing_is_shed(redis: Redis, stores: Stores, lim
 async def test_a_full_store_is_told_once(redis: Redis, stores: Stores, limit: Limit) -> None:
     """By whichever worker sees it first, and so is its end, which is ten points lower."""
     workers = [worker(stores)[0] for _ in range(3)]
-    await fill(redis, size=20 * MB)
+    await fill(redis, size=50 * MB)
 
     async def look(share: float) -> list[bool]:
         used = (await redis.info("memory"))["used_memory"]
@@ -213,7 +216,7 @@ async def test_what_is_refused_counts_as_full(redis: Redis, stores: Stores, limi
     pressure, _ = worker(stores)
     clock = StillClock()
     pressure._clock = clock
-    await fill(redis, size=20 * MB)
+    await fill(redis, size=50 * MB)
 
     async def look(share: float) -> bool:
         used = (await redis.info("memory"))["used_memory"]
@@ -334,10 +337,10 @@ async def test_one_worker_does_each_chore(redis: Redis, stores: Stores) -> None:
     """The others leave it to him, until it is time again: also where he died."""
     await write_history(redis, buckets=2)
     _, upkeep = worker(stores, attempt_log_bytes="1000")
-    await redis.set(keys.upkeep("trim"), "1", px=200)
+    await redis.set(keys.upkeep("trim"), "1", px=3_600_000)
     await upkeep.trim([source()])
     assert await stores.attempts.total_bytes(UK) > 1000
-    await asyncio.sleep(0.25)
+    await redis.delete(keys.upkeep("trim"))
     await upkeep.trim([source()])
     assert await stores.attempts.total_bytes(UK) <= 1000
 
@@ -362,7 +365,7 @@ async def test_upkeep_outlives_the_server(redis: Redis, stores: Stores, monkeypa
         async def within() -> bool:
             return await stores.attempts.total_bytes(UK) <= 1000
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while not await within():
                 await asyncio.sleep(0.02)
         assert not task.done()

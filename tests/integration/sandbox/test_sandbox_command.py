@@ -14,6 +14,7 @@ import pytest
 
 from relay.sandbox.config import SandboxConfig
 from relay.sandbox.journeys import rows
+from tests.patience import PATIENCE_S
 
 Start = Callable[..., tuple[subprocess.Popen[str], str]]
 HEADERS = {"Authorization": f"ApiKey {SandboxConfig().api_key}"}
@@ -46,19 +47,19 @@ def start() -> Iterator[Start]:
 def test_it_serves_at_once_and_ends_cleanly(start: Start, number: signal.Signals) -> None:
     """The first line is a URL that answers; a signal ends the process with 0, also while a slow body is sent."""
     process, url = start("--rows", "50", "--rate", "0", "--seed", "9", "--hazard", "slow,probability=1,seconds=30")
-    state = httpx.get(f"{url}/sandbox/state").json()
+    state = httpx.get(f"{url}/sandbox/state", timeout=PATIENCE_S).json()
     assert (state["rows"], state["producing"]) == (50, False)
-    with httpx.stream("GET", url + CALLS, headers=HEADERS) as response:
+    with httpx.stream("GET", url + CALLS, headers=HEADERS, timeout=PATIENCE_S) as response:
         assert response.status_code == 200
         process.send_signal(number)
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=PATIENCE_S) == 0
 
 
 def test_a_signal_right_after_the_first_line_is_not_lost(start: Start) -> None:
     """There is no moment in which SIGTERM would be overheard."""
     process, _ = start("--rows", "1", "--rate", "0")
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=PATIENCE_S) == 0
 
 
 def test_it_serves_a_file_on_the_paths_of_v2(start: Start, tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ def test_it_serves_a_file_on_the_paths_of_v2(start: Start, tmp_path: Path) -> No
     (tmp_path / "rows.ndjson").write_text("".join(json.dumps(row) + "\n" for row in made))
     _, url = start("--file", str(tmp_path / "rows.ndjson"), "--username", "ann", "--password", "pw", "--igrp", "7")
     query = "limit=1000&sort[]=rowId-asc&filter[]=rowId-gt-value-0"
-    response = httpx.get(f"{url}/reports/v2/igrps/7/triggers/all?{query}", auth=("ann", "pw"))
+    response = httpx.get(f"{url}/reports/v2/igrps/7/triggers/all?{query}", auth=("ann", "pw"), timeout=PATIENCE_S)
     assert [json.loads(line) for line in response.text.splitlines()] == made
 
 
@@ -76,12 +77,13 @@ def test_rows_come_by_the_clock(start: Start) -> None:
     _, url = start("--rate", "200")
 
     def newest() -> dict[str, Any]:
-        state: dict[str, Any] = httpx.get(f"{url}/sandbox/state").json()
+        state: dict[str, Any] = httpx.get(f"{url}/sandbox/state", timeout=PATIENCE_S).json()
         return state
 
-    before, deadline = newest(), time.monotonic() + 20
+    before, deadline = newest(), time.monotonic() + PATIENCE_S
     while newest()["rows"] < before["rows"] + 20:
         assert time.monotonic() < deadline
+        time.sleep(0.02)
     assert newest()["producing"]
 
 
@@ -91,7 +93,7 @@ def test_rows_come_by_the_clock(start: Start) -> None:
 def test_wrong_arguments_are_told(start: Start, arguments: list[str]) -> None:
     """What cannot work is said on stderr, with exit code 2 and without a trace."""
     process, first_line = start(*arguments)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, first_line) == (2, "")
     assert "relay sandbox: " in errors
     assert "Traceback" not in errors

@@ -17,6 +17,7 @@ from relay.store.pages import EVENTS_AT_ONCE, LANE_ENTRIES_AT_ONCE, Pages, RowCo
 from relay.store.readings import Readings
 from relay.store.routes import Routes, Token
 from tests.integration.books import dump, read_books, restore, snapshot
+from tests.patience import PATIENCE_S
 
 UK = SourceUid("uk")
 A, B = EndpointId("ep_a"), EndpointId("ep_b")
@@ -222,12 +223,13 @@ async def test_who_waits_for_work_is_told(redis: Redis, commit: Commit) -> None:
     """One notice with the source's uid for a page that fills lanes, none for one that fills none."""
     async with redis.pubsub() as channel:
         await channel.subscribe(keys.WAKE_CHANNEL)
+        await channel.get_message(timeout=PATIENCE_S)
         # Nodes of a cluster pass notices on, so one of an earlier test may still come.
         while await channel.get_message(timeout=0.2) is not None:
             pass
         await commit(row(1), cursor=1)
         await commit(row(2, A, B), row(3, A), cursor=3)
-        heard = await channel.get_message(timeout=1)
+        heard = await channel.get_message(timeout=PATIENCE_S)
         assert heard is not None
         assert heard["data"] == b"uk"
         assert await channel.get_message(timeout=0) is None

@@ -10,6 +10,7 @@ from relay.domain.sending.effects import Verb
 from relay.store import keys
 from relay.store.conditions import ConditionChange, Conditions
 from tests.integration.store.floor import NOW, A, B
+from tests.patience import PATIENCE_S
 
 LIVES_MS = 25_000
 
@@ -118,17 +119,18 @@ async def test_others_are_told(redis: Redis, one: Worker) -> None:
     """A change is published with the session that made it; one that changes nothing, and a right, are not."""
     async with redis.pubsub() as channel:
         await channel.subscribe(keys.CONDITION_CHANNEL)
-        await channel.get_message(timeout=1)
+        await channel.get_message(timeout=PATIENCE_S)
         await one.change("well")
         await one.change("open", time_ms=NOW)
         await one.change("open", time_ms=NOW)
         await one.change("probe")
         await one.change("well")
         await one.conditions.forget(A)
-        heard = []
-        while (message := await channel.get_message(timeout=0.1)) is not None:
-            heard.append(message["data"])
-        assert heard == [f"{A} one".encode(), f"{A} one".encode(), f"{A} -".encode()]
+        for said in (f"{A} one", f"{A} one", f"{A} -"):
+            message = await channel.get_message(timeout=PATIENCE_S)
+            assert message is not None
+            assert message["data"] == said.encode()
+        assert await channel.get_message(timeout=0.1) is None
 
 
 async def test_what_is_forgotten_is_well(one: Worker) -> None:

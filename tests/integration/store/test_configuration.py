@@ -28,6 +28,7 @@ from relay.store.configuration import Configuration
 from relay.store.endpoints import Endpoints
 from relay.store.sources import Sources
 from relay.store.vault import Vault
+from tests.patience import PATIENCE_S
 
 NOW = 1_790_000_000_000
 A, B = SourceUid("a"), SourceUid("b")
@@ -210,9 +211,9 @@ async def test_a_change_is_published_after_it_is_in_force(stores: Stores) -> Non
     """The version that a worker hears of is one that it can read."""
     async with stores.redis.pubsub() as pubsub:
         await pubsub.subscribe(keys.CHANGED_CHANNEL)
-        await pubsub.get_message(timeout=1)
+        await pubsub.get_message(timeout=PATIENCE_S)
         await stores.source(A)
-        message = await pubsub.get_message(timeout=1)
+        message = await pubsub.get_message(timeout=PATIENCE_S)
     assert message is not None
     assert int(message["data"]) == (await stores.configuration.changes(0)).version
 

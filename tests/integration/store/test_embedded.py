@@ -18,6 +18,7 @@ from redis.exceptions import ConnectionError as NoServer
 from relay.errors import StoreUnavailable
 from relay.store import embedded
 from relay.store.embedded import embedded_server
+from tests.patience import PATIENCE_S
 
 
 @asynccontextmanager
@@ -36,7 +37,7 @@ async def server_pid(url: str) -> int:
 
 async def ended(pid: int) -> None:
     """Return when no process, not even a zombie, has this id."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         with suppress(ProcessLookupError):
             while True:
                 os.kill(pid, 0)
@@ -217,7 +218,7 @@ async def test_a_server_that_dies_is_started_again(short_folder: Path) -> None:
                 await client.set(f"key{number}", "kept")
             dead = await server_pid(url)
             await crash(url)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 while True:
                     with suppress(NoServer):
                         assert await server_pid(url) != dead

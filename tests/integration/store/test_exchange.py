@@ -13,6 +13,7 @@ from relay.store.attempts import BUCKET_BYTES, Attempts, attempt_size, pack_atte
 from relay.store.exchanging import Given
 from tests.integration.books import dump
 from tests.integration.store.floor import NOW, UK, A, B, C, Floor, packed
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -459,12 +460,12 @@ async def test_who_waits_for_work_is_told_of_a_lane_that_was_let_go(floor: Floor
     await floor.claim("s", lanes=3)
     async with redis.pubsub() as channel:
         await channel.subscribe(keys.WAKE_CHANNEL)
-        await channel.get_message(timeout=1)
+        await channel.get_message(timeout=PATIENCE_S)
         back = [(reference, reference.decode()) for reference in refs(1, 2)]
         await floor.exchange("s", HandIn(C, ended=refs(1, 2), leaving="go"))
         assert await channel.get_message(timeout=0.05) is None
         await floor.exchange("s", HandIn(A, back=back, leaving="go"), HandIn(B, back=back, leaving="go"))
-        heard = await channel.get_message(timeout=1)
+        heard = await channel.get_message(timeout=PATIENCE_S)
         assert heard is not None
         assert heard["data"] == UK.encode()
         assert await channel.get_message(timeout=0.05) is None

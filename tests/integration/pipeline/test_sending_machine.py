@@ -88,7 +88,7 @@ class World(RuleBasedStateMachine):
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         try:
-            self.runner.run(asyncio.wait_for(work, PATIENCE_S))
+            self.runner.run(asyncio.wait_for(work, 10 * PATIENCE_S))
         except BaseException:
             self.broken = True
             raise

@@ -12,6 +12,7 @@ from relay.api import deletions
 from relay.domain.model import ApplicationId, EndpointId, SourceUid
 from relay.store import keys
 from relay.wiring import Stores, deleting_of
+from tests.patience import PATIENCE_S
 
 SOURCE = {"baseUrl": "https://u.test", "igrp": 1, "auth": {"type": "apiKey", "key": "k"}, "routes": ["all"]}
 URL = "https://hooks.example.com/in"
@@ -168,6 +169,8 @@ async def test_a_uid_that_is_being_deleted_is_taken(
     assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (409, "being_deleted", "2")
     assert "try again" in answer.json()["detail"]
     await stores.redis.delete(keys.sessions(S))
+    for name in ("FIRST_S", "WAIT_S"):
+        monkeypatch.setattr(deletions, name, PATIENCE_S)
     assert (await http.put("/source/s", json=SOURCE)).status_code == 201
     assert not await deleting_of(stores).round()
 

@@ -55,7 +55,7 @@ ORDERS: dict[str, dict[str, Any]] = {
 }
 KINDS = [*OUTCOMES, "keep", "breaks"]
 RESULTS = st.lists(st.sampled_from(["ended", "ended", "ended", "keep", "down", *KINDS]), min_size=1, max_size=8)
-STEPS = int(os.environ.get("RELAY_TEST_SENDING_STEPS", "1200"))
+STEPS = int(os.environ.get("RELAY_TEST_SENDING_STEPS", "2400"))
 STEPS_OF_ONE_RUN = 60
 
 

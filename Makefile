@@ -2,6 +2,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# Tests start many processes. Where this is set, each of them compiles everything again.
+export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
 .PHONY: help install lock check fix test demo bench chaos fuzz openapi clean
@@ -31,7 +33,7 @@ fix: install ## Format, and mend what ruff can mend
 	$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
 
 test: install ## Everything that must pass: unit, integration and end to end, with an embedded server
-	$(BIN)/pytest -q -n 2 --dist worksteal $(ARGS)
+	$(BIN)/pytest -q -n 4 --dist worksteal $(ARGS)
 
 demo: install ## Run the whole relay on this machine and watch callbacks arrive
 	@$(BIN)/relay demo $(ARGS)

@@ -76,7 +76,7 @@ def test_what_scripts_share_is_there(script: str) -> None:
         assert {
             "books": "write_books()",
             "append": "count_books()",
-            "tallies": "tally_marks(endpoint, first, last_one)",
+            "tallies": "write_tallies()",
         }[name] in after
 
 

@@ -40,6 +40,7 @@ from relay.api.endpoints import EndpointController
 from relay.api.event_type_imports import EventTypeImportController
 from relay.api.event_types import EventTypeController
 from relay.api.examples import read_examples
+from relay.api.failing import failing_endpoints
 from relay.api.messages import MessageController
 from relay.api.operational_events import OperationalEventController
 from relay.api.paging import provide_paging
@@ -57,7 +58,7 @@ from relay.api.schemas.common import TYPE_ENCODERS
 from relay.api.securing import secure
 from relay.api.sending_examples import send_example
 from relay.api.sources import SourceController
-from relay.api.statistics import StatisticsController, failing_endpoints
+from relay.api.statistics import StatisticsController
 from relay.api.steering import SteeringController
 from relay.api.undelivered import UndeliveredController
 from relay.api.unsupported import INGEST_UNSUPPORTED, UNSUPPORTED, handlers

@@ -146,19 +146,3 @@ def within(buckets: Buckets, unit: Unit, *, since_ms: int, until_ms: int) -> lis
     """The buckets that begin in a time, oldest first, with the ms when they begin."""
     width = UNIT_MS[unit]
     return [(at * width, buckets[at]) for at in sorted(buckets) if since_ms <= at * width < until_ms]
-
-
-class Failing(msgspec.Struct, frozen=True, kw_only=True):
-    """How an endpoint does that has failed lately."""
-
-    is_off: bool
-    """The relay, or somebody, disabled it."""
-    is_open: bool
-    """Its breaker is open."""
-    tally: Tally
-
-
-def worst_first(standing: Failing) -> tuple[bool, bool, float, int]:
-    """A key that sorts endpoints: disabled ones first, then open breakers, then by the share of failures."""
-    share = standing.tally.failed / standing.tally.total if standing.tally.total else 0.0
-    return (not standing.is_off, not standing.is_open, -share, -standing.tally.failed)

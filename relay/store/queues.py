@@ -53,7 +53,7 @@ class Queue(NamedTuple):
 
 
 class _Stood(NamedTuple):
-    """What stands in the lane of a pair."""
+    """The deliveries in the lane of a pair."""
 
     waiting: int
     size: int

@@ -38,6 +38,7 @@ BOUNDS: dict[str, Bound] = {
     "relay.api.event_types:TYPE_NAME": Bound(4096, "paging.Iterator; the pattern itself stops at 130"),
     "relay.api.operational_events:POSITION": Bound(4096, "paging.Iterator; the pattern itself stops at 40"),
     "relay.api.background_tasks:TASK_ID": Bound(65_536, "the longest URL; the pattern itself stops at 33"),
+    "relay.api.failing:FORM": Bound(4096, "paging.Iterator; the pattern itself stops at 96"),
     "relay.api.reconciliations:PLACE": Bound(4096, "paging.Iterator; the pattern itself stops at 5"),
     "relay.api.reconciliations:RECONCILIATION_ID": Bound(65_536, "the longest URL; the pattern itself stops at 31"),
     "relay.api.request_ids:_FORM": Bound(65_536, "the longest header that the server reads; it stops at 65"),

@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from relay.config import Settings, ignored, load, variable
+from relay.config import Settings, load, variable
+from relay.config.kubernetes import ignored
 from relay.errors import Invalid
 
 BACKLOG = ("BACKLOG_RESUME_DELIVERIES", "BACKLOG_STOP_DELIVERIES", "1000")

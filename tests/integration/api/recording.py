@@ -76,7 +76,9 @@ class Recorder:
         names: dict[str, str],
     ) -> httpx.Response:
         method, _, template = operation.partition(" ")
-        template = template if template.startswith(("/health/", "/.well-known/")) else f"/api/v1{template}"
+        template = (
+            template if template.startswith(("/health/", "/.well-known/", "/visitor-trace/")) else f"/api/v1{template}"
+        )
         sent = {} if body is msgspec.UNSET else {"json": body}
         if isinstance(body, bytes):
             sent = {"content": body}

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from msgspec import structs
 
 from relay.domain.links import PURPOSE, EventLinks
@@ -14,6 +15,8 @@ from relay.domain.model import ApiKeyAuth, EndpointId
 from relay.outbound.reports_api import ReportsApi
 from relay.pipeline import tracing
 from relay.pipeline.catalogue import Catalogue
+from relay.sandbox.app import create_sandbox
+from relay.sandbox.config import SandboxConfig
 from relay.store import request_keys
 from relay.wiring import Stores
 from tests.integration.api.conftest import TestClock
@@ -311,3 +314,25 @@ async def test_what_an_endpoint_can_include(http: httpx.AsyncClient, message: st
     refused = await http.post("/app/crm/endpoint", json={"url": URL, "include": ["visitorTraceUrl"]})
     application.state.policies = before
     assert (refused.status_code, "RELAY_PUBLIC_URL" in refused.text) == (422, True)
+
+
+async def test_the_sandbox_has_traces(http: httpx.AsyncClient, stores: Stores, store: Store) -> None:
+    """A caller's touch points end with the call; all are the visitor's own."""
+    server = uvicorn.Server(uvicorn.Config(create_sandbox(SandboxConfig()), port=0, log_config=None, ws="none"))
+    running = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.001)
+    url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    auth = ApiKeyAuth("00000000-0000-4000-8000-000000000001")
+    await stores.sources.put(A, lambda old: structs.replace(old, base_url=url, version="v2.1", auth=auth))  # type: ignore[type-var]
+    await http.put("/app/all", json={"name": "All"})
+    async with httpx.AsyncClient(headers={"authorization": f"ApiKey {auth.key}"}) as plain:
+        listed = await plain.get(f"{url}/reports/v2.1/igrps/1/triggers/calls?format=json&limit=50")
+    call = [each for each in map(json.loads, listed.text.splitlines()) if each["vid"]][-1]
+    message = await store(A, int(call["rowId"]), vid=call["vid"])
+    trace = (await http.get(f"/app/all/msg/{message}/visitor-trace")).json()
+    assert [trace["data"][-1]["rowId"], trace["complete"]] == [call["rowId"], True]
+    assert {each["trigger"]["vid"] for each in trace["data"]} == {call["vid"]}
+    assert "visit" in trace["data"][0]["classes"]
+    server.should_exit = True
+    await running

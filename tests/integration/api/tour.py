@@ -200,9 +200,8 @@ async def _traces(record: Recorder, stores: Stores, names: dict[str, str]) -> No
         expires_s = NOW // 1000 + 86_400
         text = trace_text(*own.values(), expires_s)
         query = {"expires": expires_s, "signature": sign_link(stores.vault.derived(PURPOSE)[0], text)}
-        await record.call(
-            "GET /visitor-trace/{app_id}/{endpoint_id}/{msg_id}", query=query, headers={"authorization": ""}, **own
-        )
+        plain = {"authorization": ""}
+        await record.call("GET /visitor-trace/{app_id}/{endpoint_id}/{msg_id}", query=query, headers=plain, **own)
         await stores.sources.put(UK, lambda _: before)
 
 

@@ -253,7 +253,7 @@ def _refuse(answer: Answer, said: str | None) -> NoReturn:
         raise Retriable(f"the upstream redirects ({status}), which is not followed: check the source's base URL")
     if status in (404, 410):
         raise Absent(_words(answer, said), retry_after_s=_retry_after_s(answer.headers))
-    if status == 0 and answer.is_late:
+    if answer.is_late and said is None:
         raise Late(_words(answer, said))
     declined = said is not None and status in (200, 400, 422) and not _RATE.search(said)
     raise (Declined if declined else Retriable)(_words(answer, said), retry_after_s=_retry_after_s(answer.headers))

@@ -37,14 +37,14 @@ async def read_retries(redis: Redis, pairs: Collection[Pair]) -> tuple[dict[Pair
         wanted[stream].add(endpoint)
     found: dict[Pair, Retries] = {}
     left = LOOKED_AT
-    for stream in await _with_retries(redis, list(wanted)):
+    for stream, size in (await _with_retries(redis, list(wanted))).items():
         by_endpoint, cursor = dict[EndpointId, dict[int, Reference]](), 0
         # A scan for one endpoint returns its own retries alone.
         (only, *others) = wanted[stream]
         match = None if others else f"{only} *"
         while left > 0:
             cursor, members = await redis.zscan(keys.due(stream), cursor, match=match, count=AT_ONCE)
-            left -= AT_ONCE if match else max(len(members), 1)
+            left -= min(AT_ONCE, size) if match else max(len(members), 1)
             _note(by_endpoint, members, wanted[stream])
             if not cursor:
                 break
@@ -55,12 +55,13 @@ async def read_retries(redis: Redis, pairs: Collection[Pair]) -> tuple[dict[Pair
     return found, left > 0
 
 
-async def _with_retries(redis: Redis, streams: Sequence[SourceUid]) -> list[SourceUid]:
+async def _with_retries(redis: Redis, streams: Sequence[SourceUid]) -> dict[SourceUid, int]:
+    """The streams that have retries, with their number."""
     async with redis.pipeline(transaction=False) as pipe:
         for stream in streams:
             pipe.zcard(keys.due(stream))
         counts = await pipe.execute() if streams else []
-    return [stream for stream, count in zip(streams, counts, strict=True) if count]
+    return {stream: int(count) for stream, count in zip(streams, counts, strict=True) if count}
 
 
 def _note(

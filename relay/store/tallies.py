@@ -31,14 +31,15 @@ class Tallies:
             async with self._redis.pipeline(transaction=False) as pipe:
                 for endpoint, stream in some:
                     # In this order: a minute that ends in between is read twice, and not missed.
-                    pipe.get(tally_keys.tally(stream, endpoint))
+                    # MGET passes over a key of another type, which is damage.
+                    pipe.mget(tally_keys.tally(stream, endpoint))
                     pipe.lrange(tally_keys.ended(stream, endpoint, unit), -newest, -1)
                 answers = await pipe.execute()
             for (endpoint, _), current, ended in zip(some, answers[::2], answers[1::2], strict=True):
                 read = [read_ended(bytes(each).decode("ascii", "replace")) for each in ended]
                 numbers = {at for at, _ in read}
                 merge_into(found[endpoint], read)
-                under_way = read_under_way(bytes(current or b"").decode("ascii", "replace"), unit)
+                under_way = read_under_way(bytes(current[0] or b"").decode("ascii", "replace"), unit)
                 merge_into(found[endpoint], (each for each in under_way if each[0] not in numbers))
         return found
 

@@ -57,6 +57,7 @@ BOUNDS: dict[str, Bound] = {
     "relay.config.values:_PRINTABLE": Bound(4096, "the environment of a process; the pattern itself stops at 4097"),
     "relay.config.values:_WHOLE": Bound(4096, "the environment of a process; the pattern itself stops at 17"),
     "relay.store.scripts.__init__:_SHARED": Bound(65_536, "the relay's own scripts"),
+    "relay.domain.tracing:_VISITOR": Bound(1 << 20, "parsing.MAX_LINE_BYTES; the pattern itself stops at 65"),
     "relay.domain.breaking:_FORM": Bound(256, "the store holds what the relay wrote"),
     "relay.domain.headers:_CAMEL": Bound(128, "headers.check_headers, before they are stored"),
     "relay.domain.echoes:_replaced": Bound(16_384, "egress.READ_CAP_BYTES; literal texts only"),

@@ -138,6 +138,7 @@ async def test_damage_counts_nothing(floor: Floor) -> None:
         assert [each.total for each in (await read(floor)).values()] == [1]
     await floor.redis.delete(key)
     await floor.redis.hset(key, "at", "1")  # type: ignore[misc]
+    assert await read(floor) == {}
     await floor.exchange("s", HandIn(A, attempts=attempts(A, (204, 5))))
     await floor.redis.set(key, "x 25:1")
     await floor.redis.rpush(ended, "x", "", "5 z:1,25:2")  # type: ignore[misc]

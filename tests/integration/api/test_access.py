@@ -48,7 +48,7 @@ class Tenants:
             app = (await self.http.put(f"/app/{uid}", json={"name": group, "filter": filtered})).json()
             made = (await self.http.put(f"/app/{uid}/endpoint/{uid}-crm", json={"url": f"{URL}/{uid}"})).json()
             key = (await self.http.post("/key", json={"name": uid, "scopes": ["read"], "appId": uid})).json()
-            message = await self.store(A, number + 1, dgrpName=group)
+            message = await self.store(A, number + 1, dgrpName=group, vid=f"visitor-{number}")
             await attempt(self.stores, A, message, made["id"], at_ms=NOW, status=500, verdict="dead")
             number_of, event = await self.stores.events.find(A, message) or (0, None)
             assert event is not None

@@ -62,8 +62,10 @@ async def visitor_trace(
     """Get what the visitor of a message did before: landings, calls and goals, up to the row of the message.
 
     The relay asks Infinity, and keeps nothing of the answer. The filter and the privacy rules of the application apply
-    to each row. 404: the row has no visitor, a privacy rule masks or drops `vid`, or Infinity has no trace. 429: other
-    requests wait for the same source. 502: Infinity refuses or fails. 504: it does not answer in time.
+    to each row.
+
+    404: the row has no visitor, a privacy rule masks or drops `vid`, or Infinity has no trace. 429: too many requests
+    wait for the same source. 502: Infinity refuses or fails. 504: it does not answer in time.
     """
     return await _traced(application, msg_id, privacy_of(application), stores, request)
 

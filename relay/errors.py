@@ -127,6 +127,10 @@ class Late(Retriable):
     """The upstream did not answer in time."""
 
 
+class Absent(Retriable):
+    """404 or 410: the upstream does not have what was asked for."""
+
+
 class Declined(Retriable):
     """The upstream answered with a message and no row: it may not accept what was asked for."""
 

@@ -12,9 +12,12 @@ from redis.asyncio import Redis
 
 from relay.config import Settings
 from relay.domain.addresses import NAT64, EgressPolicy
+from relay.domain.links import PURPOSE, EventLinks
 from relay.outbound.callbacks import CallbackSender
 from relay.outbound.egress import Egress, EgressOptions
+from relay.outbound.reports_api import ReportsApi
 from relay.outbound.resolver import Resolver
+from relay.outbound.upstream_transport import UpstreamTransport
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.deleting import Deleting
@@ -23,6 +26,8 @@ from relay.pipeline.dispatch.dispatcher import Dispatcher
 from relay.pipeline.lagging import Lagging
 from relay.pipeline.posting import Posting
 from relay.pipeline.pressure import Pressure, Room
+from relay.pipeline.tracing import DEADLINE_S as TRACE_DEADLINE_S
+from relay.pipeline.tracing import Tracing
 from relay.pipeline.troubles import Troubles
 from relay.store.api_keys import ApiKeys
 from relay.store.applications import Applications
@@ -61,6 +66,7 @@ from relay.store.seal import Seal
 from relay.store.server import Server
 from relay.store.sources import Sources
 from relay.store.statistics import Statistics
+from relay.store.trace_turns import TraceTurns
 from relay.store.undelivered import Undelivered
 from relay.store.vault import Vault
 
@@ -196,7 +202,8 @@ async def open_dispatch(
     )
     sender = CallbackSender(transport, policy=egress_policy(settings), user_agent=USER_AGENT)
     troubles = Troubles(stores.operations, clock)
-    catalogue = Catalogue(stores.configuration, sender, troubles=troubles)
+    links = links_of(settings, stores.vault)
+    catalogue = Catalogue(stores.configuration, sender, troubles=troubles, links=links)
     session = f"{platform.node()}-{uuid.uuid4().hex[:12]}"
     dispatcher = Dispatcher(
         session=session,
@@ -219,6 +226,27 @@ async def open_dispatch(
     finally:
         await transport.aclose()
         await resolver.close()
+
+
+@asynccontextmanager
+async def open_tracing(stores: Stores, policy: EgressPolicy) -> AsyncIterator[Tracing]:
+    """What asks upstreams for traces of visitors. `policy` tells where upstreams may be."""
+    resolver = Resolver()
+    transport = UpstreamTransport(policy=policy, resolver=resolver)
+    reports = ReportsApi(transport, user_agent=USER_AGENT, deadline_s=TRACE_DEADLINE_S, stall_s=TRACE_DEADLINE_S / 2)
+    try:
+        yield Tracing(reports, TraceTurns(stores.redis))
+    finally:
+        await transport.aclose()
+        await resolver.close()
+
+
+def links_of(settings: Settings, vault: Vault) -> EventLinks | None:
+    """What makes the links that events carry; None: nobody has said where the API can be reached."""
+    if settings.public_url is None:
+        return None
+    key, lives_s = vault.derived(PURPOSE)[0], round(settings.event_link_seconds)
+    return EventLinks(key=key, public_url=settings.public_url, lives_s=lives_s)
 
 
 def deleting_of(stores: Stores) -> Deleting:

@@ -40,6 +40,7 @@ from relay.api.endpoints import EndpointController
 from relay.api.event_type_imports import EventTypeImportController
 from relay.api.event_types import EventTypeController
 from relay.api.examples import read_examples
+from relay.api.failing import failing_endpoints
 from relay.api.messages import MessageController
 from relay.api.operational_events import OperationalEventController
 from relay.api.paging import provide_paging
@@ -57,11 +58,12 @@ from relay.api.schemas.common import TYPE_ENCODERS
 from relay.api.securing import secure
 from relay.api.sending_examples import send_example
 from relay.api.sources import SourceController
-from relay.api.statistics import StatisticsController, failing_endpoints
+from relay.api.statistics import StatisticsController
 from relay.api.steering import SteeringController
 from relay.api.undelivered import UndeliveredController
 from relay.api.unsupported import INGEST_UNSUPPORTED, UNSUPPORTED, handlers
 from relay.api.usage import UsageController
+from relay.api.visitor_traces import linked_visitor_trace, visitor_trace
 from relay.config import Settings, variable
 from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
@@ -69,10 +71,12 @@ from relay.errors import Fault, Invalid
 from relay.outbound.recordings import open_recordings
 from relay.pipeline.clock import Clock
 from relay.starting import open_clock, readiness_of
-from relay.wiring import Stores, egress_policy, open_stores, posting_of, upstream_policy
+from relay.wiring import Stores, egress_policy, open_stores, open_tracing, posting_of, upstream_policy
 
 ROOT = "/api/v1"
 """Where operations that require a key begin."""
+LINKED = (linked_recording, linked_visitor_trace)
+"""What signed links lead to."""
 CORS_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 CORS_REQUEST = ["authorization", "content-type", "idempotency-key", "svix-req-id", "x-request-id"]
 CORS_RESPONSE = [
@@ -107,6 +111,7 @@ def create_app(settings: Settings) -> Litestar:
             trusted_proxies=settings.trusted_proxies,
         ),
         origins=settings.cors_origins,
+        has_public_url=settings.public_url is not None,
     )
 
 
@@ -119,17 +124,23 @@ def create_api(
     clock: Clock,
     limits: Limits = Limits(),  # noqa: B008 - it is frozen
     origins: Sequence[str] = (),
+    has_public_url: bool = False,
 ) -> Litestar:
     """Create the API. `admin_key` gives full access. Health checks, docs and public keys require no key.
 
     `policy` tells which URLs endpoints can have, and `upstreams` which `baseUrl` sources can have. `origins` are those
-    of the web pages that can call the API.
+    of the web pages that can call the API. `has_public_url`: endpoints can include links.
     """
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        async with opened() as stores, open_recordings(upstreams) as recordings:
+        async with (
+            opened() as stores,
+            open_recordings(upstreams) as recordings,
+            open_tracing(stores, upstreams) as tracing,
+        ):
             app.state.recordings = recordings
+            app.state.tracing = tracing
             app.state.stores = stores
             app.state.posting = posting_of(stores, clock)
             app.state.readiness = readiness_of(stores, clock, stores.epochs.trouble)
@@ -153,7 +164,7 @@ def create_api(
         openapi_config=_openapi(),
         request_class=StrictRequest,
         request_max_body_size=problems.BODY_AT_MOST,
-        state=State({"policies": Policies(policy, upstreams)}),
+        state=State({"policies": Policies(policy, upstreams, has_public_url)}),
     )
     app.state.clock = clock
     _check(app)
@@ -166,7 +177,11 @@ def _routes(admin_key: Secret, limits: Limits) -> list[ControllerRouterHandler]:
         _guarded(Authentication(admin_key), limits),
         _ingest(Authentication(admin_key), limits),
         docs.viewer,
-        Router("/", route_handlers=[webhook_keys, linked_recording], middleware=[AddressQuota(limits)]),
+        Router(
+            "/",
+            route_handlers=[webhook_keys, linked_recording, linked_visitor_trace],
+            middleware=[AddressQuota(limits)],
+        ),
         health.live,
         health.ready,
         health.svix_health,
@@ -189,6 +204,7 @@ def _guarded(authentication: Authentication, limits: Limits) -> Router:
             SourceController, SteeringController, BackfillController,
             ApplicationController, EndpointController, EndpointSecretController,
             EventTypeController, EventTypeImportController, MessageController, PollerController, RecordingController,
+            visitor_trace,
             AttemptController, UndeliveredController, OperationalEventController, ReconciliationController,
             endpoint_stats, StatisticsController, failing_endpoints, UsageController, ReplayController,
             BackgroundTaskController, send_example, ApiKeyController, AuditController,

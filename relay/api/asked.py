@@ -175,6 +175,8 @@ def _target_faults(asked: Asked, stored: Endpoint | None, *, whole: bool) -> Ite
         yield Fault(("body", "type"), f"is `{stored.type}` and cannot change: create another endpoint")
     elif kind == "poller" and url:
         yield Fault(("body", "url"), "must be omitted: the relay does not call a poller")
+    elif kind == "poller" and asked.get("include"):
+        yield Fault(("body", "include"), "must be omitted: the messages of a poller carry no links")
     elif kind == "webhook" and not url and (whole or "url" in asked.fields):
         yield Fault(("body", "url"), "is required, unless `type` is `poller`", "missing")
 

@@ -8,11 +8,11 @@ from litestar.params import FromPath, JSONBody
 from relay.api.access import needs
 from relay.api.applying import with_token_key
 from relay.api.deletions import delete_at_once
-from relay.api.dependencies import ApplicationGiven, ClockGiven, OnceGiven, PagingGiven, StoresGiven
+from relay.api.dependencies import ApplicationGiven, ClockGiven, OnceGiven, PagingGiven, PrincipalGiven, StoresGiven
 from relay.api.paging import provide_newest_first, read_page
 from relay.api.schemas.common import ListOut
 from relay.api.schemas.endpoints import EndpointIn, EndpointOut, EndpointPatch, EndpointUpsertIn, show_endpoint
-from relay.api.subscribing import named_types, new_endpoint, patched, replaced
+from relay.api.subscribing import check_links, named_types, new_endpoint, patched, replaced
 from relay.domain.model import Application, Endpoint
 from relay.domain.principals import Resource
 from relay.errors import NotFound
@@ -54,8 +54,10 @@ class EndpointController(Controller):
         stores: StoresGiven,
         clock: ClockGiven,
         once: OnceGiven,
+        principal: PrincipalGiven,
     ) -> EndpointOut:
         """Create an endpoint. It receives every matching event that is stored after this response."""
+        check_links(principal, data, None)
         await give_token_key(application, stores)
         return await _create(application, data, stores, clock, once=once)
 
@@ -74,6 +76,7 @@ class EndpointController(Controller):
         data: JSONBody[EndpointUpsertIn],
         stores: StoresGiven,
         clock: ClockGiven,
+        principal: PrincipalGiven,
     ) -> Response[EndpointOut]:
         """Replace an endpoint (200), or create one with this uid (201).
 
@@ -87,7 +90,9 @@ class EndpointController(Controller):
             endpoint = await stores.endpoints.change(
                 application.id,
                 endpoint_id,
-                lambda old: replaced(old, data, standing=standing, now_ms=now_ms, uid=uid),
+                lambda old: replaced(
+                    check_links(principal, data, old), data, standing=standing, now_ms=now_ms, uid=uid
+                ),
                 replacement=lambda found: new_endpoint(
                     found, application.id, data, standing=standing, now_ms=now_ms, uid=uid
                 ),
@@ -95,6 +100,7 @@ class EndpointController(Controller):
         except NotFound:
             if uid is None:
                 raise
+            check_links(principal, data, None)
             made = await _create(application, data, stores, clock, uid=uid)
             return Response(made, status_code=201)
         return Response(show_endpoint(endpoint, application), status_code=200)
@@ -107,12 +113,15 @@ class EndpointController(Controller):
         data: JSONBody[EndpointPatch],
         stores: StoresGiven,
         clock: ClockGiven,
+        principal: PrincipalGiven,
     ) -> EndpointOut:
         """Change the given fields. All others stay. An endpoint that you enable or resume receives its kept events."""
         await give_token_key(application, stores)
         standing, now_ms = await stores.event_types.standing(named_types(data)), clock.now_ms()
         endpoint = await stores.endpoints.change(
-            application.id, endpoint_id, lambda old: patched(old, data, standing=standing, now_ms=now_ms)
+            application.id,
+            endpoint_id,
+            lambda old: patched(check_links(principal, data, old), data, standing=standing, now_ms=now_ms),
         )
         return show_endpoint(endpoint, application)
 

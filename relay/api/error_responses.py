@@ -31,12 +31,13 @@ ERRORS: dict[HTTPStatus, tuple[str, tuple[str, ...]]] = {
 WITH_A_KEY = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
 OF_THE_UPSTREAM = (
     HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
     HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.BAD_GATEWAY,
     HTTPStatus.GATEWAY_TIMEOUT,
 )
-"""Of downloads, with a key or by a link."""
+"""Of what is read from Infinity, with a key or by a link."""
+TRACES = "visitor-trace"
+"""The tag of traces."""
 WITH_A_BODY = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 
 
@@ -67,6 +68,8 @@ def _statuses(operation: dict[str, Any], method: str) -> set[HTTPStatus]:
     if "requestBody" in operation:
         found.update(WITH_A_BODY)
     if any("audio/*" in answer.get("content", ()) for answer in operation["responses"].values()):
+        found.update((*OF_THE_UPSTREAM, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE))
+    if TRACES in operation.get("tags", ()):
         found.update(OF_THE_UPSTREAM)
     if any(each["in"] in ("path", "query") for each in parameters):
         found.add(HTTPStatus.NOT_FOUND)  # Lists are asked for by the names of objects.

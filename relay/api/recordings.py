@@ -19,7 +19,7 @@ from relay.api.schemas.common import In, Out, moment
 from relay.api.visibility import find_event
 from relay.domain import envelope
 from relay.domain.envelope import is_expunged
-from relay.domain.links import LONGEST_S, is_signed, link_text, sign_link
+from relay.domain.links import LONGEST_S, PURPOSE, is_signed, link_text, sign_link
 from relay.domain.model import Application
 from relay.domain.principals import Resource
 from relay.errors import NotFound, Unauthorized
@@ -28,8 +28,6 @@ from relay.wiring import Stores
 
 log = structlog.get_logger()
 
-LINKS = "links"
-"""What the keys of links are derived for."""
 AUDIO: dict[int, Any] = {
     200: ResponseSpec(bytes, media_type="audio/*", description="The recording"),
     206: ResponseSpec(bytes, media_type="audio/*", description="The part that `range` asks for"),
@@ -86,7 +84,7 @@ class RecordingController(Controller):
         await _row(application, msg_id, stores)
         expires_s = clock.now_ms() // 1000 + data.expires_in_seconds
         text = link_text(application.id, msg_id, expires_s)
-        signature = sign_link(stores.vault.derived(LINKS)[0], text)
+        signature = sign_link(stores.vault.derived(PURPOSE)[0], text)
         path = f"/recording/{application.id}/{msg_id}?expires={expires_s}&signature={signature}"
         return RecordingLinkOut(url=path, expires_at=moment(expires_s * 1000))
 
@@ -112,7 +110,7 @@ async def linked_recording(
 ) -> Response[bytes]:
     """Download a recording by a link that `POST /api/v1/app/{app_id}/msg/{msg_id}/recording/link` created."""
     text = link_text(app_id, msg_id, expires)
-    if not is_signed(stores.vault.derived(LINKS), text, signature) or expires * 1000 <= clock.now_ms():
+    if not is_signed(stores.vault.derived(PURPOSE), text, signature) or expires * 1000 <= clock.now_ms():
         raise Unauthorized("this link has expired, or was not created by this relay: create another one")
     return await _download(await stores.applications.get(app_id), msg_id, stores, request)
 

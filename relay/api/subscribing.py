@@ -1,6 +1,6 @@
 """From the body of a request to the stored endpoint."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import UNSET, structs
 
@@ -14,6 +14,8 @@ from relay.api.signing_keys import new_keys, resigned
 from relay.domain.custom_types import Standing
 from relay.domain.model import ApplicationId, Endpoint, EndpointId
 from relay.domain.names import own_uid
+from relay.domain.principals import Principal, Resource, scope
+from relay.errors import Forbidden
 
 _DEFAULTS: dict[str, Any] = {
     "description": "", "rate_limit": None, "disabled": False, "event_types": None, "channels": None, "metadata": {},
@@ -69,6 +71,21 @@ def patched(endpoint: Endpoint, body: EndpointPatch, *, standing: Standing, now_
     return _with(endpoint, _fields(body, endpoint), now_ms)
 
 
+E = TypeVar("E", Endpoint, None)
+
+
+def check_links(principal: Principal, body: EndpointIn | EndpointUpsertIn | EndpointPatch, endpoint: E) -> E:
+    """Give the endpoint back that a body changes. None: it creates one.
+
+    Raises Forbidden if events would carry links that the caller itself must not create.
+    """
+    asked = [] if body.include is UNSET or body.include is None else body.include
+    needed, has_it = scope(Resource.RECORDING, "write"), "recordingUrl" in getattr(endpoint, "include", ())
+    if "recordingUrl" in asked and not has_it and not principal.may(needed):
+        raise Forbidden(f"`include`: links to recordings require an API key with the scope `{needed}`")
+    return endpoint
+
+
 def named_types(body: EndpointIn | EndpointUpsertIn | EndpointPatch) -> tuple[str, ...]:
     """The event types that a body names."""
     given = either(body, "event_types", "filter_types")
@@ -96,6 +113,8 @@ def _fields(body: EndpointIn | EndpointUpsertIn | EndpointPatch, stored: Endpoin
     fields |= {name: _DEFAULTS[name] for name, value in fields.items() if value is None and name in _DEFAULTS}
     if "filter" in fields:
         fields["filter"] = fields["filter"] or None
+    if body.include is not UNSET:
+        fields["include"] = tuple(dict.fromkeys(body.include or ()))
     if body.privacy is not UNSET:
         fields["privacy"] = read_rules(body.privacy)
     for name in ("channels", "retry_schedule"):

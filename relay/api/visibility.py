@@ -1,6 +1,7 @@
 """What an application can see: the events of its sources that pass its filter, and the attempts of its endpoints."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from relay.api.feeds import Feed, Item
 from relay.domain import envelope
@@ -22,13 +23,21 @@ AttemptItem = Item[Place, Attempt]
 
 def sight(application: Application) -> Sees:
     """Whether an event of one of its sources passes the application's filter. Its posts are its own."""
+    if application.filter is None:
+        return lambda event: True
+    passes = passes_of(application)
+    return lambda event: event.post is not None or passes(envelope.decode(event.body))
+
+
+def passes_of(application: Application) -> Callable[[dict[str, Any]], bool]:
+    """Whether the `data` of a row passes the application's filter. Raises Unreadable when the filter cannot be used."""
     try:
         passes = compiled(application.filter)
     except Invalid as error:
         raise Unreadable(
             f"this release cannot use the filter of application {application.id}: {error}. Save another filter"
         ) from None
-    return lambda event: passes is None or event.post is not None or passes(envelope.decode(event.body))
+    return passes or (lambda _: True)
 
 
 def events_feed(stores: Stores) -> Feed[int, StoredEvent]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from relay.config import values
-from relay.config.kubernetes import is_from_a_service
+from relay.config.kubernetes import ignored
 from relay.config.redis_url import redis_url as read_redis_url
 from relay.config.values import Network
 from relay.domain.model import Secret
@@ -159,6 +159,12 @@ class Settings:
         "Origins of web pages that may call the API, such as `https://console.example`, separated by commas, or `*`. "
         "None: browsers let no other page call it",
     )
+    public_url: str | None = _setting(
+        values.public_url,
+        None,
+        "The API's URL, such as `https://relay.example.com`: links in events begin with it",
+    )
+    event_link_seconds: float = _setting(values.seconds, 604_800.0, "How long a link in an event works")
     key_requests_per_minute: int = _setting(
         values.count, 12_000, "The maximum number of API requests a minute with one key, over all processes"
     )
@@ -291,10 +297,3 @@ def _disorder(values: Mapping[str, Any]) -> list[Fault]:
     if values[fewer] >= values[most]:
         faults.append(Fault((fewer,), f"must be below {most}"))
     return faults
-
-
-def ignored(environ: Mapping[str, str]) -> list[str]:
-    """The names of `RELAY_*` variables that Kubernetes made from a Service: the start warns about them."""
-    return sorted(
-        name for name, value in environ.items() if name.startswith("RELAY_") and is_from_a_service(name, value)
-    )

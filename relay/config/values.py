@@ -99,6 +99,13 @@ def origins(value: str) -> tuple[str, ...]:
     return tuple(_each(value, _origin))
 
 
+def public_url(value: str) -> str:
+    """Where others reach the API, such as `https://relay.example.com`."""
+    if value == "*":
+        raise ValueError("must be a URL like https://relay.example.com, without a path")
+    return _origin(value.rstrip("/"))
+
+
 def name_servers(value: str) -> tuple[str, ...]:
     """`address:port`, separated by commas; IPv6 in brackets when a port follows."""
     return tuple(_each(value, _name_server))

@@ -97,24 +97,28 @@ class Condition(msgspec.Struct, frozen=True):
     """The right to probe ends then; 0: nobody has it."""
     prober: str = ""
     """The session that has it."""
+    opened_ms: int = 0
+    """When the breaker opened; 0: it is closed, or a release that did not write this opened it."""
 
     def set_back(self, back_ms: int) -> "Condition":
         """The same, after the clock was set back by so much."""
         times = {
             name: max(1, value - back_ms)
-            for name in ("failing_since_ms", "until_ms", "asked_ms", "probe_until_ms")
+            for name in ("failing_since_ms", "until_ms", "asked_ms", "probe_until_ms", "opened_ms")
             if (value := getattr(self, name))
         }
         return msgspec.structs.replace(self, **times)
 
     def text(self) -> str:
         """The form that is stored."""
-        numbers = (self.failing_since_ms, self.opens, self.until_ms, self.asked_ms, self.probe_until_ms)
-        return f"1:{':'.join(map(str, numbers))}:{self.prober}"
+        numbers = (self.failing_since_ms, self.opens, self.until_ms, self.asked_ms, self.probe_until_ms, self.opened_ms)
+        return f"2:{':'.join(map(str, numbers))}:{self.prober}"
 
 
 WELL = Condition()
-_FORM = re.compile(rb"1:(\d{1,15}):(\d{1,15}):(\d{1,15}):(\d{1,15}):(\d{1,15}):(.*)", re.DOTALL)
+_NUMBER = rb":(\d{1,15})"
+_FORM = re.compile(rb"(?:1%b|2%b):(.*)" % (_NUMBER * 5, _NUMBER * 6), re.DOTALL)
+"""Version 1 is that of the release before: it does not say when the breaker opened."""
 
 
 def parse_condition(text: bytes | None) -> Condition:
@@ -122,6 +126,7 @@ def parse_condition(text: bytes | None) -> Condition:
     found = _FORM.fullmatch(text or b"")
     if found is None:
         return WELL
-    *numbers, prober = found.groups()
-    since, opens, until_ms, asked_ms, probe_until_ms = map(int, numbers)
-    return Condition(since, opens, until_ms, asked_ms, probe_until_ms, prober.decode("utf-8", "replace"))
+    *numbers, prober = (each for each in found.groups() if each is not None)
+    since, opens, until_ms, asked_ms, probe_until_ms, *opened = map(int, numbers)
+    opened_ms = opened[0] if opened else 0
+    return Condition(since, opens, until_ms, asked_ms, probe_until_ms, prober.decode("utf-8", "replace"), opened_ms)

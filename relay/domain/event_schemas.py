@@ -37,6 +37,16 @@ _KINDS: Mapping[Kind, Schema] = {
     },
     "text": {"description": "A text, unchanged.", "type": ["string", "null"]},
 }
+_LINKS: Schema = {
+    "recordingUrl": {
+        "description": "Downloads the recording. Only of calls, for an endpoint that includes it.",
+        "type": "string",
+    },
+    "visitorTraceUrl": {
+        "description": "Gets the touch points of the visitor. Only of calls, for an endpoint that includes it.",
+        "type": "string",
+    },
+}
 _NOTE: Schema = {
     "description": "One note.",
     "properties": {"note": {"type": "string"}, "createDatetime": {"$ref": "#/$defs/time"}},
@@ -102,6 +112,8 @@ def _data(of_class: str, *, is_change: bool) -> Schema:
             "description": "The changed fields with their old values. Absent if the relay no longer has them.",
             "$ref": "#/$defs/trigger",
         }
+    if of_class != "call_charge":
+        properties |= _LINKS
     return {
         "type": "object",
         "required": ["source", "igrp", "rowId", "revision", "classes", "trigger"],

@@ -169,6 +169,10 @@ class ClientCertificate(msgspec.Struct, frozen=True, kw_only=True):
 EndpointAuth = BasicAuth | Bearer | OAuth2
 
 
+Included = Literal["recordingUrl", "visitorTraceUrl"]
+"""A link that events of calls carry, for endpoints that include it."""
+
+
 class Endpoint(Struct, frozen=True, kw_only=True):
     """A subscriber's URL with its event types, filter, secrets, headers and limits."""
 
@@ -185,6 +189,8 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     filter: dict[str, Any] | None = None
     privacy: tuple[PrivacyRule, ...] = ()
     """What it does not get as it is, in addition to the rules of its application."""
+    include: tuple[Included, ...] = ()
+    """Links that its events of calls carry."""
     rate_limit: int | None = None
     """Callbacks a second over all workers; None: no limit."""
     disabled: bool = False

@@ -53,10 +53,13 @@ def protect(stored: bytes, privacy: Privacy) -> bytes:
         return stored
     head, mark, content = stored.partition(_MARK)
     data: dict[str, Any] = json_text.decode(content[:-1])
-    for part in ("trigger", "previous"):
-        if isinstance(columns := data.get(part), dict):
-            data[part] = _protected(columns, privacy)
-    return head + mark + json_text.encode(data) + b"}"
+    return head + mark + json_text.encode(protect_data(data, privacy)) + b"}"
+
+
+def protect_data(data: dict[str, Any], privacy: Privacy) -> dict[str, Any]:
+    """The same for decoded `data`."""
+    columns = {part: data[part] for part in ("trigger", "previous") if isinstance(data.get(part), dict)}
+    return data | {part: _protected(each, privacy) for part, each in columns.items()}
 
 
 def hidden_by(rules: Iterable[PrivacyRule], fields: Iterable[str]) -> str | None:

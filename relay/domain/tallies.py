@@ -102,8 +102,29 @@ def read_marks(pairs: Iterable[tuple[str, str]]) -> Tally:
 def read_ended(text: str) -> tuple[int, Tally]:
     """A bucket that ended, `{number} {mark}:{count},…`: its number, 0 if it is damaged, and its tally."""
     number, _, marks = text.partition(" ")
-    at = int(number) if number.isascii() and number.isdigit() else 0
-    return at, read_marks((mark, count) for mark, _, count in (each.partition(":") for each in marks.split(",")))
+    return _number(number), _read(marks)
+
+
+def read_under_way(text: str, unit: Unit) -> list[tuple[int, Tally]]:
+    """The minute, or hour, under way, `{minute} {mark}:{count},… {mark}:{count},…`: see relay.store.tally_keys.tally.
+
+    Gives tallies with the number of their bucket. The hour has two: of its newest minute, and of those before.
+    """
+    number, of_minute, of_hour = [*text.split(" "), "", "", ""][:3]
+    minute = _number(number)
+    if not minute:
+        return []
+    if unit == "minute":
+        return [(minute, _read(of_minute))]
+    return [(minute // 60, _read(of_minute)), (minute // 60, _read(of_hour))]
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def _read(marks: str) -> Tally:
+    return read_marks((mark, count) for mark, _, count in (each.partition(":") for each in marks.split(",")))
 
 
 def merge_into(found: Buckets, more: Iterable[tuple[int, Tally]]) -> None:
@@ -125,19 +146,3 @@ def within(buckets: Buckets, unit: Unit, *, since_ms: int, until_ms: int) -> lis
     """The buckets that begin in a time, oldest first, with the ms when they begin."""
     width = UNIT_MS[unit]
     return [(at * width, buckets[at]) for at in sorted(buckets) if since_ms <= at * width < until_ms]
-
-
-class Failing(msgspec.Struct, frozen=True, kw_only=True):
-    """How an endpoint does that has failed lately."""
-
-    is_off: bool
-    """The relay, or somebody, disabled it."""
-    is_open: bool
-    """Its breaker is open."""
-    tally: Tally
-
-
-def worst_first(standing: Failing) -> tuple[bool, bool, float, int]:
-    """A key that sorts endpoints: disabled ones first, then open breakers, then by the share of failures."""
-    share = standing.tally.failed / standing.tally.total if standing.tally.total else 0.0
-    return (not standing.is_off, not standing.is_open, -share, -standing.tally.failed)

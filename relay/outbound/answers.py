@@ -44,6 +44,8 @@ class Answer:
         self.headers: httpx.Headers = httpx.Headers()
         self.problem: str | None = None
         """Why the rest did not come, if that is the upstream's fault."""
+        self.is_late = False
+        """The problem is that it took too long."""
         self.is_part = False
         """It was cut because a part has no room for more."""
         self.size = 0

@@ -40,6 +40,12 @@ def recording_url(source: Source, row_id: int) -> str:
     return f"{_igrp(source)}/callRecording/{row_id}"
 
 
+def trace_url(source: Source, visitor: str, *, until: int, limit: int) -> str:
+    """The newest rows of a visitor, up to a rowId (infinity-api.md 4.1). `visitor` needs no escaping."""
+    query = f"format=json&limit={limit}&sort[]=rowId-desc{_up_to(until)}"
+    return f"{_igrp(source)}/visitors/{visitor}/triggers?{query}"
+
+
 def headers_of(auth: SourceAuth) -> dict[bytes, bytes]:
     """The headers of a request, with the credentials."""
     # As bytes: text that is not ASCII would be quoted in the error that it raises.

@@ -20,9 +20,9 @@ from relay.domain.framing import has_bom, other_encoding, split_in_steps
 from relay.domain.masking import cut
 from relay.domain.model import ApiKeyAuth, Source, SourceAuth
 from relay.domain.parsing import Message, Rejected, Row, parse_line
-from relay.errors import Declined, LimitRefused, Refused, Retriable
+from relay.errors import Absent, Declined, Late, LimitRefused, Refused, Retriable
 from relay.outbound.answers import MAX_ERROR_BYTES, MAX_PART_BYTES, Answer, Memory
-from relay.outbound.report_requests import first_url, headers_of, newest_url, rows_url
+from relay.outbound.report_requests import first_url, headers_of, newest_url, rows_url, trace_url
 from relay.outbound.upstream_transport import UNREACHABLE
 
 DEADLINE_S = 60.0
@@ -117,6 +117,14 @@ class ReportsApi:
         """
         return await self._row_id(source, first_url(source, route, day=day))
 
+    async def trace(self, source: Source, visitor: str, *, until: int, limit: int) -> Page:
+        """The newest rows of a visitor up to a rowId, without those that were written while a call went on.
+
+        `visitor` has only letters, digits, `-` and `_`. Raises like `fetch`: Absent when the upstream knows no such
+        visitor, Late when it is too slow.
+        """
+        return await self._page(source, trace_url(source, visitor, until=until, limit=limit))
+
     async def _row_id(self, source: Source, url: str) -> int | None:
         page = await self._page(source, url)
         if not page.lines:
@@ -154,7 +162,7 @@ class ReportsApi:
                 finally:
                     await response.aclose()
         except TimeoutError:
-            late = loop.time() >= ends
+            answer.is_late, late = True, loop.time() >= ends
             answer.problem = (
                 f"the upstream's answer took more than {self._deadline_s:g} s"
                 if late
@@ -163,6 +171,7 @@ class ReportsApi:
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.InvalidURL, httpx.UnsupportedProtocol):
             answer.problem = UNREACHABLE
         except httpx.TimeoutException:
+            answer.is_late = True
             answer.problem = f"the upstream sent nothing for {self._stall_s:g} s"
         except (httpx.HTTPError, httpx.StreamError, zlib.error) as error:
             # Only its name: the text of such an error can quote a header.
@@ -242,6 +251,10 @@ def _refuse(answer: Answer, said: str | None) -> NoReturn:
         raise LimitRefused(f"the upstream refuses the limit ({status}): {said}")
     if 300 <= status < 400:
         raise Retriable(f"the upstream redirects ({status}), which is not followed: check the source's base URL")
+    if status in (404, 410):
+        raise Absent(_words(answer, said), retry_after_s=_retry_after_s(answer.headers))
+    if answer.is_late and said is None:
+        raise Late(_words(answer, said))
     declined = said is not None and status in (200, 400, 422) and not _RATE.search(said)
     raise (Declined if declined else Retriable)(_words(answer, said), retry_after_s=_retry_after_s(answer.headers))
 

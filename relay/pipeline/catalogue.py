@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from relay.domain import envelope
+from relay.domain.links import EventLinks
 from relay.domain.matching import Matcher, filter_fault, unfit_reason, wants
 from relay.domain.model import Application, ApplicationId, Endpoint, EndpointId, Source, SourceUid, StoredEvent
 from relay.domain.posting import PostMatcher, wants_post
@@ -34,12 +35,18 @@ class Catalogue:
     """
 
     def __init__(
-        self, configuration: Configuration, sender: CallbackSender | None = None, *, troubles: Troubles | None = None
+        self,
+        configuration: Configuration,
+        sender: CallbackSender | None = None,
+        *,
+        troubles: Troubles | None = None,
+        links: EventLinks | None = None,
     ) -> None:
-        """`sender` prepares endpoints for callbacks. None: this process sends none."""
+        """`sender` prepares endpoints for callbacks, and `links` makes what they include. None: there are none."""
         self._configuration = configuration
         self._sender = sender
         self._troubles = troubles
+        self._links = links
         self.version = 0
         self.sources: dict[SourceUid, Source] = {}
         self.streams: frozenset[SourceUid] = frozenset()
@@ -117,9 +124,13 @@ class Catalogue:
         application = self._applications.get(endpoint.app_id)
         if application is None:
             raise Unreadable(f"application {endpoint.app_id} can't be read, or is gone")
-        if not application.privacy and not endpoint.privacy:
+        if not application.privacy and not endpoint.privacy and not endpoint.include:
             return envelope.body(event, type_code)
-        return protected(event, type_code, privacy_of(application, endpoint))
+        privacy = privacy_of(application, endpoint)
+        body = protected(event, type_code, privacy)
+        if not endpoint.include or self._links is None:
+            return body
+        return self._links.added(body, event, endpoint, privacy.rules)
 
     def limits(self, endpoint: Endpoint) -> dict[str, int]:
         """The rate limits that bind an endpoint, by the name of their bucket: its own, and its application's."""

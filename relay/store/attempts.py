@@ -10,6 +10,7 @@ from relay.errors import Unreadable
 from relay.store import keys
 from relay.store.packing import Packing
 from relay.store.scripts import script
+from relay.store.tallies import Pair
 from relay.store.timeline import Place, read_timeline
 
 PACKING = Packing(Attempt, version=1)
@@ -50,11 +51,32 @@ class Attempts:
         places = await read_timeline(self._redis, key, edge=edge, newer=newer, limit=limit)
         async with self._redis.pipeline(transaction=False) as pipe:
             for _, entry in places:
-                number, _, began_ms = entry.partition(":")
-                bucket = int(number) // keys.ATTEMPTS_PER_BUCKET if number.isdecimal() else 0
-                pipe.hget(keys.attempts(source, bucket), f"{number}:{endpoint}:{began_ms}")
+                pipe.hget(*_record_of(source, endpoint, entry))
             records = await pipe.execute()
         return [(place, next(_readable([record]), None)) for place, record in zip(places, records, strict=True)]
+
+    async def newest(self, pairs: Sequence[Pair], *, each: int) -> dict[Pair, list[Attempt]]:
+        """The newest attempts of some endpoints in some streams, at most `each` of a pair, newest first.
+
+        Two round trips. Raises StoreUnavailable.
+        """
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for endpoint, stream in pairs:
+                pipe.zrevrangebyscore(keys.endpoint_attempts(stream, endpoint), "+inf", "-inf", start=0, num=each)
+            entries = await pipe.execute() if pairs else []
+        places = [
+            (pair, entry.decode("utf-8", "replace"))
+            for pair, some in zip(pairs, entries, strict=True)
+            for entry in some
+        ]
+        found: dict[Pair, list[Attempt]] = {pair: [] for pair in pairs}
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for (endpoint, stream), entry in places:
+                pipe.hget(*_record_of(stream, endpoint, entry))
+            records = await pipe.execute() if places else []
+        for (pair, _), record in zip(places, records, strict=True):
+            found[pair] += _readable([record])
+        return found
 
     async def total_bytes(self, source: SourceUid) -> int:
         """What the log of a source takes of the server's memory."""
@@ -134,6 +156,13 @@ def attempt_size(field: str, record: bytes) -> int:
     """
     number, _, began_ms = _parts(field.encode())
     return len(field) + len(record) + len(number) + len(began_ms) + ATTEMPT_BYTES
+
+
+def _record_of(source: SourceUid, endpoint: EndpointId, entry: str) -> tuple[str, str]:
+    """The bucket and the field of an attempt that an endpoint's list names."""
+    number, _, began_ms = entry.partition(":")
+    bucket = int(number) // keys.ATTEMPTS_PER_BUCKET if number.isdecimal() else 0
+    return keys.attempts(source, bucket), f"{number}:{endpoint}:{began_ms}"
 
 
 def _parts(field: bytes) -> tuple[str, str, str]:

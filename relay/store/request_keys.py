@@ -1,6 +1,7 @@
 """The keys in Redis that are about requests to the API: their types, and how long they live."""
 
-from relay.store.keys import config
+from relay.domain.model import SourceUid
+from relay.store.keys import config, prefix
 
 KEY_USES = config("key_uses")
 """hash: API key, or `admin` → ms when it was used last. Lives as long as the key."""
@@ -29,3 +30,8 @@ def quota(name: str) -> str:
     """string: up to when the requests of a key (its id) or of an `address:{address}` are used up, in µs. Lives a
     minute."""
     return config(f"quota:{name}")
+
+
+def tracing(source: SourceUid) -> str:
+    """string: there while a request asks the upstream of a source for a visitor's trace. Lives 30 s."""
+    return prefix(source) + "tracing"

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from redis.asyncio import Redis
 
 from relay.store.conditions import Conditions
+from relay.store.held_back import HeldBack
 from relay.store.queues import Queues
 from relay.store.tallies import Tallies
 from relay.store.usage import UsageTasks
@@ -16,9 +17,10 @@ class Statistics(NamedTuple):
     tallies: Tallies
     queues: Queues
     conditions: Conditions
+    held_back: HeldBack
     usage: UsageTasks
 
     @staticmethod
     def of(redis: Redis) -> "Statistics":
         """All of them, over one client."""
-        return Statistics(Tallies(redis), Queues(redis), Conditions(redis), UsageTasks(redis))
+        return Statistics(Tallies(redis), Queues(redis), Conditions(redis), HeldBack(redis), UsageTasks(redis))

@@ -1,11 +1,11 @@
 """Tallies of endpoints, read from all of their streams. relay/store/scripts/shared/tallies.lua writes them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from redis.asyncio import Redis
 
 from relay.domain.model import EndpointId, SourceUid
-from relay.domain.tallies import Buckets, Tally, Unit, merge_into, read_ended, read_marks
+from relay.domain.tallies import Buckets, Unit, merge_into, read_ended, read_under_way
 from relay.store import tally_keys
 
 Pair = tuple[EndpointId, SourceUid]
@@ -31,14 +31,16 @@ class Tallies:
             async with self._redis.pipeline(transaction=False) as pipe:
                 for endpoint, stream in some:
                     # In this order: a minute that ends in between is read twice, and not missed.
-                    pipe.hgetall(tally_keys.tally(stream, endpoint))
+                    # MGET passes over a key of another type, which is damage.
+                    pipe.mget(tally_keys.tally(stream, endpoint))
                     pipe.lrange(tally_keys.ended(stream, endpoint, unit), -newest, -1)
                 answers = await pipe.execute()
             for (endpoint, _), current, ended in zip(some, answers[::2], answers[1::2], strict=True):
                 read = [read_ended(bytes(each).decode("ascii", "replace")) for each in ended]
                 numbers = {at for at, _ in read}
                 merge_into(found[endpoint], read)
-                merge_into(found[endpoint], (each for each in _under_way(current, unit) if each[0] not in numbers))
+                under_way = read_under_way(bytes(current[0] or b"").decode("ascii", "replace"), unit)
+                merge_into(found[endpoint], (each for each in under_way if each[0] not in numbers))
         return found
 
     async def failing(self, streams: Sequence[SourceUid], *, since_ms: int, most: int) -> dict[Pair, int]:
@@ -55,14 +57,3 @@ class Tallies:
             for stream, answer in zip(streams, answers, strict=True)
             for name, at_ms in answer
         }
-
-
-def _under_way(current: dict[bytes, bytes], unit: Unit) -> Iterable[tuple[int, Tally]]:
-    fields = {name.decode("ascii", "replace"): count.decode("ascii", "replace") for name, count in current.items()}
-    at = fields.pop("at", "")
-    if at.isascii() and at.isdigit():
-        minute = int(at)
-        shown = ("m",) if unit == "minute" else ("m", "h")
-        for letter in shown:
-            marks = ((name[1:], count) for name, count in fields.items() if name[:1] == letter)
-            yield minute if unit == "minute" else minute // 60, read_marks(marks)

@@ -9,8 +9,8 @@ USAGE = config("usage")
 
 
 def tally(source: SourceUid, endpoint: EndpointId) -> str:
-    """hash: `at`, the minute since 1970 that is under way; `m{mark}` → attempts of this minute; `h{mark}` → attempts of
-    the minutes that ended in the same hour. Lives 15 days after the last attempt."""
+    """string: `{minute} {marks} {marks}`: the minute since 1970 that is under way, its attempts, and those of the
+    minutes that ended in the same hour, as `{mark}:{count},…`. Lives 15 days after the last attempt."""
     return f"{prefix(source)}tally:{endpoint}"
 
 
@@ -20,5 +20,5 @@ def ended(source: SourceUid, endpoint: EndpointId, unit: Unit) -> str:
 
 
 def failing(source: SourceUid) -> str:
-    """zset: endpoints, by the ms of their last failed attempt. Lives a day from that."""
+    """zset: endpoints, by the ms of their last failed attempt. Lives a day from the last one."""
     return prefix(source) + "failing"

@@ -71,12 +71,14 @@ def test_what_scripts_share_is_there(script: str) -> None:
         assert shared.startswith("-- ")
         before, _, after = text.partition(f"-- SHARED: {name}\n")
         uses = shared.partition("Uses ")[2].partition(").")[0].partition(".\n")[0]
-        assert (words := re.findall(r"`(\w+)`", uses))
+        words = re.findall(r"`(\w+)`", uses)
+        assert words or "Uses " not in shared
         assert [word for word in words if word not in before] == []
         assert {
             "books": "write_books()",
             "append": "count_books()",
-            "tallies": "tally_marks(endpoint, first, last_one)",
+            "tallies": "write_tallies()",
+            "condition": "write_condition(is)",
         }[name] in after
 
 

@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from relay.config import Settings, ignored, load, variable
+from relay.config import Settings, load, variable
+from relay.config.kubernetes import ignored
 from relay.errors import Invalid
 
 BACKLOG = ("BACKLOG_RESUME_DELIVERIES", "BACKLOG_STOP_DELIVERIES", "1000")
@@ -270,3 +271,16 @@ def test_what_is_no_origin_is_refused(value: str) -> None:
     """A path, a user or another scheme is never part of one."""
     with pytest.raises(Invalid, match="RELAY_CORS_ORIGINS: must be origins"):
         load({**NEEDED, "RELAY_CORS_ORIGINS": value})
+
+
+@pytest.mark.parametrize("value", ["https://relay.example.com", "https://Relay.example.com/", "http://127.0.0.1:8080"])
+def test_a_public_url_is_an_origin(value: str) -> None:
+    """Paths of links are put behind it as they are."""
+    assert load({**NEEDED, "RELAY_PUBLIC_URL": value}).public_url == value.lower().rstrip("/")
+
+
+@pytest.mark.parametrize("value", ["*", "relay.example.com", "https://a.example/api", "https://u:p@a.example"])
+def test_what_is_no_public_url_is_refused(value: str) -> None:
+    """With what it must be."""
+    with pytest.raises(Invalid, match="RELAY_PUBLIC_URL: must be"):
+        load({**NEEDED, "RELAY_PUBLIC_URL": value})

@@ -16,10 +16,12 @@ Path = tuple[str | int, ...]
 
 
 class Policies(NamedTuple):
-    """The addresses that URLs in bodies can have."""
+    """The addresses that URLs in bodies can have, and what the operator has set up."""
 
     callbacks: EgressPolicy
     upstreams: EgressPolicy
+    has_public_url: bool = False
+    """Events can carry links to this API."""
 
 
 def check_url(value: str, path: Path, policies: Policies) -> None:
@@ -35,6 +37,12 @@ def check_filter(value: dict[str, Any], path: Path, _: Policies) -> None:
             vet_filter(value)
     except Invalid as error:
         raise Invalid(*(Fault((*path, *fault.path), fault.message, fault.kind) for fault in error.faults)) from None
+
+
+def check_include(value: list[str], path: Path, policies: Policies) -> None:
+    """Raise Invalid for links if the operator has not said where they lead."""
+    if value and not policies.has_public_url:
+        raise Invalid(Fault(path, "is not available: the operator must set RELAY_PUBLIC_URL first"))
 
 
 def check_time(value: str, path: Path, _: Policies) -> None:

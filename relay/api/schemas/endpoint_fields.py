@@ -4,8 +4,10 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from relay.api.schemas.checks import check_headers, check_key, check_order_key
+from relay.api.schemas.checks import check_headers, check_include, check_key, check_order_key
 from relay.domain.headers import HEADER_NAME, HEADER_VALUE, MAX_HEADERS, MAX_VALUE_CHARS
+from relay.domain.links import INCLUDED
+from relay.domain.model import Included
 
 TypeName = Annotated[
     str,
@@ -42,6 +44,7 @@ FieldPath = Annotated[
         extra={"check": check_order_key, "form": "must be a field of the row, or a path of names joined by dots"},
     ),
 ]
+Include = Annotated[list[Included], Meta(max_length=len(INCLUDED), extra={"check": check_include})]
 Pem = Annotated[str, Meta(min_length=1, max_length=65_536)]
 SigningKeyText = Annotated[str, Meta(max_length=256, extra={"check": check_key})]
 HeaderName = Annotated[

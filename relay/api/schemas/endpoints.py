@@ -25,13 +25,14 @@ from relay.api.schemas.endpoint_fields import (
     HeaderName,
     Headers,
     HeaderValue,
+    Include,
     Schedule,
     SigningKeyText,
 )
 from relay.api.schemas.privacy import PrivacyIn, PrivacyRuleOut, show_rules
 from relay.domain.headers import MAX_HEADERS
 from relay.domain.matching import unfit_reason
-from relay.domain.model import Application, Endpoint, EndpointType, Order
+from relay.domain.model import Application, Endpoint, EndpointType, Included, Order
 from relay.domain.signing import Version, version_of
 
 URL_IN_WORDS = (
@@ -73,6 +74,9 @@ class _Changes(In, frozen=True, kw_only=True):
     privacy: PrivacyIn | UnsetType | None = UNSET
     """What the endpoint does not get as it is, in addition to the rules of its application, which apply first.
     null: no rules of its own."""
+    include: Include | UnsetType | None = UNSET
+    """Links that events of calls carry in `data`, without an API key: `recordingUrl` downloads the recording,
+    `visitorTraceUrl` gets the touch points of the visitor. null: none, which is the default."""
     max_in_flight: Annotated[int, Meta(ge=1, le=1024)] | UnsetType = UNSET
     """The maximum number of concurrent callbacks in each worker. Default: 64."""
     order: Order | UnsetType = UNSET
@@ -164,6 +168,8 @@ class EndpointOut(Out, frozen=True, kw_only=True):
     """The rows whose events the endpoint receives, in addition to the filter of its application. null: all rows."""
     privacy: list[PrivacyRuleOut]
     """What the endpoint does not get as it is, in addition to the rules of its application."""
+    include: list[Included]
+    """Links that events of calls carry."""
     max_in_flight: int
     """The maximum number of concurrent callbacks in each worker."""
     order: Order
@@ -256,6 +262,7 @@ def show_endpoint(endpoint: Endpoint, application: Application) -> EndpointOut:
         metadata=endpoint.metadata,
         filter=endpoint.filter,
         privacy=show_rules(endpoint.privacy),
+        include=list(endpoint.include),
         max_in_flight=endpoint.max_in_flight,
         order=endpoint.order,
         order_key=endpoint.order_key,

@@ -56,17 +56,26 @@ class HealthOut(Out, frozen=True, kw_only=True):
     """Why the endpoint is disabled. null: it is not."""
     breaker: Breaker
     """Whether the breaker is open: then one attempt at a time asks whether the receiver works again."""
+    breaker_open_since: datetime | None
+    """When the breaker opened. null: it is closed, or an earlier release of the relay opened it."""
     failing_since: datetime | None
     """When the first failure after the last success ended. null: the last attempt succeeded, or there was none."""
     resumes_at: datetime | None
     """When the relay sends again, at the earliest. null: it sends now, or waits until the endpoint is changed."""
     waiting: int
-    """Messages that wait in the queue or are being sent now. Those that wait for a retry are not among them."""
+    """Messages that the endpoint has not confirmed and the relay still sends: in the queue, behind another message with
+    the same key, waiting for a retry, or being sent now."""
+    retrying: int
+    """Those of them that wait for a retry."""
     kept_bytes: int
-    """The bytes of all messages that the relay keeps for the endpoint: also those that wait for a retry, and dead
-    ones."""
+    """The bytes of all messages that the relay keeps for the endpoint: those that wait, and dead ones."""
     oldest_waiting_at: datetime | None
-    """When the oldest message at the head of the queue was stored. null: none is there."""
+    """When the relay stored the oldest message that waits. null: none waits."""
+    oldest_waiting_row_id: str | None
+    """The rowId of that message. null: none waits, or it was posted."""
+    complete: bool
+    """Whether the relay counted all messages that wait. It looks at 100,000 retries and at 1,000 blocked keys. `false`:
+    `waiting` and `retrying` are at least as high, and an older message may wait."""
 
 
 class EndpointStatsOut(Out, frozen=True, kw_only=True):
@@ -106,7 +115,7 @@ class HistoryOut(Out, frozen=True, kw_only=True):
 
 
 class FailingEndpointOut(Out, frozen=True, kw_only=True):
-    """An endpoint that failed lately."""
+    """An endpoint that failed lately, or for which the relay holds messages back."""
 
     app_id: str
     """The id of the application."""
@@ -116,21 +125,18 @@ class FailingEndpointOut(Out, frozen=True, kw_only=True):
     """Your own name for the endpoint."""
     description: str
     """The description of the endpoint."""
-    last_failed_at: datetime
-    """When the relay recorded the last failed attempt."""
+    url_host: str
+    """The host of the endpoint's URL, with its port if the URL has one. Empty: the endpoint is a poller."""
+    last_failed_at: datetime | None
+    """When the relay recorded the last failed attempt. null: there was none in the last `hours`."""
+    last_status: int | None
+    """The HTTP status of the last failed attempt. 0: there was no response. null: the relay no longer keeps it."""
+    last_error: str | None
+    """Why the last failed attempt had no response. Empty: it had one. null: the relay no longer keeps it."""
     attempts: CountsOut
-    """The attempts of this time, of the sources whose messages failed."""
+    """The attempts of the last `hours`, of the sources whose messages failed or wait."""
     health: HealthOut
-    """How the endpoint is doing now."""
-
-
-class FailingOut(Out, frozen=True, kw_only=True):
-    """The endpoints that failed lately, worst first."""
-
-    data: list[FailingEndpointOut]
-    """Disabled ones first, then those with an open breaker, then by the share of failed attempts."""
-    more: bool
-    """Whether there are more than the list shows."""
+    """How the endpoint is doing now, over the same sources."""
 
 
 class AttemptStatsOut(Out, frozen=True, kw_only=True):
@@ -237,11 +243,15 @@ def show_health(endpoint: Endpoint, condition: Condition, queue: Queue, *, now_m
         state=_state(endpoint, condition, is_resting=resumes_ms > now_ms),
         disabled_reason=endpoint.disabled_reason,
         breaker="open" if condition.opens else "closed",
+        breaker_open_since=moment_or_none(condition.opened_ms or None) if condition.opens else None,
         failing_since=moment_or_none(condition.failing_since_ms or None),
         resumes_at=moment(resumes_ms) if resumes_ms > now_ms else None,
         waiting=queue.waiting,
+        retrying=queue.retrying,
         kept_bytes=queue.bytes,
-        oldest_waiting_at=moment_or_none(queue.oldest_ms),
+        oldest_waiting_at=moment(queue.oldest.stored_at_ms) if queue.oldest else None,
+        oldest_waiting_row_id=(queue.oldest.row_id or None) if queue.oldest else None,
+        complete=queue.complete,
     )
 
 

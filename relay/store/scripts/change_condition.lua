@@ -9,12 +9,10 @@
 -- ATOMIC BECAUSE several workers learn of the same receiver, and one alone may probe.
 local conditions = KEYS[1]
 local endpoint, verb, session, now, opens, time, lives, channel = unpack(ARGV)
-local function number(text) return tonumber(text) or 0 end
+-- SHARED: condition
 local before = redis.call('HGET', conditions, endpoint) or ''
-local since, opened, until_ms, asked, probe, prober =
-  string.match(before, '^1:(%d+):(%d+):(%d+):(%d+):(%d+):(.*)$')
-since, opened, until_ms, asked, probe = number(since), number(opened), number(until_ms), number(asked), number(probe)
-prober, now, time = prober or '', tonumber(now), tonumber(time)
+local is = read_condition(before) or {since = 0, opens = 0, until_ms = 0, asked = 0, probe = 0, opened = 0, prober = ''}
+now, time = tonumber(now), tonumber(time)
 -- A worker that does not know yet that the server's clock was set back is ahead of it, and so are its times.
 local CLOCK_STEP_MS = 1000
 local clock = redis.call('TIME')
@@ -22,29 +20,27 @@ local ahead = now - (clock[1] * 1000 + math.floor(clock[2] / 1000))
 if ahead > CLOCK_STEP_MS then now, time = now - ahead, math.max(0, time - ahead) end
 
 if verb == 'failing' then
-  if since == 0 or time < since then since = time end
+  if is.since == 0 or time < is.since then is.since = time end
 elseif verb == 'open' then
   -- One that others have opened meanwhile is open once.
-  if opened <= tonumber(opens) then
-    opened, until_ms = tonumber(opens) + 1, math.max(until_ms, time)
-    if since == 0 then since = now end
+  if is.opens <= tonumber(opens) then
+    if is.opens == 0 then is.opened = now end
+    is.opens, is.until_ms = tonumber(opens) + 1, math.max(is.until_ms, time)
+    if is.since == 0 then is.since = now end
   end
-  if prober == session then probe, prober = 0, '' end
+  if is.prober == session then is.probe, is.prober = 0, '' end
 elseif verb == 'rest' then
-  asked = math.max(asked, time)
+  is.asked = math.max(is.asked, time)
 elseif verb == 'probe' then
-  if opened > 0 and until_ms <= now and (probe <= now or prober == session) then
-    probe, prober = now + tonumber(lives), session
+  if is.opens > 0 and is.until_ms <= now and (is.probe <= now or is.prober == session) then
+    is.probe, is.prober = now + tonumber(lives), session
   end
 elseif verb == 'well' then
-  since, opened, until_ms, probe, prober = 0, 0, 0, 0, ''
+  is = {since = 0, opens = 0, until_ms = 0, asked = is.asked, probe = 0, opened = 0, prober = ''}
 end
-if asked <= now then asked = 0 end
+if is.asked <= now then is.asked = 0 end
 
-local text = ''
-if since > 0 or opened > 0 or asked > 0 then
-  text = string.format('1:%.0f:%.0f:%.0f:%.0f:%.0f:%s', since, opened, until_ms, asked, probe, prober)
-end
+local text = (is.since > 0 or is.opens > 0 or is.asked > 0) and write_condition(is) or ''
 if text == before then return text end
 if text == '' then
   redis.call('HDEL', conditions, endpoint)

@@ -293,6 +293,7 @@ end
 
 while at <= #ARGV do operations[pop()]() end
 write_books()
+write_tallies()
 -- A count that is damaged must not stop a lane: of one that keeps events nothing is let go any more.
 local MANY = '1099511627776'
 for bucket, number in pairs(ended) do

@@ -11,16 +11,13 @@ local back = (tonumber(redis.call('GET', clock) or '') or now) - now
 redis.call('SET', clock, string.format('%.0f', now))
 if back <= noise then return {time[1], time[2], 0} end
 
-local function earlier(text)
-  local ms = tonumber(text)
-  return ms == 0 and '0' or string.format('%.0f', math.max(1, ms - back))
-end
+-- SHARED: condition
 local known = redis.call('HGETALL', conditions)
-for i = 1, #known, 2 do -- See relay.domain.breaking.Condition.
-  local since, opens, until_ms, asked, probe, prober = string.match(known[i + 1], '^1:(%d+):(%d+):(%d+):(%d+):(%d+):(.*)$')
-  if since then
-    local fields = {'1', earlier(since), opens, earlier(until_ms), earlier(asked), earlier(probe), prober}
-    redis.call('HSET', conditions, known[i], table.concat(fields, ':'))
+for i = 1, #known, 2 do
+  local is = read_condition(known[i + 1])
+  for _, name in ipairs(is and {'since', 'until_ms', 'asked', 'probe', 'opened'} or {}) do
+    if is[name] > 0 then is[name] = math.max(1, is[name] - back) end
   end
+  if is then redis.call('HSET', conditions, known[i], write_condition(is)) end
 end
 return {time[1], time[2], back}

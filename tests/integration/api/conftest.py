@@ -19,7 +19,7 @@ from relay.domain.model import Secret
 from relay.outbound.recordings import open_recordings
 from relay.pipeline.clock import Clock
 from relay.starting import readiness_of
-from relay.wiring import Stores, open_stores, posting_of
+from relay.wiring import Stores, open_stores, open_tracing, posting_of
 from tests.integration.api.documented import Documented
 from tests.integration.api.storing import Store
 
@@ -55,7 +55,16 @@ def application(opened: list[Stores]) -> Documented:
     async def last() -> AsyncIterator[Stores]:
         yield opened[-1]
 
-    return Documented(create_api(last, admin_key=Secret(KEY), policy=EgressPolicy(), upstreams=UPSTREAMS, clock=CLOCK))
+    return Documented(
+        create_api(
+            last,
+            admin_key=Secret(KEY),
+            policy=EgressPolicy(),
+            upstreams=UPSTREAMS,
+            clock=CLOCK,
+            has_public_url=True,
+        )
+    )
 
 
 CLOCK = TestClock()
@@ -110,6 +119,7 @@ async def http(application: Documented, stores: Stores, clock: TestClock) -> Asy
     transport, headers = httpx.ASGITransport(application), {"authorization": f"Bearer {KEY}"}
     async with (
         open_recordings(UPSTREAMS) as application.state.recordings,
+        open_tracing(stores, UPSTREAMS) as application.state.tracing,
         httpx.AsyncClient(transport=transport, base_url="http://relay/api/v1", headers=headers) as client,
     ):
         yield client

@@ -12,6 +12,8 @@ from tests.integration.api.conftest import TestClock
 IDS = re.compile(r"\b(app|ep|msg|atmpt|key|rec|bf|qtask|task|req|rlk|whsec|whpk|whsk)_([0-9A-Za-z+/_.=-]{4,})")
 STREAM = re.compile(r"\b1\d{12}-\d+\b")
 """Ids that Redis gives."""
+OUTSIDE = ("/health/", "/.well-known/", "/visitor-trace/")
+"""Where paths begin that are not below `/api/v1`."""
 SIGNATURE = re.compile(r"\bsignature=[0-9a-f]{64}")
 """Those of links."""
 OPAQUE = {
@@ -76,7 +78,7 @@ class Recorder:
         names: dict[str, str],
     ) -> httpx.Response:
         method, _, template = operation.partition(" ")
-        template = template if template.startswith(("/health/", "/.well-known/")) else f"/api/v1{template}"
+        template = template if template.startswith(OUTSIDE) else f"/api/v1{template}"
         sent = {} if body is msgspec.UNSET else {"json": body}
         if isinstance(body, bytes):
             sent = {"content": body}

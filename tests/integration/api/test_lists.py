@@ -9,7 +9,7 @@ from msgspec import structs
 
 from relay.domain.model import EndpointId, SourceUid
 from relay.domain.reconciling import Counts, Difference
-from relay.store import keys
+from relay.store import keys, tally_keys
 from relay.store.reconciliations import Range
 from relay.wiring import Stores
 from tests.integration.api.storing import NOW, A, Store
@@ -168,6 +168,15 @@ async def _background_tasks(http: httpx.AsyncClient, stores: Stores, store: Stor
     return "/background-task"
 
 
+async def _failing(http: httpx.AsyncClient, stores: Stores, store: Store) -> str:
+    await _endpoints(http, stores, store)
+    for n in range(MANY):
+        endpoint = (await http.get(f"/app/one/endpoint/e{n}")).json()["id"]
+        await stores.redis.zadd(tally_keys.failing(A), {endpoint: NOW - 5 * n})
+        await store(A, n, to=[endpoint] if n % 2 else [], at_ms=NOW - n)
+    return "/stats/failing-endpoint"
+
+
 LISTS: list[tuple[Fill, bool]] = [
     (_sources, False),
     (_applications, False),
@@ -187,6 +196,7 @@ LISTS: list[tuple[Fill, bool]] = [
     (_keys, False),
     (_audit, True),
     (_background_tasks, True),
+    (_failing, False),
 ]
 """Each list, and whether it begins with the newest."""
 each_list = pytest.mark.parametrize(("fill", "newest_first"), LISTS, ids=[fill.__name__[1:] for fill, _ in LISTS])

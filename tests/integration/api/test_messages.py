@@ -35,7 +35,15 @@ URL = "https://hooks.example.com/in"
 
 
 async def attempt(
-    stores: Stores, source: SourceUid, message: MessageId, endpoint: str, *, at_ms: int, verdict: str, status: int = 0
+    stores: Stores,
+    source: SourceUid,
+    message: MessageId,
+    endpoint: str,
+    *,
+    at_ms: int,
+    verdict: str,
+    status: int = 0,
+    error: str = "",
 ) -> None:
     """Note an attempt as a worker does."""
     found = await stores.events.find(source, message)
@@ -50,6 +58,7 @@ async def attempt(
         duration_ms=12,
         status=status,
         verdict=verdict,
+        error=error,
         next_at_ms=at_ms + 5000 if verdict == "retry" else 0,
         body=b"said",
         tag=tag_of(message),

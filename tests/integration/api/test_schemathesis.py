@@ -32,7 +32,7 @@ positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "409",
 
 # The upstream of the source is not there, and 502 says so.
 [[operations]]
-include-path-regex = "/recording"
+include-path-regex = "/recording|/visitor-trace"
 checks.not_a_server_error.expected-statuses = ["2xx", "4xx", "502", "504"]
 checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "409", "422", "502", "504"]
 """

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import httpx
+import pytest
 from svix.api import (
     AppUsageStatsIn,
     EndpointGetAttemptStatsOptions,
@@ -14,10 +15,11 @@ from relay.domain.breaking import Condition
 from relay.domain.model import EndpointId, SourceUid
 from relay.domain.streams import posts_of
 from relay.domain.tallies import UNIT_MS, Unit, mark_of
-from relay.store import keys, tally_keys
+from relay.store import keys, retries, tally_keys
 from relay.store.usage import KEPT
 from relay.wiring import Stores
 from tests.integration.api.storing import NOW, A, B, Store
+from tests.integration.api.test_messages import attempt
 
 ENDPOINT = {"url": "https://hooks.example.com/in"}
 HOUR = UNIT_MS["hour"]
@@ -74,8 +76,8 @@ async def test_what_is_under_way_is_counted(http: httpx.AsyncClient, stores: Sto
     """The minute and the hour that have not ended; a minute that ends while it is read counts once."""
     crm = EndpointId(await endpoint(http, "crm"))
     minute = NOW // MINUTE
-    fields = {"at": minute, f"m{mark_of(200, 5)}": 3, f"h{mark_of(200, 5)}": 4, f"h{mark_of(500, 5)}": 1}
-    await stores.redis.hset(tally_keys.tally(A, crm), mapping=fields)  # type: ignore[misc]
+    text = f"{minute} {mark_of(200, 5)}:3 {mark_of(200, 5)}:4,{mark_of(500, 5)}:1"
+    await stores.redis.set(tally_keys.tally(A, crm), text)
     until = {"until": at(NOW + HOUR), "since": at(NOW - HOUR)}
     for unit, success, fail in (("minute", 3, 0), ("hour", 7, 1)):
         total = (await http.get("/app/one/endpoint/crm/history", params={"unit": unit, **until})).json()["total"]
@@ -105,17 +107,20 @@ async def test_the_health_of_an_endpoint(http: httpx.AsyncClient, stores: Stores
     path = "/app/one/endpoint/crm/stats"
     health = (await http.get(path)).json()["health"]
     assert health == {
-        "state": "working", "disabledReason": None, "breaker": "closed", "failingSince": None, "resumesAt": None,
-        "waiting": 0, "keptBytes": 0, "oldestWaitingAt": None,
+        "state": "working", "disabledReason": None, "breaker": "closed", "breakerOpenSince": None, "failingSince": None,
+        "resumesAt": None, "waiting": 0, "retrying": 0, "keptBytes": 0, "oldestWaitingAt": None,
+        "oldestWaitingRowId": None, "complete": True,
     }  # fmt: skip
     await store(A, 1, to=[crm], at_ms=NOW - 5000)
     await store(A, 2, to=[crm], at_ms=NOW - 1000)
     await store(B, 1, to=[crm], at_ms=NOW - 9000)
     health = (await http.get(path)).json()["health"]
     assert (health["waiting"], health["oldestWaitingAt"]) == (3, at(NOW - 9000).replace("Z", ".000Z"))
+    assert (health["oldestWaitingRowId"], health["retrying"], health["complete"]) == ("1", 0, True)
     assert health["keptBytes"] > 300
     await stores.redis.hset(keys.CONDITIONS, crm, condition(failing=NOW - 60_000, opens=2, until=NOW + 20_000))  # type: ignore[misc]
     health = (await http.get(path)).json()["health"]
+    assert health["breakerOpenSince"] == at(NOW - 50_000).replace("Z", ".000Z")
     assert (health["state"], health["breaker"], health["failingSince"], health["resumesAt"]) == (
         "resting", "open", at(NOW - 60_000).replace("Z", ".000Z"), at(NOW + 20_000).replace("Z", ".000Z"),
     )  # fmt: skip
@@ -128,38 +133,125 @@ async def test_the_health_of_an_endpoint(http: httpx.AsyncClient, stores: Stores
 
 def condition(*, failing: int = 0, opens: int = 0, until: int = 0) -> str:
     """The condition of an endpoint as the store keeps it."""
-    return Condition(failing_since_ms=failing, opens=opens, until_ms=until).text()
+    opened = failing + 10_000 if opens else 0
+    return Condition(failing_since_ms=failing, opens=opens, until_ms=until, opened_ms=opened).text()
+
+
+async def wait(stores: Stores, crm: str, name: str, *, stream: SourceUid = A) -> None:
+    """What waits in the lane of an endpoint waits elsewhere from now on: for a retry, behind a key, or in flight."""
+    endpoint_id = EndpointId(crm)
+    lane = keys.lane(stream, endpoint_id)
+    while (reference := await stores.redis.lpop(lane)) is not None:  # type: ignore[misc]
+        match name:
+            case "due":
+                await stores.redis.zadd(keys.due(stream), {f"{crm} {reference.decode()}:2": NOW})
+            case "behind":
+                await stores.redis.hset(keys.blocked(stream, endpoint_id), "1.k", 1)  # type: ignore[misc]
+                await stores.redis.rpush(keys.waiting(stream, endpoint_id, "1.k"), reference)  # type: ignore[misc]
+            case "flight":
+                await stores.redis.sadd(keys.flight(stream, endpoint_id), reference)  # type: ignore[misc]
+
+
+async def test_everything_that_waits_is_counted(http: httpx.AsyncClient, stores: Stores, store: Store) -> None:
+    """In the lane, in flight, behind a key, and for a retry, also of other endpoints: the oldest is found anywhere."""
+    crm, erp = await endpoint(http, "crm"), await endpoint(http, "erp")
+    for row, name in enumerate(("due", "flight", "behind", "lane"), 1):
+        await store(A, row, to=[crm], at_ms=NOW - 10_000 + row)
+        if name != "lane":
+            await wait(stores, crm, name)
+    await store(B, 9, to=[crm, erp], at_ms=NOW)
+    await wait(stores, crm, "due", stream=B)
+    await wait(stores, erp, "due", stream=B)
+    health = (await http.get("/app/one/endpoint/crm/stats")).json()["health"]
+    assert (health["waiting"], health["retrying"]) == (5, 2)
+    assert (health["oldestWaitingRowId"], health["complete"]) == ("1", True)
+    await stores.redis.delete(keys.due(A))
+    health = (await http.get("/app/one/endpoint/crm/stats")).json()["health"]
+    assert (health["waiting"], health["retrying"], health["oldestWaitingRowId"]) == (4, 1, "2")
+
+
+async def test_what_is_counted_is_bounded(
+    http: httpx.AsyncClient, stores: Stores, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With more retries than one request looks at, the counts are at least as high, and say so."""
+    crm, erp = EndpointId(await endpoint(http, "crm")), EndpointId(await endpoint(http, "erp"))
+    many = {f"{each} a{n}:2:00000:2": NOW + n for n in range(2000) for each in (crm, erp)}
+    await stores.redis.zadd(keys.due(A), many)
+    monkeypatch.setattr(retries, "LOOKED_AT", 2000)
+    health = (await http.get("/app/one/endpoint/crm/stats")).json()["health"]
+    assert 1 <= health["waiting"] < 2000
+    assert health["complete"] is False
+    found, complete = await retries.read_retries(stores.redis, [(crm, A), (erp, A)])
+    assert 2000 <= sum(each.number for each in found.values()) < 4000
+    assert not complete
+    monkeypatch.setattr(retries, "LOOKED_AT", 10_000)
+    found, complete = await retries.read_retries(stores.redis, [(crm, A), (erp, A), (erp, B)])
+    assert {pair: each.number for pair, each in found.items()} == {(crm, A): 2000, (erp, A): 2000}
+    assert complete
 
 
 async def test_failing_endpoints_are_listed_worst_first(http: httpx.AsyncClient, stores: Stores, store: Store) -> None:
-    """In one call, over all applications and sources; each application sees its own."""
-    names = ("fine", "half", "bad", "resting", "off", "old")
-    ids = {name: await endpoint(http, name, app="one" if name != "bad" else "two") for name in names}
+    """By the oldest event that waits, then by the last failure; over all applications, and each sees its own."""
+    names = ("fine", "early", "late", "young", "oldest", "long_ago")
+    ids = {name: await endpoint(http, name, app="one" if name != "late" else "two") for name in names}
     await counted(stores, A, ids["fine"], NOW - MINUTE, (200, 1), (200, 1))
-    await counted(stores, A, ids["half"], NOW - MINUTE, (200, 1), (500, 1))
-    await counted(stores, A, ids["bad"], NOW - MINUTE, (500, 1), (500, 1))
-    await counted(stores, B, ids["resting"], NOW - MINUTE, (200, 1), (200, 1), (0, 1))
-    await counted(stores, B, ids["off"], NOW - MINUTE, (410, 1))
-    await counted(stores, B, ids["old"], NOW - 3 * HOUR, (500, 1))
+    await counted(stores, A, ids["early"], NOW - 2 * MINUTE, (200, 1), (500, 1))
+    await counted(stores, A, ids["late"], NOW - MINUTE, (500, 1), (500, 1))
+    await counted(stores, B, ids["young"], NOW - 3 * MINUTE, (200, 1), (200, 1), (0, 1))
+    await counted(stores, B, ids["oldest"], NOW - 3 * MINUTE, (410, 1))
+    await counted(stores, B, ids["long_ago"], NOW - 3 * HOUR, (500, 1))
     await counted(stores, A, "ep_gone", NOW - MINUTE, (500, 1))
-    await http.patch("/app/one/endpoint/off", json={"disabled": True})
-    opened = condition(failing=NOW - 60_000, opens=1, until=NOW + 5000)
-    await stores.redis.hset(keys.CONDITIONS, ids["resting"], opened)  # type: ignore[misc]
+    await store(B, 6, to=[ids["oldest"]], at_ms=NOW - HOUR)
+    await wait(stores, ids["oldest"], "due", stream=B)
+    await store(B, 7, to=[ids["young"], ids["oldest"]], at_ms=NOW - MINUTE)
     found = (await http.get("/stats/failing-endpoint")).json()
-    assert [each["endpointUid"] for each in found["data"]] == ["off", "resting", "bad", "half"]
-    assert [each["health"]["state"] for each in found["data"]][:2] == ["disabled", "resting"]
+    assert [each["endpointUid"] for each in found["data"]] == ["oldest", "young", "late", "early"]
+    assert found["data"][0]["health"]["oldestWaitingRowId"] == "6"
     assert found["data"][3]["attempts"]["byClass"] == {"2xx": 1, "5xx": 1}
-    assert found["more"] is False
     assert found["data"][2]["lastFailedAt"].startswith(at(NOW - MINUTE)[:16])
-    few = (await http.get("/stats/failing-endpoint", params={"limit": "1", "hours": "4"})).json()
-    assert ([each["endpointUid"] for each in few["data"]], few["more"]) == (["off"], True)
     longer = (await http.get("/stats/failing-endpoint", params={"hours": "24"})).json()
-    assert "old" in [each["endpointUid"] for each in longer["data"]]
+    assert "long_ago" in [each["endpointUid"] for each in longer["data"]]
     of_two = (await http.get("/stats/failing-endpoint", params={"app": "two"})).json()
-    assert [each["endpointUid"] for each in of_two["data"]] == ["bad"]
+    assert [each["endpointUid"] for each in of_two["data"]] == ["late"]
     key = (await http.post("/key", json={"name": "k", "scopes": ["endpoint:read"], "appId": "two"})).json()["token"]
     own = (await http.get("/stats/failing-endpoint", headers={"authorization": f"Bearer {key}"})).json()
-    assert [each["endpointUid"] for each in own["data"]] == ["bad"]
+    assert [each["endpointUid"] for each in own["data"]] == ["late"]
+
+
+async def test_an_old_backlog_is_listed_until_it_is_gone(http: httpx.AsyncClient, stores: Stores, store: Store) -> None:
+    """Of an endpoint that is disabled or paused, or whose breaker is open, however long ago it failed."""
+    ids = {name: await endpoint(http, name) for name in ("off", "paused", "open", "empty", "busy")}
+    for row, name in enumerate(("off", "paused", "open", "busy"), 1):
+        await store(A, row, to=[ids[name]], at_ms=NOW - 48 * HOUR + row)
+    await stores.redis.zadd(keys.parked(A), {ids[name]: NOW for name in ("off", "paused", "empty")})
+    opened = condition(failing=NOW - 40 * HOUR, opens=9, until=NOW + 5000)
+    await stores.redis.hset(keys.CONDITIONS, ids["open"], opened)  # type: ignore[misc]
+    await http.patch("/app/one/endpoint/paused", json={"paused": True})
+    await http.patch("/app/one/endpoint/off", json={"disabled": True})
+    found = (await http.get("/stats/failing-endpoint")).json()["data"]
+    assert [each["endpointUid"] for each in found] == ["off", "paused", "open"]
+    assert [each["health"]["state"] for each in found] == ["disabled", "paused", "resting"]
+    assert [each["lastFailedAt"] for each in found] == [None] * 3
+    assert found[2]["health"]["breakerOpenSince"] == at(NOW - 40 * HOUR + 10_000).replace("Z", ".000Z")
+    await stores.redis.delete(keys.lane(A, EndpointId(ids["off"])))
+    found = (await http.get("/stats/failing-endpoint")).json()["data"]
+    assert [each["endpointUid"] for each in found] == ["paused", "open"]
+
+
+async def test_the_last_failure_is_shown(http: httpx.AsyncClient, stores: Stores, store: Store) -> None:
+    """Its status and error, also after a success; of the URL, the host alone."""
+    crm = await endpoint(http, "crm", url="https://hooks.example.com:8443/secret/path?token=1")
+    message = await store(A, 1)
+    await attempt(stores, A, message, crm, at_ms=NOW - 3000, status=500, verdict="retry")
+    await attempt(stores, A, message, crm, at_ms=NOW - 2000, status=0, verdict="retry", error="timeout")
+    await attempt(stores, A, message, crm, at_ms=NOW - 1000, status=200, verdict="delivered")
+    await counted(stores, A, crm, NOW - MINUTE, (0, 1))
+    erp = await endpoint(http, "erp")
+    await counted(stores, A, erp, NOW - 2 * MINUTE, (500, 1))
+    first, second = (await http.get("/stats/failing-endpoint")).json()["data"]
+    assert (first["lastStatus"], first["lastError"], first["urlHost"]) == (0, "timeout", "hooks.example.com:8443")
+    assert "secret" not in str(first)
+    assert (second["lastStatus"], second["lastError"], second["urlHost"]) == (None, None, "hooks.example.com")
 
 
 async def test_svix_clients_count_usage(svix: SvixAsync, http: httpx.AsyncClient, stores: Stores, store: Store) -> None:

@@ -1,9 +1,12 @@
 """A tour through every operation of the API, as an agency would use it. It is what the examples show."""
 
+import asyncio
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
+from relay.domain.links import PURPOSE, sign_link, trace_text
 from relay.domain.model import EndpointId, SourceUid
 from relay.domain.reconciling import Counts, Difference
 from relay.store import tally_keys
@@ -11,6 +14,7 @@ from relay.wiring import Stores
 from tests.integration.api.recording import Recorder
 from tests.integration.api.storing import NOW, Store
 from tests.integration.api.test_messages import attempt
+from tests.integration.api.test_recordings import Upstream, answer
 
 UK = SourceUid("infinity-uk")
 SOURCE = {
@@ -33,7 +37,13 @@ CALL: dict[str, Any] = {
     "dgrpName": "Sales",
     "srcPhoneNumber": "+442079460123",
     "triggerDatetime": "2026-09-21T13:30:05Z",
+    "vid": "0a4f2a5e-6a0c-4b3e-9f8e-2d1c7a9b1234",
 }
+JOURNEY: list[dict[str, Any]] = [
+    {"rowId": "141248745", "act": "call", "triggerDatetime": "2026-09-21 13:30:05", "callDuration": "154"},
+    {"rowId": "141248702", "act": "land", "triggerDatetime": "2026-09-21 13:24:40", "chName": "Paid search"},
+]
+"""What Infinity shows of the visitor, the newest first."""
 
 
 async def tour(record: Recorder, stores: Stores) -> None:
@@ -165,11 +175,34 @@ async def _messages(record: Recorder, stores: Stores, endpoint: str) -> None:
     seek = {"after": "2026-01-31T12:00:00Z"}
     await record.call("POST /app/{app_id}/poller/{sink_id}/consumer/{consumer_id}/seek", seek, **poller)
     await record.call("POST /app/{app_id}/msg/{msg_id}/recording/link", {"expiresInSeconds": 3600}, **names)
+    await _traces(record, stores, names)
     await record.call("PATCH /app/{app_id}/endpoint/{endpoint_id}", {"disabled": False}, **names)
     paid = {"eventType": "invoice.paid", "eventId": "invoice-1042", "channels": ["europe"], "tags": ["vip"]}
     await record.call("POST /app/{app_id}/msg", {**paid, "payload": {"invoice": 1042, "total": 19.9}}, app_id="acme")
     free = await store(UK, 141_248_746, **CALL)
     await record.call("DELETE /app/{app_id}/msg/{msg_id}/content", **names | {"msg_id": free})
+
+
+async def _traces(record: Recorder, stores: Stores, names: dict[str, str]) -> None:
+    """With an upstream that answers, for as long as that takes."""
+    rows = [each | {"vid": CALL["vid"], "dgrpName": "Sales"} for each in JOURNEY]
+    sent = answer("200 OK", b"".join(msgspec.json.encode(each) + b"\n" for each in rows), kind="application/x-ndjson")
+    upstream = Upstream(sent)
+    async with await asyncio.start_server(upstream.serve, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        before = await stores.sources.get(UK)
+        await stores.sources.put(UK, lambda old: structs.replace(old, base_url=url))  # type: ignore[type-var]
+        await record.call("GET /app/{app_id}/msg/{msg_id}/visitor-trace", **names)
+        changed = {"include": ["recordingUrl", "visitorTraceUrl"]}
+        made = await record.call("PATCH /app/{app_id}/endpoint/{endpoint_id}", changed, **names)
+        app = (await stores.applications.get("acme")).id
+        own = {"app_id": app, "endpoint_id": made["id"], "msg_id": names["msg_id"]}
+        expires_s = NOW // 1000 + 86_400
+        text = trace_text(*own.values(), expires_s)
+        query = {"expires": expires_s, "signature": sign_link(stores.vault.derived(PURPOSE)[0], text)}
+        plain = {"authorization": ""}
+        await record.call("GET /visitor-trace/{app_id}/{endpoint_id}/{msg_id}", query=query, headers=plain, **own)
+        await stores.sources.put(UK, lambda _: before)
 
 
 async def _replays(record: Recorder) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from relay.domain.model import ApiKeyAuth, BasicAuth, Source, SourceUid
 from relay.domain.parsing import MAX_LINE_BYTES, Rejected, parse_line
-from relay.errors import Declined, LimitRefused, Refused, Retriable, UpstreamError
+from relay.errors import Absent, Declined, LimitRefused, Refused, Retriable, UpstreamError
 from relay.outbound.answers import LONG_AT_ONCE, Memory
 from relay.outbound.reports_api import ReportsApi
 from relay.outbound.upstream_transport import RECEIVE_BYTES, UNREACHABLE
@@ -441,7 +441,7 @@ async def test_a_limit_that_is_too_high_is_told_apart(
         (200, "Something went wrong", Declined),
         (200, "Rate limit exceeded", Retriable),
         (400, "Unknown filter", Declined),
-        (404, "Not found", Retriable),
+        (404, "Not found", Absent),
         (429, "limit of requests reached", Retriable),
         (500, "limit", Retriable),
         (503, "Down for maintenance", Retriable),

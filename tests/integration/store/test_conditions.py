@@ -52,8 +52,9 @@ async def test_one_opening_counts_once(one: Worker, other: Worker) -> None:
     """Two workers whose callbacks fail together open the breaker once: the later end of the pause counts."""
     await one.change("open", time_ms=NOW + 5_000)
     found = await other.change("open", time_ms=NOW + 4_000)
-    assert found == Condition(failing_since_ms=NOW, opens=1, until_ms=NOW + 5_000)
-    assert (await other.change("open", opens=1, time_ms=NOW + 10_000)).opens == 2
+    assert found == Condition(failing_since_ms=NOW, opens=1, until_ms=NOW + 5_000, opened_ms=NOW)
+    again = await other.change("open", opens=1, time_ms=NOW + 10_000, now_ms=NOW + 5_000)
+    assert (again.opens, again.opened_ms) == (2, NOW)
 
 
 async def test_it_fails_since_the_first_failure(one: Worker, other: Worker) -> None:
@@ -69,7 +70,12 @@ async def test_one_alone_may_probe(one: Worker, other: Worker) -> None:
     await one.change("open", time_ms=NOW + 5_000)
     assert (await one.change("probe", now_ms=NOW + 4_999)).prober == ""
     assert await other.change("probe", now_ms=NOW + 5_000) == Condition(
-        failing_since_ms=NOW, opens=1, until_ms=NOW + 5_000, prober="other", probe_until_ms=NOW + 5_000 + LIVES_MS
+        failing_since_ms=NOW,
+        opens=1,
+        until_ms=NOW + 5_000,
+        prober="other",
+        probe_until_ms=NOW + 5_000 + LIVES_MS,
+        opened_ms=NOW,
     )
     assert (await one.change("probe", now_ms=NOW + 4_999 + LIVES_MS)).prober == "other"
     assert (await other.change("probe", now_ms=NOW + 6_000)).probe_until_ms == NOW + 6_000 + LIVES_MS
@@ -109,7 +115,9 @@ async def test_damage_counts_as_well(redis: Redis, one: Worker, stored: bytes) -
     """What can't be read, or is of another release, stops nobody: the endpoint counts as well, and is written anew."""
     await redis.hset(keys.CONDITIONS, A, stored)  # type: ignore[misc]
     assert (await one.conditions.read([A]))[A] == WELL
-    assert await one.change("open", time_ms=NOW + 5) == Condition(failing_since_ms=NOW, opens=1, until_ms=NOW + 5)
+    assert await one.change("open", time_ms=NOW + 5) == Condition(
+        failing_since_ms=NOW, opens=1, until_ms=NOW + 5, opened_ms=NOW
+    )
     await redis.hset(keys.CONDITIONS, A, stored)  # type: ignore[misc]
     assert await one.change("probe") == WELL
     assert await redis.exists(keys.CONDITIONS) == 0

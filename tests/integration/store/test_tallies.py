@@ -1,5 +1,7 @@
 """Tallies: written with the attempts, in the step that records them, and kept within bounds."""
 
+from typing import Any
+
 import pytest
 from redis.asyncio import Redis
 
@@ -35,8 +37,8 @@ async def read(floor: Floor, endpoint: EndpointId = A, unit: Unit = "minute") ->
 async def passes(floor: Floor, minutes: int, endpoint: EndpointId = A) -> None:
     """So much time passes for what was counted: the server's clock cannot be set."""
     key = tally_keys.tally(UK, endpoint)
-    at = int(await floor.redis.hget(key, "at") or 0)  # type: ignore[misc]
-    await floor.redis.hset(key, "at", at - minutes)  # type: ignore[misc]
+    at, _, marks = (await floor.redis.get(key) or b"0").decode().partition(" ")
+    await floor.redis.set(key, f"{int(at) - minutes} {marks}")
 
 
 async def test_attempts_are_counted_once(floor: Floor) -> None:
@@ -106,6 +108,7 @@ async def test_who_failed_lately_is_known(floor: Floor) -> None:
     assert set(found) == {(A, UK), (B, UK)}
     assert set(await tallies.failing([UK], since_ms=0, most=1)) == {(B, UK)}
     assert await tallies.failing([UK], since_ms=max(found.values()) + 1, most=10) == {}
+    assert 86_000_000 < await floor.redis.pttl(tally_keys.failing(UK)) <= 86_400_000
     await floor.redis.zadd(tally_keys.failing(UK), {A: 1})
     await passes(floor, 1, B)
     await floor.exchange("s", HandIn(B, attempts=attempts(B, (200, 1))))
@@ -127,12 +130,37 @@ async def test_an_endpoint_takes_little_memory(floor: Floor) -> None:
 
 async def test_damage_counts_nothing(floor: Floor) -> None:
     """What cannot be read is passed over, and counting continues."""
-    key = tally_keys.tally(UK, A)
-    await floor.redis.hset(key, mapping={"at": "1", "m25": "y", "m27": "3", "h25": "z"})  # type: ignore[misc]
+    key, ended = tally_keys.tally(UK, A), tally_keys.ended(UK, A, "minute")
+    for damaged in ("x 25:y", "1 25:y,27:3 25:z", "1 25", "", f"{'9' * 40} 25:{'9' * 40} x"):
+        await floor.redis.set(key, damaged)
+        await floor.exchange("s", HandIn(A, attempts=attempts(A, (204, 5))))
+        await floor.redis.delete(ended)
+        assert [each.total for each in (await read(floor)).values()] == [1]
+    await floor.redis.delete(key)
+    await floor.redis.hset(key, "at", "1")  # type: ignore[misc]
+    assert await read(floor) == {}
     await floor.exchange("s", HandIn(A, attempts=attempts(A, (204, 5))))
-    await floor.redis.hset(key, "m25", "y")  # type: ignore[misc]
-    await floor.exchange("s", HandIn(A, attempts=attempts(A, (204, 5), (204, 2))))
-    await floor.redis.delete(key, *(tally_keys.ended(UK, A, unit) for unit in KEPT))
-    await floor.redis.hset(tally_keys.tally(UK, A), mapping={"at": "x", "mx": "1", "m25": "y"})  # type: ignore[misc]
-    await floor.redis.rpush(tally_keys.ended(UK, A, "minute"), "x", "", "5 z:1,25:2")  # type: ignore[misc]
+    await floor.redis.set(key, "x 25:1")
+    await floor.redis.rpush(ended, "x", "", "5 z:1,25:2")  # type: ignore[misc]
     assert [each.total for each in (await read(floor)).values()] == [2]
+
+
+async def test_a_call_reads_and_writes_each_tally_once(floor: Floor) -> None:
+    """However many marks it has: one MGET for all lanes, and one SET for each of them."""
+    handed = [
+        HandIn(each, attempts=attempts(each, *((code, ms) for code in (204, 503) for ms in range(1, 200, 20))))
+        for each in (A, B)
+    ]
+    await floor.exchange("s", *handed)
+    before = await used(floor)
+    await floor.exchange("s", *handed)
+    after = await used(floor)
+    assert {name: after[name] - before.get(name, 0) for name in ("mget", "set", "hincrby", "pexpire")} == {
+        "mget": 1, "set": 2, "hincrby": 2, "pexpire": 1,
+    }  # fmt: skip
+
+
+async def used(floor: Floor) -> dict[str, int]:
+    """How often the server has executed each command."""
+    stats: dict[str, Any] = await floor.redis.info("commandstats")
+    return {name.removeprefix("cmdstat_"): each["calls"] for name, each in stats.items()}

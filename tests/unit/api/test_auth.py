@@ -17,6 +17,7 @@ OPEN = {
     "/docs/{path}",
     KEYS,
     "/recording/{app_id}/{msg_id}",
+    "/visitor-trace/{app_id}/{endpoint_id}/{msg_id}",
 }
 
 

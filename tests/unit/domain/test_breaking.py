@@ -114,13 +114,19 @@ def test_five_days_without_a_success_are_hopeless(status: str) -> None:
 
 
 NUMBERS = st.integers(0, 2**45)
-CONDITIONS = st.builds(Condition, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, st.text("abc-:0189", max_size=20))
+PROBERS = st.text("abc-:0189", max_size=20)
+CONDITIONS = st.builds(Condition, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, PROBERS, NUMBERS)
 
 
 @given(CONDITIONS)
 def test_what_is_remembered_is_read_as_it_was(condition: Condition) -> None:
     """Every worker knows of an endpoint what another one has learnt."""
     assert parse_condition(condition.text().encode()) == condition
+
+
+def test_the_release_before_is_read() -> None:
+    """It does not say when the breaker opened."""
+    assert parse_condition(b"1:5:2:7:8:9:s:1") == Condition(5, 2, 7, 8, 9, "s:1")
 
 
 @given(

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from relay.domain.model import Attempt, EndpointId
 from relay.domain.tallies import (
     LONGEST_MS,
-    Failing,
     Tally,
     mark_of,
     marks_of,
@@ -17,7 +16,6 @@ from relay.domain.tallies import (
     read_marks,
     summed,
     within,
-    worst_first,
 )
 
 statuses = st.sampled_from([0, 200, 204, 302, 404, 429, 500, 503])
@@ -82,17 +80,3 @@ def test_buckets_are_selected_by_their_beginning() -> None:
     found = within(buckets, "minute", since_ms=5 * 60_000, until_ms=7 * 60_000 + 1)
     assert [(at, each.total, each.failed) for at, each in found] == [(300_000, 1, 1), (420_000, 2, 1)]
     assert within(buckets, "minute", since_ms=300_001, until_ms=420_000) == []
-
-
-def test_the_worst_come_first() -> None:
-    """Disabled, then resting, then by the share of failures, then by their number."""
-    half, few, many = tally([(200, 1), (500, 1)]), tally([(500, 1)]), tally([(500, 1)] * 3)
-    order = [
-        Failing(is_off=True, is_open=False, tally=Tally()),
-        Failing(is_off=False, is_open=True, tally=half),
-        Failing(is_off=False, is_open=False, tally=many),
-        Failing(is_off=False, is_open=False, tally=few),
-        Failing(is_off=False, is_open=False, tally=half),
-    ]
-    mixed = [order[at] for at in (3, 0, 4, 2, 1)]
-    assert sorted(mixed, key=worst_first) == order

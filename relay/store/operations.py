@@ -67,6 +67,15 @@ class Operations:
         names = [keys.config("reported"), keys.OPERATIONS]
         await script("report_once")(self._redis, names, [thing, kind, now_ms, msgspec.json.encode(data), KEPT])
 
+    async def posted(self) -> str | None:
+        """The position up to which the events are posts of the operator's application; None: none is."""
+        position = await self._redis.get(keys.OPERATIONS_POSTED)
+        return None if position is None else position.decode()
+
+    async def set_posted(self, position: str) -> None:
+        """Write down up to which position the events are posts."""
+        await self._redis.set(keys.OPERATIONS_POSTED, position)
+
     async def page(self, *, after: str | None = None, limit: int, descending: bool = True) -> list[Operation]:
         """Up to `limit`, the newest first if `descending`, from behind the position `after` on."""
         behind = None if after is None else f"({after}"

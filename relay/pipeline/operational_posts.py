@@ -1,4 +1,4 @@
-"""Operational events become posts of the operator's application, which the relay signs, sends and retries as any other."""
+"""Operational events become posts of the operator's application, which the relay sends as any other post."""
 
 from msgspec import structs
 
@@ -32,9 +32,7 @@ class OperationalPosts:
         deleted, or StoreUnavailable: the next round goes on from there.
         """
         to = await self._applications.get(application)
-        entries = await self._operations.page(
-            after=await self._operations.posted(), limit=AT_ONCE, descending=False
-        )
+        entries = await self._operations.page(after=await self._operations.posted(), limit=AT_ONCE, descending=False)
         for entry in entries:
             if not is_about(entry.data, application):
                 await self._append(to, entry)

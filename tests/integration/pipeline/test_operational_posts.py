@@ -1,4 +1,4 @@
-"""Operational events become posts of the operator's application: each once, in order, and none about its own endpoints."""
+"""Operational events become posts of the operator's application: each once, in order, none about its own endpoints."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ from relay.store.posts import Posts
 from tests.integration.pipeline.rig import Rig
 
 
-class Dies(Exception):
+class DiesError(Exception):
     """The process ends here."""
 
 
@@ -28,7 +28,7 @@ class DyingOperations(Operations):
     """A process that ends after the append, before it writes the place down."""
 
     async def set_posted(self, position: str) -> None:
-        raise Dies
+        raise DiesError
 
 
 def mover(rig: Rig, operations: Operations | None = None) -> OperationalPosts:
@@ -82,7 +82,7 @@ async def test_a_crash_before_the_place_is_written_repeats_nothing(rig: Rig) -> 
     """The next round finds the post by its id, and goes on."""
     application, own = await listener(rig)
     await note(rig, "store.full", "store.recovered")
-    with pytest.raises(Dies):
+    with pytest.raises(DiesError):
         await mover(rig, DyingOperations(rig.redis)).post(application.id)
     assert await rig.operations.posted() is None
     assert await mover(rig).post(application.id) == 2

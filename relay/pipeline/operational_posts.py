@@ -29,7 +29,7 @@ class OperationalPosts:
         The place is written after the append, and an entry's position is its `eventId`: a crash in between, or two
         workers at once, repeat only what the application has. Events about the application's own endpoints are passed
         over, because each callback about them could cause the next. Raises StoreFull, NotFound if the application was
-        deleted, or StoreUnavailable: the next round goes on from there.
+        deleted, or StoreUnavailable: the next round continues from there.
         """
         to = await self._applications.get(application)
         entries = await self._operations.page(after=await self._operations.posted(), limit=AT_ONCE, descending=False)

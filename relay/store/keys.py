@@ -74,9 +74,6 @@ CLOCK = "relay:{endpoints}:clock"
 OPERATIONS = config("operations")
 """stream: operational events, the newest 10,000."""
 
-OPERATIONS_POSTED = config("operations_posted")
-"""string: the position in OPERATIONS up to which the events are posts of the operator's application. Kept."""
-
 STANDING = config("standing")
 """hash: what holds now, so that its beginning and its end are noted once: `store` → `full` or `well`. Kept."""
 

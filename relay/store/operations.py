@@ -10,6 +10,8 @@ from relay.store import keys
 from relay.store.scripts import script
 
 KEPT = 10_000
+POSTED = keys.config("operations_posted")
+"""string: the position up to which the log is posted to the operator's application. Kept."""
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,12 +71,12 @@ class Operations:
 
     async def posted(self) -> str | None:
         """The position up to which the events are posts of the operator's application; None: none is."""
-        position = await self._redis.get(keys.OPERATIONS_POSTED)
+        position = await self._redis.get(POSTED)
         return None if position is None else position.decode()
 
     async def set_posted(self, position: str) -> None:
         """Write down up to which position the events are posts."""
-        await self._redis.set(keys.OPERATIONS_POSTED, position)
+        await self._redis.set(POSTED, position)
 
     async def page(self, *, after: str | None = None, limit: int, descending: bool = True) -> list[Operation]:
         """Up to `limit`, the newest first if `descending`, from behind the position `after` on."""

@@ -1,4 +1,4 @@
-"""Operational webhooks: callbacks that report what the relay does, for an application that is the operator's own."""
+"""Operational webhooks: callbacks to the operator that report what the relay does."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

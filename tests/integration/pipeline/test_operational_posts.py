@@ -317,3 +317,31 @@ async def test_an_application_that_is_gone_has_no_uid(rig: Rig) -> None:
     await move(rig)
     assert msgspec.json.decode((await posts(rig))[0].body)["data"]["appUid"] is None
     assert await waiting(rig, own) == 1
+
+
+async def test_without_operational_endpoints_no_command_is_sent(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that has none costs the store nothing; with the first one it begins to work."""
+    monkeypatch.setattr(module, "EVERY_S", 0.001)
+    await rig.endpoint()
+    rounds = asyncio.Event()
+
+    class Counting(OperationalPosts):
+        async def round(self, streams: Any) -> bool:
+            rounds.set()
+            return False
+
+    worker = mover(rig)
+    worker.__class__ = Counting
+    async with rig.eyes.monitor() as monitor:
+        running = asyncio.create_task(worker.run(rig.catalogue))
+        for _ in range(50):
+            await asyncio.sleep(0.001)
+        await rig.eyes.echo("the end")
+        while "the end" not in (command := await monitor.next_command())["command"]:
+            assert "upkeep:operational" not in command["command"]
+        assert not rounds.is_set()
+    await listener(rig)
+    await rig.catalogue.refresh()
+    async with asyncio.timeout(15):
+        await rounds.wait()
+    running.cancel()

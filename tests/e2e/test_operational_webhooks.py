@@ -78,6 +78,7 @@ async def test_the_operator_is_told_of_a_disabled_endpoint(on: Stage) -> None:
         await svix.message_attempt.resend(OPERATIONAL, attempts[0].msg_id, own.id)
         await until(lambda: len(receiver.got) == 3, within_s=30, what="the callback that was sent again")
         assert receiver.got[2][0]["webhook-id"] == attempts[0].msg_id
+        await svix._httpx_client.aclose()
 
 
 DISABLED = "the endpoint answered 410 Gone"

@@ -303,7 +303,8 @@ async def test_callbacks_for_the_operator_report_nothing(rig: Rig) -> None:
     floor.subscribers.answers["ops.example.com"] = status(400)
     async with floor.worker(schedule=()):
         await until(lambda: rig.eyes.zcard(keys.dead(posts_of(OPERATIONAL))), within_s=15)
-    assert not await rig.eyes.exists(outbox_keys.outbox(posts_of(OPERATIONAL)), outbox_keys.OUTBOX)
+    assert not await rig.eyes.exists(outbox_keys.outbox(posts_of(OPERATIONAL)))
+    assert not await rig.eyes.exists(outbox_keys.OUTBOX)
     await move(rig)
     assert await types(rig) == ["clock.off"]
     assert await waiting(rig, own) == 0

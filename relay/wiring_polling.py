@@ -17,6 +17,7 @@ from relay.pipeline.ingest import Ingest
 from relay.pipeline.judges import Judges, default_processes
 from relay.pipeline.polling import Polling
 from relay.pipeline.pressure import Pressure
+from relay.pipeline.quarantine import Quarantine
 from relay.pipeline.reading.backfilling import Backfilling
 from relay.pipeline.replaying import Replaying
 from relay.store.backlog import Backlog
@@ -44,7 +45,7 @@ async def open_polling(
         pages=stores.pages,
         events=stores.events,
         past=stores.past_events,
-        routes=stores.routes,
+        quarantine=Quarantine(routes=stores.routes, operations=stores.operations, clock=clock),
         bodies=stores.bodies,
         catalogue=catalogue,
         clock=clock,

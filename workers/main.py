@@ -35,6 +35,7 @@ from relay.starting import check_queue, check_start, open_clock, readiness_of
 from relay.store.notices import Notices
 from relay.wiring import Stores, deleting_of, open_dispatch, open_stores, pressure_of
 from relay.wiring_checkpoints import vouching_of
+from relay.wiring_operational import operational_posts_of
 from relay.wiring_polling import open_polling
 from relay.wiring_reconciling import reconciling_of
 from relay.wiring_replays import replays_of
@@ -221,15 +222,14 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
         "dispatch": parts.dispatcher.watch(),
         "lags": parts.dispatcher.lagging.run(lambda: list(parts.catalogue.sources)),
         "sharing": share(
-            parts.dispatcher.sharing,
-            notices,
-            session=parts.dispatcher.session,
+            parts.dispatcher.sharing, notices, session=parts.dispatcher.session,
             rows_taken_in=lambda: parts.stores.pages.committed,
         ),
         "deletions": parts.deleting.forever(),
         "replays": replays_of(parts.stores).run(lambda: list(parts.catalogue.streams)),
+        "operational": operational_posts_of(parts.stores, parts.clock).run(parts.catalogue),
         "upkeep": parts.upkeep.run(lambda: list(parts.catalogue.sources.values()), lambda: parts.catalogue.posts),
-    }
+    }  # fmt: skip
     if vouching is not None:
         work["checkpoint"] = vouching.run()
     tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]

@@ -17,8 +17,9 @@ from litestar.routes import HTTPRoute
 
 from relay.api.problems import cut
 from relay.domain.model import Application
+from relay.domain.operational import OPERATIONAL
 from relay.domain.principals import Principal, Resource, scope
-from relay.errors import Forbidden, NotFound
+from relay.errors import Conflict, Forbidden, NotFound
 from relay.wiring import Stores
 
 KEPT = "access"
@@ -27,6 +28,8 @@ PRINCIPAL = "principal"
 """The name in a request's state."""
 APPLICATION = "application"
 """The name in a request's state of the application that a key is bound to."""
+_WRITTEN_BY_ITS_OWN = frozenset({Resource.APPLICATION, Resource.ENDPOINT, Resource.ENDPOINT_SECRET})
+"""What operational endpoints have operations of their own for."""
 READING = frozenset({"GET", "HEAD"})
 
 
@@ -84,18 +87,29 @@ def check_access(principal: Principal, access: Access, *, method: str, template:
         raise Forbidden("this operation requires an API key for every application; this key is for one")
 
 
-async def check_application(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+async def check_application(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """A guard. For a key of one application, no other application exists: raises NotFound.
 
     It compares the name in the path with the key's own application, and looks up nothing else. So neither the answer
-    nor its time tells whether there is an application of that name.
+    nor its time tells whether there is an application of that name. For other keys, the operator's own application,
+    that of operational endpoints, exists, and can only be read and replayed: raises Conflict.
     """
     principal: Principal = connection.scope["state"][PRINCIPAL]
     named = connection.path_params.get("app_id")
+    if principal.application is None and named == OPERATIONAL:
+        _check_operational(str(connection.scope.get("method")), access_of(handler))
     if principal.application is None or named is None:
         return
     stores: Stores = connection.app.state.stores
     connection.scope["state"][APPLICATION] = await own_application(principal, str(named), stores)
+
+
+def _check_operational(method: str, access: Access | None) -> None:
+    if method not in READING and access is not None and access.resource in _WRITTEN_BY_ITS_OWN:
+        raise Conflict(
+            f"application {OPERATIONAL} is the relay's own: change its endpoints with "
+            "/api/v1/operational-webhook/endpoint"
+        )
 
 
 async def own_application(principal: Principal, named: str, stores: Stores) -> Application:

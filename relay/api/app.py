@@ -43,6 +43,7 @@ from relay.api.examples import read_examples
 from relay.api.failing import failing_endpoints
 from relay.api.messages import MessageController
 from relay.api.operational_events import OperationalEventController
+from relay.api.operational_webhooks import OperationalWebhookController
 from relay.api.paging import provide_paging
 from relay.api.parameters import parameters_of
 from relay.api.pollers import PollerController
@@ -204,8 +205,9 @@ def _guarded(authentication: Authentication, limits: Limits) -> Router:
             SourceController, SteeringController, BackfillController,
             ApplicationController, EndpointController, EndpointSecretController,
             EventTypeController, EventTypeImportController, MessageController, PollerController, RecordingController,
+            AttemptController, UndeliveredController, OperationalEventController, OperationalWebhookController,
+            ReconciliationController,
             visitor_trace,
-            AttemptController, UndeliveredController, OperationalEventController, ReconciliationController,
             endpoint_stats, StatisticsController, failing_endpoints, UsageController, ReplayController,
             BackgroundTaskController, send_example, ApiKeyController, AuditController,
             *handlers(UNSUPPORTED),

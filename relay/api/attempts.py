@@ -20,12 +20,12 @@ from relay.api.schemas.messages import (
     DestinationOut,
     attempt_status,
     delivery_status,
-    id_of_attempt,
     show_attempt,
     show_attempted,
     show_destination,
 )
 from relay.api.visibility import AttemptItem, are_last, attempts_feed, attempts_of, events_of, find_event
+from relay.domain.identity import id_of_attempt
 from relay.domain.model import Application, Attempt, Endpoint, MessageId
 from relay.domain.names import NAME, UID_MOST
 from relay.domain.principals import Resource

@@ -32,6 +32,7 @@ from relay.api.schemas.reconciliations import ReconciliationIn, range_faults
 from relay.api.schemas.sources import SourceIn
 from relay.api.signing_keys import rotation_faults
 from relay.domain.model import Application, Endpoint, Source, SourceUid
+from relay.domain.operational import operational_application
 from relay.errors import Fault, NotFound, RelayError, Unreadable
 from relay.store.applications import PREFIX as APP
 from relay.store.endpoints import PREFIX as ENDPOINT
@@ -78,9 +79,8 @@ async def _endpoint(request: AnyRequest, asked: Asked) -> tuple[Iterable[Fault],
     if request.method != "POST":
         stored = await _or_none(request, _stored(request))
     unchanged = {"url": stored.url, "filter": stored.filter} if stored else {}
-    stores: Stores = request.app.state.stores
-    application = await stores.applications.get(str(request.path_params["app_id"]))
-    standing = await stores.event_types.standing(name for _, name in asked_types(asked))
+    stores, application = request.app.state.stores, await _application_of(request)
+    standing = await stores.event_types.standing((name for _, name in asked_types(asked)), application.id)
     more = endpoint_faults(asked, stored, standing, whole=request.method != "PATCH")
     return [*_identity(request, asked, stored, "endpoint_id"), *more, *hidden_faults(asked, application)], unchanged
 
@@ -119,8 +119,15 @@ async def _range(_request: AnyRequest, asked: Asked) -> tuple[Iterable[Fault], M
 
 async def _stored(request: AnyRequest) -> Endpoint:
     stores: Stores = request.app.state.stores
-    application = await stores.applications.get(str(request.path_params["app_id"]))
+    application = await _application_of(request)
     return await stores.endpoints.get(application.id, str(request.path_params["endpoint_id"]))
+
+
+async def _application_of(request: AnyRequest) -> Application:
+    """The application of the endpoint in the path. A path that has none is of operational endpoints."""
+    named = request.path_params.get("app_id")
+    stores: Stores = request.app.state.stores
+    return operational_application() if named is None else await stores.applications.get(str(named))
 
 
 def _identity(

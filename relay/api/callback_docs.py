@@ -7,6 +7,7 @@ import msgspec
 from relay.api.schemas.event_types import OWN, show_own
 from relay.domain.event_examples import example_of
 from relay.domain.event_schemas import schema_of
+from relay.domain.operational_types import TYPES, is_operational
 
 HEADERS = {
     "webhook-id": (
@@ -32,14 +33,14 @@ ANSWERS = {
 
 def webhooks() -> dict[str, Any]:
     """Every callback by its event type. Posted messages have the payload that was posted as their body."""
-    return {name: {"post": _callback(name)} for name in OWN}
+    return {name: {"post": _callback(name)} for name in (*OWN, *TYPES)}
 
 
 def _callback(name: str) -> dict[str, Any]:
     schema = {key: value for key, value in schema_of(name).items() if key not in ("$schema", "$id")}
     return {
         "operationId": f"Receive{''.join(part.capitalize() for part in name.replace('.', '_').split('_'))}",
-        "tags": ["callback"],
+        "tags": ["operational callback" if is_operational(name) else "callback"],
         "summary": name,
         "description": show_own(name, with_content=False).description,
         "parameters": [

@@ -6,21 +6,13 @@ from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody
 
 from relay.api.access import needs
-from relay.api.applying import with_token_key
 from relay.api.deletions import delete_at_once
 from relay.api.dependencies import ApplicationGiven, ClockGiven, OnceGiven, PagingGiven, PrincipalGiven, StoresGiven
-from relay.api.paging import provide_newest_first, read_page
+from relay.api.endpoint_steps import changed, created, give_token_key, list_of, upserted
+from relay.api.paging import provide_newest_first
 from relay.api.schemas.common import ListOut
 from relay.api.schemas.endpoints import EndpointIn, EndpointOut, EndpointPatch, EndpointUpsertIn, show_endpoint
-from relay.api.subscribing import check_links, named_types, new_endpoint, patched, replaced
-from relay.domain.model import Application, Endpoint
 from relay.domain.principals import Resource
-from relay.errors import NotFound
-from relay.pipeline.clock import Clock
-from relay.store.endpoints import ENDPOINT_ID, PREFIX
-from relay.store.idempotency import Once
-from relay.store.records import Page
-from relay.wiring import Stores
 
 MADE = {201: ResponseSpec(EndpointOut, description="The new endpoint")}
 
@@ -38,13 +30,7 @@ class EndpointController(Controller):
         self, application: ApplicationGiven, stores: StoresGiven, paging: PagingGiven
     ) -> ListOut[EndpointOut]:
         """List the endpoints of an application, newest first."""
-
-        async def read(*, after: str | None, limit: int, descending: bool) -> Page[Endpoint]:
-            return await stores.endpoints.page(application.id, after=after, limit=limit, descending=descending)
-
-        return await read_page(
-            read, paging, key=lambda e: e.id, show=lambda e: show_endpoint(e, application), form=ENDPOINT_ID
-        )
+        return await list_of(application, stores, paging)
 
     @post("/", summary="Create an endpoint")
     async def create_endpoint(
@@ -57,9 +43,8 @@ class EndpointController(Controller):
         principal: PrincipalGiven,
     ) -> EndpointOut:
         """Create an endpoint. It receives every matching event that is stored after this response."""
-        check_links(principal, data, None)
         await give_token_key(application, stores)
-        return await _create(application, data, stores, clock, once=once)
+        return await created(application, data, stores, clock, principal, once=once)
 
     @get("/{endpoint_id:str}", summary="Get an endpoint")
     async def get_endpoint(
@@ -84,26 +69,7 @@ class EndpointController(Controller):
         uid, it stays. Secrets that you omit stay, so that you can send back what GET returned.
         """
         await give_token_key(application, stores)
-        standing, now_ms = await stores.event_types.standing(named_types(data)), clock.now_ms()
-        uid = None if endpoint_id.startswith(PREFIX) else endpoint_id
-        try:
-            endpoint = await stores.endpoints.change(
-                application.id,
-                endpoint_id,
-                lambda old: replaced(
-                    check_links(principal, data, old), data, standing=standing, now_ms=now_ms, uid=uid
-                ),
-                replacement=lambda found: new_endpoint(
-                    found, application.id, data, standing=standing, now_ms=now_ms, uid=uid
-                ),
-            )
-        except NotFound:
-            if uid is None:
-                raise
-            check_links(principal, data, None)
-            made = await _create(application, data, stores, clock, uid=uid)
-            return Response(made, status_code=201)
-        return Response(show_endpoint(endpoint, application), status_code=200)
+        return await upserted(application, endpoint_id, data, stores, clock, principal)
 
     @patch("/{endpoint_id:str}", summary="Change an endpoint")
     async def patch_endpoint(
@@ -117,13 +83,7 @@ class EndpointController(Controller):
     ) -> EndpointOut:
         """Change the given fields. All others stay. An endpoint that you enable or resume receives its kept events."""
         await give_token_key(application, stores)
-        standing, now_ms = await stores.event_types.standing(named_types(data)), clock.now_ms()
-        endpoint = await stores.endpoints.change(
-            application.id,
-            endpoint_id,
-            lambda old: patched(check_links(principal, data, old), data, standing=standing, now_ms=now_ms),
-        )
-        return show_endpoint(endpoint, application)
+        return await changed(application, endpoint_id, data, stores, clock, principal)
 
     @delete("/{endpoint_id:str}", summary="Delete an endpoint")
     async def delete_endpoint(
@@ -132,27 +92,3 @@ class EndpointController(Controller):
         """Delete an endpoint with its pending deliveries."""
         await stores.endpoints.delete(application.id, endpoint_id)
         await delete_at_once(stores)
-
-
-async def give_token_key(application: Application, stores: Stores) -> None:
-    """Give an application that an older release created the key that its endpoints' rules may need."""
-    if not application.token_key:
-        await stores.applications.change(application.id, with_token_key)
-
-
-async def _create(
-    application: Application,
-    data: EndpointIn | EndpointUpsertIn,
-    stores: Stores,
-    clock: Clock,
-    *,
-    uid: str | None = None,
-    once: Once | None = None,
-) -> EndpointOut:
-    standing, now_ms = await stores.event_types.standing(named_types(data)), clock.now_ms()
-    endpoint = await stores.endpoints.create(
-        lambda new_id: new_endpoint(new_id, application.id, data, standing=standing, now_ms=now_ms, uid=uid),
-        now_ms=now_ms,
-        once=once,
-    )
-    return show_endpoint(endpoint, application)

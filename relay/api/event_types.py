@@ -8,7 +8,7 @@ from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from relay.api.access import Reach, needs
-from relay.api.dependencies import ClockGiven, OnceGiven, PagingGiven, StoresGiven
+from relay.api.dependencies import ClockGiven, OnceGiven, PagingGiven, PrincipalGiven, StoresGiven
 from relay.api.paging import read_page
 from relay.api.schemas.common import ListOut
 from relay.api.schemas.event_types import (
@@ -23,6 +23,7 @@ from relay.api.schemas.event_types import (
 from relay.api.typing_events import archived, new_type, patched, replaced
 from relay.domain.custom_types import NAME_MOST, CustomType, is_own
 from relay.domain.names import checked_name
+from relay.domain.operational_types import TYPES, is_operational
 from relay.domain.principals import Resource
 from relay.store.event_types import EventTypes
 from relay.store.records import Page
@@ -44,16 +45,24 @@ class EventTypeController(Controller):
     @get("/", summary="List event types", opt=needs(Resource.EVENT_TYPE, Reach.EVERY))
     async def list_event_types(
         self,
+        principal: PrincipalGiven,
         stores: StoresGiven,
         paging: PagingGiven,
         include_archived: Annotated[bool, QueryParameter(description="Include archived types")] = False,
         with_content: Annotated[bool, QueryParameter(description="Include the schemas")] = False,
+        include_operational: Annotated[
+            bool, QueryParameter(description="Include the types of operational events")
+        ] = False,
     ) -> ListOut[EventTypeOut]:
-        """List all event types, those of the relay and those that you created, ordered by name."""
+        """List all event types, those of the relay and those that you created, ordered by name.
+
+        The types of operational events are among them only with `include_operational`, for keys of every application.
+        """
+        names = sorted((*OWN, *TYPES)) if include_operational and not principal.application else OWN
 
         async def read(*, after: str | None, limit: int, descending: bool) -> Page[str | CustomType]:
             custom = await _unarchived(stores.event_types, after, limit, descending=descending, all_=include_archived)
-            own = [name for name in OWN if after is None or (name < after if descending else name > after)]
+            own = [name for name in names if after is None or (name < after if descending else name > after)]
             both: list[str | CustomType] = [*own, *(each for each in custom.values if not is_own(each.name))]
             return Page(sorted(both, key=_name, reverse=descending)[:limit], custom.unreadable)
 
@@ -73,9 +82,9 @@ class EventTypeController(Controller):
         return show_custom(await stores.event_types.create(new, repeated=once is not None), with_content=True)
 
     @get("/{name:str}", summary="Get an event type", opt=needs(Resource.EVENT_TYPE, Reach.EVERY))
-    async def get_event_type(self, name: FromPath[str], stores: StoresGiven) -> EventTypeOut:
+    async def get_event_type(self, principal: PrincipalGiven, name: FromPath[str], stores: StoresGiven) -> EventTypeOut:
         """Get an event type by its name, with its schemas."""
-        if is_own(name):
+        if is_own(name) and not (principal.application and is_operational(name)):
             return show_own(name, with_content=True)
         return show_custom(await stores.event_types.get(name), with_content=True)
 

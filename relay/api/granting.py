@@ -9,6 +9,7 @@ from relay.api.access import own_application
 from relay.api.schemas.api_keys import GRACE_DEFAULT_S, ApiKeyIn, ApiKeyPatch, ApiKeyRotateIn
 from relay.api.schemas.common import ms
 from relay.domain.model import ApplicationId
+from relay.domain.operational import OPERATIONAL
 from relay.domain.principals import SCOPES, ApiKey, KeyId, Principal
 from relay.domain.tokens import SECRETS_MOST, renewed
 from relay.errors import Conflict, Fault, Forbidden, Invalid, NotFound
@@ -19,6 +20,8 @@ async def bound_to(body: ApiKeyIn, principal: Principal, stores: Stores) -> Appl
     """The application that a new key is for. Raises Invalid if it does not exist for the principal."""
     if not body.app_id:
         return principal.application
+    if body.app_id == OPERATIONAL:
+        raise Invalid(Fault(("body", "appId"), "is the relay's own application: choose another one"))
     try:
         return (await own_application(principal, body.app_id, stores)).id
     except NotFound as error:

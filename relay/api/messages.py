@@ -20,6 +20,7 @@ from relay.api.visibility import EventItem, events_feed, find_event, reference, 
 from relay.domain.envelope import is_expunged, type_names
 from relay.domain.identity import posted_id
 from relay.domain.model import StoredEvent
+from relay.domain.operational import OPERATIONAL
 from relay.domain.post import Post
 from relay.domain.principals import Resource
 from relay.domain.readers import privacy_of
@@ -91,6 +92,8 @@ class MessageController(Controller):
         Endpoints receive it by its type, their channels and their filters. The application's filter is about rows, and
         has no effect here. If Redis is full, the answer is 503 with `Retry-After`, and the relay has stored nothing.
         """
+        if application.id == OPERATIONAL:
+            raise Conflict(f"the messages of {OPERATIONAL} are operational events: post to another application")
         own = data.event_id or None
         letters = once.letters if once else ""
         # No eventId begins like this, so none can take the id of another message.

@@ -11,6 +11,7 @@ from relay.api.schemas.posts import EventExampleIn
 from relay.domain.custom_types import is_own, subscription_fault
 from relay.domain.event_examples import example_of
 from relay.domain.identity import posted_id
+from relay.domain.model import Application
 from relay.domain.post import Post
 from relay.domain.principals import Resource
 from relay.domain.readers import privacy_of
@@ -46,16 +47,17 @@ async def send_example(
     # No eventId begins like this, so none can take the id of another message.
     name = f" {letters or new_id('', now_ms=clock.now_ms())}"
     content = Post(event_type=data.event_type, request=letters)
-    payload = await _example(stores, data.event_type)
+    payload = await _example(stores, data.event_type, application)
     journal.current().note(Change(f"endpoint/{endpoint.id}"))
     event = await posting.post(application, posted_id(application.id, name), content, payload, only=endpoint.id)
     return show_message(event, privacy_of(application), with_content=True)
 
 
-async def _example(stores: Stores, event_type: str) -> bytes:
-    """The body of the example. Raises Invalid for a type that there is not."""
+async def _example(stores: Stores, event_type: str, application: Application) -> bytes:
+    """The body of the example. Raises Invalid for a type that the application's endpoints cannot select."""
+    standing = await stores.event_types.standing([event_type], application.id)
+    if (fault := subscription_fault(event_type, standing)) is not None:
+        raise Invalid(Fault(("body", "eventType"), fault))
     if is_own(event_type):
         return example_of(event_type)
-    if (fault := subscription_fault(event_type, await stores.event_types.standing([event_type]))) is not None:
-        raise Invalid(Fault(("body", "eventType"), fault))
     return example_of(event_type, (await stores.event_types.get(event_type)).schemas)

@@ -13,7 +13,6 @@ from relay.api.problems import problem
 
 ENDPOINT = "/app/{app_id}/endpoint/{endpoint_id}"
 DESTINATION = "/app/{app_id}/destination"
-OPERATIONAL = "/operational-webhook/endpoint"
 STREAM = "/stream"
 SINK = STREAM + "/{stream_id}/sink/{sink_id}"
 INGEST = "/source"
@@ -30,7 +29,6 @@ EXPUNGING = (
 )
 INGESTING = "The relay receives no webhooks of others. It polls sources: PUT /api/v1/source/{uid}."
 INTEGRATIONS = "The relay has no connectors and no integrations. Use an endpoint, which can have a filter."
-LISTED = "Read GET /api/v1/operational-event, which lists what the relay does by itself."
 STREAMS = "The relay has no streams. Use an endpoint of an application. Its type can be `poller`."
 PORTAL = "The relay has no portal for subscribers, and no tokens for it."
 SUBSCRIBED = "The relay has no subscriptions that endpoints configure by themselves. Create an endpoint."
@@ -52,11 +50,6 @@ UNSUPPORTED = (
     Unsupported("POST", "/app/{app_id}/msg/bulk-expunge", EXPUNGING),
     Unsupported("POST", "/app/{app_id}/msg/expunge-all-contents", EXPUNGING),
     Unsupported("GET PATCH", ENDPOINT + "/transformation", TRANSFORMATIONS),
-    Unsupported("GET POST", OPERATIONAL, LISTED),
-    Unsupported("GET PUT DELETE", OPERATIONAL + "/{endpoint_id}", LISTED),
-    Unsupported("GET", OPERATIONAL + "/{endpoint_id}/secret", LISTED),
-    Unsupported("POST", OPERATIONAL + "/{endpoint_id}/secret/rotate", LISTED),
-    Unsupported("GET PUT", OPERATIONAL + "/{endpoint_id}/headers", LISTED),
     Unsupported("GET POST", "/connector", INTEGRATIONS),
     Unsupported("GET PUT PATCH DELETE", "/connector/{connector_id}", INTEGRATIONS),
     Unsupported("GET POST", "/app/{app_id}/integration", INTEGRATIONS),

@@ -20,6 +20,7 @@ from relay.api.schemas.statistics import (
     UsageTaskOut,
 )
 from relay.domain.model import Application, ApplicationId, EndpointId
+from relay.domain.operational import OPERATIONAL
 from relay.domain.principals import Resource
 from relay.domain.tallies import KEPT, summed, within
 from relay.errors import Fault, Invalid, NotFound
@@ -83,7 +84,7 @@ class UsageController(Controller):
         catch_all = set[ApplicationId]()
         after: tuple[ApplicationId, EndpointId] | None = None
         while endpoints := list((await stores.endpoints.everywhere(after=after, limit=AT_ONCE)).values):
-            for endpoint in endpoints:
+            for endpoint in (each for each in endpoints if each.app_id != OPERATIONAL):
                 selected.setdefault(endpoint.app_id, set()).update(endpoint.event_types or ())
                 if endpoint.event_types is None:
                     catch_all.add(endpoint.app_id)

@@ -1,13 +1,14 @@
 """Event types that customers create: what is kept of them, what they may be, and which types endpoints can name."""
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from relay.domain.event_types import EVENT_TYPES
 from relay.domain.model import Struct
+from relay.domain.operational_types import is_operational
 
 NAME_MOST = 256
 MOST_TYPES = 1000
@@ -15,6 +16,7 @@ MOST_TYPES = 1000
 SCHEMAS_BYTES = 32_768
 """Of all versions of the schemas of one type, as JSON. The types take 32 MB at most."""
 MOST_VERSIONS = 50
+OPERATIONAL_PATH = "/api/v1/operational-webhook/endpoint"
 GUESSED_CHARS = 64
 MOST_NEAR = 3
 """Names in the message about one that there is not."""
@@ -44,13 +46,15 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """Those of the names that are types, and not archived."""
     archived: Collection[str] = ()
     """Those of the names that are archived."""
+    own: Collection[str] = EVENT_TYPES
+    """The relay's own types that are for the endpoint: those of rows, or those of operational events."""
     known: Collection[str] = ()
     """Names that a message can suggest, besides those of the relay's own types."""
 
 
 def is_own(name: str) -> bool:
-    """Whether a type is one of the relay's own."""
-    return name in EVENT_TYPES
+    """Whether a type is one of the relay's own: of rows, or of operational events."""
+    return name in EVENT_TYPES or is_operational(name)
 
 
 def read_only(name: str) -> str:
@@ -72,18 +76,23 @@ def subscription_fault(name: str, standing: Standing) -> str | None:
     >>> subscription_fault("call.created", Standing()) is subscription_fault("a", Standing(live={"a"})) is None
     True
     """
-    if is_own(name) or name in standing.live:
+    if name in standing.own or name in standing.live:
         return None
+    if is_operational(name):
+        return f"`{name}` is of operational events: create an endpoint with POST {OPERATIONAL_PATH}"
     if name in standing.archived:
         return f"the event type `{name}` is archived; unarchive it with POST /api/v1/event-type"
-    near = near_names(name, standing.known)
+    near = near_names(name, (*standing.own, *standing.known))
     meant = f"did you mean {' or '.join(f'`{each}`' for each in near)}? " if near else ""
+    if standing.own is not EVENT_TYPES:
+        listed = "GET /api/v1/event-type?include_operational=true lists them"
+        return f"there is no operational event type `{name}`; {meant}{listed}"
     return f"there is no event type `{name}`; {meant}GET /api/v1/event-type lists them, and POST creates one"
 
 
-def near_names(name: str, known: Collection[str]) -> list[str]:
-    """The types whose names are nearest to one, the nearest first."""
+def near_names(name: str, names: Iterable[str]) -> list[str]:
+    """The names that are nearest to one, the nearest first."""
     if len(name) > GUESSED_CHARS:
         return []
-    candidates = [each for each in (*EVENT_TYPES, *known) if len(each) <= GUESSED_CHARS]
+    candidates = [each for each in names if len(each) <= GUESSED_CHARS]
     return difflib.get_close_matches(name, candidates, n=MOST_NEAR, cutoff=0.75)

@@ -12,6 +12,7 @@ from relay.domain.classifying import classify
 from relay.domain.event_types import EVENT_TYPES, code_of
 from relay.domain.model import SourceUid
 from relay.domain.normalising import normalise
+from relay.domain.operational_types import is_operational, operational_example
 from relay.domain.schema_examples import example_of_schema
 
 SOURCE, IGRP = SourceUid("example"), 1
@@ -53,6 +54,8 @@ def example_of(event_type: str, schemas: Mapping[str, Any] | None = None) -> byt
     Of one of the relay's own types, `schemas` has no say. Of another type, the example is made from the newest of its
     `schemas` (version → JSON Schema), or is an empty object if there are none.
     """
+    if is_operational(event_type):
+        return operational_example(event_type)
     if event_type in EVENT_TYPES:
         return _own(event_type)
     return json_text.encode(example_of_schema(schemas[newest(schemas)]) if schemas else {})

@@ -10,6 +10,7 @@ from typing import Any
 
 from relay.domain.event_types import CLASSES, EVENT_TYPES
 from relay.domain.normalising import KINDS, Kind
+from relay.domain.operational_types import TYPES, data_schema, is_operational
 
 Schema = dict[str, Any]
 
@@ -62,15 +63,22 @@ def schema_id(event_type: str) -> str:
     return f"urn:relay:event-type:{event_type}:{VERSION}"
 
 
-@lru_cache(maxsize=len(EVENT_TYPES))
+@lru_cache(maxsize=len(EVENT_TYPES) + len(TYPES))
 def schema_of(event_type: str) -> Schema:
     """The schema of the bodies of one of the relay's own types. Nobody may change what it gives.
 
     Raises KeyError for another type.
     """
+    if is_operational(event_type):
+        return _whole(event_type, data_schema(event_type))
     if event_type not in EVENT_TYPES:
         raise KeyError(event_type)
     of_class, _, change = event_type.partition(".")
+    whole = _whole(event_type, _data(of_class, is_change=change == "updated"))
+    return {**whole, "$defs": {**_KINDS, "note": _NOTE, "trigger": _trigger()}}
+
+
+def _whole(event_type: str, data: Schema) -> Schema:
     return {
         "$schema": DIALECT,
         "$id": schema_id(event_type),
@@ -85,9 +93,8 @@ def schema_of(event_type: str) -> Schema:
                 "format": "date-time",
                 "pattern": _TIME,
             },
-            "data": _data(of_class, is_change=change == "updated"),
+            "data": data,
         },
-        "$defs": {**_KINDS, "note": _NOTE, "trigger": _trigger()},
     }
 
 

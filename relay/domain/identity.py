@@ -9,15 +9,16 @@ by making two states of that row look the same. An event id also covers the sour
 
 from binascii import b2a_base64
 from collections.abc import Collection
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from struct import Struct as Layout
 from typing import Any
 
 import msgspec
 from xxhash import xxh3_64_digest, xxh3_64_intdigest, xxh3_128_digest
 
+from relay.domain.base62 import base62
 from relay.domain.json_text import encode, encode_sorted
-from relay.domain.model import ApplicationId, MessageId, SourceUid
+from relay.domain.model import ApplicationId, Attempt, MessageId, SourceUid
 from relay.domain.shapes import Shape, Values, shape_of, values_of
 
 VOLATILE = frozenset(
@@ -155,6 +156,12 @@ def posted_id(application: ApplicationId, name: str) -> MessageId:
     """
     text = b2a_base64(blake2b(f"posts\0{application}\0{name}".encode(), digest_size=_ID_BYTES).digest(), newline=False)
     return MessageId("msg_" + text.translate(_LETTERS).decode())
+
+
+def id_of_attempt(attempt: Attempt, message: MessageId) -> str:
+    """The id of an attempt, unique in all sources. It is derived from the attempt each time, and not stored."""
+    named = f"{message} {attempt.endpoint_id} {attempt.started_at_ms} {attempt.number}".encode()
+    return "atmpt_" + base62(int.from_bytes(sha256(named).digest()[:20], "big"))
 
 
 def is_known(seen: Seen | None, *, route: int, routes: Collection[int], raw: bytes, tell_again: bool = False) -> bool:

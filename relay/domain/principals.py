@@ -22,6 +22,7 @@ class Resource(StrEnum):
     KEY = "key"
     MESSAGE = "message"
     OPERATIONAL_EVENT = "operational_event"
+    OPERATIONAL_WEBHOOK = "operational_webhook"
     RECORDING = "recording"
     SOURCE = "source"
 

@@ -10,6 +10,7 @@ from relay.domain import envelope
 from relay.domain.links import EventLinks
 from relay.domain.matching import Matcher, filter_fault, unfit_reason, wants
 from relay.domain.model import Application, ApplicationId, Endpoint, EndpointId, Source, SourceUid, StoredEvent
+from relay.domain.operational import wanted_types
 from relay.domain.posting import PostMatcher, wants_post
 from relay.domain.readers import privacy_of, protected
 from relay.domain.streams import posts_of
@@ -51,6 +52,8 @@ class Catalogue:
         self.sources: dict[SourceUid, Source] = {}
         self.streams: frozenset[SourceUid] = frozenset()
         """The sources, and the posts of applications that have any: whatever can have deliveries."""
+        self.reports: frozenset[str] | None = None
+        """The types of operational events about attempts that operational endpoints want; None: there are none."""
         self._applications: dict[ApplicationId, Application] = {}
         self._endpoints: dict[EndpointId, Endpoint] = {}
         self._unreadable: dict[str, UnreadableRecord] = {}
@@ -234,6 +237,7 @@ class Catalogue:
         if matters:
             self._matchers.clear()
             self._post_matchers.clear()
+            self.reports = wanted_types(self._endpoints.values())
         self.streams = frozenset((*self.sources, *self._posts()))
         self.version = changes.version
         return changed

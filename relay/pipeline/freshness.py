@@ -7,6 +7,7 @@ import structlog
 from relay.domain.freshness import Freshness, freshness
 from relay.domain.model import Source
 from relay.domain.route_state import RouteState
+from relay.pipeline.quarantine import CONDITION as QUARANTINE
 from relay.store.chores import Chores
 from relay.store.operations import Operations
 from relay.store.routes import Routes
@@ -36,7 +37,8 @@ class FreshnessWatch:
         """Note every route that began to lag, or keeps up again. Raises StoreUnavailable."""
         if not await self._chores.take("freshness", seconds=LOOK_S * 0.9):
             return
-        now_ms, held = await self._server.now_ms(), await self._operations.conditions(CONDITION)
+        now_ms, conditions = await self._server.now_ms(), await self._operations.conditions("")
+        held = {name: state for name, state in conditions.items() if name.startswith(CONDITION)}
         chosen = [each for each in sources if self._looks % looks_between(each.poll_interval_s) == 0]
         self._looks += 1
         states = await self._routes.states_of(chosen)
@@ -46,7 +48,9 @@ class FreshnessWatch:
                 await self._tell(source, state, found, held.pop(f"{CONDITION}{source.uid}/{state.route}", None), now_ms)
         # Routes and sources that are not polled any more.
         polled = {f"{CONDITION}{source.uid}/{route}" for source in sources for route in source.routes} if held else ()
-        await self._operations.forget_conditions([name for name in held if name not in polled])
+        kept = {f"{QUARANTINE}{source.uid}" for source in sources}
+        left = [name for name in conditions if name.startswith(QUARANTINE) and name not in kept]
+        await self._operations.forget_conditions([*(name for name in held if name not in polled), *left])
 
     async def _tell(self, source: Source, state: RouteState, found: Freshness, before: str | None, now_ms: int) -> None:
         if found == before or (found not in ALARMS and before not in ALARMS):
@@ -55,10 +59,10 @@ class FreshnessWatch:
         condition = f"{CONDITION}{source.uid}/{state.route}", found
         if found in ALARMS:
             log.warning("route_late", freshness=found, **data, do="see docs/runbook.md, A route lags")
-            await self._operations.note(f"route.{found}", data, now_ms=now_ms, condition=condition)
+            await self._operations.note(f"source.{found}", data, now_ms=now_ms, condition=condition)
         else:
             log.info("route_recovered", **data)
-            await self._operations.note("route.recovered", data, now_ms=now_ms, condition=condition)
+            await self._operations.note("source.recovered", data, now_ms=now_ms, condition=condition)
 
 
 def looks_between(poll_s: float) -> int:

@@ -18,12 +18,13 @@ from relay.pipeline.clock import Clock
 from relay.pipeline.judges import Judges
 from relay.pipeline.lines import Line, first_readable, in_parts
 from relay.pipeline.matched import Matched
+from relay.pipeline.quarantine import Quarantine
 from relay.pipeline.replaying import Replaying
 from relay.store.bodies import Bodies
 from relay.store.events import Events
 from relay.store.pages import Pages
 from relay.store.past_events import PastEvents
-from relay.store.routes import Routes, Token, space_of
+from relay.store.routes import Token, space_of
 
 log = structlog.get_logger()
 
@@ -64,7 +65,7 @@ class Ingest:
         pages: Pages,
         events: Events,
         past: PastEvents,
-        routes: Routes,
+        quarantine: Quarantine,
         bodies: Bodies,
         catalogue: Catalogue,
         clock: Clock,
@@ -74,7 +75,7 @@ class Ingest:
         self._pages = pages
         self._events = events
         self._past = past
-        self._routes = routes
+        self._quarantine = quarantine
         self._bodies = bodies
         self._catalogue = catalogue
         self._clock = clock
@@ -221,5 +222,4 @@ class Ingest:
             if line.reason
         }
         if broken:
-            await self._routes.set_aside(page.source.uid, broken, token=page.token)
-            log.warning("lines_set_aside", source=page.source.uid, route=page.route, lines=len(broken))
+            await self._quarantine.set_aside(page.source, page.route, broken, token=page.token)

@@ -1,6 +1,7 @@
 """Posting: an event of a customer's own is matched and appended to its application's posts, before it is answered."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from msgspec import structs
 
@@ -9,8 +10,8 @@ from relay.domain.event_types import POSTED
 from relay.domain.matching import Pace
 from relay.domain.model import Application, EndpointId, MessageId, StoredEvent
 from relay.domain.post import Post
+from relay.domain.posting import PostMatcher
 from relay.errors import StaleSubscriptions, StoreFull
-from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.matched import match_in_turns
 from relay.pipeline.pressure import BACKLOG, FULL, MEMORY
@@ -27,6 +28,21 @@ _FULL = {
 }
 
 
+class Subscriptions(Protocol):
+    """A mirror of the configuration, or of as much of it as posts of some applications need."""
+
+    version: int
+
+    async def is_stale(self) -> bool:
+        """Whether the configuration has another version."""
+
+    async def refresh(self) -> None:
+        """Read what changed."""
+
+    def post_matcher(self, application: Application) -> PostMatcher:
+        """Which of an application's endpoints want which of its posts."""
+
+
 class Posting:
     """Takes posts in."""
 
@@ -35,7 +51,7 @@ class Posting:
         *,
         posts: Posts,
         applications: Applications,
-        catalogue: Catalogue,
+        catalogue: Subscriptions,
         operations: Operations,
         clock: Clock,
     ) -> None:
@@ -54,14 +70,17 @@ class Posting:
         payload: bytes,
         *,
         only: EndpointId | None = None,
+        is_urgent: bool = False,
     ) -> StoredEvent:
         """Take an event in; gives it as it is kept, which may be since the same request was made before.
 
         `payload` is a JSON object. `only` is the endpoint that gets it, whatever it subscribed to; None: all that want
-        it. Raises Taken, NotFound if the application was deleted, StoreFull or
-        StoreUnavailable. Unless it gives an event, nothing was changed, but if the store did not answer.
+        it. An urgent event is also taken while the store is nearly full. Raises Taken, NotFound if the application was
+        deleted, StoreFull or StoreUnavailable. Unless it gives an event, nothing was changed, but if the store did not
+        answer.
         """
-        await self._check_room()
+        if not is_urgent:
+            await self._check_room()
         if not application.posts:
             # Before the first event: workers follow the stream from now on.
             await self._applications.change(application.id, lambda each: structs.replace(each, posts=True))

@@ -55,7 +55,7 @@ class Setbacks:
         now_ms = self._clock.now_ms()
         if refusals == 1:
             data = {"source": source.uid, "route": poll.state.route, "reason": str(error)}
-            await self._operations.note("route.stopped", data, now_ms=now_ms)
+            await self._operations.note("source.unauthorized", data, now_ms=now_ms)
         next_ms = now_ms + refused_ms(refusals, jitter=self._clock.jitter())
         changes = {"failures": refusals, "next_poll_at_ms": next_ms}
         await self._note(source, poll, error, state="stopped", **changes)

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 
 from redis.asyncio import Redis
 
+from relay.domain.base62 import base62
 from relay.domain.model import ApplicationId
 from relay.domain.principals import ApiKey, KeyId
 from relay.errors import NotFound
 from relay.store import request_keys
-from relay.store.identifiers import SECRET_BYTES, base62
+from relay.store.identifiers import SECRET_BYTES
 from relay.store.record_form import Kind
 from relay.store.records import Page, Records
 from relay.store.vault import Vault

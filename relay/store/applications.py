@@ -6,6 +6,7 @@ from collections.abc import Callable
 from redis.asyncio import Redis
 
 from relay.domain.model import Application, ApplicationId, SourceUid
+from relay.domain.operational import OPERATIONAL
 from relay.domain.streams import posts_of
 from relay.errors import NotFound
 from relay.store.configuration import APPLICATION, Configuration
@@ -40,12 +41,16 @@ class Applications:
     ) -> Page[Application]:
         """Up to `limit` applications in the order in which they were made, from behind the id `after` on.
 
-        `only` is the one that exists for the principal. None: all do.
+        The operator's own, that of operational endpoints, is not among them. `only` is the one that exists for the
+        principal. None: all do.
         """
         if only is not None:
             is_behind = after is None or (only < after if descending else only > after)
             return await self._records.page_of([only] if is_behind else [])
-        return await self._records.page(FOLDER, after=after, limit=limit, descending=descending)
+        # One more, in case the operator's own is among them.
+        page = await self._records.page(FOLDER, after=after, limit=limit + 1, descending=descending)
+        customers = [each for each in page.values if each.id != OPERATIONAL]
+        return Page(customers[:limit], {each: why for each, why in page.unreadable.items() if each != OPERATIONAL})
 
     async def naming(self, source: SourceUid) -> list[str]:
         """The applications that name a source, readable or not: their uids or ids, sorted."""
@@ -79,6 +84,12 @@ class Applications:
         """
         new = once.new_id(PREFIX) if once else new_id(PREFIX, now_ms=now_ms)
         return await self._announced(await self._records.put(new, lambda before: before or make(ApplicationId(new))))
+
+    async def operational(self, new: Application) -> Application:
+        """The application of operational endpoints: `new` if there is none, or none that can be read."""
+        return await self._announced(
+            await self._records.put(OPERATIONAL, lambda before: before or new, replacement=lambda: new)
+        )
 
     async def change(
         self,

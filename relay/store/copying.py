@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from relay.domain.checkpoint import KINDS, Kind, RouteMark, SavedConfiguration
 from relay.domain.merging import common_version, lost_members
 from relay.domain.model import SourceUid
-from relay.store import keys, reading_keys
+from relay.store import keys, outbox_keys, reading_keys
 from relay.store.api_keys import NOBODYS
 from relay.store.configuration import newest_version
 from relay.store.deletions import remainder
@@ -202,7 +202,11 @@ def _call(saved: SavedConfiguration, place: _Place, stored: bytes, old_uid: str)
     rest = b"" if record or kind in ("key", "event_type") else remainder(() if kind == "source" else None)
     args: list[Any] = [place.id, kind, place.folder, stored, record, old_uid, new_uid, owner, "1", rest, HISTORY_KEPT]
     names = (f"{kind}s", f"{kind}_uids", "index", "history", f"{_OWNERS[kind]}s", "matched", "reported", "deletions")
-    return script("save_configuration"), [*(keys.config(name) for name in names), keys.OPERATIONS], args
+    return (
+        script("save_configuration"),
+        [*(keys.config(name) for name in names), keys.OPERATIONS, outbox_keys.OUTBOX],
+        args,
+    )
 
 
 def _names(source: SourceUid, route: str) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterable
 from redis.asyncio import Redis
 
 from relay.domain.model import ROUTES, EndpointId, SourceUid
-from relay.store import book_keys, keys, reading_keys, replay_keys
+from relay.store import book_keys, keys, outbox_keys, reading_keys, replay_keys
 from relay.store.deletions import Deletion, Deletions
 from relay.store.scripts import script
 
@@ -174,6 +174,7 @@ def _single(source: SourceUid) -> list[str]:
         keys.subscriptions, keys.lease, keys.handover, keys.sequence, keys.life, keys.quarantine, keys.references,
         keys.owed, keys.lanes, keys.ready, keys.parked, keys.due, keys.dead, keys.sessions, keys.attempt_buckets,
         keys.attempt_sizes, keys.turns, keys.swept, keys.blockers, keys.dropped_counts, keys.revived,
+        outbox_keys.outbox,
         reading_keys.readings, reading_keys.past_buckets, reading_keys.backfills,
         book_keys.book_blocks, book_keys.book_sizes, book_keys.books_from,
         book_keys.reconciliations, book_keys.reconciling,

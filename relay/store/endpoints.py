@@ -1,7 +1,7 @@
 """Endpoints: subscribers of one application, found by id or by the uid that their owner gave them."""
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from relay.domain.matching import filter_fault
 from relay.domain.model import Application, ApplicationId, Endpoint, EndpointId, SourceUid
+from relay.domain.operational import disabled_data, endpoint_events
 from relay.domain.streams import posts_of
 from relay.errors import NotFound, Unreadable
 from relay.store.conditions import Conditions
@@ -87,7 +88,9 @@ class Endpoints:
         Raises Conflict when its uid is taken, and NotFound when its application is gone.
         """
         new = once.new_id(PREFIX) if once else new_id(PREFIX, now_ms=now_ms)
-        return await self._announced(await self._records.put(new, lambda before: before or make(EndpointId(new))))
+        return await self._announced(
+            await self._records.put(new, lambda before: before or make(EndpointId(new)), notes=_notes)
+        )
 
     async def change(
         self,
@@ -111,7 +114,9 @@ class Endpoints:
             return _reordered(endpoint, change(endpoint))
 
         async with self._only_of(application, found):
-            saved = await self._records.put(found, make, replacement=replacement and (lambda: replacement(found)))
+            saved = await self._records.put(
+                found, make, replacement=replacement and (lambda: replacement(found)), notes=_change_notes
+            )
         await self._announced(saved)
         await self._go_on(saved)
         return saved.after
@@ -127,11 +132,12 @@ class Endpoints:
                 raise NotFound(f"there is no endpoint {endpoint.id}")
             return current if current.disabled else structs.replace(current, disabled=True, disabled_reason=reason)
 
-        def note(after: Endpoint) -> Note:
-            data = {"appId": after.app_id, "endpointId": after.id, "reason": reason}
-            return "endpoint.disabled", now_ms, msgspec.json.encode(data)
+        def notes(_: Endpoint | None, after: Endpoint | None) -> Sequence[Note]:
+            data = disabled_data(after or endpoint, reason=reason, failing_since_ms=failing.failing_since_ms)
+            return [("log", "endpoint.disabled", now_ms, msgspec.json.encode(data))]
 
-        saved = await self._records.put(endpoint.id, off, note=note)
+        failing = (await self._conditions.read([endpoint.id]))[endpoint.id]
+        saved = await self._records.put(endpoint.id, off, notes=notes)
         await self._announced(saved)
         return saved.before is not None and not saved.before.disabled
 
@@ -145,7 +151,10 @@ class Endpoints:
             raise _missing(application, id_or_uid)
         streams, posts = await self._streams(application), posts_of(application)
         left = remainder(streams, posts if posts in streams else None)
-        version, _ = await self._records.delete(found, _folder(application), deletion=lambda _: left)
+        unread = Endpoint(id=EndpointId(found), app_id=application, url="")
+        version, _ = await self._records.delete(
+            found, _folder(application), deletion=lambda _: left, notes=lambda had, _: _notes(had or unread, None)
+        )
         await self._configuration.announce(version, streams, matched=version)
 
     @asynccontextmanager
@@ -189,6 +198,16 @@ class Endpoints:
         if id_or_uid.startswith(PREFIX):
             return id_or_uid
         return await self._records.id_of_uid(f"{application}/{id_or_uid}")
+
+
+def _notes(before: Endpoint | None, after: Endpoint | None) -> list[Note]:
+    """The operational events of a change. The server's clock gives their time."""
+    return [("out", kind, 0, msgspec.json.encode(data)) for kind, data in endpoint_events(before, after)]
+
+
+def _change_notes(before: Endpoint | None, after: Endpoint | None) -> list[Note]:
+    """The same of one that was there, readable or not."""
+    return _notes(before or after, after)
 
 
 def _folder(application: ApplicationId) -> str:

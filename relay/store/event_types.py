@@ -6,6 +6,9 @@ from msgspec import structs
 from redis.asyncio import Redis
 
 from relay.domain.custom_types import MOST_TYPES, CustomType, Standing, is_own, read_only
+from relay.domain.model import ApplicationId
+from relay.domain.operational import OPERATIONAL
+from relay.domain.operational_types import TYPES
 from relay.errors import Conflict, NotFound
 from relay.store import keys
 from relay.store.record_form import Kind
@@ -45,8 +48,10 @@ class EventTypes:
         wanted = await self.names() if names is None else names
         return {name: kept.value for name, kept in (await self._records.read(wanted)).items() if kept and kept.value}
 
-    async def standing(self, names: Iterable[str]) -> Standing:
-        """How some names stand. A type that cannot be read is taken for one that is not archived."""
+    async def standing(self, names: Iterable[str], application: ApplicationId) -> Standing:
+        """How some names stand to endpoints of an application. A type that cannot be read is taken for a live one."""
+        if application == OPERATIONAL:
+            return Standing(own=tuple(TYPES))
         wanted = {name for name in names if not is_own(name)}
         if not wanted:
             return Standing()

@@ -1,7 +1,9 @@
 """How an exchange is written down for exchange.lua, which lists its operations, and how its answer is read."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal, NamedTuple
+
+import msgspec
 
 from relay.domain.model import EndpointId
 from relay.domain.sending.effects import HandIn
@@ -36,12 +38,13 @@ class Exchanged(NamedTuple):
     """For each lane that was handed in, in that order, and then for each that was claimed."""
 
 
-def operations(handed: Sequence[HandIn], *, claim: int, per_lane: int) -> list[Argument]:
-    """The operations of one exchange."""
+def operations(handed: Sequence[HandIn], *, claim: int, per_lane: int, reports: Collection[str] = ()) -> list[Argument]:
+    """The operations of one exchange. `reports` are the types of operational events that operators want."""
     args: list[Argument] = []
     _logs(args, handed)
     for lane in handed:
         _lane(args, lane)
+        _reports(args, lane, reports)
     if claim:
         args += ("claim", claim, per_lane)
     return args
@@ -64,6 +67,14 @@ def _lane(args: list[Argument], lane: HandIn) -> None:
         args += ("park", lane.until_ms)
     else:
         args.append("go")
+
+
+def _reports(args: list[Argument], lane: HandIn, reports: Collection[str]) -> None:
+    wanted = [each for each in lane.notable if each[0] in reports]
+    if wanted:
+        args += ("report", 3 * len(wanted))
+        for kind, at_ms, data in wanted:
+            args += (kind, at_ms, msgspec.json.encode(data))
 
 
 def _results(args: list[Argument], lane: HandIn) -> None:

@@ -1,12 +1,9 @@
 """Ids that sort by the time they were made: a prefix and 27 letters and digits (48 bits of ms, 112 random ones)."""
 
 import os
-import string
 
-ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
-"""In the order of ASCII, so that texts sort as numbers do."""
-LENGTH = 27
-"""62**27 is just above 2**160."""
+from relay.domain.base62 import base62
+
 TIME_BYTES = 6
 RANDOM_BYTES = 14
 SECRET_BYTES = 20
@@ -17,12 +14,3 @@ def new_id(prefix: str, *, now_ms: int) -> str:
     """Make an id such as `app_0QyV…`."""
     number = int.from_bytes(now_ms.to_bytes(TIME_BYTES, "big") + os.urandom(RANDOM_BYTES), "big")
     return prefix + base62(number)
-
-
-def base62(number: int) -> str:
-    """Write a number of at most 160 bits in 27 letters and digits."""
-    letters = []
-    for _ in range(LENGTH):
-        number, digit = divmod(number, 62)
-        letters.append(ALPHABET[digit])
-    return "".join(reversed(letters))

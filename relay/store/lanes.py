@@ -1,6 +1,6 @@
 """Lanes: the waiting deliveries of each endpoint, and the worker that holds them. The scripts say what is atomic."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ from redis.exceptions import ResponseError
 
 from relay.domain.model import EndpointId, SourceUid
 from relay.domain.sending.effects import HandIn
-from relay.store import keys, replay_keys
+from relay.store import keys, outbox_keys, replay_keys
 from relay.store.exchanging import Exchanged, Given, operations, read_exchanged, read_given
 from relay.store.refusals import sorted_out
 from relay.store.scripts import run_apart, script
@@ -59,20 +59,23 @@ class Lanes:
         lives_ms: int,
         claim: int = 0,
         per_lane: int = 0,
+        reports: Collection[str] = (),
     ) -> Exchanged:
         """Hand results in and claim more, in one step.
 
         `turn` is this call's number, `before` that of the call before it: one with the same number as the last that the
         store knows does nothing, nor does one after a call that it does not know. The session lives on for `lives_ms`.
-        `claim` is the number of further lanes to claim, `per_lane` the references for each.
+        `claim` is the number of further lanes to claim, `per_lane` the references for each. `reports` are the types of
+        operational events that are kept for the operator.
         """
         names = (
             keys.lanes, keys.ready, keys.sessions, keys.turns, keys.due, keys.dead, keys.parked, keys.references,
             keys.owed, keys.attempt_buckets, keys.attempt_sizes, keys.blockers, keys.fence, replay_keys.replaying,
+            outbox_keys.outbox,
         )  # fmt: skip
         head = [keys.prefix(source), session, turn, before, now_ms, lives_ms, keys.EVENTS_PER_BUCKET]
         head += [keys.WAKE_CHANNEL, source]
-        args = [*head, *operations(handed, claim=claim, per_lane=per_lane)]
+        args = [*head, *operations(handed, claim=claim, per_lane=per_lane, reports=reports)]
         return read_exchanged(await script("exchange")(self._redis, [name(source) for name in names], args))
 
     async def held(self, source: SourceUid, session: str) -> list[Given]:

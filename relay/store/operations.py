@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 from redis.asyncio import Redis
 
-from relay.store import keys
+from relay.domain.model import ApplicationId
+from relay.store import keys, outbox_keys
 from relay.store.scripts import script
 
 KEPT = 10_000
@@ -67,6 +68,20 @@ class Operations:
         names = [keys.config("reported"), keys.OPERATIONS]
         await script("report_once")(self._redis, names, [thing, kind, now_ms, msgspec.json.encode(data), KEPT])
 
+    async def posted(self) -> str | None:
+        """The position up to which the events are posts of the operator's application; None: none is."""
+        position = await self._redis.get(outbox_keys.OPERATIONS_POSTED)
+        return None if position is None else position.decode()
+
+    async def set_posted(self, position: str) -> None:
+        """Write down up to which position the events are posts."""
+        await self._redis.set(outbox_keys.OPERATIONS_POSTED, position)
+
+    async def pass_over(self, application: ApplicationId) -> None:
+        """Post nothing of what was noted before, unless the operator's application has endpoints already."""
+        names = [keys.config("index"), keys.OPERATIONS, outbox_keys.OPERATIONS_POSTED, outbox_keys.OUTBOX]
+        await script("pass_over_operations")(self._redis, names, [f"endpoint/{application}"])
+
     async def page(self, *, after: str | None = None, limit: int, descending: bool = True) -> list[Operation]:
         """Up to `limit`, the newest first if `descending`, from behind the position `after` on."""
         behind = None if after is None else f"({after}"
@@ -74,12 +89,17 @@ class Operations:
             entries = await self._redis.xrevrange(keys.OPERATIONS, behind or "+", "-", count=limit)
         else:
             entries = await self._redis.xrange(keys.OPERATIONS, behind or "-", "+", count=limit)
-        return [
-            Operation(
-                position=position.decode(),
-                at_ms=int(fields[b"at"]),
-                kind=fields[b"kind"].decode(),
-                data=msgspec.json.decode(fields[b"data"]),
-            )
-            for position, fields in entries
-        ]
+        return read_operations(entries)
+
+
+def read_operations(entries: Iterable[tuple[bytes, Mapping[bytes, bytes]]]) -> list[Operation]:
+    """The operational events of the entries of a stream."""
+    return [
+        Operation(
+            position=position.decode(),
+            at_ms=int(fields[b"at"]),
+            kind=fields[b"kind"].decode(),
+            data=msgspec.json.decode(fields[b"data"]),
+        )
+        for position, fields in entries
+    ]

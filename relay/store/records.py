@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 from redis.asyncio import Redis
 
+from relay.domain.operational import OPERATIONAL
 from relay.errors import BeingDeleted, Conflict, NotFound, Unreadable
-from relay.store import journal, keys
+from relay.store import journal, keys, outbox_keys
 from relay.store.record_form import Form, Kept, Kind
 from relay.store.scripts import script
 from relay.store.vault import Vault
@@ -23,8 +24,10 @@ READ_AT_ONCE = 500
 HISTORY_KEPT = 4096
 """Changes that a reader may be behind of before it reads everything again: about 300 kB."""
 
-Note = tuple[str, int, bytes]
-"""An operational event that belongs to a change: its kind, ms, and data."""
+Note = tuple[Literal["log", "out"], str, int, bytes]
+"""An operational event that belongs to a change: for the log or for the outbox, its kind, ms, and data."""
+Notes = Callable[[T | None, T | None], Sequence[Note]]
+"""The operational events of a change, from what was there (None: nothing, or unreadable) to what is there now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +131,12 @@ class Records(Generic[T]):
         make: Callable[[T | None], T],
         *,
         replacement: Callable[[], T] | None = None,
-        note: Callable[[T], Note] | None = None,
+        notes: Notes[T] | None = None,
     ) -> Saved[T]:
         """Write what `make` makes of what is there (None: nothing). It is asked again when another writer came between.
 
         What can't be read is replaced by the result of `replacement`. A change that changes nothing is not written.
-        `note` makes the operational event that is written together with the change.
+        `notes` makes the operational events that are written together with the change.
         Raises Conflict when the uid is taken, NotFound when what the object belongs to is gone, BeingDeleted,
         Unreadable when there is no replacement, and what `make` and `replacement` raise.
         """
@@ -149,17 +152,23 @@ class Records(Generic[T]):
                 return Saved(0, int(matched or 0), before, before)
             matching = before is None or self.kind.matching(before) != self.kind.matching(value)
             args = await self._arguments(object_id, kept, value, matching=matching)
-            if (answer := await self._write(object_id, [*args, *(note(value) if note else ())])) is not None:
+            if (answer := await self._write(object_id, args, notes(before, value) if notes else ())) is not None:
                 self._note(object_id, before, value)
                 return Saved(*answer, before, value, kept is None)
         raise Conflict(f"{self.kind.name} {object_id} is being changed by others all the time; try again")
 
     async def delete(
-        self, object_id: str, folder: str, *, deletion: Callable[[T | None], bytes]
+        self,
+        object_id: str,
+        folder: str,
+        *,
+        deletion: Callable[[T | None], bytes],
+        notes: Notes[T] | None = None,
     ) -> tuple[int, T | None]:
         """Delete one, readable or not. Gives the version, and what it was. Raises NotFound.
 
-        `deletion` makes of it (None: it can't be read) the note for the job that deletes the rest.
+        `deletion` makes of it (None: it can't be read) the note for the job that deletes the rest. `notes` makes the
+        operational events that are written together with the change.
         """
         for _ in range(TRIES):
             kept = await self._kept(object_id) or Kept(b"", {}, None)
@@ -167,7 +176,7 @@ class Records(Generic[T]):
                 raise NotFound(f"there is no {self.kind.name} {object_id}")
             uid, rest = await self._uid(object_id, kept), deletion(kept.value)
             args = [object_id, self.kind.name, folder, kept.stored, b"", uid, "", "", "1", rest, HISTORY_KEPT]
-            if (answer := await self._write(object_id, args)) is not None:
+            if (answer := await self._write(object_id, args, notes(kept.value, None) if notes else ())) is not None:
                 self._note(object_id, kept.value, None)
                 return answer[0], kept.value
         raise Conflict(f"{self.kind.name} {object_id} is being changed by others all the time; try again")
@@ -185,13 +194,15 @@ class Records(Generic[T]):
             old_uid, kind.uid(value) or "", kind.owner(value), "1" if matching else "", b"", HISTORY_KEPT,
         ]  # fmt: skip
 
-    async def _write(self, object_id: str, args: list[Any]) -> tuple[int, int] | None:
+    async def _write(self, object_id: str, args: list[Any], notes: Sequence[Note]) -> tuple[int, int] | None:
         """The new version and the one of matching; None: another writer came between."""
         kind, new_uid, owner = self.kind, args[6], args[7]
         names = (f"{kind.name}s", f"{kind.name}_uids", "index", "history", f"{kind.owners or kind.name}s", "matched",
                  "reported", "deletions")  # fmt: skip
         version, *rest = await script("save_configuration")(
-            self._redis, [*(keys.config(name) for name in names), keys.OPERATIONS], args
+            self._redis,
+            [*(keys.config(name) for name in names), keys.OPERATIONS, outbox_keys.OUTBOX],
+            [*args, f"endpoint/{OPERATIONAL}", *(part for note in notes for part in note)],
         )
         if version == -1:
             return None

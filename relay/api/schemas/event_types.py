@@ -11,6 +11,7 @@ from relay.domain.custom_types import MOST_TYPES, NAME_MOST, CustomType, schemas
 from relay.domain.event_schemas import VERSION, schema_of
 from relay.domain.event_types import EVENT_TYPES
 from relay.domain.names import NAME, name_in_words
+from relay.domain.operational_types import TYPES, is_operational
 from relay.errors import Fault, Invalid
 
 SINCE = datetime(2026, 11, 1, tzinfo=UTC)
@@ -193,11 +194,15 @@ class EventTypeOut(Out, frozen=True, kw_only=True):
 def show_own(name: str, *, with_content: bool) -> EventTypeOut:
     """One of the relay's own types as responses show it."""
     group, _, change = name.partition(".")
-    happened = "appeared, or a row became one" if change == "created" else "changed"
+    if is_operational(name):
+        description = TYPES[name].description
+    else:
+        happened = "appeared, or a row became one" if change == "created" else "changed"
+        description = f"{THINGS[group].capitalize()} {happened}."
     return EventTypeOut(
         name=name,
         group_name=group,
-        description=f"{THINGS[group].capitalize()} {happened}.",
+        description=description,
         schemas={VERSION: schema_of(name)} if with_content else None,
     )
 

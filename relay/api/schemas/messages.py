@@ -1,6 +1,5 @@
 """Messages and attempts on the wire, in Svix's shapes."""
 
-import hashlib
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Annotated, Any
@@ -10,10 +9,10 @@ from msgspec import UNSET, Meta, UnsetType
 
 from relay.api.schemas.common import In, Out, Time, moment, moment_or_none
 from relay.domain.envelope import attempted_type, is_repaired, type_name
-from relay.domain.model import Attempt, Endpoint, MessageId, StoredEvent
+from relay.domain.identity import id_of_attempt
+from relay.domain.model import Attempt, Endpoint, StoredEvent
 from relay.domain.privacy import Privacy
 from relay.domain.readers import protected
-from relay.store.identifiers import base62
 
 SUCCESS, PENDING, FAIL, SENDING = 0, 1, 2, 3
 """Svix's numbers of a status."""
@@ -253,12 +252,6 @@ def attempt_status(attempt: Attempt) -> int:
 def delivery_status(last: Attempt) -> int:
     """Svix's status of a delivery after its last attempt."""
     return STATUS_OF.get(last.verdict, FAIL)
-
-
-def id_of_attempt(attempt: Attempt, message: MessageId) -> str:
-    """The id of an attempt, unique in all sources. It is derived from the attempt each time, and not stored."""
-    named = f"{message} {attempt.endpoint_id} {attempt.started_at_ms} {attempt.number}".encode()
-    return "atmpt_" + base62(int.from_bytes(hashlib.sha256(named).digest()[:20], "big"))
 
 
 def _message(event: StoredEvent, privacy: Privacy, *, with_content: bool, code: int | None = None) -> dict[str, Any]:

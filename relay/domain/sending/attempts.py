@@ -1,9 +1,18 @@
-"""What the log keeps of an attempt."""
+"""What is written down of an attempt: its record in the log, and the operational event that it causes."""
 
 from relay.domain.judging import Verdict
 from relay.domain.model import Attempt
+from relay.domain.operational import Event, attempt_event
 from relay.domain.outcomes import Outcome
 from relay.domain.sending.delivery import Delivery
+
+
+def noted(delivery: Delivery, outcome: Outcome, verdict: Verdict, now_ms: int) -> tuple[Attempt, Event | None, int]:
+    """The record of an attempt that ended at `now_ms`, its operational event if it causes one, and that time."""
+    attempt, endpoint = attempt_of(delivery, outcome, verdict, now_ms), delivery.lane.machine.endpoint
+    if endpoint is None:
+        return attempt, None, now_ms
+    return attempt, attempt_event(attempt, delivery.event, endpoint.app_id, uses_try=verdict.uses_try), now_ms
 
 
 def attempt_of(delivery: Delivery, outcome: Outcome, verdict: Verdict, now_ms: int) -> Attempt:

@@ -1,7 +1,8 @@
 """What the core asks of a driver. To add one: a class here, and a branch in relay.pipeline.dispatch.dispatcher."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from relay.domain.model import Attempt, Endpoint, EndpointId, SourceUid
 from relay.domain.sending.delivery import Delivery
@@ -86,6 +87,8 @@ class HandIn:
     freed: list[str] = field(default_factory=list)
     """Keys that nothing waits for any more."""
     attempts: list[Attempt] = field(default_factory=list)
+    notable: list[tuple[str, int, Mapping[str, Any]]] = field(default_factory=list)
+    """Operational events that attempts caused: their type, ms, and data."""
     leaving: Literal["stay", "park", "go"] = "stay"
     take: int = 0
     """How many references to take more, of a lane that stays."""

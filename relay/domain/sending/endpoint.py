@@ -7,7 +7,7 @@ from relay.domain.breaking import Condition
 from relay.domain.judging import Verdict, judge
 from relay.domain.model import Endpoint, EndpointId, SourceUid
 from relay.domain.outcomes import Outcome
-from relay.domain.sending.attempts import attempt_of
+from relay.domain.sending.attempts import noted
 from relay.domain.sending.delivery import Delivery
 from relay.domain.sending.effects import Change, Disable, Effect, FetchRights, Unpark
 from relay.domain.sending.lane import Lane
@@ -213,7 +213,7 @@ class EndpointMachine:
             jitter=jitter,
             now_ms=now_ms,
         )
-        delivery.lane.noted(attempt_of(delivery, outcome, verdict, now_ms))
+        delivery.lane.noted(*noted(delivery, outcome, verdict, now_ms))
         self._place(delivery, verdict)
         if verdict.place == "ended":
             self.window.succeeded(outcome.duration_ms)

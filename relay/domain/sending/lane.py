@@ -4,6 +4,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from relay.domain.model import Attempt, SourceUid
+from relay.domain.operational import Event
 from relay.domain.sending.delivery import Delivery
 from relay.domain.sending.effects import HandIn
 from relay.domain.sending.queues import Queue
@@ -169,9 +170,11 @@ class Lane:
         if number is not None:
             self.queue.given_up(number, self.results)
 
-    def noted(self, attempt: Attempt) -> None:
-        """An attempt is to be kept in the log."""
+    def noted(self, attempt: Attempt, event: Event | None, now_ms: int) -> None:
+        """An attempt is to be kept in the log. `event` is the operational event that it causes."""
         self.results.attempts.append(attempt)
+        if event is not None:
+            self.results.notable.append((event[0], now_ms, event[1]))
 
     def collect(self, *, most_ahead: int, now_ms: int) -> HandIn:
         """Take what is to be handed in, with how many references to read ahead.

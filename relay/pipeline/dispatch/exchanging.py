@@ -195,6 +195,7 @@ class Exchange:
             lives_ms=SESSION_LIVES_MS,
             claim=claim,
             per_lane=FIRST_READ,
+            reports=self._catalogue.reports or (),
         )
         if exchanged.verdict == "done":
             await self._take_in(handed, exchanged)

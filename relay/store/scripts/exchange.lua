@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Hand in what came of claimed deliveries, and get more to do: a list of tagged operations, done in their order.
 -- KEYS: 1 lanes, 2 ready, 3 sessions, 4 turns, 5 due, 6 dead, 7 parked, 8 references, 9 owed, 10 attempt buckets,
---   11 attempt sizes, 12 blockers, 13 fence, 14 endpoints with replays
+--   11 attempt sizes, 12 blockers, 13 fence, 14 endpoints with replays, 15 outbox
 -- ARGV: 1 the source's prefix, 2 session, 3 its number for this call, 4 that of the call before, 5 now in ms, 6 ms that
 --   the session lives on, 7 events in a bucket, 8 channel, 9 the source's uid, then operations:
 --   log {bucket, bytes, number of arguments, field, record, …}: keep records of attempts
@@ -14,6 +14,7 @@
 --   free {key}: nothing waits for it any more
 --   tried {number of arguments, ms, `number:ms`, …}: the lane's attempts, for the endpoint's list
 --   tally {number of arguments, mark, attempts, …}: the same attempts, counted (relay.domain.tallies)
+--   report {number of arguments, type, ms, JSON, …}: operational events, kept until they are posts
 --   stay {how many to take more} · park {ms until when} · go {}: let the lane go; if it is ready, the channel is told
 --   claim {lanes at most, references of each}: hold further lanes
 -- RETURNS: {'done', lanes still ready, then for each lane and each claimed one {endpoint, state, {references}, {key,
@@ -24,7 +25,7 @@
 --   'gone': the source was deleted.
 -- ATOMIC BECAUSE a delivery must be in exactly one place: lane, flight, due, dead, waiting or ended.
 local lanes, ready, sessions, turns, due, dead, parked, references, owed = unpack(KEYS, 1, 9)
-local attempt_buckets, attempt_sizes, blockers, fence, replaying = unpack(KEYS, 10, 14)
+local attempt_buckets, attempt_sizes, blockers, fence, replaying, outbox = unpack(KEYS, 10, 15)
 local prefix, session, turn, before, now, lives, block_size, channel, uid = unpack(ARGV, 1, 9)
 block_size = tonumber(block_size)
 -- SHARED: books
@@ -251,6 +252,14 @@ function operations.tried()
 end
 function operations.tally()
   pieces(function(first, last_one) tally_marks(endpoint, first, last_one) end)
+end
+local REPORTS_KEPT = 10000
+function operations.report()
+  for _ = 1, count() / 3 do
+    local kind, at_ms, data = pop(), pop(), pop()
+    -- Of a lane that was lost, the results are not taken: another worker makes the attempt again.
+    if held then redis.call('XADD', outbox, 'MAXLEN', '~', REPORTS_KEPT, '*', 'kind', kind, 'at', at_ms, 'data', data) end
+  end
 end
 function operations.stay()
   local more = count()

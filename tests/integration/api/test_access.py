@@ -22,6 +22,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/key"): {"name": "n", "scopes": ["key:read"]},
     ("PUT", "/api/v1/app/{app_id}/endpoint/{endpoint_id}"): {"url": URL},
     ("PUT", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers"): {"headers": {}},
+    ("PUT", "/api/v1/operational-webhook/endpoint/{endpoint_id}"): {"url": URL},
+    ("PUT", "/api/v1/operational-webhook/endpoint/{endpoint_id}/headers"): {"headers": {}},
 }
 ABSENT = {
     "app_id": "app_absent", "endpoint_id": "ep_absent", "msg_id": "msg_absent", "key_id": "key_absent",

@@ -78,7 +78,10 @@ async def test_the_client_has_what_is_said_to_work(svix: SvixAsync) -> None:
     rows = re.findall(r"^\| `(\w+)` \| ((?:`\w+` ?)+) \|$", PAGE, re.MULTILINE)
     named = [(resource, method) for resource, cell in rows for method in re.findall(r"\w+", cell)]
     assert len(named) >= 30
-    of = {"message_poller": svix.message.poller}
+    of = {
+        "message_poller": svix.message.poller,
+        "operational_webhook_endpoint": svix.operational_webhook.endpoint,
+    }
     assert [name for name in named if not hasattr(of.get(name[0]) or getattr(svix, name[0]), name[1])] == []
 
 

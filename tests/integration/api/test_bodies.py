@@ -44,6 +44,11 @@ RIGHT: dict[tuple[str, str], dict[str, Any]] = {
     ("PATCH", "/api/v1/event-type/{name}"): {},
     ("POST", "/api/v1/event-type/import/openapi"): {"spec": {"webhooks": {"a.b": {}}}},
     ("POST", "/api/v1/event-type/import/svix"): {"eventTypes": [{"name": "a.b", "description": "d"}]},
+    ("POST", "/api/v1/operational-webhook/endpoint"): {"url": URL},
+    ("PUT", "/api/v1/operational-webhook/endpoint/{endpoint_id}"): {"url": URL},
+    ("PATCH", "/api/v1/operational-webhook/endpoint/{endpoint_id}"): {},
+    ("PUT", "/api/v1/operational-webhook/endpoint/{endpoint_id}/headers"): {"headers": {}},
+    ("POST", "/api/v1/operational-webhook/endpoint/{endpoint_id}/secret/rotate"): {},
     ("POST", "/api/v1/key"): {"name": "n", "scopes": ["read"]},
     ("PATCH", "/api/v1/key/{key_id}"): {},
     ("POST", "/api/v1/key/{key_id}/rotate"): {},
@@ -56,9 +61,10 @@ Place = tuple[str | int, ...]
 
 @pytest.fixture
 async def called(http: httpx.AsyncClient, stores: Stores) -> httpx.AsyncClient:
-    """A client; the application `one` has an endpoint `crm`."""
+    """A client; the application `one` has an endpoint `crm`, and so has the operator."""
     await http.put("/app/one", json={"name": "One"})
     await http.put("/app/one/endpoint/crm", json={"url": URL})
+    await http.put("/operational-webhook/endpoint/crm", json={"url": URL})
     await http.post("/event-type", json={"name": "a.b", "description": "d"})
     await stores.api_keys.create(ApiKey(id=KEY, name="k", scopes=("read",), secrets=()))
     return http

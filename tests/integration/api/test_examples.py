@@ -12,6 +12,7 @@ from jsonschema_rs import Draft202012Validator
 from relay.api.error_responses import ERRORS
 from relay.api.examples import FILE, read_examples
 from relay.domain.event_types import EVENT_TYPES
+from relay.domain.operational_types import TYPES
 from relay.wiring import Stores
 from tests.integration.api.conftest import TestClock
 from tests.integration.api.documented import Documented
@@ -102,7 +103,7 @@ def test_every_parameter_and_property_is_described(application: Documented) -> N
 def test_every_callback_is_described(application: Documented) -> None:
     """Each of the relay's own types is a webhook, and its example fits its schema."""
     callbacks = application.state.document["webhooks"]
-    assert set(callbacks) == set(EVENT_TYPES)
+    assert set(callbacks) == {*EVENT_TYPES, *TYPES}
     for name, item in callbacks.items():
         content = item["post"]["requestBody"]["content"]["application/json"]
         assert content["example"]["type"] == name

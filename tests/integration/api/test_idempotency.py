@@ -26,6 +26,7 @@ async def called(http: httpx.AsyncClient) -> httpx.AsyncClient:
     """A client; there is an application `one` with an endpoint `crm`."""
     await http.put("/app/one", json={"name": "One"})
     await http.put("/app/one/endpoint/crm", json={"url": URL})
+    await http.put("/operational-webhook/endpoint/crm", json={"url": URL})
     return http
 
 
@@ -54,6 +55,8 @@ POSTS: dict[str, dict[str, Any] | None] = {
     "/api/v1/event-type": {"name": "a.b", "description": "d"},
     "/api/v1/event-type/import/openapi": {"spec": {"webhooks": {"a.b": {}}}},
     "/api/v1/event-type/import/svix": {"eventTypes": [{"name": "a.b", "description": "d"}]},
+    "/api/v1/operational-webhook/endpoint": {"url": URL},
+    "/api/v1/operational-webhook/endpoint/{endpoint_id}/secret/rotate": {},
     "/api/v1/key": {"name": "n", "scopes": ["read"]},
     "/api/v1/key/{key_id}/rotate": {},
 }

@@ -41,6 +41,12 @@ async def _endpoints(http: httpx.AsyncClient, stores: Stores, store: Store) -> s
     return "/app/one/endpoint"
 
 
+async def _operational_endpoints(http: httpx.AsyncClient, stores: Stores, store: Store) -> str:
+    for n in range(MANY):
+        await http.post("/operational-webhook/endpoint", json={"url": URL, "uid": f"e{n}"})
+    return "/operational-webhook/endpoint"
+
+
 async def _messages(http: httpx.AsyncClient, stores: Stores, store: Store) -> str:
     await http.post("/app", json={"name": "One", "uid": "one"})
     for n in range(MANY):
@@ -189,6 +195,7 @@ LISTS: list[tuple[Fill, bool]] = [
     (_event_types, False),
     (_undelivered, True),
     (_operational_events, True),
+    (_operational_endpoints, True),
     (_quarantine, True),
     (_reconciliations, True),
     (_differences, False),

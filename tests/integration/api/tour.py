@@ -264,13 +264,34 @@ async def _keys(record: Recorder) -> None:
 
 
 async def _operator(record: Recorder, stores: Stores) -> None:
-    data = {"source": UK, "route": ROUTE, "lagSeconds": "301"}
-    await stores.operations.note("route.lagging", data, now_ms=NOW)
+    data = {"source": UK, "route": ROUTE, "cursor": 141_248_745, "lastError": None}
+    await stores.operations.note("source.lagging", data, now_ms=NOW)
     await record.call("GET /operational-event")
+    await _operational_endpoints(record)
     await record.call("GET /audit", query={"limit": 2})
     await record.call("GET /health/live")
     await record.call("GET /health/ready")
     await record.call("GET /health")
+
+
+async def _operational_endpoints(record: Recorder) -> None:
+    alarms = {
+        "url": "https://ops.example.com/relay",
+        "uid": "alarms",
+        "eventTypes": ["source.lagging", "endpoint.disabled"],
+    }
+    path, names = "/operational-webhook/endpoint/{endpoint_id}", {"endpoint_id": "alarms"}
+    await record.call("POST /operational-webhook/endpoint", alarms)
+    await record.call(f"PUT {path}", alarms, **names)
+    await record.call(f"PUT {path}", {"url": "https://ops.example.com/all"}, endpoint_id="all")
+    await record.call(f"PATCH {path}", {"description": "Wakes the operator"}, **names)
+    await record.call(f"GET {path}", **names)
+    await record.call("GET /operational-webhook/endpoint")
+    await record.call(f"PUT {path}/headers", {"headers": {"X-Team": "operations"}}, **names)
+    await record.call(f"GET {path}/headers", **names)
+    await record.call(f"GET {path}/secret", **names)
+    await record.call(f"POST {path}/secret/rotate", {}, **names)
+    await record.call(f"DELETE {path}", endpoint_id="all")
 
 
 async def _errors(record: Recorder, stores: Stores) -> None:

@@ -23,6 +23,7 @@ from relay.pipeline.ingest import Ingest
 from relay.pipeline.judges import Judges
 from relay.pipeline.polling import Polling
 from relay.pipeline.pressure import Pressure, Room
+from relay.pipeline.quarantine import Quarantine
 from relay.pipeline.reading.backfilling import Backfilling
 from relay.pipeline.replaying import Replaying
 from relay.pipeline.route_poll import Budget, RoutePoll
@@ -113,7 +114,7 @@ class Rig:
             pages=self.pages,
             events=self.events,
             past=PastEvents(self.redis),
-            routes=self.routes,
+            quarantine=Quarantine(routes=self.routes, operations=self.operations, clock=self.clock),
             bodies=self.bodies,
             catalogue=catalogue or self.catalogue,
             clock=self.clock,

@@ -32,7 +32,7 @@ async def looked(rig: Rig, *sources: Source) -> list[tuple[str, dict[str, Any]]]
     watch = FreshnessWatch(routes=rig.routes, operations=rig.operations, chores=Chores(rig.redis), server=server)
     await watch.look(sources)
     noted = await rig.operations.page(limit=50, descending=False)
-    return [(each.kind, each.data) for each in noted if each.kind.startswith("route.")]
+    return [(each.kind, each.data) for each in noted if each.kind.startswith("source.")]
 
 
 async def polled(rig: Rig, *, rows: int = 0, caught_up: bool = True) -> None:
@@ -58,13 +58,13 @@ async def test_a_route_that_does_not_keep_up_is_reported_once(rig: Rig) -> None:
     assert await looked(rig, source) == []
     rig.clock.advance(15)
     noted = await looked(rig, source)
-    assert [kind for kind, _ in noted] == ["route.lagging"]
+    assert [kind for kind, _ in noted] == ["source.lagging"]
     assert noted[0][1] == {"source": "uk", "route": "all", "cursor": 100, "lastError": None}
     assert await looked(rig, source) == noted
     rig.clock.advance(80)
-    assert [kind for kind, _ in await looked(rig, source)] == ["route.lagging", "route.stalled"]
+    assert [kind for kind, _ in await looked(rig, source)] == ["source.lagging", "source.stalled"]
     await polled(rig, rows=9)
-    assert [kind for kind, _ in await looked(rig, source)] == ["route.lagging", "route.stalled", "route.recovered"]
+    assert [kind for kind, _ in await looked(rig, source)] == ["source.lagging", "source.stalled", "source.recovered"]
 
 
 async def test_a_poll_notes_how_the_route_does(rig: Rig) -> None:

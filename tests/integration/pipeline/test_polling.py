@@ -406,7 +406,7 @@ async def test_refused_credentials_stop_the_route(rig: Rig, status: int) -> None
         rig.clock.advance(60 * minutes)
         await polling.slice(UK)
         assert len(rig.upstream.requests) == asked, "rarely: after 10 minutes, 20, 40, and then each hour"
-    operations = [each for each in await rig.operations.page(limit=9) if each.kind == "route.stopped"]
+    operations = [each for each in await rig.operations.page(limit=9) if each.kind == "source.unauthorized"]
     assert [each.data["route"] for each in operations] == ["all"]
     assert str(status) in operations[0].data["reason"]
     rig.upstream.always = page

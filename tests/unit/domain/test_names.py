@@ -2,10 +2,11 @@
 
 import pytest
 
+from relay.domain.base62 import base62
 from relay.domain.names import ID_PREFIXES, own_uid, source_uid
 from relay.errors import Invalid
 from relay.store import applications, endpoints
-from relay.store.identifiers import base62, new_id
+from relay.store.identifiers import new_id
 
 BAD = ["", ".", "..", "a/b", "a:b", "a b", "a\n", "é", "a*", "a?", "[a]", "{a}", "a\\", "a\0"]
 

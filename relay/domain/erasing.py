@@ -1,4 +1,4 @@
-"""Erasing a person: whether something that is kept contains a phone number or the id of a visitor, and what is left of it.
+"""Erasing a person: what that is kept contains a phone number or the id of a visitor, and what is left of it.
 
 Every text, number and name of a row or payload is looked at, however deep, and not only the known columns.
 """

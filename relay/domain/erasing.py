@@ -27,10 +27,16 @@ _TWO_DIGITS = (
 )
 _COUNTRY = re.compile(rf"[17]|{'|'.join(_TWO_DIGITS.split())}|\d{{3}}", re.ASCII)
 """The code of a country: of one digit, of two, or of three (ITU-T E.164, list of assigned codes)."""
+_NONE_BETWEEN = str.maketrans("", "", " ().-/")
 _BETWEEN = r"[\s().\-/]{0,4}"
 """What may stand between two digits."""
 _FOREIGN = re.compile(rf"\+{_BETWEEN}(?:\d{_BETWEEN}){{1,3}}$", re.ASCII)
 """The code of another country in front of what would be the number without a code."""
+
+_CODE_MOST = 24
+"""Characters that such a code can have, with what stands between its digits."""
+_WRITTEN_MOST = 64
+"""Characters of a phone number as it is asked for."""
 
 
 class Identity(NamedTuple):
@@ -50,7 +56,10 @@ class Identity(NamedTuple):
 
     def _is_in(self, text: str) -> bool:
         found = self.pattern.finditer(text)
-        return any(not (self.kind == "phone" and _FOREIGN.search(text, 0, each.start())) for each in found)
+        return any(
+            not (self.kind == "phone" and _FOREIGN.search(text, max(0, each.start() - _CODE_MOST), each.start()))
+            for each in found
+        )
 
 
 def phone(number: str) -> Identity:
@@ -63,10 +72,13 @@ def phone(number: str) -> Identity:
     >>> [found.is_in_text(text) for text in ("02079460958", "0044 (0)20-7946-0958", "1-2079460958", "+1 207 946 0958")]
     [True, True, True, False]
     """
-    digits = re.sub(r"[\s().\-/]", "", number)
+    if len(number) > _WRITTEN_MOST:
+        raise Invalid(Fault(("body", "phone"), f"must have {_WRITTEN_MOST} characters at most"))
+    digits = number.translate(_NONE_BETWEEN)
     digits = digits.removeprefix("+") if digits.startswith("+") else digits.removeprefix("00")
     is_international = number.strip().startswith(("+", "00"))
-    if not is_international or not re.fullmatch(rf"[1-9][0-9]{{1,{DIGITS_MOST}}}", digits):
+    is_number = digits.isascii() and digits.isdecimal() and digits[0] != "0" and len(digits) <= DIGITS_MOST
+    if not is_international or not is_number:
         raise Invalid(Fault(("body", "phone"), "must be an international number of digits, such as +442079460958"))
     found = _COUNTRY.match(digits)
     code = found[0] if found else ""

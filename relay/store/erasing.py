@@ -48,7 +48,7 @@ class Erasing:
     async def from_events(self, stream: SourceUid, bucket: int, identity: Identity) -> int:
         """Remove the content of a bucket's events that contain an identity; gives how many they were.
 
-        What waits for an endpoint stays in its lane, and ends without a request.
+        A delivery that waits for one of them stays in its lane, and ends without a request.
         """
         name = keys.events(stream, bucket)
         found = {

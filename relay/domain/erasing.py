@@ -1,4 +1,4 @@
-"""Erasing a person: what that is kept contains a phone number or the id of a visitor, and what is left of it.
+"""Erasing a person: which events and answers contain a phone number or the id of a visitor, and how they lose it.
 
 Every text, number and name of a row or payload is looked at, however deep, and not only the known columns.
 """
@@ -34,7 +34,7 @@ _FOREIGN = re.compile(rf"\+{_BETWEEN}(?:\d{_BETWEEN}){{1,3}}$", re.ASCII)
 """The code of another country in front of what would be the number without a code."""
 
 _CODE_MOST = 24
-"""Characters that such a code can have, with what stands between its digits."""
+"""Characters that such a code can have, with the blanks and signs between its digits."""
 _WRITTEN_MOST = 64
 """Characters of a phone number as it is asked for."""
 

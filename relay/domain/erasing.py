@@ -30,7 +30,7 @@ _COUNTRY = re.compile(rf"[17]|{'|'.join(_TWO_DIGITS.split())}|\d{{3}}", re.ASCII
 _NONE_BETWEEN = str.maketrans("", "", " ().-/")
 _BETWEEN = r"[\s().\-/]{0,4}"
 """What may stand between two digits."""
-_FOREIGN = re.compile(rf"\+{_BETWEEN}(?:\d{_BETWEEN}){{1,3}}$", re.ASCII)
+_FOREIGN = re.compile(rf"\+{_BETWEEN}(?:\d{_BETWEEN}){{1,3}}\Z", re.ASCII)
 """The code of another country in front of what would be the number without a code."""
 
 _CODE_MOST = 24

@@ -35,6 +35,7 @@ from relay.starting import check_queue, check_start, open_clock, readiness_of
 from relay.store.notices import Notices
 from relay.wiring import Stores, deleting_of, open_dispatch, open_stores, pressure_of
 from relay.wiring_checkpoints import vouching_of
+from relay.wiring_erasing import erasing_of
 from relay.wiring_polling import open_polling
 from relay.wiring_reconciling import reconciling_of
 from relay.wiring_replays import replays_of
@@ -228,6 +229,7 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
         ),
         "deletions": parts.deleting.forever(),
         "replays": replays_of(parts.stores).run(lambda: list(parts.catalogue.streams)),
+        "erasing": erasing_of(settings, parts.stores).run(),
         "upkeep": parts.upkeep.run(lambda: list(parts.catalogue.sources.values()), lambda: parts.catalogue.posts),
     }
     if vouching is not None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from relay.config import ignored
+from relay.config.kubernetes import ignored
 
 log = structlog.get_logger()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from relay.config import values
-from relay.config.kubernetes import is_from_a_service
+from relay.config.kubernetes import ignored
 from relay.config.redis_url import redis_url as read_redis_url
 from relay.config.values import Network
 from relay.domain.model import Secret
@@ -173,6 +173,12 @@ class Settings:
     audit_bytes: int = _setting(
         values.count, 67_108_864, "Bytes for the audit log. The oldest entries are dropped first"
     )
+    erasure_seconds: float = _setting(
+        values.seconds,
+        31_536_000.0,
+        "How long rows about a person who was erased are kept out, if Infinity shows them again",
+    )
+    erasures: int = _setting(values.count, 10_000, "The maximum number of persons whose rows are kept out (2 kB each)")
     retention_seconds: float = _setting(
         values.seconds,
         86_400.0,
@@ -291,10 +297,3 @@ def _disorder(values: Mapping[str, Any]) -> list[Fault]:
     if values[fewer] >= values[most]:
         faults.append(Fault((fewer,), f"must be below {most}"))
     return faults
-
-
-def ignored(environ: Mapping[str, str]) -> list[str]:
-    """The names of `RELAY_*` variables that Kubernetes made from a Service: the start warns about them."""
-    return sorted(
-        name for name, value in environ.items() if name.startswith("RELAY_") and is_from_a_service(name, value)
-    )

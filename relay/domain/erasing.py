@@ -4,14 +4,15 @@ Every text, number and name of a row or payload is looked at, however deep, and 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, Literal, NamedTuple
-from urllib.parse import unquote
 
 from msgspec.structs import replace
 
 from relay.domain import envelope, json_text
 from relay.domain.model import Attempt, StoredEvent
+from relay.domain.spellings import Lengths, found_in, found_in_json
 from relay.errors import Fault, Invalid
 
 Kind = Literal["phone", "visitor"]
@@ -28,23 +29,23 @@ _TWO_DIGITS = (
 _COUNTRY = re.compile(rf"[17]|{'|'.join(_TWO_DIGITS.split())}|\d{{3}}", re.ASCII)
 """The code of a country: of one digit, of two, or of three (ITU-T E.164, list of assigned codes)."""
 _NONE_BETWEEN = str.maketrans("", "", " ().-/")
-_BETWEEN = r"[\s().\-/]{0,4}"
-"""What may stand between two digits."""
-_FOREIGN = re.compile(rf"\+{_BETWEEN}(?:\d{_BETWEEN}){{1,3}}\Z", re.ASCII)
-"""The code of another country in front of what would be the number without a code."""
-
-_CODE_MOST = 24
-"""Characters that such a code can have, with the blanks and signs between its digits."""
-_WRITTEN_MOST = 64
+WRITTEN_MOST = 64
 """Characters of a phone number as it is asked for."""
+_NAME = re.compile(rf"[A-Za-z0-9].{{{VISITOR_LEAST - 2},{VISITOR_MOST - 2}}}[A-Za-z0-9]")
 
 
 class Identity(NamedTuple):
     """Whom to erase."""
 
     kind: Kind
-    pattern: re.Pattern[str]
-    """Finds the identity in a text."""
+    spellings: frozenset[str]
+    """Of a phone number, its digits with and without the codes in front of them; of a visitor, the id."""
+
+    @property
+    def lengths(self) -> Lengths:
+        """How long the spellings are."""
+        found, none = frozenset(map(len, self.spellings)), frozenset[int]()
+        return Lengths(found, none) if self.kind == "phone" else Lengths(none, found)
 
     def is_in_text(self, text: str) -> bool:
         """Whether a text contains the identity, as it is or with the escapes of URLs.
@@ -52,14 +53,14 @@ class Identity(NamedTuple):
         >>> phone("+442079460958").is_in_text("https://example.com/?from=%2B44%2020%207946%200958")
         True
         """
-        return self._is_in(text) or ("%" in text and self._is_in(unquote(text)))
+        return any(found_in(text, self.lengths, self._known))
 
-    def _is_in(self, text: str) -> bool:
-        found = self.pattern.finditer(text)
-        return any(
-            not (self.kind == "phone" and _FOREIGN.search(text, max(0, each.start() - _CODE_MOST), each.start()))
-            for each in found
-        )
+    def is_in_json(self, content: bytes) -> bool:
+        """Whether a text, number or name of JSON contains the identity; or a text, if it is no JSON."""
+        return any(found_in_json(content, self.lengths, self._known))
+
+    def _known(self, spelling: str) -> bool | None:
+        return spelling in self.spellings or None
 
 
 def phone(number: str) -> Identity:
@@ -72,8 +73,8 @@ def phone(number: str) -> Identity:
     >>> [found.is_in_text(text) for text in ("02079460958", "0044 (0)20-7946-0958", "1-2079460958", "+1 207 946 0958")]
     [True, True, True, False]
     """
-    if len(number) > _WRITTEN_MOST:
-        raise Invalid(Fault(("body", "phone"), f"must have {_WRITTEN_MOST} characters at most"))
+    if len(number) > WRITTEN_MOST:
+        raise Invalid(Fault(("body", "phone"), f"must have {WRITTEN_MOST} characters at most"))
     digits = number.translate(_NONE_BETWEEN)
     digits = digits.removeprefix("+") if digits.startswith("+") else digits.removeprefix("00")
     is_international = number.strip().startswith(("+", "00"))
@@ -85,8 +86,8 @@ def phone(number: str) -> Identity:
     national = digits[len(code) :].lstrip("0")
     if len(national) < DIGITS_LEAST:
         raise Invalid(Fault(("body", "phone"), f"must have {DIGITS_LEAST} digits or more behind the country's code"))
-    prefix = rf"(?:(?:\+|00)?{_BETWEEN}{_spaced(code)}{_BETWEEN})?(?:0{_BETWEEN})?"
-    return Identity("phone", re.compile(rf"(?<![0-9]){prefix}{_spaced(national)}(?![0-9])"))
+    prefixes = (f"{codes}{zero}" for codes in ("", code, f"00{code}") for zero in ("", "0"))
+    return Identity("phone", frozenset(prefix + national for prefix in prefixes))
 
 
 def visitor(name: str) -> Identity:
@@ -95,16 +96,48 @@ def visitor(name: str) -> Identity:
     >>> visitor("a1b2c3d4").is_in_text("/?vid=a1b2c3d4&x=1"), visitor("a1b2c3d4").is_in_text("a1b2c3d45")
     (True, False)
     """
-    if not VISITOR_LEAST <= len(name) <= VISITOR_MOST or name != name.strip():
-        raise Invalid(Fault(("body", "visitor"), f"must have {VISITOR_LEAST} to {VISITOR_MOST} characters, no blanks"))
-    return Identity("visitor", re.compile(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])"))
+    if len(name) > VISITOR_MOST or not _NAME.fullmatch(name):
+        size = f"must have {VISITOR_LEAST} to {VISITOR_MOST} characters"
+        raise Invalid(Fault(("body", "visitor"), f"{size}, and begin and end with a letter or digit"))
+    return Identity("visitor", frozenset((name,)))
+
+
+class Sought(NamedTuple):
+    """What is looked for in what is kept."""
+
+    identity: Identity
+    until_ms: int
+    """Events of later rows and posts are new data, and stay."""
+    dry_run: bool = False
+    """Only count."""
+
+
+def is_by(event: StoredEvent, at_ms: int) -> bool:
+    """Whether what an event reports had happened by a time: its row, or that it was posted.
+
+    A row without a time that can be read is taken for an old one.
+    """
+    if event.post is not None:
+        return event.stored_at_ms <= at_ms
+    happened = _happened_ms(event)
+    return happened is None or happened <= at_ms
+
+
+def _happened_ms(event: StoredEvent) -> int | None:
+    """The own time of a row, which the events of its changes have, too."""
+    try:
+        trigger: Mapping[str, Any] = envelope.decode(event.body)["trigger"]
+        return round(datetime.fromisoformat(trigger["triggerDatetime"]).timestamp() * 1000)
+    except (*json_text.BROKEN, KeyError, TypeError):
+        return None
 
 
 def is_in_event(identity: Identity, event: StoredEvent) -> bool:
     """Whether an event contains an identity: its row and what that was before, or what was posted with its names."""
     if event.post is None:
-        return _is_in_json(identity, b"{" + event.body)
-    return _is_in_json(identity, event.body) or any(map(identity.is_in_text, _names(event)))
+        # What is left of an expunged row is its rowId, and the like.
+        return not envelope.is_expunged(event) and identity.is_in_json(b"{" + event.body)
+    return identity.is_in_json(event.body) or any(map(identity.is_in_text, _names(event)))
 
 
 def is_in_attempt(identity: Identity, attempt: Attempt) -> bool:
@@ -143,8 +176,16 @@ def erased_attempt(attempt: Attempt, identity: Identity) -> Attempt:
     )
 
 
-def _spaced(digits: str) -> str:
-    return _BETWEEN.join(digits)
+def blanked(value: Any, identity: Identity) -> Any:
+    """A JSON value without the texts, numbers and names that contain the identity."""
+    if isinstance(value, dict):
+        return {_without(name, identity): blanked(each, identity) for name, each in value.items()}
+    if isinstance(value, list):
+        return [blanked(each, identity) for each in value]
+    if isinstance(value, str):
+        return _without(value, identity)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return 0 if is_number and identity.is_in_text(str(value)) else value
 
 
 def _names(event: StoredEvent) -> Iterator[str]:
@@ -159,25 +200,3 @@ def _without(text: str, identity: Identity) -> str:
 def _blank(text: str) -> str:
     """As many bytes, so that what is counted in bytes stays right."""
     return "*" * len(text.encode())
-
-
-def _is_in_json(identity: Identity, text: bytes) -> bool:
-    try:
-        value = json_text.decode(text)
-    except json_text.BROKEN:
-        return identity.is_in_text(text.decode("utf-8", "replace"))
-    return any(map(identity.is_in_text, _texts(value)))
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """All texts, numbers and names of a JSON value."""
-    left = [value]
-    while left:
-        each = left.pop()
-        if isinstance(each, dict):
-            yield from each
-            left += each.values()
-        elif isinstance(each, list):
-            left += each
-        elif each is not None and not isinstance(each, bool):
-            yield str(each)

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from relay.domain import envelope
+from relay.domain.erasures import Erased, Erasure
 from relay.domain.matching import Matcher, filter_fault, unfit_reason, wants
 from relay.domain.model import Application, ApplicationId, Endpoint, EndpointId, Source, SourceUid, StoredEvent
 from relay.domain.posting import PostMatcher, wants_post
@@ -46,6 +47,9 @@ class Catalogue:
         """The sources, and the posts of applications that have any: whatever can have deliveries."""
         self._applications: dict[ApplicationId, Application] = {}
         self._endpoints: dict[EndpointId, Endpoint] = {}
+        self._erasures: dict[str, Erasure] = {}
+        self.erased: Erased | None = None
+        """Whom rows must not bring back; None: nobody was erased."""
         self._unreadable: dict[str, UnreadableRecord] = {}
         self._unfit: dict[EndpointId, str | None] = {}
         """What was found out since the endpoint, or its application, changed."""
@@ -202,11 +206,15 @@ class Catalogue:
             unread = {EndpointId(record.id) for record in self._unreadable.values() if record.kind == "endpoint"}
             changed |= set(self._endpoints) | unread
             self.sources, self._applications, self._endpoints, self._unreadable = {}, {}, {}, {}
+            self._erasures = {}
         for name in names_of(changes):
             self._unreadable.pop(name, None)
         _apply(self.sources, changes.sources)
         _apply(self._applications, changes.applications)
         _apply(self._endpoints, changes.endpoints)
+        _apply(self._erasures, changes.erasures)
+        if changes.complete or changes.erasures:
+            self.erased = Erased(self._erasures.values()) if self._erasures else None
         for record in changes.unreadable:
             self._unreadable[record.name] = record
             match record.kind:

@@ -56,10 +56,12 @@ def names_of(changes: Changes) -> Iterator[str]:
     yield from (f"source/{uid}" for uid in changes.sources)
     yield from (f"application/{application}" for application in changes.applications)
     yield from (f"endpoint/{endpoint}" for endpoint in changes.endpoints)
+    yield from (f"erasure/{erasure}" for erasure in changes.erasures)
 
 
 def ids_of(kind: str, thing: UnreadableRecord | Application | Endpoint) -> dict[str, str]:
     """How operational events say which one it is."""
     endpoint = thing.glimpse if isinstance(thing, UnreadableRecord) else thing
     ids = {"appId": endpoint.app_id} if isinstance(endpoint, Endpoint) else {}
-    return ids | {{"source": "source", "application": "appId", "endpoint": "endpointId"}[kind]: thing.id}
+    names = {"source": "source", "application": "appId", "endpoint": "endpointId", "erasure": "erasureId"}
+    return ids | {names[kind]: thing.id}

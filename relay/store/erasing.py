@@ -4,6 +4,7 @@ Each step is about one bucket, can end anywhere, and is harmless when it is done
 so they lose their answers before it loses its content.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,7 +15,7 @@ from redis.asyncio import Redis
 
 from relay.domain import erasing
 from relay.domain.condensing import condense, expand
-from relay.domain.erasing import Identity
+from relay.domain.erasing import Sought
 from relay.domain.model import Attempt, SourceUid, StoredEvent
 from relay.domain.references import tag_of
 from relay.errors import Unreadable
@@ -24,6 +25,8 @@ from relay.store.event_form import PACKING, pack_event
 from relay.store.scripts import script
 
 ATTEMPTS_AT_ONCE = 1000
+EVENTS_BETWEEN_PAUSES = 25
+"""A millisecond: other tasks of the process get their turn."""
 
 
 class Erasing:
@@ -45,47 +48,49 @@ class Erasing:
         """The buckets of attempts that are kept, in order."""
         return sorted(int(each) for each in await self._redis.zrange(keys.attempt_buckets(stream), 0, -1))
 
-    async def from_events(self, stream: SourceUid, bucket: int, identity: Identity) -> int:
-        """Remove the content of a bucket's events that contain an identity; gives how many they were.
+    async def from_events(self, stream: SourceUid, bucket: int, sought: Sought) -> tuple[int, int]:
+        """Remove the content of a bucket's events that contain an identity; gives how many events and attempts.
 
         A delivery that waits for one of them stays in its lane, and ends without a request.
         """
         name = keys.events(stream, bucket)
-        found = {
-            int(number): (packed, event)
-            for number, packed in (await self._redis.hgetall(name)).items()  # type: ignore[misc]
-            if (event := _event(packed)) is not None and erasing.is_in_event(identity, event)
-        }
-        await self._answers_of(stream, {number: event for number, (_, event) in found.items()}, identity)
+        found = dict[int, tuple[bytes, StoredEvent]]()
+        for at, (number, packed) in enumerate((await self._redis.hgetall(name)).items()):  # type: ignore[misc]
+            if at % EVENTS_BETWEEN_PAUSES == EVENTS_BETWEEN_PAUSES - 1:
+                await asyncio.sleep(0)
+            if (event := _sought_event(packed, sought)) is not None:
+                found[int(number)] = packed, event
+        if sought.dry_run:
+            return len(found), 0
+        answers = await self._answers_of(stream, {number: event for number, (_, event) in found.items()}, sought)
         for number, (packed, event) in found.items():
-            after = pack_event(erasing.erased_event(event, identity))
+            after = pack_event(erasing.erased_event(event, sought.identity))
             # If another event is there by now, it was not in the stream when the person was to be erased.
             args = [number, packed, after, keys.EXPUNGED_CHANNEL, stream]
             await script("replace_event")(self._redis, [name], args)
-        return len(found)
+        return len(found), answers
 
-    async def from_past(self, stream: SourceUid, bucket: int, identity: Identity) -> int:
+    async def from_past(self, stream: SourceUid, bucket: int, sought: Sought) -> int:
         """Remove a bucket's past events that contain an identity; gives how many they were."""
         name, removed = reading_keys.past(stream, bucket), 0
         for place in await self._redis.hkeys(name):  # type: ignore[misc]
             while (piece := await self._redis.hget(name, place)) is not None:  # type: ignore[misc]
                 events = expand(piece)
-                kept = {number: packed for number, packed in events.items() if not _is_in_packed(identity, packed)}
-                if len(kept) == len(events):
-                    break
-                if await script("replace_field")(self._redis, [name], [place, piece, condense(kept)]):
+                kept = {number: packed for number, packed in events.items() if _sought_event(packed, sought) is None}
+                is_done = sought.dry_run or len(kept) == len(events)
+                if is_done or await script("replace_field")(self._redis, [name], [place, piece, condense(kept)]):
                     removed += len(events) - len(kept)
                     break
         return removed
 
-    async def from_attempts(self, stream: SourceUid, bucket: int, identity: Identity) -> int:
+    async def from_attempts(self, stream: SourceUid, bucket: int, sought: Sought) -> int:
         """Remove the recorded answers of a bucket's attempts that contain an identity; gives how many they were.
 
-        Their events may be gone.
+        Their events may be gone. Also those of new data go: nobody knows what an answer is about.
         """
-        return await self._clear(stream, bucket, identity, {})
+        return await self._clear(stream, bucket, sought, {})
 
-    async def from_lines(self, stream: SourceUid, identity: Identity) -> int:
+    async def from_lines(self, stream: SourceUid, sought: Sought) -> int:
         """Remove lines that could not be read and contain an identity; gives how many they were.
 
         Only the beginning of a line is kept, and an escape in it can be broken, so it is read as a text.
@@ -94,43 +99,42 @@ class Erasing:
         for digest, value in (await self._redis.hgetall(name)).items():  # type: ignore[misc]
             with suppress(msgspec.MsgspecError):
                 entry = msgspec.json.decode(value)
-                if isinstance(entry, dict) and identity.is_in_text(str(entry.get("line", ""))):
+                if isinstance(entry, dict) and sought.identity.is_in_text(str(entry.get("line", ""))):
                     found.append(digest)
-        if found:
+        if found and not sought.dry_run:
             await self._redis.hdel(name, *found)  # type: ignore[misc]
         return len(found)
 
-    async def _answers_of(self, stream: SourceUid, events: Mapping[int, StoredEvent], identity: Identity) -> None:
+    async def _answers_of(self, stream: SourceUid, events: Mapping[int, StoredEvent], sought: Sought) -> int:
         """Remove what receivers answered to some events, whether it contains the identity or not."""
         by_bucket = defaultdict[int, dict[int, str]](dict)
         for number, event in events.items():
             by_bucket[number // keys.ATTEMPTS_PER_BUCKET][number] = tag_of(event.id)
-        for bucket, tags in by_bucket.items():
-            await self._clear(stream, bucket, identity, tags)
+        return sum([await self._clear(stream, bucket, sought, tags) for bucket, tags in by_bucket.items()])
 
-    async def _clear(self, stream: SourceUid, bucket: int, identity: Identity, tags: Mapping[int, str]) -> int:
+    async def _clear(self, stream: SourceUid, bucket: int, sought: Sought, tags: Mapping[int, str]) -> int:
         """Clear attempts of some events (numbers with tags), and all others that contain the identity."""
-        name, cleared = keys.attempts(stream, bucket), 0
+        name, cleared, identity = keys.attempts(stream, bucket), 0, sought.identity
         async for field, packed in self._redis.hscan_iter(name, count=ATTEMPTS_AT_ONCE):
             try:
                 attempt: Attempt = ATTEMPT_PACKING.unpack(packed)
             except Unreadable:
                 continue
-            if tags.get(attempt.seq) == attempt.tag or erasing.is_in_attempt(identity, attempt):
-                after = ATTEMPT_PACKING.pack(erasing.erased_attempt(attempt, identity))
+            if tags.get(attempt.seq) != attempt.tag and not erasing.is_in_attempt(identity, attempt):
+                continue
+            after = ATTEMPT_PACKING.pack(erasing.erased_attempt(attempt, identity))
+            if sought.dry_run:
+                cleared += 1
+            elif after != packed:
                 # An attempt is written once: if it is not there, it was shed.
                 cleared += int(await script("replace_field")(self._redis, [name], [field, packed, after]))
         return cleared
 
 
-def _event(packed: bytes) -> StoredEvent | None:
-    """None: of a form that this release does not know. It goes with its retention."""
+def _sought_event(packed: bytes, sought: Sought) -> StoredEvent | None:
+    """An event that is to be erased. One of a form that this release does not know goes with its retention."""
     try:
-        return PACKING.unpack(packed)
+        event = PACKING.unpack(packed)
     except Unreadable:
         return None
-
-
-def _is_in_packed(identity: Identity, packed: bytes) -> bool:
-    event = _event(packed)
-    return event is not None and erasing.is_in_event(identity, event)
+    return event if erasing.is_in_event(sought.identity, event) and erasing.is_by(event, sought.until_ms) else None

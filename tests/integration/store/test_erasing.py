@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from relay.domain import envelope, json_text
 from relay.domain.condensing import expand
-from relay.domain.erasing import phone
+from relay.domain.erasing import Sought, phone
 from relay.domain.event_types import POSTED
 from relay.domain.model import Attempt, StoredEvent
 from relay.domain.post import Post
@@ -26,7 +26,7 @@ from relay.store.routes import Routes, Token
 from tests.integration.books import dump
 from tests.integration.store.floor import NOW, UK, A, Floor, attempt, message
 
-NUMBER = phone("+442079460958")
+NUMBER = Sought(phone("+442079460958"), NOW)
 OTHER = "+442079460111"
 FORMS = ["+442079460958", "00442079460958", "02079460958", "020 7946 0958", "+44 (0)20-7946-0958", "?n=%2B442079460958"]
 BUCKET = keys.EVENTS_PER_BUCKET
@@ -83,7 +83,7 @@ async def erase(redis: Redis) -> int:
     """All steps, in their order; gives how much was found."""
     erasing, found = Erasing(redis), 0
     for bucket in await erasing.buckets(UK):
-        found += await erasing.from_events(UK, bucket, NUMBER)
+        found += (await erasing.from_events(UK, bucket, NUMBER))[0]
     for bucket in await erasing.past_buckets(UK):
         found += await erasing.from_past(UK, bucket, NUMBER)
     for bucket in await erasing.attempt_buckets(UK):
@@ -135,7 +135,7 @@ async def test_nothing_is_left_of_a_number(kept: Kept) -> None:
     await kept.line("bb", f'{{"num": "{OTHER}", ')
     assert len(await places(kept.redis)) >= 4
 
-    # The answers go with the first event of their bucket, and are not counted then.
+    # The answers go with the first event of their bucket, and are not counted here.
     assert await erase(kept.redis) == len(FORMS) + len(FORMS) + 1 + 1
     assert await places(kept.redis) == []
     assert await erase(kept.redis) == 0

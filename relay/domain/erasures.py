@@ -32,6 +32,7 @@ class Erasure(Struct, frozen=True, kw_only=True):
     """It covers what had happened by then."""
     sources: tuple[SourceUid, ...] | None = None
     """None: rows of every source are covered."""
+    updated_at_ms: int = 0
 
 
 def erasure_of(
@@ -47,6 +48,7 @@ def erasure_of(
         key=key,
         until_ms=until_ms,
         sources=sources,
+        updated_at_ms=until_ms,
     )
 
 

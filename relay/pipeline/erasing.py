@@ -93,6 +93,7 @@ class ErasingTurns:
         for each in await self._erasures.all():
             if each.id in cancelled or each.until_ms < now_ms - self._keep_ms:
                 await self._configuration.announce(await self._erasures.drop(each.id))
+        await self._erasures.seal_again()
         await self._tasks.trim(now_ms=now_ms)
 
     async def _continued(self, task: Task) -> Task:

@@ -1,13 +1,14 @@
 """Erasures in the store: objects of the configuration, so that workers follow them, and checkpoints have them."""
 
 import os
+from contextlib import suppress
 
 from redis.asyncio import Redis
 
 from relay.domain.erasures import KEY_BYTES, Erasure
 from relay.errors import Conflict, NotFound
 from relay.store import keys
-from relay.store.record_form import Kind
+from relay.store.record_form import Kept, Kind
 from relay.store.records import Records
 from relay.store.vault import Vault
 
@@ -22,6 +23,7 @@ class Erasures:
 
     def __init__(self, redis: Redis, vault: Vault, *, most: int) -> None:
         self._redis = redis
+        self._vault = vault
         self._records = Records(redis, vault, ERASURE)
         self._most = most
 
@@ -34,8 +36,15 @@ class Erasures:
 
     async def all(self) -> list[Erasure]:
         """Those that can be read. Raises StoreUnavailable."""
-        ids = [bytes(each).decode() for each in await self._redis.hkeys(keys.config("erasures"))]  # type: ignore[misc]
-        return [kept.value for kept in (await self._records.read(ids)).values() if kept and kept.value]
+        return [kept.value for kept in (await self._kept()).values() if kept and kept.value]
+
+    async def seal_again(self) -> None:
+        """Seal those under the newest key that an older one has sealed. Raises StoreUnavailable."""
+        for erasure_id, kept in (await self._kept()).items():
+            if kept is not None and kept.value is not None and not self._vault.is_current(str(kept.fields["key"])):
+                # One that was dropped in the meantime stays away.
+                with suppress(NotFound):
+                    await self._records.put(erasure_id, _unchanged)
 
     async def key(self) -> str:
         """The key (hex) for the hashes of a new erasure: that of the others, if there are any. Raises StoreUnavailable.
@@ -55,3 +64,13 @@ class Erasures:
             return (await self._records.delete(erasure_id, FOLDER, deletion=lambda _: b""))[0]
         except NotFound:
             return 0
+
+    async def _kept(self) -> dict[str, Kept[Erasure] | None]:
+        ids = [bytes(each).decode() for each in await self._redis.hkeys(keys.config("erasures"))]  # type: ignore[misc]
+        return await self._records.read(ids)
+
+
+def _unchanged(before: Erasure | None) -> Erasure:
+    if before is None:
+        raise NotFound("it is not there any more")
+    return before

@@ -95,17 +95,17 @@ async def places(redis: Redis) -> list[str]:
     """The keys that have the digits of the number, with or without something between them, also condensed."""
     found = []
     for name, value in (await dump(redis)).items():
-        raw = name.encode() + b" " + b" ".join(_parts(value))
+        raw = name.encode() + b" " + b" ".join(parts_of(value))
         if DIGITS in re.sub(rb"[\s().\-/]", b"", raw):
             found.append(name)
     return found
 
 
-def _parts(value: Any) -> list[bytes]:
+def parts_of(value: Any) -> list[bytes]:
     if isinstance(value, dict):
-        return [part for pair in value.items() for each in pair for part in _parts(each)]
+        return [part for pair in value.items() for each in pair for part in parts_of(each)]
     if isinstance(value, (list, set, tuple)):
-        return [part for each in value for part in _parts(each)]
+        return [part for each in value for part in parts_of(each)]
     raw = value if isinstance(value, bytes) else str(value).encode()
     return [raw, *expand(raw).values()]
 

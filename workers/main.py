@@ -73,6 +73,10 @@ class Parts:
     queue: ArqRedis
     queue_url: str
 
+    async def trouble(self) -> str | None:
+        """What is wrong with the checkpoint; None: nothing, or there is none."""
+        return None if self.vouching is None else self.vouching.trouble
+
 
 def run(settings: Settings) -> int:
     """Work until SIGTERM or SIGINT; gives the exit code."""
@@ -197,13 +201,10 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
     """Everything that runs until the end; one of these that ends by itself ends the process."""
     vouching, changed = parts.vouching, partial(_follow_changes, parts)
 
-    async def vouched() -> str | None:
-        return None if vouching is None else vouching.trouble
-
     def notes() -> list[str]:
         return [said for said in (parts.pressure.said, vouching.said if vouching else "") if said]
 
-    ready = readiness_of(parts.stores, parts.clock, vouched).reason
+    ready = readiness_of(parts.stores, parts.clock, parts.trouble).reason
     health = Health(alive=lambda: not any(task.done() for task in tasks), ready=ready, notes=notes)
     notices = Notices(parts.stores.redis)
     work = {
@@ -231,9 +232,8 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
         "replays": replays_of(parts.stores).run(lambda: list(parts.catalogue.streams)),
         "erasing": erasing_of(settings, parts.stores).run(),
         "upkeep": parts.upkeep.run(lambda: list(parts.catalogue.sources.values()), lambda: parts.catalogue.posts),
+        **({} if vouching is None else {"checkpoint": vouching.run()}),
     }
-    if vouching is not None:
-        work["checkpoint"] = vouching.run()
     tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
     return tasks
 

@@ -80,7 +80,7 @@ def phone(number: str) -> Identity:
     is_international = number.strip().startswith(("+", "00"))
     is_number = digits.isascii() and digits.isdecimal() and digits[0] != "0" and len(digits) <= DIGITS_MOST
     if not is_international or not is_number:
-        raise Invalid(Fault(("body", "phone"), "must be an international number of digits, such as +442079460958"))
+        raise Invalid(Fault(("body", "phone"), "must be an international number of digits, such as +441632960001"))
     found = _COUNTRY.match(digits)
     code = found[0] if found else ""
     national = digits[len(code) :].lstrip("0")

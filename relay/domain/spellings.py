@@ -1,4 +1,4 @@
-"""Spellings of phone numbers and ids of visitors: which ones a text has, whoever they are of.
+"""Spellings of phone numbers and ids of visitors: which ones a text has.
 
 A spelling of a number is its digits alone. What a text has is compared with known spellings, or with their hashes.
 """

@@ -28,7 +28,7 @@ EVERY_S = 1.0
 LOOK_S = 0.5
 TIDY_S = 60.0
 TURN_S = 0.5
-"""How long a turn goes on before it is written down how far it came. The rest of the second is for other work."""
+"""How long a turn works before it is written down how far it came. The rest of the second is for other work."""
 BUCKETS_AT_ONCE = 10
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 from msgspec import structs
+from redis.asyncio import Redis
 
 from relay.domain import envelope
 from relay.domain.erasing_task import Asked, Task
@@ -85,8 +86,13 @@ def desk(rig: Rig) -> Desk:
 
 async def places(rig: Rig) -> list[str]:
     """The keys that have the digits of the number, also condensed."""
+    return await places_in(rig.eyes)
+
+
+async def places_in(redis: Redis) -> list[str]:
+    """The same of a server."""
     found = []
-    for name, value in (await dump(rig.eyes)).items():
+    for name, value in (await dump(redis)).items():
         raw = name.encode() + b" " + b" ".join(parts_of(value))
         if DIGITS in re.sub(rb"[\s().\-/]", b"", raw):
             found.append(name)

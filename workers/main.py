@@ -215,7 +215,7 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
             woken=parts.dispatcher.wake,
             condition_changed=parts.dispatcher.condition_changed,
             has_room=parts.dispatcher.has_room,
-            expunged=parts.stores.bodies.clear,
+            expunged=parts.dispatcher.expunged,
         ),
         "tick": tick_forever(parts.queue, parts.stores.routes, parts.catalogue, clock=parts.clock, refresh=changed),
         "reconciliations": reconcile_forever(parts.queue, parts.reconciling, clock=parts.clock),

@@ -6,16 +6,15 @@ Every text, number and name of a row or payload is looked at, however deep, and 
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from relay.domain import envelope, json_text
 from relay.domain.model import Attempt, StoredEvent
-from relay.domain.spellings import Lengths, found_in, found_in_json
+from relay.domain.spellings import Kind, Lengths, found_in, found_in_json, lengths_of
 from relay.errors import Fault, Invalid
 
-Kind = Literal["phone", "visitor"]
 DIGITS_LEAST = 6
 """Digits that a number must have behind the code of its country: fewer would be found in what is no phone number."""
 DIGITS_MOST = 15
@@ -44,8 +43,7 @@ class Identity(NamedTuple):
     @property
     def lengths(self) -> Lengths:
         """How long the spellings are."""
-        found, none = frozenset(map(len, self.spellings)), frozenset[int]()
-        return Lengths(found, none) if self.kind == "phone" else Lengths(none, found)
+        return lengths_of(self.kind, self.spellings)
 
     def is_in_text(self, text: str) -> bool:
         """Whether a text contains the identity, as it is or with the escapes of URLs.
@@ -59,7 +57,7 @@ class Identity(NamedTuple):
         """Whether a text, number or name of JSON contains the identity; or a text, if it is no JSON."""
         return any(found_in_json(content, self.lengths, self._known))
 
-    def _known(self, spelling: str) -> bool | None:
+    def _known(self, _: Kind, spelling: str) -> bool | None:
         return spelling in self.spellings or None
 
 

@@ -6,8 +6,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from relay.domain.erasing import Identity, Kind, phone, visitor
+from relay.domain.erasing import Identity, phone, visitor
 from relay.domain.model import ApplicationId, SourceUid
+from relay.domain.spellings import Kind
 
 ErasureKind = Literal["message.erase"]
 ERASE: ErasureKind = "message.erase"

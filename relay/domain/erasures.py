@@ -8,13 +8,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from hashlib import blake2b
 
-from relay.domain.erasing import Identity, Kind, is_by
+from relay.domain.erasing import Identity, is_by
 from relay.domain.model import SourceUid, StoredEvent, Struct
-from relay.domain.spellings import Lengths, found_in, found_in_json
+from relay.domain.spellings import Kind, Lengths, found_in, found_in_json
 
 DIGEST_BYTES = 16
 KEY_BYTES = 32
-_KINDS: tuple[Kind, ...] = ("phone", "visitor")
 
 
 class Erasure(Struct, frozen=True, kw_only=True):
@@ -24,7 +23,7 @@ class Erasure(Struct, frozen=True, kw_only=True):
     kind: Kind
     digests: tuple[str, ...]
     """The keyed hash (hex) of each spelling of the identity."""
-    lengths: tuple[int, ...]
+    lengths: Lengths
     """How long these spellings are."""
     key: str
     """The key (hex) of the hashes. Erasures have it in common, so that a spelling is hashed once for all of them."""
@@ -44,7 +43,7 @@ def erasure_of(
         id=erasure_id,
         kind=identity.kind,
         digests=tuple(_digest(secret, identity.kind, each).hex() for each in spellings),
-        lengths=tuple(sorted(set(map(len, spellings)))),
+        lengths=identity.lengths,
         key=key,
         until_ms=until_ms,
         sources=sources,
@@ -57,13 +56,13 @@ class Erased:
 
     def __init__(self, erasures: Iterable[Erasure]) -> None:
         of_key = defaultdict[bytes, dict[bytes, list[Erasure]]](lambda: defaultdict[bytes, list[Erasure]](list))
-        lengths: dict[Kind, set[int]] = {"phone": set(), "visitor": set()}
+        lengths = Lengths()
         for each in erasures:
             for digest in each.digests:
                 of_key[bytes.fromhex(each.key)][bytes.fromhex(digest)].append(each)
-            lengths[each.kind].update(each.lengths)
+            lengths = Lengths(*(one | other for one, other in zip(lengths, each.lengths, strict=True)))
         self._of_key = tuple(of_key.items())
-        self._lengths = Lengths(frozenset(lengths["phone"]), frozenset(lengths["visitor"]))
+        self._lengths = lengths
 
     def covers(self, source: SourceUid, event: StoredEvent) -> bool:
         """Whether the event of a row is about somebody who was erased after it happened."""
@@ -76,12 +75,8 @@ class Erased:
         found = found_in(line, self._lengths, self._known)
         return any(each.sources is None or source in each.sources for some in found for each in some)
 
-    def _known(self, spelling: str) -> list[Erasure] | None:
-        # The id of a visitor can consist of digits.
-        found = list[Erasure]()
-        for key, erasures in self._of_key:
-            for kind in _KINDS:
-                found += erasures.get(_digest(key, kind, spelling), ())
+    def _known(self, kind: Kind, spelling: str) -> list[Erasure] | None:
+        found = [each for key, erasures in self._of_key for each in erasures.get(_digest(key, kind, spelling), ())]
         return found or None
 
 

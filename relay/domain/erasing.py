@@ -125,7 +125,8 @@ def _happened_ms(event: StoredEvent) -> int | None:
     """The own time of a row, which the events of its changes have, too."""
     try:
         trigger: Mapping[str, Any] = envelope.decode(event.body)["trigger"]
-        return round(datetime.fromisoformat(trigger["triggerDatetime"]).timestamp() * 1000)
+        happened = datetime.fromisoformat(trigger["triggerDatetime"])
+        return None if happened.tzinfo is None else round(happened.timestamp() * 1000)
     except (*json_text.BROKEN, KeyError, TypeError):
         return None
 

@@ -1,7 +1,6 @@
 """Erasing at work: a person is removed from all that is kept, in turns, and rows do not bring the person back."""
 
 import asyncio
-from contextlib import suppress
 
 import structlog
 from msgspec.structs import replace
@@ -72,8 +71,7 @@ class ErasingTurns:
                     await self.tidy()
             except StoreUnavailable as error:
                 log.warning("erasing_interrupted", error=str(error))
-            except Exception as error:  # noqa: BLE001 - a turn that fails must not end the worker, nor the next turn
-                # Not the text of the error: it could quote what was being erased.
+            except Exception as error:  # noqa: BLE001 - a round that fails must not end the worker, nor the next round
                 log.error("erasing_failed", error=type(error).__name__, do="see docs/runbook.md")
             await asyncio.sleep(LOOK_S)
 
@@ -81,9 +79,15 @@ class ErasingTurns:
         """Continue each task by a turn; says whether any of them runs."""
         running = [task for task in await self._tasks.all() if task.phase == "running"]
         for task in running:
-            # It was cancelled, or another worker continued it.
-            with suppress(Conflict):
+            try:
                 await self._tasks.advance(task, await self._continued(task))
+            except Conflict:
+                continue  # It was cancelled, or another worker continued it.
+            except StoreUnavailable:
+                raise
+            except Exception as error:  # noqa: BLE001 - what is damaged in one stream must not keep others from theirs
+                # Not the text of the error: it could quote what was being erased.
+                log.error("erasing_failed", task=task.id, error=type(error).__name__, do="see docs/runbook.md")
         return bool(running)
 
     async def tidy(self) -> None:

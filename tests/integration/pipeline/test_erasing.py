@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from relay.domain import envelope
 from relay.domain.erasing_task import Asked, Task
-from relay.domain.model import Secret, StoredEvent
+from relay.domain.model import ApplicationId, Secret, StoredEvent
 from relay.errors import StoreUnavailable
 from relay.pipeline import erasing as module
 from relay.pipeline.erasing import ErasingTurns
@@ -252,6 +252,35 @@ async def test_the_second_round_waits_for_what_is_on_its_way(rig: Rig) -> None:
     assert await desk.turns.turn()
     task = await desk.task()
     assert (task.phase, task.round, task.sealed != "") == ("running", 1, True)
+
+
+async def test_a_damaged_stream_keeps_no_other_task_from_its_end(
+    rig: Rig, desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its own task waits until the stream is repaired. The log does not quote the error, which could have the number."""
+    await rig.source()
+    await desk.ask()
+    await rig.eyes.set(keys.quarantine(UK), "no hash")
+    posts = Task(
+        id="qtask_2",
+        sealed=desk.tasks.sealed("qtask_2", Asked("phone", ANNA)),
+        created_ms=1,
+        updated_ms=1,
+        application=ApplicationId("app_1"),
+        sources=(),
+    )
+    await desk.tasks.create(posts)
+    for _ in range(4):
+        await desk.turns.turn()
+    assert [(task.id, task.phase) for task in await desk.tasks.all()] == [
+        ("qtask_2", "finished"),
+        ("qtask_1", "running"),
+    ]
+    assert "WRONGTYPE" not in capsys.readouterr().out
+    await rig.eyes.delete(keys.quarantine(UK))
+    while await desk.turns.turn():
+        pass
+    assert (await desk.task()).phase == "finished"
 
 
 async def test_an_identity_that_no_key_opens_is_told(rig: Rig, desk: Desk) -> None:

@@ -257,7 +257,7 @@ async def test_the_second_round_waits_for_what_is_on_its_way(rig: Rig) -> None:
 async def test_a_damaged_stream_keeps_no_other_task_from_its_end(
     rig: Rig, desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its own task waits until the stream is repaired. The log does not quote the error, which could have the number."""
+    """Its own task waits until the stream is repaired. The log does not quote the error."""
     await rig.source()
     await desk.ask()
     await rig.eyes.set(keys.quarantine(UK), "no hash")

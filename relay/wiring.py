@@ -46,6 +46,8 @@ from relay.store.deletions import Deletions
 from relay.store.embedded import embedded_server
 from relay.store.endpoints import Endpoints
 from relay.store.epochs import Epochs
+from relay.store.erasing_tasks import ErasingTasks
+from relay.store.erasures import Erasures
 from relay.store.event_types import EventTypes
 from relay.store.events import Events
 from relay.store.idempotency import Idempotency
@@ -109,6 +111,8 @@ class Stores:
     reconciliations: Reconciliations
     lags: LagWindows
     replays: Replays
+    erasures: Erasures
+    erasing_tasks: ErasingTasks
     api_keys: ApiKeys
     event_types: EventTypes
     statistics: Statistics
@@ -156,6 +160,8 @@ def _stores_over(redis: Redis, settings: Settings) -> Stores:
         reconciliations=Reconciliations(redis),
         lags=LagWindows(redis),
         replays=Replays(redis),
+        erasures=Erasures(redis, vault, most=settings.erasures),
+        erasing_tasks=ErasingTasks(redis, vault),
         api_keys=ApiKeys(redis, vault),
         event_types=EventTypes(redis, vault),
         statistics=Statistics.of(redis),

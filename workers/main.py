@@ -35,6 +35,7 @@ from relay.starting import check_queue, check_start, open_clock, readiness_of
 from relay.store.notices import Notices
 from relay.wiring import Stores, deleting_of, open_dispatch, open_stores, pressure_of
 from relay.wiring_checkpoints import vouching_of
+from relay.wiring_erasing import erasing_of
 from relay.wiring_operational import operational_posts_of
 from relay.wiring_polling import open_polling
 from relay.wiring_reconciling import reconciling_of
@@ -72,6 +73,10 @@ class Parts:
     vouching: Vouching | None
     queue: ArqRedis
     queue_url: str
+
+    async def trouble(self) -> str | None:
+        """What is wrong with the checkpoint; None: nothing, or there is none."""
+        return None if self.vouching is None else self.vouching.trouble
 
 
 def run(settings: Settings) -> int:
@@ -197,13 +202,10 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
     """Everything that runs until the end; one of these that ends by itself ends the process."""
     vouching, changed = parts.vouching, partial(_follow_changes, parts)
 
-    async def vouched() -> str | None:
-        return None if vouching is None else vouching.trouble
-
     def notes() -> list[str]:
         return [said for said in (parts.pressure.said, vouching.said if vouching else "") if said]
 
-    ready = readiness_of(parts.stores, parts.clock, vouched).reason
+    ready = readiness_of(parts.stores, parts.clock, parts.trouble).reason
     health = Health(alive=lambda: not any(task.done() for task in tasks), ready=ready, notes=notes)
     notices = Notices(parts.stores.redis)
     work = {
@@ -214,7 +216,7 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
             woken=parts.dispatcher.wake,
             condition_changed=parts.dispatcher.condition_changed,
             has_room=parts.dispatcher.has_room,
-            expunged=parts.stores.bodies.clear,
+            expunged=parts.dispatcher.expunged,
         ),
         "tick": tick_forever(parts.queue, parts.stores.routes, parts.catalogue, clock=parts.clock, refresh=changed),
         "reconciliations": reconcile_forever(parts.queue, parts.reconciling, clock=parts.clock),
@@ -222,16 +224,18 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
         "dispatch": parts.dispatcher.watch(),
         "lags": parts.dispatcher.lagging.run(lambda: list(parts.catalogue.sources)),
         "sharing": share(
-            parts.dispatcher.sharing, notices, session=parts.dispatcher.session,
+            parts.dispatcher.sharing,
+            notices,
+            session=parts.dispatcher.session,
             rows_taken_in=lambda: parts.stores.pages.committed,
         ),
         "deletions": parts.deleting.forever(),
         "replays": replays_of(parts.stores).run(lambda: list(parts.catalogue.streams)),
         "operational": operational_posts_of(parts.stores, parts.clock).run(parts.catalogue),
+        "erasing": erasing_of(settings, parts.stores).run(),
         "upkeep": parts.upkeep.run(lambda: list(parts.catalogue.sources.values()), lambda: parts.catalogue.posts),
-    }  # fmt: skip
-    if vouching is not None:
-        work["checkpoint"] = vouching.run()
+        **({} if vouching is None else {"checkpoint": vouching.run()}),
+    }
     tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
     return tasks
 

@@ -37,6 +37,7 @@ from relay.api.document import document_of
 from relay.api.endpoint_secrets import EndpointSecretController
 from relay.api.endpoint_stats import endpoint_stats
 from relay.api.endpoints import EndpointController
+from relay.api.erasures import ErasureController
 from relay.api.event_type_imports import EventTypeImportController
 from relay.api.event_types import EventTypeController
 from relay.api.examples import read_examples
@@ -209,7 +210,7 @@ def _guarded(authentication: Authentication, limits: Limits) -> Router:
             ReconciliationController,
             visitor_trace,
             endpoint_stats, StatisticsController, failing_endpoints, UsageController, ReplayController,
-            BackgroundTaskController, send_example, ApiKeyController, AuditController,
+            BackgroundTaskController, ErasureController, send_example, ApiKeyController, AuditController,
             *handlers(UNSUPPORTED),
         ],
         # In this order: nothing else sees a request that is not let in, and a repeated one is not noted again.

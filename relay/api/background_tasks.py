@@ -1,6 +1,7 @@
 """Background tasks: what replays do, and how far they have come."""
 
 import re
+from contextlib import suppress
 from typing import Annotated
 
 from litestar import Controller, delete, get
@@ -13,14 +14,14 @@ from relay.api.dependencies import ClockGiven, PagingGiven, PrincipalGiven, Stor
 from relay.api.paging import in_memory, provide_newest_first, read_page
 from relay.api.problems import cut
 from relay.api.schemas.common import ListOut
-from relay.api.schemas.replays import BackgroundTaskOut, TaskStatus, show_task, show_usage
+from relay.api.schemas.replays import BackgroundTaskOut, TaskKind, TaskStatus, show_erasure, show_task, show_usage
+from relay.domain.erasing_task import Task, ended
 from relay.domain.model import SourceUid
 from relay.domain.principals import Principal, Resource
-from relay.domain.replaying import Kind
 from relay.domain.streams import posts_of
 from relay.errors import Conflict, NotFound
 from relay.store.replays import PREFIX, Part
-from relay.store.usage import UsageKind, UsageTask
+from relay.store.usage import UsageTask
 from relay.wiring import Stores
 
 ATTEMPTS = 20
@@ -46,11 +47,12 @@ class BackgroundTaskController(Controller):
         stores: StoresGiven,
         paging: PagingGiven,
         status: Annotated[TaskStatus | None, QueryParameter(description="Only tasks of this status")] = None,
-        task: Annotated[Kind | UsageKind | None, QueryParameter(description="Only tasks of this kind")] = None,
+        task: Annotated[TaskKind | None, QueryParameter(description="Only tasks of this kind")] = None,
     ) -> ListOut[BackgroundTaskOut]:
         """List background tasks, newest first. The relay keeps 100 tasks of a source, for 7 days after they ended."""
         shown = {each: show_task(parts) for each, parts in (await _tasks(stores, principal)).items()}
         shown |= {each.id: show_usage(each) for each in await _usage(stores, principal)}
+        shown |= {each.id: show_erasure(each) for each in await _erasures(stores, principal)}
         kept = {each: out for each, out in shown.items() if status in (None, out.status) and task in (None, out.task)}
         return await read_page(in_memory(kept), paging, key=lambda out: out.id, show=lambda out: out, form=TASK_ID)
 
@@ -66,6 +68,9 @@ class BackgroundTaskController(Controller):
         for each in await _usage(stores, principal):
             if each.id == task_id:
                 return show_usage(each)
+        for erasure in await _erasures(stores, principal):
+            if erasure.id == task_id:
+                return show_erasure(erasure)
         parts = await _parts(stores, principal, task_id)
         endpoint = parts[0].replay.endpoint
         waiting = [await stores.replays.waiting(part.source, endpoint) for part in parts]
@@ -77,10 +82,13 @@ class BackgroundTaskController(Controller):
     ) -> None:
         """Cancel a background task. The relay still sends the messages that are in the queue already.
 
-        A task that has ended stays as it is.
+        What an erasure has removed stays removed. A task that has ended stays as it is.
         """
         if any(each.id == task_id for each in await _usage(stores, principal)):
             return  # It has ended.
+        if any(each.id == task_id for each in await _erasures(stores, principal)):
+            await _cancel_erasure(stores, task_id, now_ms=clock.now_ms())
+            return
         for source in [part.source for part in await _parts(stores, principal, task_id)]:
             await _cancel(stores, source, task_id, now_ms=clock.now_ms())
 
@@ -100,6 +108,19 @@ async def _cancel(stores: Stores, source: SourceUid, task_id: str, *, now_ms: in
     raise Conflict(f"task {task_id} is changing: repeat the request")
 
 
+async def _cancel_erasure(stores: Stores, task_id: str, *, now_ms: int) -> None:
+    for _ in range(ATTEMPTS):
+        task = next((each for each in await stores.erasing_tasks.all() if each.id == task_id), None)
+        if task is None or task.phase != "running":
+            return
+        with suppress(Conflict):
+            await stores.erasing_tasks.advance(task, ended(task, "cancelled", now_ms=now_ms))
+            # Rows of the person are told again. A worker that has just begun the task leaves this to the next tidying.
+            await stores.configuration.announce(await stores.erasures.drop(task_id))
+            return
+    raise Conflict(f"task {task_id} is changing: repeat the request")
+
+
 async def _tasks(stores: Stores, principal: Principal) -> dict[str, list[Part]]:
     """The tasks that a principal can see, by their ids, each with its parts."""
     found: dict[str, list[Part]] = {}
@@ -114,6 +135,11 @@ async def _tasks(stores: Stores, principal: Principal) -> dict[str, list[Part]]:
 async def _usage(stores: Stores, principal: Principal) -> list[UsageTask]:
     """The tasks that aggregated statistics. Only the operator sees them."""
     return await stores.statistics.usage.all() if principal.application is None else []
+
+
+async def _erasures(stores: Stores, principal: Principal) -> list[Task]:
+    """The tasks that erase people. Only the operator sees them."""
+    return await stores.erasing_tasks.all() if principal.application is None else []
 
 
 async def _parts(stores: Stores, principal: Principal, task_id: str) -> list[Part]:

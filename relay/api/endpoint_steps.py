@@ -64,7 +64,10 @@ async def upserted(
     clock: Clock,
     principal: Principal,
 ) -> Response[EndpointOut]:
-    """The answer to a PUT of an endpoint, which creates or replaces it. Raises Invalid, Conflict, Forbidden or NotFound."""
+    """The answer to a PUT of an endpoint, which creates or replaces it.
+
+    Raises Invalid, Conflict, Forbidden or NotFound.
+    """
     standing = await stores.event_types.standing(named_types(data), application.id)
     now_ms = clock.now_ms()
     uid = None if endpoint_id.startswith(PREFIX) else endpoint_id

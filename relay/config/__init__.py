@@ -179,6 +179,12 @@ class Settings:
     audit_bytes: int = _setting(
         values.count, 67_108_864, "Bytes for the audit log. The oldest entries are dropped first"
     )
+    erasure_seconds: float = _setting(
+        values.seconds,
+        31_536_000.0,
+        "How long rows about a person who was erased are kept out, if Infinity shows them again",
+    )
+    erasures: int = _setting(values.count, 10_000, "The maximum number of persons whose rows are kept out (2 kB each)")
     retention_seconds: float = _setting(
         values.seconds,
         86_400.0,

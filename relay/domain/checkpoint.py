@@ -15,13 +15,14 @@ from relay.errors import Unreadable
 
 T = TypeVar("T")
 
-FORM = 2
-"""The version of the configuration. Version 1 has no event types, and is read, too."""
+FORM = 3
+"""The version of the configuration. Version 1 has no event types, version 2 no erasures. Both are read, too."""
 MOST_BYTES = 2**29
 """Of a part when it is unpacked: 512 MiB. A hundred thousand endpoints take half of it."""
-Kind = Literal["source", "application", "endpoint", "key", "event_type"]
-KINDS: tuple[Kind, ...] = ("application", "event_type", "endpoint", "key", "source")
-"""In the order in which they are restored: a source is polled as soon as it is there, and then for all endpoints."""
+Kind = Literal["source", "application", "endpoint", "key", "event_type", "erasure"]
+KINDS: tuple[Kind, ...] = ("erasure", "application", "event_type", "endpoint", "key", "source")
+"""In the order in which they are restored: a source is polled as soon as it is there, and then for all endpoints, and
+without those who were erased."""
 
 
 class RouteMark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -71,8 +72,8 @@ class SavedConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     v: int = FORM
     version: int
     index: tuple[str, ...]
-    """`source/{uid}`, `application/{id}`, `endpoint/{app id}/{id}`, `key/{app id or -}/{id}`, `event_type/{name}`, as
-    in the store."""
+    """`source/{uid}`, `application/{id}`, `endpoint/{app id}/{id}`, `key/{app id or -}/{id}`, `event_type/{name}`,
+    `erasure/{id}`, as in the store."""
     records: dict[Kind, dict[str, bytes]]
     uids: dict[Kind, dict[str, str]]
     """The uid's entry of each object that has one, by the object's id."""
@@ -104,5 +105,5 @@ class _Versioned(msgspec.Struct):
     v: int
 
 
-_READ: dict[type, tuple[int, ...]] = {Head: (1,), SavedConfiguration: (1, FORM)}
+_READ: dict[type, tuple[int, ...]] = {Head: (1,), SavedConfiguration: (1, 2, FORM)}
 """The versions that are read."""

@@ -47,6 +47,8 @@ class Judged(msgspec.Struct, array_like=True, gc=False):
     """What made the event."""
     before: int = 0
     """Of a row that is told again, the number of the event that it made before."""
+    is_erased: bool = False
+    """Whether its event has no content, because it is about somebody who was erased: nobody gets it."""
 
 
 class Judgement(msgspec.Struct):

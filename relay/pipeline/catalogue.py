@@ -1,14 +1,13 @@
 """Sources, applications and endpoints as this process knows them: a mirror that follows the configuration."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Literal, TypeVar
-
-import msgspec
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal
 
 from relay.domain import envelope
+from relay.domain.erasures import Erased, Erasure
 from relay.domain.links import EventLinks
-from relay.domain.matching import Matcher, filter_fault, unfit_reason, wants
+from relay.domain.matching import Matcher, unfit_reason, wants
 from relay.domain.model import Application, ApplicationId, Endpoint, EndpointId, Source, SourceUid, StoredEvent
 from relay.domain.operational import wanted_types
 from relay.domain.posting import PostMatcher, wants_post
@@ -16,15 +15,10 @@ from relay.domain.readers import privacy_of, protected
 from relay.domain.streams import posts_of
 from relay.errors import Unreadable
 from relay.outbound.callbacks import CallbackSender, PreparedEndpoint
-from relay.pipeline.troubles import Troubles, ids_of, names_of
+from relay.pipeline.catalogue_changes import apply, binds, matters
+from relay.pipeline.troubles import Troubles, names_of
 from relay.store.configuration import APPLICATION, ENDPOINT, Changes, Configuration, UnreadableRecord
-from relay.store.record_form import Kind
 
-K = TypeVar("K", bound=str)
-V = TypeVar("V", bound=msgspec.Struct)
-
-FILTERS_BETWEEN_PAUSES = 10
-"""Compiling the largest filter takes some milliseconds."""
 Standing = Literal["known", "unreadable", "gone"]
 
 
@@ -56,6 +50,9 @@ class Catalogue:
         """The types of operational events about attempts that operational endpoints want; None: there are none."""
         self._applications: dict[ApplicationId, Application] = {}
         self._endpoints: dict[EndpointId, Endpoint] = {}
+        self._erasures: dict[str, Erasure] = {}
+        self.erased: Erased | None = None
+        """Whom rows must not bring back; None: nobody was erased."""
         self._unreadable: dict[str, UnreadableRecord] = {}
         self._unfit: dict[EndpointId, str | None] = {}
         """What was found out since the endpoint, or its application, changed."""
@@ -186,7 +183,7 @@ class Catalogue:
                 for listener in self._listeners:
                     listener(endpoint)
             if self._troubles is not None:
-                await self._look_for_troubles(self._troubles, changes)
+                await self._troubles.look(changes)
             self._changed |= set(changes.sources) | (before - set(self.sources))
 
     @property
@@ -206,21 +203,25 @@ class Catalogue:
     def _take_in(self, changes: Changes) -> set[EndpointId]:
         """Gives the endpoints for which something is different."""
         changed, tenants = set(changes.endpoints), self._tenants_changed(changes)
-        matters = (
+        is_matched_anew = (
             changes.complete
             or bool(changes.sources or changes.unreadable)
-            or _matters(APPLICATION, self._applications, changes.applications)
-            or _matters(ENDPOINT, self._endpoints, changes.endpoints)
+            or matters(APPLICATION, self._applications, changes.applications)
+            or matters(ENDPOINT, self._endpoints, changes.endpoints)
         )
         if changes.complete:
             unread = {EndpointId(record.id) for record in self._unreadable.values() if record.kind == "endpoint"}
             changed |= set(self._endpoints) | unread
             self.sources, self._applications, self._endpoints, self._unreadable = {}, {}, {}, {}
+            self._erasures = {}
         for name in names_of(changes):
             self._unreadable.pop(name, None)
-        _apply(self.sources, changes.sources)
-        _apply(self._applications, changes.applications)
-        _apply(self._endpoints, changes.endpoints)
+        apply(self.sources, changes.sources)
+        apply(self._applications, changes.applications)
+        apply(self._endpoints, changes.endpoints)
+        apply(self._erasures, changes.erasures)
+        if changes.complete or changes.erasures:
+            self.erased = Erased(self._erasures.values()) if self._erasures else None
         for record in changes.unreadable:
             self._unreadable[record.name] = record
             match record.kind:
@@ -234,7 +235,7 @@ class Catalogue:
         changed |= {endpoint.id for endpoint in self._endpoints.values() if endpoint.app_id in tenants}
         for endpoint in changed:
             self._unfit.pop(endpoint, None)
-        if matters:
+        if is_matched_anew:
             self._matchers.clear()
             self._post_matchers.clear()
             self.reports = wanted_types(self._endpoints.values())
@@ -257,23 +258,9 @@ class Catalogue:
         changed = {record.id for record in changes.unreadable if record.kind == "application"}
         for application, after in changes.applications.items():
             before = self._applications.get(application)
-            if before is None or after is None or _binds(before) != _binds(after):
+            if before is None or after is None or binds(before) != binds(after):
                 changed.add(application)
         return changed
-
-    async def _look_for_troubles(self, troubles: Troubles, changes: Changes) -> None:
-        for name in names_of(changes):
-            troubles.forget(name)
-        for record in changes.unreadable:
-            troubles.found(record.name, f"{record.kind}.unreadable", reason=record.why, **ids_of(record.kind, record))
-        filtered = [each for each in (*changes.applications.values(), *changes.endpoints.values()) if each]
-        for i, each in enumerate(filtered):
-            kind = "endpoint" if isinstance(each, Endpoint) else "application"
-            if (fault := filter_fault(each)) is not None:
-                troubles.found(f"{kind}/{each.id}", f"{kind}.unfit", reason=f"its {fault}", **ids_of(kind, each))
-            if i % FILTERS_BETWEEN_PAUSES == FILTERS_BETWEEN_PAUSES - 1:
-                await asyncio.sleep(0)
-        await troubles.tell()
 
     def _has_application(self, endpoint: Endpoint) -> bool:
         return endpoint.app_id in self._applications or f"application/{endpoint.app_id}" in self._unreadable
@@ -281,24 +268,3 @@ class Catalogue:
 
 def _takes(application: Application, source: SourceUid) -> bool:
     return application.sources is None or source in application.sources
-
-
-def _binds(application: Application) -> tuple[Any, ...]:
-    return application.rate_limit, application.sources, application.filter, application.privacy
-
-
-def _matters(kind: Kind[V], known: Mapping[K, V], changes: Mapping[K, V | None]) -> bool:
-    """Whether events may belong to other tenants after some changes."""
-    for key, after in changes.items():
-        before = known.get(key)
-        if before is None or after is None or kind.matching(before) != kind.matching(after):
-            return True
-    return False
-
-
-def _apply(known: dict[K, V], changes: Mapping[K, V | None]) -> None:
-    for key, value in changes.items():
-        if value is None:
-            known.pop(key, None)
-        else:
-            known[key] = value

@@ -22,12 +22,13 @@ async def follow(
     woken: Callable[[SourceUid], None],
     condition_changed: Callable[[EndpointId, str], Awaitable[None]],
     has_room: Callable[[str], None],
-    expunged: Callable[[], None] = lambda: None,
+    expunged: Callable[[SourceUid | None], None] = lambda _: None,
 ) -> None:
     """Call `changed` after each change of the configuration, `woken` with each source that has new work.
 
     `condition_changed` is called with an endpoint and the session that changed what is remembered of it, `has_room`
-    with the session of each worker that has room for more work, `expunged` when the content of an event was removed.
+    with the session of each worker that has room for more work, `expunged` with a source that has an event whose
+    content was removed (None: any source may have one).
 
     Runs until cancelled. After every (re)connection `changed` is called once, for what was missed in between.
     """
@@ -45,7 +46,7 @@ async def follow(
                     elif isinstance(notice, Room):
                         has_room(notice.session)
                     elif isinstance(notice, Expunged):
-                        expunged()
+                        expunged(notice.source)
                     else:
                         await changed()
         except (StoreUnavailable, StoreRefused) as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from relay.domain.identity import raw_digest
-from relay.domain.model import Source, StoredEvent
+from relay.domain.model import Source, SourceUid, StoredEvent
 from relay.domain.page_judging import Judgement, Sighting, unread
 from relay.domain.reading.audience import Audience
 from relay.domain.telling import Facts, facts
@@ -215,7 +215,7 @@ class Ingest:
                 "route": page.route,
                 "rowId": None if line.row_id is None else str(line.row_id),
                 "reason": line.reason,
-                "line": line.raw[:QUARANTINED_BYTES].decode("utf-8", "replace"),
+                "line": self._shown(page.source.uid, line.raw[:QUARANTINED_BYTES].decode("utf-8", "replace")),
                 "seenAtMs": self._clock.now_ms(),
             }
             for line in (others or part.lines.values())
@@ -223,3 +223,8 @@ class Ingest:
         }
         if broken:
             await self._quarantine.set_aside(page.source, page.route, broken, token=page.token)
+
+    def _shown(self, source: SourceUid, line: str) -> str:
+        """What is kept of the beginning of a line: nothing, if it contains somebody who was erased."""
+        erased = self._catalogue.erased
+        return "" if erased is not None and erased.is_in_line(source, line) else line

@@ -1,9 +1,11 @@
 """What is wrong with records of the configuration, told once: in each process's log, and as one operational event."""
 
+import asyncio
 from collections.abc import Iterator, Mapping
 
 import structlog
 
+from relay.domain.matching import filter_fault
 from relay.domain.model import Application, Endpoint
 from relay.errors import StoreRefused, StoreUnavailable
 from relay.pipeline.clock import Clock
@@ -11,6 +13,9 @@ from relay.store.configuration import Changes, UnreadableRecord
 from relay.store.operations import Operations
 
 log = structlog.get_logger()
+
+FILTERS_BETWEEN_PAUSES = 10
+"""Compiling the largest filter takes some milliseconds."""
 
 
 class Troubles:
@@ -38,6 +43,21 @@ class Troubles:
         """Whether the operator does not know of something yet."""
         return bool(self._untold)
 
+    async def look(self, changes: Changes) -> None:
+        """Find what is wrong with changed objects, and tell the operator."""
+        for name in names_of(changes):
+            self.forget(name)
+        for record in changes.unreadable:
+            self.found(record.name, f"{record.kind}.unreadable", reason=record.why, **ids_of(record.kind, record))
+        filtered = [each for each in (*changes.applications.values(), *changes.endpoints.values()) if each]
+        for i, each in enumerate(filtered):
+            kind = "endpoint" if isinstance(each, Endpoint) else "application"
+            if (fault := filter_fault(each)) is not None:
+                self.found(f"{kind}/{each.id}", f"{kind}.unfit", reason=f"its {fault}", **ids_of(kind, each))
+            if i % FILTERS_BETWEEN_PAUSES == FILTERS_BETWEEN_PAUSES - 1:
+                await asyncio.sleep(0)
+        await self.tell()
+
     async def tell(self) -> None:
         """Tell the operator what was found. Without the store it has to wait, and stops nothing."""
         try:
@@ -56,10 +76,12 @@ def names_of(changes: Changes) -> Iterator[str]:
     yield from (f"source/{uid}" for uid in changes.sources)
     yield from (f"application/{application}" for application in changes.applications)
     yield from (f"endpoint/{endpoint}" for endpoint in changes.endpoints)
+    yield from (f"erasure/{erasure}" for erasure in changes.erasures)
 
 
 def ids_of(kind: str, thing: UnreadableRecord | Application | Endpoint) -> dict[str, str]:
     """How operational events say which one it is."""
     endpoint = thing.glimpse if isinstance(thing, UnreadableRecord) else thing
     ids = {"appId": endpoint.app_id} if isinstance(endpoint, Endpoint) else {}
-    return ids | {{"source": "source", "application": "appId", "endpoint": "endpointId"}[kind]: thing.id}
+    names = {"source": "source", "application": "appId", "endpoint": "endpointId", "erasure": "erasureId"}
+    return ids | {names[kind]: thing.id}

@@ -5,17 +5,22 @@ object and action. A list reads one index, so an application's list never meets 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from msgspec import structs
 from redis.asyncio import Redis
 
+from relay.domain.erasing import Identity, blanked
 from relay.store import request_keys
 from relay.store.journal import Change
 from relay.store.scripts import script
 
 DROPPED_AT_ONCE = 100
 """Old entries that one write, or one step of upkeep, drops: more than it adds."""
+READ_AT_ONCE = 500
+SAID = ("name", "path", "changes")
+"""The fields of an entry whose texts come from requests."""
 ALL = "all"
 
 
@@ -64,6 +69,27 @@ class Audit:
         names = [request_keys.AUDIT, request_keys.AUDIT_BYTES, *indexes]
         args = [entry, now_ms, self._retention_ms, self._most_bytes, DROPPED_AT_ONCE]
         await script("write_audit")(self._redis, names, args)
+
+    async def erase(self, identity: Identity, *, dry_run: bool) -> int:
+        """Blank the texts that contain an identity; gives how many entries had any. Raises StoreUnavailable.
+
+        A path can name a message by the `eventId` that its poster gave it, and a filter can name a phone number.
+        """
+        found = 0
+        async for position, text in self._redis.hscan_iter(request_keys.AUDIT, count=READ_AT_ONCE):
+            fields: dict[str, Any] = msgspec.json.decode(text)
+            after = fields | {name: blanked(fields[name], identity) for name in SAID if name in fields}
+            if after == fields:
+                continue
+            found += 1
+            if not dry_run:
+                for change in _entry("", text).changes:
+                    if identity.is_in_text(change.object):
+                        await self._redis.zrem(request_keys.audit_index(f"object:{change.object}"), position)
+                # As long as before, so that the sum of bytes stays right.
+                args = [position, text, msgspec.json.encode(after).ljust(len(text))]
+                await script("replace_field")(self._redis, [request_keys.AUDIT], args)
+        return found
 
     async def page(self, term: str, *, edge: str | None, newer: bool, limit: int) -> list[tuple[str, Entry | None]]:
         """Up to `limit` entries of an index with their positions: the newest below an edge, or the oldest from it on.

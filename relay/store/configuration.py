@@ -1,15 +1,17 @@
 """The configuration as a whole: what changed since a version, and telling everybody who must know."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import msgspec
 from redis.asyncio import Redis
 
+from relay.domain.erasures import Erasure
 from relay.domain.model import ROUTES, Application, ApplicationId, Endpoint, EndpointId, EndpointType, Source, SourceUid
 from relay.domain.streams import posts_of
 from relay.store import keys
+from relay.store.erasures import ERASURE
 from relay.store.record_form import VERSION, Kind
 from relay.store.records import READ_AT_ONCE, Records
 from relay.store.scripts import script
@@ -106,7 +108,8 @@ class Changes:
     applications: dict[ApplicationId, Application | None]
     endpoints: dict[EndpointId, Endpoint | None]
     unreadable: list[UnreadableRecord]
-    """What is there, and in none of the above."""
+    """What is there, and in none of the others."""
+    erasures: dict[str, Erasure | None] = field(default_factory=dict)
 
 
 async def newest_version(redis: Redis) -> int:
@@ -123,6 +126,7 @@ class Configuration:
         self._sources = Records(redis, vault, SOURCE)
         self._applications = Records(redis, vault, APPLICATION)
         self._endpoints = Records(redis, vault, ENDPOINT)
+        self._erasures = Records(redis, vault, ERASURE)
 
     async def changes(self, since: int) -> Changes:
         """What changed after version `since`.
@@ -149,7 +153,7 @@ class Configuration:
                 return members
 
     async def _read(self, version: int, members: Iterable[str], *, complete: bool) -> Changes:
-        owners: dict[str, dict[str, str]] = {"source": {}, "application": {}, "endpoint": {}}
+        owners: dict[str, dict[str, str]] = {"source": {}, "application": {}, "endpoint": {}, "erasure": {}}
         for member in members:
             kind, _, place = member.partition("/")
             if kind in owners:  # A newer release may have more.
@@ -159,6 +163,7 @@ class Configuration:
         changes.sources = await self._some(self._sources, owners["source"], changes)  # type: ignore[assignment]
         changes.applications = await self._some(self._applications, owners["application"], changes)  # type: ignore[assignment]
         changes.endpoints = await self._some(self._endpoints, owners["endpoint"], changes)  # type: ignore[assignment]
+        changes.erasures = await self._some(self._erasures, owners["erasure"], changes)
         return changes
 
     async def _some(self, records: Records[T], owners: Mapping[str, str], changes: Changes) -> dict[str, T | None]:

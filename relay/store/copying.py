@@ -28,7 +28,7 @@ TRIES = 3
 """Rounds of writing: an object may need what another one has to give up first, such as a uid."""
 _OWNERS: Mapping[Kind, Kind] = {
     "source": "source", "application": "application", "endpoint": "application", "key": "application",
-    "event_type": "event_type",
+    "event_type": "event_type", "erasure": "erasure",
 }  # fmt: skip
 _REFUSED = {
     -1: "it was changed at the same time",
@@ -199,7 +199,7 @@ def _call(saved: SavedConfiguration, place: _Place, stored: bytes, old_uid: str)
     record, kind = saved.records[place.kind].get(place.id, b""), place.kind
     owner = place.folder.partition("/")[2].replace(NOBODYS, "") if record else ""
     new_uid = saved.uids[kind].get(place.id, "") if record else ""
-    rest = b"" if record or kind in ("key", "event_type") else remainder(() if kind == "source" else None)
+    rest = b"" if record or kind in ("key", "event_type", "erasure") else remainder(() if kind == "source" else None)
     args: list[Any] = [place.id, kind, place.folder, stored, record, old_uid, new_uid, owner, "1", rest, HISTORY_KEPT]
     names = (f"{kind}s", f"{kind}_uids", "index", "history", f"{_OWNERS[kind]}s", "matched", "reported", "deletions")
     return (

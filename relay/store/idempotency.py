@@ -7,6 +7,7 @@ holds its id.
 """
 
 import hashlib
+import hmac
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -66,6 +67,7 @@ class Idempotency:
     def __init__(self, redis: Redis, vault: Vault) -> None:
         self._redis = redis
         self._vault = vault
+        self._key = vault.derived("idempotency")[-1]
 
     async def begin(self, request: Repeatable, *, now_ms: int) -> Once | Answer:
         """Take the key of a request, or give the answer that the same request got.
@@ -75,7 +77,9 @@ class Idempotency:
         name = _digest(request.key.encode())
         fresh = new_id("", now_ms=now_ms)
         said, *rest = await script("begin_request")(
-            self._redis, [request_keys.idempotency(name)], [_digest(request.content), fresh, LOCK_MS, KEPT_MS]
+            self._redis,
+            [request_keys.idempotency(name)],
+            [self._content(request), fresh, LOCK_MS, KEPT_MS, _digest(request.content)],
         )
         if said == b"other":
             raise Invalid(Fault(("header", HEADER), "was sent before with another body or query; use a new key"))
@@ -97,6 +101,13 @@ class Idempotency:
     async def failed(self, once: Once) -> None:
         """Leave the key to the same request: nobody knows what became of it. Raises StoreUnavailable."""
         await self._end(once, "failed")
+
+    def _content(self, request: Repeatable) -> str:
+        """What tells whether two requests are the same. Without the key, nobody can find out a short body from it.
+
+        The oldest key stays when a new one is put before it.
+        """
+        return hmac.new(self._key, request.content, hashlib.sha256).hexdigest()
 
     async def _end(self, once: Once, outcome: str) -> None:
         await script("end_request")(self._redis, [request_keys.idempotency(once.name)], [once.token, outcome])

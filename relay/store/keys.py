@@ -44,7 +44,8 @@ def config(name: str) -> str:
     `matched`: hash `{kind}/{id}` → the version that last changed who gets which events by it · `deletions`: hash
     `{kind}/{id}` → `{version} {JSON}` of what was deleted and is not all gone yet · `reported`: hash `{kind}/{id}` →
     the kind of the operational event that says what is wrong with it, until it is written again · `keys`: hash of id →
-    JSON of an API key with hashed secrets · `event_types`: hash of name → JSON of a type that a customer created.
+    JSON of an API key with hashed secrets · `event_types`: hash of name → JSON of a type that a customer created ·
+    `erasures`: hash of id → JSON with the hashes of somebody who was erased. Lives as long as the setting says.
     """
     return f"relay:{{config}}:{name}"
 

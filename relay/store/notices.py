@@ -37,7 +37,9 @@ class Room(NamedTuple):
 
 
 class Expunged(NamedTuple):
-    """The content of an event was removed, or that may have been missed."""
+    """The content of an event of a source was removed; None: that may have been missed, of any source."""
+
+    source: SourceUid | None
 
 
 Notice = Changed | Woken | ConditionChanged | Room | Expunged
@@ -61,7 +63,7 @@ class Notices:
         async with self._redis.pubsub() as channel:
             try:
                 await channel.subscribe(*keys.CHANNELS)
-                yield Expunged()
+                yield Expunged(None)
                 yield Changed()
                 while True:
                     message = await channel.get_message(ignore_subscribe_messages=True, timeout=QUIET_S)
@@ -81,5 +83,5 @@ def _read(channel: str, text: str) -> Notice:
     if channel == keys.ROOM_CHANNEL:
         return Room(text)
     if channel == keys.EXPUNGED_CHANNEL:
-        return Expunged()
+        return Expunged(SourceUid(text))
     return Changed()

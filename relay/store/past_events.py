@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from itertools import chain
+from hashlib import sha1
 from typing import NamedTuple
 
 from redis.asyncio import Redis
@@ -19,6 +19,8 @@ from relay.store.scripts import script
 BUCKET_BYTES = 150
 """What a bucket takes of the server's memory in addition to its pieces."""
 REMOVED_AT_ONCE = 100
+TRIES = 5
+"""How often a bucket is condensed, if its events are changed all the time."""
 
 
 class _Kept(NamedTuple):
@@ -36,8 +38,19 @@ class PastEvents:
     async def keep(self, source: SourceUid, bucket: int, events: Mapping[int, bytes], *, newest_ms: int) -> None:
         """Keep packed events of a bucket, the newest of which was stored at `newest_ms`.
 
-        The bucket must still have events. Nothing is kept while the server is full.
+        The bucket must still have events. Nothing is kept while the server is full. What has lost its content since it
+        was read is kept without it.
         """
+        # What is over must be forgotten all the same.
+        with suppress(StoreFull):
+            for _ in range(TRIES):
+                if await self._keep(source, bucket, events, newest_ms):
+                    return
+                found = await self._redis.hmget(keys.events(source, bucket), [str(number) for number in events])  # type: ignore[misc]
+                events = {number: packed for number, packed in zip(events, found, strict=True) if packed is not None}
+
+    async def _keep(self, source: SourceUid, bucket: int, events: Mapping[int, bytes], newest_ms: int) -> bool:
+        """False: an event or a piece is another one by now."""
         name, pieces = reading_keys.past(source, bucket), dict[int, bytes]()
         kept = await self._redis.hgetall(name)  # type: ignore[misc]
         there = {int(place): piece for place, piece in kept.items() if place.isdigit()}
@@ -45,12 +58,16 @@ class PastEvents:
             # A few milliseconds for all of a bucket: others get their turn in between.
             await asyncio.sleep(0)
             pieces[place] = condense(expand(there.get(place, b"")) | some)
+        if not pieces:
+            return True
         size = BUCKET_BYTES + sum(map(len, (there | pieces).values()))
         names = [keys.events(source, bucket), name, reading_keys.past_buckets(source)]
-        args = [bucket, f"{newest_ms} {size}", *chain.from_iterable(pieces.items())]
-        # What is over must be forgotten all the same.
-        with suppress(StoreFull):
-            await script("keep_past")(self._redis, names, args)
+        args: list[str | bytes | int] = [bucket, f"{newest_ms} {size}", len(events)]
+        for number, packed in events.items():
+            args += (number, sha1(packed, usedforsecurity=False).hexdigest())
+        for place, piece in pieces.items():
+            args += (place, there.get(place, b""), piece)
+        return int(await script("keep_past")(self._redis, names, args)) >= 0
 
     async def read(self, source: SourceUid, numbers: Collection[int]) -> dict[int, StoredEvent]:
         """Read events by number; those that are not kept, or unreadable, are left out."""

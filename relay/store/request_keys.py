@@ -21,7 +21,7 @@ def audit_index(term: str) -> str:
 
 def idempotency(digest: str) -> str:
     """hash: what is known of a request with an idempotency key, by the digest of principal, path and key. `content`:
-    the digest of its query and body, `letters`: of the id of what it makes, `token` and `until` (ms) while it runs,
+    the keyed digest of query and body, `letters`: of the id of what it makes, `token` and `until` (ms) while it runs,
     `answer`: the sealed answer, when it has succeeded. Lives a day."""
     return config(f"idempotency:{digest}")
 

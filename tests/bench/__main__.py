@@ -13,6 +13,7 @@ from tests.bench import (
     committing,
     dispatching,
     end_to_end,
+    erasing,
     ingesting,
     isolation,
     latency,
@@ -47,6 +48,7 @@ PARTS = {
         sizing,
         remembering,
         tallying,
+        erasing,
     )
 }
 

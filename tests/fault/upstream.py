@@ -65,6 +65,10 @@ class Upstream:
             self._show(row, line)
         return row
 
+    def show_line(self, row: int, line: bytes) -> None:
+        """Show a line as it stands, from now on."""
+        self._show(row, line + b"\n")
+
     def change(self, row: int, **columns: str) -> None:
         """Show a row that is visible with some columns more, under the same id."""
         at = bisect_right(self._ids, row) - 1

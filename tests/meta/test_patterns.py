@@ -60,6 +60,11 @@ BOUNDS: dict[str, Bound] = {
     "relay.domain.tracing:_VISITOR": Bound(1 << 20, "parsing.MAX_LINE_BYTES; the pattern itself stops at 65"),
     "relay.domain.breaking:_FORM": Bound(256, "the store holds what the relay wrote"),
     "relay.domain.headers:_CAMEL": Bound(128, "headers.check_headers, before they are stored"),
+    "relay.domain.erasing:_COUNTRY": Bound(15, "erasing.DIGITS_MOST, looked at first"),
+    "relay.domain.erasing:_NAME": Bound(128, "erasing.VISITOR_MOST, looked at first"),
+    "relay.domain.spellings:_DIGITS": Bound(LINE, "lines are as long at most, and so are payloads"),
+    "relay.domain.spellings:_WORD": Bound(LINE, "lines are as long at most, and so are payloads"),
+    "relay.domain.spellings:_FOREIGN": Bound(24, "spellings._CODE_MOST, as much as is looked at"),
     "relay.domain.echoes:_replaced": Bound(16_384, "egress.READ_CAP_BYTES; literal texts only"),
     "relay.domain.headers:_LETTERS": Bound(128, "headers.check_headers, before they are stored"),
     "relay.domain.headers:_NAME": Bound(
@@ -112,12 +117,14 @@ BOUNDS: dict[str, Bound] = {
     "relay.sandbox.queries:_ALIASED": Bound(65_536, "the longest URL that the server reads"),
 }
 UNBOUND = {
+    "relay.domain.spellings:_runs": "possessive, and what may stand between two digits is no digit",
+    "relay.domain.spellings:_words_of": "one bounded repetition, that begins at the beginning of a word",
     "relay.api.parameters:value_fault": "the patterns of parameters, which are those of names; the length comes first",
     "relay.api.value_faults:text_faults": "the patterns of bodies, each listed by itself; the length comes first",
     "relay.sandbox.filters:_matches": "the operand `re` of the upstream: who asks the sandbox writes the pattern",
     "relay.sandbox.filters:fnmatchcase": "the operand `glob` of the upstream: who asks the sandbox writes the pattern",
 }
-"""Patterns that come from outside themselves, which only the stand-in for the upstream takes."""
+"""Patterns that are made while the relay works. Only the stand-in for the upstream takes whole ones from outside."""
 
 
 class Found(NamedTuple):

@@ -8,8 +8,10 @@ from msgspec import UNSET, Meta, UnsetType, convert
 
 from relay.api.schemas.common import In, Out, Rate, SourceUidText, moment
 from relay.api.schemas.endpoint_fields import EventTypes
+from relay.api.schemas.erasures import ErasureData, show_progress
 from relay.api.schemas.reconciliations import RowId, Time, read_time
 from relay.api.schemas.statistics import AppUsageData, TypeUsageData
+from relay.domain.erasing_task import ERASE, ErasureKind, Task
 from relay.domain.replaying import Chosen, Kind, Wanted
 from relay.store.replays import Part
 from relay.store.usage import UsageKind, UsageTask
@@ -28,6 +30,7 @@ ChosenState = Annotated[
         extra_json_schema={"x-enum-descriptions": CHOSEN_TEXTS},
     ),
 ]
+TaskKind = Kind | UsageKind | ErasureKind
 TaskStatus = Literal["running", "finished", "failed"]
 
 
@@ -119,11 +122,12 @@ class BackgroundTaskOut(Out, frozen=True, kw_only=True):
     """The id of the task."""
     status: TaskStatus
     """`failed` also for a task that was cancelled: see `data.state`."""
-    task: Kind | UsageKind
-    """What began the task: `recover`, `replay-missing` (`endpoint.replay`) or `bulk-replay`, or what it aggregated."""
+    task: TaskKind
+    """What began the task: `recover`, `replay-missing` (`endpoint.replay`) or `bulk-replay`, what it aggregated, or an
+    erasure."""
     updated_at: datetime
     """When the task last made progress."""
-    data: TaskData | AppUsageData | TypeUsageData
+    data: TaskData | AppUsageData | TypeUsageData | ErasureData
     """What the task does, and how far it has come; or its result."""
 
 
@@ -137,6 +141,13 @@ def show_usage(task: UsageTask) -> BackgroundTaskOut:
         updated_at=moment(task.updated_ms),
         data=convert(task.data, kind),
     )
+
+
+def show_erasure(task: Task) -> BackgroundTaskOut:
+    """A task that erases a person."""
+    status: TaskStatus = "failed" if task.phase == "cancelled" else task.phase
+    updated = moment(task.updated_ms)
+    return BackgroundTaskOut(id=task.id, status=status, task=ERASE, updated_at=updated, data=show_progress(task))
 
 
 def show_task(parts: Sequence[Part], *, waiting: int = 0) -> BackgroundTaskOut:

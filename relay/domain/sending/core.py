@@ -105,8 +105,6 @@ class Core:
         """Whether an endpoint's configuration and condition were put in, and still count."""
         return (machine := self._machines.get(endpoint)) is not None and machine.endpoint is not None
 
-    # Sources and endpoints
-
     def follow(self, source: SourceUid) -> None:
         """Hold lanes of a source from now on."""
         self._holdings[source] = Holding(source)
@@ -123,6 +121,12 @@ class Core:
         if (holding := self._holdings.get(source)) is not None and not self._draining:
             holding.look()
             self._take_wanted(holding)
+
+    def reread(self, source: SourceUid, now_ms: int) -> None:
+        """Events of a source lost their content: its lanes are handed back, and claimed with the events as they are."""
+        if (holding := self._holdings.get(source)) is not None:
+            for lane in holding.let_go():
+                self._settle(lane.machine, now_ms)
 
     def configured(
         self, endpoint_id: EndpointId, endpoint: Endpoint | None, limits: Sequence[int], *, is_off: bool, now_ms: int
@@ -219,8 +223,6 @@ class Core:
                 lane.clear()
                 lane.leaves = True
             self._settle(lane.machine, now_ms)
-
-    # Attempts
 
     def landed(self, delivery: Delivery, outcome: Outcome, *, now_ms: int, jitter: float) -> None:
         """An attempt has ended, whatever came of it."""

@@ -39,6 +39,12 @@ class Holding:
             self._marked[lane] = None
             self._ask(urgent=lane.is_short())
 
+    def let_go(self) -> list[Lane]:
+        """Have all lanes leave as soon as nothing of them is in flight. Gives them."""
+        for lane in self.lanes.values():
+            lane.leaves = True
+        return list(self.lanes.values())
+
     def look(self) -> None:
         """Note that there may be new work somewhere in the source."""
         self._looks = True

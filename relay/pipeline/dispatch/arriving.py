@@ -1,6 +1,7 @@
 """From references that the store gave to what the core takes in: endpoints, conditions and events are looked up."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 
 from relay.domain.envelope import is_code, is_expunged
 from relay.domain.model import EndpointId, SourceUid, StoredEvent
@@ -13,6 +14,9 @@ from relay.pipeline.clock import Clock
 from relay.store.bodies import Bodies
 from relay.store.conditions import Conditions
 from relay.store.deletions import Deletions
+
+REREAD_S = 0.2
+"""How long notices of events that lost their content are gathered: a person who is erased can have many events."""
 
 
 class Arriving:
@@ -34,6 +38,26 @@ class Arriving:
         self._conditions = conditions
         self._deletions = deletions
         self._clock = clock
+        self._expunged: set[SourceUid] = set()
+        """Sources with events that lost their content, until lanes are claimed again for it."""
+
+    def expunged(self, source: SourceUid | None, follow: Callable[[], None]) -> None:
+        """Events of a source (None: of any) lost their content: whatever is in memory of them is read again.
+
+        `follow` is called when the core has been told, in a moment.
+        """
+        self._bodies.clear()
+        if not self._expunged:
+            asyncio.get_running_loop().call_later(REREAD_S, self._reread, follow)
+        self._expunged |= self._catalogue.streams if source is None else {source}
+
+    def _reread(self, follow: Callable[[], None]) -> None:
+        # What was on its way from the store when the notice came is in memory by now.
+        self._bodies.clear()
+        sources, self._expunged = self._expunged, set()
+        for source in sources:
+            self._core.reread(source, self._clock.now_ms())
+        follow()
 
     async def introduce(self, source: SourceUid, endpoints: Sequence[EndpointId]) -> None:
         """Put the endpoints of lanes of a source that are claimed into the core. Raises StoreUnavailable."""

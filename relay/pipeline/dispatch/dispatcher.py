@@ -135,6 +135,10 @@ class Dispatcher:
             self._core.learnt(endpoint, conditions[endpoint], self._clock.now_ms())
             self._follow()
 
+    def expunged(self, source: SourceUid | None) -> None:
+        """Events of a source (None: of any) lost their content."""
+        self._arriving.expunged(source, self._follow)
+
     def has_room(self, session: str) -> None:
         """The worker of a session has room for more work."""
         if session != self.session:

@@ -16,6 +16,7 @@ from standardwebhooks import Webhook
 
 from relay.api.app import create_api
 from relay.config import Settings
+from relay.domain import envelope
 from relay.domain.addresses import EgressPolicy
 from relay.domain.books import State
 from relay.domain.model import EndpointId, Secret
@@ -25,6 +26,7 @@ from relay.pipeline.following import follow
 from relay.store import keys
 from relay.store.notices import Notices
 from relay.wiring import Stores, open_dispatch
+from relay.wiring_erasing import erasing_of
 from tests.fault.certificates import Authority, server_context
 from tests.fault.hostile_sink import HostileSink, Received, hostile_sink
 from tests.fault.token_server import token_server
@@ -98,7 +100,7 @@ async def dispatcher(stores: Stores, store: Store, deaf: asyncio.Event) -> Async
                 woken=dispatcher.wake,
                 condition_changed=dispatcher.condition_changed,
                 has_room=dispatcher.has_room,
-                expunged=stores.bodies.clear,
+                expunged=dispatcher.expunged,
             )
         )
         await changed()
@@ -219,6 +221,27 @@ async def test_an_expunged_message_is_sent_to_nobody(
     await stores.undelivered.resend(A, EndpointId(endpoint), resent(place, event, None))
     await until(lambda: is_unwanted(stores, endpoint, place))
     assert len(sink.received) == 1
+
+
+@pytest.mark.usefixtures("dispatcher")
+async def test_what_a_worker_has_in_memory_is_not_sent_after_its_erasure(
+    http: httpx.AsyncClient, sink: HostileSink, stores: Stores, store: Store, make: Make
+) -> None:
+    """Deliveries that wait for their turn end without a request."""
+    number = "+442079460958"
+    endpoint = await make(uid="crm", rateLimit=1)
+    messages = [await store(A, row, to=[endpoint], srcPhoneNumber=number) for row in range(1, 9)]
+    await arrived(sink)
+    assert (await http.post("/erasure", json={"phone": number})).status_code == 202
+    turns = erasing_of(Settings(attempt_timeout_seconds=1.0), stores)
+    assert await turns.turn()
+    place, event = await stores.events.find(A, messages[-1]) or pytest.fail("it is not there")
+    assert envelope.is_expunged(event)
+    await until(lambda: is_unwanted(stores, endpoint, place))
+    sent = [received.body for received in sink.received]
+    assert len(sent) < len(messages)
+    async for name in stores.redis.scan_iter("relay:s:*"):
+        assert number.encode() not in (await stores.redis.dump(name) or b"")
 
 
 async def is_unwanted(stores: Stores, endpoint: str, number: int) -> bool:

@@ -150,6 +150,7 @@ async def _statistics(record: Recorder, endpoint: str) -> None:
     time = {"since": "2026-09-20T00:00:00Z", "until": "2026-09-22T00:00:00Z"}
     await record.call("POST /stats/usage/app", {**time, "appIds": ["acme"]})
     await record.call("PUT /stats/usage/event-types")
+    await record.call("POST /erasure", {"phone": "+442079460958", "dryRun": True})
 
 
 async def _messages(record: Recorder, stores: Stores, endpoint: str) -> None:

@@ -201,6 +201,11 @@ class World(RuleBasedStateMachine):
         sharing.measured(1.0, takes_rows_in=takes_rows_in)
         sharing.heard(self.rig.clock.at_ms)
 
+    @rule(which=st.integers(0, 1), source=st.sampled_from(SOURCES))
+    def a_worker_reads_its_events_again(self, which: int, source: SourceUid) -> None:
+        """Some have lost their content, as far as it knows."""
+        self.worker(which).core.reread(source, self.rig.clock.at_ms)
+
     # Operators
 
     @rule(name=st.sampled_from([*ORDERS, "changing"]), what=st.sampled_from(["disabled", "paused"]), on=st.booleans())

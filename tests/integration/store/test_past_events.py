@@ -58,8 +58,9 @@ async def test_single_events_of_a_bucket_are_kept_too(floor: Floor, past: PastEv
 async def test_past_events_are_bounded(redis: Redis, past: PastEvents) -> None:
     """By time and by bytes: the oldest go first, and what is damaged goes at once."""
     for bucket in range(6):
-        await redis.hset(keys.events(UK, bucket), "x", "")  # type: ignore[misc]
-        await past.keep(UK, bucket, {bucket * BUCKET: packed(bucket * BUCKET)}, newest_ms=NOW + bucket)
+        event = {bucket * BUCKET: packed(bucket * BUCKET)}
+        await redis.hset(keys.events(UK, bucket), mapping=event)  # type: ignore[misc,arg-type]
+        await past.keep(UK, bucket, event, newest_ms=NOW + bucket)
     sizes = await past.total_bytes(UK)
     assert sizes > 6 * BUCKET_BYTES
     assert await past.forget(UK, before_ms=NOW + 2, most_bytes=10**9) == pytest.approx(sizes / 3, rel=0.1)

@@ -1,7 +1,6 @@
 """The worker process: what runs in it, in which order it starts, and how it ends."""
 
 import asyncio
-import contextlib
 import gc
 import resource
 import signal
@@ -14,12 +13,11 @@ from functools import partial
 import structlog
 import uvloop
 from arq.connections import ArqRedis
-from arq.worker import Worker
-from redis.exceptions import RedisError
 
 from relay.config import Settings
 from relay.errors import StoreRefused, StoreUnavailable
 from relay.jobs import connect_jobs
+from relay.metrics.answering import Answering
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.deleting import Deleting
@@ -35,13 +33,14 @@ from relay.starting import check_queue, check_start, open_clock, readiness_of
 from relay.store.notices import Notices
 from relay.wiring import Stores, deleting_of, open_dispatch, open_stores, pressure_of
 from relay.wiring_checkpoints import vouching_of
+from relay.wiring_metrics import open_metrics_port, worker_metrics_of
 from relay.wiring_polling import open_polling
 from relay.wiring_reconciling import reconciling_of
 from relay.wiring_replays import replays_of
 from relay.wiring_upkeep import upkeep_of
 from workers.context import Context
 from workers.health import Health, health_port, serve_health
-from workers.settings import make_worker
+from workers.serving_jobs import serve_jobs
 from workers.ticking import reconcile_forever, tick_forever
 
 log = structlog.get_logger()
@@ -50,8 +49,6 @@ GARBAGE_AFTER = 50_000
 """Objects that are made before the youngest are looked through; Python's own rule is 700."""
 DRAIN_S = 21.0
 """In-flight attempts may take their 20 s; the process ends within 25 s of SIGTERM."""
-RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0)
-JOBS_END_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +66,7 @@ class Parts:
     upkeep: Upkeep
     pressure: Pressure
     vouching: Vouching | None
+    metrics: Answering
     queue: ArqRedis
     queue_url: str
 
@@ -106,6 +104,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
     async with AsyncExitStack() as stack:
         # Before anything else: a process whose port is taken would do work, and be killed for not being alive.
         port = stack.enter_context(health_port(settings.host, settings.worker_port))
+        metrics_port = stack.enter_context(open_metrics_port(settings))
         stores, url = await stack.enter_async_context(open_stores(settings))
         await check_start(stores.redis, stores.seal)
         queue, queue_url = await stack.enter_async_context(_open_queue(settings, url))
@@ -120,6 +119,9 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
         await stack.enter_async_context(open_clock(stores, clock=clock, set_back=poll_at_once))
         pressure = pressure_of(settings, stores, clock)
         side = await stack.enter_async_context(open_polling(settings, stores, catalogue, pressure, clock))
+        reconciling = reconciling_of(settings, stores, side, catalogue, pressure, clock)
+        metrics = worker_metrics_of(settings, stores, catalogue, dispatcher, side.ingest.counts, reconciling)
+        await stack.enter_async_context(metrics.measuring(metrics_port))
         yield Parts(
             port=port,
             stores=stores,
@@ -127,7 +129,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
             catalogue=catalogue,
             dispatcher=dispatcher,
             polling=side.polling,
-            reconciling=reconciling_of(settings, stores, side, catalogue, pressure, clock),
+            reconciling=reconciling,
             deleting=deleting_of(stores),
             upkeep=upkeep_of(settings, stores, pressure, clock),
             pressure=pressure,
@@ -138,6 +140,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
                 sources=lambda: list(catalogue.sources.values()),
                 is_manual=settings.restore == "manual",
             ),
+            metrics=metrics,
             queue=queue,
             queue_url=queue_url,
         )
@@ -205,8 +208,9 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
     ready = readiness_of(parts.stores, parts.clock, vouched).reason
     health = Health(alive=lambda: not any(task.done() for task in tasks), ready=ready, notes=notes)
     notices = Notices(parts.stores.redis)
+    context = Context(parts.polling, parts.reconciling, parts.clock, parts.vouching)
     work = {
-        "health": serve_health(health, parts.port),
+        "health": serve_health(parts.metrics.in_front_of(health), parts.port),
         "notices": follow(
             notices,
             changed=changed,
@@ -217,7 +221,7 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
         ),
         "tick": tick_forever(parts.queue, parts.stores.routes, parts.catalogue, clock=parts.clock, refresh=changed),
         "reconciliations": reconcile_forever(parts.queue, parts.reconciling, clock=parts.clock),
-        "jobs": _serve_jobs(parts, stopping),
+        "jobs": serve_jobs(context, parts.queue_url, stopping),
         "dispatch": parts.dispatcher.watch(),
         "lags": parts.dispatcher.lagging.run(lambda: list(parts.catalogue.sources)),
         "sharing": share(
@@ -241,58 +245,3 @@ def _explain(tasks: list[asyncio.Task[None]]) -> int:
         if task.done() and not task.cancelled() and (error := task.exception()):
             log.error("worker_task_ended", task=task.get_name(), error=repr(error))
     return 1
-
-
-async def _serve_jobs(parts: Parts, stopping: asyncio.Event) -> None:
-    """Run arq's worker, and another one each time that it ends because Redis went away (reliability A2).
-
-    Jobs that run when that happens go on: they outlive Redis, and a slice has its lease.
-    """
-    failures = 0
-    left: set[asyncio.Task[None]] = set()
-    try:
-        while not stopping.is_set():
-            connection = connect_jobs(parts.queue_url)
-            context = Context(parts.polling, parts.reconciling, parts.clock, parts.vouching)
-            worker = make_worker(context, connection)
-            try:
-                await _run_until(worker, stopping)
-            except (RedisError, OSError) as error:
-                failures += 1
-                log.warning("jobs_interrupted", error=type(error).__name__, failures=failures)
-                await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S)) - 1])
-            ending = asyncio.create_task(_finish(worker, connection))
-            left.add(ending)
-            ending.add_done_callback(left.discard)
-    finally:
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-
-
-async def _run_until(worker: Worker, stopping: asyncio.Event) -> None:
-    """Run until it is time to stop; raises what ended arq's worker before."""
-    main, stop = asyncio.create_task(worker.async_run()), asyncio.create_task(stopping.wait())
-    try:
-        await asyncio.wait({main, stop}, return_when=asyncio.FIRST_COMPLETED)
-        worker.allow_pick_jobs = False
-        if stopping.is_set() and worker.tasks:
-            await asyncio.wait(worker.tasks.values(), timeout=JOBS_END_WITHIN_S)
-        if main.done():
-            main.result()
-    finally:
-        main.cancel()
-        stop.cancel()
-        await asyncio.gather(main, stop, return_exceptions=True)
-
-
-async def _finish(worker: Worker, connection: ArqRedis) -> None:
-    """Wait for a worker's last jobs, then close its connection."""
-    jobs = list(worker.tasks.values())
-    try:
-        await asyncio.gather(*jobs, return_exceptions=True)
-    finally:
-        for job in jobs:
-            job.cancel()
-        with contextlib.suppress(RedisError, OSError):
-            await connection.aclose()

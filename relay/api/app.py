@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
+from socket import socket
 
 from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
@@ -40,6 +41,7 @@ from relay.api.endpoints import EndpointController
 from relay.api.event_type_imports import EventTypeImportController
 from relay.api.event_types import EventTypeController
 from relay.api.examples import read_examples
+from relay.api.measuring import Measuring, count_answer, metrics
 from relay.api.messages import MessageController
 from relay.api.operational_events import OperationalEventController
 from relay.api.paging import provide_paging
@@ -66,10 +68,12 @@ from relay.config import Settings, variable
 from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
 from relay.errors import Fault, Invalid
+from relay.metrics.http import HttpCounts
 from relay.outbound.recordings import open_recordings
 from relay.pipeline.clock import Clock
 from relay.starting import open_clock, readiness_of
 from relay.wiring import Stores, egress_policy, open_stores, posting_of, upstream_policy
+from relay.wiring_metrics import http_metrics_of
 
 ROOT = "/api/v1"
 """Where operations that require a key begin."""
@@ -83,7 +87,7 @@ OpenStores = Callable[[], AbstractAsyncContextManager[Stores]]
 """Opens the stores of the application, for as long as it runs."""
 
 
-def create_app(settings: Settings) -> Litestar:
+def create_app(settings: Settings, *, metrics_port: socket | None = None) -> Litestar:
     """The application that the settings describe. It opens nothing before it starts."""
 
     clock = Clock()
@@ -107,6 +111,7 @@ def create_app(settings: Settings) -> Litestar:
             trusted_proxies=settings.trusted_proxies,
         ),
         origins=settings.cors_origins,
+        metrics_port=metrics_port,
     )
 
 
@@ -119,11 +124,12 @@ def create_api(
     clock: Clock,
     limits: Limits = Limits(),  # noqa: B008 - it is frozen
     origins: Sequence[str] = (),
+    metrics_port: socket | None = None,
 ) -> Litestar:
     """Create the API. `admin_key` gives full access. Health checks, docs and public keys require no key.
 
     `policy` tells which URLs endpoints can have, and `upstreams` which `baseUrl` sources can have. `origins` are those
-    of the web pages that can call the API.
+    of the web pages that can call the API. `metrics_port` is an open port that answers `/metrics` without a key.
     """
 
     @asynccontextmanager
@@ -132,12 +138,14 @@ def create_api(
             app.state.recordings = recordings
             app.state.stores = stores
             app.state.posting = posting_of(stores, clock)
+            app.state.metrics = http_metrics_of(stores, app.state.http_counts)
             app.state.readiness = readiness_of(stores, clock, stores.epochs.trouble)
-            yield
+            async with app.state.metrics.measuring(metrics_port):
+                yield
 
     app = Litestar(
         _routes(admin_key, limits),
-        before_send=[secure],
+        before_send=[secure, count_answer],
         cors_config=_cors(origins) if origins else None,
         dependencies={
             "stores": Provide(provide_stores, sync_to_thread=False),
@@ -148,14 +156,14 @@ def create_api(
         exception_handlers=problems.handlers(),
         lifespan=[lifespan],
         logging_config=None,
-        middleware=[ChangeLog()],
+        middleware=[Measuring(), ChangeLog()],
         type_encoders=TYPE_ENCODERS,
         openapi_config=_openapi(),
         request_class=StrictRequest,
         request_max_body_size=problems.BODY_AT_MOST,
         state=State({"policies": Policies(policy, upstreams)}),
     )
-    app.state.clock = clock
+    app.state.clock, app.state.http_counts = clock, HttpCounts()
     _check(app)
     return app
 
@@ -167,6 +175,7 @@ def _routes(admin_key: Secret, limits: Limits) -> list[ControllerRouterHandler]:
         _ingest(Authentication(admin_key), limits),
         docs.viewer,
         Router("/", route_handlers=[webhook_keys, linked_recording], middleware=[AddressQuota(limits)]),
+        Router("/", route_handlers=[metrics], middleware=[Admission(Authentication(admin_key), limits)]),
         health.live,
         health.ready,
         health.svix_health,

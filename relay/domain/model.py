@@ -169,6 +169,10 @@ class ClientCertificate(msgspec.Struct, frozen=True, kw_only=True):
 EndpointAuth = BasicAuth | Bearer | OAuth2
 
 
+DISABLED_BY_HAND = "disabled through the API"
+"""The reason of an endpoint that somebody disabled. Other reasons are the relay's own."""
+
+
 class Endpoint(Struct, frozen=True, kw_only=True):
     """A subscriber's URL with its event types, filter, secrets, headers and limits."""
 

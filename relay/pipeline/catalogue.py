@@ -65,6 +65,11 @@ class Catalogue:
         known = self._endpoints.get(endpoint)
         return known if known is not None and self._has_application(known) else None
 
+    @property
+    def endpoints(self) -> Mapping[EndpointId, Endpoint]:
+        """All endpoints that can be read."""
+        return self._endpoints
+
     def standing(self, endpoint: EndpointId) -> Standing:
         """Whether an endpoint is known, there but unreadable, or gone: then its application may be gone, too."""
         if self.endpoint(endpoint) is not None:

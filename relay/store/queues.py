@@ -50,13 +50,13 @@ class Queues:
                     pipe.lindex(keys.lane(stream, endpoint), 0)
                 answers = await pipe.execute()
             heads = {pair: head for pair, head in zip(some, answers[3::4], strict=True) if head is not None}
-            oldest = await self._stored_at(heads)
+            oldest = await self.stored_at(heads)
             for pair, waiting, flying, owed in zip(some, answers[::4], answers[1::4], answers[2::4], strict=True):
                 size = int(owed) if owed and owed.isdigit() else 0
                 found[pair[0]] = found[pair[0]].and_(Queue(waiting + flying, size, oldest.get(pair)))
         return found
 
-    async def _stored_at(self, heads: dict[Pair, bytes]) -> dict[Pair, int]:
+    async def stored_at(self, heads: dict[Pair, bytes]) -> dict[Pair, int]:
         """When the events of some references were stored; without those that are not kept or cannot be read."""
         wanted: dict[SourceUid, dict[Pair, tuple[int, str]]] = {}
         for pair, head in heads.items():

@@ -237,22 +237,23 @@ class Routes:
         """How many different lines were ever set aside."""
         return _number(await self._redis.hget(keys.quarantine(source), QUARANTINE_TOTAL)) or 0  # type: ignore[misc]
 
-    async def set_aside(self, source: SourceUid, lines: Mapping[str, dict[str, Any]], *, token: Token) -> None:
+    async def set_aside(self, source: SourceUid, lines: Mapping[str, dict[str, Any]], *, token: Token) -> int:
         """Keep lines that could not be read, by the digest (hex) of each; one that is there already counts once.
 
-        Raises Fenced.
+        Gives how many are new. Raises Fenced.
         """
-        names, digests, kept = [keys.fence(source), keys.quarantine(source)], list(lines), 0
+        names, digests, kept, new = [keys.fence(source), keys.quarantine(source)], list(lines), 0, 0
         for first in range(0, len(digests), ASIDE_AT_ONCE):
             some = digests[first : first + ASIDE_AT_ONCE]
             values = [part for digest in some for part in (digest, msgspec.json.encode(lines[digest]))]
             answer = await script("set_aside_lines")(self._redis, names, [token.number, QUARANTINE_TOTAL, *values])
             if answer == b"fenced":
                 raise refused(answer, source)
-            kept = int(answer)
+            kept, new = int(answer[0]), new + int(answer[1])
         if kept > QUARANTINE_KEPT:
             oldest: list[Any] = [digest for digest, _ in (await self._quarantined(source))[QUARANTINE_KEPT:]]
             await self._redis.hdel(keys.quarantine(source), *oldest)  # type: ignore[misc]
+        return new
 
     async def release(self, source: SourceUid, digests: Collection[str]) -> None:
         """Forget lines that were set aside, by their digests (hex): they are taken in after all."""

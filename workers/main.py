@@ -111,12 +111,8 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
         clock = Clock()
         catalogue, dispatcher = await stack.enter_async_context(open_dispatch(settings, stores, clock))
 
-        async def poll_at_once() -> None:
-            # When each source is to be polled next was written down by the clock as it was before.
-            for source in catalogue.sources:
-                await stores.routes.poll_at(source, 0)
-
-        await stack.enter_async_context(open_clock(stores, clock=clock, set_back=poll_at_once))
+        at_once = partial(_poll_at_once, stores, catalogue)
+        await stack.enter_async_context(open_clock(stores, clock=clock, set_back=at_once))
         pressure = pressure_of(settings, stores, clock)
         side = await stack.enter_async_context(open_polling(settings, stores, catalogue, pressure, clock))
         reconciling = reconciling_of(settings, stores, side, catalogue, pressure, clock)
@@ -144,6 +140,12 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
             queue=queue,
             queue_url=queue_url,
         )
+
+
+async def _poll_at_once(stores: Stores, catalogue: Catalogue) -> None:
+    """When each source is to be polled next was written down by the clock as it was before it was set back."""
+    for source in catalogue.sources:
+        await stores.routes.poll_at(source, 0)
 
 
 @asynccontextmanager
@@ -208,7 +210,6 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
     ready = readiness_of(parts.stores, parts.clock, vouched).reason
     health = Health(alive=lambda: not any(task.done() for task in tasks), ready=ready, notes=notes)
     notices = Notices(parts.stores.redis)
-    context = Context(parts.polling, parts.reconciling, parts.clock, parts.vouching)
     work = {
         "health": serve_health(parts.metrics.in_front_of(health), parts.port),
         "notices": follow(
@@ -221,7 +222,7 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
         ),
         "tick": tick_forever(parts.queue, parts.stores.routes, parts.catalogue, clock=parts.clock, refresh=changed),
         "reconciliations": reconcile_forever(parts.queue, parts.reconciling, clock=parts.clock),
-        "jobs": serve_jobs(context, parts.queue_url, stopping),
+        "jobs": serve_jobs(_context(parts), parts.queue_url, stopping),
         "dispatch": parts.dispatcher.watch(),
         "lags": parts.dispatcher.lagging.run(lambda: list(parts.catalogue.sources)),
         "sharing": share(
@@ -238,6 +239,11 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
         work["checkpoint"] = vouching.run()
     tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
     return tasks
+
+
+def _context(parts: Parts) -> Context:
+    """What jobs work with."""
+    return Context(parts.polling, parts.reconciling, parts.clock, parts.vouching)
 
 
 def _explain(tasks: list[asyncio.Task[None]]) -> int:

@@ -1,16 +1,15 @@
 """Counts: what one process has done since it began. Plain numbers that only grow; metrics are made of them."""
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterable
 
 from relay.domain.event_types import EVENT_TYPES
-from relay.domain.model import EndpointId, SourceUid
+from relay.domain.model import Attempt, EndpointId, SourceUid
 from relay.domain.sending.effects import HandIn
 
 DURATION_BOUNDS_MS = (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 20_000)
 """Upper bounds of the buckets that durations of attempts are counted in."""
-OK_CLASS, MOST_CLASS = 2, 5
-_CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
 
 
 class SendingCounts:
@@ -49,20 +48,18 @@ class SendingCounts:
                 self._attempted(lane)
 
     def _attempted(self, lane: HandIn) -> None:
-        outcomes, durations, succeeded = self.outcomes, self.durations, 0
+        durations, succeeded, total_ms = self.durations, 0, 0
         for attempt in lane.attempts:
-            status_class = min(attempt.status // 100, MOST_CLASS)
-            if status_class == OK_CLASS:
+            if 200 <= attempt.status < 300:
                 succeeded += 1
-            outcomes[_CLASSES[status_class] or attempt.error.partition(":")[0]] += 1
-            took_ms, at = attempt.duration_ms, 0
-            for bound_ms in DURATION_BOUNDS_MS:
-                if took_ms <= bound_ms:
-                    break
-                at += 1
-            durations[at] += 1
-            self.duration_ms += took_ms
+            else:
+                self.outcomes[_outcome_of(attempt)] += 1
+            took_ms = attempt.duration_ms
+            durations[bisect_left(DURATION_BOUNDS_MS, took_ms)] += 1
+            total_ms += took_ms
+        self.duration_ms += total_ms
         if succeeded:
+            self.outcomes["2xx"] += succeeded
             self.succeeded[lane.endpoint] = self.succeeded.get(lane.endpoint, 0) + succeeded
         if failed := len(lane.attempts) - succeeded:
             self.failed[lane.endpoint] = self.failed.get(lane.endpoint, 0) + failed
@@ -74,12 +71,17 @@ class SendingCounts:
                 del counts[gone]
 
 
+def _outcome_of(attempt: Attempt) -> str:
+    """The class of the status, such as `5xx`; without a status, the failure."""
+    return f"{min(attempt.status // 100, 5)}xx" if attempt.status else attempt.error.partition(":")[0]
+
+
 class ReadingCounts:
     """What a worker has read from upstreams."""
 
     def __init__(self) -> None:
         self.polls: Counter[tuple[SourceUid, str, str]] = Counter()
-        """Requests by source, route and what came of them: `ok`, `failed`, `refused`, `limit`."""
+        """Requests by source, route and result: `ok`, `failed`, `refused`, `limit`."""
         self.rows: Counter[tuple[SourceUid, str]] = Counter()
         """Rows that were shown, by source and route; also those that were known."""
         self.known_rows = 0
@@ -87,7 +89,7 @@ class ReadingCounts:
         self.events: Counter[str] = Counter()
         """Events that were stored, by the first of their types."""
         self.outcomes: Counter[str] = Counter()
-        """Requests by what came of them, of all sources, also of those that are gone."""
+        """Requests by their result, of all sources, also of deleted ones."""
         self.quarantined = 0
         """Lines that could not be read and were set aside; each once."""
 

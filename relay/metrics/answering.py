@@ -1,4 +1,4 @@
-"""Answers `/metrics`: one answer at a time, and the same one to everybody who asks within a second."""
+"""Answers `/metrics`: one answer at a time, and the same one to all requests within a second."""
 
 import asyncio
 import socket
@@ -14,7 +14,7 @@ from relay.serving import ClientLimits, server
 PATH = "/metrics"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 FRESH_S = 1.0
-"""An answer serves so long: whoever can reach the port must not be able to keep the process busy."""
+"""An answer serves so long, so that many requests do not keep the process busy."""
 LIMITS = ClientLimits(head_s=5.0, body_s=5.0, read_s=5.0, connections=100, head_bytes=16_384)
 HEADERS = (
     (b"cache-control", b"no-store"),

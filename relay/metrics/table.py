@@ -24,7 +24,7 @@ class Metric(NamedTuple):
     """What the labels can be."""
 
 
-_STATES = "`state`: `waiting`, `in_flight`, `retry`, `behind_key`, `dead`"
+_STATES = "`state`: `waiting`, `in_flight`, `replay`, `retry`, `behind_key` (of an ordered endpoint), `dead`"
 _ENDPOINT = "`endpoint`: an id, or `other`"
 _SOURCE = "`source`: a uid, the id of an application for its posts, or `other`"
 _ROUTE = "`source`, `route`: those of the first 50 routes"

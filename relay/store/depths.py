@@ -40,10 +40,12 @@ class Depth(msgspec.Struct):
 
 
 class StreamDepth(msgspec.Struct):
-    """The deliveries of a stream that have not ended. Replays, which wait behind lanes, are not among them."""
+    """The deliveries of a stream that have not ended."""
 
     lane: int = 0
     flight: int = 0
+    replay: int = 0
+    """In lists of replays, which wait behind lanes."""
     retry: int = 0
     behind: int = 0
     """Behind a key of an ordered endpoint."""
@@ -57,8 +59,8 @@ class StreamDepth(msgspec.Struct):
     def by_state(self) -> dict[str, int]:
         """The numbers by the words that metrics use."""
         return {
-            "waiting": self.lane, "in_flight": self.flight, "retry": self.retry, "behind_key": self.behind,
-            "dead": self.dead,
+            "waiting": self.lane, "in_flight": self.flight, "replay": self.replay, "retry": self.retry,
+            "behind_key": self.behind, "dead": self.dead,
         }  # fmt: skip
 
 
@@ -122,10 +124,12 @@ def _take_in(
     total, retry, dead, *depths = answer
     of_stream = found.streams.setdefault(stream, StreamDepth())
     of_stream.retry, of_stream.dead = retry, dead
-    for endpoint, (lane, flight, oldest) in zip(endpoints, depths, strict=True):
+    for endpoint, (lane, flight, replay, oldest) in zip(endpoints, depths, strict=True):
         of_stream.lane += lane
         of_stream.flight += flight
+        of_stream.replay += replay
         found.endpoints.setdefault(endpoint, Depth()).add(lane + flight, None)
         if number_of(oldest) is not None:
             heads[endpoint, stream] = oldest
-    of_stream.behind = max(0, total - of_stream.lane - of_stream.flight - retry - dead)
+    elsewhere = of_stream.lane + of_stream.flight + of_stream.replay + retry + dead
+    of_stream.behind = max(0, total - elsewhere)

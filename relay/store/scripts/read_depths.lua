@@ -3,7 +3,7 @@
 -- KEYS: 1 references, 2 due, 3 dead
 -- ARGV: 1 the source's prefix, then endpoints
 -- RETURNS: {deliveries that have not ended, those that wait for a retry, dead ones, for each endpoint {in its lane,
---   in flight, the reference of its oldest event there or ''}}
+--   in flight, in its list of replays, the reference of the oldest event in the first two or ''}}
 -- ATOMIC BECAUSE a delivery that moves between two looks would count twice, or not at all.
 local references, due, dead = unpack(KEYS, 1, 3)
 local prefix = ARGV[1]
@@ -20,6 +20,8 @@ for i = 2, #ARGV do
     local number = tonumber(string.match(reference, '^%l(%d+)'))
     if number and (not least or number < least) then oldest, least = reference, number end
   end
-  answer[#answer + 1] = { redis.call('LLEN', lane), #flying, oldest }
+  answer[#answer + 1] = {
+    redis.call('LLEN', lane), #flying, redis.call('LLEN', prefix .. 'replays:' .. ARGV[i]), oldest,
+  }
 end
 return answer

@@ -119,7 +119,7 @@ class StoredMetrics:
         oldest_ms = now_ms
         for endpoint, each in found.endpoints.items():
             shown[named.endpoint(endpoint)].add(each.waiting, each.oldest_ms)
-            if each.oldest_ms is not None and states.get(endpoint) not in (None, "disabled", "paused", "given_up"):
+            if each.oldest_ms is not None and states.get(endpoint) == "well":
                 oldest_ms = min(oldest_ms, each.oldest_ms)
         for name, each in shown.items():
             sheet.put("relay_endpoint_waiting_deliveries", each.waiting, name)

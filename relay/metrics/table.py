@@ -25,7 +25,7 @@ class Metric(NamedTuple):
 
 
 _STATES = "`state`: `waiting`, `in_flight`, `replay`, `retry`, `behind_key` (of an ordered endpoint), `dead`"
-_ENDPOINT = "`endpoint`: an id, or `other`"
+_ENDPOINT = "`endpoint_id`: an id, or `other`"
 _SOURCE = "`source`: a uid, the id of an application for its posts, or `other`"
 _ROUTE = "`source`, `route`: those of the first 50 routes"
 
@@ -34,7 +34,7 @@ METRICS = (
     Metric("relay_attempts_total", "counter", "worker", "process", "Attempts that ended.", ("outcome",),
            "`outcome`: `1xx` to `5xx`, or the failure, such as `timeout`, `dns` or `refused_address`"),
     Metric("relay_endpoint_attempts_total", "counter", "worker", "process", "Attempts that ended, by endpoint.",
-           ("endpoint", "result"), f"{_ENDPOINT}; `result`: `success`, `failure`"),
+           ("endpoint_id", "result"), f"{_ENDPOINT}; `result`: `success`, `failure`"),
     Metric("relay_attempt_duration_seconds", "histogram", "worker", "process",
            "How long attempts took, from the lookup of the host to the last byte."),
     Metric("relay_deliveries_ended_total", "counter", "worker", "process", "Deliveries that ended.", ("outcome",),
@@ -72,18 +72,18 @@ METRICS = (
            ("source", "state"), f"{_SOURCE}; {_STATES}"),
     Metric("relay_endpoint_waiting_deliveries", "gauge", "worker", "store",
            "Deliveries that wait in lanes or are in flight. Those that wait for a retry are not counted.",
-           ("endpoint",), _ENDPOINT),
+           ("endpoint_id",), _ENDPOINT),
     Metric("relay_endpoint_oldest_waiting_seconds", "gauge", "worker", "store",
-           "The age of the oldest event that waits in a lane or is in flight; 0: none.", ("endpoint",), _ENDPOINT),
+           "The age of the oldest event that waits in a lane or is in flight; 0: none.", ("endpoint_id",), _ENDPOINT),
     Metric("relay_oldest_waiting_seconds", "gauge", "worker", "store",
-           "The largest age of an event that waits for an endpoint which is neither disabled nor paused."),
+           "The largest age of an event that waits for an endpoint which is `well`."),
     Metric("relay_endpoints", "gauge", "worker", "store", "Endpoints by state.", ("state",),
            "`state`: `well`, `failing`, `open` (the breaker), `paused`, `unfit`, `disabled` (through the API), "
            "`given_up` (the relay disabled it)"),
     Metric("relay_endpoint_trouble", "gauge", "worker", "store", "1 for each endpoint in trouble, up to 100.",
-           ("endpoint", "state"), "`state`: `failing`, `open`, `unfit`, `given_up`"),
+           ("endpoint_id", "state"), "`state`: `failing`, `open`, `unfit`, `given_up`"),
     Metric("relay_endpoint_failing_seconds", "gauge", "worker", "store",
-           "For how long an endpoint in trouble had no success.", ("endpoint",), "`endpoint`: up to 100 ids"),
+           "For how long an endpoint in trouble had no success.", ("endpoint_id",), "`endpoint_id`: up to 100 ids"),
     Metric("relay_sources", "gauge", "worker", "store", "Sources by state.", ("state",), "`state`: `polled`, `paused`"),
     Metric("relay_route_cursor", "gauge", "worker", "store", "The rowId up to which a route was read.",
            ("source", "route"), _ROUTE),

@@ -75,7 +75,7 @@ async def test_gauges_equal_the_store(dispatching: Dispatching) -> None:
         rig.clock.advance(90)
         scrape = await Metrics(worker, rig.eyes).scrape()
         assert depths(scrape) == await census(rig.eyes)
-        assert scrape.value("relay_endpoint_waiting_deliveries", endpoint=held.id) == 7
+        assert scrape.value("relay_endpoint_waiting_deliveries", endpoint_id=held.id) == 7
         assert scrape.value("relay_callbacks_in_flight") == 3
         assert scrape.values("relay_endpoints", "state") == {"well": 4, "disabled": 1}
         released.set()
@@ -87,7 +87,7 @@ async def test_gauges_equal_the_store(dispatching: Dispatching) -> None:
 
 
 async def test_the_oldest_event_is_found(dispatching: Dispatching) -> None:
-    """In a lane or in flight, by the server's clock; for all endpoints, but not for those that are off."""
+    """In a lane or in flight, by the server's clock; the overall age is that of endpoints that are well."""
     rig = dispatching.rig
     await rig.source()
     seconds, _ = await rig.eyes.time()
@@ -102,7 +102,7 @@ async def test_the_oldest_event_is_found(dispatching: Dispatching) -> None:
         dispatching.subscribers.answers["crm.example.com"] = never
         await until(lambda: dispatching.subscribers.got)
         scrape = await Metrics(worker, rig.eyes).scrape()
-        ages = scrape.values("relay_endpoint_oldest_waiting_seconds", "endpoint")
+        ages = scrape.values("relay_endpoint_oldest_waiting_seconds", "endpoint_id")
         assert {endpoint: round(age, -2) for endpoint, age in ages.items()} == {
             **{each.id: 500.0 for each in off},
             waits.id: 100.0,
@@ -142,9 +142,9 @@ async def test_a_thousand_endpoints_are_not_too_many_series(dispatching: Dispatc
         worker.dispatcher.counts.failed = {each.id: 5 for each in endpoints}
         scrape = await Metrics(worker, rig.eyes, reading).scrape()
     assert len(scrape.samples) <= MOST_SERIES - 100
-    assert len(scrape.values("relay_endpoint_attempts_total", "endpoint")) == 1_001
-    assert scrape.value("relay_endpoint_attempts_total", endpoint="other", result="success") == 50
-    assert sum(scrape.values("relay_endpoint_waiting_deliveries", "endpoint").values()) == 2_020
+    assert len(scrape.values("relay_endpoint_attempts_total", "endpoint_id")) == 1_001
+    assert scrape.value("relay_endpoint_attempts_total", endpoint_id="other", result="success") == 50
+    assert sum(scrape.values("relay_endpoint_waiting_deliveries", "endpoint_id").values()) == 2_020
 
 
 async def test_every_metric_of_a_worker_is_exposed(dispatching: Dispatching) -> None:

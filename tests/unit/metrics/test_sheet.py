@@ -17,7 +17,7 @@ async def test_what_is_put_is_written() -> None:
     sheet.put_histogram("relay_attempt_duration_seconds", [0.5, 1.0], [1, 2, 3], 7.5)
     text = (await sheet.text()).decode()
     attempts, durations = text_string_to_metric_families(text)
-    assert [(each.labels["endpoint"], each.value) for each in attempts.samples] == [
+    assert [(each.labels["endpoint_id"], each.value) for each in attempts.samples] == [
         (f'ep "{number}"\\\n', number) for number in range(2 * ROWS_AT_ONCE + 1)
     ]
     assert attempts.type == "counter"
@@ -41,6 +41,17 @@ def test_names_follow_the_conventions() -> None:
         assert not metric.name.endswith(("_ms", "_milliseconds", "_percent", "_minutes"))
         assert metric.help.endswith(".")
         assert bool(metric.labels) == bool(metric.values)
+        # Prometheus's operator gives these to targets, and renames ours.
+        assert not set(metric.labels) & {
+            "endpoint",
+            "service",
+            "pod",
+            "container",
+            "namespace",
+            "job",
+            "instance",
+            "node",
+        }
 
 
 def test_there_are_at_most_so_many_names() -> None:

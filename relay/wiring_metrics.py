@@ -56,7 +56,7 @@ def worker_metrics_of(
         server=server,
     )
     metrics = WorkerMetrics(
-        process=ProcessMetrics("worker", server, noted=stores.operations.noted, lag=lag),
+        process=ProcessMetrics("worker", server, stores.operations, lag),
         stored=StoredMetrics(kept, catalogue),
         catalogue=catalogue,
         dispatcher=dispatcher,
@@ -70,5 +70,5 @@ def worker_metrics_of(
 def http_metrics_of(stores: Stores, counts: HttpCounts) -> Answering:
     """What answers `/metrics` in a process of the API."""
     lag = LoopLag()
-    process = ProcessMetrics("api", Server(stores.redis), noted=stores.operations.noted, lag=lag)
+    process = ProcessMetrics("api", Server(stores.redis), stores.operations, lag)
     return Answering(HttpMetrics(process, counts), lag)

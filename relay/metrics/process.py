@@ -1,7 +1,6 @@
 """What both kinds of processes say of themselves."""
 
 import asyncio
-from collections.abc import Mapping
 from importlib.metadata import version
 
 from prometheus_client import ProcessCollector, generate_latest
@@ -9,6 +8,7 @@ from prometheus_client import ProcessCollector, generate_latest
 from relay.errors import StoreRefused, StoreUnavailable
 from relay.metrics.looping import LoopLag
 from relay.metrics.sheet import Sheet
+from relay.store.operations import Operations
 from relay.store.server import Server
 
 ANSWER_WITHIN_S = 1.0
@@ -26,19 +26,20 @@ KINDS = (
 class ProcessMetrics:
     """Its version, its event loop, its use of the machine, and whether it reaches Redis."""
 
-    def __init__(self, process: str, server: Server, *, noted: Mapping[str, int], lag: LoopLag) -> None:
-        """`process`: `worker` or `api`; `noted`: operational events by kind."""
+    def __init__(self, process: str, server: Server, operations: Operations, lag: LoopLag) -> None:
+        """`process`: `worker` or `api`."""
         self._process = process
         self._server = server
-        self._noted = noted
+        self._operations = operations
         self._lag = lag
 
     async def fill(self, sheet: Sheet) -> int | None:
         """Add the samples. Gives the server's clock in ms; None: it does not answer."""
         sheet.put("relay_build_info", 1, self._process, version("infinity-event-relay"))
         sheet.put("relay_event_loop_lag_seconds", self._lag.seconds)
-        for kind in (*KINDS, *(self._noted.keys() - set(KINDS))):
-            sheet.put("relay_operational_events_total", self._noted.get(kind, 0), kind)
+        noted = self._operations.noted
+        for kind in (*KINDS, *(noted.keys() - set(KINDS))):
+            sheet.put("relay_operational_events_total", noted[kind], kind)
         now_ms = None
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):

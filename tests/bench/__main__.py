@@ -21,6 +21,7 @@ from tests.bench import (
     remembering,
     resources,
     rows,
+    scraping,
     sizing,
     tallying,
     transports,
@@ -46,6 +47,7 @@ PARTS = {
         memory,
         sizing,
         remembering,
+        scraping,
         tallying,
     )
 }

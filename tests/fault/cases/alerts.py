@@ -9,7 +9,7 @@ from time import monotonic
 import httpx
 from msgspec.structs import replace
 
-from relay.domain.model import Endpoint
+from relay.domain.model import Endpoint, Source
 from relay.store.reconciliations import Range
 from tests.bench.processes import Child
 from tests.fault.case import Finding, case
@@ -26,6 +26,9 @@ CLEAN_S = 30.0
 FIRES_WITHIN_S = 60.0
 """A route counts as late after 10 s, whatever its interval, and the backlog is counted each 5 s."""
 PAGE_TAKES_S = 0.2
+FULL_SHARE = 0.88
+BIG_BYTES = 25_000
+"""Of a row: 150 of them are more than the budget of an endpoint."""
 SETTINGS = {
     "RELAY_RETRY_SCHEDULE": "0.5,0.5",
     "RELAY_OVERLAP_SECONDS": "1", "RELAY_OVERLAP_INTERVAL_SECONDS": "0.5", "RELAY_GAP_DEADLINE_SECONDS": "1",
@@ -64,8 +67,11 @@ class Field:
 
     async def write_source(self, **fields: object) -> None:
         """Write the source again: the relay polls it at once."""
-        name = f"written at {monotonic()}"
-        await self.on.stores.sources.change(SOURCE, lambda source: replace(source, name=name, **fields))
+
+        def written(source: Source) -> Source:
+            return replace(source, times_written=source.times_written + 1, **fields)
+
+        await self.on.stores.sources.change(SOURCE, written)
 
     async def flying(self, worker: Child) -> float:
         """How many callbacks a worker has in flight, as it says."""
@@ -272,8 +278,8 @@ async def missing_rows(at: Field) -> AsyncIterator[None]:
 async def dropped_backlog(at: Field) -> AsyncIterator[None]:
     """More waits for a paused endpoint than its budget allows."""
     endpoint = await at.endpoint("paused", paused=True)
-    for _ in range(80):
-        at.on.upstream.change(at.on.upstream.offer("paused"), c_big="x" * 60_000)
+    for _ in range(200):
+        at.on.upstream.change(at.on.upstream.offer("paused"), c_big="x" * BIG_BYTES)
     yield
     await at.change(endpoint, paused=False)
 
@@ -288,14 +294,22 @@ async def full_backlog(at: Field) -> AsyncIterator[None]:
 
 
 async def full_redis(at: Field) -> AsyncIterator[None]:
-    """Somebody else takes most of the memory."""
-    info = await at.server.info("memory")
-    free = int(info["maxmemory"]) - int(info["used_memory"])
-    for number in range(16):
-        await at.server.ask("SET", f"others:{number}", "x" * (free * 9 // 10 // 16))
+    """Somebody else takes most of the memory, also what the relay frees."""
+    taking = asyncio.create_task(take_memory(at.server))
     yield
-    for number in range(16):
-        await at.server.ask("DEL", f"others:{number}")
+    taking.cancel()
+    await asyncio.gather(taking, return_exceptions=True)
+    await at.server.ask("DEL", "others")
+
+
+async def take_memory(server: Server) -> None:
+    """Keep a server nearly full, until cancelled."""
+    while True:
+        info = await server.info("memory")
+        missing = int(FULL_SHARE * int(info["maxmemory"])) - int(info["used_memory"])
+        if missing > 0:
+            await server.ask("RPUSH", "others", "x" * missing)
+        await asyncio.sleep(0.1)
 
 
 FAULTS: dict[tuple[str, ...], Fault] = {

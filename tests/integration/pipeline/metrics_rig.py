@@ -56,7 +56,7 @@ class Metrics:
     def __init__(self, worker: Worker, redis: Redis, reading: ReadingCounts | None = None) -> None:
         server, operations = Server(redis), Operations(redis)
         kept = Kept(Depths(redis), Conditions(redis), Routes(redis), operations, Epochs(redis, needed=False), server)
-        self.process = ProcessMetrics("worker", server, noted=operations.noted, lag=LoopLag())
+        self.process = ProcessMetrics("worker", server, operations, LoopLag())
         self._metrics = WorkerMetrics(
             process=self.process,
             stored=StoredMetrics(kept, worker.catalogue),

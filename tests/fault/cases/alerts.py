@@ -8,6 +8,7 @@ from time import monotonic
 
 import httpx
 from msgspec.structs import replace
+from redis.exceptions import RedisError
 
 from relay.domain.model import Endpoint, Source
 from relay.store.reconciliations import Range
@@ -27,6 +28,7 @@ FIRES_WITHIN_S = 60.0
 """A route counts as late after 10 s, whatever its interval, and the backlog is counted each 5 s."""
 PAGE_TAKES_S = 0.2
 FULL_SHARE = 0.88
+BLOCK = 256 * 1024
 BIG_BYTES = 25_000
 """Of a row: 150 of them are more than the budget of an endpoint."""
 SETTINGS = {
@@ -305,10 +307,12 @@ async def full_redis(at: Field) -> AsyncIterator[None]:
 async def take_memory(server: Server) -> None:
     """Keep a server nearly full, until cancelled."""
     while True:
-        info = await server.info("memory")
-        missing = int(FULL_SHARE * int(info["maxmemory"])) - int(info["used_memory"])
-        if missing > 0:
-            await server.ask("RPUSH", "others", "x" * missing)
+        with suppress(RedisError):
+            info = await server.info("memory")
+            counted = int(info["used_memory"]) - int(info["mem_not_counted_for_evict"])
+            # In blocks: a command that is on its way counts as well.
+            for _ in range((int(FULL_SHARE * int(info["maxmemory"])) - counted) // BLOCK):
+                await server.ask("RPUSH", "others", "x" * BLOCK)
         await asyncio.sleep(0.1)
 
 

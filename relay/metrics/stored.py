@@ -95,8 +95,7 @@ class StoredMetrics:
         for i, each in enumerate(list(self._catalogue.endpoints.values())):
             is_unfit = self._catalogue.unfit(each.id) is not None
             states[each.id] = _state_of(each, unwell.get(each.id, _WELL), is_unfit=is_unfit)
-            if i % ENDPOINTS_AT_ONCE == 0:
-                await asyncio.sleep(0)
+            await _pause(i)
         counts = Counter(states.values())
         for state in STATES:
             sheet.put("relay_endpoints", counts[state], state)
@@ -117,7 +116,8 @@ class StoredMetrics:
                 sheet.put("relay_deliveries", number, name, state)
         shown = {name: Depth() for name in (*sorted(named.endpoints), OTHER)}
         oldest_ms = now_ms
-        for endpoint, each in found.endpoints.items():
+        for i, (endpoint, each) in enumerate(found.endpoints.items()):
+            await _pause(i)
             shown[named.endpoint(endpoint)].add(each.waiting, each.oldest_ms)
             if each.oldest_ms is not None and states.get(endpoint) == "well":
                 oldest_ms = min(oldest_ms, each.oldest_ms)
@@ -148,6 +148,12 @@ def _state_of(endpoint: Endpoint, condition: Condition, *, is_unfit: bool) -> st
     if condition.opens:
         return "open"
     return "failing" if condition.failing_since_ms else "well"
+
+
+async def _pause(done: int) -> None:
+    """Let others have their turn after so many endpoints."""
+    if done % ENDPOINTS_AT_ONCE == 0:
+        await asyncio.sleep(0)
 
 
 def _age_s(at_ms: int, now_ms: int) -> float:

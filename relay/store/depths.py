@@ -4,7 +4,7 @@ Nothing is scanned for. A stream that owes nothing costs one command, and every 
 that are owed something.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -14,8 +14,7 @@ from relay.domain.model import EndpointId, SourceUid
 from relay.domain.references import number_of
 from relay.store import keys
 from relay.store.queues import Queues
-from relay.store.scripts import Call, run_all, script
-from relay.store.tallies import Pair
+from relay.store.scripts import script
 
 ENDPOINTS_AT_ONCE = 500
 """Of one script: a millisecond of the server's time, about."""
@@ -73,6 +72,10 @@ class Found(msgspec.Struct):
     """Those that are owed something, also deleted ones."""
 
 
+Heads = dict[tuple[SourceUid, bytes], list[EndpointId]]
+"""The references of the oldest events of streams, with the endpoints whose oldest they are."""
+
+
 class Depths:
     """Reads them."""
 
@@ -82,44 +85,43 @@ class Depths:
 
     async def read(self, streams: Sequence[SourceUid]) -> Found:
         """The depths of some streams. Raises StoreUnavailable."""
-        found, heads = Found({}, {}), dict[Pair, bytes]()
+        found, heads = Found({}, {}), Heads()
         for first in range(0, len(streams), STREAMS_AT_ONCE):
             some = streams[first : first + STREAMS_AT_ONCE]
-            owed = {stream: each for stream, each in zip(some, await self._owed(some), strict=True) if each}
-            calls = [(stream, part, _call(stream, part)) for stream, each in owed.items() for part in _parts(each)]
-            answers = await run_all(self._redis, [call for *_, call in calls])
-            for (stream, part, _), answer in zip(calls, answers, strict=True):
-                _take_in(found, heads, stream, part, answer)
-        oldest = await self._queues.stored_at(_oldest(heads))
-        for (endpoint, _), at_ms in oldest.items():
-            found.endpoints[endpoint].add(0, at_ms)
+            for stream, owed in zip(some, await self._owed(some), strict=True):
+                for part in _parts(owed):
+                    _take_in(found, heads, stream, part, await self._depths(stream, part))
+        await self._date(found, heads)
         return found
 
-    async def _owed(self, streams: Sequence[SourceUid]) -> list[list[EndpointId]]:
+    async def _owed(self, streams: Sequence[SourceUid]) -> list[list[bytes]]:
         async with self._redis.pipeline(transaction=False) as pipe:
             for stream in streams:
                 pipe.hkeys(keys.owed(stream))
-            return [[EndpointId(name.decode()) for name in names] for names in await pipe.execute()]
+            return list(await pipe.execute())
+
+    async def _depths(self, stream: SourceUid, endpoints: Sequence[EndpointId]) -> Sequence[Any]:
+        names = [keys.references(stream), keys.due(stream), keys.dead(stream)]
+        answer: Sequence[Any] = await script("read_depths")(self._redis, names, [keys.prefix(stream), *endpoints])
+        return answer
+
+    async def _date(self, found: Found, heads: Heads) -> None:
+        """Find out when the oldest events were stored. Many endpoints have the same one."""
+        oldest = sorted(heads, key=lambda head: number_of(head[1]) or 0)[:HEADS]
+        stored = await self._queues.stored_at({(heads[head][0], head[0]): head[1] for head in oldest})
+        for head in oldest:
+            at_ms = stored.get((heads[head][0], head[0]))
+            for endpoint in heads[head]:
+                found.endpoints[endpoint].add(0, at_ms)
 
 
-def _parts(endpoints: Sequence[EndpointId]) -> list[Sequence[EndpointId]]:
-    return [endpoints[first : first + ENDPOINTS_AT_ONCE] for first in range(0, len(endpoints), ENDPOINTS_AT_ONCE)]
-
-
-def _oldest(heads: dict[Pair, bytes]) -> dict[Pair, bytes]:
-    """Those of the oldest events, so that at most HEADS are read."""
-    ordered = sorted(heads, key=lambda pair: number_of(heads[pair]) or 0)
-    chosen = set(list(dict.fromkeys((pair[1], number_of(heads[pair])) for pair in ordered))[:HEADS])
-    return {pair: heads[pair] for pair in ordered if (pair[1], number_of(heads[pair])) in chosen}
-
-
-def _call(stream: SourceUid, endpoints: Collection[EndpointId]) -> Call:
-    names = [keys.references(stream), keys.due(stream), keys.dead(stream)]
-    return script("read_depths"), names, [keys.prefix(stream), *endpoints]
+def _parts(owed: Sequence[bytes]) -> Iterator[list[EndpointId]]:
+    for first in range(0, len(owed), ENDPOINTS_AT_ONCE):
+        yield [EndpointId(name.decode()) for name in owed[first : first + ENDPOINTS_AT_ONCE]]
 
 
 def _take_in(
-    found: Found, heads: dict[Pair, bytes], stream: SourceUid, endpoints: Sequence[EndpointId], answer: Sequence[Any]
+    found: Found, heads: Heads, stream: SourceUid, endpoints: Sequence[EndpointId], answer: Sequence[Any]
 ) -> None:
     total, retry, dead, *depths = answer
     of_stream = found.streams.setdefault(stream, StreamDepth())
@@ -129,7 +131,7 @@ def _take_in(
         of_stream.flight += flight
         of_stream.replay += replay
         found.endpoints.setdefault(endpoint, Depth()).add(lane + flight, None)
-        if number_of(oldest) is not None:
-            heads[endpoint, stream] = oldest
+        if oldest:
+            heads.setdefault((stream, oldest), []).append(endpoint)
     elsewhere = of_stream.lane + of_stream.flight + of_stream.replay + retry + dead
     of_stream.behind = max(0, total - elsewhere)

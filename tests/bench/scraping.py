@@ -10,7 +10,7 @@ from typing import Any, cast
 from relay.config import load
 from relay.domain.counts import ReadingCounts, SendingCounts
 from relay.domain.matching import Matcher
-from relay.domain.model import Attempt, EndpointId
+from relay.domain.model import Attempt, EndpointId, SourceUid
 from relay.domain.sending.effects import HandIn
 from relay.metrics.answering import Answering
 from relay.pipeline.clock import Clock
@@ -37,7 +37,9 @@ async def run(bench: Bench) -> None:
     for count in bench.among(ENDPOINTS):
         async with ground(bench.own_folder(f"s{count}")) as store:
             await store.subscribe(count, lambda number: f"http://127.0.0.1:9/{number}", paused=True)
-            rows = commits(bench.rows.lines(ROWS), Matcher([store.application], store.endpoints).match)
+            rows = commits(
+                bench.rows.lines(ROWS), Matcher([store.application], store.endpoints).match, source=SourceUid("bench")
+            )
             async with fresh_source(store, "http://127.0.0.1:9", paused=True) as source:
                 await fill(store, source, rows)
                 await _scrape(bench, store, f"{count:,} endpoints")
@@ -55,7 +57,7 @@ async def _scrape(bench: Bench, store: Ground, text: str) -> None:
         answering = worker_metrics_of(settings, store.stores, catalogue, dispatcher, ReadingCounts(), reconciling)
         scrapes = [await _once(answering) for _ in range(bench.runs + 1)][1:]
         series = sum(not line.startswith(b"#") for line in (await answering.text()).splitlines())
-    bench.report.add(Figure(PART, f"{text}: series", [series]))
+    bench.report.add(Figure(PART, f"{text}: series", [series], "series"))
     bench.report.add(Figure(PART, f"{text}: a scrape", [took for took, _ in scrapes], "ms"))
     bench.report.add(Figure(PART, f"{text}: the longest stop of the loop", [stop for _, stop in scrapes], "ms"))
 

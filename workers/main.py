@@ -70,6 +70,11 @@ class Parts:
     queue: ArqRedis
     queue_url: str
 
+    @property
+    def context(self) -> Context:
+        """What jobs are given."""
+        return Context(self.polling, self.reconciling, self.clock, self.vouching)
+
 
 def run(settings: Settings) -> int:
     """Work until SIGTERM or SIGINT; gives the exit code."""
@@ -222,7 +227,7 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
         ),
         "tick": tick_forever(parts.queue, parts.stores.routes, parts.catalogue, clock=parts.clock, refresh=changed),
         "reconciliations": reconcile_forever(parts.queue, parts.reconciling, clock=parts.clock),
-        "jobs": serve_jobs(_context(parts), parts.queue_url, stopping),
+        "jobs": serve_jobs(parts.context, parts.queue_url, stopping),
         "dispatch": parts.dispatcher.watch(),
         "lags": parts.dispatcher.lagging.run(lambda: list(parts.catalogue.sources)),
         "sharing": share(
@@ -239,11 +244,6 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
         work["checkpoint"] = vouching.run()
     tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
     return tasks
-
-
-def _context(parts: Parts) -> Context:
-    """What jobs work with."""
-    return Context(parts.polling, parts.reconciling, parts.clock, parts.vouching)
 
 
 def _explain(tasks: list[asyncio.Task[None]]) -> int:

@@ -6,7 +6,7 @@ ARGS ?=
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock check fix test demo bench chaos fuzz openapi clean
+.PHONY: help install lock check fix test test-alerts demo bench chaos fuzz openapi clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench: install ## Print the figures of docs/performance.md
 
 chaos: install ## The long fault suite: make chaos ARGS="--seed 7"
 	@$(BIN)/python -m tests.fault $(ARGS)
+
+test-alerts: install ## Each alert fires in its fault: needs the program prometheus
+	@$(BIN)/python -m tests.fault $(ARGS) alerts
 
 fuzz: install ## Ten thousand generated calls of the API: make fuzz ARGS="--examples 300"
 	$(BIN)/pytest -q -n 0 -s --examples 150 $(ARGS) tests/integration/api/test_schemathesis.py

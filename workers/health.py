@@ -9,6 +9,8 @@ from relay.serving import ClientLimits, open_port, server
 
 LIMITS = ClientLimits(head_s=5.0, body_s=5.0, read_s=5.0, connections=100, head_bytes=16_384)
 """Probes and scrapers ask in one packet."""
+App = Callable[..., Awaitable[None]]
+"""An ASGI application."""
 Ready = Callable[[], Awaitable[str | None]]
 """Why the worker can't work now; None: it can."""
 Notes = Callable[[], list[str]]
@@ -52,7 +54,7 @@ def health_port(host: str, port: int) -> socket.socket:
     return open_port(host, port, setting="RELAY_WORKER_PORT")
 
 
-async def serve_health(app: Health, listener: socket.socket) -> None:
+async def serve_health(app: App, listener: socket.socket) -> None:
     """Serve until cancelled."""
     serves = server(app, lifespan=False, limits=LIMITS, keeps_signals=True)
     try:

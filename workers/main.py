@@ -1,7 +1,6 @@
 """The worker process: what runs in it, in which order it starts, and how it ends."""
 
 import asyncio
-import contextlib
 import gc
 import resource
 import signal
@@ -14,12 +13,11 @@ from functools import partial
 import structlog
 import uvloop
 from arq.connections import ArqRedis
-from arq.worker import Worker
-from redis.exceptions import RedisError
 
 from relay.config import Settings
 from relay.errors import StoreRefused, StoreUnavailable
 from relay.jobs import connect_jobs
+from relay.metrics.answering import Answering
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.deleting import Deleting
@@ -36,6 +34,7 @@ from relay.store.notices import Notices
 from relay.wiring import Stores, deleting_of, open_dispatch, open_stores, pressure_of
 from relay.wiring_checkpoints import vouching_of
 from relay.wiring_erasing import erasing_of
+from relay.wiring_metrics import open_metrics_port, worker_metrics_of
 from relay.wiring_operational import operational_posts_of
 from relay.wiring_polling import open_polling
 from relay.wiring_reconciling import reconciling_of
@@ -43,7 +42,7 @@ from relay.wiring_replays import replays_of
 from relay.wiring_upkeep import upkeep_of
 from workers.context import Context
 from workers.health import Health, health_port, serve_health
-from workers.settings import make_worker
+from workers.serving_jobs import serve_jobs
 from workers.ticking import reconcile_forever, tick_forever
 
 log = structlog.get_logger()
@@ -52,8 +51,6 @@ GARBAGE_AFTER = 50_000
 """Objects that are made before the youngest are looked through; Python's own rule is 700."""
 DRAIN_S = 21.0
 """In-flight attempts may take their 20 s; the process ends within 25 s of SIGTERM."""
-RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0)
-JOBS_END_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +68,18 @@ class Parts:
     upkeep: Upkeep
     pressure: Pressure
     vouching: Vouching | None
+    metrics: Answering
     queue: ArqRedis
     queue_url: str
 
     async def trouble(self) -> str | None:
         """What is wrong with the checkpoint; None: nothing, or there is none."""
         return None if self.vouching is None else self.vouching.trouble
+
+    @property
+    def context(self) -> Context:
+        """What jobs are given."""
+        return Context(self.polling, self.reconciling, self.clock, self.vouching)
 
 
 def run(settings: Settings) -> int:
@@ -112,20 +115,20 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
     async with AsyncExitStack() as stack:
         # Before anything else: a process whose port is taken would do work, and be killed for not being alive.
         port = stack.enter_context(health_port(settings.host, settings.worker_port))
+        metrics_port = stack.enter_context(open_metrics_port(settings))
         stores, url = await stack.enter_async_context(open_stores(settings))
         await check_start(stores.redis, stores.seal)
         queue, queue_url = await stack.enter_async_context(_open_queue(settings, url))
         clock = Clock()
         catalogue, dispatcher = await stack.enter_async_context(open_dispatch(settings, stores, clock))
 
-        async def poll_at_once() -> None:
-            # When each source is to be polled next was written down by the clock as it was before.
-            for source in catalogue.sources:
-                await stores.routes.poll_at(source, 0)
-
-        await stack.enter_async_context(open_clock(stores, clock=clock, set_back=poll_at_once))
+        at_once = partial(_poll_at_once, stores, catalogue)
+        await stack.enter_async_context(open_clock(stores, clock=clock, set_back=at_once))
         pressure = pressure_of(settings, stores, clock)
         side = await stack.enter_async_context(open_polling(settings, stores, catalogue, pressure, clock))
+        reconciling = reconciling_of(settings, stores, side, catalogue, pressure, clock)
+        metrics = worker_metrics_of(settings, stores, catalogue, dispatcher, side.ingest.counts, reconciling)
+        await stack.enter_async_context(metrics.measuring(metrics_port))
         yield Parts(
             port=port,
             stores=stores,
@@ -133,7 +136,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
             catalogue=catalogue,
             dispatcher=dispatcher,
             polling=side.polling,
-            reconciling=reconciling_of(settings, stores, side, catalogue, pressure, clock),
+            reconciling=reconciling,
             deleting=deleting_of(stores),
             upkeep=upkeep_of(settings, stores, pressure, clock),
             pressure=pressure,
@@ -144,9 +147,16 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
                 sources=lambda: list(catalogue.sources.values()),
                 is_manual=settings.restore == "manual",
             ),
+            metrics=metrics,
             queue=queue,
             queue_url=queue_url,
         )
+
+
+async def _poll_at_once(stores: Stores, catalogue: Catalogue) -> None:
+    """When each source is to be polled next was written down by the clock as it was before it was set back."""
+    for source in catalogue.sources:
+        await stores.routes.poll_at(source, 0)
 
 
 @asynccontextmanager
@@ -209,7 +219,7 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
     health = Health(alive=lambda: not any(task.done() for task in tasks), ready=ready, notes=notes)
     notices = Notices(parts.stores.redis)
     work = {
-        "health": serve_health(health, parts.port),
+        "health": serve_health(parts.metrics.in_front_of(health), parts.port),
         "notices": follow(
             notices,
             changed=changed,
@@ -220,7 +230,7 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
         ),
         "tick": tick_forever(parts.queue, parts.stores.routes, parts.catalogue, clock=parts.clock, refresh=changed),
         "reconciliations": reconcile_forever(parts.queue, parts.reconciling, clock=parts.clock),
-        "jobs": _serve_jobs(parts, stopping),
+        "jobs": serve_jobs(parts.context, parts.queue_url, stopping),
         "dispatch": parts.dispatcher.watch(),
         "lags": parts.dispatcher.lagging.run(lambda: list(parts.catalogue.sources)),
         "sharing": share(
@@ -245,58 +255,3 @@ def _explain(tasks: list[asyncio.Task[None]]) -> int:
         if task.done() and not task.cancelled() and (error := task.exception()):
             log.error("worker_task_ended", task=task.get_name(), error=repr(error))
     return 1
-
-
-async def _serve_jobs(parts: Parts, stopping: asyncio.Event) -> None:
-    """Run arq's worker, and another one each time that it ends because Redis went away (reliability A2).
-
-    Jobs that run when that happens go on: they outlive Redis, and a slice has its lease.
-    """
-    failures = 0
-    left: set[asyncio.Task[None]] = set()
-    try:
-        while not stopping.is_set():
-            connection = connect_jobs(parts.queue_url)
-            context = Context(parts.polling, parts.reconciling, parts.clock, parts.vouching)
-            worker = make_worker(context, connection)
-            try:
-                await _run_until(worker, stopping)
-            except (RedisError, OSError) as error:
-                failures += 1
-                log.warning("jobs_interrupted", error=type(error).__name__, failures=failures)
-                await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S)) - 1])
-            ending = asyncio.create_task(_finish(worker, connection))
-            left.add(ending)
-            ending.add_done_callback(left.discard)
-    finally:
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-
-
-async def _run_until(worker: Worker, stopping: asyncio.Event) -> None:
-    """Run until it is time to stop; raises what ended arq's worker before."""
-    main, stop = asyncio.create_task(worker.async_run()), asyncio.create_task(stopping.wait())
-    try:
-        await asyncio.wait({main, stop}, return_when=asyncio.FIRST_COMPLETED)
-        worker.allow_pick_jobs = False
-        if stopping.is_set() and worker.tasks:
-            await asyncio.wait(worker.tasks.values(), timeout=JOBS_END_WITHIN_S)
-        if main.done():
-            main.result()
-    finally:
-        main.cancel()
-        stop.cancel()
-        await asyncio.gather(main, stop, return_exceptions=True)
-
-
-async def _finish(worker: Worker, connection: ArqRedis) -> None:
-    """Wait for a worker's last jobs, then close its connection."""
-    jobs = list(worker.tasks.values())
-    try:
-        await asyncio.gather(*jobs, return_exceptions=True)
-    finally:
-        for job in jobs:
-            job.cancel()
-        with contextlib.suppress(RedisError, OSError):
-            await connection.aclose()

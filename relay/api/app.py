@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
+from socket import socket
 
 from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
@@ -42,6 +43,7 @@ from relay.api.event_type_imports import EventTypeImportController
 from relay.api.event_types import EventTypeController
 from relay.api.examples import read_examples
 from relay.api.failing import failing_endpoints
+from relay.api.measuring import Measuring, count_answer, metrics
 from relay.api.messages import MessageController
 from relay.api.operational_events import OperationalEventController
 from relay.api.operational_webhooks import OperationalWebhookController
@@ -70,10 +72,12 @@ from relay.config import Settings, variable
 from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
 from relay.errors import Fault, Invalid
+from relay.metrics.http import HttpCounts
 from relay.outbound.recordings import open_recordings
 from relay.pipeline.clock import Clock
 from relay.starting import open_clock, readiness_of
 from relay.wiring import Stores, egress_policy, open_stores, open_tracing, posting_of, upstream_policy
+from relay.wiring_metrics import http_metrics_of
 
 ROOT = "/api/v1"
 """Where operations that require a key begin."""
@@ -89,7 +93,7 @@ OpenStores = Callable[[], AbstractAsyncContextManager[Stores]]
 """Opens the stores of the application, for as long as it runs."""
 
 
-def create_app(settings: Settings) -> Litestar:
+def create_app(settings: Settings, *, metrics_port: socket | None = None) -> Litestar:
     """The application that the settings describe. It opens nothing before it starts."""
 
     clock = Clock()
@@ -114,6 +118,7 @@ def create_app(settings: Settings) -> Litestar:
         ),
         origins=settings.cors_origins,
         has_public_url=settings.public_url is not None,
+        metrics_port=metrics_port,
     )
 
 
@@ -127,11 +132,13 @@ def create_api(
     limits: Limits = Limits(),  # noqa: B008 - it is frozen
     origins: Sequence[str] = (),
     has_public_url: bool = False,
+    metrics_port: socket | None = None,
 ) -> Litestar:
     """Create the API. `admin_key` gives full access. Health checks, docs and public keys require no key.
 
     `policy` tells which URLs endpoints can have, and `upstreams` which `baseUrl` sources can have. `origins` are those
-    of the web pages that can call the API. `has_public_url`: endpoints can include links.
+    of the web pages that can call the API. `has_public_url`: endpoints can include links. `metrics_port` is an open
+    port that answers `/metrics` without a key.
     """
 
     @asynccontextmanager
@@ -145,12 +152,14 @@ def create_api(
             app.state.tracing = tracing
             app.state.stores = stores
             app.state.posting = posting_of(stores, clock)
+            app.state.metrics = http_metrics_of(stores, app.state.http_counts)
             app.state.readiness = readiness_of(stores, clock, stores.epochs.trouble)
-            yield
+            async with app.state.metrics.measuring(metrics_port):
+                yield
 
     app = Litestar(
         _routes(admin_key, limits),
-        before_send=[secure],
+        before_send=[secure, count_answer],
         cors_config=_cors(origins) if origins else None,
         dependencies={
             "stores": Provide(provide_stores, sync_to_thread=False),
@@ -161,14 +170,14 @@ def create_api(
         exception_handlers=problems.handlers(),
         lifespan=[lifespan],
         logging_config=None,
-        middleware=[ChangeLog()],
+        middleware=[Measuring(), ChangeLog()],
         type_encoders=TYPE_ENCODERS,
         openapi_config=_openapi(),
         request_class=StrictRequest,
         request_max_body_size=problems.BODY_AT_MOST,
         state=State({"policies": Policies(policy, upstreams, has_public_url)}),
     )
-    app.state.clock = clock
+    app.state.clock, app.state.http_counts = clock, HttpCounts()
     _check(app)
     return app
 
@@ -184,6 +193,7 @@ def _routes(admin_key: Secret, limits: Limits) -> list[ControllerRouterHandler]:
             route_handlers=[webhook_keys, linked_recording, linked_visitor_trace],
             middleware=[AddressQuota(limits)],
         ),
+        Router("/", route_handlers=[metrics], middleware=[Admission(Authentication(admin_key), limits)]),
         health.live,
         health.ready,
         health.svix_health,

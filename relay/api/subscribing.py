@@ -12,7 +12,7 @@ from relay.api.schemas.endpoints import EndpointIn, EndpointPatch, EndpointUpser
 from relay.api.schemas.privacy import read_rules
 from relay.api.signing_keys import new_keys, resigned
 from relay.domain.custom_types import Standing
-from relay.domain.model import ApplicationId, Endpoint, EndpointId
+from relay.domain.model import DISABLED_BY_HAND, ApplicationId, Endpoint, EndpointId
 from relay.domain.names import own_uid
 from relay.domain.principals import Principal, Resource, scope
 from relay.errors import Forbidden
@@ -96,7 +96,7 @@ def _with(endpoint: Endpoint, fields: dict[str, Any], now_ms: int) -> Endpoint:
     if fields.get("disabled") is False:
         fields["disabled_reason"] = None
     elif fields.get("disabled") and not endpoint.disabled:
-        fields["disabled_reason"] = "disabled through the API"
+        fields["disabled_reason"] = DISABLED_BY_HAND
     if "signatures" in fields:
         fields["keys"] = resigned(endpoint.keys, fields.pop("signatures"))
     return structs.replace(endpoint, **fields, updated_at_ms=now_ms)

@@ -17,6 +17,7 @@ from relay.observability import setup_logging
 from relay.serving import listen, open_port
 from relay.starting import check_start
 from relay.wiring import open_stores, server_url
+from relay.wiring_metrics import open_metrics_port
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -42,12 +43,15 @@ async def _serve(settings: Settings) -> int:
     for sign in SIGNALS:
         loop.add_signal_handler(sign, starting.cancel)
     # The port comes first. The server is opened out here, so that a fault of it is reported in one line.
-    with open_port(settings.host, settings.port, setting="RELAY_PORT") as listener:
+    with (
+        open_port(settings.host, settings.port, setting="RELAY_PORT") as listener,
+        open_metrics_port(settings) as metrics_port,
+    ):
         async with server_url(settings) as url:
             settings = dataclasses.replace(settings, redis_url=Secret(url))
             async with open_stores(settings) as (stores, _):
                 await check_start(stores.redis, stores.seal)
-            app = create_app(settings)
+            app = create_app(settings, metrics_port=metrics_port)
             structlog.get_logger().info("api_starting", host=settings.host, port=settings.port)
             for sign in SIGNALS:
                 loop.remove_signal_handler(sign)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from relay.config import values
-from relay.config.kubernetes import ignored
+from relay.config.reading_environment import ignored, read_settings
 from relay.config.redis_url import redis_url as read_redis_url
 from relay.config.values import Network
 from relay.domain.model import Secret
@@ -51,6 +51,12 @@ class Settings:
     )
     port: int = _setting(values.port, 8080, "The port of the REST API")
     worker_port: int = _setting(values.port, 8081, "The port of the worker's health server; 0: any free port")
+    metrics_port: int | None = _setting(
+        values.port,
+        None,
+        "The port of `/metrics`, which requires no key there; 0: any free port. None: a worker answers `/metrics` on "
+        "`RELAY_WORKER_PORT`, and the API does to keys for every application",
+    )
     log_format: str = _setting(values.choice("json", "text"), "json", "`json` or `text`")
     log_level: str = _setting(
         values.choice("debug", "info", "warning", "error"), "info", "`debug`, `info`, `warning` or `error`"
@@ -267,24 +273,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     a rule, and needed ones that are missing. No value is quoted. What Kubernetes made from a Service is left out.
     """
     known = {variable(f.name): f for f in fields(Settings)}
-    texts = {name: value.strip() for name, value in environ.items() if name.startswith("RELAY_")}
-    for name in ignored(environ):
-        del texts[name]
-    faults = [
-        Fault((name,), "is no setting of the relay; docs/configuration.md lists them all", "unknown")
-        for name in sorted(texts)
-        if name not in known and not name.startswith("RELAY_TEST_")
-    ]
-    read: dict[str, Any] = {}
-    for name, setting in known.items():
-        if not (text := texts.get(name, "")):
-            if setting.metadata["needed"]:
-                faults.append(Fault((name,), f"is needed: {setting.metadata['text']}", "missing"))
-            continue
-        try:
-            read[setting.name] = setting.metadata["read"](text)
-        except ValueError as error:
-            faults.append(Fault((name,), str(error)))
+    read, faults = read_settings(known, environ)
     faults += _disorder({name: read.get(setting.name, setting.default) for name, setting in known.items()})
     if faults:
         raise Invalid(*faults)
@@ -303,3 +292,6 @@ def _disorder(values: Mapping[str, Any]) -> list[Fault]:
     if values[fewer] >= values[most]:
         faults.append(Fault((fewer,), f"must be below {most}"))
     return faults
+
+
+__all__ = ["STANDARD_SCHEDULE", "Settings", "ignored", "load", "variable"]

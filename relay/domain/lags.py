@@ -4,7 +4,8 @@ A bucket is an eighth of an octave wide, so what a histogram says is at most an 
 small numbers, however many deliveries it counts and however long they took.
 """
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -76,6 +77,16 @@ class Histogram(msgspec.Struct, array_like=True):
     def total(self) -> int:
         """How many lags were counted."""
         return sum(self.counts.values())
+
+    def by_bounds(self, bounds_ms: Sequence[int]) -> list[int]:
+        """How many lags did not exceed each bound and exceeded the one before; at the end, how many exceeded all.
+
+        A bucket counts as a whole, as its longest lag.
+        """
+        found = [0] * (len(bounds_ms) + 1)
+        for bucket, count in self.counts.items():
+            found[bisect_left(bounds_ms, most_of(bucket))] += count
+        return found
 
     def at_most(self, share: float) -> int | None:
         """What a share of the lags (from 0 to 1) did not exceed, in ms; None: none were counted."""

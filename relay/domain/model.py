@@ -172,6 +172,9 @@ EndpointAuth = BasicAuth | Bearer | OAuth2
 Included = Literal["recordingUrl", "visitorTraceUrl"]
 """A link that events of calls carry, for endpoints that include it."""
 
+DISABLED_BY_HAND = "disabled through the API"
+"""The reason of an endpoint that somebody disabled. Other reasons are the relay's own."""
+
 
 class Endpoint(Struct, frozen=True, kw_only=True):
     """A subscriber's URL with its event types, filter, secrets, headers and limits."""

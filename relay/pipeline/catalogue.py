@@ -1,7 +1,7 @@
 """Sources, applications and endpoints as this process knows them: a mirror that follows the configuration."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal
 
 from relay.domain import envelope
@@ -71,6 +71,11 @@ class Catalogue:
         """An endpoint, or None if there is none (any more), or it can't be read: see `standing`."""
         known = self._endpoints.get(endpoint)
         return known if known is not None and self._has_application(known) else None
+
+    @property
+    def endpoints(self) -> Mapping[EndpointId, Endpoint]:
+        """All endpoints that can be read."""
+        return self._endpoints
 
     def standing(self, endpoint: EndpointId) -> Standing:
         """Whether an endpoint is known, there but unreadable, or gone: then its application may be gone, too."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from relay.domain.counts import ReadingCounts
 from relay.domain.identity import raw_digest
 from relay.domain.model import Source, SourceUid, StoredEvent
 from relay.domain.page_judging import Judgement, Sighting, unread
@@ -82,6 +83,7 @@ class Ingest:
         self._replaying = replaying
         self._judges = judges or Judges()
         self._room = asyncio.Semaphore(PARTS_AT_ONCE)
+        self.counts = ReadingCounts()
 
     async def take_in(
         self,
@@ -129,6 +131,7 @@ class Ingest:
             await asyncio.gather(*(part.judging for part in begun), return_exceptions=True)
             for _ in range(held):
                 self._room.release()
+        self.counts.took_in(source.uid, route, rows=len(row_ids), events=events)
         return events
 
     def _may_begin(self, begun: Collection[_Part]) -> bool:
@@ -171,7 +174,10 @@ class Ingest:
         judgement = await part.judging
         await self._set_aside(page, part, judgement, others)
         await self._commit(page, part, judgement, after=after, cursor=cursor)
-        return sum(1 for row in judgement.rows if row.event)
+        events = [row.types for row in judgement.rows if row.event]
+        if page.audience is None:
+            self.counts.stored(events)
+        return len(events)
 
     async def _commit(
         self, page: _Page, part: _Part, judgement: Judgement, *, after: int | None, cursor: int | None
@@ -222,7 +228,8 @@ class Ingest:
             if line.reason
         }
         if broken:
-            await self._quarantine.set_aside(page.source, page.route, broken, token=page.token)
+            new = await self._quarantine.set_aside(page.source, page.route, broken, token=page.token)
+            self.counts.quarantined += new
 
     def _shown(self, source: SourceUid, line: str) -> str:
         """What is kept of the beginning of a line: nothing, if it contains somebody who was erased."""

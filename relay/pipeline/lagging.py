@@ -1,7 +1,7 @@
 """Counts how long deliveries took, in this worker, and writes that down once in some seconds for each source."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 
 import structlog
@@ -31,8 +31,8 @@ class Lagging:
         self._minute = 0
         self._now: BySource = {}
         self._changed: set[SourceUid] = set()
-        self._before: BySource = {}
-        """Of all minutes that ended."""
+        self._before = Lags()
+        """Of all minutes that ended, and of sources that are gone."""
 
     def confirmed(self, delivery: Delivery, now_ms: int) -> None:
         """A delivery was confirmed at a time. Those that somebody resent, and those of a backfill, are passed over."""
@@ -53,12 +53,9 @@ class Lagging:
         lags.add(event, now_ms)
         self._changed.add(source)
 
-    def totals(self) -> BySource:
-        """Everything that this worker has counted since it began: counts that only grow, as metrics want them."""
-        found: BySource = {}
-        for part in (self._before, self._now):
-            _merge(found, part)
-        return found
+    def totals(self) -> Lags:
+        """What this worker has counted since it began, of all sources: it only grows, as metrics want it."""
+        return _merged([{0: self._before}, *self._now.values()])
 
     async def run(self, sources: Callable[[], Collection[SourceUid]]) -> None:
         """Write until cancelled, and once more then."""
@@ -82,14 +79,12 @@ class Lagging:
         Raises StoreUnavailable: then the next call writes it.
         """
         for gone in self._now.keys() - set(sources):
-            del self._now[gone]
-        for gone in self._before.keys() - set(sources):
-            del self._before[gone]
+            self._before = _merged([{0: self._before}, self._now.pop(gone)])
         now = self._clock.now_ms() // MINUTE_MS
         minute, self._minute = self._minute or now, now
         written, self._changed = self._changed & self._now.keys(), set()
         if minute != self._minute:
-            _merge(self._before, self._now)
+            self._before = self.totals()
             ended, self._now = self._now, {}
         else:
             ended = self._now
@@ -100,8 +95,10 @@ class Lagging:
             raise
 
 
-def _merge(into: BySource, other: BySource) -> None:
-    for source, routes in other.items():
-        found = into.setdefault(source, {})
-        for route, lags in routes.items():
-            found.setdefault(route, Lags()).merge(lags)
+def _merged(many: Iterable[dict[int, Lags]]) -> Lags:
+    """The lags of all routes together."""
+    found = Lags()
+    for routes in many:
+        for lags in routes.values():
+            found.merge(lags)
+    return found

@@ -75,6 +75,7 @@ class Polling:
         self._readings = readings
         self._catalogue = catalogue
         self._clock = clock
+        self.counts = ingest.counts
         self._plan = plan
         self._backfilling = backfilling
         self._pressure = pressure
@@ -211,9 +212,16 @@ class Polling:
                 await self._forward.read(source, poll, is_alone=is_alone)
             else:
                 await self._behind.read(source, poll, reading)
+            self._count(source, turn, "ok")
         except Refused as error:
+            self._count(source, turn, "refused")
             await self._setbacks.refused(source, poll, error)
         except LimitRefused as error:
+            self._count(source, turn, "limit")
             await self._setbacks.limit_refused(source, poll, error, reading)
         except Retriable as error:
+            self._count(source, turn, "failed")
             await self._setbacks.failed(source, poll, error, reading)
+
+    def _count(self, source: Source, turn: Turn, outcome: str) -> None:
+        self.counts.polled(source.uid, turn.route, outcome)

@@ -24,8 +24,8 @@ class Quarantine:
         self._operations = operations
         self._clock = clock
 
-    async def set_aside(self, source: Source, route: str, lines: Mapping[str, dict[str, Any]], *, token: Token) -> None:
-        """Keep lines, by the digest (hex) of each. Raises Fenced.
+    async def set_aside(self, source: Source, route: str, lines: Mapping[str, dict[str, Any]], *, token: Token) -> int:
+        """Keep lines, by the digest (hex) of each, and give how many are new. Raises Fenced.
 
         The first line of a source is an operational event, and so is each doubling of their number: a source whose rows
         are all broken must not fill the log. A crash before the event is made up for by the next page with these lines.
@@ -35,6 +35,7 @@ class Quarantine:
         data = {"source": source.uid, "route": route, "lines": done.kept, "total": done.total}
         condition = f"{CONDITION}{source.uid}", str(doublings(done.total))
         await self._operations.note("quarantine.growing", data, now_ms=self._clock.now_ms(), condition=condition)
+        return done.new
 
 
 def doublings(total: int) -> int:

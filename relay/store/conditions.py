@@ -38,6 +38,11 @@ class Conditions:
             found |= {endpoint: parse_condition(text) for endpoint, text in zip(some, texts, strict=True)}
         return found
 
+    async def all(self) -> dict[EndpointId, Condition]:
+        """The conditions of all endpoints that are not well. Raises StoreUnavailable."""
+        found = await self._redis.hgetall(keys.CONDITIONS)  # type: ignore[misc]
+        return {EndpointId(endpoint.decode()): parse_condition(text) for endpoint, text in found.items()}
+
     async def change(
         self, changes: Sequence[ConditionChange], *, session: str, now_ms: int, probe_lives_ms: int
     ) -> list[Condition]:

@@ -1,5 +1,6 @@
 """Operational events: what the relay did on its own decision, for the operator to see. A short log, not a queue."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,8 @@ class Operations:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self.noted: Counter[str] = Counter()
+        """What this process wrote down, by kind."""
 
     async def note(
         self, kind: str, data: dict[str, Any], *, now_ms: int, condition: tuple[str, str] = ("", "")
@@ -37,7 +40,7 @@ class Operations:
         `condition` names something that lasts, and what holds of it now: if that held before, nothing is written.
         """
         args = [kind, now_ms, msgspec.json.encode(data), KEPT, *condition]
-        await script("note_operation")(self._redis, [keys.OPERATIONS, keys.STANDING], args)
+        self.noted[kind] += await script("note_operation")(self._redis, [keys.OPERATIONS, keys.STANDING], args)
 
     async def condition(self, name: str) -> str | None:
         """What holds of a condition; None: it was never noted."""

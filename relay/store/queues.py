@@ -74,7 +74,7 @@ class Queues:
         stood = await self._lanes(pairs)
         behind = await self._behind([pair for pair, each in stood.items() if each.blocked])
         retries, complete = await read_retries(self._redis, stood)
-        oldest = await self._oldest({pair: _oldest_of(each, retries.get(pair)) for pair, each in stood.items()})
+        oldest = await self.oldest_of({pair: _oldest_of(each, retries.get(pair)) for pair, each in stood.items()})
         found: dict[EndpointId, Queue] = {endpoint: Queue() for endpoint, _ in pairs}
         for pair, each in stood.items():
             retrying = retries[pair].number if pair in retries else 0
@@ -113,7 +113,7 @@ class Queues:
                 counts[endpoint, stream] = sum(map(int, await pipe.execute()))
         return counts
 
-    async def _oldest(self, references: Mapping[Pair, Reference | None]) -> dict[Pair, Oldest]:
+    async def oldest_of(self, references: Mapping[Pair, Reference | None]) -> dict[Pair, Oldest]:
         """What is known of the events of some references; without those that are not kept or cannot be read."""
         wanted: dict[SourceUid, dict[Pair, Reference]] = {}
         for pair, reference in references.items():

@@ -59,6 +59,8 @@ class SetAside(NamedTuple):
     kept: int
     total: int
     """Different lines that were ever set aside."""
+    new: int
+    """Those of them that were not there before."""
 
 
 class Routes:
@@ -250,18 +252,20 @@ class Routes:
 
         Raises Fenced.
         """
-        names, digests, kept, total = [keys.fence(source), keys.quarantine(source)], list(lines), 0, 0
+        names, digests = [keys.fence(source), keys.quarantine(source)], list(lines)
+        kept, total, new = 0, 0, 0
         for first in range(0, len(digests), ASIDE_AT_ONCE):
             some = digests[first : first + ASIDE_AT_ONCE]
             values = [part for digest in some for part in (digest, msgspec.json.encode(lines[digest]))]
             answer = await script("set_aside_lines")(self._redis, names, [token.number, QUARANTINE_TOTAL, *values])
             if answer == b"fenced":
                 raise refused(answer, source)
-            kept, total = map(int, answer)
+            kept, total, added = map(int, answer)
+            new += added
         if kept > QUARANTINE_KEPT:
             oldest: list[Any] = [digest for digest, _ in (await self._quarantined(source))[QUARANTINE_KEPT:]]
             await self._redis.hdel(keys.quarantine(source), *oldest)  # type: ignore[misc]
-        return SetAside(min(kept, QUARANTINE_KEPT), total)
+        return SetAside(min(kept, QUARANTINE_KEPT), total, new)
 
     async def release(self, source: SourceUid, digests: Collection[str]) -> None:
         """Forget lines that were set aside, by their digests (hex): they are taken in after all."""

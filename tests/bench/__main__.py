@@ -22,6 +22,7 @@ from tests.bench import (
     remembering,
     resources,
     rows,
+    scraping,
     sizing,
     tallying,
     transports,
@@ -47,6 +48,7 @@ PARTS = {
         memory,
         sizing,
         remembering,
+        scraping,
         tallying,
         erasing,
     )

@@ -8,7 +8,7 @@ import asyncio
 import re
 import time
 from bisect import bisect_right
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -44,6 +44,8 @@ class Upstream:
         self.shown: dict[int, float] = {}
         """When the first answer that has a row was sent, of time.monotonic()."""
         self.requests = 0
+        self.amiss: Callable[[Exchange], bool] | None = None
+        """Asked with each request; True: it answers the request itself."""
         self._first = first_row
         self._pad = "x" * pad_bytes
         self._ids: list[int] = []
@@ -81,8 +83,13 @@ class Upstream:
         self._lines.insert(at, line)
 
     def take(self, exchange: Exchange) -> None:
-        """Answer a poll."""
+        """Answer a poll, or have it answered amiss."""
         self.requests += 1
+        if self.amiss is None or not self.amiss(exchange):
+            self.show(exchange)
+
+    def show(self, exchange: Exchange) -> None:
+        """Answer a poll with the rows that it asks for."""
         query = unquote(exchange.target)
         after, until, limit = _AFTER.search(query), _UNTIL.search(query), _LIMIT.search(query)
         most = int(limit[1]) if limit else 1000

@@ -22,6 +22,11 @@ class Sharing:
         self._may_give = False
         self._draining = False
 
+    @property
+    def load(self) -> float:
+        """The share of a core that this worker used in the last second."""
+        return self._load
+
     def measured(self, load: float, *, takes_rows_in: bool) -> None:
         """Take in the share of a core that this worker used in the last second, and whether it also took rows in."""
         self._load, self._takes_rows_in = load, takes_rows_in

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import structlog
 
+from relay.domain.counts import SendingCounts
 from relay.domain.sending.core import Core
 from relay.domain.sending.effects import Announce, Change, FetchRights
 from relay.errors import StoreRefused, StoreUnavailable
@@ -35,6 +36,7 @@ class Asking:
         clock: Clock,
         probe_lives_ms: int,
         answered: Callable[[], None],
+        counts: SendingCounts,
     ) -> None:
         """`probe_lives_ms`: the right to probe lasts so long, which is longer than an attempt."""
         self._core = core
@@ -46,11 +48,14 @@ class Asking:
         self._clock = clock
         self._probe_lives_ms = probe_lives_ms
         self._answered = answered
+        self._counts = counts
         self._questions: list[Question] = []
         self._asked = asyncio.Event()
 
     def ask(self, question: Question) -> None:
         """Ask soon."""
+        if isinstance(question, Change):
+            self._counts.breakers[question.verb] += 1
         self._questions.append(question)
         self._asked.set()
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
+from relay.domain.counts import SendingCounts
 from relay.domain.model import Endpoint, EndpointId, SourceUid
 from relay.domain.outcomes import Outcome
 from relay.domain.sending.core import Core
@@ -62,11 +63,9 @@ class Dispatcher:
         """`slots`: callbacks in flight at most; `deadline_s`: of one attempt; `schedule`: seconds before each retry."""
         self.session = session
         self._lanes, self._sweeping = lanes, Sweeping(lanes, clock)
-        self._conditions = conditions
-        self._catalogue = catalogue
-        self._sender = sender
-        self._clock = clock
-        self.lagging = lagging
+        self._conditions, self._catalogue = conditions, catalogue
+        self._sender, self._clock = sender, clock
+        self.lagging, self.counts = lagging, SendingCounts()
         self._disable = disable
         self._slots, self._deadline_s = slots, deadline_s
         self._core = Core(session=session, slots=slots, schedule=schedule)
@@ -76,16 +75,10 @@ class Dispatcher:
             conditions=conditions, deletions=deletions, clock=clock,
         )  # fmt: skip
         self._asking = Asking(
-            core=self._core,
-            session=session,
-            lanes=lanes,
-            rates=rates,
-            conditions=conditions,
-            catalogue=catalogue,
-            clock=clock,
-            probe_lives_ms=round((deadline_s + PROBE_MARGIN_S) * 1000),
-            answered=self._follow,
-        )
+            core=self._core, session=session, lanes=lanes, rates=rates, conditions=conditions, catalogue=catalogue,
+            clock=clock, probe_lives_ms=round((deadline_s + PROBE_MARGIN_S) * 1000),
+            answered=self._follow, counts=self.counts,
+        )  # fmt: skip
         self._exchanges: dict[SourceUid, tuple[Exchange, asyncio.Task[None]]] = {}
         self._asker: asyncio.Task[None] | None = None
         self._idle: deque[asyncio.Future[None]] = deque()
@@ -96,6 +89,11 @@ class Dispatcher:
         self._alarm: asyncio.TimerHandle | None = None
         self._draining = False
         catalogue.listen(self._endpoint_changed)
+
+    @property
+    def in_flight(self) -> int:
+        """How many callbacks are in flight now, about."""
+        return max(0, len(self._senders) - len(self._idle) - self._waking)
 
     # What others say
 
@@ -113,7 +111,7 @@ class Dispatcher:
                 exchange = Exchange(
                     source, core=self._core, session=self.session, lanes=self._lanes,
                     sweeping=self._sweeping, arriving=self._arriving,
-                    catalogue=self._catalogue, clock=self._clock, answered=self._follow,
+                    catalogue=self._catalogue, clock=self._clock, answered=self._follow, counts=self.counts,
                 )  # fmt: skip
                 self._exchanges[source] = exchange, asyncio.create_task(exchange.run(), name=f"exchange {source}")
         for source in set(self._exchanges) - self._catalogue.streams:

@@ -6,6 +6,7 @@ from math import ceil
 
 import structlog
 
+from relay.domain.counts import SendingCounts
 from relay.domain.model import EndpointId, SourceUid
 from relay.domain.sending.core import Core
 from relay.domain.sending.effects import HandIn
@@ -61,6 +62,7 @@ class Exchange:
         catalogue: Catalogue,
         clock: Clock,
         answered: Callable[[], None],
+        counts: SendingCounts,
     ) -> None:
         self.source = source
         self._core = core
@@ -71,6 +73,7 @@ class Exchange:
         self._catalogue = catalogue
         self._clock = clock
         self._answered = answered
+        self._counts = counts
         self._awake = asyncio.Event()
         self._wanted = False
         self._urgent = asyncio.Event()
@@ -143,6 +146,8 @@ class Exchange:
         """Make ready what is due; gives the seconds until the next sweep."""
         now_ms, now = self._clock.now_ms(), asyncio.get_running_loop().time()
         sweep = await self._sweeping.sweep(self.source)
+        self._counts.reclaimed += sweep.reclaimed
+        self._counts.poisoned += sweep.poisoned
         if sweep.reclaimed:
             log.warning("lanes_reclaimed", source=self.source, lanes=sweep.reclaimed, poisoned=sweep.poisoned)
         if sweep.ready or sweep.retries or (self._holds() and now >= self._next_look):
@@ -183,6 +188,7 @@ class Exchange:
         if self._unanswered is None:
             self._turn += 1
             self._unanswered = self._core.collect(self.source, self._clock.now_ms())
+            self._counts.handed_in(self._unanswered[0])
         handed, claim = self._unanswered
         asked_ms = self._clock.now_ms()
         exchanged = await self._lanes.exchange(

@@ -1,6 +1,7 @@
 """The turns of reconciliations: each takes the lease of its source for a few seconds, and goes a part of the way."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -67,6 +68,8 @@ class Reconciling:
         self._pressure = pressure
         self._clock = clock
         self._every_s = every_s
+        self.differences: Counter[str] = Counter()
+        """What this process found, by kind. A repair does not count again."""
         self._stopping = stopping
 
     async def due(self) -> list[SourceUid]:
@@ -167,6 +170,7 @@ class Reconciling:
             log.info("reconciliation_repaired", **data, repaired=run.repaired, unrepaired=run.unrepaired)
             await self._note("source.repaired", data | {"repaired": run.repaired, "unrepaired": run.unrepaired})
         elif run.found:
+            self.differences.update(run.found)
             log.warning("reconciliation_found_differences", **data, **run.found)
             await self._note("source.differs", data | dict(run.found))
         else:

@@ -6,8 +6,10 @@ import re
 import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import pytest
 from redis.asyncio import Redis
 
@@ -53,9 +55,10 @@ async def test_all_wrong_settings_are_told(service: str, short_folder: Path) -> 
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_a_taken_port_is_told_before_anything_starts(service: str, short_folder: Path) -> None:
+@pytest.mark.parametrize("setting", ["", "RELAY_METRICS_PORT"])
+async def test_a_taken_port_is_told_before_anything_starts(service: str, setting: str, short_folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        port, setting = taken.getsockname()[1], "RELAY_PORT" if service == "serve" else "RELAY_WORKER_PORT"
+        port, setting = taken.getsockname()[1], setting or ("RELAY_PORT" if service == "serve" else "RELAY_WORKER_PORT")
         process = await start(service, environment(short_folder, **{setting: str(port)}))
         text = await said(process)
     assert process.returncode == 1
@@ -116,3 +119,25 @@ async def test_who_is_told_to_end_while_it_starts_ends_well(service: str, short_
         text = await said(process)
     assert process.returncode == 0, text
     assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_metrics_have_a_port_of_their_own(service: str, short_folder: Path, redis_url: str, redis: Redis) -> None:
+    """Both services answer there without a key, and end as they do without it."""
+    port = free_port()
+    env = environment(short_folder, RELAY_REDIS_URL=redis_url, RELAY_METRICS_PORT=str(port))
+    process = await start(service, env)
+    try:
+        async with asyncio.timeout(30), httpx.AsyncClient() as client:
+            text = ""
+            while not text:
+                await asyncio.sleep(0.05)
+                with suppress(httpx.HTTPError):
+                    text = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
+        name = "api" if service == "serve" else "worker"
+        assert f'relay_build_info{{process="{name}"' in text
+        assert "process_resident_memory_bytes" in text
+    finally:
+        process.terminate()
+        await said(process)
+    assert process.returncode == 0

@@ -54,13 +54,11 @@ def space_of(route: str) -> str:
 
 
 class SetAside(NamedTuple):
-    """The lines of a source that could not be read."""
+    """How many lines of a source are kept, and were ever set aside. `new` of these were not there before."""
 
     kept: int
     total: int
-    """Different lines that were ever set aside."""
     new: int
-    """Those of them that were not there before."""
 
 
 class Routes:

@@ -246,10 +246,7 @@ class Routes:
         return _number(await self._redis.hget(keys.quarantine(source), QUARANTINE_TOTAL)) or 0  # type: ignore[misc]
 
     async def set_aside(self, source: SourceUid, lines: Mapping[str, dict[str, Any]], *, token: Token) -> SetAside:
-        """Keep lines that could not be read, by the digest (hex) of each; one that is there already counts once.
-
-        Raises Fenced.
-        """
+        """Keep lines that could not be read, by their digests (hex). One that is there counts once. Raises Fenced."""
         names, digests = [keys.fence(source), keys.quarantine(source)], list(lines)
         kept, total, new = 0, 0, 0
         for first in range(0, len(digests), ASIDE_AT_ONCE):

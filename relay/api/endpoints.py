@@ -22,7 +22,7 @@ from relay.store.idempotency import Once
 from relay.store.records import Page
 from relay.wiring import Stores
 
-MADE = {201: ResponseSpec(EndpointOut, description="The new endpoint")}
+MADE = {201: ResponseSpec(EndpointOut, description="The new endpoint", generate_examples=False)}
 
 
 class EndpointController(Controller):

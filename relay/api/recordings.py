@@ -31,8 +31,10 @@ log = structlog.get_logger()
 LINKS = "links"
 """What the keys of links are derived for."""
 AUDIO: dict[int, Any] = {
-    200: ResponseSpec(bytes, media_type="audio/*", description="The recording"),
-    206: ResponseSpec(bytes, media_type="audio/*", description="The part that `range` asks for"),
+    200: ResponseSpec(bytes, media_type="audio/*", description="The recording", generate_examples=False),
+    206: ResponseSpec(
+        bytes, media_type="audio/*", description="The part that `range` asks for", generate_examples=False
+    ),
 }
 
 

@@ -2,11 +2,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
+# Litestar declares these for its command line, for HTMX, and for examples made of chance. The relay imports none of them.
+UNSHIPPED := faker polyfactory rich rich-click pygments markdown-it-py mdurl litestar-htmx colorama
 # Tests start many processes. Where this is set, each of them compiles everything again.
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock check fix test test-alerts demo bench chaos fuzz openapi clean
+.PHONY: help install lock check fix test test-alerts image-test demo bench chaos fuzz openapi clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,8 +23,10 @@ $(VENV)/installed.stamp: pyproject.toml requirements/dev.txt
 	@touch $@
 
 lock: ## Resolve the dependencies again and write them down with their hashes
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements/runtime.txt
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra dev pyproject.toml -o requirements/dev.txt
+	$(COMPILE) pyproject.toml -o requirements/runtime.txt
+	$(COMPILE) --extra dev pyproject.toml -o requirements/dev.txt
+	$(COMPILE) $(addprefix --no-emit-package ,$(UNSHIPPED)) -c requirements/runtime.txt pyproject.toml -o requirements/image.txt
+	echo hatchling==1.33.0 | $(COMPILE) -c requirements/dev.txt - -o requirements/build.txt
 
 check: install ## Format, lint, types, layers and the quick tests: under 30 s
 	$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
@@ -37,6 +42,9 @@ test: install ## Everything that must pass: unit, integration and end to end, wi
 
 demo: install ## Run the whole relay on this machine and watch callbacks arrive
 	@$(BIN)/relay demo $(ARGS)
+
+image-test: install ## Build the image, look into it, and deliver with it (needs buildah and podman): make image-test BASE=python:3.13-slim
+	$(if $(BASE),BASE=$(BASE) )$(BIN)/pytest -q -n 0 $(ARGS) tests/image
 
 bench: install ## Print the figures of docs/performance.md
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -27,8 +27,8 @@ from relay.store.applications import APPLICATION_ID, PREFIX
 from relay.store.idempotency import Once
 from relay.wiring import Stores
 
-EXISTED = {200: ResponseSpec(ApplicationOut, description="The existing application")}
-MADE = {201: ResponseSpec(ApplicationOut, description="The new application")}
+EXISTED = {200: ResponseSpec(ApplicationOut, description="The existing application", generate_examples=False)}
+MADE = {201: ResponseSpec(ApplicationOut, description="The new application", generate_examples=False)}
 
 
 class ApplicationController(Controller):

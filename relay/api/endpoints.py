@@ -14,7 +14,7 @@ from relay.api.schemas.common import ListOut
 from relay.api.schemas.endpoints import EndpointIn, EndpointOut, EndpointPatch, EndpointUpsertIn, show_endpoint
 from relay.domain.principals import Resource
 
-MADE = {201: ResponseSpec(EndpointOut, description="The new endpoint")}
+MADE = {201: ResponseSpec(EndpointOut, description="The new endpoint", generate_examples=False)}
 
 
 class EndpointController(Controller):

@@ -29,7 +29,7 @@ from relay.store.event_types import EventTypes
 from relay.store.records import Page
 
 TYPE_NAME = re.compile(rf"[a-zA-Z0-9_.-]{{1,{NAME_MOST}}}")
-MADE = {201: ResponseSpec(EventTypeOut, description="The new event type")}
+MADE = {201: ResponseSpec(EventTypeOut, description="The new event type", generate_examples=False)}
 ENOUGH = 250
 """Types that are read at once while archived ones are left out."""
 

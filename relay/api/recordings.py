@@ -29,8 +29,10 @@ from relay.wiring import Stores
 log = structlog.get_logger()
 
 AUDIO: dict[int, Any] = {
-    200: ResponseSpec(bytes, media_type="audio/*", description="The recording"),
-    206: ResponseSpec(bytes, media_type="audio/*", description="The part that `range` asks for"),
+    200: ResponseSpec(bytes, media_type="audio/*", description="The recording", generate_examples=False),
+    206: ResponseSpec(
+        bytes, media_type="audio/*", description="The part that `range` asks for", generate_examples=False
+    ),
 }
 
 

@@ -35,7 +35,7 @@ from relay.wiring import Stores
 SOURCE_UID = re.compile(rf"[a-zA-Z0-9_.-]{{1,{SOURCE_UID_MOST}}}")
 BY_TIME = re.compile(r"[0-9]{15}-[^\x00-\x1f]{1,128}")
 """The key of a line that was set aside: the ms when it was seen, and its digest."""
-MADE = {201: ResponseSpec(SourceOut, description="The new source")}
+MADE = {201: ResponseSpec(SourceOut, description="The new source", generate_examples=False)}
 
 NAMED = 10
 """Applications in the message that a source is in use."""

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from types import ModuleType
 
 from relay.errors import Invalid, RelayError
 
@@ -26,14 +27,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[:1] in (["serve"], ["worker"]):
         # Told to end while it is imported, a service ends well: nothing is open yet. Later it has handlers of its own.
         signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    args = _parser(arguments).parse_args(arguments)
     try:
+        args = _parser(arguments).parse_args(arguments)
         return int(args.run(args))
     except Invalid as error:
         print("Invalid settings:", *(f"  {f.path[0]} {f.message}" for f in error.faults), sep="\n", file=sys.stderr)
         return 2
     except RelayError as error:
-        print(f"relay {args.command}: {error}", file=sys.stderr)
+        print(f"relay {arguments[0]}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130  # As shells say it.
@@ -51,10 +52,23 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if name in arguments[:1]:
             # Only the one that runs is imported: the image has no demo in it, and `--help` should be quick.
-            module = importlib.import_module(f"relay.cli.{name}")
+            module = _imported(name)
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     return parser
+
+
+def _imported(command: str) -> ModuleType:
+    """The module of a command. Raises RelayError if it needs packages that this installation lacks."""
+    try:
+        return importlib.import_module(f"relay.cli.{command}")
+    except ModuleNotFoundError as error:
+        if (error.name or "relay").partition(".")[0] in {"relay", "workers"}:
+            raise
+        raise RelayError(
+            f"this installation has no package {error.name}, because it has only what services need. "
+            f"To use this command, install the rest with: pip install 'infinity-event-relay[demo]'"
+        ) from None
 
 
 if __name__ == "__main__":

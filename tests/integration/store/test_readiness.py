@@ -160,7 +160,7 @@ async def test_the_job_queue_leaves_it_too(server: Server) -> None:
 async def test_notices_go_on_after_a_failover(server: Server, client: Redis) -> None:
     """Whoever listens hears of what is published to the new primary, which tells its replicas."""
     heard = Notices(client).listen()
-    assert [await anext(heard), await anext(heard)] == [Expunged(), Changed()]
+    assert [await anext(heard), await anext(heard)] == [Expunged(None), Changed()]
     await server.ask("PUBLISH", "relay:wake", "uk")
     assert (await anext(heard)).source == "uk"  # type: ignore[union-attr]
     await heard.aclose()

@@ -13,7 +13,7 @@ from relay.store import keys
 from relay.store.cluster import slot_of
 from relay.store.connection import connect
 from relay.store.needs import COMMANDS, PROBE, unmet_needs
-from relay.store.notices import Changed, Notices
+from relay.store.notices import Changed, Expunged, Notices
 from relay.store.server import Server as StoreServer
 from tests.fakes.eyes import eyes
 from tests.fault.server import Server
@@ -75,7 +75,7 @@ async def _check_the_fullest_counts(on: Cluster, client: Redis) -> None:
 async def _check_notices(client: Redis) -> None:
     """What is published by any node is heard."""
     listening = Notices(client).listen()
-    assert await anext(listening) == Changed()
+    assert [await anext(listening), await anext(listening)] == [Expunged(None), Changed()]
     hearing = asyncio.ensure_future(anext(listening))
     while not hearing.done():
         for node in await client.servers():  # type: ignore[attr-defined]

@@ -1,7 +1,6 @@
 """The worker process: what runs in it, in which order it starts, and how it ends."""
 
 import asyncio
-import contextlib
 import gc
 import resource
 import signal
@@ -14,12 +13,11 @@ from functools import partial
 import structlog
 import uvloop
 from arq.connections import ArqRedis
-from arq.worker import Worker
-from redis.exceptions import RedisError
 
 from relay.config import Settings
 from relay.errors import StoreRefused, StoreUnavailable
 from relay.jobs import connect_jobs
+from relay.observability import counting_repeats
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.deleting import Deleting
@@ -41,7 +39,7 @@ from relay.wiring_replays import replays_of
 from relay.wiring_upkeep import upkeep_of
 from workers.context import Context
 from workers.health import Health, health_port, serve_health
-from workers.settings import make_worker
+from workers.serving_jobs import serve_jobs
 from workers.ticking import reconcile_forever, tick_forever
 
 log = structlog.get_logger()
@@ -50,8 +48,6 @@ GARBAGE_AFTER = 50_000
 """Objects that are made before the youngest are looked through; Python's own rule is 700."""
 DRAIN_S = 21.0
 """In-flight attempts may take their 20 s; the process ends within 25 s of SIGTERM."""
-RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0)
-JOBS_END_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +67,11 @@ class Parts:
     vouching: Vouching | None
     queue: ArqRedis
     queue_url: str
+
+    @property
+    def context(self) -> Context:
+        """What jobs are given."""
+        return Context(self.polling, self.reconciling, self.clock, self.vouching)
 
 
 def run(settings: Settings) -> int:
@@ -95,9 +96,10 @@ async def _run(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, stopping.set)
-    async with _parts(settings) as parts:
-        code = await _work(parts, settings, stopping)
-    log.info("worker_ended", code=code)
+    async with counting_repeats():
+        async with _parts(settings) as parts:
+            code = await _work(parts, settings, stopping)
+        log.info("worker_ended", code=code)
     return code
 
 
@@ -163,6 +165,7 @@ async def _work(parts: Parts, settings: Settings, stopping: asyncio.Event) -> in
     log.info("worker_started", port=settings.worker_port)
     await asyncio.wait([stop, *tasks], return_when=asyncio.FIRST_COMPLETED)
     code = 0 if stopping.is_set() else _explain(tasks)
+    log.info("worker_draining", within_s=DRAIN_S)
     stopping.set()
     parts.polling.stopping.set()
     try:
@@ -217,7 +220,7 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
         ),
         "tick": tick_forever(parts.queue, parts.stores.routes, parts.catalogue, clock=parts.clock, refresh=changed),
         "reconciliations": reconcile_forever(parts.queue, parts.reconciling, clock=parts.clock),
-        "jobs": _serve_jobs(parts, stopping),
+        "jobs": serve_jobs(parts.context, parts.queue_url, stopping),
         "dispatch": parts.dispatcher.watch(),
         "lags": parts.dispatcher.lagging.run(lambda: list(parts.catalogue.sources)),
         "sharing": share(
@@ -241,58 +244,3 @@ def _explain(tasks: list[asyncio.Task[None]]) -> int:
         if task.done() and not task.cancelled() and (error := task.exception()):
             log.error("worker_task_ended", task=task.get_name(), error=repr(error))
     return 1
-
-
-async def _serve_jobs(parts: Parts, stopping: asyncio.Event) -> None:
-    """Run arq's worker, and another one each time that it ends because Redis went away (reliability A2).
-
-    Jobs that run when that happens go on: they outlive Redis, and a slice has its lease.
-    """
-    failures = 0
-    left: set[asyncio.Task[None]] = set()
-    try:
-        while not stopping.is_set():
-            connection = connect_jobs(parts.queue_url)
-            context = Context(parts.polling, parts.reconciling, parts.clock, parts.vouching)
-            worker = make_worker(context, connection)
-            try:
-                await _run_until(worker, stopping)
-            except (RedisError, OSError) as error:
-                failures += 1
-                log.warning("jobs_interrupted", error=type(error).__name__, failures=failures)
-                await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S)) - 1])
-            ending = asyncio.create_task(_finish(worker, connection))
-            left.add(ending)
-            ending.add_done_callback(left.discard)
-    finally:
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-
-
-async def _run_until(worker: Worker, stopping: asyncio.Event) -> None:
-    """Run until it is time to stop; raises what ended arq's worker before."""
-    main, stop = asyncio.create_task(worker.async_run()), asyncio.create_task(stopping.wait())
-    try:
-        await asyncio.wait({main, stop}, return_when=asyncio.FIRST_COMPLETED)
-        worker.allow_pick_jobs = False
-        if stopping.is_set() and worker.tasks:
-            await asyncio.wait(worker.tasks.values(), timeout=JOBS_END_WITHIN_S)
-        if main.done():
-            main.result()
-    finally:
-        main.cancel()
-        stop.cancel()
-        await asyncio.gather(main, stop, return_exceptions=True)
-
-
-async def _finish(worker: Worker, connection: ArqRedis) -> None:
-    """Wait for a worker's last jobs, then close its connection."""
-    jobs = list(worker.tasks.values())
-    try:
-        await asyncio.gather(*jobs, return_exceptions=True)
-    finally:
-        for job in jobs:
-            job.cancel()
-        with contextlib.suppress(RedisError, OSError):
-            await connection.aclose()

@@ -68,6 +68,7 @@ from relay.config import Settings, variable
 from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
 from relay.errors import Fault, Invalid
+from relay.observability import counting_repeats
 from relay.outbound.recordings import open_recordings
 from relay.pipeline.clock import Clock
 from relay.starting import open_clock, readiness_of
@@ -94,7 +95,7 @@ def create_app(settings: Settings) -> Litestar:
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Stores]:
-        async with open_stores(settings) as (stores, _), open_clock(stores, clock=clock):
+        async with open_stores(settings) as (stores, _), open_clock(stores, clock=clock), counting_repeats():
             yield stores
 
     if settings.admin_key is None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
+from relay.domain.masking import printable
 from relay.errors import Invalid, RelayError
 
 COMMANDS = {
@@ -30,10 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(args.run(args))
     except Invalid as error:
-        print("Invalid settings:", *(f"  {f.path[0]} {f.message}" for f in error.faults), sep="\n", file=sys.stderr)
+        faults = (f"  {fault.path[0]} {printable(fault.message)}" for fault in error.faults)
+        print("Invalid settings:", *faults, sep="\n", file=sys.stderr)
         return 2
     except RelayError as error:
-        print(f"relay {args.command}: {error}", file=sys.stderr)
+        # In one line, whatever a server or a record said.
+        print(f"relay {args.command}: {printable(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130  # As shells say it.

@@ -54,6 +54,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
     """Why it was cut, or what the upstream said besides its rows; safe to log. None: all is well, or it is a part."""
     had_bom: bool = False
     """A byte order mark was dropped before its first line."""
+    took_ms: int = 0
+    """From the request to the last byte."""
 
 
 class ReportsApi:
@@ -135,11 +137,13 @@ class ReportsApi:
         raise Retriable("the only row of the answer could not be read")
 
     async def _page(self, source: Source, url: str) -> Page:
-        answer = Answer(self._memory, most_bytes=self._max_part_bytes)
+        answer, loop = Answer(self._memory, most_bytes=self._max_part_bytes), asyncio.get_running_loop()
         try:
             async with self._places:
+                began = loop.time()
                 await self._receive(answer, url, source.auth)
-            page = await _judge(answer, source.auth)
+                took_ms = round((loop.time() - began) * 1000)
+            page = msgspec.structs.replace(await _judge(answer, source.auth), took_ms=took_ms)
         except BaseException:
             answer.give_back()
             raise

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from relay.domain.breaking import Condition
 from relay.domain.judging import Verdict, judge
-from relay.domain.model import Endpoint, EndpointId, SourceUid
+from relay.domain.model import Attempt, Endpoint, EndpointId, SourceUid
 from relay.domain.outcomes import Outcome
 from relay.domain.sending.attempts import attempt_of
 from relay.domain.sending.delivery import Delivery
@@ -196,7 +196,7 @@ class EndpointMachine:
 
     def landed(
         self, delivery: Delivery, outcome: Outcome, *, now_ms: int, jitter: float, schedule: Sequence[float]
-    ) -> list[Effect]:
+    ) -> tuple[Attempt, list[Effect]]:
         """An attempt has ended: judge it, put the delivery where it belongs, and learn from it."""
         self.flying -= 1
         endpoint = self.endpoint
@@ -213,13 +213,13 @@ class EndpointMachine:
             jitter=jitter,
             now_ms=now_ms,
         )
-        delivery.lane.noted(attempt_of(delivery, outcome, verdict, now_ms))
+        delivery.lane.noted(attempt := attempt_of(delivery, outcome, verdict, now_ms))
         self._place(delivery, verdict)
         if verdict.place == "ended":
             self.window.succeeded(outcome.duration_ms)
         elif verdict.slows:
             self.window.failed()
-        return self._learn(verdict, now_ms)
+        return attempt, self._learn(verdict, now_ms)
 
     # What follows
 

@@ -18,6 +18,7 @@ from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.dispatch.arriving import Arriving
 from relay.pipeline.dispatch.asking import Asking
+from relay.pipeline.dispatch.attempt_log import AttemptLog
 from relay.pipeline.dispatch.exchanging import Exchange
 from relay.pipeline.dispatch.sweeping import Sweeping
 from relay.pipeline.lagging import Lagging
@@ -69,6 +70,7 @@ class Dispatcher:
         self.lagging = lagging
         self._disable = disable
         self._slots, self._deadline_s = slots, deadline_s
+        self._attempt_log = AttemptLog()
         self._core = Core(session=session, slots=slots, schedule=schedule)
         self.sharing = self._core.sharing
         self._arriving = Arriving(
@@ -270,7 +272,7 @@ class Dispatcher:
                 outcome = await self._send(delivery)
             except Exception:
                 # A bug of the relay, because no receiver can cause this: the delivery waits until it is fixed.
-                log.exception("attempt_failed", endpoint=delivery.lane.machine.id, number=delivery.reference.number)
+                log.exception("attempt_broke", endpoint=delivery.lane.machine.id, number=delivery.reference.number)
                 self._core.broke(delivery, self._clock.now_ms())
             except asyncio.CancelledError:
                 self._core.untried(delivery, self._clock.now_ms())
@@ -279,7 +281,8 @@ class Dispatcher:
                 now_ms = self._clock.now_ms()
                 if outcome.succeeded:
                     self.lagging.confirmed(delivery, now_ms)
-                self._core.landed(delivery, outcome, now_ms=now_ms, jitter=self._clock.jitter())
+                attempt = self._core.landed(delivery, outcome, now_ms=now_ms, jitter=self._clock.jitter())
+                self._attempt_log.ended(delivery, outcome, attempt, now_ms=now_ms)
         self._follow()
 
     async def _send(self, delivery: Delivery) -> Outcome:

@@ -230,6 +230,9 @@ class Exchange:
         for lane, answer in zip(handed, answers, strict=True):
             if answer.state == "lost":
                 log.warning("lane_lost", source=self.source, endpoint=lane.endpoint)
+            elif answer.state == "parked":
+                for_s = max(0, lane.until_ms - now_ms) / 1000
+                log.info("lane_parked", source=self.source, endpoint=lane.endpoint, for_s=for_s)
             self._core.answered(
                 self.source, lane, state=answer.state, arrivals=arrivals.get(lane.endpoint, ()), now_ms=now_ms
             )

@@ -5,7 +5,7 @@ import gc
 import resource
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +13,7 @@ from functools import partial
 import structlog
 import uvloop
 from arq.connections import ArqRedis
+from redis.exceptions import RedisError
 
 from relay.config import Settings
 from relay.errors import StoreRefused, StoreUnavailable
@@ -39,6 +40,7 @@ from relay.wiring_replays import replays_of
 from relay.wiring_upkeep import upkeep_of
 from workers.context import Context
 from workers.health import Health, health_port, serve_health
+from workers.progress import Watch
 from workers.serving_jobs import serve_jobs
 from workers.ticking import reconcile_forever, tick_forever
 
@@ -197,17 +199,15 @@ async def _follow_changes(parts: Parts) -> None:
 
 def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[asyncio.Task[None]]:
     """Everything that runs until the end; one of these that ends by itself ends the process."""
-    vouching, changed = parts.vouching, partial(_follow_changes, parts)
-
-    async def vouched() -> str | None:
-        return None if vouching is None else vouching.trouble
-
-    def notes() -> list[str]:
-        return [said for said in (parts.pressure.said, vouching.said if vouching else "") if said]
-
-    ready = readiness_of(parts.stores, parts.clock, vouched).reason
-    health = Health(alive=lambda: not any(task.done() for task in tasks), ready=ready, notes=notes)
-    notices = Notices(parts.stores.redis)
+    changed, context, notices = partial(_follow_changes, parts), parts.context, Notices(parts.stores.redis)
+    watch = Watch(
+        routes=parts.stores.routes,
+        queue=parts.queue,
+        dispatcher=parts.dispatcher,
+        jobs=context.count,
+        clock=parts.clock,
+    )
+    health = _health_of(parts, watch, settings, alive=lambda: not any(task.done() for task in tasks))
     work = {
         "health": serve_health(health, parts.port),
         "notices": follow(
@@ -220,8 +220,9 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
         ),
         "tick": tick_forever(parts.queue, parts.stores.routes, parts.catalogue, clock=parts.clock, refresh=changed),
         "reconciliations": reconcile_forever(parts.queue, parts.reconciling, clock=parts.clock),
-        "jobs": serve_jobs(parts.context, parts.queue_url, stopping),
+        "jobs": serve_jobs(context, parts.queue_url, stopping),
         "dispatch": parts.dispatcher.watch(),
+        "progress": watch.run(),
         "lags": parts.dispatcher.lagging.run(lambda: list(parts.catalogue.sources)),
         "sharing": share(
             parts.dispatcher.sharing,
@@ -233,10 +234,36 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
         "replays": replays_of(parts.stores).run(lambda: list(parts.catalogue.streams)),
         "upkeep": parts.upkeep.run(lambda: list(parts.catalogue.sources.values()), lambda: parts.catalogue.posts),
     }
-    if vouching is not None:
-        work["checkpoint"] = vouching.run()
+    if parts.vouching is not None:
+        work["checkpoint"] = parts.vouching.run()
     tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
     return tasks
+
+
+def _health_of(parts: Parts, watch: Watch, settings: Settings, *, alive: Callable[[], bool]) -> Health:
+    vouching = parts.vouching
+
+    async def vouched() -> str | None:
+        return None if vouching is None else vouching.trouble
+
+    async def queue_answers() -> str | None:
+        try:
+            await parts.queue.ping()
+        except (RedisError, OSError) as error:
+            return f"RELAY_QUEUE_REDIS_URL: the server does not answer ({type(error).__name__})"
+        return None
+
+    async def opens_all() -> str | None:
+        return parts.catalogue.locked()
+
+    async def progresses() -> str | None:
+        return watch.trouble()
+
+    def notes() -> list[str]:
+        return [said for said in (parts.pressure.said, vouching.said if vouching else "") if said]
+
+    checks = [vouched, opens_all, progresses, *([queue_answers] if settings.queue_redis_url else [])]
+    return Health(alive=alive, ready=readiness_of(parts.stores, parts.clock, *checks).reason, notes=notes)
 
 
 def _explain(tasks: list[asyncio.Task[None]]) -> int:

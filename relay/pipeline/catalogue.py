@@ -18,6 +18,7 @@ from relay.outbound.callbacks import CallbackSender, PreparedEndpoint
 from relay.pipeline.troubles import Troubles, ids_of, names_of
 from relay.store.configuration import APPLICATION, ENDPOINT, Changes, Configuration, UnreadableRecord
 from relay.store.record_form import Kind
+from relay.store.seal import locked
 
 K = TypeVar("K", bound=str)
 V = TypeVar("V", bound=msgspec.Struct)
@@ -79,6 +80,10 @@ class Catalogue:
         record = self._unreadable.get(f"endpoint/{endpoint}")
         glimpse = record.glimpse if record else None
         return "unreadable" if isinstance(glimpse, Endpoint) and self._has_application(glimpse) else "gone"
+
+    def locked(self) -> str | None:
+        """Which records no key of this process opens, and what to do; None: there are none of these."""
+        return locked(self._unreadable.values()) if self._unreadable else None
 
     def unfit(self, endpoint: EndpointId) -> str | None:
         """Why nothing can be sent to an endpoint until it is corrected; None: it is fit, or gone."""

@@ -68,6 +68,11 @@ class Routes:
         number, sequence = await script("take_poll")(self._redis, names, [LEASE_MS, version])
         return Token(int(number), int(sequence)) if number else None
 
+    async def next_due_ms(self) -> int | None:
+        """When the slice that is due first is due; None: no source has a time."""
+        first = await self._redis.zrange(keys.POLLS, 0, 0, withscores=True)
+        return int(first[0][1]) if first else None
+
     async def offer(self, source: SourceUid, *, lives_ms: int) -> None:
         """Offer the source to the next poller that tries to take it."""
         await self._redis.set(keys.handover(source), "offered", px=lives_ms)

@@ -17,10 +17,12 @@ class AttemptLog:
 
     def __init__(self) -> None:
         # Asked once: an attempt that delivers is to cost the log nothing.
+        self.ended_attempts = 0
         self._tells_all: bool = log.is_enabled_for(logging.DEBUG)
 
     def ended(self, delivery: Delivery, outcome: Outcome, attempt: Attempt, *, now_ms: int) -> None:
         """Note an attempt that has ended."""
+        self.ended_attempts += 1
         if not outcome.succeeded:
             # `detail` is the relay's own sentence about the failure.
             detail = {"detail": outcome.detail} if outcome.detail else {}

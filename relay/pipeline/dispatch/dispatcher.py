@@ -12,7 +12,6 @@ from relay.domain.sending.core import Core
 from relay.domain.sending.delivery import Delivery
 from relay.domain.sending.effects import Disable, Effect, Unpark
 from relay.domain.sending.effects import Exchange as WantedExchange
-from relay.errors import StoreUnavailable
 from relay.outbound.callbacks import CallbackSender
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
@@ -20,6 +19,7 @@ from relay.pipeline.dispatch.arriving import Arriving
 from relay.pipeline.dispatch.asking import Asking
 from relay.pipeline.dispatch.attempt_log import AttemptLog
 from relay.pipeline.dispatch.exchanging import Exchange
+from relay.pipeline.dispatch.side_tasks import SideTasks
 from relay.pipeline.dispatch.sweeping import Sweeping
 from relay.pipeline.lagging import Lagging
 from relay.store.bodies import Bodies
@@ -94,7 +94,7 @@ class Dispatcher:
         self._waking = 0
         """Senders that were woken or made, and have not looked for a delivery yet."""
         self._senders: set[asyncio.Task[None]] = set()
-        self._side_tasks: set[asyncio.Task[None]] = set()
+        self._side_tasks = SideTasks()
         self._alarm: asyncio.TimerHandle | None = None
         self._draining = False
         catalogue.listen(self._endpoint_changed)
@@ -122,7 +122,7 @@ class Dispatcher:
             self._exchanges.pop(source)[1].cancel()
             self._core.forget(source)
             # A deletion waits until no worker works on it any more.
-            self._aside(self._lanes.leave(source, self.session))
+            self._side_tasks.start(self._lanes.leave(source, self.session))
         self._follow()
 
     def wake(self, source: SourceUid) -> None:
@@ -179,12 +179,23 @@ class Dispatcher:
         left = await asyncio.gather(
             self._asking.flush(), *(exchange.leave() for exchange in exchanges), return_exceptions=True
         )
-        await asyncio.gather(*self._side_tasks, return_exceptions=True)
+        await self._side_tasks.ended()
         if self._alarm is not None:
             self._alarm.cancel()
         for error in left:
             if error is not None:
                 raise error
+
+    @property
+    def done(self) -> int:
+        """How many attempts and exchanges have ended."""
+        return self._attempt_log.ended_attempts + sum(exchange.made for exchange, _ in self._exchanges.values())
+
+    def has_waited(self, seconds: float) -> bool:
+        """Whether a delivery could be sent now, or an exchange was wanted so long ago."""
+        since = [exchange.waits_since() for exchange, _ in self._exchanges.values()]
+        late = asyncio.get_running_loop().time() - seconds
+        return self._core.turns() > 0 or any(each is not None and each < late for each in since)
 
     # What follows from whatever was put into the core
 
@@ -209,9 +220,9 @@ class Dispatcher:
             if (exchange := self._exchanges.get(effect.source)) is not None:
                 exchange[0].want(urgent=effect.urgent)
         elif isinstance(effect, Disable):
-            self._aside(self._disable_endpoint(effect))
+            self._side_tasks.start(self._disable_endpoint(effect))
         elif isinstance(effect, Unpark):
-            self._aside(self._lanes.unpark(effect.source, effect.endpoint))
+            self._side_tasks.start(self._lanes.unpark(effect.source, effect.endpoint))
         else:
             self._asking.ask(effect)
 
@@ -238,20 +249,6 @@ class Dispatcher:
         except Exception:
             self._core.not_disabled(effect.endpoint.id)
             raise
-
-    def _aside(self, work: Awaitable[None]) -> None:
-        async def run() -> None:
-            try:
-                await work
-            except StoreUnavailable as error:
-                # Whatever it was for comes up again.
-                log.warning("side_task_interrupted", error=str(error))
-            except Exception:
-                log.exception("side_task_failed")
-
-        task = asyncio.create_task(run())
-        self._side_tasks.add(task)
-        task.add_done_callback(self._side_tasks.discard)
 
     # Senders
 

@@ -111,7 +111,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
         # Before anything else: a process whose port is taken would do work, and be killed for not being alive.
         port = stack.enter_context(health_port(settings.host, settings.worker_port))
         stores, url = await stack.enter_async_context(open_stores(settings))
-        await check_start(stores.redis, stores.seal)
+        await check_start(stores.redis, stores.seal, is_embedded=settings.redis_url is None)
         queue, queue_url = await stack.enter_async_context(_open_queue(settings, url))
         clock = Clock()
         catalogue, dispatcher = await stack.enter_async_context(open_dispatch(settings, stores, clock))

@@ -83,6 +83,22 @@ ACL SETUSER relay on >password {GRANT}
 At the start the relay tries every command, key pattern and channel that it uses. It names what the user may not use,
 and ends.
 
+### What the relay checks at the start
+
+| setting of Redis | what the relay needs | otherwise |
+|---|---|---|
+| version | 7.0 or newer, or Valkey | the relay does not start |
+| `maxmemory-policy` | `noeviction` | the relay does not start |
+| `appendonly` | `yes` | a warning: configuration and undelivered events are lost when Redis ends |
+| `appendfsync` | `everysec` or `always` | a warning: a power failure loses more than a second |
+| `maxmemory` | a limit below the memory of the server | a warning: the relay cannot see when Redis is nearly full |
+| `requirepass`, or ACL users and `user default off` | on other machines: no access without a password | a warning |
+| TLS | on other machines: `rediss://`, with a certificate that is checked | a note, or a warning if it is unchecked |
+
+The warnings are `redis_setting_wrong` in [the log](logs.md). For `appendfsync`, the user also needs `+config|get`.
+Without it, the relay reads the other settings from `INFO`, and `redis_settings_unchecked` names those that it could not
+see. [The performance page](performance.md#how-much-memory-the-relay-needs) says how much memory the relay needs.
+
 ## The checkpoint
 
 With `RELAY_CHECKPOINT_URL`, a worker writes every three seconds what a new Redis needs: the configuration with its

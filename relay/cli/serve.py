@@ -47,9 +47,9 @@ async def _serve(settings: Settings) -> int:
     # The port comes first. The server is opened out here, so that a fault of it is reported in one line.
     with open_port(settings.host, settings.port, setting="RELAY_PORT") as listener:
         async with server_url(settings) as url:
-            settings = dataclasses.replace(settings, redis_url=Secret(url))
+            is_embedded, settings = settings.redis_url is None, dataclasses.replace(settings, redis_url=Secret(url))
             async with open_stores(settings) as (stores, _):
-                await check_start(stores.redis, stores.seal)
+                await check_start(stores.redis, stores.seal, is_embedded=is_embedded)
             app = create_app(settings)
             log.info("api_starting", host=settings.host, port=settings.port)
             for sign in SIGNALS:

@@ -19,6 +19,7 @@ from relay.domain.sampling import Sampling
 IDENTITY: Final = (
     "source", "route", "reading", "app", "endpoint", "address", "status", "reason", "verdict", "kind", "chore", "task",
     "object",
+    "setting",
 )  # fmt: skip
 """Fields that say what a line is about. The other fields of lines that repeat are those of the last one."""
 EACH: Final = frozenset({"api_change", "recording_download", "signing_key_shown"})

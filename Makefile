@@ -20,7 +20,7 @@ $(VENV)/installed.stamp: pyproject.toml requirements/dev.txt
 	@touch $@
 
 lock: ## Resolve the dependencies again and write them down with their hashes
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements/runtime.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra tracing pyproject.toml -o requirements/runtime.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra dev pyproject.toml -o requirements/dev.txt
 
 check: install ## Format, lint, types, layers and the quick tests: under 30 s

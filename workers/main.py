@@ -32,7 +32,7 @@ from relay.pipeline.upkeep import Upkeep
 from relay.pipeline.vouching import Vouching
 from relay.starting import check_queue, check_start, open_clock, readiness_of
 from relay.store.notices import Notices
-from relay.wiring import Stores, deleting_of, open_dispatch, open_stores, pressure_of
+from relay.wiring import Stores, deleting_of, open_dispatch, open_stores, pressure_of, spans_of
 from relay.wiring_checkpoints import vouching_of
 from relay.wiring_polling import open_polling
 from relay.wiring_reconciling import reconciling_of
@@ -110,11 +110,12 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
     async with AsyncExitStack() as stack:
         # Before anything else: a process whose port is taken would do work, and be killed for not being alive.
         port = stack.enter_context(health_port(settings.host, settings.worker_port))
+        spans = await stack.enter_async_context(spans_of(settings))
         stores, url = await stack.enter_async_context(open_stores(settings))
         await check_start(stores.redis, stores.seal, is_embedded=settings.redis_url is None)
         queue, queue_url = await stack.enter_async_context(_open_queue(settings, url))
         clock = Clock()
-        catalogue, dispatcher = await stack.enter_async_context(open_dispatch(settings, stores, clock))
+        catalogue, dispatcher = await stack.enter_async_context(open_dispatch(settings, stores, clock, spans))
 
         async def poll_at_once() -> None:
             # When each source is to be polled next was written down by the clock as it was before.
@@ -123,7 +124,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
 
         await stack.enter_async_context(open_clock(stores, clock=clock, set_back=poll_at_once))
         pressure = pressure_of(settings, stores, clock)
-        side = await stack.enter_async_context(open_polling(settings, stores, catalogue, pressure, clock))
+        side = await stack.enter_async_context(open_polling(settings, stores, catalogue, pressure, clock, spans))
         yield Parts(
             port=port,
             stores=stores,

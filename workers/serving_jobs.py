@@ -1,4 +1,4 @@
-"""arq's worker inside of the worker process: it runs jobs until the process ends, whatever becomes of Redis."""
+"""Runs arq's worker for as long as this process lives, whatever Redis does."""
 
 import asyncio
 import contextlib

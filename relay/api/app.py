@@ -1,7 +1,7 @@
 """The REST API as an application: every controller, dependency and handler is named here."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from importlib.metadata import version
 
 from litestar import Litestar, Router
@@ -69,10 +69,19 @@ from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
 from relay.errors import Fault, Invalid
 from relay.observability import counting_repeats
+from relay.observability.spans import Spans
 from relay.outbound.recordings import open_recordings
 from relay.pipeline.clock import Clock
 from relay.starting import open_clock, readiness_of
-from relay.wiring import Stores, egress_policy, open_stores, open_tracing, posting_of, upstream_policy
+from relay.wiring import (
+    Stores,
+    egress_policy,
+    open_stores,
+    open_tracing,
+    posting_of,
+    spans_of,
+    upstream_policy,
+)
 
 ROOT = "/api/v1"
 """Where operations that require a key begin."""
@@ -113,6 +122,7 @@ def create_app(settings: Settings) -> Litestar:
         ),
         origins=settings.cors_origins,
         has_public_url=settings.public_url is not None,
+        spans=spans_of(settings),
     )
 
 
@@ -126,11 +136,13 @@ def create_api(
     limits: Limits = Limits(),  # noqa: B008 - it is frozen
     origins: Sequence[str] = (),
     has_public_url: bool = False,
+    spans: AbstractAsyncContextManager[Spans | None] = nullcontext(),  # noqa: B008 - it has no state
 ) -> Litestar:
     """Create the API. `admin_key` gives full access. Health checks, docs and public keys require no key.
 
     `policy` tells which URLs endpoints can have, and `upstreams` which `baseUrl` sources can have. `origins` are those
-    of the web pages that can call the API. `has_public_url`: endpoints can include links.
+    of the web pages that can call the API. `has_public_url`: endpoints can include links. `spans` are exported for as
+    long as the application runs.
     """
 
     @asynccontextmanager
@@ -139,11 +151,12 @@ def create_api(
             opened() as stores,
             open_recordings(upstreams) as recordings,
             open_tracing(stores, upstreams) as tracing,
+            spans as exported,
         ):
             app.state.recordings = recordings
             app.state.tracing = tracing
             app.state.stores = stores
-            app.state.posting = posting_of(stores, clock)
+            app.state.posting = posting_of(stores, clock, exported)
             app.state.readiness = readiness_of(stores, clock, stores.epochs.trouble)
             yield
 

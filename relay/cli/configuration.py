@@ -99,6 +99,28 @@ The warnings are `redis_setting_wrong` in [the log](logs.md). For `appendfsync`,
 Without it, the relay reads the other settings from `INFO`, and `redis_settings_unchecked` names those that it could not
 see. [The performance page](performance.md#how-much-memory-the-relay-needs) says how much memory the relay needs.
 
+## Traces
+
+With `RELAY_TRACING=otlp`, each message has one trace. It begins with the poll, or the request, that brought the
+message, and has a span for each attempt to deliver it. Retries, replays and other workers add to the same trace,
+because its id follows from the `webhook-id`. The receiver gets a `traceparent` header (W3C Trace Context), unless the
+endpoint has one of its own.
+
+OpenTelemetry's variables say where traces go, for the API and the workers:
+
+| variable | what it does |
+|---|---|
+| `OTEL_EXPORTER_OTLP_ENDPOINT` | the collector, such as `http://collector:4318`. The relay sends protobuf over HTTP |
+| `OTEL_EXPORTER_OTLP_HEADERS`, `…_CERTIFICATE`, `…_TIMEOUT`, `…_COMPRESSION` | how to send |
+| `OTEL_TRACES_SAMPLER=traceidratio`, `OTEL_TRACES_SAMPLER_ARG=0.1` | the share of traces. The default is all of them |
+| `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | names. The default service is `infinity-event-relay` |
+| `OTEL_BSP_MAX_QUEUE_SIZE`, `OTEL_BSP_SCHEDULE_DELAY`, … | how many spans wait. The relay drops further ones |
+| `OTEL_SDK_DISABLED=true`, `OTEL_TRACES_EXPORTER=none` | no traces |
+
+Spans have ids, statuses and durations, and the host of the receiver. They have no rows, bodies, headers, paths or phone
+numbers.
+The image has what traces need. Elsewhere, install `infinity-event-relay[tracing]`.
+
 ## The checkpoint
 
 With `RELAY_CHECKPOINT_URL`, a worker writes every three seconds what a new Redis needs: the configuration with its

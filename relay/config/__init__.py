@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from relay.config import values
-from relay.config.kubernetes import ignored
+from relay.config.reading_environment import read_settings
 from relay.config.redis_url import redis_url as read_redis_url
 from relay.config.values import Network
 from relay.domain.model import Secret
@@ -54,6 +54,12 @@ class Settings:
     log_format: str = _setting(values.choice("json", "text"), "json", "`json` or `text`")
     log_level: str = _setting(
         values.choice("debug", "info", "warning", "error"), "info", "`debug`, `info`, `warning` or `error`"
+    )
+    tracing: str = _setting(
+        values.tracing,
+        "off",
+        "`otlp`: traces go to an OpenTelemetry collector, as the [`OTEL_*` variables](#traces) say, and receivers get "
+        "a `traceparent`. `off`: no traces",
     )
     egress_allow: tuple[Network, ...] = _setting(
         values.networks, (), "Private networks (CIDR, separated by commas) that callbacks may reach, also by http"
@@ -261,24 +267,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     a rule, and needed ones that are missing. No value is quoted. What Kubernetes made from a Service is left out.
     """
     known = {variable(f.name): f for f in fields(Settings)}
-    texts = {name: value.strip() for name, value in environ.items() if name.startswith("RELAY_")}
-    for name in ignored(environ):
-        del texts[name]
-    faults = [
-        Fault((name,), "is no setting of the relay; docs/configuration.md lists them all", "unknown")
-        for name in sorted(texts)
-        if name not in known and not name.startswith("RELAY_TEST_")
-    ]
-    read: dict[str, Any] = {}
-    for name, setting in known.items():
-        if not (text := texts.get(name, "")):
-            if setting.metadata["needed"]:
-                faults.append(Fault((name,), f"is needed: {setting.metadata['text']}", "missing"))
-            continue
-        try:
-            read[setting.name] = setting.metadata["read"](text)
-        except ValueError as error:
-            faults.append(Fault((name,), str(error)))
+    read, faults = read_settings(known, environ)
     faults += _disorder({name: read.get(setting.name, setting.default) for name, setting in known.items()})
     if faults:
         raise Invalid(*faults)

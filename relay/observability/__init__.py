@@ -35,8 +35,9 @@ _SECRET_TEXT = re.compile(
     re.I,
 )
 _PRIVATE_TEXT = re.compile(
-    # What follows the host of a URL, and the name in front of the @ of a mail address.
-    r"(?P<origin>\bhttps?://[^\s/?#\"'<>]{1,300})[/?#][^\s\"'<>]*|(?<![\w.+/:-])[\w.+-]{1,64}(?P<domain>@[\w-]{1,64}\.\w)",
+    # What follows the host of a URL, also as urllib3 puts it, and the name in front of the @ of a mail address.
+    r"(?P<said>\bwith url: )[/?]\S*|(?P<origin>\bhttps?://[^\s/?#\"'<>]{1,300})[/?#][^\s\"'<>]*"
+    r"|(?<![\w.+/:-])[\w.+-]{1,64}(?P<domain>@[\w-]{1,64}\.\w)",
     re.I,
 )
 _PLAIN_NAMES = frozenset({"row_id", "timestamp", "request_id"})
@@ -49,7 +50,7 @@ LONGEST_NAME: Final = 100
 MOST_ENTRIES: Final = 50
 """Of a list or an object."""
 DEEPEST: Final = 5
-_QUIET = ("httpx", "httpcore", "arq", "uvicorn", "uvicorn.error", "uvicorn.access")
+_QUIET = ("httpx", "httpcore", "urllib3", "arq", "uvicorn", "uvicorn.error", "uvicorn.access")
 """They would print every URL, every job, or how to press Ctrl-C."""
 POD: Final = platform.node()
 """Which process wrote a line: the name of the pod, or of the machine."""
@@ -189,13 +190,14 @@ def _text(name: str, text: str) -> str:
 
 def _scrubbed(text: str) -> str:
     text = _SECRET_TEXT.sub(_shown_part, text)
-    if "://" in text or "@" in text:
+    if "://" in text or "@" in text or " url: " in text:
         text = _PRIVATE_TEXT.sub(_public_part, text)
     return printable(masked_numbers(text))
 
 
 def _public_part(found: "re.Match[str]") -> str:
-    return f"{found['origin']}/{HIDDEN}" if found["origin"] else HIDDEN + found["domain"]
+    before = found["said"] or found["origin"]
+    return f"{before}/{HIDDEN}" if before else HIDDEN + found["domain"]
 
 
 def _shown_part(found: "re.Match[str]") -> str:

@@ -6,6 +6,7 @@ is raised here holds credentials, a row, or the exception of the HTTP client, wh
 
 import asyncio
 import re
+import time
 import weakref
 import zlib
 from datetime import UTC, datetime
@@ -54,6 +55,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
     """Why it was cut, or what the upstream said besides its rows; safe to log. None: all is well, or it is a part."""
     had_bom: bool = False
     """A byte order mark was dropped before its first line."""
+    asked_ms: int = 0
+    """When it was asked for, in ms since 1970."""
     took_ms: int = 0
     """From the request to the last byte."""
 
@@ -140,10 +143,10 @@ class ReportsApi:
         answer, loop = Answer(self._memory, most_bytes=self._max_part_bytes), asyncio.get_running_loop()
         try:
             async with self._places:
-                began = loop.time()
+                began, asked_ms = loop.time(), time.time_ns() // 1_000_000
                 await self._receive(answer, url, source.auth)
                 took_ms = round((loop.time() - began) * 1000)
-            page = msgspec.structs.replace(await _judge(answer, source.auth), took_ms=took_ms)
+            page = msgspec.structs.replace(await _judge(answer, source.auth), asked_ms=asked_ms, took_ms=took_ms)
         except BaseException:
             answer.give_back()
             raise

@@ -256,6 +256,7 @@ def test_every_line_names_its_pod(capsys: pytest.CaptureFixture[str]) -> None:
         ("no answer of http://10.0.0.1:8080/t0ken", "no answer of http://10.0.0.1:8080/••••"),
         ("see 'https://crm.example.com?k=t0ken'", "see 'https://crm.example.com/••••'"),
         ("at https://crm.example.com", "at https://crm.example.com"),
+        ("Max retries exceeded with url: /t0ken/v1/traces (x)", "Max retries exceeded with url: /•••• (x)"),
         ("Set RELAY_REDIS_URL to redis+sentinel://host:26379/name", "Set RELAY_REDIS_URL to redis+sentinel://host:26379/name"),
         ("ask jo.t0ken+x@example.com", "ask ••••@example.com"),
         ("https://jo:t0ken@crm.example.com/t0ken", "https://••••@crm.example.com/••••"),

@@ -7,17 +7,16 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from relay.domain.model import Endpoint, EndpointId, SourceUid
-from relay.domain.outcomes import Outcome
 from relay.domain.sending.core import Core
-from relay.domain.sending.delivery import Delivery
 from relay.domain.sending.effects import Disable, Effect, Unpark
 from relay.domain.sending.effects import Exchange as WantedExchange
+from relay.observability.spans import Spans
 from relay.outbound.callbacks import CallbackSender
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.dispatch.arriving import Arriving
 from relay.pipeline.dispatch.asking import Asking
-from relay.pipeline.dispatch.attempt_log import AttemptLog
+from relay.pipeline.dispatch.attempting import Attempting
 from relay.pipeline.dispatch.exchanging import Exchange
 from relay.pipeline.dispatch.side_tasks import SideTasks
 from relay.pipeline.dispatch.sweeping import Sweeping
@@ -59,18 +58,20 @@ class Dispatcher:
         slots: int,
         deadline_s: float,
         schedule: Sequence[float],
+        spans: Spans | None = None,
     ) -> None:
         """`slots`: callbacks in flight at most; `deadline_s`: of one attempt; `schedule`: seconds before each retry."""
         self.session = session
         self._lanes, self._sweeping = lanes, Sweeping(lanes, clock)
         self._conditions = conditions
         self._catalogue = catalogue
-        self._sender = sender
         self._clock = clock
         self.lagging = lagging
         self._disable = disable
-        self._slots, self._deadline_s = slots, deadline_s
-        self._attempt_log = AttemptLog()
+        self._slots = slots
+        self._attempting = Attempting(
+            catalogue=catalogue, sender=sender, clock=clock, deadline_s=deadline_s, spans=spans
+        )
         self._core = Core(session=session, slots=slots, schedule=schedule)
         self.sharing = self._core.sharing
         self._arriving = Arriving(
@@ -189,7 +190,7 @@ class Dispatcher:
     @property
     def done(self) -> int:
         """How many attempts and exchanges have ended."""
-        return self._attempt_log.ended_attempts + sum(exchange.made for exchange, _ in self._exchanges.values())
+        return self._attempting.ended + sum(exchange.made for exchange, _ in self._exchanges.values())
 
     def has_waited(self, seconds: float) -> bool:
         """Whether a delivery could be sent now, or an exchange was wanted so long ago."""
@@ -266,7 +267,7 @@ class Dispatcher:
                 self._waking -= 1
                 continue
             try:
-                outcome = await self._send(delivery)
+                outcome = await self._attempting.send(delivery)
             except Exception:
                 # A bug of the relay, because no receiver can cause this: the delivery waits until it is fixed.
                 log.exception("attempt_broke", endpoint=delivery.lane.machine.id, number=delivery.reference.number)
@@ -279,17 +280,5 @@ class Dispatcher:
                 if outcome.succeeded:
                     self.lagging.confirmed(delivery, now_ms)
                 attempt = self._core.landed(delivery, outcome, now_ms=now_ms, jitter=self._clock.jitter())
-                self._attempt_log.ended(delivery, outcome, attempt, now_ms=now_ms)
+                self._attempting.note(delivery, outcome, attempt, now_ms=now_ms)
         self._follow()
-
-    async def _send(self, delivery: Delivery) -> Outcome:
-        endpoint = delivery.lane.machine.endpoint
-        assert endpoint is not None  # noqa: S101 - nothing is sent to an endpoint that is not known
-        event = delivery.event
-        return await self._sender.send(
-            self._catalogue.prepared(endpoint),
-            message_id=event.id,
-            body=self._catalogue.body_for(endpoint, event, delivery.reference.type_code),
-            timestamp_s=self._clock.now_ms() // 1000,
-            deadline_s=self._deadline_s,
-        )

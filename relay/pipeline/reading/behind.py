@@ -190,7 +190,7 @@ class Behind:
         audience = reading.audience(await self._live_from(source, poll))
         events = await self._pages.take_in(
             source, poll, sheet.lines, step.row_ids,
-            cursor=None, audience=audience, took_ms=page.took_ms, reading=reading.name,
+            cursor=None, audience=audience, asked_ms=page.asked_ms, took_ms=page.took_ms, reading=reading.name,
         )  # fmt: skip
         check_proof(step, sheet.page)
         return _moved(place, step, self._clock.now_ms(), events=events)

@@ -56,7 +56,9 @@ class Forward:
             following = Span(step.cursor, step.ceiling, span.limit)
             poll.read_ahead(following, self._pages.ask(source, route, following))
         moved = step.cursor if step.cursor != cursor else None
-        await self._pages.take_in(source, poll, lines, step.row_ids, cursor=moved, took_ms=page.took_ms)
+        await self._pages.take_in(
+            source, poll, lines, step.row_ids, cursor=moved, asked_ms=page.asked_ms, took_ms=page.took_ms
+        )
         poll.ceiling = step.ceiling
         poll.state = msgspec.structs.replace(poll.state, cursor=step.cursor)
         if moved is not None:

@@ -68,19 +68,21 @@ class PageReader:
         *,
         cursor: int | None,
         audience: Audience | None = None,
+        asked_ms: int,
         took_ms: int,
         reading: str = AHEAD,
     ) -> int:
         """Commit the rows of a page, and move the route's cursor (None: leave it). Gives the events.
 
-        `took_ms` is how long the upstream took for the page, and `reading` which one wanted it, for the log. Raises as
-        Ingest.take_in does.
+        `asked_ms` is when the upstream was asked for the page, and `took_ms` how long it took: for traces and the log,
+        as is `reading`, which says who wanted it. Raises as Ingest.take_in does.
         """
         if not lines:
             return 0
         events = await self._ingest.take_in(
             source, poll.state.route, lines,
             row_ids=row_ids, after=poll.state.cursor or 0, cursor=cursor, token=poll.token, audience=audience,
+            asked_ms=asked_ms,
         )  # fmt: skip
         fields = {
             "source": source.uid, "route": poll.state.route, "reading": reading, "rows": len(row_ids), "events": events,

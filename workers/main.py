@@ -32,6 +32,7 @@ from relay.pipeline.upkeep import Upkeep
 from relay.pipeline.vouching import Vouching
 from relay.starting import check_queue, check_start, open_clock, readiness_of
 from relay.store.notices import Notices
+from relay.store.seal import locked
 from relay.wiring import Stores, deleting_of, open_dispatch, open_stores, pressure_of, spans_of
 from relay.wiring_checkpoints import vouching_of
 from relay.wiring_polling import open_polling
@@ -255,7 +256,7 @@ def _health_of(parts: Parts, watch: Watch, settings: Settings, *, alive: Callabl
         return None
 
     async def opens_all() -> str | None:
-        return parts.catalogue.locked()
+        return locked(parts.catalogue.unreadable.values())
 
     async def progresses() -> str | None:
         return watch.trouble()

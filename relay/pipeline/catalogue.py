@@ -18,7 +18,6 @@ from relay.outbound.callbacks import CallbackSender, PreparedEndpoint
 from relay.pipeline.troubles import Troubles, ids_of, names_of
 from relay.store.configuration import APPLICATION, ENDPOINT, Changes, Configuration, UnreadableRecord
 from relay.store.record_form import Kind
-from relay.store.seal import locked
 
 K = TypeVar("K", bound=str)
 V = TypeVar("V", bound=msgspec.Struct)
@@ -54,7 +53,7 @@ class Catalogue:
         """The sources, and the posts of applications that have any: whatever can have deliveries."""
         self._applications: dict[ApplicationId, Application] = {}
         self._endpoints: dict[EndpointId, Endpoint] = {}
-        self._unreadable: dict[str, UnreadableRecord] = {}
+        self.unreadable: dict[str, UnreadableRecord] = {}
         self._unfit: dict[EndpointId, str | None] = {}
         """What was found out since the endpoint, or its application, changed."""
         self._matchers: dict[SourceUid, Matcher] = {}
@@ -77,21 +76,17 @@ class Catalogue:
         """Whether an endpoint is known, there but unreadable, or gone: then its application may be gone, too."""
         if self.endpoint(endpoint) is not None:
             return "known"
-        record = self._unreadable.get(f"endpoint/{endpoint}")
+        record = self.unreadable.get(f"endpoint/{endpoint}")
         glimpse = record.glimpse if record else None
         return "unreadable" if isinstance(glimpse, Endpoint) and self._has_application(glimpse) else "gone"
 
-    def locked(self) -> str | None:
-        """Which records no key of this process opens, and what to do; None: there are none of these."""
-        return locked(self._unreadable.values()) if self._unreadable else None
-
     def unfit(self, endpoint: EndpointId) -> str | None:
         """Why nothing can be sent to an endpoint until it is corrected; None: it is fit, or gone."""
-        if (record := self._unreadable.get(f"endpoint/{endpoint}")) is not None:
+        if (record := self.unreadable.get(f"endpoint/{endpoint}")) is not None:
             return f"its record can't be read: {record.why}"
         if (known := self._endpoints.get(endpoint)) is None:
             return None
-        if (record := self._unreadable.get(f"application/{known.app_id}")) is not None:
+        if (record := self.unreadable.get(f"application/{known.app_id}")) is not None:
             return f"its application's record can't be read: {record.why}"
         if (application := self._applications.get(known.app_id)) is None:
             return None
@@ -151,7 +146,7 @@ class Catalogue:
         return matcher
 
     def _new_matcher(self, source: SourceUid) -> Matcher:
-        glimpses = [record.glimpse for record in self._unreadable.values()]
+        glimpses = [record.glimpse for record in self.unreadable.values()]
         unread = [each for each in glimpses if isinstance(each, Application)]
         dim = [each for each in glimpses if isinstance(each, Endpoint)]
         applications = [a for a in (*self._applications.values(), *unread) if _takes(a, source)]
@@ -165,7 +160,7 @@ class Catalogue:
         """Which of an application's endpoints want which of its posts; made again after a change."""
         matcher = self._post_matchers.get(application.id)
         if matcher is None:
-            glimpses = [record.glimpse for record in self._unreadable.values()]
+            glimpses = [record.glimpse for record in self.unreadable.values()]
             dim = [each for each in glimpses if isinstance(each, Endpoint)]
             called = [each for each in (*self._endpoints.values(), *dim) if each.type != "poller"]
             matcher = PostMatcher(application, called, unfit={each.id for each in dim})
@@ -215,16 +210,16 @@ class Catalogue:
             or _matters(ENDPOINT, self._endpoints, changes.endpoints)
         )
         if changes.complete:
-            unread = {EndpointId(record.id) for record in self._unreadable.values() if record.kind == "endpoint"}
+            unread = {EndpointId(record.id) for record in self.unreadable.values() if record.kind == "endpoint"}
             changed |= set(self._endpoints) | unread
-            self.sources, self._applications, self._endpoints, self._unreadable = {}, {}, {}, {}
+            self.sources, self._applications, self._endpoints, self.unreadable = {}, {}, {}, {}
         for name in names_of(changes):
-            self._unreadable.pop(name, None)
+            self.unreadable.pop(name, None)
         _apply(self.sources, changes.sources)
         _apply(self._applications, changes.applications)
         _apply(self._endpoints, changes.endpoints)
         for record in changes.unreadable:
-            self._unreadable[record.name] = record
+            self.unreadable[record.name] = record
             match record.kind:
                 case "source":
                     self.sources.pop(SourceUid(record.id), None)
@@ -249,7 +244,7 @@ class Catalogue:
         return sorted(self.streams - self.sources.keys())
 
     def _posts(self) -> Iterator[SourceUid]:
-        glimpses = (record.glimpse for record in self._unreadable.values())
+        glimpses = (record.glimpse for record in self.unreadable.values())
         unread = (each for each in glimpses if isinstance(each, Application))
         return (posts_of(each.id) for each in (*self._applications.values(), *unread) if each.posts)
 
@@ -277,7 +272,7 @@ class Catalogue:
         await troubles.tell()
 
     def _has_application(self, endpoint: Endpoint) -> bool:
-        return endpoint.app_id in self._applications or f"application/{endpoint.app_id}" in self._unreadable
+        return endpoint.app_id in self._applications or f"application/{endpoint.app_id}" in self.unreadable
 
 
 def _takes(application: Application, source: SourceUid) -> bool:

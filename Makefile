@@ -23,9 +23,9 @@ $(VENV)/installed.stamp: pyproject.toml requirements/dev.txt
 	@touch $@
 
 lock: ## Resolve the dependencies again and write them down with their hashes
-	$(COMPILE) pyproject.toml -o requirements/runtime.txt
+	$(COMPILE) --extra tracing pyproject.toml -o requirements/runtime.txt
 	$(COMPILE) --extra dev pyproject.toml -o requirements/dev.txt
-	$(COMPILE) $(addprefix --no-emit-package ,$(UNSHIPPED)) -c requirements/runtime.txt pyproject.toml -o requirements/image.txt
+	$(COMPILE) $(addprefix --no-emit-package ,$(UNSHIPPED)) -c requirements/runtime.txt --extra tracing pyproject.toml -o requirements/image.txt
 	echo hatchling==1.33.0 | $(COMPILE) -c requirements/dev.txt - -o requirements/build.txt
 
 check: install ## Format, lint, types, layers and the quick tests: under 30 s

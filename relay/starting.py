@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from relay.errors import StoreDenied, StoreRefused, StoreUnavailable
 from relay.pipeline.clock import Clock, keep_time
+from relay.store.advice import advise
 from relay.store.connection import connect
 from relay.store.needs import unmet_needs
 from relay.store.readiness import Check, Readiness
@@ -19,13 +20,16 @@ from relay.wiring import Stores
 log = structlog.get_logger()
 
 
-async def check_start(redis: Redis, seal: Seal) -> None:
+async def check_start(redis: Redis, seal: Seal, *, is_embedded: bool = False) -> None:
     """Have a process that can't work with its Redis server, or not with its key, say so at its start, and end.
 
-    Raises StoreRefused with what to do, or StoreDenied. A server that is away may come: the process waits for it.
+    Raises StoreRefused with what to do, or StoreDenied. A server that is away may come: the process waits for it. The
+    log says what else is not as it should be, unless the server is the relay's own.
     """
     try:
         trouble = " ".join(await unmet_needs(redis)) or await seal.trouble()
+        if not trouble and not is_embedded:
+            await advise(redis)
     except StoreDenied:
         raise
     except StoreUnavailable as error:

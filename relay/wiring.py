@@ -4,7 +4,7 @@ import dataclasses
 import platform
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -13,6 +13,8 @@ from redis.asyncio import Redis
 from relay.config import Settings
 from relay.domain.addresses import NAT64, EgressPolicy
 from relay.domain.links import PURPOSE, EventLinks
+from relay.observability import POD
+from relay.observability.spans import Spans, open_spans
 from relay.outbound.callbacks import CallbackSender
 from relay.outbound.egress import Egress, EgressOptions
 from relay.outbound.reports_api import ReportsApi
@@ -72,7 +74,8 @@ from relay.store.trace_turns import TraceTurns
 from relay.store.undelivered import Undelivered
 from relay.store.vault import Vault
 
-USER_AGENT = f"infinity-event-relay/{version('infinity-event-relay')}"
+VERSION = version("infinity-event-relay")
+USER_AGENT = f"infinity-event-relay/{VERSION}"
 
 
 @asynccontextmanager
@@ -83,6 +86,11 @@ async def server_url(settings: Settings) -> AsyncIterator[str]:
         return
     async with embedded_server(settings.data_dir) as url:
         yield url
+
+
+def spans_of(settings: Settings) -> AbstractAsyncContextManager[Spans | None]:
+    """Traces, for as long as this is used."""
+    return open_spans(settings.tracing, version=VERSION, pod=POD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +203,7 @@ def upstream_policy(settings: Settings) -> EgressPolicy:
 
 @asynccontextmanager
 async def open_dispatch(
-    settings: Settings, stores: Stores, clock: Clock
+    settings: Settings, stores: Stores, clock: Clock, spans: Spans | None = None
 ) -> AsyncIterator[tuple[Catalogue, Dispatcher]]:
     """The sending side of a worker, and the catalogue that it shares with the polling side."""
     resolver = Resolver(nameservers=settings.nameservers or None)
@@ -226,6 +234,7 @@ async def open_dispatch(
         slots=settings.dispatch_slots,
         deadline_s=settings.attempt_timeout_seconds,
         schedule=settings.retry_schedule,
+        spans=spans,
     )
     try:
         yield catalogue, dispatcher
@@ -267,15 +276,12 @@ def deleting_of(stores: Stores) -> Deleting:
     )
 
 
-def posting_of(stores: Stores, clock: Clock) -> Posting:
+def posting_of(stores: Stores, clock: Clock, spans: Spans | None = None) -> Posting:
     """What takes posts in. It has a mirror of the configuration, which it reads with the first post."""
     return Posting(
-        posts=Posts(stores.redis),
-        applications=stores.applications,
-        catalogue=Catalogue(stores.configuration),
-        operations=stores.operations,
-        clock=clock,
-    )
+        posts=Posts(stores.redis), applications=stores.applications, catalogue=Catalogue(stores.configuration),
+        operations=stores.operations, clock=clock, spans=spans,
+    )  # fmt: skip
 
 
 def pressure_of(settings: Settings, stores: Stores, clock: Clock) -> Pressure:
@@ -287,9 +293,7 @@ def pressure_of(settings: Settings, stores: Stores, clock: Clock) -> Pressure:
         clock=clock,
         room=Room(
             shed_share=settings.memory_shed_share,
-            stop_share=settings.memory_stop_share,
-            resume_share=settings.memory_resume_share,
-            stop_deliveries=settings.backlog_stop_deliveries,
-            resume_deliveries=settings.backlog_resume_deliveries,
+            stop_share=settings.memory_stop_share, resume_share=settings.memory_resume_share,
+            stop_deliveries=settings.backlog_stop_deliveries, resume_deliveries=settings.backlog_resume_deliveries,
         ),
-    )
+    )  # fmt: skip

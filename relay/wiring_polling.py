@@ -8,6 +8,7 @@ import structlog
 
 from relay.config import Settings
 from relay.config.readings import plan_of, planned_requests
+from relay.observability.spans import Spans
 from relay.outbound.reports_api import ReportsApi
 from relay.outbound.resolver import Resolver
 from relay.outbound.upstream_transport import UpstreamTransport
@@ -36,7 +37,12 @@ class PollingSide(NamedTuple):
 
 @asynccontextmanager
 async def open_polling(
-    settings: Settings, stores: Stores, catalogue: Catalogue, pressure: Pressure, clock: Clock
+    settings: Settings,
+    stores: Stores,
+    catalogue: Catalogue,
+    pressure: Pressure,
+    clock: Clock,
+    spans: Spans | None = None,
 ) -> AsyncIterator[PollingSide]:
     """The polling side of a worker. The log says what its readings cost."""
     log.info("readings_planned", **planned_requests(settings))
@@ -51,6 +57,7 @@ async def open_polling(
         clock=clock,
         replaying=Replaying(events=stores.events, books=stores.books, undelivered=stores.undelivered),
         judges=judges,
+        spans=spans,
     )
     resolver = Resolver(nameservers=settings.nameservers or None)
     transport = UpstreamTransport(policy=upstream_policy(settings), resolver=resolver)

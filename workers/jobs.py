@@ -1,7 +1,7 @@
 """arq's jobs: each unpacks its context and calls the pipeline."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
@@ -19,13 +19,18 @@ log = structlog.get_logger()
 async def poll(ctx: dict[str, Any], *sources: str) -> None:
     """Poll the routes of some sources for a while, side by side. Each has its own lease, and none waits for another."""
     context: Context = ctx["context"]
+    with context.count.counting():
+        await _poll(context, ctx["redis"], sources)
+
+
+async def _poll(context: Context, queue: ArqRedis, sources: Sequence[str]) -> None:
     try:
         if context.vouching is not None and not await context.vouching.may_poll():
             return  # Their routes would begin behind the newest row, and not where they were.
     except (StoreUnavailable, StoreRefused) as error:
         log.warning("slices_not_begun", sources=len(sources), error=str(error))
         return
-    slices = [_slice(context, ctx["redis"], SourceUid(source)) for source in sources]
+    slices = [_slice(context, queue, SourceUid(source)) for source in sources]
     for ended in await asyncio.gather(*slices, return_exceptions=True):
         if isinstance(ended, BaseException):
             raise ended
@@ -50,8 +55,9 @@ async def reconcile(ctx: dict[str, Any], source: str) -> None:
     """Go on with the reconciliation of a source for a few seconds."""
     context: Context = ctx["context"]
     try:
-        if context.vouching is None or await context.vouching.may_poll():
-            await context.reconciling.turn(SourceUid(source))
+        with context.count.counting():
+            if context.vouching is None or await context.vouching.may_poll():
+                await context.reconciling.turn(SourceUid(source))
     except (StoreUnavailable, StoreRefused) as error:
         # The next turn continues from what is written down.
         log.warning("reconciliation_interrupted", source=source, error=str(error))

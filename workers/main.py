@@ -5,7 +5,7 @@ import gc
 import resource
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -13,11 +13,13 @@ from functools import partial
 import structlog
 import uvloop
 from arq.connections import ArqRedis
+from redis.exceptions import RedisError
 
 from relay.config import Settings
 from relay.errors import StoreRefused, StoreUnavailable
 from relay.jobs import connect_jobs
 from relay.metrics.answering import Answering
+from relay.observability import counting_repeats
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.deleting import Deleting
@@ -31,7 +33,8 @@ from relay.pipeline.upkeep import Upkeep
 from relay.pipeline.vouching import Vouching
 from relay.starting import check_queue, check_start, open_clock, readiness_of
 from relay.store.notices import Notices
-from relay.wiring import Stores, deleting_of, open_dispatch, open_stores, pressure_of
+from relay.store.seal import locked
+from relay.wiring import Stores, deleting_of, open_dispatch, open_stores, pressure_of, spans_of
 from relay.wiring_checkpoints import vouching_of
 from relay.wiring_erasing import erasing_of
 from relay.wiring_metrics import open_metrics_port, worker_metrics_of
@@ -42,6 +45,7 @@ from relay.wiring_replays import replays_of
 from relay.wiring_upkeep import upkeep_of
 from workers.context import Context
 from workers.health import Health, health_port, serve_health
+from workers.progress import Watch
 from workers.serving_jobs import serve_jobs
 from workers.ticking import reconcile_forever, tick_forever
 
@@ -71,6 +75,13 @@ class Parts:
     metrics: Answering
     queue: ArqRedis
     queue_url: str
+
+    def watch(self, context: Context) -> Watch:
+        """What looks whether the work that is due gets done."""
+        return Watch(
+            routes=self.stores.routes, queue=self.queue, dispatcher=self.dispatcher,
+            jobs=context.count, clock=self.clock,
+        )  # fmt: skip
 
     async def trouble(self) -> str | None:
         """What is wrong with the checkpoint; None: nothing, or there is none."""
@@ -104,9 +115,10 @@ async def _run(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, stopping.set)
-    async with _parts(settings) as parts:
-        code = await _work(parts, settings, stopping)
-    log.info("worker_ended", code=code)
+    async with counting_repeats():
+        async with _parts(settings) as parts:
+            code = await _work(parts, settings, stopping)
+        log.info("worker_ended", code=code)
     return code
 
 
@@ -115,17 +127,18 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
     async with AsyncExitStack() as stack:
         # Before anything else: a process whose port is taken would do work, and be killed for not being alive.
         port = stack.enter_context(health_port(settings.host, settings.worker_port))
+        spans = await stack.enter_async_context(spans_of(settings))
         metrics_port = stack.enter_context(open_metrics_port(settings))
         stores, url = await stack.enter_async_context(open_stores(settings))
-        await check_start(stores.redis, stores.seal)
+        await check_start(stores.redis, stores.seal, is_embedded=settings.redis_url is None)
         queue, queue_url = await stack.enter_async_context(_open_queue(settings, url))
         clock = Clock()
-        catalogue, dispatcher = await stack.enter_async_context(open_dispatch(settings, stores, clock))
+        catalogue, dispatcher = await stack.enter_async_context(open_dispatch(settings, stores, clock, spans))
 
         at_once = partial(_poll_at_once, stores, catalogue)
         await stack.enter_async_context(open_clock(stores, clock=clock, set_back=at_once))
         pressure = pressure_of(settings, stores, clock)
-        side = await stack.enter_async_context(open_polling(settings, stores, catalogue, pressure, clock))
+        side = await stack.enter_async_context(open_polling(settings, stores, catalogue, pressure, clock, spans))
         reconciling = reconciling_of(settings, stores, side, catalogue, pressure, clock)
         metrics = worker_metrics_of(settings, stores, catalogue, dispatcher, side.ingest.counts, reconciling)
         await stack.enter_async_context(metrics.measuring(metrics_port))
@@ -179,6 +192,7 @@ async def _work(parts: Parts, settings: Settings, stopping: asyncio.Event) -> in
     log.info("worker_started", port=settings.worker_port)
     await asyncio.wait([stop, *tasks], return_when=asyncio.FIRST_COMPLETED)
     code = 0 if stopping.is_set() else _explain(tasks)
+    log.info("worker_draining", within_s=DRAIN_S)
     stopping.set()
     parts.polling.stopping.set()
     try:
@@ -211,13 +225,9 @@ async def _follow_changes(parts: Parts) -> None:
 def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[asyncio.Task[None]]:
     """Everything that runs until the end; one of these that ends by itself ends the process."""
     vouching, changed = parts.vouching, partial(_follow_changes, parts)
-
-    def notes() -> list[str]:
-        return [said for said in (parts.pressure.said, vouching.said if vouching else "") if said]
-
-    ready = readiness_of(parts.stores, parts.clock, parts.trouble).reason
-    health = Health(alive=lambda: not any(task.done() for task in tasks), ready=ready, notes=notes)
-    notices = Notices(parts.stores.redis)
+    context, notices = parts.context, Notices(parts.stores.redis)
+    watch = parts.watch(context)
+    health = _health_of(parts, watch, settings, alive=lambda: not any(task.done() for task in tasks))
     work = {
         "health": serve_health(parts.metrics.in_front_of(health), parts.port),
         "notices": follow(
@@ -230,8 +240,9 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
         ),
         "tick": tick_forever(parts.queue, parts.stores.routes, parts.catalogue, clock=parts.clock, refresh=changed),
         "reconciliations": reconcile_forever(parts.queue, parts.reconciling, clock=parts.clock),
-        "jobs": serve_jobs(parts.context, parts.queue_url, stopping),
+        "jobs": serve_jobs(context, parts.queue_url, stopping),
         "dispatch": parts.dispatcher.watch(),
+        "progress": watch.run(),
         "lags": parts.dispatcher.lagging.run(lambda: list(parts.catalogue.sources)),
         "sharing": share(
             parts.dispatcher.sharing,
@@ -248,6 +259,29 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
     }
     tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
     return tasks
+
+
+def _health_of(parts: Parts, watch: Watch, settings: Settings, *, alive: Callable[[], bool]) -> Health:
+    vouching = parts.vouching
+
+    async def queue_answers() -> str | None:
+        try:
+            await parts.queue.ping()
+        except (RedisError, OSError) as error:
+            return f"RELAY_QUEUE_REDIS_URL: the server does not answer ({type(error).__name__})"
+        return None
+
+    async def opens_all() -> str | None:
+        return locked(parts.catalogue.unreadable.values())
+
+    async def progresses() -> str | None:
+        return watch.trouble()
+
+    def notes() -> list[str]:
+        return [said for said in (parts.pressure.said, vouching.said if vouching else "") if said]
+
+    checks = [parts.trouble, opens_all, progresses, *([queue_answers] if settings.queue_redis_url else [])]
+    return Health(alive=alive, ready=readiness_of(parts.stores, parts.clock, *checks).reason, notes=notes)
 
 
 def _explain(tasks: list[asyncio.Task[None]]) -> int:

@@ -8,15 +8,13 @@ from arq.worker import Worker, func
 from relay.jobs import JOB_EXPIRES_MS, QUEUE, from_bytes, to_bytes
 from relay.outbound.reports_api import DEADLINE_S
 from relay.pipeline.shifts import OVERTIME_MS, SLICE_MS
-from workers.context import Context
+from workers.context import MOST_JOBS, Context
 from workers.jobs import JOBS
 
 AFTER_THE_LAST_PAGE_S = 30
 """For taking in the page whose request a slice ended with."""
 JOB_TIMEOUT_S = (SLICE_MS + OVERTIME_MS) / 1000 + DEADLINE_S + AFTER_THE_LAST_PAGE_S
 """The deadline of a request governs: arq must not cancel a slice that still waits for its page."""
-MOST_JOBS = 100
-"""Jobs at once, each with the slices of up to `workers.ticking.TOGETHER` sources."""
 POLL_DELAY_S = 0.5
 
 

@@ -19,6 +19,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from relay.api.access import PRINCIPAL, access_of, check_access
 from relay.api.auth import Authentication
+from relay.api.change_log import operation_of
 from relay.api.request_ids import now_ms
 from relay.domain.callers import caller
 from relay.domain.principals import Principal
@@ -79,7 +80,8 @@ class Admission(ASGIMiddleware):
                 raise Unauthorized("this API key, or its application, was deleted")
         except Unauthorized as error:
             await count_address(scope, stores, self._limits)
-            log.warning("login_failed", address=self._limits.address(scope), path=scope["path"], reason=str(error))
+            address, operation = self._limits.address(scope), operation_of(scope)
+            log.warning("login_failed", address=address, operation=operation, reason=str(error))
             raise
         _check(scope, quota, policy="key", per_minute=per_minute)
         return principal

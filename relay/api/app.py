@@ -1,7 +1,7 @@
 """The REST API as an application: every controller, dependency and handler is named here."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from importlib.metadata import version
 from socket import socket
 
@@ -73,10 +73,20 @@ from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
 from relay.errors import Fault, Invalid
 from relay.metrics.http import HttpCounts
+from relay.observability import counting_repeats
+from relay.observability.spans import Spans
 from relay.outbound.recordings import open_recordings
 from relay.pipeline.clock import Clock
 from relay.starting import open_clock, readiness_of
-from relay.wiring import Stores, egress_policy, open_stores, open_tracing, posting_of, upstream_policy
+from relay.wiring import (
+    Stores,
+    egress_policy,
+    open_stores,
+    open_tracing,
+    posting_of,
+    spans_of,
+    upstream_policy,
+)
 from relay.wiring_metrics import http_metrics_of
 
 ROOT = "/api/v1"
@@ -100,7 +110,7 @@ def create_app(settings: Settings, *, metrics_port: socket | None = None) -> Lit
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Stores]:
-        async with open_stores(settings) as (stores, _), open_clock(stores, clock=clock):
+        async with open_stores(settings) as (stores, _), open_clock(stores, clock=clock), counting_repeats():
             yield stores
 
     if settings.admin_key is None:
@@ -119,6 +129,7 @@ def create_app(settings: Settings, *, metrics_port: socket | None = None) -> Lit
         origins=settings.cors_origins,
         has_public_url=settings.public_url is not None,
         metrics_port=metrics_port,
+        spans=spans_of(settings),
     )
 
 
@@ -133,12 +144,13 @@ def create_api(
     origins: Sequence[str] = (),
     has_public_url: bool = False,
     metrics_port: socket | None = None,
+    spans: AbstractAsyncContextManager[Spans | None] = nullcontext(),  # noqa: B008 - it has no state
 ) -> Litestar:
     """Create the API. `admin_key` gives full access. Health checks, docs and public keys require no key.
 
     `policy` tells which URLs endpoints can have, and `upstreams` which `baseUrl` sources can have. `origins` are those
     of the web pages that can call the API. `has_public_url`: endpoints can include links. `metrics_port` is an open
-    port that answers `/metrics` without a key.
+    port that answers `/metrics` without a key. `spans` are exported for as long as the application runs.
     """
 
     @asynccontextmanager
@@ -147,11 +159,12 @@ def create_api(
             opened() as stores,
             open_recordings(upstreams) as recordings,
             open_tracing(stores, upstreams) as tracing,
+            spans as exported,
         ):
             app.state.recordings = recordings
             app.state.tracing = tracing
             app.state.stores = stores
-            app.state.posting = posting_of(stores, clock)
+            app.state.posting = posting_of(stores, clock, exported)
             app.state.metrics = http_metrics_of(stores, app.state.http_counts)
             app.state.readiness = readiness_of(stores, clock, stores.epochs.trouble)
             async with app.state.metrics.measuring(metrics_port):

@@ -1,5 +1,7 @@
 """The log of requests: the request's id in every line, and a line for each request that changes something."""
 
+from typing import Any
+
 import structlog
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
@@ -14,7 +16,7 @@ READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class ChangeLog(ASGIMiddleware):
-    """Logs the responses of requests. Paths contain ids and uids. Bodies and queries are not logged."""
+    """Logs the responses of requests: the operation, and the ids and uids in its path. No bodies, and no queries."""
 
     scopes = (ScopeType.HTTP,)
 
@@ -29,7 +31,19 @@ class ChangeLog(ASGIMiddleware):
                 if message["type"] == "http.response.start":
                     principal = scope["state"].get(PRINCIPAL)
                     by = {"by": principal.id} if principal else {}
-                    log.info("api_change", method=method, path=scope["path"], status=int(message["status"]), **by)
+                    by |= {"ids": ids} if (ids := _ids(scope)) else {}
+                    operation = operation_of(scope)
+                    log.info("api_change", method=method, operation=operation, status=int(message["status"]), **by)
                 await send(message)
 
             await next_app(scope, receive, noting)
+
+
+def operation_of(scope: Scope) -> str:
+    """The path of an operation, with the names of its parameters: what a client put there instead can be anything."""
+    return str(scope.get("path_template", ""))
+
+
+def _ids(scope: Scope) -> dict[str, str]:
+    given: dict[str, Any] = scope.get("path_params", {})
+    return {name: str(value) for name, value in given.items()}

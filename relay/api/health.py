@@ -6,6 +6,7 @@ from litestar import Response, get
 
 from relay.api.dependencies import ReadinessGiven
 from relay.api.problems import problem
+from relay.errors import StoreUnavailable
 
 
 @get("/health/live", tags=["health"], summary="Check whether the process is alive", security=[])
@@ -23,5 +24,7 @@ async def ready(readiness: ReadinessGiven) -> Response[dict[str, str]]:
 
 
 @get("/api/v1/health", tags=["health"], summary="Svix's health check", status_code=204, security=[])
-async def svix_health() -> None:
-    """Answer `svix.health.get()`."""
+async def svix_health(readiness: ReadinessGiven) -> None:
+    """Answer `svix.health.get()`: 204, or 503 with the reason while the process is not ready."""
+    if (reason := await readiness.reason()) is not None:
+        raise StoreUnavailable(reason)

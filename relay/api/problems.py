@@ -158,6 +158,7 @@ def _malformed(_: Request[Any, Any, Any], __: Exception) -> Response[dict[str, A
 
 
 def _fault_of_ours(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
-    # The path without its query: what failed is in the traceback, what was asked for is the caller's.
-    log.error("request_failed", method=request.method, path=request.url.path, exc_info=error)
+    # What failed is in the traceback, what was asked for is the caller's.
+    operation = str(request.scope.get("path_template", ""))
+    log.error("request_failed", method=request.method, operation=operation, exc_info=error)
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "the relay failed; its log says why")

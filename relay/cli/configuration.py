@@ -83,6 +83,44 @@ ACL SETUSER relay on >password {GRANT}
 At the start the relay tries every command, key pattern and channel that it uses. It names what the user may not use,
 and ends.
 
+### What the relay checks at the start
+
+| setting of Redis | what the relay needs | otherwise |
+|---|---|---|
+| version | 7.0 or newer, or Valkey | the relay does not start |
+| `maxmemory-policy` | `noeviction` | the relay does not start |
+| `appendonly` | `yes` | a warning: configuration and undelivered events are lost when Redis ends |
+| `appendfsync` | `everysec` or `always` | a warning: a power failure loses more than a second |
+| `maxmemory` | a limit below the memory of the server | a warning: the relay cannot see when Redis is nearly full |
+| `requirepass`, or ACL users and `user default off` | on other machines: no access without a password | a warning |
+| TLS | on other machines: `rediss://`, with a certificate that is checked | a note, or a warning if it is unchecked |
+
+The warnings are `redis_setting_wrong` in [the log](logs.md). For `appendfsync`, the user also needs `+config|get`.
+Without it, the relay reads the other settings from `INFO`, and `redis_settings_unchecked` names those that it could not
+see. [The performance page](performance.md#how-much-memory-the-relay-needs) says how much memory the relay needs.
+
+## Traces
+
+With `RELAY_TRACING=otlp`, each message has one trace. It begins with the poll, or the request, that brought the
+message, and has a span for each attempt to deliver it. Retries, replays and other workers add to the same trace,
+because its id follows from the `webhook-id`. The receiver gets a `traceparent` header (W3C Trace Context), unless the
+endpoint has one of its own.
+
+OpenTelemetry's variables say where traces go, for the API and the workers:
+
+| variable | what it does |
+|---|---|
+| `OTEL_EXPORTER_OTLP_ENDPOINT` | the collector, such as `http://collector:4318`. The relay sends protobuf over HTTP |
+| `OTEL_EXPORTER_OTLP_HEADERS`, `…_CERTIFICATE`, `…_TIMEOUT`, `…_COMPRESSION` | how to send |
+| `OTEL_TRACES_SAMPLER=traceidratio`, `OTEL_TRACES_SAMPLER_ARG=0.1` | the share of traces. The default is all of them |
+| `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | names. The default service is `infinity-event-relay` |
+| `OTEL_BSP_MAX_QUEUE_SIZE`, `OTEL_BSP_SCHEDULE_DELAY`, … | how many spans wait. The relay drops further ones |
+| `OTEL_SDK_DISABLED=true`, `OTEL_TRACES_EXPORTER=none` | no traces |
+
+Spans have ids, statuses and durations, and the host of the receiver. They have no rows, bodies, headers, paths or phone
+numbers.
+The image has what traces need. Elsewhere, install `infinity-event-relay[tracing]`.
+
 ## The checkpoint
 
 With `RELAY_CHECKPOINT_URL`, a worker writes every three seconds what a new Redis needs: the configuration with its

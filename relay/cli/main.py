@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from types import ModuleType
 
+from relay.domain.masking import printable
 from relay.errors import Invalid, RelayError
 
 COMMANDS = {
@@ -31,10 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parser(arguments).parse_args(arguments)
         return int(args.run(args))
     except Invalid as error:
-        print("Invalid settings:", *(f"  {f.path[0]} {f.message}" for f in error.faults), sep="\n", file=sys.stderr)
+        faults = (f"  {fault.path[0]} {printable(fault.message)}" for fault in error.faults)
+        print("Invalid settings:", *faults, sep="\n", file=sys.stderr)
         return 2
     except RelayError as error:
-        print(f"relay {arguments[0]}: {error}", file=sys.stderr)
+        # In one line, whatever a server or a record said.
+        print(f"relay {arguments[0]}: {printable(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130  # As shells say it.

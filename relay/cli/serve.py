@@ -13,11 +13,13 @@ from relay.api.app import create_app
 from relay.cli.environment import warn_of_ignored
 from relay.config import Settings, load
 from relay.domain.model import Secret
-from relay.observability import setup_logging
+from relay.observability import catch_strays, setup_logging
 from relay.serving import listen, open_port
 from relay.starting import check_start
 from relay.wiring import open_stores, server_url
 from relay.wiring_metrics import open_metrics_port
+
+log = structlog.get_logger()
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -30,6 +32,7 @@ def run(_args: argparse.Namespace) -> int:
     """Serve until a signal; raises Invalid for wrong settings, StoreUnavailable when no embedded server starts."""
     settings = load(os.environ)
     setup_logging(settings.log_format, settings.log_level)
+    catch_strays()
     warn_of_ignored(os.environ)
     try:
         return uvloop.run(_serve(settings))
@@ -48,11 +51,13 @@ async def _serve(settings: Settings) -> int:
         open_metrics_port(settings) as metrics_port,
     ):
         async with server_url(settings) as url:
-            settings = dataclasses.replace(settings, redis_url=Secret(url))
+            is_embedded, settings = settings.redis_url is None, dataclasses.replace(settings, redis_url=Secret(url))
             async with open_stores(settings) as (stores, _):
-                await check_start(stores.redis, stores.seal)
+                await check_start(stores.redis, stores.seal, is_embedded=is_embedded)
             app = create_app(settings, metrics_port=metrics_port)
-            structlog.get_logger().info("api_starting", host=settings.host, port=settings.port)
+            log.info("api_starting", host=settings.host, port=settings.port)
             for sign in SIGNALS:
                 loop.remove_signal_handler(sign)
-            return await listen(app, listener)
+            code = await listen(app, listener)
+            log.info("api_ended", code=code)
+            return code

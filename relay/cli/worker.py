@@ -5,7 +5,7 @@ import os
 
 from relay.cli.environment import warn_of_ignored
 from relay.config import load
-from relay.observability import setup_logging
+from relay.observability import catch_strays, setup_logging
 from workers.main import run as run_worker
 
 
@@ -17,5 +17,6 @@ def run(_args: argparse.Namespace) -> int:
     """Work until a signal; raises Invalid for wrong settings, StoreUnavailable when there is no Redis."""
     settings = load(os.environ)
     setup_logging(settings.log_format, settings.log_level)
+    catch_strays()
     warn_of_ignored(os.environ)
     return run_worker(settings)

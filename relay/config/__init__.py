@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from relay.config import values
-from relay.config.reading_environment import ignored, read_settings
+from relay.config.reading_environment import read_settings
 from relay.config.redis_url import redis_url as read_redis_url
 from relay.config.values import Network
 from relay.domain.model import Secret
@@ -60,6 +60,12 @@ class Settings:
     log_format: str = _setting(values.choice("json", "text"), "json", "`json` or `text`")
     log_level: str = _setting(
         values.choice("debug", "info", "warning", "error"), "info", "`debug`, `info`, `warning` or `error`"
+    )
+    tracing: str = _setting(
+        values.tracing,
+        "off",
+        "`otlp`: traces go to an OpenTelemetry collector, as the [`OTEL_*` variables](#traces) say, and receivers get "
+        "a `traceparent`. `off`: no traces",
     )
     egress_allow: tuple[Network, ...] = _setting(
         values.networks, (), "Private networks (CIDR, separated by commas) that callbacks may reach, also by http"
@@ -292,6 +298,3 @@ def _disorder(values: Mapping[str, Any]) -> list[Fault]:
     if values[fewer] >= values[most]:
         faults.append(Fault((fewer,), f"must be below {most}"))
     return faults
-
-
-__all__ = ["STANDARD_SCHEDULE", "Settings", "ignored", "load", "variable"]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import Field
 from typing import Any
 
-from relay.config.kubernetes import is_from_a_service
+from relay.config.kubernetes import ignored
 from relay.errors import Fault
 
 
@@ -29,10 +29,3 @@ def read_settings(known: Mapping[str, "Field[Any]"], environ: Mapping[str, str])
         except ValueError as error:
             faults.append(Fault((name,), str(error)))
     return read, faults
-
-
-def ignored(environ: Mapping[str, str]) -> list[str]:
-    """The names of `RELAY_*` variables that Kubernetes made from a Service: the start warns about them."""
-    return sorted(
-        name for name, value in environ.items() if name.startswith("RELAY_") and is_from_a_service(name, value)
-    )

@@ -9,6 +9,7 @@ import ipaddress
 import re
 import ssl
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -141,6 +142,16 @@ def checkpoint_url(value: str) -> str:
         raise ValueError("must name a folder by its whole path, with three slashes: file:///var/lib/relay")
     if parts.scheme != "file" and not parts.netloc:
         raise ValueError("must name a bucket or a container: s3://bucket/prefix")
+    return value
+
+
+def tracing(value: str) -> str:
+    """`off` or `otlp`. The second takes packages that an installation may lack."""
+    if choice("off", "otlp")(value) == "otlp":
+        try:
+            import_module("opentelemetry.exporter.otlp.proto.http")
+        except ImportError:
+            raise ValueError("otlp needs further packages: install infinity-event-relay[tracing]") from None
     return value
 
 

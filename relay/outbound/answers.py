@@ -6,11 +6,16 @@ upstream, whatever it sends, takes more memory than a worker has.
 
 import asyncio
 import zlib
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import httpx
 
 from relay.domain.parsing import MAX_LINE_BYTES
 
+MAX_RETRY_AFTER_S = 3600.0
+MAX_DATE_CHARS = 64
+"""A date in a header has 29."""
 MAX_PART_BYTES = 4 << 20
 """1,800 documented rows of 2.2 kB."""
 MAX_LINES = 50_000
@@ -140,3 +145,17 @@ class Answer:
             self.problem = self.problem or "the upstream's answer broke off (compressed)"
         body, self._body = bytes(self._body), bytearray()
         return body
+
+
+def retry_after_s(headers: httpx.Headers) -> float | None:
+    """What Retry-After asks for, in either of its forms (RFC 9110 10.2.3), bounded; None if it says nothing."""
+    text = headers.get("retry-after", "").strip()[:MAX_DATE_CHARS]
+    if text.isdecimal() and text.isascii():
+        return min(float(text[:9]), MAX_RETRY_AFTER_S)
+    try:
+        until = parsedate_to_datetime(text)
+        # The upstream's own clock, if it shows it, for theirs and ours may differ.
+        now = parsedate_to_datetime(headers["date"][:MAX_DATE_CHARS]) if "date" in headers else datetime.now(UTC)
+        return min(max((until - now).total_seconds(), 0.0), MAX_RETRY_AFTER_S)
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -93,12 +93,19 @@ class CallbackSender:
         return prepared
 
     async def send(
-        self, prepared: PreparedEndpoint, *, message_id: str, body: bytes, timestamp_s: int, deadline_s: float
+        self,
+        prepared: PreparedEndpoint,
+        *,
+        message_id: str,
+        body: bytes,
+        timestamp_s: int,
+        deadline_s: float,
+        traceparent: str = "",
     ) -> Outcome:
         """Sign and post one event. Raises nothing that a receiver, its DNS or its TLS can cause.
 
         `timestamp_s` is the time of this attempt; `deadline_s` bounds everything from the first lookup to the last
-        byte read.
+        byte read; `traceparent` is a header's value, or empty.
         """
         if isinstance(prepared, _Unfit):
             return prepared.outcome
@@ -111,6 +118,9 @@ class CallbackSender:
             ("webhook-signature", signature),
             ("idempotency-key", message_id),
         ]
+        # A subscriber's own header is part of the endpoint.
+        if traceparent and not any(name.lower() == "traceparent" for name in prepared.endpoint.headers):
+            headers.append(("traceparent", traceparent))
         if prepared.oauth is None:
             return await self._post(prepared, headers, body, started, deadline_s)
         return await self._post_with_token(prepared, prepared.oauth, headers, body, started, deadline_s)

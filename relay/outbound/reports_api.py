@@ -6,10 +6,9 @@ is raised here holds credentials, a row, or the exception of the HTTP client, wh
 
 import asyncio
 import re
+import time
 import weakref
 import zlib
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import NoReturn
 
 import httpx
@@ -21,7 +20,7 @@ from relay.domain.masking import cut
 from relay.domain.model import ApiKeyAuth, Source, SourceAuth
 from relay.domain.parsing import Message, Rejected, Row, parse_line
 from relay.errors import Absent, Declined, Late, LimitRefused, Refused, Retriable
-from relay.outbound.answers import MAX_ERROR_BYTES, MAX_PART_BYTES, Answer, Memory
+from relay.outbound.answers import MAX_ERROR_BYTES, MAX_PART_BYTES, Answer, Memory, retry_after_s
 from relay.outbound.report_requests import first_url, headers_of, newest_url, rows_url, trace_url
 from relay.outbound.upstream_transport import UNREACHABLE
 
@@ -31,10 +30,7 @@ STALL_S = 20.0
 """For connecting, and for each pause of a body that has begun."""
 AT_ONCE = 100
 """Requests in flight, over all sources: as many as httpx's transport has connections. Others wait before they begin."""
-MAX_RETRY_AFTER_S = 3600.0
 _MAX_MESSAGE = 160
-MAX_DATE_CHARS = 64
-"""A date in a header has 29."""
 
 _OBJECT, _TEXT = ord("{"), ord('"')
 _LIMIT = re.compile(r"\blimit|\bmax(?:imum)?\b.*\brows?\b", re.IGNORECASE)
@@ -54,6 +50,10 @@ class Page(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
     """Why it was cut, or what the upstream said besides its rows; safe to log. None: all is well, or it is a part."""
     had_bom: bool = False
     """A byte order mark was dropped before its first line."""
+    asked_ms: int = 0
+    """When it was asked for, in ms since 1970."""
+    took_ms: int = 0
+    """From the request to the last byte."""
 
 
 class ReportsApi:
@@ -135,11 +135,13 @@ class ReportsApi:
         raise Retriable("the only row of the answer could not be read")
 
     async def _page(self, source: Source, url: str) -> Page:
-        answer = Answer(self._memory, most_bytes=self._max_part_bytes)
+        answer, loop = Answer(self._memory, most_bytes=self._max_part_bytes), asyncio.get_running_loop()
         try:
             async with self._places:
+                began, asked_ms = loop.time(), time.time_ns() // 1_000_000
                 await self._receive(answer, url, source.auth)
-            page = await _judge(answer, source.auth)
+                took_ms = round((loop.time() - began) * 1000)
+            page = msgspec.structs.replace(await _judge(answer, source.auth), asked_ms=asked_ms, took_ms=took_ms)
         except BaseException:
             answer.give_back()
             raise
@@ -252,11 +254,11 @@ def _refuse(answer: Answer, said: str | None) -> NoReturn:
     if 300 <= status < 400:
         raise Retriable(f"the upstream redirects ({status}), which is not followed: check the source's base URL")
     if status in (404, 410):
-        raise Absent(_words(answer, said), retry_after_s=_retry_after_s(answer.headers))
+        raise Absent(_words(answer, said), retry_after_s=retry_after_s(answer.headers))
     if answer.is_late and said is None:
         raise Late(_words(answer, said))
     declined = said is not None and status in (200, 400, 422) and not _RATE.search(said)
-    raise (Declined if declined else Retriable)(_words(answer, said), retry_after_s=_retry_after_s(answer.headers))
+    raise (Declined if declined else Retriable)(_words(answer, said), retry_after_s=retry_after_s(answer.headers))
 
 
 def _words(answer: Answer, said: str | None) -> str:
@@ -282,17 +284,3 @@ def _safe(text: str, auth: SourceAuth) -> str:
     printable = "".join(letter if letter.isprintable() else " " for letter in _PRIVATE.sub("…", text))
     words = " ".join(printable.split())
     return words if len(words) <= _MAX_MESSAGE else words[:_MAX_MESSAGE] + "…"
-
-
-def _retry_after_s(headers: httpx.Headers) -> float | None:
-    """What Retry-After asks for, in either of its forms (RFC 9110 10.2.3), bounded; None if it says nothing."""
-    text = headers.get("retry-after", "").strip()[:MAX_DATE_CHARS]
-    if text.isdecimal() and text.isascii():
-        return min(float(text[:9]), MAX_RETRY_AFTER_S)
-    try:
-        until = parsedate_to_datetime(text)
-        # The upstream's own clock, if it shows it, for theirs and ours may differ.
-        now = parsedate_to_datetime(headers["date"][:MAX_DATE_CHARS]) if "date" in headers else datetime.now(UTC)
-        return min(max((until - now).total_seconds(), 0.0), MAX_RETRY_AFTER_S)
-    except (ValueError, TypeError, OverflowError):
-        return None

@@ -53,7 +53,7 @@ class Catalogue:
         self._erasures: dict[str, Erasure] = {}
         self.erased: Erased | None = None
         """Whom rows must not bring back; None: nobody was erased."""
-        self._unreadable: dict[str, UnreadableRecord] = {}
+        self.unreadable: dict[str, UnreadableRecord] = {}
         self._unfit: dict[EndpointId, str | None] = {}
         """What was found out since the endpoint, or its application, changed."""
         self._matchers: dict[SourceUid, Matcher] = {}
@@ -81,17 +81,17 @@ class Catalogue:
         """Whether an endpoint is known, there but unreadable, or gone: then its application may be gone, too."""
         if self.endpoint(endpoint) is not None:
             return "known"
-        record = self._unreadable.get(f"endpoint/{endpoint}")
+        record = self.unreadable.get(f"endpoint/{endpoint}")
         glimpse = record.glimpse if record else None
         return "unreadable" if isinstance(glimpse, Endpoint) and self._has_application(glimpse) else "gone"
 
     def unfit(self, endpoint: EndpointId) -> str | None:
         """Why nothing can be sent to an endpoint until it is corrected; None: it is fit, or gone."""
-        if (record := self._unreadable.get(f"endpoint/{endpoint}")) is not None:
+        if (record := self.unreadable.get(f"endpoint/{endpoint}")) is not None:
             return f"its record can't be read: {record.why}"
         if (known := self._endpoints.get(endpoint)) is None:
             return None
-        if (record := self._unreadable.get(f"application/{known.app_id}")) is not None:
+        if (record := self.unreadable.get(f"application/{known.app_id}")) is not None:
             return f"its application's record can't be read: {record.why}"
         if (application := self._applications.get(known.app_id)) is None:
             return None
@@ -151,7 +151,7 @@ class Catalogue:
         return matcher
 
     def _new_matcher(self, source: SourceUid) -> Matcher:
-        glimpses = [record.glimpse for record in self._unreadable.values()]
+        glimpses = [record.glimpse for record in self.unreadable.values()]
         unread = [each for each in glimpses if isinstance(each, Application)]
         dim = [each for each in glimpses if isinstance(each, Endpoint)]
         applications = [a for a in (*self._applications.values(), *unread) if _takes(a, source)]
@@ -165,7 +165,7 @@ class Catalogue:
         """Which of an application's endpoints want which of its posts; made again after a change."""
         matcher = self._post_matchers.get(application.id)
         if matcher is None:
-            glimpses = [record.glimpse for record in self._unreadable.values()]
+            glimpses = [record.glimpse for record in self.unreadable.values()]
             dim = [each for each in glimpses if isinstance(each, Endpoint)]
             called = [each for each in (*self._endpoints.values(), *dim) if each.type != "poller"]
             matcher = PostMatcher(application, called, unfit={each.id for each in dim})
@@ -215,12 +215,12 @@ class Catalogue:
             or matters(ENDPOINT, self._endpoints, changes.endpoints)
         )
         if changes.complete:
-            unread = {EndpointId(record.id) for record in self._unreadable.values() if record.kind == "endpoint"}
+            unread = {EndpointId(record.id) for record in self.unreadable.values() if record.kind == "endpoint"}
             changed |= set(self._endpoints) | unread
-            self.sources, self._applications, self._endpoints, self._unreadable = {}, {}, {}, {}
+            self.sources, self._applications, self._endpoints, self.unreadable = {}, {}, {}, {}
             self._erasures = {}
         for name in names_of(changes):
-            self._unreadable.pop(name, None)
+            self.unreadable.pop(name, None)
         apply(self.sources, changes.sources)
         apply(self._applications, changes.applications)
         apply(self._endpoints, changes.endpoints)
@@ -228,7 +228,7 @@ class Catalogue:
         if changes.complete or changes.erasures:
             self.erased = Erased(self._erasures.values()) if self._erasures else None
         for record in changes.unreadable:
-            self._unreadable[record.name] = record
+            self.unreadable[record.name] = record
             match record.kind:
                 case "source":
                     self.sources.pop(SourceUid(record.id), None)
@@ -254,7 +254,7 @@ class Catalogue:
         return sorted(self.streams - self.sources.keys())
 
     def _posts(self) -> Iterator[SourceUid]:
-        glimpses = (record.glimpse for record in self._unreadable.values())
+        glimpses = (record.glimpse for record in self.unreadable.values())
         unread = (each for each in glimpses if isinstance(each, Application))
         return (posts_of(each.id) for each in (*self._applications.values(), *unread) if each.posts)
 
@@ -268,7 +268,7 @@ class Catalogue:
         return changed
 
     def _has_application(self, endpoint: Endpoint) -> bool:
-        return endpoint.app_id in self._applications or f"application/{endpoint.app_id}" in self._unreadable
+        return endpoint.app_id in self._applications or f"application/{endpoint.app_id}" in self.unreadable
 
 
 def _takes(application: Application, source: SourceUid) -> bool:

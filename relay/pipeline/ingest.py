@@ -2,18 +2,19 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from relay.domain.counts import ReadingCounts
 from relay.domain.identity import raw_digest
-from relay.domain.model import Source, SourceUid, StoredEvent
+from relay.domain.model import MessageId, Source, SourceUid, StoredEvent
 from relay.domain.page_judging import Judgement, Sighting, unread
 from relay.domain.reading.audience import Audience
 from relay.domain.telling import Facts, facts
 from relay.errors import StaleSubscriptions
+from relay.observability.spans import Spans
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.judges import Judges
@@ -44,6 +45,7 @@ class _Page:
     space: str
     token: Token
     audience: Audience | None
+    asked_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Ingest:
         clock: Clock,
         replaying: Replaying,
         judges: Judges | None = None,
+        spans: Spans | None = None,
     ) -> None:
         self._pages = pages
         self._events = events
@@ -81,6 +84,7 @@ class Ingest:
         self._catalogue = catalogue
         self._clock = clock
         self._replaying = replaying
+        self._spans = spans
         self._judges = judges or Judges()
         self._room = asyncio.Semaphore(PARTS_AT_ONCE)
         self.counts = ReadingCounts()
@@ -96,17 +100,23 @@ class Ingest:
         token: Token,
         after: int | None = None,
         audience: Audience | None = None,
+        asked_ms: int = 0,
     ) -> int:
         """Commit the lines of the rows `row_ids` (ascending) and move the cursor (None: leave it). Gives the events.
 
-        With an `audience`, rows that are as they were are told again, to these endpoints only.
+        `asked_ms` is when the page was asked for: traces of its messages begin there. With an `audience`, rows
+        that are as they were are told again, to these endpoints only.
         `after` is the cursor that the route must have (None: any). Raises Fenced when another poller took over, Astray
         when the store is not where the token's holder left it, StoreUnavailable when Redis fails; then the page is to
         be fetched again, and what was committed of it is known.
         """
         # What the caller did with the page was a stretch of its own.
         await asyncio.sleep(0)
-        page, first, events = _Page(source, route, space_of(route), token, audience), await first_readable(lines), 0
+        page, first, events = (
+            _Page(source, route, space_of(route), token, audience, asked_ms),
+            await first_readable(lines),
+            0,
+        )
         parts = deque(in_parts([(row_id, first[row_id]) for row_id in row_ids]) if row_ids else [[]])
         begun: deque[_Part] = deque()
         held = 0
@@ -208,8 +218,15 @@ class Ingest:
             for row in prefix:
                 if row.message is not None:
                     self._bodies.keep_packed(source, row.number, row.message, row.event)
+            self._trace(page, [row.message for row in prefix if row.message is not None])
             matched.drop(len(prefix))
             committed, after = True, after if moved is None else moved
+
+    def _trace(self, page: _Page, messages: Iterable[MessageId]) -> None:
+        if self._spans is not None:
+            ids, now_ms = {"relay.source": page.source.uid, "relay.route": page.route}, self._clock.now_ms()
+            for message in messages:
+                self._spans.stored(message, "poll", ids, began_ms=min(page.asked_ms or now_ms, now_ms), ended_ms=now_ms)
 
     async def _set_aside(self, page: _Page, part: _Part, judgement: Judgement, others: Sequence[Line]) -> None:
         """Set aside the lines of a part that are broken, and those of `others`."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+import structlog
 
 from relay.domain.model import ROUTES, Source, SourceUid
 from relay.domain.plausibility import FURTHEST, UNUSUAL, is_jump, lowest_beside
@@ -15,6 +16,8 @@ from relay.pipeline.clock import Clock
 from relay.pipeline.route_poll import RoutePoll, SourcePoll
 from relay.store.readings import Footing, Readings
 from relay.store.routes import Routes, Token
+
+log = structlog.get_logger()
 
 MOST_LOOKS = 10
 """How many rows far ahead of all others are looked behind, before a route begins behind one of them after all."""
@@ -78,6 +81,7 @@ async def begin(poll: RoutePoll, source: Source, *, reports: ReportsApi, routes:
     await routes.start(source.uid, route, cursor, token=poll.token, now_ms=clock.now_ms(), changes=changes)
     poll.state = msgspec.structs.replace(poll.state, cursor=cursor, **changes)
     poll.trail = None
+    log.info("route_begun", source=source.uid, route=route, cursor=cursor)
 
 
 async def _newest(source: Source, route: str, reports: ReportsApi) -> int:

@@ -12,6 +12,7 @@ from relay.domain.model import Application, EndpointId, MessageId, StoredEvent
 from relay.domain.post import Post
 from relay.domain.posting import PostMatcher
 from relay.errors import StaleSubscriptions, StoreFull
+from relay.observability.spans import Spans
 from relay.pipeline.clock import Clock
 from relay.pipeline.matched import match_in_turns
 from relay.pipeline.pressure import BACKLOG, FULL, MEMORY
@@ -54,8 +55,10 @@ class Posting:
         catalogue: Subscriptions,
         operations: Operations,
         clock: Clock,
+        spans: Spans | None = None,
     ) -> None:
         """`catalogue` is brought up to date with each post."""
+        self._spans = spans
         self._posts = posts
         self._applications = applications
         self._catalogue = catalogue
@@ -94,6 +97,9 @@ class Posting:
             if post.request and taken.event and taken.event.post and taken.event.post.request == post.request:
                 return taken.event
             raise
+        if self._spans is not None:
+            ids = {"relay.app": application.id}
+            self._spans.stored(message, "post", ids, began_ms=now_ms, ended_ms=self._clock.now_ms())
         return event
 
     async def _append(

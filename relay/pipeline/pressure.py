@@ -112,8 +112,15 @@ class Pressure:
     async def _tell(self, what: str, full: bool, data: dict[str, int]) -> None:
         condition, now_ms = (what, FULL if full else WELL), self._clock.now_ms()
         if full:
-            log.warning("_".join((what, FULL)), **data, do="polling waits; see docs/runbook.md, Redis is full")
+            do = "polling waits; see docs/runbook.md, Redis is full"
+            if what == MEMORY:
+                log.warning("store_full", **data, do=do)
+            else:
+                log.warning("backlog_full", **data, do=do)
             await self._operations.note(f"{what}.full", data, now_ms=now_ms, condition=condition)
         else:
-            log.warning("_".join((what, "recovered")), **data)
+            if what == MEMORY:
+                log.info("store_recovered", **data)
+            else:
+                log.info("backlog_recovered", **data)
             await self._operations.note(f"{what}.recovered", data, now_ms=now_ms, condition=condition)

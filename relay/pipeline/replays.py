@@ -96,6 +96,8 @@ class ReplayTurns:
         used_up = paced(replay, len(sending), now_ms=now_ms)
         after = replace(after, chosen=replay.chosen + len(sending), paced_ms=used_up, updated_ms=now_ms)
         await self._replays.advance(source, replay, after, () if replay.dry_run else sending)
+        if after.phase == "finished":
+            log.info("replay_finished", source=source, endpoint=endpoint.id, replay=replay.id, deliveries=after.chosen)
 
     async def _look(
         self, source: SourceUid, replay: Replay, endpoint: Endpoint, most: int | None

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -19,6 +19,9 @@ from relay.errors import RelayError
 from relay.outbound.reports_api import Page
 from relay.store.readings import Readings
 from relay.store.routes import Routes, Token
+
+AHEAD: Final = "ahead"
+"""What the log calls the pages that move a route's cursor; readings have names of their own."""
 
 Asked = tuple[int, int | None, int]
 """What a page was asked for: after, until, limit."""

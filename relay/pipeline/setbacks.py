@@ -8,7 +8,7 @@ from relay.domain.polling import TRY_MORE_MS, backoff_ms, refused_ms
 from relay.domain.reading.plan import Reading
 from relay.errors import LimitRefused, Refused, Retriable, UpstreamError
 from relay.pipeline.clock import Clock
-from relay.pipeline.route_poll import RoutePoll
+from relay.pipeline.route_poll import AHEAD, RoutePoll
 from relay.store.operations import Operations
 from relay.store.readings import Readings
 from relay.store.routes import Routes
@@ -47,18 +47,19 @@ class Setbacks:
         else:
             place = poll.places[reading.name]
             await poll.put(self._readings, source, {reading.name: replace(place, due_ms=soon_ms)})
-        await self._note(source, poll, error, **changes)
+        await self._note(source, poll, error, reading=reading, **changes)
 
     async def refused(self, source: Source, poll: RoutePoll, error: Refused) -> None:
         """Ask rarely from now on, until the source is written again; and say so once."""
         refusals = poll.state.failures + 1 if poll.state.state == "stopped" and poll.tried_as_is(source) else 1
-        now_ms = self._clock.now_ms()
+        now_ms, wait_ms = self._clock.now_ms(), refused_ms(refusals, jitter=self._clock.jitter())
         if refusals == 1:
             data = {"source": source.uid, "route": poll.state.route, "reason": str(error)}
             await self._operations.note("source.unauthorized", data, now_ms=now_ms)
-        next_ms = now_ms + refused_ms(refusals, jitter=self._clock.jitter())
+            log.warning("route_stopped", **data, next_in_s=wait_ms / 1000, do="see docs/runbook.md, A route is stopped")
+        next_ms = now_ms + wait_ms
         changes = {"failures": refusals, "next_poll_at_ms": next_ms}
-        await self._note(source, poll, error, state="stopped", **changes)
+        await self._note(source, poll, error, reading=None, state="stopped", **changes)
 
     async def failed(self, source: Source, poll: RoutePoll, error: UpstreamError, reading: Reading | None) -> None:
         """Wait longer after each failure in a row.
@@ -73,16 +74,26 @@ class Setbacks:
             place = replace(place, failures=place.failures + 1, due_ms=now_ms + wait_ms)
             await poll.put(self._readings, source, {reading.name: place})
             if asked_s is None:
-                await self._note(source, poll, error)
+                await self._note(source, poll, error, reading=reading)
                 return
         failures = poll.state.failures + 1 if poll.tried_as_is(source) else 1
         wait_ms = backoff_ms(failures, retry_after_s=asked_s, jitter=self._clock.jitter())
-        await self._note(source, poll, error, state="failing", failures=failures, next_poll_at_ms=now_ms + wait_ms)
+        changes = {"failures": failures, "next_poll_at_ms": now_ms + wait_ms}
+        await self._note(source, poll, error, reading=reading, state="failing", **changes)
 
-    async def _note(self, source: Source, poll: RoutePoll, error: Exception, **changes: int | str) -> None:
-        now_ms = self._clock.now_ms()
+    async def _note(
+        self, source: Source, poll: RoutePoll, error: Exception, *, reading: Reading | None, **changes: int | str
+    ) -> None:
+        now_ms, next_ms = self._clock.now_ms(), changes.get("next_poll_at_ms")
         log.warning(
-            "poll_failed", source=source.uid, route=poll.state.route, error=str(error), kind=type(error).__name__
+            "poll_failed",
+            source=source.uid,
+            route=poll.state.route,
+            reading=AHEAD if reading is None else reading.name,
+            kind=type(error).__name__,
+            error=str(error),
+            failures=changes.get("failures", poll.state.failures),
+            next_in_s=(next_ms - now_ms) / 1000 if isinstance(next_ms, int) else None,
         )
         changes |= {"last_error": str(error), "last_error_at_ms": now_ms, "last_poll_at_ms": now_ms}
         await poll.save(self._routes, source, tried_as=source.times_written, **changes)

@@ -4,10 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import structlog
+
 from relay.domain.model import SourceUid
 from relay.domain.server_time import STEP_MS
 from relay.pipeline.clock import Clock
 from relay.store.routes import Routes, Token
+
+log = structlog.get_logger()
 
 SLICE_MS = 20_000
 """A slice ends after this, so that arq's jobs stay short: what arq believes of a killed worker lasts that long."""
@@ -66,9 +70,14 @@ class Shift:
 
 async def take_over(routes: Routes, clock: Clock, uid: SourceUid, *, version: int) -> Token | None:
     """Take the lease of a source, at the latest when a slice that offers it has ended. None: another slice works."""
-    gives_up_ms = clock.now_ms() + OVERTIME_MS
+    gives_up_ms, is_handed_over = clock.now_ms() + OVERTIME_MS, False
     while (token := await routes.take(uid, version=version)) is None:
         if not await routes.is_offered(uid) or clock.now_ms() >= gives_up_ms:
             return None
+        is_handed_over = True
         await asyncio.sleep(ASK_AGAIN_S)
+    if is_handed_over:
+        log.info("slice_taken_over", source=uid, token=token.number)
+    else:
+        log.debug("slice_begun", source=uid, token=token.number)
     return token

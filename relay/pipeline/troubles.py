@@ -16,6 +16,8 @@ log = structlog.get_logger()
 
 FILTERS_BETWEEN_PAUSES = 10
 """Compiling the largest filter takes some milliseconds."""
+LOGGED_AS = {"appId": "app", "endpointId": "endpoint"}
+"""What the log calls the ids of operational events."""
 
 
 class Troubles:
@@ -32,7 +34,8 @@ class Troubles:
         if self._told.get(thing) != (kind, reason):
             self._told[thing] = kind, reason
             self._untold[thing] = kind, {**ids, "reason": reason}
-            log.warning("trouble_found", kind=kind, reason=reason, **ids)
+            named = {LOGGED_AS.get(name, name): value for name, value in ids.items()}
+            log.warning("trouble_found", kind=kind, reason=reason, **named)
 
     def forget(self, thing: str) -> None:
         """A thing changed: its faults may be corrected, or there again."""

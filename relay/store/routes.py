@@ -21,9 +21,7 @@ PUT_OFF_MS = LEASE_MS + 2_000
 QUARANTINE_KEPT = 1000
 """Lines that can be shown; all are counted. A line is 2 kB or so: 2 MB a source at most."""
 QUARANTINE_TOTAL = "total"
-ASIDE_AT_ONCE = 500
-SOURCES_AT_ONCE = 500
-DUE_AT_ONCE = 500
+ASIDE_AT_ONCE = SOURCES_AT_ONCE = DUE_AT_ONCE = 500
 NEWEST = 2**53
 """A version of the configuration that is newer than any."""
 
@@ -41,11 +39,10 @@ class Token:
 
 
 class Due(NamedTuple):
-    """What is due."""
+    """What is due, and when the next source is; None: no source has a time."""
 
     sources: list[SourceUid]
     next_ms: int | None
-    """When the next one is; None: no source has a time."""
 
 
 def space_of(route: str) -> str:
@@ -75,6 +72,11 @@ class Routes:
         names = [keys.lease(source), keys.fence(source), keys.handover(source), keys.sequence(source)]
         number, sequence = await script("take_poll")(self._redis, names, [LEASE_MS, version])
         return Token(int(number), int(sequence)) if number else None
+
+    async def next_due_ms(self) -> int | None:
+        """When the slice that is due first is due; None: no source has a time."""
+        first = await self._redis.zrange(keys.POLLS, 0, 0, withscores=True)
+        return int(first[0][1]) if first else None
 
     async def offer(self, source: SourceUid, *, lives_ms: int) -> None:
         """Offer the source to the next poller that tries to take it."""

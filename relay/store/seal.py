@@ -1,10 +1,12 @@
 """A seal that tells at the start whether RELAY_ENCRYPTION_KEY opens what is stored."""
 
+from collections.abc import Iterable
+
 from redis.asyncio import Redis
 
 from relay.errors import Unreadable
 from relay.store import keys
-from relay.store.configuration import Configuration
+from relay.store.configuration import Configuration, UnreadableRecord
 from relay.store.vault import Vault
 
 CONTEXT = "seal"
@@ -22,25 +24,26 @@ class Seal:
         self._redis = redis
         self._vault = vault
         self._configuration = configuration
+        self._opened = False
+        """Whether this process has seen that the key opens records."""
 
     async def trouble(self) -> str | None:
         """What is wrong with the key, with a record that can't be opened; None: it is right. Raises StoreUnavailable.
 
-        Where the key opens some records and not others, the others are set aside when they are read.
+        Where the key opens some records and not others, the others are set aside when they are read: see `locked`. The
+        records are asked even if the key opens the seal: it may have sealed that, and none of them.
         """
         kept = await self._redis.get(keys.SEAL)
-        if kept is not None and self._opens(kept.decode("ascii", "replace")):
-            if not self._vault.is_current(kept.decode()):
-                await self._redis.set(keys.SEAL, self._vault.seal(TEXT, CONTEXT))
-            return None
-        changes = await self._configuration.changes(0)
-        locked = [record for record in changes.unreadable if "RELAY_ENCRYPTION_KEY" in record.why]
-        # Every source and every endpoint has sealed fields.
-        if locked and not changes.sources and not changes.endpoints:
-            first = locked[0]
-            more = f", and {len(locked) - 1} more records" if len(locked) > 1 else ""
-            return f"RELAY_ENCRYPTION_KEY can't open the {first.kind} {first.id}{more}. {DO}"
-        await self._redis.set(keys.SEAL, self._vault.seal(TEXT, CONTEXT))
+        text = kept.decode("ascii", "replace") if kept is not None else ""
+        opens = self._opens(text)
+        if not (opens and self._opened):
+            changes = await self._configuration.changes(0)
+            # Every source and every endpoint has sealed fields.
+            if not changes.sources and not changes.endpoints and (trouble := locked(changes.unreadable)):
+                return trouble
+            self._opened = True
+        if not (opens and self._vault.is_current(text)):
+            await self._redis.set(keys.SEAL, self._vault.seal(TEXT, CONTEXT))
         return None
 
     def _opens(self, sealed: str) -> bool:
@@ -48,3 +51,12 @@ class Seal:
             return self._vault.open(sealed, CONTEXT) == TEXT
         except Unreadable:
             return False
+
+
+def locked(unreadable: Iterable[UnreadableRecord]) -> str | None:
+    """Which records no key of RELAY_ENCRYPTION_KEY opens, and what to do; None: there are none of these."""
+    found = [record for record in unreadable if "RELAY_ENCRYPTION_KEY" in record.why]
+    if not found:
+        return None
+    more = {0: "", 1: ", and one more record"}.get(len(found) - 1, f", and {len(found) - 1} more records")
+    return f"RELAY_ENCRYPTION_KEY can't open the {found[0].kind} {found[0].id}{more}. {DO}"

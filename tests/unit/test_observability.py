@@ -2,13 +2,19 @@
 
 import json
 import logging
+import platform
+import sys
+import threading
+import warnings
 from collections.abc import Iterator
 
 import pytest
 import structlog
 
+from relay import observability
 from relay.domain.model import Secret
-from relay.observability import mask, setup_logging
+from relay.observability import catch_strays, counting_repeats, mask, setup_logging
+from relay.observability.repeats import Repeats
 
 
 @pytest.fixture(autouse=True)
@@ -230,3 +236,121 @@ def test_a_traceback_is_logged_without_its_values(capsys: pytest.CaptureFixture[
     line = json.loads(capsys.readouterr().err)
     assert "ValueError" in line["exception"]
     assert "79460009" not in line["exception"]
+
+
+def test_every_line_names_its_pod(capsys: pytest.CaptureFixture[str]) -> None:
+    """In both formats, so that lines of several pods can be told apart."""
+    setup_logging("json", "info")
+    structlog.get_logger().info("ours")
+    logging.getLogger("some.library").warning("theirs")
+    assert {json.loads(line)["pod"] for line in capsys.readouterr().err.splitlines()} == {platform.node()}
+    setup_logging("text", "info")
+    structlog.get_logger().info("ours")
+    assert f"pod={platform.node()}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("POST https://crm.example.com/hooks/t0ken?k=t0ken failed", "POST https://crm.example.com/•••• failed"),
+        ("no answer of http://10.0.0.1:8080/t0ken", "no answer of http://10.0.0.1:8080/••••"),
+        ("see 'https://crm.example.com?k=t0ken'", "see 'https://crm.example.com/••••'"),
+        ("at https://crm.example.com", "at https://crm.example.com"),
+        ("Max retries exceeded with url: /t0ken/v1/traces (x)", "Max retries exceeded with url: /•••• (x)"),
+        ("Set RELAY_REDIS_URL to redis+sentinel://host:26379/name", "Set RELAY_REDIS_URL to redis+sentinel://host:26379/name"),
+        ("ask jo.t0ken+x@example.com", "ask ••••@example.com"),
+        ("https://jo:t0ken@crm.example.com/t0ken", "https://••••@crm.example.com/••••"),
+    ],
+)  # fmt: skip
+def test_the_path_of_a_url_and_the_name_in_a_mail_address_are_hidden(text: str, seen: str) -> None:
+    """A webhook's path is often its only secret. Hosts can be read."""
+    assert shown(error=text)["error"] == seen
+
+
+@pytest.mark.parametrize("name", ["uvicorn", "uvicorn.error", "uvicorn.access", "arq.worker", "arq.jobs"])
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_lines_of_servers_and_of_the_queue_go_the_same_way(
+    name: str, log_format: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Even if uvicorn's command has given its loggers handlers of their own."""
+    own = logging.getLogger(name)
+    own.addHandler(logging.StreamHandler(sys.stdout))
+    own.propagate = not name.startswith("uvicorn")
+    setup_logging(log_format, "info")
+    own.info("GET /path?q=1")
+    own.error("%s\nforged \x1b[31m +447946000958", "GET /app")
+    printed = capsys.readouterr()
+    own.handlers.clear()
+    assert "\x1b[31m" not in printed.err
+    assert len(printed.err.splitlines()) == 1
+    assert "••••58" in printed.err
+    assert "q=1" not in printed.out + printed.err
+
+
+def test_lines_that_repeat_are_counted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first at once, then one with the count: of the relay, and of libraries whatever stands in their messages."""
+    now = 0
+    monkeypatch.setattr("relay.observability.Repeats", lambda: Repeats(lambda: now))
+    setup_logging("json", "debug")
+    log, library = structlog.get_logger(), logging.getLogger("some.library")
+    for number in range(5):
+        log.warning("attempt_failed", endpoint="a", status=500, message=number)
+        log.debug("attempt_delivered", endpoint="a")
+        log.info("api_change", status=200)
+        library.warning("lost %s", number)
+    log.warning("attempt_failed", endpoint="b", status=500)
+    log.warning("attempt_failed", endpoint="a", status=401)
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["event"] for line in lines].count("attempt_failed") == 3
+    assert [line["event"] for line in lines].count("attempt_delivered") == 5
+    assert [line["event"] for line in lines].count("api_change") == 5
+    assert [line["event"] for line in lines if "logger" in line] == ["lost 0"]
+    now = 60_000
+    observability._repeats.flush()
+    ours, theirs = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert (ours["event"], ours["endpoint"], ours["status"], ours["message"]) == ("attempt_failed", "a", 500, 4)
+    assert (ours["repeated"], ours["level"]) == (4, "warning")
+    assert (theirs["event"], theirs["logger"], theirs["repeated"]) == ("lost 4", "some.library", 4)
+
+
+async def test_counts_that_are_left_are_written_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    """A process that ends loses none."""
+    setup_logging("json", "info")
+    async with counting_repeats():
+        for _ in range(3):
+            structlog.get_logger().info("again")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line.get("repeated") for line in lines] == [None, 2]
+
+
+def test_an_error_that_repeats_holds_on_to_no_frame(capsys: pytest.CaptureFixture[str]) -> None:
+    """The count of a traceback's line is a line without it."""
+    setup_logging("json", "info")
+    for _ in range(2):
+        try:
+            raise ValueError("broken")
+        except ValueError:
+            structlog.get_logger().exception("failed")
+    observability._repeats.flush(everything=True)
+    first, count = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert "ValueError" in first["exception"]
+    assert (count["repeated"], "exception" in count) == (1, False)
+
+
+def test_what_python_prints_itself_is_in_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    """The exception that ends the process, or a thread, and warnings: masked, and in lines that cannot be forged."""
+    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook, warnings.showwarning
+    setup_logging("json", "info")
+    try:
+        catch_strays()
+        error = ValueError("+447946000958\nforged")
+        sys.excepthook(ValueError, error, None)
+        threading.excepthook(threading.ExceptHookArgs((ValueError, error, None, None)))
+        warnings.showwarning("+447946000958\nforged", UserWarning, "x.py", 1)
+    finally:
+        logging.captureWarnings(False)
+        sys.excepthook, threading.excepthook, sys.unraisablehook, warnings.showwarning = hooks
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["event"] for line in lines][:2] == ["process_failed", "thread_failed"]
+    assert len(lines) == 3
+    assert "7946000958" not in str(lines)

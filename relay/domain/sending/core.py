@@ -7,7 +7,7 @@ anybody. After any input the driver sends what `next` gives, and does what `effe
 from collections.abc import Iterable, Mapping, Sequence
 
 from relay.domain.breaking import Condition
-from relay.domain.model import Endpoint, EndpointId, SourceUid
+from relay.domain.model import Attempt, Endpoint, EndpointId, SourceUid
 from relay.domain.outcomes import Outcome
 from relay.domain.sending.alarms import Alarms
 from relay.domain.sending.arrivals import Arrival, Claim, arrive, open_lane
@@ -32,10 +32,8 @@ class Core:
 
     def __init__(self, *, session: str, slots: int, schedule: Sequence[float]) -> None:
         self.sharing = Sharing()
-        self._schedule = schedule
-        self._turns = Turns(slots)
-        self._trials = Trials()
-        self._ahead = ReadingAhead()
+        self._schedule, self._turns = schedule, Turns(slots)
+        self._trials, self._ahead = Trials(), ReadingAhead()
         self._machines = Machines(session=session)
         self._holdings: dict[SourceUid, Holding] = {}
         self._effects: list[Effect] = []
@@ -224,11 +222,13 @@ class Core:
                 lane.leaves = True
             self._settle(lane.machine, now_ms)
 
-    def landed(self, delivery: Delivery, outcome: Outcome, *, now_ms: int, jitter: float) -> None:
-        """An attempt has ended, whatever came of it."""
+    def landed(self, delivery: Delivery, outcome: Outcome, *, now_ms: int, jitter: float) -> Attempt:
+        """An attempt has ended, whatever came of it. Gives its record."""
         machine = delivery.lane.machine
-        self._effects += machine.landed(delivery, outcome, now_ms=now_ms, jitter=jitter, schedule=self._schedule)
+        attempt, follows = machine.landed(delivery, outcome, now_ms=now_ms, jitter=jitter, schedule=self._schedule)
+        self._effects += follows
         self._over(delivery, now_ms)
+        return attempt
 
     def broke(self, delivery: Delivery, now_ms: int) -> None:
         """An attempt ended by a bug of ours: the endpoint rests, and the delivery waits untried."""

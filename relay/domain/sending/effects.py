@@ -25,7 +25,7 @@ class Change:
     endpoint: EndpointId
     verb: Verb
     opens: int = 0
-    """How often the breaker was open as far as this worker knows: an opening that others did counts once."""
+    """How often the breaker was open as far as this worker knew: an opening that others did counts once."""
     until_ms: int = 0
     """Since when it fails, or until when it rests."""
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from relay.domain.breaking import Condition
 from relay.domain.judging import Verdict, judge
-from relay.domain.model import Endpoint, EndpointId, SourceUid
+from relay.domain.model import Attempt, Endpoint, EndpointId, SourceUid
 from relay.domain.outcomes import Outcome
 from relay.domain.sending.attempts import noted
 from relay.domain.sending.delivery import Delivery
@@ -196,7 +196,7 @@ class EndpointMachine:
 
     def landed(
         self, delivery: Delivery, outcome: Outcome, *, now_ms: int, jitter: float, schedule: Sequence[float]
-    ) -> list[Effect]:
+    ) -> tuple[Attempt, list[Effect]]:
         """An attempt has ended: judge it, put the delivery where it belongs, and learn from it."""
         self.flying -= 1
         endpoint = self.endpoint
@@ -208,18 +208,16 @@ class EndpointMachine:
             health=self.receiver.health,
             # What was in flight before the right to probe was given tells nothing new.
             probing=self.is_probing and delivery is self._probe,
-            order=delivery.lane.queue.order,
-            schedule=schedule,
-            jitter=jitter,
-            now_ms=now_ms,
-        )
-        delivery.lane.noted(*noted(delivery, outcome, verdict, now_ms))
+            order=delivery.lane.queue.order, schedule=schedule, jitter=jitter, now_ms=now_ms,
+        )  # fmt: skip
+        recorded = noted(delivery, outcome, verdict, now_ms)
+        delivery.lane.noted(*recorded)
         self._place(delivery, verdict)
         if verdict.place == "ended":
             self.window.succeeded(outcome.duration_ms)
         elif verdict.slows:
             self.window.failed()
-        return self._learn(verdict, now_ms)
+        return recorded[0], self._learn(verdict, now_ms)
 
     # What follows
 

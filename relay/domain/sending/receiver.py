@@ -66,8 +66,9 @@ class Receiver:
             changes.append(Change(self._id, "open", before.opens, verdict.breaker_until_ms))
         elif not self.health.failing_since_ms or self.health.opens < before.opens:
             if self.condition.failing_since_ms or self.condition.opens or before.opens:
+                opened = max(before.opens, self.condition.opens)
                 self.condition = Condition(asked_ms=self.condition.asked_ms)
-                changes.append(Change(self._id, "well"))
+                changes.append(Change(self._id, "well", opened))
         elif self._has_failed_for_long(now_ms):
             self._keep(failing_since_ms=self.health.failing_since_ms)
             changes.append(Change(self._id, "failing", 0, self.health.failing_since_ms))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import structlog
 
+from relay.domain.breaking import Condition
 from relay.domain.counts import SendingCounts
 from relay.domain.sending.core import Core
 from relay.domain.sending.effects import Announce, Change, FetchRights
@@ -101,6 +102,7 @@ class Asking:
         )
         for change, condition in zip(changes, conditions, strict=True):
             self._core.learnt(change.endpoint, condition, now_ms)
+            _tell(change, condition, now_ms)
 
     async def _fetch(self, wishes: list[FetchRights]) -> None:
         bound = []
@@ -130,3 +132,17 @@ class Asking:
             raise
         for delivery in deliveries:
             self._core.announced(delivery)
+
+
+def _tell(change: Change, condition: Condition, now_ms: int) -> None:
+    """Log what changed for the endpoint. The workers that only hear of it say nothing."""
+    if change.verb == "well" and change.opens:
+        log.info("breaker_closed", endpoint=change.endpoint, probes=change.opens)
+    elif change.verb == "open" and condition.opens == change.opens + 1:
+        pause = {"endpoint": change.endpoint, "pause_s": max(0, condition.until_ms - now_ms) / 1000}
+        if condition.opens == 1:
+            log.warning("breaker_opened", **pause)
+        else:
+            log.info("probe_failed", **pause, probes=change.opens)
+    elif change.verb == "rest" and condition.asked_ms > now_ms:
+        log.info("endpoint_rests", endpoint=change.endpoint, pause_s=(condition.asked_ms - now_ms) / 1000)

@@ -8,18 +8,18 @@ import structlog
 
 from relay.domain.counts import SendingCounts
 from relay.domain.model import Endpoint, EndpointId, SourceUid
-from relay.domain.outcomes import Outcome
 from relay.domain.sending.core import Core
-from relay.domain.sending.delivery import Delivery
 from relay.domain.sending.effects import Disable, Effect, Unpark
 from relay.domain.sending.effects import Exchange as WantedExchange
-from relay.errors import StoreUnavailable
+from relay.observability.spans import Spans
 from relay.outbound.callbacks import CallbackSender
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.dispatch.arriving import Arriving
 from relay.pipeline.dispatch.asking import Asking
+from relay.pipeline.dispatch.attempting import Attempting
 from relay.pipeline.dispatch.exchanging import Exchange
+from relay.pipeline.dispatch.side_tasks import SideTasks
 from relay.pipeline.dispatch.sweeping import Sweeping
 from relay.pipeline.lagging import Lagging
 from relay.store.bodies import Bodies
@@ -59,15 +59,18 @@ class Dispatcher:
         slots: int,
         deadline_s: float,
         schedule: Sequence[float],
+        spans: Spans | None = None,
     ) -> None:
         """`slots`: callbacks in flight at most; `deadline_s`: of one attempt; `schedule`: seconds before each retry."""
         self.session = session
         self._lanes, self._sweeping = lanes, Sweeping(lanes, clock)
-        self._conditions, self._catalogue = conditions, catalogue
-        self._sender, self._clock = sender, clock
+        self._conditions, self._catalogue, self._clock = conditions, catalogue, clock
         self.lagging, self.counts = lagging, SendingCounts()
         self._disable = disable
-        self._slots, self._deadline_s = slots, deadline_s
+        self._slots = slots
+        self._attempting = Attempting(
+            catalogue=catalogue, sender=sender, clock=clock, deadline_s=deadline_s, spans=spans
+        )
         self._core = Core(session=session, slots=slots, schedule=schedule)
         self.sharing = self._core.sharing
         self._arriving = Arriving(
@@ -85,7 +88,7 @@ class Dispatcher:
         self._waking = 0
         """Senders that were woken or made, and have not looked for a delivery yet."""
         self._senders: set[asyncio.Task[None]] = set()
-        self._side_tasks: set[asyncio.Task[None]] = set()
+        self._side_tasks = SideTasks()
         self._alarm: asyncio.TimerHandle | None = None
         self._draining = False
         catalogue.listen(self._endpoint_changed)
@@ -118,7 +121,7 @@ class Dispatcher:
             self._exchanges.pop(source)[1].cancel()
             self._core.forget(source)
             # A deletion waits until no worker works on it any more.
-            self._aside(self._lanes.leave(source, self.session))
+            self._side_tasks.start(self._lanes.leave(source, self.session))
         self._follow()
 
     def wake(self, source: SourceUid) -> None:
@@ -179,12 +182,23 @@ class Dispatcher:
         left = await asyncio.gather(
             self._asking.flush(), *(exchange.leave() for exchange in exchanges), return_exceptions=True
         )
-        await asyncio.gather(*self._side_tasks, return_exceptions=True)
+        await self._side_tasks.ended()
         if self._alarm is not None:
             self._alarm.cancel()
         for error in left:
             if error is not None:
                 raise error
+
+    @property
+    def done(self) -> int:
+        """How many attempts and exchanges have ended."""
+        return self._attempting.ended + sum(exchange.made for exchange, _ in self._exchanges.values())
+
+    def has_waited(self, seconds: float) -> bool:
+        """Whether a delivery could be sent now, or an exchange was wanted so long ago."""
+        since = [exchange.waits_since() for exchange, _ in self._exchanges.values()]
+        late = asyncio.get_running_loop().time() - seconds
+        return self._core.turns() > 0 or any(each is not None and each < late for each in since)
 
     # What follows from whatever was put into the core
 
@@ -209,9 +223,9 @@ class Dispatcher:
             if (exchange := self._exchanges.get(effect.source)) is not None:
                 exchange[0].want(urgent=effect.urgent)
         elif isinstance(effect, Disable):
-            self._aside(self._disable_endpoint(effect))
+            self._side_tasks.start(self._disable_endpoint(effect))
         elif isinstance(effect, Unpark):
-            self._aside(self._lanes.unpark(effect.source, effect.endpoint))
+            self._side_tasks.start(self._lanes.unpark(effect.source, effect.endpoint))
         else:
             self._asking.ask(effect)
 
@@ -239,20 +253,6 @@ class Dispatcher:
             self._core.not_disabled(effect.endpoint.id)
             raise
 
-    def _aside(self, work: Awaitable[None]) -> None:
-        async def run() -> None:
-            try:
-                await work
-            except StoreUnavailable as error:
-                # Whatever it was for comes up again.
-                log.warning("side_task_interrupted", error=str(error))
-            except Exception:
-                log.exception("side_task_failed")
-
-        task = asyncio.create_task(run())
-        self._side_tasks.add(task)
-        task.add_done_callback(self._side_tasks.discard)
-
     # Senders
 
     async def _send_forever(self) -> None:
@@ -269,10 +269,10 @@ class Dispatcher:
                 self._waking -= 1
                 continue
             try:
-                outcome = await self._send(delivery)
+                outcome = await self._attempting.send(delivery)
             except Exception:
                 # A bug of the relay, because no receiver can cause this: the delivery waits until it is fixed.
-                log.exception("attempt_failed", endpoint=delivery.lane.machine.id, number=delivery.reference.number)
+                log.exception("attempt_broke", endpoint=delivery.lane.machine.id, number=delivery.reference.number)
                 self._core.broke(delivery, self._clock.now_ms())
             except asyncio.CancelledError:
                 self._core.untried(delivery, self._clock.now_ms())
@@ -281,17 +281,6 @@ class Dispatcher:
                 now_ms = self._clock.now_ms()
                 if outcome.succeeded:
                     self.lagging.confirmed(delivery, now_ms)
-                self._core.landed(delivery, outcome, now_ms=now_ms, jitter=self._clock.jitter())
+                attempt = self._core.landed(delivery, outcome, now_ms=now_ms, jitter=self._clock.jitter())
+                self._attempting.note(delivery, outcome, attempt, now_ms=now_ms)
         self._follow()
-
-    async def _send(self, delivery: Delivery) -> Outcome:
-        endpoint = delivery.lane.machine.endpoint
-        assert endpoint is not None  # noqa: S101 - nothing is sent to an endpoint that is not known
-        event = delivery.event
-        return await self._sender.send(
-            self._catalogue.prepared(endpoint),
-            message_id=event.id,
-            body=self._catalogue.body_for(endpoint, event, delivery.reference.type_code),
-            timestamp_s=self._clock.now_ms() // 1000,
-            deadline_s=self._deadline_s,
-        )

@@ -76,6 +76,9 @@ class Exchange:
         self._counts = counts
         self._awake = asyncio.Event()
         self._wanted = False
+        self._wanted_at = 0.0
+        self.made = 0
+        """Exchanges that the store has answered."""
         self._urgent = asyncio.Event()
         self._turn = self._before = 0
         """The numbers of the newest call, and of the last one that the store is known to have taken."""
@@ -85,8 +88,9 @@ class Exchange:
 
     def want(self, *, urgent: bool) -> None:
         """Say that an exchange is wanted: at once, or when some results have gathered."""
-        self._wanted = True
         self._last_busy = asyncio.get_running_loop().time()
+        if not self._wanted:
+            self._wanted, self._wanted_at = True, self._last_busy
         self.look_again()
         if urgent:
             self._urgent.set()
@@ -95,6 +99,10 @@ class Exchange:
         """Sweep soon, as a source that is not quiet: a notice may have been lost."""
         self._next_sweep = min(self._next_sweep, self._last_sweep + SWEEP_S)
         self._awake.set()
+
+    def waits_since(self) -> float | None:
+        """Since when an exchange is wanted, by the clock of the loop; None: none is."""
+        return self._wanted_at if self._wanted else None
 
     def check_orders(self) -> None:
         """Say that an endpoint's order may have changed."""
@@ -120,6 +128,7 @@ class Exchange:
                     self._wanted = False
                     self._urgent.clear()
                     await self.exchange()
+                    self.made += 1
                     next_beat = loop.time() + HEARTBEAT_S
                     await asyncio.sleep(PACE_S)
                 failures = 0
@@ -237,6 +246,9 @@ class Exchange:
         for lane, answer in zip(handed, answers, strict=True):
             if answer.state == "lost":
                 log.warning("lane_lost", source=self.source, endpoint=lane.endpoint)
+            elif answer.state == "parked":
+                for_s = max(0, lane.until_ms - now_ms) / 1000
+                log.info("lane_parked", source=self.source, endpoint=lane.endpoint, for_s=for_s)
             self._core.answered(
                 self.source, lane, state=answer.state, arrivals=arrivals.get(lane.endpoint, ()), now_ms=now_ms
             )

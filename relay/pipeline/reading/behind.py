@@ -188,7 +188,10 @@ class Behind:
         sheet = await self._pages.read(page)
         step = prove(span, sheet.row_ids, lines=len(sheet.lines), page=sheet.page)
         audience = reading.audience(await self._live_from(source, poll))
-        events = await self._pages.take_in(source, poll, sheet.lines, step.row_ids, cursor=None, audience=audience)
+        events = await self._pages.take_in(
+            source, poll, sheet.lines, step.row_ids,
+            cursor=None, audience=audience, asked_ms=page.asked_ms, took_ms=page.took_ms, reading=reading.name,
+        )  # fmt: skip
         check_proof(step, sheet.page)
         return _moved(place, step, self._clock.now_ms(), events=events)
 

@@ -56,7 +56,9 @@ class Forward:
             following = Span(step.cursor, step.ceiling, span.limit)
             poll.read_ahead(following, self._pages.ask(source, route, following))
         moved = step.cursor if step.cursor != cursor else None
-        await self._pages.take_in(source, poll, lines, step.row_ids, cursor=moved)
+        await self._pages.take_in(
+            source, poll, lines, step.row_ids, cursor=moved, asked_ms=page.asked_ms, took_ms=page.took_ms
+        )
         poll.ceiling = step.ceiling
         poll.state = msgspec.structs.replace(poll.state, cursor=step.cursor)
         if moved is not None:
@@ -111,4 +113,6 @@ class Forward:
             changes |= {"last_error": said, "last_error_at_ms": polled_ms}
         elif poll.state.last_error is not None and step.state == "caught_up":
             changes |= {"last_error": None, "last_error_at_ms": None}
+        if poll.state.state in ("failing", "stopped"):
+            log.info("route_resumed", source=source.uid, route=poll.state.route, failures=poll.state.failures)
         await poll.save(self._routes, source, **changes)

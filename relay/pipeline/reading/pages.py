@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import structlog
+
 from relay.domain.model import Source
 from relay.domain.paging import Advance, advance
 from relay.domain.plausibility import ENOUGH
@@ -11,8 +13,10 @@ from relay.errors import Retriable
 from relay.outbound.reports_api import Page, ReportsApi
 from relay.pipeline.ingest import Ingest
 from relay.pipeline.lines import Line, read_lines
-from relay.pipeline.route_poll import RoutePoll
+from relay.pipeline.route_poll import AHEAD, RoutePoll
 from relay.pipeline.setbacks import SMALLEST_LIMIT
+
+log = structlog.get_logger()
 
 
 class Span(NamedTuple):
@@ -64,17 +68,32 @@ class PageReader:
         *,
         cursor: int | None,
         audience: Audience | None = None,
+        asked_ms: int,
+        took_ms: int,
+        reading: str = AHEAD,
     ) -> int:
         """Commit the rows of a page, and move the route's cursor (None: leave it). Gives the events.
 
-        Raises as Ingest.take_in does.
+        `asked_ms` is when the upstream was asked for the page, and `took_ms` how long it took: for traces and the log,
+        as is `reading`, which says who wanted it. Raises as Ingest.take_in does.
         """
         if not lines:
             return 0
-        return await self._ingest.take_in(
+        events = await self._ingest.take_in(
             source, poll.state.route, lines,
             row_ids=row_ids, after=poll.state.cursor or 0, cursor=cursor, token=poll.token, audience=audience,
+            asked_ms=asked_ms,
         )  # fmt: skip
+        fields = {
+            "source": source.uid, "route": poll.state.route, "reading": reading, "rows": len(row_ids), "events": events,
+            "cursor": poll.state.cursor if cursor is None else cursor, "upstream_ms": took_ms,
+        }  # fmt: skip
+        if events or cursor is not None:
+            log.info("page_taken_in", **fields)
+        else:
+            # A reading behind the cursor sees mostly rows that are known.
+            log.debug("page_taken_in", **fields)
+        return events
 
 
 def prove(span: Span, row_ids: Sequence[int], *, lines: int, page: Page) -> Advance:

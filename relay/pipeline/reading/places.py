@@ -7,7 +7,7 @@ from relay.domain.polling import next_poll_ms
 from relay.domain.reading.place import Place
 from relay.domain.reading.plan import Plan, Reading
 from relay.domain.reading.trail import Step, cursor_at, tidied
-from relay.outbound.reports_api import MAX_RETRY_AFTER_S
+from relay.outbound.answers import MAX_RETRY_AFTER_S
 from relay.pipeline.clock import Clock
 from relay.pipeline.route_poll import RoutePoll
 from relay.store.readings import Readings

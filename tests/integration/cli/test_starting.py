@@ -87,7 +87,7 @@ async def test_a_wrong_key_stops_the_start(service: str, short_folder: Path, red
     process = await start(service, env)
     text = await said(process)
     assert process.returncode == 1
-    assert text.startswith(f"relay {service}: RELAY_ENCRYPTION_KEY can't open the source uk, and 1 more records.")
+    assert text.startswith(f"relay {service}: RELAY_ENCRYPTION_KEY can't open the source uk, and one more record.")
     assert len(text.splitlines()) == 1
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from relay.config import STANDARD_SCHEDULE
 from relay.domain.model import Endpoint
+from relay.observability.spans import Spans
 from relay.outbound.callbacks import CallbackSender
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.disabling import Disabling
@@ -33,7 +34,15 @@ from tests.patience import PATIENCE_S
 class Worker:
     """One worker's dispatcher, with a catalogue of its own."""
 
-    def __init__(self, rig: Rig, subscribers: Subscribers, name: str, schedule: Sequence[float], slots: int) -> None:
+    def __init__(
+        self,
+        rig: Rig,
+        subscribers: Subscribers,
+        name: str,
+        schedule: Sequence[float],
+        slots: int,
+        spans: Spans | None = None,
+    ) -> None:
         sender = CallbackSender(subscribers, policy=rig.policy, user_agent="tests")
         self.name = name
         self.catalogue: Catalogue = rig.new_catalogue(sender)
@@ -52,6 +61,7 @@ class Worker:
             slots=slots,
             deadline_s=PATIENCE_S,
             schedule=schedule,
+            spans=spans,
         )
 
     async def start(self) -> None:
@@ -73,8 +83,9 @@ class Worker:
 class Dispatching:
     """Rows that come, workers that send, and time that passes when a test says so."""
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: Rig, spans: Spans | None = None) -> None:
         self.rig = rig
+        self._spans = spans
         self.subscribers = Subscribers()
         self.workers: list[Worker] = []
         self._token: Token | None = None
@@ -83,7 +94,7 @@ class Dispatching:
     @asynccontextmanager
     async def worker(self, *, schedule: Sequence[float] = STANDARD_SCHEDULE, slots: int = 64) -> AsyncIterator[Worker]:
         """A worker that is drained when the block ends, unless it died."""
-        worker = Worker(self.rig, self.subscribers, f"worker {len(self.workers) + 1}", schedule, slots)
+        worker = Worker(self.rig, self.subscribers, f"worker {len(self.workers) + 1}", schedule, slots, self._spans)
         self.workers.append(worker)
         await worker.start()
         try:

@@ -15,6 +15,7 @@ from relay.domain.model import ApiKeyAuth, Application, Endpoint, Secret, Signin
 from relay.domain.reading.plan import Overlap, Plan
 from relay.domain.references import Reference
 from relay.domain.route_state import RouteState
+from relay.observability.spans import Spans
 from relay.outbound.callbacks import CallbackSender
 from relay.outbound.reports_api import ReportsApi
 from relay.pipeline.catalogue import Catalogue
@@ -108,7 +109,9 @@ class Rig:
             sources=DeletedSources(self.redis),
         )
 
-    def ingest(self, catalogue: Catalogue | None = None, *, judges: Judges | None = None) -> Ingest:
+    def ingest(
+        self, catalogue: Catalogue | None = None, *, judges: Judges | None = None, spans: Spans | None = None
+    ) -> Ingest:
         """A page's way in."""
         return Ingest(
             pages=self.pages,
@@ -120,6 +123,7 @@ class Rig:
             clock=self.clock,
             replaying=Replaying(events=self.events, books=Books(self.redis), undelivered=Undelivered(self.redis)),
             judges=judges,
+            spans=spans,
         )
 
     def poller(
@@ -133,6 +137,7 @@ class Rig:
         requests_per_hour: int = 10**7,
         most_bytes: int = 10**9,
         judges: Judges | None = None,
+        spans: Spans | None = None,
     ) -> Polling:
         """A worker's poller. It probes no gaps, nor reads rows again for changes, unless a test asks for that."""
         self.plan = Plan(
@@ -145,7 +150,7 @@ class Rig:
         return Polling(
             reports=reports,
             routes=self.routes,
-            ingest=self.ingest(judges=judges),
+            ingest=self.ingest(judges=judges, spans=spans),
             catalogue=self.catalogue,
             clock=self.clock,
             known=self.pages,

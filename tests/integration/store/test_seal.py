@@ -7,12 +7,13 @@ from redis.asyncio import Redis
 
 from relay.domain.model import ApiKeyAuth, Application, Endpoint, Secret, Source, SourceUid
 from relay.errors import StoreRefused
+from relay.pipeline.catalogue import Catalogue
 from relay.starting import check_start
 from relay.store import keys
 from relay.store.applications import Applications
 from relay.store.configuration import Configuration
 from relay.store.endpoints import Endpoints
-from relay.store.seal import Seal
+from relay.store.seal import Seal, locked
 from relay.store.sources import Sources
 from relay.store.vault import Vault
 
@@ -59,7 +60,7 @@ async def test_a_wrong_key_stops_the_start(redis: Redis, sealed_before: bool) ->
         with pytest.raises(StoreRefused) as refused:
             await check_start(redis, with_keys(redis, OTHER))
         said = str(refused.value)
-        assert said.startswith("RELAY_ENCRYPTION_KEY can't open the source uk, and 1 more records. Set ")
+        assert said.startswith("RELAY_ENCRYPTION_KEY can't open the source uk, and one more record. Set ")
         assert "\n" not in said
     assert await with_keys(redis, OLD).trouble() is None
 
@@ -75,12 +76,32 @@ async def test_keys_are_changed_one_by_one(redis: Redis) -> None:
     assert await redis.get(keys.SEAL) == sealed
 
 
+async def test_a_key_that_sealed_nothing_but_the_seal_stops_the_start(redis: Redis) -> None:
+    """A change of keys that was ended before any record was saved again."""
+    await fill(redis, OLD)
+    assert await with_keys(redis, NEW, OLD).trouble() is None
+    assert "can't open the source uk" in (await with_keys(redis, NEW).trouble() or "")
+    assert await with_keys(redis, NEW, OLD).trouble() is None
+
+
 async def test_a_key_that_was_dropped_too_early_stops_nothing_else(redis: Redis) -> None:
     """What it alone opens is set aside, for the rest goes on."""
     await fill(redis, OLD)
     await with_keys(redis, OLD).trouble()
     await fill(redis, NEW, uid="fr")
     assert await with_keys(redis, NEW).trouble() is None
+
+
+async def test_a_worker_is_not_ready_while_its_key_opens_only_some_records(redis: Redis) -> None:
+    """So a rollout that drops a key too early does not end, although the rest goes on."""
+    await fill(redis, OLD)
+    await fill(redis, NEW, uid="fr")
+    some, all_of_them = (Catalogue(Configuration(redis, Vault(ring))) for ring in ([NEW], [NEW, OLD]))
+    await some.refresh()
+    await all_of_them.refresh()
+    said = locked(some.unreadable.values()) or ""
+    assert said.startswith("RELAY_ENCRYPTION_KEY can't open the source uk, and one more record. Set ")
+    assert locked(all_of_them.unreadable.values()) is None
 
 
 @pytest.mark.parametrize("damage", [b"", b"\xff\xfe", b"v1.a.b.c", b"x" * 1000])

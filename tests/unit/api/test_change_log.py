@@ -12,7 +12,7 @@ async def test_each_change_leaves_one_line_without_its_content(client: Any) -> N
     with structlog.testing.capture_logs() as lines:
         await client.get("/api/v1/event-type")
         await client.post("/api/v1/app?canary=1", json={"canary": 2})
-    called = {"method": "POST", "path": "/api/v1/app", "status": 422, "by": "admin"}
+    called = {"method": "POST", "operation": "/api/v1/app", "status": 422, "by": "admin"}
     assert lines == [{"event": "api_change", "log_level": "info", **called}]
 
 
@@ -21,7 +21,7 @@ async def test_a_failed_login_is_a_warning_with_the_address(client: Any) -> None
     for given in ("Bearer canary", "Basic canary", f"Bearer rlk_{'canary' * 9}00000000", ""):
         with structlog.testing.capture_logs() as lines:
             await client.get("/api/v1/event-type", headers={"authorization": given})
-        assert [(line["event"], line["log_level"], line["path"]) for line in lines] == [
+        assert [(line["event"], line["log_level"], line["operation"]) for line in lines] == [
             ("login_failed", "warning", "/api/v1/event-type")
         ]
         assert lines[0]["address"]

@@ -10,6 +10,7 @@ from relay.domain.model import SourceUid
 from relay.errors import StoreUnavailable
 from relay.store.routes import Due
 from workers import jobs, ticking
+from workers.context import JobCount
 
 
 class Queue:
@@ -42,7 +43,10 @@ class FakePolling:
 
 def context_of(polling: FakePolling, queue: Queue) -> dict[str, Any]:
     clock = SimpleNamespace(now_ms=lambda: 1000)
-    return {"context": SimpleNamespace(polling=polling, vouching=None, clock=clock), "redis": queue}
+    return {
+        "context": SimpleNamespace(polling=polling, count=JobCount(100), vouching=None, clock=clock),
+        "redis": queue,
+    }
 
 
 async def test_sources_that_are_due_share_jobs() -> None:

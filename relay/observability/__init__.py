@@ -2,14 +2,20 @@
 
 Write `structlog.get_logger().info("route_polled", rows=12)`: a snake_case event and plain values. Rows, bodies and
 headers do not belong in a log at all; `mask` is the second wall for what slips through: secrets, phone numbers, control
-characters, and texts of any length.
+characters, and texts of any length. `repeats` counts lines that repeat. docs/logs.md lists all events.
 """
 
+import asyncio
 import logging
+import platform
 import re
 import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import islice
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +24,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from relay.domain.masking import HIDDEN, cut, masked_numbers, printable
 from relay.domain.model import Secret
+from relay.observability.repeats import Repeats
 
 _SECRET_NAME = re.compile(
     r"(secrets?|passw(or)?d|token|authorization|cookie|signature|(api|admin|encryption|private)_?keys?|redis_url)\Z",
@@ -25,6 +32,12 @@ _SECRET_NAME = re.compile(
 )
 _SECRET_TEXT = re.compile(
     r"(?P<whs>whs(?:ec|k)_|rlk_)[\w+/=-]+|(?P<scheme>(?:Bearer|Basic|ApiKey) )[\w.~+/=:-]+|(?P<userinfo>://)[^/@\s]*@",
+    re.I,
+)
+_PRIVATE_TEXT = re.compile(
+    # What follows the host of a URL, also as urllib3 puts it, and the name in front of the @ of a mail address.
+    r"(?P<said>\bwith url: )[/?]\S*|(?P<origin>\bhttps?://[^\s/?#\"'<>]{1,300})[/?#][^\s\"'<>]*"
+    r"|(?<![\w.+/:-])[\w.+-]{1,64}(?P<domain>@[\w-]{1,64}\.\w)",
     re.I,
 )
 _PLAIN_NAMES = frozenset({"row_id", "timestamp", "request_id"})
@@ -37,15 +50,23 @@ LONGEST_NAME: Final = 100
 MOST_ENTRIES: Final = 50
 """Of a list or an object."""
 DEEPEST: Final = 5
-_QUIET = ("httpx", "httpcore", "arq", "uvicorn")
+_QUIET = ("httpx", "httpcore", "urllib3", "arq", "uvicorn", "uvicorn.error", "uvicorn.access")
 """They would print every URL, every job, or how to press Ctrl-C."""
+POD: Final = platform.node()
+"""Which process wrote a line: the name of the pod, or of the machine."""
+FLUSH_S: Final = 5.0
+_repeats = Repeats()
 
 
 def setup_logging(log_format: str, level: str) -> None:
     """Send the relay's and all libraries' logs through one chain: `json` or `text`, from `level` (a name) upwards."""
+    global _repeats  # noqa: PLW0603 - as the configuration of a process's logs is
+    _repeats = repeats = Repeats()
     render = _json if log_format == "json" else _console()
     chain: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        repeats,
+        _with_pod,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -61,13 +82,59 @@ def setup_logging(log_format: str, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.add_logger_name, *chain],
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *(each for each in chain if each is not repeats)],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
         )
     )
+    # Not in the chain of libraries: what is dropped in there is reported as a fault of the log.
+    handler.addFilter(repeats.is_first)
     logging.basicConfig(handlers=[handler], level=number, force=True)
     for name in _QUIET:
-        logging.getLogger(name).setLevel(max(number, logging.WARNING))
+        quiet = logging.getLogger(name)
+        quiet.setLevel(max(number, logging.WARNING))
+        # A server that was started by uvicorn's command has handlers of its own.
+        quiet.handlers.clear()
+        quiet.propagate = True
+
+
+def catch_strays() -> None:
+    """Send through the log what Python prints itself: the exception that ends a process or a thread, and warnings."""
+
+    def ended(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            sys.__excepthook__(kind, error, trace)
+            return
+        structlog.get_logger().critical("process_failed", exc_info=(kind, error, trace))
+
+    def thread_ended(args: threading.ExceptHookArgs) -> None:
+        structlog.get_logger().error("thread_failed", exc_info=args.exc_value)
+
+    sys.excepthook, threading.excepthook = ended, thread_ended
+    sys.unraisablehook = lambda args: structlog.get_logger().error("error_ignored", exc_info=args.exc_value)
+    logging.captureWarnings(True)
+
+
+@asynccontextmanager
+async def counting_repeats() -> AsyncIterator[None]:
+    """Have the counts of lines that repeat written for as long as this is used, and at the end those that are left."""
+
+    async def run() -> None:
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            _repeats.flush()
+
+    task = asyncio.create_task(run(), name="repeats")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        _repeats.flush(everything=True)
+
+
+def _with_pod(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    event["pod"] = POD
+    return event
 
 
 def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -122,7 +189,15 @@ def _text(name: str, text: str) -> str:
 
 
 def _scrubbed(text: str) -> str:
-    return printable(masked_numbers(_SECRET_TEXT.sub(_shown_part, text)))
+    text = _SECRET_TEXT.sub(_shown_part, text)
+    if "://" in text or "@" in text or " url: " in text:
+        text = _PRIVATE_TEXT.sub(_public_part, text)
+    return printable(masked_numbers(text))
+
+
+def _public_part(found: "re.Match[str]") -> str:
+    before = found["said"] or found["origin"]
+    return f"{before}/{HIDDEN}" if before else HIDDEN + found["domain"]
 
 
 def _shown_part(found: "re.Match[str]") -> str:

@@ -4,6 +4,7 @@
 {{- include "relay.checks.valkey" . -}}
 {{- include "relay.checks.pods" . -}}
 {{- include "relay.checks.reach" . -}}
+{{- include "relay.checks.labels" . -}}
 {{- include "relay.checks.networks" . -}}
 {{- end -}}
 
@@ -64,6 +65,15 @@
 {{- if $v.metrics.serviceMonitor.enabled }}{{ fail "metrics.serviceMonitor.enabled requires metrics.enabled" }}{{ end -}}
 {{- if $v.worker.autoscaling.enabled }}{{ fail "worker.autoscaling.enabled requires metrics.enabled, because KEDA scales by a metric of the relay" }}{{ end -}}
 {{- end -}}
+{{- end -}}
+
+{{- define "relay.checks.labels" -}}
+{{- $v := .Values -}}
+{{- $own := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "helm.sh/chart" -}}
+{{- $all := dict "commonLabels" $v.commonLabels "common.podLabels" $v.common.podLabels "api.podLabels" $v.api.podLabels "worker.podLabels" $v.worker.podLabels "valkey.podLabels" $v.valkey.podLabels -}}
+{{- range $value, $labels := $all }}{{ range $name, $_ := $labels -}}
+{{- if has $name $own }}{{ fail (printf "%s: the chart sets the label %s itself; nameOverride replaces the name" $value $name) }}{{ end -}}
+{{- end }}{{ end -}}
 {{- end -}}
 
 {{- define "relay.checks.networks" -}}

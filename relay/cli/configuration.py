@@ -1,4 +1,4 @@
-"""What is made from the code for its operators: docs/configuration.md, and what the chart knows of settings and addresses.
+"""What is made from the code for operators: docs/configuration.md, and the settings and addresses of the chart.
 
 `python -m relay.cli.configuration` writes the three files.
 """

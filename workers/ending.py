@@ -4,8 +4,6 @@ from relay.config import Settings
 
 HANDING_BACK_S = 1.0
 """For giving back what was not sent, in addition to the deadline of an attempt."""
-JOBS_END_WITHIN_S = 5.0
-"""For the polls that are under way. They end while attempts do."""
 
 
 def drain_s(settings: Settings) -> float:

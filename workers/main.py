@@ -40,7 +40,7 @@ from relay.wiring_reconciling import reconciling_of
 from relay.wiring_replays import replays_of
 from relay.wiring_upkeep import upkeep_of
 from workers.context import Context
-from workers.ending import JOBS_END_WITHIN_S, drain_s
+from workers.ending import drain_s
 from workers.health import Health, health_port, serve_health
 from workers.settings import make_worker
 from workers.ticking import reconcile_forever, tick_forever
@@ -50,6 +50,7 @@ log = structlog.get_logger()
 GARBAGE_AFTER = 50_000
 """Objects that are made before the youngest are looked through; Python's own rule is 700."""
 RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0)
+JOBS_END_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)

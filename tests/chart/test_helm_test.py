@@ -21,8 +21,10 @@ async def test_its_script_checks_the_api(short_folder: Path, redis_url: str) -> 
         assert await run(relay, NEEDED["RELAY_ADMIN_KEY"]) == 0
         assert await run(relay, "another-key-0123456789") != 0
     finally:
-        process.send_signal(signal.SIGTERM)
-        await process.communicate()
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        output, _ = await process.communicate()
+    assert process.returncode == 0, output
     assert await run(relay, NEEDED["RELAY_ADMIN_KEY"]) != 0
 
 

@@ -24,7 +24,7 @@ READY_WITHIN_S = 30
 
 def test_its_user_has_the_documented_rules() -> None:
     """Those of docs/configuration.md, which the relay checks at its start."""
-    assert f"user relay on >$REDISCLI_AUTH {GRANT}\n" in command()[-1]
+    assert f"user relay on >$REDISCLI_AUTH {GRANT} +config|get\n" in command()[-1]
 
 
 async def test_the_relay_can_work_with_it(short_folder: Path) -> None:
@@ -35,8 +35,8 @@ async def test_the_relay_can_work_with_it(short_folder: Path) -> None:
         await redis.set("relay:{config}:probe", "kept")
         info = await redis.info("memory")
         assert (info["maxmemory"], info["maxmemory_policy"]) == (512 << 20, "noeviction")
-        with pytest.raises(StoreRefused, match=r"config\|get"):
-            await redis.config_get("*")
+        with pytest.raises(StoreRefused, match="flushall"):
+            await redis.flushall()
         await redis.aclose()
         anybody = Redis.from_url(url.replace(f"relay:{PASSWORD}@", ""))
         with pytest.raises(AuthenticationError):

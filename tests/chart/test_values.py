@@ -85,7 +85,7 @@ CLASHES: list[tuple[Object, str]] = [
         "api.autoscaling.enabled requires a target",
     ),
     (
-        {"worker": {"autoscaling": {"enabled": True, "serverAddress": "http://prometheus:9090"}}},
+        {"metrics": {"enabled": False}, "worker": {"autoscaling": {"enabled": True, "serverAddress": "http://a"}}},
         "worker.autoscaling.enabled requires metrics.enabled, because KEDA scales by a metric",
     ),
     (

@@ -14,7 +14,7 @@ tcp-keepalive 60
 {{- end }}
 {{- end -}}
 
-{{/* The rules of the relay's user: those of docs/configuration.md. */}}
+{{/* The rules of the relay's user: those of docs/configuration.md, and that it may read how the server is configured. */}}
 {{- define "relay.valkey.rules" -}}
-~relay:* ~arq:* &relay:* +@all -@admin -@dangerous +info
+~relay:* ~arq:* &relay:* +@all -@admin -@dangerous +info +config|get
 {{- end -}}

@@ -42,7 +42,7 @@ def test_the_example_of_values_is_accepted() -> None:
 @pytest.mark.parametrize("page", ["docs/kubernetes.md", "helm/README.md"])
 def test_the_secret_has_what_pods_need(page: str) -> None:
     """`kubectl create secret` names every required key, in one command."""
-    commands = re.findall(r"create secret generic relay(?:.*\\\n)*.*", (ROOT / page).read_text())
+    commands = re.findall(r"create secret generic relay (?:.*\\\n)*.*", (ROOT / page).read_text())
     assert [set(re.findall(r"--from-literal=(RELAY_\w+)=", command)) for command in commands] == [KEYS]
 
 

@@ -75,10 +75,12 @@ def test_lint_finds_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", SETS)
 def test_names_are_unique(name: str) -> None:
-    """Two objects of one kind never have one name, and every name fits its limit."""
+    """Two objects of one kind never have one name, every name fits its limit, and every object has its namespace."""
     names = Counter((each["kind"], each["metadata"]["name"]) for each in rendered(name))
     assert [key for key, times in names.items() if times > 1] == []
     assert all(len(each["metadata"]["name"]) <= 63 for each in rendered(name))
+    places = {each["metadata"].get("namespace") for each in rendered(name)}
+    assert places <= ({"crm", "monitoring"} if name == "monitoring" else {"crm", None} if name == "extras" else {"crm"})
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -30,7 +30,7 @@ def find_helm() -> str | None:
 
 def find_schemas() -> Path | None:
     """The wheel with the schemas of Kubernetes, if `fetch` downloaded it."""
-    return next(FOLDER.glob("kubernetes_validate-*.whl"), None)
+    return max(FOLDER.glob("kubernetes_validate-*.whl"), default=None)
 
 
 def fetch() -> None:

@@ -9,7 +9,7 @@ UNSHIPPED := faker polyfactory rich rich-click pygments markdown-it-py mdurl lit
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock check fix test test-alerts image-test demo bench chaos fuzz openapi clean
+.PHONY: help install lock check fix test test-alerts image-test chart demo bench chaos fuzz openapi clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ $(VENV)/installed.stamp: pyproject.toml requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+$(VENV)/chart.stamp: $(VENV)/installed.stamp requirements/chart.txt
+	@$(BIN)/python -m tests.chart.tools && touch $@ || echo "helm cannot be downloaded: the chart will not be tested" >&2
 
 lock: ## Resolve the dependencies again and write them down with their hashes
 	$(COMPILE) --extra tracing pyproject.toml -o requirements/runtime.txt
@@ -37,8 +40,12 @@ check: install ## Format, lint, types, layers and the quick tests: under 30 s
 fix: install ## Format, and mend what ruff can mend
 	$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
 
-test: install ## Everything that must pass: unit, integration and end to end, with an embedded server
+test: install $(VENV)/chart.stamp ## Everything that must pass: unit, chart, integration and end to end, with an embedded server
 	$(BIN)/pytest -q -n 4 --dist worksteal $(ARGS)
+
+chart: install $(VENV)/chart.stamp ## Write the generated files of the chart, lint it and test it
+	$(BIN)/python -m relay.cli.configuration && $(BIN)/python -m tests.chart.readme
+	$(BIN)/pytest -q -n 2 tests/chart $(ARGS)
 
 demo: install ## Run the whole relay on this machine and watch callbacks arrive
 	@$(BIN)/relay demo $(ARGS)

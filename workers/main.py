@@ -44,6 +44,7 @@ from relay.wiring_reconciling import reconciling_of
 from relay.wiring_replays import replays_of
 from relay.wiring_upkeep import upkeep_of
 from workers.context import Context
+from workers.ending import drain_s
 from workers.health import Health, health_port, serve_health
 from workers.progress import Watch
 from workers.serving_jobs import serve_jobs
@@ -53,8 +54,6 @@ log = structlog.get_logger()
 
 GARBAGE_AFTER = 50_000
 """Objects that are made before the youngest are looked through; Python's own rule is 700."""
-DRAIN_S = 21.0
-"""In-flight attempts may take their 20 s; the process ends within 25 s of SIGTERM."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,11 +191,11 @@ async def _work(parts: Parts, settings: Settings, stopping: asyncio.Event) -> in
     log.info("worker_started", port=settings.worker_port)
     await asyncio.wait([stop, *tasks], return_when=asyncio.FIRST_COMPLETED)
     code = 0 if stopping.is_set() else _explain(tasks)
-    log.info("worker_draining", within_s=DRAIN_S)
+    log.info("worker_draining", within_s=drain_s(settings))
     stopping.set()
     parts.polling.stopping.set()
     try:
-        await parts.dispatcher.drain(DRAIN_S)
+        await parts.dispatcher.drain(drain_s(settings))
     except (StoreUnavailable, StoreRefused) as error:
         log.warning("drain_interrupted", error=str(error))
     for task in (*tasks, stop):

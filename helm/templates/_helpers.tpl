@@ -1,21 +1,35 @@
+{{- define "relay.name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* The prefix of all names. 50 characters leave room for the longest suffix. */}}
 {{- define "relay.fullname" -}}
-{{- if contains .Chart.Name .Release.Name -}}
+{{- $name := include "relay.name" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
 {{- .Release.Name | trunc 50 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 50 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
+{{/* The labels by which Services, policies and budgets find pods. They must not change with an upgrade. */}}
 {{- define "relay.selector" -}}
-app.kubernetes.io/name: {{ .Chart.Name }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "relay.name" .root }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
+{{/* The labels of an object. Call it with dict "root" $ "component" "api", and optionally "extra" for labels from values. */}}
 {{- define "relay.labels" -}}
 {{ include "relay.selector" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- with mergeOverwrite (dict) .root.Values.commonLabels (.extra | default dict) }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "relay.serviceAccount" -}}
@@ -30,110 +44,37 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- .Values.existingSecret | default (include "relay.fullname" .) -}}
 {{- end -}}
 
+{{/* Call it with dict "image" .Values.image "tag" "the default tag". */}}
 {{- define "relay.image" -}}
-{{- if .Values.image.digest -}}
-{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
+{{- if .image.digest -}}
+{{- printf "%s@%s" .image.repository .image.digest -}}
 {{- else -}}
-{{- printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) -}}
+{{- printf "%s:%s" .image.repository (.image.tag | default .tag) -}}
 {{- end -}}
 {{- end -}}
 
-{{/* What both kinds of pods have in common; call it with dict "root" $ "part" .Values.api "component" "api". */}}
-{{- define "relay.pod" -}}
-metadata:
-  labels:
-    {{- include "relay.labels" .root | nindent 4 }}
-    app.kubernetes.io/component: {{ .component }}
-  annotations:
-    # Pods are renewed when what they read at their start changes.
-    checksum/settings: {{ toJson (list .root.Values.settings .root.Values.checkpoint) | sha256sum }}
-    checksum/secret: {{ toJson .root.Values.secret | sha256sum }}
-    {{- with .part.podAnnotations }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
-spec:
-  serviceAccountName: {{ include "relay.serviceAccount" .root }}
-  automountServiceAccountToken: false
-  # For a Service named relay, Kubernetes would set RELAY_PORT and others, which are no settings of ours.
-  enableServiceLinks: false
-  # 21 s for what is in flight, and some for the rest.
-  terminationGracePeriodSeconds: 45
-  securityContext:
-    runAsNonRoot: true
-    runAsUser: 10001
-    runAsGroup: 10001
-    fsGroup: 10001
-    seccompProfile:
-      type: RuntimeDefault
-  {{- with .root.Values.imagePullSecrets }}
-  imagePullSecrets:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  topologySpreadConstraints:
-    - maxSkew: 1
-      topologyKey: kubernetes.io/hostname
-      whenUnsatisfiable: ScheduleAnyway
-      labelSelector:
-        matchLabels:
-          {{- include "relay.selector" .root | nindent 10 }}
-          app.kubernetes.io/component: {{ .component }}
-  {{- with .part.nodeSelector }}
-  nodeSelector:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with .part.tolerations }}
-  tolerations:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with .part.affinity }}
-  affinity:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  volumes:
-    - name: tmp
-      emptyDir:
-        sizeLimit: 64Mi
-    {{- if and (eq .component "worker") .root.Values.checkpoint.existingClaim }}
-    - name: checkpoint
-      persistentVolumeClaim:
-        claimName: {{ .root.Values.checkpoint.existingClaim }}
-    {{- end }}
+{{- define "relay.valkey.fullname" -}}
+{{- include "relay.fullname" . }}-valkey
 {{- end -}}
 
-{{/* Call it with dict "root" $ "component" "api". */}}
-{{- define "relay.container" -}}
-image: {{ include "relay.image" .root }}
-imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-securityContext:
-  allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: true
-  capabilities:
-    drop: [ALL]
-envFrom:
-  - configMapRef:
-      name: {{ include "relay.fullname" .root }}
-  - secretRef:
-      name: {{ include "relay.secret" .root }}
-volumeMounts:
-  - name: tmp
-    mountPath: /tmp
-  {{- if and (eq .component "worker") .root.Values.checkpoint.existingClaim }}
-  - name: checkpoint
-    mountPath: /var/lib/relay
-  {{- end }}
-startupProbe:
-  httpGet: {path: /health/live, port: http}
-  periodSeconds: 1
-  failureThreshold: 60
-# Redis being away is no reason to be killed: only a loop that stands still is.
-livenessProbe:
-  httpGet: {path: /health/live, port: http}
-  periodSeconds: 10
-  timeoutSeconds: 5
-  failureThreshold: 3
-readinessProbe:
-  httpGet: {path: /health/ready, port: http}
-  periodSeconds: 5
-  timeoutSeconds: 3
-  failureThreshold: 2
+{{- define "relay.valkey.secret" -}}
+{{- .Values.valkey.existingSecret | default (include "relay.valkey.fullname" .) -}}
+{{- end -}}
+
+{{/* RELAY_ATTEMPT_TIMEOUT_SECONDS, rounded up; the default is that of relay/config. */}}
+{{- define "relay.attemptTimeout" -}}
+{{- .Values.settings.RELAY_ATTEMPT_TIMEOUT_SECONDS | default "20" | float64 | ceil | int -}}
+{{- end -}}
+
+{{- define "relay.api.gracePeriod" -}}
+{{- .Values.api.terminationGracePeriodSeconds | default (add .Values.api.preStopSeconds 25) -}}
+{{- end -}}
+
+{{- define "relay.worker.gracePeriod" -}}
+{{- .Values.worker.terminationGracePeriodSeconds | default (add (include "relay.attemptTimeout" .) 25) -}}
+{{- end -}}
+
+{{/* The smallest number of pods of a component: call it with .Values.api or .Values.worker. */}}
+{{- define "relay.fewestPods" -}}
+{{- ternary .autoscaling.minReplicas .replicas .autoscaling.enabled | int -}}
 {{- end -}}

@@ -1,6 +1,6 @@
-"""What is made from relay.config.Settings: docs/configuration.md, and the settings in helm/values.schema.json.
+"""What is made from the code for operators: docs/configuration.md, and the settings and addresses of the chart.
 
-`python -m relay.cli.configuration` writes both files.
+`python -m relay.cli.configuration` writes the three files.
 """
 
 import dataclasses
@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any, get_args
 
 from relay.config import Settings, variable
+from relay.domain import addresses
 from relay.domain.model import Secret
 from relay.store.needs import GRANT
 
 PAGE = Path("docs/configuration.md")
 CHART_SCHEMA = Path("helm/values.schema.json")
-CHART_SETS = {"data_dir", "port", "worker_port"}
+CHART_ADDRESSES = Path("helm/files/forbidden.yaml")
+CHART_SETS = {"data_dir", "port", "worker_port", "metrics_port"}
+"""What the chart sets itself, by values of their own or not at all."""
 HEAD = """# Settings
 
 `python -m relay.cli.configuration` generates this page from `relay/config/`. A test fails if it is not current.
@@ -160,6 +163,15 @@ def render_chart_schema(schema: str) -> str:
     return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
 
+def render_chart_addresses() -> str:
+    """The networks that callbacks never reach, for the NetworkPolicies of the chart."""
+    lists = {"v4": addresses.FORBIDDEN_V4, "v6": addresses.FORBIDDEN_V6, "metadata": addresses.METADATA}
+    lines = ["# `python -m relay.cli.configuration` generates this file from relay/domain/addresses.py."]
+    for name, networks in lists.items():
+        lines += [f"{name}:", *(f'  - "{network}"' for network in networks)]
+    return "\n".join(lines) + "\n"
+
+
 def _default(setting: "dataclasses.Field[Any]") -> str:
     if setting.metadata["needed"]:
         return "**required**"
@@ -178,3 +190,4 @@ def _number(value: Any) -> str:
 if __name__ == "__main__":
     PAGE.write_text(render(), encoding="utf-8")
     CHART_SCHEMA.write_text(render_chart_schema(CHART_SCHEMA.read_text("utf-8")), encoding="utf-8")
+    CHART_ADDRESSES.write_text(render_chart_addresses(), encoding="utf-8")

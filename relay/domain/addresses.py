@@ -8,7 +8,7 @@ private addresses through, all multicast, and Azure's 168.63.129.16.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -120,6 +120,24 @@ _GLOBAL_UNICAST = IPv6Network("2000::/3")
 
 NAT64 = IPv6Network("64:ff9b::/96")
 """The well-known prefix (RFC 6052): in a DNS64 cluster public IPv4 receivers show up inside it."""
+
+FORBIDDEN_V4 = tuple(
+    collapse_addresses(
+        [network for network, _ in _SPECIAL_V4 if isinstance(network, IPv4Network)]
+        + [IPv4Network(address) for address in _SINGLE if isinstance(address, IPv4Address)]
+    )
+)
+"""Every IPv4 network that is refused, for walls that know only networks."""
+
+FORBIDDEN_V6 = tuple(
+    collapse_addresses(
+        network for network, _ in _SPECIAL_V6 if isinstance(network, IPv6Network) and network.subnet_of(_GLOBAL_UNICAST)
+    )
+)
+"""Every network in 2000::/3 that is refused. All of IPv6 outside 2000::/3 is refused too, except what NAT64 carries."""
+
+METADATA = tuple(ip_network(address) for address, reason in _SINGLE.items() if reason is Reason.METADATA)
+"""Networks of one address each that stay refused even if the operator allows them."""
 
 _CARRIERS = (
     (IPv6Network("::ffff:0:0/96"), 0),  # mapped

@@ -18,6 +18,7 @@ from relay.pipeline.judges import Judges, default_processes
 from relay.pipeline.polling import Polling
 from relay.pipeline.pressure import Pressure
 from relay.pipeline.reading.backfilling import Backfilling
+from relay.pipeline.reading.old_rows import OldRows
 from relay.pipeline.replaying import Replaying
 from relay.store.backlog import Backlog
 from relay.wiring import USER_AGENT, Stores, upstream_policy
@@ -82,6 +83,7 @@ def _backfilling_of(
         backfills=stores.backfills,
         backlog=Backlog(stores.redis),
         lanes=stores.lanes,
+        old_rows=OldRows(books=stores.books, events=stores.events),
         reports=reports,
         catalogue=catalogue,
         clock=clock,

@@ -4,10 +4,10 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock check fix test demo bench chaos fuzz openapi clean
+.PHONY: help install lock check fix test test-clients demo bench chaos fuzz openapi clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/installed.stamp ## Create .venv with everything that is locked
 
@@ -32,6 +32,9 @@ fix: install ## Format, and mend what ruff can mend
 
 test: install ## Everything that must pass: unit, integration and end to end, with an embedded server
 	$(BIN)/pytest -q -n 2 --dist worksteal $(ARGS)
+
+test-clients: install ## Svix's JavaScript and Go clients against a real relay; needs node or go
+	@$(BIN)/python -m tests.clients $(ARGS)
 
 demo: install ## Run the whole relay on this machine and watch callbacks arrive
 	@$(BIN)/relay demo $(ARGS)

@@ -16,6 +16,7 @@ from tests.bench import (
     ingesting,
     isolation,
     latency,
+    listing,
     many_sources,
     memory,
     remembering,
@@ -47,6 +48,7 @@ PARTS = {
         sizing,
         remembering,
         tallying,
+        listing,
     )
 }
 

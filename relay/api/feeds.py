@@ -108,7 +108,8 @@ class _Walk(Generic[P, T]):
     within: tuple[float, float]
     """The times (ms) between which things are wanted, both left out."""
     over: bool = False
-    left: int = field(default_factory=lambda: READ_AT_MOST)
+    left: int = 0
+    """Things that may still be looked at."""
 
     def edges(self) -> dict[SourceUid, P | None]:
         return {lane.source: lane.edge for lane in self.lanes}
@@ -150,21 +151,23 @@ async def read_feed(
     wanted: Callable[[T], bool] = lambda _: True,
     after_ms: int | None = None,
     before_ms: int | None = None,
+    most: int | None = None,
 ) -> ListOut[S]:
     """The page of a list that is asked for: what is `wanted`, of a time between two, as `show` shows it or leaves out.
 
-    Raises Invalid when the iterator is none of ours.
+    It looks at `most` things; None: READ_AT_MOST. Raises Invalid when the iterator is none of ours.
     """
     walk = _walk(feed, sources, paging, wanted=wanted, after_ms=after_ms, before_ms=before_ms)
+    walk.left = READ_AT_MOST if most is None else most
     for lane in walk.lanes:
         await lane.fill()
         lane.settle()
     begin, shown = walk.edges(), list[S]()
     while len(shown) < paging.limit and walk.left and not walk.over:
         shown += await show(await walk.take(paging.limit - len(shown)))
-    end, more, most = walk.edges(), False, 1
+    end, more, taken = walk.edges(), False, 1
     while not more and walk.left and not walk.over:
-        more, most = bool(await show(await walk.take(most))), min(2 * most, AHEAD)
+        more, taken = bool(await show(await walk.take(taken))), min(2 * taken, AHEAD)
     if paging.back:
         shown.reverse()
         begin, end = end, begin

@@ -9,10 +9,10 @@ UNSHIPPED := faker polyfactory rich rich-click pygments markdown-it-py mdurl lit
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock check fix test test-alerts image-test chart demo bench chaos fuzz openapi clean
+.PHONY: help install lock check fix test test-alerts test-clients image-test chart demo bench chaos fuzz openapi clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/installed.stamp ## Create .venv with everything that is locked
 
@@ -46,6 +46,9 @@ test: install $(VENV)/chart.stamp ## Everything that must pass: unit, chart, int
 chart: install $(VENV)/chart.stamp ## Write the generated files of the chart, lint it and test it
 	$(BIN)/python -m relay.cli.configuration && $(BIN)/python -m tests.chart.readme
 	$(BIN)/pytest -q -n 2 tests/chart $(ARGS)
+
+test-clients: install ## Svix's JavaScript and Go clients against a real relay; needs node or go
+	@$(BIN)/python -m tests.clients $(ARGS)
 
 demo: install ## Run the whole relay on this machine and watch callbacks arrive
 	@$(BIN)/relay demo $(ARGS)

@@ -20,6 +20,7 @@ from relay.pipeline.polling import Polling
 from relay.pipeline.pressure import Pressure
 from relay.pipeline.quarantine import Quarantine
 from relay.pipeline.reading.backfilling import Backfilling
+from relay.pipeline.reading.old_rows import OldRows
 from relay.pipeline.replaying import Replaying
 from relay.store.backlog import Backlog
 from relay.wiring import USER_AGENT, Stores, upstream_policy
@@ -90,6 +91,7 @@ def _backfilling_of(
         backfills=stores.backfills,
         backlog=Backlog(stores.redis),
         lanes=stores.lanes,
+        old_rows=OldRows(books=stores.books, events=stores.events),
         reports=reports,
         catalogue=catalogue,
         clock=clock,

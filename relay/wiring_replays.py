@@ -1,5 +1,7 @@
 """How replays are put together."""
 
+from relay.pipeline.reading.old_rows import OldRows
+from relay.pipeline.reading_again import ReadingAgain
 from relay.pipeline.replays import ReplayTurns
 from relay.store.chores import Chores
 from relay.store.server import Server
@@ -13,6 +15,12 @@ def replays_of(stores: Stores) -> ReplayTurns:
         events=stores.events,
         books=stores.books,
         endpoints=stores.endpoints,
+        again=ReadingAgain(
+            sources=stores.sources,
+            routes=stores.routes,
+            backfills=stores.backfills,
+            old_rows=OldRows(books=stores.books, events=stores.events),
+        ),
         server=Server(stores.redis),
         chores=Chores(stores.redis),
     )

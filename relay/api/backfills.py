@@ -75,16 +75,21 @@ class BackfillController(Controller):
     ) -> None:
         """Cancel a backfill. Events that it has made stay. A backfill that has ended stays as it is."""
         source = await stores.sources.get(source_uid(uid))
-        backfill = await stores.backfills.get(source.uid, backfill_id)
-        if backfill.state != "running":
-            return
-        place = _place(backfill, (await stores.readings.load(source.uid)).of)
-        ended = backfill.ended("cancelled", place, now_ms=clock.now_ms())
-        try:
-            await stores.backfills.cancel(source.uid, ended, before=backfill)
-        except Conflict:
-            # It ended a moment ago, or another request cancelled it.
-            await stores.backfills.get(source.uid, backfill_id)
+        await cancel(stores, source.uid, backfill_id, now_ms=clock.now_ms())
+
+
+async def cancel(stores: Stores, source: SourceUid, backfill_id: str, *, now_ms: int) -> None:
+    """Cancel a backfill unless it has ended. Raises NotFound."""
+    backfill = await stores.backfills.get(source, backfill_id)
+    if backfill.state != "running":
+        return
+    place = _place(backfill, (await stores.readings.load(source)).of)
+    ended = backfill.ended("cancelled", place, now_ms=now_ms)
+    try:
+        await stores.backfills.cancel(source, ended, before=backfill)
+    except Conflict:
+        # It ended a moment ago, or another request cancelled it.
+        await stores.backfills.get(source, backfill_id)
 
 
 async def _until(stores: Stores, source: Source, data: BackfillIn) -> int:

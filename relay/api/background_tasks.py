@@ -10,6 +10,7 @@ from litestar.params import FromPath, QueryParameter
 from msgspec.structs import replace
 
 from relay.api.access import Reach, needs
+from relay.api.backfills import cancel
 from relay.api.dependencies import ClockGiven, PagingGiven, PrincipalGiven, StoresGiven
 from relay.api.paging import in_memory, provide_newest_first, read_page
 from relay.api.problems import cut
@@ -80,7 +81,7 @@ class BackgroundTaskController(Controller):
     async def cancel_task(
         self, task_id: FromPath[str], principal: PrincipalGiven, stores: StoresGiven, clock: ClockGiven
     ) -> None:
-        """Cancel a background task. The relay still sends the messages that are in the queue already.
+        """Cancel a background task and its backfill. The relay still sends the messages that are in the queue already.
 
         What an erasure has removed stays removed. A task that has ended stays as it is.
         """
@@ -104,6 +105,8 @@ async def _cancel(stores: Stores, source: SourceUid, task_id: str, *, now_ms: in
             await stores.replays.advance(source, part.replay, cancelled)
         except Conflict:
             continue
+        if part.replay.backfills:
+            await cancel(stores, source, part.replay.backfills[-1], now_ms=now_ms)
         return
     raise Conflict(f"task {task_id} is changing: repeat the request")
 

@@ -6,7 +6,6 @@ from datetime import datetime
 from litestar import get
 from litestar.params import FromPath, FromQuery
 
-from relay.api import feeds
 from relay.api.access import needs
 from relay.api.dependencies import ApplicationGiven, ClockGiven, StoresGiven
 from relay.api.feeds import read_feed
@@ -17,6 +16,9 @@ from relay.api.schemas.statistics import EndpointStatsOut
 from relay.api.statistics import health_of
 from relay.api.visibility import AttemptItem, attempts_feed
 from relay.domain.principals import Resource
+
+LOOKED_AT = 5_000
+"""Attempts that one request counts, at most."""
 
 
 @get(
@@ -47,10 +49,11 @@ async def endpoint_stats(
     page = await read_feed(
         attempts_feed(stores, endpoint),
         sources,
-        Paging(limit=feeds.READ_AT_MOST, descending=True),
+        Paging(limit=LOOKED_AT, descending=True),
         show=read,
         after_ms=ms(since) if since else None,
         before_ms=ms(until) if until else None,
+        most=LOOKED_AT,
     )
     counts = _last_of_each(page.data)
     waiting = [await stores.lanes.waiting(source, [endpoint.id]) for source in sources]

@@ -19,10 +19,10 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 S = TypeVar("S")
 
-READ_AT_MOST = 5_000
-"""Things that one request looks at, whatever passes: 10 MB of events. A page may be short then, and not the last."""
+READ_AT_MOST = 1_000
+"""Things that one request looks at, whatever passes: 2 MB of events. A page may be short then, and not the last."""
 AHEAD = 250
-"""Things of one source that are read at once."""
+"""Things of one source that are read at once, at most: each read of a request is twice as large as the one before."""
 
 
 class Reader(Protocol[P, T_co]):
@@ -68,6 +68,8 @@ class _Lane(Generic[P, T]):
     edge: P | None
     """What is behind it was given."""
     newer: bool
+    size: int
+    """Things that are read next."""
     ahead: deque[tuple[P, T]] = field(default_factory=deque)
     reached: P | None = None
     ended: bool = False
@@ -81,10 +83,10 @@ class _Lane(Generic[P, T]):
     def before(self, place: P) -> P:
         return place if self.newer else self.feed.above(place)
 
-    async def fill(self, limit: int) -> None:
+    async def fill(self) -> None:
         while not self.ahead and not self.ended:
-            found = await self.feed.read(self.source, edge=self.reached, newer=self.newer, limit=limit)
-            self.ended = not found
+            found = await self.feed.read(self.source, edge=self.reached, newer=self.newer, limit=self.size)
+            self.ended, self.size = not found, min(2 * self.size, AHEAD)
             if found:
                 self.reached = self.behind(found[-1][0])
             self.ahead.extend((place, value) for place, value in found if value is not None)
@@ -106,7 +108,8 @@ class _Walk(Generic[P, T]):
     within: tuple[float, float]
     """The times (ms) between which things are wanted, both left out."""
     over: bool = False
-    left: int = field(default_factory=lambda: READ_AT_MOST)
+    left: int = 0
+    """Things that may still be looked at."""
 
     def edges(self) -> dict[SourceUid, P | None]:
         return {lane.source: lane.edge for lane in self.lanes}
@@ -115,7 +118,7 @@ class _Walk(Generic[P, T]):
         """Up to `most` further things; fewer only at the end, or when enough was looked at."""
         items: list[Item[P, T]] = []
         while len(items) < most and not self.over and self.left:
-            lane = await self._next(min(most + 1, AHEAD))
+            lane = await self._next()
             if lane is None:
                 self.over = True
                 break
@@ -126,9 +129,9 @@ class _Walk(Generic[P, T]):
                 items.append(Item(lane.source, place, value))
         return items
 
-    async def _next(self, most: int) -> _Lane[P, T] | None:
+    async def _next(self) -> _Lane[P, T] | None:
         for lane in self.lanes:
-            await lane.fill(most)
+            await lane.fill()
         full = [lane for lane in self.lanes if lane.ahead]
         if not full:
             return None
@@ -148,21 +151,23 @@ async def read_feed(
     wanted: Callable[[T], bool] = lambda _: True,
     after_ms: int | None = None,
     before_ms: int | None = None,
+    most: int | None = None,
 ) -> ListOut[S]:
     """The page of a list that is asked for: what is `wanted`, of a time between two, as `show` shows it or leaves out.
 
-    Raises Invalid when the iterator is none of ours.
+    It looks at `most` things; None: READ_AT_MOST. Raises Invalid when the iterator is none of ours.
     """
     walk = _walk(feed, sources, paging, wanted=wanted, after_ms=after_ms, before_ms=before_ms)
+    walk.left = READ_AT_MOST if most is None else most
     for lane in walk.lanes:
-        await lane.fill(min(paging.limit + 1, AHEAD))
+        await lane.fill()
         lane.settle()
     begin, shown = walk.edges(), list[S]()
     while len(shown) < paging.limit and walk.left and not walk.over:
         shown += await show(await walk.take(paging.limit - len(shown)))
-    end, more = walk.edges(), False
+    end, more, taken = walk.edges(), False, 1
     while not more and walk.left and not walk.over:
-        more = bool(await show(await walk.take(AHEAD)))
+        more, taken = bool(await show(await walk.take(taken))), min(2 * taken, AHEAD)
     if paging.back:
         shown.reverse()
         begin, end = end, begin
@@ -190,5 +195,6 @@ def _walk(
     entry = feed.edge_at(entry_ms) if feed.edge_at and entry_ms is not None else None
     begins = {source: edges.get(source, entry) for source in sources if not paging.back or source in edges}
     within = (-float("inf") if after_ms is None else after_ms, float("inf") if before_ms is None else before_ms)
-    lanes = [_Lane(feed, source, edge, newer) for source, edge in begins.items()]
+    size = min(paging.limit + 1, AHEAD)
+    lanes = [_Lane(feed, source, edge, newer, size) for source, edge in begins.items()]
     return _Walk(lanes, newer, feed.at_ms, wanted, within)

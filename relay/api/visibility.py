@@ -1,5 +1,6 @@
 """What an application can see: the events of its sources that pass its filter, and the attempts of its endpoints."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -105,12 +106,15 @@ async def events_of(items: Sequence[AttemptItem], application: Application, stor
 
 async def are_last(items: Sequence[AttemptItem], stores: Stores) -> list[bool]:
     """Whether each attempt is the last one to send its event to its endpoint."""
-    last = []
-    for item in items:
-        attempts = await stores.attempts.of_event(item.source, item.value.seq, item.value.tag)
-        mine = [attempt for attempt in attempts if attempt.endpoint_id == item.value.endpoint_id]
-        last.append(all(_when(attempt) <= _when(item.value) for attempt in mine))
-    return last
+    of_events = await asyncio.gather(
+        *(stores.attempts.of_event(item.source, item.value.seq, item.value.tag) for item in items)
+    )
+    return [
+        all(
+            _when(attempt) <= _when(item.value) for attempt in attempts if attempt.endpoint_id == item.value.endpoint_id
+        )
+        for item, attempts in zip(items, of_events, strict=True)
+    ]
 
 
 def _when(attempt: Attempt) -> tuple[int, int]:

@@ -1,8 +1,10 @@
 """Replays: which stored events are sent to an endpoint again, how many at a time, and what became of the request."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from relay.domain.books import State
 from relay.domain.envelope import type_names
@@ -63,7 +65,13 @@ class Replay(Struct, frozen=True, kw_only=True):
     phase: Phase = "running"
     chosen: int = 0
     too_old: int = 0
-    """Deliveries that would be chosen if the relay still had their events: the upstream can be read again for them."""
+    """Deliveries that would be chosen if the relay still had their events: the upstream is read again for them."""
+    gone_first: int = 0
+    """The lowest number of an event that can be one of them; 0: there is none."""
+    gone_last: int = 0
+    """The highest one."""
+    backfills: tuple[str, ...] = ()
+    """Those that read rows again, in the order in which they began."""
     error: str | None = None
 
 
@@ -88,6 +96,21 @@ def wants(wanted: Wanted, endpoint: Endpoint, event: StoredEvent, state: State) 
 def has_state(wanted: Wanted, state: State) -> bool:
     """Whether a delivery of a state can be chosen."""
     return any(state in STATES[each] for each in wanted.states)
+
+
+def is_within(wanted: Wanted, *, oldest_ms: int, newest_ms: int) -> bool:
+    """Whether events of a block that was stored in this time can be chosen, as far as their times tell."""
+    return newest_ms >= wanted.since_ms and (wanted.until_ms is None or oldest_ms < wanted.until_ms)
+
+
+def short_of(replay: Replay, gone: Sequence[tuple[int, State]]) -> Replay:
+    """A replay after a look at numbers (ascending) that have no event any more, with what the books say of them."""
+    found = [each for each in gone if has_state(replay.wanted, each[1])]
+    if not found:
+        return replay
+    owed = sum(state is not State.NOT_OWED for _, state in found)
+    first = replay.gone_first or found[0][0]
+    return replace(replay, too_old=replay.too_old + owed, gone_first=first, gone_last=found[-1][0])
 
 
 def delivery(number: int, endpoint: Endpoint, event: StoredEvent, state: State) -> Reference:

@@ -9,9 +9,10 @@ from msgspec.structs import replace
 
 from relay.domain.books import State, state_of
 from relay.domain.model import Endpoint, SourceUid
-from relay.domain.replaying import Replay, allowance, delivery, has_state, paced, wants
+from relay.domain.replaying import Phase, Replay, allowance, delivery, is_within, paced, short_of, wants
 from relay.errors import Conflict, NotFound, StoreUnavailable
 from relay.pipeline.apart import ask_apart, each_apart
+from relay.pipeline.reading_again import ReadingAgain, reads_again
 from relay.store.books import Books
 from relay.store.chores import Chores
 from relay.store.endpoints import Endpoints
@@ -26,6 +27,8 @@ EVERY_S = 0.2
 """How often replays that run are continued."""
 IDLE_S = 1.0
 TRIM_S = 600.0
+FIRST_NUMBER = 1
+"""Of the events of a stream."""
 BLOCKS_AT_ONCE = 40
 """Blocks that one turn looks through: ten thousand events."""
 
@@ -34,12 +37,21 @@ class ReplayTurns:
     """Continues replays. Two workers may do so at once: only one of them can write down each step."""
 
     def __init__(
-        self, *, replays: Replays, events: Events, books: Books, endpoints: Endpoints, server: Server, chores: Chores
+        self,
+        *,
+        replays: Replays,
+        events: Events,
+        books: Books,
+        endpoints: Endpoints,
+        again: ReadingAgain,
+        server: Server,
+        chores: Chores,
     ) -> None:
         self._replays = replays
         self._events = events
         self._books = books
         self._endpoints = endpoints
+        self._again = again
         self._server = server
         self._chores = chores
 
@@ -76,7 +88,7 @@ class ReplayTurns:
         """Continue each replay of a source by one step; says whether any of them runs."""
         running = await self._replays.running(source)
         for replay in running:
-            # It was cancelled, or another worker continued it, or the source is being deleted.
+            # It was cancelled, or another worker continued it, or the source goes or has too many backfills.
             with suppress(Conflict, NotFound):
                 await self._step(source, replay)
         return bool(running)
@@ -87,6 +99,11 @@ class ReplayTurns:
         if endpoint is None:
             after = replace(replay, phase="failed", error="the endpoint was deleted", updated_ms=now_ms)
             await self._replays.advance(source, replay, after)
+            return
+        if replay.at > replay.end:
+            after = await self._again.step(source, replay, now_ms=now_ms)
+            if after != replay:
+                await self._replays.advance(source, replay, after)
             return
         waiting = await self._replays.waiting(source, endpoint.id)
         most = allowance(replay, waiting=waiting, now_ms=now_ms)
@@ -103,24 +120,26 @@ class ReplayTurns:
         self, source: SourceUid, replay: Replay, endpoint: Endpoint, most: int | None
     ) -> tuple[Replay, list[Sending]]:
         """Choose up to `most` further deliveries; gives where the replay stands then."""
-        known, sending, too_old = await self._replays.blocks(source), list[Sending](), replay.too_old
+        known, sending, gone = await self._replays.blocks(source), list[Sending](), list[tuple[int, State]]()
         left = sorted(block for block in known if replay.at // EVENTS_PER_BUCKET <= block)
         since = (await self._books.since(source)).number
         for block in left[:BLOCKS_AT_ONCE]:
             first = block * EVENTS_PER_BUCKET
-            numbers = range(max(first, replay.at, since), min(first + EVENTS_PER_BUCKET, replay.end + 1))
+            numbers = range(max(first, replay.at, since, FIRST_NUMBER), min(first + EVENTS_PER_BUCKET, replay.end + 1))
             events = await self._events.read(source, numbers)
             halves = await self._books.of_endpoint(source, block, endpoint.id)
+            is_within_time = is_within(replay.wanted, oldest_ms=known.get(block - 1, 0), newest_ms=known[block])
             for number in numbers:
                 state, event = state_of(halves, number - first), events.get(number)
                 if event is None:
-                    is_old = state is not State.NOT_OWED and has_state(replay.wanted, state)
-                    too_old += is_old and known[block] >= replay.wanted.since_ms
+                    gone += [(number, state)] * is_within_time
                 elif wants(replay.wanted, endpoint, event, state):
                     sending.append(Sending(delivery(number, endpoint, event, state), state))
                     if most is not None and len(sending) >= most:
-                        return replace(replay, at=number + 1, too_old=too_old), sending
+                        return replace(short_of(replay, gone), at=number + 1), sending
+        replay = short_of(replay, gone)
         is_all = len(left) <= BLOCKS_AT_ONCE or left[BLOCKS_AT_ONCE] * EVENTS_PER_BUCKET > replay.end
-        if is_all:
-            return replace(replay, at=replay.end + 1, too_old=too_old, phase="finished"), sending
-        return replace(replay, at=left[BLOCKS_AT_ONCE] * EVENTS_PER_BUCKET, too_old=too_old), sending
+        if not is_all:
+            return replace(replay, at=left[BLOCKS_AT_ONCE] * EVENTS_PER_BUCKET), sending
+        phase: Phase = "running" if reads_again(source, replay) else "finished"
+        return replace(replay, at=replay.end + 1, phase=phase), sending

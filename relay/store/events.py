@@ -108,6 +108,20 @@ class Events:
             low, high = edge or 0, await self._visible(source) + 1
         else:
             low, high = 0, await self.newest(source) + 1 if edge is None else edge
+        events: list[tuple[int, StoredEvent]] = []
+        for size in (limit, keys.EVENTS_PER_BUCKET):
+            # Numbers next to the edge mostly have events. Which buckets are kept need not be asked then.
+            numbers = range(low, min(high, low + size)) if newer else range(max(low, high - size), high)
+            events += sorted((await self.read(source, numbers)).items(), reverse=not newer)
+            low, high = (numbers.stop, high) if newer else (low, numbers.start)
+            if len(events) >= limit or low >= high:
+                return events[:limit]
+        return [*events, *await self._sparse(source, low, high, newer=newer, limit=limit - len(events))]
+
+    async def _sparse(
+        self, source: SourceUid, low: int, high: int, *, newer: bool, limit: int
+    ) -> list[tuple[int, StoredEvent]]:
+        """Up to `limit` events of the buckets that are kept, with numbers from `low` on and below `high`."""
         kept = await self._kept(source)
         if not newer:
             kept.reverse()
@@ -127,6 +141,9 @@ class Events:
 
         Events become visible in the order of their numbers: all up to this one are, now and later.
         """
+        newest = bucket_of(await self.newest(source))
+        if numbers := await self._redis.hkeys(keys.events(source, newest)):  # type: ignore[misc]
+            return max(map(int, numbers))
         for bucket in reversed(await self._kept(source)):
             if numbers := await self._redis.hkeys(keys.events(source, bucket)):  # type: ignore[misc]
                 return max(map(int, numbers))

@@ -17,6 +17,7 @@ from tests.bench import (
     ingesting,
     isolation,
     latency,
+    listing,
     many_sources,
     memory,
     remembering,
@@ -51,6 +52,7 @@ PARTS = {
         scraping,
         tallying,
         erasing,
+        listing,
     )
 }
 

@@ -57,7 +57,7 @@ class Case:
 
 CASES: dict[str, Case] = {}
 MODULES = (
-    "isolation", "kills", "recovery", "poison", "retries", "egress", "answers", "forbidden",
+    "isolation", "kills", "replay_kills", "recovery", "poison", "retries", "egress", "answers", "forbidden",
     "late_rows", "outages", "topologies", "emptied", "full", "made_anew", "many_sources", "orders", "lost_answers",
     "clocks", "machine", "alerts",
 )  # fmt: skip

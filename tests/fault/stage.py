@@ -15,7 +15,7 @@ from typing import Any
 
 from relay.config import load
 from relay.domain.model import ApiKeyAuth, Application, Endpoint, EndpointId, SigningKey, Source, SourceUid
-from relay.store import keys
+from relay.store import keys, replay_keys
 from relay.wiring import Stores, open_stores
 from tests.bench.processes import Child, child, free_port, listens
 from tests.fault.checker import Verdict, check
@@ -131,6 +131,7 @@ class Stage:
             for each in self.endpoints.values():
                 pipe.llen(keys.lane(uid, each.id))
                 pipe.scard(keys.flight(uid, each.id))
+                pipe.llen(replay_keys.replay_list(uid, each.id))
             return sum(await pipe.execute())
 
     async def is_taken_in(self) -> bool:

@@ -68,6 +68,8 @@ class BackfillOut(Out, frozen=True, kw_only=True):
     """The last day whose rows it reads. null: it reads rows of every day up to `untilRowId`."""
     endpoints: Literal["all", "none"] | list[str]
     """The endpoints that receive the rows."""
+    task: str | None
+    """The background task that began it and chose its rows. null: it reads all rows."""
     dry_run: bool
     """Whether it only counts."""
     state: Literal["running", "done", "cancelled", "failed"]
@@ -127,7 +129,8 @@ def show_backfill(backfill: Backfill, place: Place | None) -> BackfillOut:
         since=backfill.since,
         until_row_id=backfill.until,
         until=backfill.until_day,
-        endpoints="all" if backfill.endpoints is None else list(backfill.endpoints) or "none",
+        endpoints="all" if backfill.receivers is None else list(backfill.receivers) or "none",
+        task=backfill.too_old.task if backfill.too_old else None,
         dry_run=backfill.dry_run,
         state=backfill.state,
         row_id=at.after if at and at.until is not None else None,

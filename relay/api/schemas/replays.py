@@ -90,6 +90,15 @@ class BulkReplayIn(In, frozen=True, kw_only=True):
         )
 
 
+class TaskBackfill(Out, frozen=True, kw_only=True):
+    """A backfill that a task began."""
+
+    source: str
+    """The uid of the source."""
+    id: str
+    """The id of the backfill, which `GET /source/{uid}/backfill/{backfill_id}` shows."""
+
+
 class TaskData(Out, frozen=True, kw_only=True, tag_field="kind", tag="replay"):
     """What a task does, and how far it has come."""
 
@@ -108,7 +117,9 @@ class TaskData(Out, frozen=True, kw_only=True, tag_field="kind", tag="replay"):
     changed: int
     """Chosen messages whose delivery changed before the task put them into the queue. The task left them alone."""
     too_old: int
-    """Deliveries whose messages the relay no longer has. A backfill of the source can read their rows again."""
+    """Deliveries whose messages the relay no longer has. `backfills` read their rows from Infinity again."""
+    backfills: list[TaskBackfill]
+    """The backfills that the task has begun, one after the other. A task with `eventTypes` or `dryRun` begins none."""
     waiting: int
     """Replayed messages that wait for the endpoint now, of all tasks."""
     error: str | None
@@ -169,6 +180,7 @@ def show_task(parts: Sequence[Part], *, waiting: int = 0) -> BackgroundTaskOut:
             chosen=sum(replay.chosen for replay in replays),
             queued=sum(part.queued for part in parts),
             changed=sum(part.changed for part in parts),
+            backfills=[TaskBackfill(source=part.source, id=each) for part in parts for each in part.replay.backfills],
             too_old=sum(part.replay.too_old + part.gone for part in parts),
             waiting=waiting,
             error=next((replay.error for replay in replays if replay.error), None),

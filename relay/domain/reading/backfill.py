@@ -8,6 +8,7 @@ from relay.domain.model import EndpointId
 from relay.domain.reading.audience import Audience
 from relay.domain.reading.place import MOST_ROW_ID, Place
 from relay.domain.reading.plan import Reading
+from relay.domain.reading.too_old import TooOld
 
 BackfillState = Literal["running", "done", "cancelled", "failed"]
 
@@ -25,6 +26,9 @@ class Backfill(msgspec.Struct, frozen=True, kw_only=True):
     """The last day whose rows it reads; None: rows of any day up to `until`."""
     endpoints: tuple[EndpointId, ...] | None = None
     """See relay.domain.reading.audience."""
+    too_old: TooOld | None = None
+    """Of a replay: it reads only these rows, for the endpoint of the replay. `endpoints` is empty then, so a release
+    that does not know this field reads them for nobody."""
     dry_run: bool = False
     """Whether it only counts."""
     created_ms: int
@@ -35,6 +39,11 @@ class Backfill(msgspec.Struct, frozen=True, kw_only=True):
     """How many rows it has read, once it has ended. Until then, its place says so."""
     events: int = 0
     """How many events these made; of one that only counts, how many it would make."""
+
+    @property
+    def receivers(self) -> tuple[EndpointId, ...] | None:
+        """See relay.domain.reading.audience."""
+        return self.endpoints if self.too_old is None else (self.too_old.endpoint,)
 
     def ended(self, state: BackfillState, place: Place | None, *, now_ms: int, error: str | None = None) -> "Backfill":
         """As it is kept from now on."""
@@ -72,7 +81,7 @@ class BackfillReading(Reading, frozen=True, kw_only=True):
 
     def audience(self, live_from: int) -> Audience | None:
         """Whom it was asked for."""
-        endpoints = self.backfill.endpoints
+        endpoints = self.backfill.receivers
         return Audience(endpoints=None if endpoints is None else frozenset(endpoints), live_from=live_from)
 
 

@@ -1,6 +1,6 @@
 """Backfills while they run: which there are, where they begin, when they have to wait, and how they end."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -13,6 +13,7 @@ from relay.errors import Conflict
 from relay.outbound.reports_api import ReportsApi
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
+from relay.pipeline.reading.old_rows import OldRows
 from relay.pipeline.route_poll import RoutePoll
 from relay.store.backfills import Backfills
 from relay.store.backlog import Backlog
@@ -36,6 +37,7 @@ class Backfilling:
         backfills: Backfills,
         backlog: Backlog,
         lanes: Lanes,
+        old_rows: OldRows,
         reports: ReportsApi,
         catalogue: Catalogue,
         clock: Clock,
@@ -45,6 +47,7 @@ class Backfilling:
         self._backfills = backfills
         self._backlog = backlog
         self._lanes = lanes
+        self._old_rows = old_rows
         self._reports = reports
         self._catalogue = catalogue
         self._clock = clock
@@ -75,14 +78,32 @@ class Backfilling:
 
     async def waits_for(self, source: Source, backfill: Backfill) -> tuple[EndpointId, ...]:
         """Endpoints that receive its rows and have so much to do that they would be dropped in the end."""
-        if backfill.dry_run or backfill.endpoints == ():
+        if backfill.dry_run or backfill.receivers == ():
             return ()
         owed = await self._backlog.owed(source.uid)
-        wanted = owed.keys() if backfill.endpoints is None else owed.keys() & set(backfill.endpoints)
+        wanted = owed.keys() if backfill.receivers is None else owed.keys() & set(backfill.receivers)
         full = [each for each in wanted if owed[each] > self._most_bytes and self._is_sent_to(each)]
         # Dead deliveries keep their events too, and nobody is to send them.
         waiting = zip(full, await self._lanes.waiting(source.uid, full), strict=True)
         return tuple(sorted(endpoint for endpoint, deliveries in waiting if deliveries)[:MOST_NAMED])
+
+    async def past_unwanted(self, source: Source, backfill: Backfill, place: Place) -> Place:
+        """The place of a backfill behind the rows before the next one that it wants: one of a replay wants few."""
+        if backfill.too_old is None or place.until is None:
+            return place
+        span = {"after": place.after, "until": place.until}
+        first = await self._old_rows.first(source.uid, backfill.route, backfill.too_old, **span)
+        return place.past(place.until if first is None else first - 1)
+
+    async def old_rows(self, source: Source, backfill: Backfill, row_ids: Sequence[int]) -> Mapping[int, int]:
+        """Those of the rows of a page that the backfill of a replay wants, each with the number of its old event."""
+        assert backfill.too_old is not None  # noqa: S101 - other backfills want all rows
+        return await self._old_rows.among(source.uid, backfill.route, backfill.too_old, row_ids)
+
+    async def replaced(self, source: Source, backfill: Backfill, old: Mapping[int, int]) -> None:
+        """Note that the old events of rows are stored again under other numbers."""
+        assert backfill.too_old is not None  # noqa: S101 - see above
+        await self._old_rows.replaced(source.uid, backfill.too_old, [*old.values()])
 
     def _is_sent_to(self, endpoint: EndpointId) -> bool:
         known = self._catalogue.endpoint(endpoint)

@@ -134,6 +134,8 @@ class Behind:
             space = space_of(poll.state.route)
             behind = await self._readings.behind_full(source.uid, space, place.after, until)
             place = place.past(behind)
+        if isinstance(reading, BackfillReading) and place.after < until:
+            place = await self._backfilling.past_unwanted(source, reading.backfill, place)
         return place if place.after < until else replace(place, until=None)
 
     async def _past_forgotten(self, source: Source, poll: RoutePoll, reading: Reading, place: Place) -> Place:
@@ -187,11 +189,16 @@ class Behind:
         page = await self._pages.ask(source, poll.state.route, span, until_day=reading.until_day)
         sheet = await self._pages.read(page)
         step = prove(span, sheet.row_ids, lines=len(sheet.lines), page=sheet.page)
-        audience = reading.audience(await self._live_from(source, poll))
+        row_ids, audience = step.row_ids, reading.audience(await self._live_from(source, poll))
+        backfill = reading.backfill if isinstance(reading, BackfillReading) and reading.backfill.too_old else None
+        old = await self._backfilling.old_rows(source, backfill, row_ids) if backfill else {}
+        row_ids = [*old] if backfill else row_ids
         events = await self._pages.take_in(
-            source, poll, sheet.lines, step.row_ids,
+            source, poll, sheet.lines, row_ids,
             cursor=None, audience=audience, asked_ms=page.asked_ms, took_ms=page.took_ms, reading=reading.name,
         )  # fmt: skip
+        if backfill:
+            await self._backfilling.replaced(source, backfill, old)
         check_proof(step, sheet.page)
         return _moved(place, step, self._clock.now_ms(), events=events)
 

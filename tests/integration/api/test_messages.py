@@ -22,7 +22,7 @@ from svix.api.errors.http_error import HttpError
 from svix.api.errors.http_validation_error import HTTPValidationError
 from svix.models import MessageStatus, StatusCodeClass
 
-from relay.api import feeds
+from relay.api import endpoint_stats
 from relay.domain.event_types import CALL, GOAL, codes_of
 from relay.domain.model import Attempt, EndpointId, MessageId, SourceUid
 from relay.domain.references import tag_of
@@ -277,7 +277,7 @@ async def test_an_endpoints_deliveries_are_counted(
     assert await counted(since=start + timedelta(milliseconds=3)) == (0, 1, 1, 1, 0)
     assert await counted(until=start + timedelta(milliseconds=2)) == (1, 0, 0, 2, 0)
     assert (await http.get("/app/one/endpoint/crm/stats")).json()["complete"] is True
-    monkeypatch.setattr(feeds, "READ_AT_MOST", 2)
+    monkeypatch.setattr(endpoint_stats, "LOOKED_AT", 2)
     answer = (await http.get("/app/one/endpoint/crm/stats")).json()
     assert (answer["pending"], answer["fail"], answer["complete"]) == (1, 1, False)
 

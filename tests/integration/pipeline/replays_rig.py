@@ -4,6 +4,8 @@ from typing import Any
 
 from relay.domain.model import Endpoint
 from relay.domain.replaying import Chosen, Replay, Wanted
+from relay.pipeline.reading.old_rows import OldRows
+from relay.pipeline.reading_again import ReadingAgain
 from relay.pipeline.replays import ReplayTurns
 from relay.store.books import Books
 from relay.store.chores import Chores
@@ -19,6 +21,12 @@ def replay_turns(rig: Rig) -> ReplayTurns:
         events=rig.events,
         books=Books(rig.redis),
         endpoints=rig.endpoints,
+        again=ReadingAgain(
+            sources=rig.sources,
+            routes=rig.routes,
+            backfills=rig.backfills,
+            old_rows=OldRows(books=Books(rig.redis), events=rig.events),
+        ),
         server=Server(rig.redis),
         chores=Chores(rig.redis),
     )

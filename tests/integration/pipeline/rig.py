@@ -26,6 +26,7 @@ from relay.pipeline.polling import Polling
 from relay.pipeline.pressure import Pressure, Room
 from relay.pipeline.quarantine import Quarantine
 from relay.pipeline.reading.backfilling import Backfilling
+from relay.pipeline.reading.old_rows import OldRows
 from relay.pipeline.replaying import Replaying
 from relay.pipeline.route_poll import Budget, RoutePoll
 from relay.store.api_keys import ApiKeys
@@ -159,6 +160,7 @@ class Rig:
                 backfills=self.backfills,
                 backlog=Backlog(self.redis),
                 lanes=self.lanes,
+                old_rows=OldRows(books=Books(self.redis), events=self.events),
                 reports=reports,
                 catalogue=self.catalogue,
                 clock=self.clock,

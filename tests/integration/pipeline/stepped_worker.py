@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 
+from relay.domain.counts import SendingCounts
 from relay.domain.model import EndpointId, MessageId, SourceUid
 from relay.domain.outcomes import Failure, Outcome
 from relay.domain.sending.core import Core
@@ -53,7 +54,7 @@ class SteppedWorker:
         )  # fmt: skip
         self._asking = Asking(
             core=self.core, session=name, lanes=rig.lanes, rates=Rates(rig.redis), conditions=conditions,
-            catalogue=self.catalogue, clock=rig.clock, probe_lives_ms=25_000, answered=lambda: None,
+            catalogue=self.catalogue, clock=rig.clock, probe_lives_ms=25_000, answered=lambda: None, counts=SendingCounts(),
         )  # fmt: skip
         self._exchanges: dict[SourceUid, ExchangeDriver] = {}
         self.catalogue.listen(self._changed)

@@ -52,9 +52,11 @@ class SteppedWorker:
             core=self.core, catalogue=self.catalogue, bodies=rig.bodies, conditions=conditions,
             deletions=Deletions(rig.redis), clock=rig.clock,
         )  # fmt: skip
+        self._counts = SendingCounts()
         self._asking = Asking(
             core=self.core, session=name, lanes=rig.lanes, rates=Rates(rig.redis), conditions=conditions,
-            catalogue=self.catalogue, clock=rig.clock, probe_lives_ms=25_000, answered=lambda: None, counts=SendingCounts(),
+            catalogue=self.catalogue, clock=rig.clock, probe_lives_ms=25_000, answered=lambda: None,
+            counts=self._counts,
         )  # fmt: skip
         self._exchanges: dict[SourceUid, ExchangeDriver] = {}
         self.catalogue.listen(self._changed)
@@ -128,7 +130,7 @@ class SteppedWorker:
                 self._exchanges[source] = ExchangeDriver(
                     source, core=self.core, session=self.name, lanes=self.rig.lanes,
                     sweeping=Sweeping(self.rig.lanes, self.rig.clock), arriving=self._arriving,
-                    catalogue=self.catalogue, clock=self.rig.clock, answered=lambda: None,
+                    catalogue=self.catalogue, clock=self.rig.clock, answered=lambda: None, counts=self._counts,
                 )  # fmt: skip
         for source in set(self._exchanges) - set(self.catalogue.sources):
             del self._exchanges[source]

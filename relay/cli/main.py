@@ -15,6 +15,7 @@ from relay.errors import Invalid, RelayError
 COMMANDS = {
     "serve": "run the REST API",
     "worker": "run a worker: poll sources and send callbacks",
+    "doctor": "check the settings and Redis, and compute the requests to Infinity",
     "restore": "restore an empty Redis from the checkpoint at RELAY_CHECKPOINT_URL",
     "demo": "run all of them on this machine and watch callbacks arrive",
     "sandbox": "run a simulation of Infinity's reports API",

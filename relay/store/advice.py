@@ -15,6 +15,8 @@ log = structlog.get_logger()
 
 ASKED = ("appendonly", "appendfsync", "maxmemory", "maxmemory-policy")
 """Settings that CONFIG GET shows. INFO shows all but `appendfsync`, on most servers."""
+ENCRYPT = "use rediss:// in RELAY_REDIS_URL, or a network that nobody else reads"
+GRANT = "grant the relay's user +config|get to have them checked, or see to them yourself"
 
 
 class Finding(NamedTuple):
@@ -37,22 +39,38 @@ class Way(NamedTuple):
     """Whether the server takes clients that give no password."""
 
 
+class Advice(NamedTuple):
+    """What was found out about a server, or all nodes of a cluster."""
+
+    findings: list[Finding]
+    unchecked: list[str]
+    """Settings that the relay's user may not read."""
+    is_in_the_clear: bool
+    """Whether the relay reaches a server on another machine without TLS."""
+
+
+async def advice_of(redis: Redis) -> Advice:
+    """Look at a server. Raises StoreUnavailable."""
+    findings: dict[str, Finding] = {}
+    unchecked: set[str] = set()
+    is_in_the_clear = False
+    for node in await servers(redis):
+        told, way = await _told(node), await _way(node)
+        findings |= {each.setting: each for each in (*of_settings(told), *of_way(way))}
+        unchecked |= {name for name in ASKED if told.get(name) is None}
+        is_in_the_clear |= not way.is_encrypted and not way.is_local
+    return Advice(list(findings.values()), sorted(unchecked), is_in_the_clear)
+
+
 async def advise(redis: Redis) -> None:
     """Log what an operator should change, and what could not be checked. Raises StoreUnavailable."""
-    findings: dict[str, Finding] = {}
-    unknown: set[str] = set()
-    for node in await servers(redis):
-        told = await _told(node)
-        way = await _way(node)
-        findings |= {each.setting: each for each in (*of_settings(told), *of_way(way))}
-        unknown |= {name for name in ASKED if told.get(name) is None}
-        if not way.is_encrypted and not way.is_local:
-            log.info("redis_not_encrypted", do="use rediss:// in RELAY_REDIS_URL, or a network that nobody else reads")
-    for each in findings.values():
+    advice = await advice_of(redis)
+    for each in advice.findings:
         log.warning("redis_setting_wrong", setting=each.setting, reason=each.reason, do=each.do)
-    if unknown:
-        do = "grant the relay's user +config|get to have them checked, or see to them yourself"
-        log.info("redis_settings_unchecked", settings=sorted(unknown), do=do)
+    if advice.is_in_the_clear:
+        log.info("redis_not_encrypted", do=ENCRYPT)
+    if advice.unchecked:
+        log.info("redis_settings_unchecked", settings=advice.unchecked, do=GRANT)
 
 
 def of_settings(told: Mapping[str, str | None]) -> list[Finding]:

@@ -1,0 +1,49 @@
+"""`relay doctor` says whether a worker can start, what to change in Redis, and how many requests Infinity will get."""
+
+import base64
+import subprocess
+import sys
+
+import pytest
+
+from tests.fault.server import own_server
+
+ENV = {
+    "PATH": "/usr/bin:/bin",
+    "RELAY_ADMIN_KEY": "a-key-for-this-test-alone",
+    "RELAY_ENCRYPTION_KEY": base64.b64encode(bytes(32)).decode(),
+}
+
+
+def doctor(**settings: str) -> subprocess.CompletedProcess[str]:
+    """Run it as an operator does."""
+    command = [sys.executable, "-m", "relay.cli.main", "doctor"]
+    return subprocess.run(command, env=ENV | settings, capture_output=True, text=True, timeout=60, check=False)
+
+
+async def test_what_is_wrong_is_said_with_what_to_do() -> None:
+    """A server that a worker can use is described, and one that it cannot use is exit code 1."""
+    async with own_server() as server:
+        url = f"redis://127.0.0.1:{server.port}"
+        await server.ask("CONFIG", "SET", "maxmemory", 0)
+        done = doctor(RELAY_REDIS_URL=url, RELAY_READING_REQUESTS_PER_HOUR="300")
+        assert done.returncode == 0, done.stderr
+        assert "everything that a worker needs is there" in done.stdout
+        assert "Set maxmemory below the memory of the server" in done.stdout
+        assert "budget: 300 requests an hour and source" in done.stdout
+        await server.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+        done = doctor(RELAY_REDIS_URL=url)
+        assert (done.returncode, done.stderr) == (1, "")
+        assert "a worker cannot start" in done.stdout
+        assert "noeviction" in done.stdout
+    done = doctor(RELAY_REDIS_URL=url)
+    assert done.returncode == 1
+    assert "a worker cannot start" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["RELAY_ADMIN_KEY", "RELAY_ENCRYPTION_KEY"])
+def test_wrong_settings_are_listed(name: str) -> None:
+    """As by the services themselves, with exit code 2."""
+    done = doctor(**{name: ""})
+    assert done.returncode == 2
+    assert f"{name} is needed" in done.stderr

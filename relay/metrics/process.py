@@ -5,6 +5,8 @@ from importlib.metadata import version
 
 from prometheus_client import ProcessCollector, generate_latest
 
+from relay.domain.operational import ABOUT_ATTEMPTS
+from relay.domain.operational_types import TYPES
 from relay.errors import StoreRefused, StoreUnavailable
 from relay.metrics.looping import LoopLag
 from relay.metrics.sheet import Sheet
@@ -14,12 +16,11 @@ from relay.store.server import Server
 ANSWER_WITHIN_S = 1.0
 """A server that takes longer counts as down, and the scrape does not wait for it."""
 _CPU_AND_MEMORY = ProcessCollector(registry=None)
-KINDS = (
-    "route.stopped", "route.lagging", "route.stalled", "route.recovered", "reading.cut", "source.differs",
-    "source.reconciliation_failed", "source.repaired", "store.full", "store.recovered", "store.restored",
-    "backlog.full", "backlog.recovered", "endpoint.backlog_dropped", "checkpoint.old", "checkpoint.current",
-    "clock.off", "clock.right",
-)  # fmt: skip
+WITH_THEIR_CAUSE = ABOUT_ATTEMPTS | {
+    "endpoint.created", "endpoint.updated", "endpoint.deleted", "endpoint.disabled", "endpoint.enabled",
+}  # fmt: skip
+"""Written by the script that makes the change, so that no process counts them."""
+KINDS = tuple(sorted(TYPES.keys() - WITH_THEIR_CAUSE))
 """Operational events that are shown before the first one: `increase` does not see a counter that begins with 1."""
 
 

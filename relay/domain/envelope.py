@@ -4,7 +4,7 @@ The `type` of a row differs between endpoints, so it stands first and is put bef
 body of a posted event is its payload, to the byte.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -91,12 +91,14 @@ def data(
 
     `repaired` says that the row's line was not valid JSON; only then the field is there.
     """
+    kinds = list(names(classes))
     content: dict[str, Any] = {
         "source": source,
         "igrp": igrp,
         "rowId": str(row_id),
+        "key": key_of(igrp, str(row_id), kinds),
         "revision": revision,
-        "classes": list(names(classes)),
+        "classes": kinds,
     }
     if repaired:
         content["repaired"] = True
@@ -104,6 +106,17 @@ def data(
     if previous is not None:
         content["previous"] = previous
     return content
+
+
+def key_of(igrp: int, row_id: str, classes: Collection[str]) -> str:
+    """The body's `data.key`: one for all revisions of a row, for the upserts of receivers.
+
+    The rowIds of `itemisedCalls` are separate from those of all other routes.
+
+    >>> key_of(1234, "141248745", ["call"]), key_of(1234, "7", ["call_charge"])
+    ('1234-141248745', '1234-itemisedCalls-7')
+    """
+    return f"{igrp}-itemisedCalls-{row_id}" if "call_charge" in classes else f"{igrp}-{row_id}"
 
 
 def encode(content: dict[str, Any], *, timestamp: str) -> bytes:
@@ -156,7 +169,7 @@ def expunged(event: StoredEvent) -> bytes:
         return b"{}".ljust(len(stored))
     head, mark, content = stored.partition(b'"data":')
     data = json_text.decode(content[:-1])
-    kept = {name: data[name] for name in ("source", "igrp", "rowId", "revision", "classes") if name in data}
+    kept = {name: data[name] for name in ("source", "igrp", "rowId", "key", "revision", "classes") if name in data}
     body = head + mark + json_text.encode(kept | {"expunged": True, "trigger": {}})
     return body + b" " * (len(stored) - len(body) - 1) + b"}"
 

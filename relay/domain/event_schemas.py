@@ -103,6 +103,11 @@ def _data(of_class: str, *, is_change: bool) -> Schema:
         "source": {"description": "The uid of the source.", "type": "string"},
         "igrp": {"description": "The installation.", "type": "integer"},
         "rowId": {"description": "The id of the row, as text.", "type": "string", "pattern": "^-?[0-9]+$"},
+        "key": {
+            "description": "The row, in all of its events: the installation and the rowId. The key for upserts.",
+            "type": "string",
+            "pattern": "^-?[0-9]+-(itemisedCalls-)?-?[0-9]+$",
+        },
         "revision": {"description": "1 for a new row. It grows with each change.", "type": "integer", "minimum": 1},
         "classes": {
             "description": "All classes of the row now.",
@@ -123,7 +128,7 @@ def _data(of_class: str, *, is_change: bool) -> Schema:
         properties |= _LINKS
     return {
         "type": "object",
-        "required": ["source", "igrp", "rowId", "revision", "classes", "trigger"],
+        "required": ["source", "igrp", "rowId", "key", "revision", "classes", "trigger"],
         "properties": properties,
     }
 

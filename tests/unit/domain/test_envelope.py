@@ -41,8 +41,8 @@ def test_a_body_has_its_parts_in_their_order() -> None:
     """Type, time, data; and in data who, what and the trigger, then what it was before."""
     body = envelope.HEADS[4] + stored({"txv": Decimal("1.10")}, revision=2, previous={"txv": Decimal("1.0")})
     assert body == (
-        b'{"type":"call.created","timestamp":"2026-11-24T08:00:00.000Z","data":{"source":"uk","igrp":12,"rowId":"5",'
-        b'"revision":2,"classes":["goal","call"],"trigger":{"txv":1.10},"previous":{"txv":1.0}}}'
+        b'{"type":"call.created","timestamp":"2026-11-24T08:00:00.000Z","data":{"source":"uk","igrp":12,'
+        b'"rowId":"5","key":"12-5","revision":2,"classes":["goal","call"],"trigger":{"txv":1.10},"previous":{"txv":1.0}}}'
     )
 
 

@@ -30,6 +30,7 @@ from relay.api.schemas.endpoints import (
 from relay.api.schemas.event_types import EventTypePatch, EventTypeUpsertIn
 from relay.api.schemas.reconciliations import ReconciliationIn, range_faults
 from relay.api.schemas.sources import SourceIn
+from relay.api.shaping import shape_faults
 from relay.api.signing_keys import rotation_faults
 from relay.domain.model import Application, Endpoint, Source, SourceUid
 from relay.domain.operational import operational_application
@@ -81,7 +82,7 @@ async def _endpoint(request: AnyRequest, asked: Asked) -> tuple[Iterable[Fault],
     unchanged = {"url": stored.url, "filter": stored.filter} if stored else {}
     stores, application = request.app.state.stores, await _application_of(request)
     standing = await stores.event_types.standing((name for _, name in asked_types(asked)), application.id)
-    more = endpoint_faults(asked, stored, standing, whole=request.method != "PATCH")
+    more = [*endpoint_faults(asked, stored, standing, whole=request.method != "PATCH"), *shape_faults(asked, stored)]
     return [*_identity(request, asked, stored, "endpoint_id"), *more, *hidden_faults(asked, application)], unchanged
 
 

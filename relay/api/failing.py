@@ -136,7 +136,7 @@ async def _shown(
     attempts = await stores.attempts.newest(pairs, each=LOOKED_AT)
     shown = []
     for each in page:
-        failed = [one for pair in each.pairs for one in attempts[pair] if one.verdict != "delivered"]
+        failed = [one for pair in each.pairs for one in attempts[pair] if one.verdict not in ("delivered", "skipped")]
         last = max(failed, key=lambda one: one.started_at_ms, default=None)
         shown.append(_show(each, tallies[each.endpoint.id], last, now_ms=now_ms))
     return shown

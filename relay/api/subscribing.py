@@ -10,6 +10,7 @@ from relay.api.headers import checked_headers
 from relay.api.schemas.common import either, given
 from relay.api.schemas.endpoints import EndpointIn, EndpointPatch, EndpointUpsertIn
 from relay.api.schemas.privacy import read_rules
+from relay.api.shaping import shape_faults, shape_of
 from relay.api.signing_keys import new_keys, resigned
 from relay.domain.custom_types import Standing
 from relay.domain.model import DISABLED_BY_HAND, ApplicationId, Endpoint, EndpointId
@@ -38,7 +39,7 @@ def new_endpoint(
 
     `standing` is that of the event types that the body names.
     """
-    raise_for(endpoint_faults(Asked.of(body), None, standing, whole=True))
+    _check(body, None, standing, whole=True)
     fields = _fields(body, None)
     fields["uid"] = fields.get("uid") or own_uid(uid, path=("path", "endpoint_id"))
     secret = body.secret if isinstance(body, EndpointIn) and body.secret else None
@@ -59,7 +60,7 @@ def replaced(
 
     As in Svix, an omitted uid is removed. A path with the uid names it, so it stays.
     """
-    raise_for(endpoint_faults(Asked.of(body), endpoint, standing, whole=True))
+    _check(body, endpoint, standing, whole=True)
     fields = _DEFAULTS | _fields(body, endpoint)
     fields["uid"] = fields.get("uid") or uid
     return _with(endpoint, fields, now_ms)
@@ -67,7 +68,7 @@ def replaced(
 
 def patched(endpoint: Endpoint, body: EndpointPatch, *, standing: Standing, now_ms: int) -> Endpoint:
     """An endpoint after a PATCH. Raises Invalid."""
-    raise_for(endpoint_faults(Asked.of(body), endpoint, standing, whole=False))
+    _check(body, endpoint, standing, whole=False)
     return _with(endpoint, _fields(body, endpoint), now_ms)
 
 
@@ -92,6 +93,13 @@ def named_types(body: EndpointIn | EndpointUpsertIn | EndpointPatch) -> tuple[st
     return tuple(given[0] or ()) if given else ()
 
 
+def _check(
+    body: EndpointIn | EndpointUpsertIn | EndpointPatch, stored: Endpoint | None, standing: Standing, *, whole: bool
+) -> None:
+    asked = Asked.of(body)
+    raise_for([*endpoint_faults(asked, stored, standing, whole=whole), *shape_faults(asked, stored)])
+
+
 def _with(endpoint: Endpoint, fields: dict[str, Any], now_ms: int) -> Endpoint:
     if fields.get("disabled") is False:
         fields["disabled_reason"] = None
@@ -113,6 +121,7 @@ def _fields(body: EndpointIn | EndpointUpsertIn | EndpointPatch, stored: Endpoin
     fields |= {name: _DEFAULTS[name] for name, value in fields.items() if value is None and name in _DEFAULTS}
     if "filter" in fields:
         fields["filter"] = fields["filter"] or None
+    fields["request"] = shape_of(body, stored.request if stored else None)
     if body.include is not UNSET:
         fields["include"] = tuple(dict.fromkeys(body.include or ()))
     if body.privacy is not UNSET:

@@ -49,7 +49,8 @@ class SendingCounts:
 
     def _attempted(self, lane: HandIn) -> None:
         durations, succeeded, total_ms = self.durations, 0, 0
-        for attempt in lane.attempts:
+        sent = [attempt for attempt in lane.attempts if attempt.verdict != "skipped"]
+        for attempt in sent:
             if 200 <= attempt.status < 300:
                 succeeded += 1
             else:
@@ -61,7 +62,7 @@ class SendingCounts:
         if succeeded:
             self.outcomes["2xx"] += succeeded
             self.succeeded[lane.endpoint] = self.succeeded.get(lane.endpoint, 0) + succeeded
-        if failed := len(lane.attempts) - succeeded:
+        if failed := len(sent) - succeeded:
             self.failed[lane.endpoint] = self.failed.get(lane.endpoint, 0) + failed
 
     def forget(self, known: Collection[EndpointId]) -> None:

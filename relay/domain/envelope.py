@@ -194,3 +194,10 @@ def previous(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """What changed between two triggers: each differing field with its old value, null where it was absent."""
     changed = {name: value for name, value in old.items() if name not in new or new[name] != value}
     return changed | dict.fromkeys(name for name in new if name not in old)
+
+
+def row_key(event: StoredEvent) -> str:
+    """The key of a row's event, also of one that an earlier release stored."""
+    head, found, _ = event.body.partition(b',"trigger":')
+    data: dict[str, Any] = json_text.decode(b"{" + head + b"}}")["data"] if found else decode(event.body)
+    return key_of(data["igrp"], event.row_id, data["classes"])

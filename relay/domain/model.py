@@ -9,6 +9,7 @@ import msgspec
 
 from relay.domain.post import Post
 from relay.domain.privacy import PrivacyRule
+from relay.domain.requests.model import PLAIN, RequestShape
 
 SourceUid = NewType("SourceUid", str)
 ApplicationId = NewType("ApplicationId", str)
@@ -210,6 +211,8 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     """Counts changes of the order. Deliveries behind keys of an older order are released."""
     retry_schedule: tuple[float, ...] | None = None
     """Seconds before each further try; None: the relay's own schedule."""
+    request: RequestShape = PLAIN
+    """What its requests look like, if they are not plain callbacks."""
     auth: EndpointAuth | None = None
     client_certificate: ClientCertificate | None = None
     created_at_ms: int = 0
@@ -249,7 +252,7 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
     status: int
     """The response's HTTP status; 0 when there was no response."""
     verdict: str
-    """`delivered`, `retry`, `dead` or `disabled`."""
+    """`delivered`, `skipped`, `retry`, `dead` or `disabled`."""
     error: str = ""
     next_at_ms: int = 0
     url: str = ""

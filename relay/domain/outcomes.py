@@ -4,6 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
+from relay.domain.requests.ruling import Ruling
+
 
 class Failure(StrEnum):
     """Why there is no response. The values are what attempts, logs and metrics show."""
@@ -30,10 +32,18 @@ class Failure(StrEnum):
     """The operator's forward proxy failed."""
     LOCAL = "local"
     """This machine failed: no file descriptors or ports left."""
+    TRANSFORMATION = "transformation"
+    """An expression of the endpoint failed on the event, or gave what cannot be sent. Nothing was sent."""
+    LOOKUP = "lookup"
+    """The endpoint's look-up was not answered. Nothing was sent."""
+    NO_MATCH = "no_match"
+    """The endpoint's look-up found nothing, and its events must not be sent without. Nothing was sent."""
 
 
 BLAMELESS = frozenset({Failure.PROXY, Failure.RESOLVER, Failure.LOCAL})
 """Failures that say nothing about the endpoint: they must neither use up its tries nor open its breaker."""
+FINAL = frozenset({Failure.TRANSFORMATION, Failure.NO_MATCH})
+"""Failures that say nothing about the receiver, and that the same event would have again."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +67,16 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     retry_after: str | None = None
     """The response's Retry-After as it came: the reader must bound it, because it can be hostile."""
 
+    ruling: Ruling | None = None
+    """What a rule of the endpoint says about the answer; None: no rule fits."""
+    skipped: bool = False
+    """The endpoint's transformation says that the event is not to be sent. Nothing was."""
+    answer: bytes = b""
+    """More of the body than `body`, for an endpoint whose expressions read it. It is kept nowhere."""
+
     @property
     def succeeded(self) -> bool:
-        """A 2xx with a whole head is a success, even if its body breaks off."""
+        """A 2xx with a whole head is a success, even if its body breaks off, unless a rule says otherwise."""
+        if self.ruling is not None:
+            return self.ruling.verdict in ("delivered", "exists")
         return 200 <= self.status < 300

@@ -66,6 +66,8 @@ def marks_of(attempts: Iterable[Attempt]) -> dict[str, int]:
     """How many of some attempts have which mark: the digit of the class and the bucket of the duration."""
     counts: dict[str, int] = {}
     for attempt in attempts:
+        if attempt.verdict == "skipped":
+            continue
         mark = mark_of(attempt.status, attempt.duration_ms)
         counts[mark] = counts.get(mark, 0) + 1
     return counts

@@ -1,69 +1,43 @@
 """Sends callbacks: an endpoint is prepared once, each event signed and posted, and the result is an outcome."""
 
 import asyncio
-from dataclasses import dataclass
-from functools import cached_property
 from time import perf_counter
-from typing import cast
 
 import httpx
 import msgspec
 
 from relay.domain.addresses import EgressPolicy
-from relay.domain.echoes import Echoes
-from relay.domain.headers import RESERVED, check_headers, is_sensitive
-from relay.domain.model import BasicAuth, Bearer, Endpoint, EndpointId, OAuth2
+from relay.domain.model import Endpoint, EndpointId, OAuth2
 from relay.domain.outcomes import Failure, Outcome
-from relay.domain.signing import Signer
-from relay.errors import Invalid
-from relay.outbound.authentication import TokenRefused, Tokens, fixed_authorization
+from relay.domain.requests.model import LookupMethod, Method
+from relay.domain.requests.ruling import READ_BYTES, Answer, rule_on
+from relay.errors import Fault, Invalid
+from relay.outbound.authentication import TokenRefused, Tokens
+from relay.outbound.callback_answers import KEPT_BODY_BYTES, START_BYTES, Header, kept_headers, read_start, without
 from relay.outbound.failures import EgressError
+from relay.outbound.http.answer import BODY_CAP_BYTES
 from relay.outbound.http.messages import WireRequest, WireResponse, header_list
 from relay.outbound.http.request import Preamble
 from relay.outbound.http.timings import NO_TIMINGS
+from relay.outbound.preparing import PreparedEndpoint, Ready, Unfit, prepare
 from relay.outbound.targets import Target, vet_url
 
 MAX_PREPARED = 20_000
 """Prepared endpoints kept; with more, the oldest go first."""
 
-KEPT_BODY_BYTES = 1024
-READ_BEYOND = 12_288
-"""So that no secret that begins in what is kept is cut in two: the longest token, in its longest spelling."""
-COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
-"""How gzip and zstd begin."""
-KEPT_HEADERS = 32
-KEPT_HEADER_CHARS = 2048
 
-Header = tuple[str, str]
+class Callback(msgspec.Struct, frozen=True, kw_only=True):
+    """One request to an endpoint."""
 
-
-@dataclass(frozen=True, eq=False, repr=False)
-class PreparedEndpoint:
-    """An endpoint, made ready for callbacks or found to be unfit for them."""
-
-    endpoint: Endpoint
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class _Ready(PreparedEndpoint):
-    """Everything that is the same for each callback."""
-
-    target: Target
-    preamble: Preamble
-    signer: Signer
-    oauth: OAuth2 | None
-
-    @cached_property
-    def echoes(self) -> Echoes:
-        """What of its own secrets must not be kept; made when a receiver first sends something back."""
-        return Echoes(_secrets(self.endpoint))
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class _Unfit(PreparedEndpoint):
-    """It was fine when it was saved; the operator's policy, or the rules for keys and headers, changed since."""
-
-    outcome: Outcome
+    message_id: str
+    body: bytes
+    timestamp_s: int
+    """The time of this attempt."""
+    traceparent: str = ""
+    """A header's value, or empty."""
+    method: Method = "POST"
+    url: str = ""
+    """The endpoint's URL with its placeholders filled, or another one of the same origin; empty: the URL as it is."""
 
 
 class CallbackSender:
@@ -85,212 +59,172 @@ class CallbackSender:
         known = self._prepared.get(endpoint.id)
         if known is not None and (known.endpoint is endpoint or known.endpoint == endpoint):
             return known
-        prepared = self._prepare(endpoint)
+        prepared = prepare(endpoint, self._policy, self._common)
         self._prepared.pop(endpoint.id, None)
         self._prepared[endpoint.id] = prepared
         if len(self._prepared) > MAX_PREPARED:
             del self._prepared[next(iter(self._prepared))]
         return prepared
 
-    async def send(
-        self,
-        prepared: PreparedEndpoint,
-        *,
-        message_id: str,
-        body: bytes,
-        timestamp_s: int,
-        deadline_s: float,
-        traceparent: str = "",
-    ) -> Outcome:
-        """Sign and post one event. Raises nothing that a receiver, its DNS or its TLS can cause.
+    async def send(self, prepared: PreparedEndpoint, callback: Callback, *, deadline_s: float) -> Outcome:
+        """Sign and send one event. Raises nothing that a receiver, its DNS or its TLS can cause.
 
-        `timestamp_s` is the time of this attempt; `deadline_s` bounds everything from the first lookup to the last
-        byte read; `traceparent` is a header's value, or empty.
+        `deadline_s` bounds everything from the first lookup to the last byte read.
         """
-        if isinstance(prepared, _Unfit):
+        if isinstance(prepared, Unfit):
             return prepared.outcome
-        assert isinstance(prepared, _Ready)  # noqa: S101 - prepare() makes no third kind
-        started = perf_counter()
-        signature = prepared.signer.sign(message_id, timestamp_s, body, now_ms=timestamp_s * 1000)
+        assert isinstance(prepared, Ready)  # noqa: S101 - prepare() makes no third kind
+        sending = _Sending(self._transport, prepared, deadline_s, now_ms=callback.timestamp_s * 1000)
+        if callback.url and (refusal := self._lead(sending, callback.method, callback.url)) is not None:
+            return refusal
+        message_id, body = callback.message_id, callback.body
+        signature = prepared.signer.sign(message_id, callback.timestamp_s, body, now_ms=callback.timestamp_s * 1000)
         headers = [
             ("webhook-id", message_id),
-            ("webhook-timestamp", str(timestamp_s)),
+            ("webhook-timestamp", str(callback.timestamp_s)),
             ("webhook-signature", signature),
             ("idempotency-key", message_id),
         ]
         # A subscriber's own header is part of the endpoint.
-        if traceparent and not any(name.lower() == "traceparent" for name in prepared.endpoint.headers):
-            headers.append(("traceparent", traceparent))
-        if prepared.oauth is None:
-            return await self._post(prepared, headers, body, started, deadline_s)
-        return await self._post_with_token(prepared, prepared.oauth, headers, body, started, deadline_s)
+        if callback.traceparent and not any(name.lower() == "traceparent" for name in prepared.endpoint.headers):
+            headers.append(("traceparent", callback.traceparent))
+        return await self._send(sending, prepared.oauth, headers, body)
 
-    def _prepare(self, endpoint: Endpoint) -> PreparedEndpoint:
-        failure = Failure.REFUSED_ADDRESS
-        try:
-            target = vet_url(endpoint.url, self._policy)
-            failure = Failure.UNFIT
-            headers = _own_headers(endpoint)
-            check_headers(dict(headers))
-            signer = Signer(endpoint.keys)
-            preamble = Preamble("POST", target.path, target.authority, (*self._common, *headers))
-        except Invalid as error:
-            return _Unfit(endpoint, Outcome(error=failure, detail=error.faults[0].message))
-        return _Ready(
-            endpoint=endpoint,
-            target=target,
-            preamble=preamble,
-            signer=signer,
-            oauth=endpoint.auth if isinstance(endpoint.auth, OAuth2) else None,
-        )
-
-    async def _post(
-        self, prepared: _Ready, headers: list[Header], body: bytes, started: float, deadline_s: float
+    async def ask(
+        self, prepared: PreparedEndpoint, method: LookupMethod, url: str, body: bytes, *, now_ms: int, deadline_s: float
     ) -> Outcome:
+        """Send a request that is no callback to the endpoint's server, with the endpoint's headers and credentials.
+
+        The outcome has the `answer`. Raises nothing that a receiver can cause, like `send`.
+        """
+        if isinstance(prepared, Unfit):
+            return prepared.outcome
+        assert isinstance(prepared, Ready)  # noqa: S101 - prepare() makes no third kind
+        sending = _Sending(self._transport, prepared, deadline_s, now_ms=now_ms, reads_answer=True)
+        refusal = self._lead(sending, method, url)
+        return await self._send(sending, prepared.oauth, [], body) if refusal is None else refusal
+
+    def _lead(self, sending: "_Sending", method: str, url: str) -> Outcome | None:
+        """Send to another path of the endpoint's server. Gives the outcome if that is refused."""
+        try:
+            sending.lead_to(method, vet_url(url, self._policy))
+        except Invalid as error:
+            return Outcome(error=Failure.REFUSED_ADDRESS, detail=error.faults[0].message)
+        return None
+
+    async def _send(self, sending: "_Sending", auth: OAuth2 | None, headers: list[Header], body: bytes) -> Outcome:
+        if auth is None:
+            return await sending.send(headers, body)
+        return await self._send_with_token(sending, auth, headers, body)
+
+    async def _send_with_token(self, sending: "_Sending", auth: OAuth2, headers: list[Header], body: bytes) -> Outcome:
+        """A 401, or what a rule says, may mean that the token was revoked: once, try a new one."""
+        outcome, authorization = Outcome(), ""
+        for _ in range(2):
+            try:
+                async with asyncio.timeout(sending.left_s()):
+                    authorization = await self._tokens.authorization(auth)
+            except TokenRefused as error:
+                return Outcome(error=Failure.AUTH, detail=str(error), duration_ms=sending.took_ms())
+            except TimeoutError:
+                detail = "the authorization server did not answer in time"
+                return Outcome(error=Failure.AUTH, detail=detail, duration_ms=sending.took_ms())
+            outcome = await sending.send([*headers, ("authorization", authorization)], body)
+            if not _refuses_token(outcome):
+                break
+            self._tokens.discard(auth, authorization)
+        return without(outcome, [authorization.partition(" ")[2]])
+
+
+class _Sending:
+    """One attempt: where it goes, and how long it may take."""
+
+    def __init__(
+        self,
+        transport: httpx.AsyncBaseTransport,
+        prepared: Ready,
+        deadline_s: float,
+        *,
+        now_ms: int,
+        reads_answer: bool = False,
+    ) -> None:
+        self._transport, self._prepared = transport, prepared
+        self._started, self._deadline_s, self._now_ms = perf_counter(), deadline_s, now_ms
+        shape = prepared.endpoint.request
+        self._reads_answer = reads_answer or bool(shape.verdicts or shape.capture)
+        self._method: str = shape.method
+        self._target, self._preamble = prepared.target, prepared.preamble
+
+    def lead_to(self, method: str, target: Target) -> None:
+        """Send to another path of the same server. Raises Invalid."""
+        if target.key != self._prepared.target.key:
+            raise Invalid(Fault(("url",), "its placeholders lead to another server"))
+        self._method, self._target = method, target
+        self._preamble = Preamble(method, target.path, target.authority, self._prepared.preamble.headers)
+
+    def left_s(self) -> float:
+        """How long it may still take."""
+        return self._deadline_s - (perf_counter() - self._started)
+
+    def took_ms(self) -> int:
+        """How long it has taken."""
+        return round((perf_counter() - self._started) * 1000)
+
+    async def send(self, headers: list[Header], body: bytes) -> Outcome:
+        """Send it once."""
         request = WireRequest(
-            "POST",
-            prepared.target,
+            self._method,
+            self._target,
             headers=headers,
             body=body,
-            deadline_s=deadline_s,
-            identity=prepared.endpoint.client_certificate,
-            preamble=prepared.preamble,
+            deadline_s=self.left_s(),
+            identity=self._prepared.endpoint.client_certificate,
+            preamble=self._preamble,
+            kept_bytes=READ_BYTES if self._reads_answer else BODY_CAP_BYTES,
         )
         try:
             response = await self._transport.handle_async_request(request)
-            start, detail = b"", ""
+            read, detail = b"", ""
             if not (isinstance(response, WireResponse) and response.answer.whole_body() == b""):
-                start, detail = await _read_start(response)
+                read, detail = await read_start(response, READ_BYTES if self._reads_answer else START_BYTES)
         except EgressError as error:
-            return _failed(error, started)
+            return self._failed(error)
         except httpx.TimeoutException:
-            return Outcome(error=Failure.TIMEOUT, detail="no answer came in time", duration_ms=_since_ms(started))
+            return Outcome(error=Failure.TIMEOUT, detail="no answer came in time", duration_ms=self.took_ms())
         except httpx.TransportError:
-            return Outcome(error=Failure.CONNECT, detail="the connection failed", duration_ms=_since_ms(started))
+            return Outcome(error=Failure.CONNECT, detail="the connection failed", duration_ms=self.took_ms())
+        return self._outcome(response, read, detail)
+
+    def _outcome(self, response: httpx.Response, read: bytes, detail: str) -> Outcome:
         status, timings = response.status_code, response.extensions.get("timings", NO_TIMINGS)
+        echoes, headers, rules = self._prepared.echoes, header_list(response), self._prepared.endpoint.request.verdicts
+        ruling = rule_on(rules, Answer(status, dict(headers), read), now_ms=self._now_ms) if rules else None
         return Outcome(
             status=status,
             detail=detail,
-            duration_ms=_since_ms(started),
-            headers=_kept(header_list(response), prepared),
-            body=prepared.echoes.hide(start, most=KEPT_BODY_BYTES) if start else b"",
+            duration_ms=self.took_ms(),
+            headers=kept_headers(headers, echoes),
+            body=echoes.hide(read[:START_BYTES], most=KEPT_BODY_BYTES) if read else b"",
             connect_ms=round(timings.connect * 1000),
             tls_ms=round(timings.tls * 1000),
             head_ms=round(timings.head * 1000),
             # Of a success nothing is waited for, and httpx's headers cost more than signing.
             retry_after=None if 200 <= status < 300 else response.headers.get("retry-after"),
+            ruling=ruling,
+            answer=read if self._reads_answer else b"",
         )
 
-    async def _post_with_token(
-        self,
-        prepared: _Ready,
-        auth: OAuth2,
-        headers: list[Header],
-        body: bytes,
-        started: float,
-        deadline_s: float,
-    ) -> Outcome:
-        """A 401 may mean that the token was revoked: once, try a new one."""
-        outcome, authorization = Outcome(), ""
-        for _ in range(2):
-            try:
-                async with asyncio.timeout(deadline_s - (perf_counter() - started)):
-                    authorization = await self._tokens.authorization(auth)
-            except TokenRefused as error:
-                return Outcome(error=Failure.AUTH, detail=str(error), duration_ms=_since_ms(started))
-            except TimeoutError:
-                detail = "the authorization server did not answer in time"
-                return Outcome(error=Failure.AUTH, detail=detail, duration_ms=_since_ms(started))
-            signed = [*headers, ("authorization", authorization)]
-            outcome = await self._post(prepared, signed, body, started, deadline_s - (perf_counter() - started))
-            if outcome.status != 401:
-                break
-            self._tokens.discard(auth, authorization)
-        return _without(outcome, authorization)
+    def _failed(self, error: EgressError) -> Outcome:
+        return Outcome(
+            error=error.failure,
+            detail=str(error),
+            duration_ms=self.took_ms(),
+            connect_ms=round(error.timings.connect * 1000),
+            tls_ms=round(error.timings.tls * 1000),
+        )
 
 
-def _failed(error: EgressError, started: float) -> Outcome:
-    return Outcome(
-        error=error.failure,
-        detail=str(error),
-        duration_ms=_since_ms(started),
-        connect_ms=round(error.timings.connect * 1000),
-        tls_ms=round(error.timings.tls * 1000),
-    )
-
-
-def _without(outcome: Outcome, authorization: str) -> Outcome:
-    """An outcome in which the receiver does not show the token that it was sent."""
-    if not outcome.body and not outcome.headers:
-        return outcome
-    echoes = Echoes([authorization.partition(" ")[2]])
-    headers = tuple((name, echoes.hide(value.encode()).decode("utf-8", "replace")) for name, value in outcome.headers)
-    return msgspec.structs.replace(outcome, body=echoes.hide(outcome.body), headers=headers)
-
-
-def _own_headers(endpoint: Endpoint) -> list[Header]:
-    """The subscriber's headers: they never replace the relay's, and `auth` outranks an `authorization` of theirs."""
-    authorization = fixed_authorization(endpoint.auth)
-    taken = RESERVED | {"authorization"} if endpoint.auth is not None else RESERVED
-    headers = [(name.lower(), value) for name, value in endpoint.headers.items() if name.lower() not in taken]
-    if authorization is not None:
-        headers.append(("authorization", authorization))
-    return headers
-
-
-async def _read_start(response: httpx.Response) -> tuple[bytes, str]:
-    """How the body starts, and some more than is kept. One that breaks off changes nothing about the status."""
-    stream = cast(httpx.AsyncByteStream, response.stream)
-    start, wanted, detail = b"", KEPT_BODY_BYTES + READ_BEYOND, ""
-    try:
-        async for chunk in stream:
-            if len(start) < wanted:
-                start += chunk[: wanted - len(start)]
-    except httpx.TransportError:
-        detail = "the answer's body broke off"
-    finally:
-        await stream.aclose()
-    if start and _is_compressed(response, start):
-        # Nobody can read it without inflating it, and what is in it can't be hidden.
-        return b"", detail or "the answer's body is compressed, which was not asked for"
-    return start, detail
-
-
-def _is_compressed(response: httpx.Response, start: bytes) -> bool:
-    if start.startswith(COMPRESSED):
-        return True
-    # Of a success nothing is waited for, and httpx's headers cost more than signing.
-    return not response.is_success and response.headers.get("content-encoding", "identity") != "identity"
-
-
-def _secrets(endpoint: Endpoint) -> list[str]:
-    """What the endpoint's owner gave in confidence, and the relay sends: a receiver may show it to others."""
-    secrets = [value for name, value in endpoint.headers.items() if is_sensitive(name)]
-    secrets += [word for value in secrets for word in value.split()[1:]]
-    secrets += [key.key for key in endpoint.keys]
-    match endpoint.auth:
-        case BasicAuth(username, password):
-            secrets += [password, f"{username}:{password}"]
-        case Bearer(token):
-            secrets.append(token)
-        case OAuth2(client_secret=secret):
-            secrets.append(secret)
-    return secrets
-
-
-def _kept(headers: list[Header], prepared: _Ready) -> tuple[tuple[str, str], ...]:
-    if prepared.echoes.may_hold("\n".join([value for _, value in headers]).encode()):
-        headers = [(name, prepared.echoes.hide(value.encode()).decode("utf-8", "replace")) for name, value in headers]
-    if len(headers) <= KEPT_HEADERS and sum([len(name) + len(value) for name, value in headers]) <= KEPT_HEADER_CHARS:
-        return tuple(headers)
-    kept, left = [], KEPT_HEADER_CHARS
-    for name, value in headers[:KEPT_HEADERS]:
-        left -= len(name) + len(value)
-        if left < 0:
-            break
-        kept.append((name, value))
-    return tuple(kept)
-
-
-def _since_ms(started: float) -> int:
-    return round((perf_counter() - started) * 1000)
+def _refuses_token(outcome: Outcome) -> bool:
+    if outcome.ruling is not None:
+        return outcome.ruling.verdict == "renewToken"
+    return outcome.status == 401

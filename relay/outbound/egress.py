@@ -49,7 +49,7 @@ class EgressOptions:
 
 
 class Egress(httpx.AsyncBaseTransport):
-    """Request in, response out; the response's stream ends at READ_CAP_BYTES.
+    """Request in, response out; the response's stream ends at READ_CAP_BYTES, or where the request says.
 
     A WireRequest brings its vetted target and its deadline; any other request is vetted here, and may carry
     `deadline_s` in its extensions. Raises EgressError, and nothing else but cancellation. An attempt that is cancelled
@@ -101,7 +101,7 @@ class Egress(httpx.AsyncBaseTransport):
         origin = (target.key, wire.identity)
         kept = self._pool.take(origin, BY_PROXY if addresses is None else addresses)
         if kept is not None:
-            waiter = kept.begin(head, body, ends_at)
+            waiter = kept.begin(head, body, ends_at, wire.kept_bytes)
             try:
                 return WireResponse(await waiter)
             except StaleConnection:
@@ -110,7 +110,7 @@ class Egress(httpx.AsyncBaseTransport):
                 kept.give_up(waiter)
                 raise
         connection = Connection(self._pool, origin)
-        waiter = connection.begin(head, body, ends_at)
+        waiter = connection.begin(head, body, ends_at, wire.kept_bytes)
         try:
             await self._open(connection, wire, addresses, ends_at)
             if vetted is not None and connection.address is not None:

@@ -14,7 +14,8 @@ from relay.domain.posting import PostMatcher, wants_post
 from relay.domain.readers import privacy_of, protected
 from relay.domain.streams import posts_of
 from relay.errors import Unreadable
-from relay.outbound.callbacks import CallbackSender, PreparedEndpoint
+from relay.outbound.callbacks import CallbackSender
+from relay.outbound.preparing import PreparedEndpoint
 from relay.pipeline.catalogue_changes import apply, binds, matters
 from relay.pipeline.troubles import Troubles, names_of
 from relay.store.configuration import APPLICATION, ENDPOINT, Changes, Configuration, UnreadableRecord

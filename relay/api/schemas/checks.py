@@ -1,5 +1,6 @@
 """Rules for a field of a body that a type cannot express: `Meta(extra={"check": ...})`, see relay.api.body_faults."""
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from relay.api.parameters import TIME_IN_WORDS, is_time
@@ -7,9 +8,11 @@ from relay.domain.addresses import EgressPolicy
 from relay.domain.filtering import vet_filter
 from relay.domain.headers import check_new_headers, repeated_names
 from relay.domain.paths import ENVELOPE_FIELDS, kind_of
+from relay.domain.requests.ruling import STATUS
 from relay.domain.signing import PRIVATE_PREFIX, SECRET_PREFIX
 from relay.domain.signing import check_key as check_signing_key
-from relay.errors import Fault, Invalid
+from relay.errors import ExpressionRefused, Fault, Invalid
+from relay.expressions.compiling import check as check_expression
 from relay.outbound.targets import vet_url
 
 Path = tuple[str | int, ...]
@@ -43,6 +46,44 @@ def check_include(value: list[str], path: Path, policies: Policies) -> None:
     """Raise Invalid for links if the operator has not said where they lead."""
     if value and not policies.has_public_url:
         raise Invalid(Fault(path, "is not available: the operator must set RELAY_PUBLIC_URL first"))
+
+
+EVENT_VARIABLES = ("event", "key", "variables")
+BODY_VARIABLES = (*EVENT_VARIABLES, "lookup", "captured")
+
+
+def check_body_expression(value: str, path: Path, _: Policies) -> None:
+    """Raise Invalid unless a text is an expression over the event and what was found for it."""
+    _check_expression(value, path, BODY_VARIABLES)
+
+
+def check_event_expression(value: str, path: Path, _: Policies) -> None:
+    """Raise Invalid unless a text is an expression over the event alone."""
+    _check_expression(value, path, EVENT_VARIABLES)
+
+
+def check_answer_expression(value: str, path: Path, _: Policies) -> None:
+    """Raise Invalid unless a text is an expression over an answer."""
+    _check_expression(value, path, EVENT_VARIABLES)
+
+
+def _check_expression(value: str, path: Path, variables: Collection[str]) -> None:
+    try:
+        check_expression(value, bindings=variables)
+    except ExpressionRefused as error:
+        where = "" if error.position is None else f" (at character {error.position})"
+        raise Invalid(Fault(path, f"is not a JSONata expression that the relay can evaluate: {error}{where}")) from None
+
+
+def check_url_template(value: str, path: Path, policies: Policies) -> None:
+    """Raise Invalid unless the relay may send requests to a URL that can have placeholders."""
+    vet_url(value, policies.callbacks, path=path)
+
+
+def check_status(value: str, path: Path, _: Policies) -> None:
+    """Raise Invalid unless a text is a status or a class of statuses."""
+    if not STATUS.fullmatch(value):
+        raise Invalid(Fault(path, "must be a status from 200 to 599, such as `409`, or a class of them, such as `4xx`"))
 
 
 def check_time(value: str, path: Path, _: Policies) -> None:

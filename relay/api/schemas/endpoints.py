@@ -29,10 +29,25 @@ from relay.api.schemas.endpoint_fields import (
     Schedule,
     SigningKeyText,
 )
+from relay.api.schemas.requests import (
+    CaptureIn,
+    CaptureOut,
+    Expression,
+    LookupIn,
+    LookupOut,
+    UrlParameters,
+    Variables,
+    VerdictRuleOut,
+    Verdicts,
+    show_capture,
+    show_lookup,
+    show_verdicts,
+)
 from relay.api.schemas.privacy import PrivacyIn, PrivacyRuleOut, show_rules
 from relay.domain.headers import MAX_HEADERS
 from relay.domain.matching import unfit_reason
 from relay.domain.model import Application, Endpoint, EndpointType, Included, Order
+from relay.domain.requests.model import Method
 from relay.domain.signing import Version, version_of
 
 URL_IN_WORDS = (
@@ -77,6 +92,25 @@ class _Changes(In, frozen=True, kw_only=True):
     include: Include | UnsetType | None = UNSET
     """Links that events of calls carry in `data`, without an API key: `recordingUrl` downloads the recording,
     `visitorTraceUrl` gets the touch points of the visitor. null: none, which is the default."""
+    method: Method | UnsetType = UNSET
+    """The method of callbacks. Default: `POST`."""
+    url_parameters: UrlParameters | UnsetType | None = UNSET
+    """JSONata expressions for the placeholders in the path and the query of `url`, by their names: `{name}`. `{key}`,
+    `{lookup}` and `{captured}` need no expression."""
+    transformation: Expression | UnsetType | None = UNSET
+    """A JSONata expression over the event. Its result is the JSON body of the callback. If it is null, the event is not
+    sent, and the delivery is canceled. null: the relay sends events as they are."""
+    transformation_enabled: bool | UnsetType = UNSET
+    """Whether `transformation` is applied. Default: true."""
+    variables: Variables | UnsetType | None = UNSET
+    """Texts that the expressions of the endpoint read as `$variables`."""
+    lookup: LookupIn | UnsetType | None = UNSET
+    """A request that the relay makes before the callback. null: none."""
+    capture: CaptureIn | UnsetType | None = UNSET
+    """What the relay keeps of a successful answer, for the later events of the same row. null: nothing."""
+    verdicts: Verdicts | UnsetType | None = UNSET
+    """What answers mean. The first rule that fits an answer decides; the relay's own rules decide if none fits. null:
+    no rules."""
     max_in_flight: Annotated[int, Meta(ge=1, le=1024)] | UnsetType = UNSET
     """The maximum number of concurrent callbacks in each worker. Default: 64."""
     order: Order | UnsetType = UNSET
@@ -170,6 +204,23 @@ class EndpointOut(Out, frozen=True, kw_only=True):
     """What the endpoint does not get as it is, in addition to the rules of its application."""
     include: list[Included]
     """Links that events of calls carry."""
+    method: Method
+    """The method of callbacks."""
+    url_parameters: dict[str, str]
+    """Expressions for the placeholders in `url`."""
+    transformation: str | None
+    """An expression over the event. Its result is the JSON body of the callback. null: the relay sends events as they
+    are."""
+    transformation_enabled: bool
+    """Whether `transformation` is applied."""
+    variables: dict[str, str]
+    """Texts that the expressions of the endpoint read as `$variables`."""
+    lookup: LookupOut | None
+    """A request that the relay makes before the callback."""
+    capture: CaptureOut | None
+    """What the relay keeps of a successful answer, for the later events of the same row."""
+    verdicts: list[VerdictRuleOut]
+    """What answers mean."""
     max_in_flight: int
     """The maximum number of concurrent callbacks in each worker."""
     order: Order
@@ -263,6 +314,14 @@ def show_endpoint(endpoint: Endpoint, application: Application) -> EndpointOut:
         filter=endpoint.filter,
         privacy=show_rules(endpoint.privacy),
         include=list(endpoint.include),
+        method=endpoint.request.method,
+        url_parameters=endpoint.request.url_parameters,
+        transformation=endpoint.request.transformation,
+        transformation_enabled=endpoint.request.transformation_enabled,
+        variables=endpoint.request.variables,
+        lookup=show_lookup(endpoint.request.lookup),
+        capture=show_capture(endpoint.request.capture),
+        verdicts=show_verdicts(endpoint.request.verdicts),
         max_in_flight=endpoint.max_in_flight,
         order=endpoint.order,
         order_key=endpoint.order_key,

@@ -14,14 +14,14 @@ from relay.domain.model import Attempt, Endpoint, StoredEvent
 from relay.domain.privacy import Privacy
 from relay.domain.readers import protected
 
-SUCCESS, PENDING, FAIL, SENDING = 0, 1, 2, 3
+SUCCESS, PENDING, FAIL, SENDING, CANCELED = 0, 1, 2, 3, 4
 """Svix's numbers of a status."""
-STATUS_TEXT = ("success", "pending", "fail", "sending")
-STATUS_OF: Mapping[str, int] = {"delivered": SUCCESS, "retry": SENDING, "disabled": PENDING}
+STATUS_TEXT = ("success", "pending", "fail", "sending", "canceled")
+STATUS_OF: Mapping[str, int] = {"delivered": SUCCESS, "skipped": CANCELED, "retry": SENDING, "disabled": PENDING}
 """The status of a delivery by the verdict of its last attempt. Any other verdict means FAIL.
 
 As in Svix, a delivery that the relay retries is SENDING and has a next attempt. A delivery whose last attempt disabled
-its endpoint is PENDING until the endpoint is enabled.
+its endpoint is PENDING until the endpoint is enabled. A delivery that the endpoint's transformation skips is CANCELED.
 """
 
 
@@ -246,7 +246,7 @@ def show_destination(endpoint: Endpoint, last: Attempt) -> DestinationOut:
 
 def attempt_status(attempt: Attempt) -> int:
     """Svix's status of one attempt: whether it succeeded."""
-    return SUCCESS if attempt.verdict == "delivered" else FAIL
+    return {"delivered": SUCCESS, "skipped": CANCELED}.get(attempt.verdict, FAIL)
 
 
 def delivery_status(last: Attempt) -> int:

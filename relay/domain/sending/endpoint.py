@@ -272,6 +272,9 @@ class EndpointMachine:
         if verdict.place == "ended":
             lane.ended(delivery)
             return
+        if verdict.place == "skipped":
+            lane.skipped(delivery)
+            return
         if verdict.place == "dead":
             lane.gave_up(delivery, verdict.reason)
             return

@@ -147,6 +147,12 @@ class Lane:
         self.results.ended.append(delivery.stored)
         self.queue.ended(delivery, self.results)
 
+    def skipped(self, delivery: Delivery) -> None:
+        """A delivery in flight is not to be sent, its endpoint's transformation says."""
+        self.flying.discard(delivery)
+        self.results.unwanted.append(delivery.stored)
+        self.queue.ended(delivery, self.results)
+
     def gave_up(self, delivery: Delivery, reason: str) -> None:
         """A delivery in flight is dead."""
         self.flying.discard(delivery)

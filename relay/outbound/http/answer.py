@@ -12,9 +12,11 @@ HEAD_FIELDS = 100
 MAX_INFORMATIONAL = 16
 """Answers with a status of 1xx that may precede the final one."""
 BODY_CAP_BYTES = 16_384
-"""How much of a body is kept. An answer with a longer one is cut, and its connection is closed."""
-RAW_BYTES = HEAD_BYTES + 8 * BODY_CAP_BYTES
-"""Everything of one answer. It bounds what never reaches the body: chunk extensions and sizes of tiny chunks."""
+"""How much of a body is kept, unless its request says otherwise. An answer with a longer one is cut, and its connection
+is closed."""
+RAW_FACTOR = 8
+"""Everything of one answer may be its head and so many times the body that is kept. It bounds what never reaches the
+body: chunk extensions and sizes of tiny chunks."""
 
 FIRST = ord("H")
 VERSIONS = ("1.1", "1.0")
@@ -42,6 +44,7 @@ class AnswerReader:
         "_fault",
         "_has_chunks",
         "_informational",
+        "_kept_bytes",
         "_parser",
         "_parts",
         "_reason",
@@ -64,8 +67,9 @@ class AnswerReader:
         self._parser.set_dangerous_leniencies(lenient_chunked_length=True, lenient_optional_cr_before_lf=True)
         self.expect()
 
-    def expect(self) -> None:
-        """Begin with the next answer."""
+    def expect(self, kept_bytes: int = BODY_CAP_BYTES) -> None:
+        """Begin with the next answer, of whose body so much is kept."""
+        self._kept_bytes = kept_bytes
         self.status = 0
         """0: the final head is not complete."""
         self.headers: RawHeaders = []
@@ -97,10 +101,10 @@ class AnswerReader:
         if not self.complete and self.raw_bytes > HEAD_BYTES:
             if not self.status:
                 raise AnswerFault(Failure.OVERSIZED, OVERSIZED)
-            self.is_cut = self.is_cut or self.raw_bytes > RAW_BYTES
+            self.is_cut = self.is_cut or self.raw_bytes > HEAD_BYTES + RAW_FACTOR * self._kept_bytes
 
     def body(self) -> bytes:
-        """The part of the body that has arrived, at most BODY_CAP_BYTES."""
+        """The part of the body that has arrived, at most as much as is kept."""
         parts = self._parts
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -150,9 +154,9 @@ class AnswerReader:
 
     def on_body(self, data: bytes) -> None:
         """Keep what has room."""
-        room = BODY_CAP_BYTES - self.size
+        room = self._kept_bytes - self.size
         self.size += len(data)
-        if self.size > BODY_CAP_BYTES:
+        if self.size > self._kept_bytes:
             self._parts.append(data[:room])
             self.is_cut = True
             raise AnswerFault(Failure.PROTOCOL, "the body is too long")

@@ -78,9 +78,9 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._first: tuple[bytes, bytes] | None = None
 
-    def begin(self, head: bytes, body: bytes, due_at: float) -> asyncio.Future[Answer]:
-        """Send a request, at once or as soon as the connection is made."""
-        self._reader.expect()
+    def begin(self, head: bytes, body: bytes, due_at: float, kept_bytes: int) -> asyncio.Future[Answer]:
+        """Send a request, at once or as soon as the connection is made. So much of the answer's body is kept."""
+        self._reader.expect(kept_bytes)
         waiter = self._waiter = self._loop.create_future()
         self._set_due(due_at)
         if self._transport is None:

@@ -11,7 +11,7 @@ from typing import Protocol
 import httpx
 
 from relay.domain.model import ClientCertificate
-from relay.outbound.http.answer import RawHeaders
+from relay.outbound.http.answer import BODY_CAP_BYTES, RawHeaders
 from relay.outbound.http.request import HeaderList, Preamble
 from relay.outbound.http.timings import Timings
 from relay.outbound.targets import Target
@@ -24,7 +24,7 @@ class WireRequest(httpx.Request):
     """A request to a vetted target. `deadline_s` counts from the first lookup to the last byte read.
 
     `wire_headers` are all that is sent, but for what the transport writes from the URL and the body. Those of a
-    `preamble` come first.
+    `preamble` come first. `kept_bytes` is how much of the answer's body is read.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class WireRequest(httpx.Request):
         deadline_s: float,
         identity: ClientCertificate | None = None,
         preamble: Preamble | None = None,
+        kept_bytes: int = BODY_CAP_BYTES,
     ) -> None:
         # httpx's own constructor is what this class is there to avoid; these are all the attributes that it sets.
         self.method = method
@@ -48,6 +49,7 @@ class WireRequest(httpx.Request):
         self.body = body
         self.deadline_s = deadline_s
         self.identity = identity
+        self.kept_bytes = kept_bytes
 
     def __repr__(self) -> str:
         """Without the path and the query, which can hold a subscriber's secrets."""

@@ -23,7 +23,9 @@ class AttemptLog:
 
     def ended(self, delivery: Delivery, outcome: Outcome, attempt: Attempt, *, now_ms: int) -> None:
         """Note an attempt that has ended."""
-        if not outcome.succeeded:
+        if outcome.skipped:
+            log.debug("delivery_skipped", **self._fields(delivery, outcome, attempt))
+        elif not outcome.succeeded:
             # `detail` is the relay's own sentence about the failure.
             detail = {"detail": outcome.detail} if outcome.detail else {}
             wait_s = max(0, attempt.next_at_ms - now_ms) / 1000 if attempt.next_at_ms else None

@@ -18,6 +18,7 @@ from relay.pipeline.clock import Clock
 from relay.pipeline.dispatch.arriving import Arriving
 from relay.pipeline.dispatch.asking import Asking
 from relay.pipeline.dispatch.attempting import Attempting
+from relay.pipeline.dispatch.composing import Composing
 from relay.pipeline.dispatch.exchanging import Exchange
 from relay.pipeline.dispatch.side_tasks import SideTasks
 from relay.pipeline.dispatch.sweeping import Sweeping
@@ -53,6 +54,7 @@ class Dispatcher:
         bodies: Bodies,
         catalogue: Catalogue,
         sender: CallbackSender,
+        composing: Composing,
         clock: Clock,
         lagging: Lagging,
         disable: DisableEndpoint,
@@ -69,7 +71,7 @@ class Dispatcher:
         self._disable = disable
         self._slots = slots
         self._attempting = Attempting(
-            catalogue=catalogue, sender=sender, clock=clock, deadline_s=deadline_s, spans=spans
+            catalogue=catalogue, sender=sender, composing=composing, clock=clock, deadline_s=deadline_s, spans=spans
         )
         self._core = Core(session=session, slots=slots, schedule=schedule)
         self.sharing = self._core.sharing

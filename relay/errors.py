@@ -24,11 +24,15 @@ RelayError
 ├── StaleSubscriptions a page was matched against old subscriptions: match it again
 ├── CheckpointUnavailable the place of the checkpoints does not answer, or refuses: try again
 ├── CheckpointRefused  a checkpoint must not be used here, or another relay uses it: end, and say what to do
+├── ExpressionRefused  an expression cannot be used: say where and why (422)
+├── ExpressionFailed   an expression cannot be evaluated for this data: say which one and why
+├── EvaluatorUnavailable nothing could evaluate expressions at this moment: try again
 └── Unreadable         what is stored is damaged or of another release: set it aside and say so
     └── SealedByAnother it is sealed with a key that this process does not have
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -173,3 +177,36 @@ class CheckpointUnavailable(RelayError):  # noqa: N818
 
 class CheckpointRefused(RelayError):  # noqa: N818
     """The checkpoint is not this relay's, or the store is not the one that is checkpointed; says what to do."""
+
+
+class ExpressionRefused(RelayError):  # noqa: N818
+    """An expression cannot be used. `position` is the index of the character at which the problem begins, from 0."""
+
+    def __init__(self, message: str, position: int | None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.position = position
+
+
+class ExpressionFailed(RelayError):  # noqa: N818
+    """The expression `name` has no result for this data, and will have none for the same data later.
+
+    `position` is as in ExpressionRefused. `kind` says why:
+
+    - `failed`: the expression ended with an error, such as a wrong type.
+    - `too_slow`: it needs more steps or CPU time than an evaluation may take.
+    - `too_large`: it needs more memory, or its result is too large.
+    """
+
+    def __init__(
+        self, name: str, message: str, position: int | None, kind: Literal["failed", "too_slow", "too_large"]
+    ) -> None:
+        super().__init__(f"{name}: {message}")
+        self.name = name
+        self.message = message
+        self.position = position
+        self.kind = kind
+
+
+class EvaluatorUnavailable(RelayError):  # noqa: N818
+    """No process could evaluate the expressions. This says nothing about them: try again."""

@@ -10,10 +10,11 @@ from pathlib import Path
 from relay.domain.model import StoredEvent
 from relay.domain.page_judging import Judgement, Sighting, judge_rows
 from relay.domain.telling import Facts
-from relay.pipeline.judging_pool import Processes, ProcessFailed
 from relay.pipeline.judging_process import Job, encode, read_answer
+from relay.processes.pool import Processes, ProcessFailed, Work
 from relay.store.event_form import pack_event
 
+WORK = Work("judging", "relay.pipeline.judging_process")
 MOST_BY_DEFAULT = 2
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 POOLED_BYTES = 1 << 16
@@ -28,7 +29,7 @@ class Judges:
 
     def __init__(self, processes: int = 0) -> None:
         """`processes`: the most that run at once. They are started at the first page that is large."""
-        self._processes = Processes(processes)
+        self._processes = Processes(WORK, processes)
 
     @property
     def ahead(self) -> int:

@@ -1,12 +1,8 @@
-"""A judging process: it reads jobs from the socket that is its standard input, and writes what the rows are.
+"""A judging process: it is asked about the lines of pages, and answers what the rows are (relay.processes.child).
 
-The process has no other socket, no settings and no secrets. It imports nothing that talks to a network. It ends when
-the socket is closed, however the worker ended.
+It imports nothing that talks to a network.
 """
 
-import gc
-import socket
-import struct
 from collections.abc import Callable
 
 import msgspec
@@ -15,11 +11,8 @@ from relay.domain import json_text
 from relay.domain.model import StoredEvent
 from relay.domain.page_judging import Judged, Judgement, Sighting, judge_rows
 from relay.domain.telling import Facts
+from relay.processes import child
 from relay.store.event_form import pack_event
-
-LENGTH = struct.Struct("<I")
-"""A job and its answer are preceded by their lengths."""
-GARBAGE_AFTER = 50_000
 
 
 class Job(msgspec.Struct, array_like=True):
@@ -57,36 +50,5 @@ def answer(job: Job) -> Answer:
     return Answer(judged.rows, json_text.encode(judged.data), judged.faults, judged.changed)
 
 
-def serve(connection: socket.socket) -> None:
-    """Answer jobs, one after the other, until the worker closes the socket."""
-    connection.sendall(LENGTH.pack(0))  # It is ready.
-    while (head := _read(connection, LENGTH.size)) is not None:
-        (size,) = LENGTH.unpack(head)
-        job = _read(connection, size)
-        if job is None:
-            return
-        encoded = encode(answer(read_job(job)))
-        connection.sendall(LENGTH.pack(len(encoded)) + encoded)
-
-
-def _read(connection: socket.socket, size: int) -> bytes | None:
-    """So many bytes; None: the worker closed the socket."""
-    read = bytearray(size)
-    view = memoryview(read)
-    at = 0
-    while at < size:
-        count = connection.recv_into(view[at:])
-        if not count:
-            return None
-        at += count
-    return bytes(read)
-
-
 if __name__ == "__main__":
-    gc.set_threshold(GARBAGE_AFTER, 10, 100)
-    gc.freeze()
-    try:
-        serve(socket.socket(fileno=0))
-    except (BrokenPipeError, ConnectionResetError):
-        # The worker has ended.
-        raise SystemExit(0) from None
+    child.run(lambda job: encode(answer(read_job(job))))

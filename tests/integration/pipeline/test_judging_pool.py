@@ -20,9 +20,9 @@ from relay.domain.page_judging import Sighting, judge_rows
 from relay.domain.parsing import peek_row_id
 from relay.domain.telling import Facts, facts
 from relay.pipeline import judges as judges_module
-from relay.pipeline import judging_pool
 from relay.pipeline.judges import Judges, default_processes, judge_in_steps
 from relay.pipeline.lines import read_lines
+from relay.processes import pool
 from relay.store.event_form import PACKING, pack_event
 from tests.fakes.upstream import make_row
 from tests.integration.pipeline.rig import UK, Rig, until
@@ -129,7 +129,7 @@ async def test_a_process_that_is_stuck_is_replaced(monkeypatch: pytest.MonkeyPat
     async with judges() as some:
         (pid,) = some.pids
         os.kill(pid, signal.SIGSTOP)
-        monkeypatch.setattr(judging_pool, "ANSWER_WITHIN_S", 0.2)
+        monkeypatch.setattr(pool, "ANSWER_WITHIN_S", 0.2)
         assert len((await some.judge(OF, sightings(*rows(1, 100)), {}, None)).rows) == 100
         await until(lambda: not is_running(pid))
 

@@ -1,0 +1,134 @@
+"""The evaluator of a worker or an API: it has expressions evaluated in processes that are limited and expendable.
+
+There are two processes, each started when it is first needed. The *quick* one evaluates only expressions that were
+quick the last time. The *slow* one evaluates all others: first those that are new, then those that took long. So an
+expression that takes all that it may, or ends its process, holds up only others of its kind.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+from relay.errors import EvaluatorUnavailable, ExpressionFailed
+from relay.expressions.evaluating import TOO_LARGE, TOO_SLOW, Limits
+from relay.expressions.gate import Gate
+from relay.expressions.owners import Owner, Owners
+from relay.expressions.process import Answer, Job, encode, read_answer
+from relay.processes.pool import Processes, ProcessFailed, Work
+
+MODULE = "relay.expressions.process"
+ALLOCATOR = (("MIMALLOC_ARENA_RESERVE", "0"),)
+"""jlens's allocator would reserve 1 GiB of addresses at its start, which the limit of memory could not take back."""
+BRIEF = Limits(steps=20_000, cpu_s=0.005)
+"""Within these, an expression is quick. Typical ones take 100 steps and 50 µs."""
+FULL = Limits(steps=500_000, cpu_s=0.1)
+"""What an expression may take at most."""
+MOST_WAITING = 4096
+MOST_WAITING_OF_OWNER = 512
+MOST_DEATHS = 2
+Results = dict[str, bytes | None]
+
+
+class Lane:
+    """A process, and who waits for it."""
+
+    def __init__(self, name: str, nice: int) -> None:
+        self.processes = Processes(Work(f"{name} expressions", MODULE, (str(nice),), ALLOCATOR, waits=True), 1)
+        self._gate = Gate()
+
+    async def ask(self, job: Job, *, urgent: bool = True) -> Answer:
+        """Have a job done. Raises ProcessFailed."""
+        async with self._gate.passed(urgent=urgent), self.processes.free() as process:
+            return read_answer(await process.ask(encode(job)))
+
+
+class Evaluator:
+    """Evaluates expressions."""
+
+    def __init__(self) -> None:
+        self._quick = Lane("quick", nice=0)
+        self._slow = Lane("slow", nice=10)
+        self._owners: Owners | None = None
+        self._inside = 0
+
+    @property
+    def pids(self) -> list[int]:
+        """The ids of the processes that run."""
+        return sorted(self._quick.processes.pids + self._slow.processes.pids)
+
+    async def evaluate(
+        self, owner: str, expressions: Mapping[str, str], data: bytes, bindings: Mapping[str, bytes]
+    ) -> Results:
+        """The result of each expression as JSON in UTF-8, None for null and for nothing.
+
+        `owner`: whom the expressions belong to, such as an endpoint. Owners take turns, and one who is slow waits.
+        `expressions`: by a name, such as `transformation`, which an error then bears.
+        `data`: the JSON that expressions are evaluated against. `bindings`: the JSON of variables, without `$`.
+
+        Raises ExpressionFailed if an expression has no result for this data, and EvaluatorUnavailable if this process
+        or the machine is at fault: a later call can succeed.
+        """
+        self._owners = self._owners or Owners(asyncio.get_running_loop().time)
+        its = self._owners.get(owner)
+        if self._inside >= MOST_WAITING or its.inside >= MOST_WAITING_OF_OWNER:
+            raise EvaluatorUnavailable("too many expressions wait to be evaluated")
+        self._inside += 1
+        its.inside += 1
+        try:
+            async with its.gate.passed():
+                return await self._evaluate(its, Job(dict(expressions), data, dict(bindings), BRIEF))
+        finally:
+            self._inside -= 1
+            its.inside -= 1
+
+    async def aclose(self) -> None:
+        """End the processes now. What is being evaluated raises EvaluatorUnavailable."""
+        for lane in (self._quick, self._slow):
+            await lane.processes.aclose()
+
+    async def _evaluate(self, owner: Owner, job: Job) -> Results:
+        clock, which = asyncio.get_running_loop().time, hash(tuple(job.expressions.items()))
+        if not owner.is_slow(clock()):
+            lane = self._quick if owner.is_quick(which) else self._slow
+            try:
+                answer = await lane.ask(job)
+            except ProcessFailed as error:
+                if error.signal is None:
+                    raise EvaluatorUnavailable(f"a process failed: {error}") from None
+            else:
+                if answer.failure is None or answer.failure.kind == "failed":
+                    owner.was_quick(which)
+                    return _results(answer)
+            owner.was_slow(clock())
+        return await self._evaluate_slowly(owner, job)
+
+    async def _evaluate_slowly(self, owner: Owner, job: Job) -> Results:
+        """Within the full limits, one expression after the other: if the process dies, it is known of which."""
+        results: Results = {}
+        for name, expression in job.expressions.items():
+            alone = Job({name: expression}, job.data, job.bindings, FULL)
+            try:
+                results |= _results(await self._slow.ask(alone, urgent=False))
+            except ProcessFailed as error:
+                raise _failed(owner, name, error) from None
+        owner.deaths = 0
+        return results
+
+
+def _results(answer: Answer) -> Results:
+    if answer.failure is not None:
+        raise answer.failure.raised()
+    return answer.results
+
+
+def _failed(owner: Owner, name: str, error: ProcessFailed) -> ExpressionFailed | EvaluatorUnavailable:
+    """Whose fault it is that a process failed: the expression's, if it reached a limit or did it again."""
+    if error.reached_limit:
+        if error.took_memory:
+            return ExpressionFailed(name, TOO_LARGE, None, "too_large")
+        return ExpressionFailed(name, TOO_SLOW, None, "too_slow")
+    if error.signal is not None:
+        owner.deaths += 1
+        if owner.deaths >= MOST_DEATHS:
+            owner.deaths = 0
+            return ExpressionFailed(name, f"The evaluation ended its process twice: {error}", None, "failed")
+    return EvaluatorUnavailable(f"a process failed: {error}")

@@ -1,0 +1,70 @@
+"""What is known about the owners of expressions: whose evaluations are quick, and whose hold others up."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from relay.expressions.gate import Gate
+
+SLOW_FOR_S = 300.0
+"""How long the expressions of an owner stay in the slow lane after one of them took too long for the quick one."""
+MOST_OWNERS = 20_000
+MOST_SETS = 16
+
+
+class Owner:
+    """An endpoint, for example. One set of its expressions is evaluated at a time."""
+
+    def __init__(self) -> None:
+        self.gate = Gate()
+        self.inside = 0
+        """How many sets of its expressions wait or are evaluated."""
+        self.deaths = 0
+        """How often in a row the process died for no known reason."""
+        self.slow_until = 0.0
+        self._quick: OrderedDict[int, None] = OrderedDict()
+
+    def is_slow(self, now: float) -> bool:
+        """Whether its expressions took too long lately."""
+        return now < self.slow_until
+
+    def is_quick(self, expressions: int) -> bool:
+        """Whether these expressions, by their hash, were evaluated quickly the last time."""
+        return expressions in self._quick
+
+    def was_quick(self, expressions: int) -> None:
+        """These expressions were evaluated quickly."""
+        self.deaths = 0
+        self._quick[expressions] = None
+        self._quick.move_to_end(expressions)
+        if len(self._quick) > MOST_SETS:
+            self._quick.popitem(last=False)
+
+    def was_slow(self, now: float) -> None:
+        """Some expressions took too long for the quick lane."""
+        self.slow_until = now + SLOW_FOR_S
+        self._quick.clear()
+
+
+class Owners:
+    """The owners that were seen last."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """`clock`: seconds that never go back."""
+        self.clock = clock
+        self._owners: OrderedDict[str, Owner] = OrderedDict()
+
+    def get(self, name: str) -> Owner:
+        """An owner; one that is not known has shown nothing yet."""
+        if (known := self._owners.get(name)) is not None:
+            self._owners.move_to_end(name)
+            return known
+        owner = self._owners[name] = Owner()
+        if len(self._owners) > MOST_OWNERS:
+            self._forget_one()
+        return owner
+
+    def _forget_one(self) -> None:
+        oldest, owner = next(iter(self._owners.items()))
+        self._owners.move_to_end(oldest)
+        if not owner.inside:
+            del self._owners[oldest]

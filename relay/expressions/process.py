@@ -1,0 +1,63 @@
+"""A process that evaluates expressions: it has nothing to lose, and is killed if an expression takes too much.
+
+`python -m relay.expressions.process NICE`
+"""
+
+import sys
+from collections.abc import Callable
+
+import msgspec
+
+from relay.expressions import functions
+from relay.expressions.compiling import Cache
+from relay.expressions.evaluating import Failure, Limits, evaluate
+from relay.processes import child
+from relay.processes.limits import limit_cpu, limit_process
+
+MEMORY_BYTES = 192 << 20
+"""In addition to what the interpreter has taken at the start. Data and a result of the largest size need 60 MB."""
+
+
+class Job(msgspec.Struct, array_like=True):
+    """The expressions of one delivery."""
+
+    expressions: dict[str, str]
+    data: bytes
+    bindings: dict[str, bytes]
+    limits: Limits
+
+
+class Answer(msgspec.Struct, array_like=True):
+    """Their results, or why there are none."""
+
+    results: dict[str, bytes | None]
+    failure: Failure | None = None
+
+
+encode = msgspec.msgpack.Encoder().encode
+read_job: Callable[[bytes], Job] = msgspec.msgpack.Decoder(Job).decode
+read_answer: Callable[[bytes], Answer] = msgspec.msgpack.Decoder(Answer).decode
+_cache = Cache()
+
+
+def answer(packed: bytes) -> bytes:
+    """Do a job. If it takes three times the CPU time that its expressions may, SIGPROF ends the process."""
+    job = read_job(packed)
+    limit_cpu(3 * job.limits.cpu_s * len(job.expressions) + 0.05)
+    try:
+        results = evaluate(_cache, job.expressions, job.data, job.bindings, job.limits)
+    finally:
+        limit_cpu(0)
+    return encode(Answer({}, results) if isinstance(results, Failure) else Answer(results))
+
+
+def main() -> None:
+    """Answer until the socket is closed."""
+    functions.load()
+    answer(encode(Job({"first": "$string(a)"}, b'{"a":1}', {}, Limits(1000, 1.0))))
+    limit_process(memory_bytes=MEMORY_BYTES, nice=int(sys.argv[1]))
+    child.run(answer)
+
+
+if __name__ == "__main__":
+    main()

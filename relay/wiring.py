@@ -1,8 +1,6 @@
 """The one place where things are put together: connections, stores, and what is built on them."""
 
 import dataclasses
-import platform
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -15,22 +13,16 @@ from relay.domain.addresses import NAT64, EgressPolicy
 from relay.domain.links import PURPOSE, EventLinks
 from relay.observability import POD
 from relay.observability.spans import Spans, open_spans
-from relay.outbound.callbacks import CallbackSender
-from relay.outbound.egress import Egress, EgressOptions
 from relay.outbound.reports_api import ReportsApi
 from relay.outbound.resolver import Resolver
 from relay.outbound.upstream_transport import UpstreamTransport
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.deleting import Deleting
-from relay.pipeline.disabling import Disabling
-from relay.pipeline.dispatch.dispatcher import Dispatcher
-from relay.pipeline.lagging import Lagging
 from relay.pipeline.posting import Posting
 from relay.pipeline.pressure import Pressure, Room
 from relay.pipeline.tracing import DEADLINE_S as TRACE_DEADLINE_S
 from relay.pipeline.tracing import Tracing
-from relay.pipeline.troubles import Troubles
 from relay.store.api_keys import ApiKeys
 from relay.store.applications import Applications
 from relay.store.attempts import Attempts
@@ -38,7 +30,6 @@ from relay.store.audit import Audit
 from relay.store.backfills import Backfills
 from relay.store.bodies import Bodies
 from relay.store.books import Books
-from relay.store.conditions import Conditions
 from relay.store.configuration import Configuration
 from relay.store.connection import connect
 from relay.store.consumers import Consumers
@@ -61,7 +52,6 @@ from relay.store.pages import Pages
 from relay.store.past_events import PastEvents
 from relay.store.posts import Posts
 from relay.store.quotas import Quotas
-from relay.store.rates import Rates
 from relay.store.readings import Readings
 from relay.store.reconciliations import Reconciliations
 from relay.store.replays import Replays
@@ -199,48 +189,6 @@ def egress_policy(settings: Settings) -> EgressPolicy:
 def upstream_policy(settings: Settings) -> EgressPolicy:
     """Where the `baseUrl` of a source may lead."""
     return dataclasses.replace(egress_policy(settings), allow=settings.upstream_allow)
-
-
-@asynccontextmanager
-async def open_dispatch(
-    settings: Settings, stores: Stores, clock: Clock, spans: Spans | None = None
-) -> AsyncIterator[tuple[Catalogue, Dispatcher]]:
-    """The sending side of a worker, and the catalogue that it shares with the polling side."""
-    resolver = Resolver(nameservers=settings.nameservers or None)
-    proxy = settings.egress_proxy.reveal() if settings.egress_proxy else None
-    transport = Egress(
-        policy=egress_policy(settings),
-        resolver=resolver,
-        options=EgressOptions(roots=settings.egress_ca_file),
-        proxy=proxy,
-    )
-    sender = CallbackSender(transport, policy=egress_policy(settings), user_agent=USER_AGENT)
-    troubles = Troubles(stores.operations, clock)
-    links = links_of(settings, stores.vault)
-    catalogue = Catalogue(stores.configuration, sender, troubles=troubles, links=links)
-    session = f"{platform.node()}-{uuid.uuid4().hex[:12]}"
-    dispatcher = Dispatcher(
-        session=session,
-        lanes=stores.lanes,
-        rates=Rates(stores.redis),
-        conditions=Conditions(stores.redis),
-        deletions=Deletions(stores.redis),
-        bodies=stores.bodies,
-        catalogue=catalogue,
-        sender=sender,
-        clock=clock,
-        lagging=Lagging(stores.lags, clock, session=session),
-        disable=Disabling(stores.endpoints, clock),
-        slots=settings.dispatch_slots,
-        deadline_s=settings.attempt_timeout_seconds,
-        schedule=settings.retry_schedule,
-        spans=spans,
-    )
-    try:
-        yield catalogue, dispatcher
-    finally:
-        await transport.aclose()
-        await resolver.close()
 
 
 @asynccontextmanager

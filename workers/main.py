@@ -34,8 +34,9 @@ from relay.pipeline.vouching import Vouching
 from relay.starting import check_queue, check_start, open_clock, readiness_of
 from relay.store.notices import Notices
 from relay.store.seal import locked
-from relay.wiring import Stores, deleting_of, open_dispatch, open_stores, pressure_of, spans_of
+from relay.wiring import Stores, deleting_of, open_stores, pressure_of, spans_of
 from relay.wiring_checkpoints import vouching_of
+from relay.wiring_dispatch import open_dispatch
 from relay.wiring_erasing import erasing_of
 from relay.wiring_metrics import open_metrics_port, worker_metrics_of
 from relay.wiring_operational import operational_posts_of

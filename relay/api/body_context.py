@@ -19,14 +19,8 @@ from relay.api.asked import (
 )
 from relay.api.schemas.applications import ApplicationIn, ApplicationPatch, ApplicationUpsertIn
 from relay.api.schemas.checks import prefixed
-from relay.api.schemas.endpoints import (
-    EndpointIn,
-    EndpointPatch,
-    EndpointUpsertIn,
-    HeadersIn,
-    HeadersPatchIn,
-    SecretRotateIn,
-)
+from relay.api.schemas.endpoint_parts import HeadersIn, HeadersPatchIn, SecretRotateIn
+from relay.api.schemas.endpoints import EndpointIn, EndpointPatch, EndpointUpsertIn
 from relay.api.schemas.event_types import EventTypePatch, EventTypeUpsertIn
 from relay.api.schemas.reconciliations import ReconciliationIn, range_faults
 from relay.api.schemas.sources import SourceIn

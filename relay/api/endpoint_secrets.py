@@ -7,7 +7,7 @@ from litestar.params import FromPath, JSONBody
 from relay.api.access import needs
 from relay.api.dependencies import ApplicationGiven, ClockGiven, StoresGiven
 from relay.api.headers import patched_headers, replaced_headers, show_headers
-from relay.api.schemas.endpoints import HeadersIn, HeadersOut, HeadersPatchIn, SecretOut, SecretRotateIn
+from relay.api.schemas.endpoint_parts import HeadersIn, HeadersOut, HeadersPatchIn, SecretOut, SecretRotateIn
 from relay.api.signing_keys import rotated, show_secret
 from relay.domain.principals import Resource
 from relay.store import journal

@@ -13,17 +13,8 @@ from relay.api.endpoints import MADE
 from relay.api.headers import replaced_headers, show_headers
 from relay.api.paging import provide_newest_first
 from relay.api.schemas.common import ListOut
-from relay.api.schemas.endpoints import (
-    EndpointIn,
-    EndpointOut,
-    EndpointPatch,
-    EndpointUpsertIn,
-    HeadersIn,
-    HeadersOut,
-    SecretOut,
-    SecretRotateIn,
-    show_endpoint,
-)
+from relay.api.schemas.endpoint_parts import HeadersIn, HeadersOut, SecretOut, SecretRotateIn
+from relay.api.schemas.endpoints import EndpointIn, EndpointOut, EndpointPatch, EndpointUpsertIn, show_endpoint
 from relay.api.signing_keys import rotated, show_secret
 from relay.domain.model import Application
 from relay.domain.operational import ENDPOINTS_MOST, OPERATIONAL, operational_application

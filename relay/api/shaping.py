@@ -71,9 +71,7 @@ def _lookup_faults(asked: Asked, shape: RequestShape, url: str) -> Iterator[Faul
     yield from _template_faults(where, parameters, path, own=("key",))
 
 
-def _capture_faults(
-    asked: Asked, stored: Endpoint | None, url: str, parameters: Mapping[str, Any]
-) -> Iterator[Fault]:
+def _capture_faults(asked: Asked, stored: Endpoint | None, url: str, parameters: Mapping[str, Any]) -> Iterator[Fault]:
     kept = stored.request.capture if stored else None
     if "capture" in asked.fields:
         capture = asked.get("capture")

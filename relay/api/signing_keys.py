@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from msgspec import UNSET, structs
 
 from relay.api.schemas.checks import prefixed
-from relay.api.schemas.endpoints import SecretOut, SecretRotateIn, signatures_of
+from relay.api.schemas.endpoint_parts import SecretOut, SecretRotateIn
+from relay.api.schemas.endpoints import signatures_of
 from relay.domain.model import Endpoint, SigningKey
 from relay.domain.signing import (
     Version,

@@ -1,4 +1,4 @@
-"""What was captured from answers: a value for an endpoint and a row, such as the id of the record that a CRM created."""
+"""What was captured from answers: a value for an endpoint and a row, such as the id of a record in a CRM."""
 
 from redis.asyncio import Redis
 

@@ -14,7 +14,7 @@ from relay.domain.model import Attempt, EndpointId, SourceUid
 from relay.domain.sending.effects import HandIn
 from relay.metrics.answering import Answering
 from relay.pipeline.clock import Clock
-from relay.wiring import open_dispatch
+from relay.wiring_dispatch import open_dispatch
 from relay.wiring_metrics import worker_metrics_of
 from tests.bench.bench import Bench
 from tests.bench.figures import Figure

@@ -6,7 +6,7 @@ from ipaddress import IPv4Network
 
 from relay.domain.addresses import EgressPolicy
 from relay.domain.model import ApplicationId, Endpoint, EndpointId, SigningKey
-from relay.outbound.callbacks import CallbackSender
+from relay.outbound.callbacks import Callback, CallbackSender
 from relay.outbound.egress import Egress, EgressOptions
 from relay.outbound.resolver import Resolver
 from tests.bench.bench import Bench
@@ -56,7 +56,7 @@ async def drive_sender(bench: Bench, count: int, *, tls: bool = False) -> Pace:
 
     async def send() -> None:
         outcome = await sender.send(
-            prepared, message_id="msg_bench", body=BODY, timestamp_s=1_700_000_000, deadline_s=20.0
+            prepared, Callback(message_id="msg_bench", body=BODY, timestamp_s=1_700_000_000), deadline_s=20.0
         )
         assert outcome.status == 204
 

@@ -21,6 +21,9 @@ class Got:
     host: str
     headers: dict[str, str]
     body: bytes
+    method: str = "POST"
+    path: str = ""
+    """With the query."""
 
     @property
     def id(self) -> str:
@@ -58,7 +61,7 @@ class Subscribers(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         assert isinstance(request, WireRequest)
-        got = Got(request.target.host, dict(request.wire_headers), request.body)
+        got = Got(request.target.host, dict(request.wire_headers), request.body, request.method, request.target.path)
         self.got.append(got)
         self.in_flight[got.host] += 1
         self.most_in_flight[got.host] = max(self.most_in_flight[got.host], self.in_flight[got.host])

@@ -7,7 +7,7 @@ from relay.domain.addresses import EgressPolicy
 from relay.domain.model import ApplicationId, Endpoint, EndpointId, SigningKey
 from relay.domain.outcomes import Outcome
 from relay.domain.signing import new_secret
-from relay.outbound.callbacks import CallbackSender
+from relay.outbound.callbacks import Callback, CallbackSender
 from relay.outbound.egress import Egress
 from relay.outbound.resolver import Resolver
 
@@ -27,7 +27,9 @@ async def sending(policy: EgressPolicy, *, nameserver: str) -> AsyncIterator[Sen
     async def send(url: str, *, deadline_s: float = 1.0, body: bytes = b"{}") -> Outcome:
         endpoint = Endpoint(id=EndpointId(f"ep_{url}"), app_id=ApplicationId("app_1"), url=url, keys=_KEYS)
         prepared = sender.prepare(endpoint)
-        return await sender.send(prepared, message_id="msg_1", body=body, timestamp_s=1, deadline_s=deadline_s)
+        return await sender.send(
+            prepared, Callback(message_id="msg_1", body=body, timestamp_s=1), deadline_s=deadline_s
+        )
 
     try:
         yield send

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, UnsetType, field
 
 from relay.api.schemas.checks import (
     check_answer_expression,
@@ -34,9 +34,7 @@ ParameterName = Annotated[
 ]
 UrlParameters = Annotated[dict[ParameterName, Expression], Meta(max_length=PARAMETERS_MOST)]
 LookupParameters = Annotated[dict[ParameterName, EventExpression], Meta(max_length=PARAMETERS_MOST)]
-Variables = Annotated[
-    dict[ParameterName, Annotated[str, Meta(max_length=4096)]], Meta(max_length=50)
-]
+Variables = Annotated[dict[ParameterName, Annotated[str, Meta(max_length=4096)]], Meta(max_length=50)]
 Status = Annotated[str, Meta(max_length=3, extra={"check": check_status})]
 Pointer = Annotated[
     str,
@@ -62,7 +60,7 @@ class LookupIn(In, frozen=True, kw_only=True):
     Answers with the statuses 204 and 404 are no match either."""
     method: LookupMethod = "GET"
     """The method of the request."""
-    url_parameters: LookupParameters = {}
+    url_parameters: LookupParameters = field(default_factory=dict)
     """Expressions for the placeholders in `url`, by their names."""
     body: EventExpression | None = None
     """An expression for the JSON body of the request. null: it has none."""
@@ -98,8 +96,8 @@ class VerdictRuleIn(In, frozen=True, kw_only=True):
     new OAuth token and tries again at once, and by its schedule after that. `disable`: the relay disables the
     endpoint."""
     pointer: Pointer | None = None
-    """A JSON Pointer into the answer, of which the relay reads 256 KiB. Without `equals`, the rule fits if it leads to a
-    value other than null."""
+    """A JSON Pointer into the answer, of which the relay reads 256 KiB. Without `equals`, the rule fits if it leads to
+    a value other than null."""
     equals: str | float | bool | UnsetType | None = UNSET
     """The value that `pointer` must lead to."""
     text: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None

@@ -1,4 +1,4 @@
-"""What an endpoint can say about its requests, as frozen structs. An endpoint that says nothing gets plain callbacks."""
+"""What an endpoint can say about its requests, as frozen structs. One that says nothing gets plain callbacks."""
 
 from typing import Literal
 
@@ -19,7 +19,7 @@ class Struct(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the structs of this module have in common."""
 
 
-class Lookup(Struct):
+class Lookup(Struct, frozen=True, kw_only=True):
     """A request before the callback, such as a search for a contact. It goes to the origin of the endpoint's URL."""
 
     key: Expression
@@ -37,7 +37,7 @@ class Lookup(Struct):
     """Requests a second over all workers; None: no limit of its own."""
 
 
-class Capture(Struct):
+class Capture(Struct, frozen=True, kw_only=True):
     """What is kept of the answer to an event, for the later events of its row."""
 
     value: Expression
@@ -47,7 +47,7 @@ class Capture(Struct):
     """Where later events go, such as `…/calls/{captured}`, with `method`; None: where the first one went, as it did."""
 
 
-class VerdictRule(Struct):
+class VerdictRule(Struct, frozen=True, kw_only=True):
     """What an answer means. The first rule of an endpoint that fits an answer decides."""
 
     status: str
@@ -67,7 +67,7 @@ class VerdictRule(Struct):
     """Of `later`: whether all events of the endpoint wait, and not only this one."""
 
 
-class RequestShape(Struct):
+class RequestShape(Struct, frozen=True, kw_only=True):
     """What the requests of an endpoint look like."""
 
     method: Method = "POST"

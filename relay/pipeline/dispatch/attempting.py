@@ -1,4 +1,4 @@
-"""One attempt: the request of an event, the callback that carries it, its span if traces are on, its line of the log."""
+"""One attempt: its request, the callback that carries it, its span if traces are on, and its line of the log."""
 
 import asyncio
 
@@ -8,6 +8,7 @@ from relay.domain.envelope import type_name
 from relay.domain.model import Attempt, Endpoint
 from relay.domain.outcomes import Failure, Outcome
 from relay.domain.sending.delivery import Delivery
+from relay.errors import StoreUnavailable
 from relay.observability.spans import AttemptSpan, Spans
 from relay.outbound.callbacks import Callback, CallbackSender
 from relay.pipeline.catalogue import Catalogue

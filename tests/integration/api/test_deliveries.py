@@ -25,7 +25,8 @@ from relay.pipeline.clock import Clock
 from relay.pipeline.following import follow
 from relay.store import keys
 from relay.store.notices import Notices
-from relay.wiring import Stores, open_dispatch
+from relay.wiring import Stores
+from relay.wiring_dispatch import open_dispatch
 from relay.wiring_erasing import erasing_of
 from tests.fault.certificates import Authority, server_context
 from tests.fault.hostile_sink import HostileSink, Received, hostile_sink

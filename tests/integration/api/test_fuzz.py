@@ -10,14 +10,8 @@ from hypothesis import strategies as st
 
 from relay.api.schemas.api_keys import ApiKeyIn, ApiKeyPatch, ApiKeyRotateIn
 from relay.api.schemas.applications import ApplicationIn, ApplicationPatch
-from relay.api.schemas.endpoints import (
-    EndpointIn,
-    EndpointPatch,
-    EndpointUpsertIn,
-    HeadersIn,
-    HeadersPatchIn,
-    SecretRotateIn,
-)
+from relay.api.schemas.endpoint_parts import HeadersIn, HeadersPatchIn, SecretRotateIn
+from relay.api.schemas.endpoints import EndpointIn, EndpointPatch, EndpointUpsertIn
 from relay.api.schemas.sources import SourceIn
 
 URL = "https://hooks.example.com/"

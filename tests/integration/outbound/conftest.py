@@ -10,7 +10,7 @@ from relay.domain.addresses import EgressPolicy
 from relay.domain.model import ApplicationId, Endpoint, EndpointId, SigningKey
 from relay.domain.outcomes import Outcome
 from relay.domain.signing import new_secret
-from relay.outbound.callbacks import CallbackSender
+from relay.outbound.callbacks import Callback, CallbackSender
 from relay.outbound.egress import Egress, EgressOptions
 from relay.outbound.resolver import Resolver
 from tests.fault.dns_server import DnsServer, dns_server
@@ -88,7 +88,7 @@ def send(sender: CallbackSender, make_endpoint: Callable[..., Endpoint]) -> Send
         endpoint = make_endpoint(to) if isinstance(to, str) else to
         prepared = sender.prepare(endpoint)
         return await sender.send(
-            prepared, message_id="msg_1", body=body, timestamp_s=1_700_000_000, deadline_s=deadline_s
+            prepared, Callback(message_id="msg_1", body=body, timestamp_s=1_700_000_000), deadline_s=deadline_s
         )
 
     return send

@@ -12,7 +12,7 @@ from standardwebhooks.webhooks import Webhook
 from relay.domain.model import BasicAuth, Bearer, Endpoint, OAuth2, SigningKey
 from relay.domain.outcomes import Failure, Outcome
 from relay.domain.signing import new_secret
-from relay.outbound.callbacks import CallbackSender
+from relay.outbound.callbacks import Callback, CallbackSender
 from relay.outbound.egress import Egress
 from tests.fault.hostile_sink import HostileSink
 from tests.fault.scripted import happens
@@ -34,7 +34,9 @@ async def test_a_subscribers_library_verifies_the_callback(
     keys = (SigningKey(key=SECRET), SigningKey(key=old, expires_at_ms=2**60))
     prepared = sender.prepare(make_endpoint(f"http://127.0.0.1:{sink.port}/fine", keys=keys))
     now, body = int(time.time()), b'{"type":"call.created","data":{"n":1.10,"text":"\xc3\xa4"}}'
-    outcome = await sender.send(prepared, message_id="msg_abc", body=body, timestamp_s=now, deadline_s=PATIENCE_S)
+    outcome = await sender.send(
+        prepared, Callback(message_id="msg_abc", body=body, timestamp_s=now), deadline_s=PATIENCE_S
+    )
     assert outcome.succeeded
     [received] = sink.received
     assert received.body == body

@@ -10,7 +10,7 @@ import pytest
 from relay.domain.addresses import EgressPolicy
 from relay.domain.model import ClientCertificate, Endpoint
 from relay.domain.outcomes import BLAMELESS, Failure, Outcome
-from relay.outbound.callbacks import CallbackSender
+from relay.outbound.callbacks import Callback, CallbackSender
 from relay.outbound.egress import REFUSED, Egress, EgressOptions
 from relay.outbound.resolver import Resolver
 from tests.fault.certificates import Authority, server_context
@@ -98,7 +98,7 @@ async def test_a_name_that_moves_between_good_addresses_is_followed(
     prepared = mover.prepare(make_endpoint(f"http://crm.example.com:{sink.port}/fine"))
 
     async def send() -> Outcome:
-        return await mover.send(prepared, message_id="m", body=b"{}", timestamp_s=1, deadline_s=PATIENCE_S)
+        return await mover.send(prepared, Callback(message_id="m", body=b"{}", timestamp_s=1), deadline_s=PATIENCE_S)
 
     async with hostile_sink(host="127.0.0.3", port=sink.port) as other:
         names.always("crm.example.com", "127.0.0.1")
@@ -124,7 +124,9 @@ async def test_an_address_that_refuses_is_followed_by_the_next_one(
     names.always("crm.example.com", "127.0.0.9", "127.0.0.1")
     prepared = sender.prepare(make_endpoint(f"http://crm.example.com:{sink.port}/fine"))
     for _ in range(3):
-        outcome = await sender.send(prepared, message_id="m", body=b"{}", timestamp_s=1, deadline_s=PATIENCE_S)
+        outcome = await sender.send(
+            prepared, Callback(message_id="m", body=b"{}", timestamp_s=1), deadline_s=PATIENCE_S
+        )
         assert outcome.status == 204
     assert sink.connections == 1
     await transport.aclose()
@@ -208,7 +210,7 @@ async def trusting(policy: EgressPolicy, resolver: Resolver) -> AsyncIterator[Ca
 def send_trusting(trusting: CallbackSender, make_endpoint: MakeEndpoint) -> Send:
     async def send(url: str, **fields: object) -> Outcome:
         prepared = trusting.prepare(make_endpoint(url, **fields))
-        return await trusting.send(prepared, message_id="m", body=b"{}", timestamp_s=1, deadline_s=PATIENCE_S)
+        return await trusting.send(prepared, Callback(message_id="m", body=b"{}", timestamp_s=1), deadline_s=PATIENCE_S)
 
     return send
 

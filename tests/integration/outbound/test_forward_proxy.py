@@ -8,7 +8,7 @@ import pytest
 from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Endpoint
 from relay.domain.outcomes import BLAMELESS, Failure, Outcome
-from relay.outbound.callbacks import CallbackSender
+from relay.outbound.callbacks import Callback, CallbackSender
 from relay.outbound.egress import Egress, EgressOptions
 from relay.outbound.resolver import Resolver
 from tests.fault.certificates import Authority, server_context
@@ -47,7 +47,7 @@ async def send(
 
     async def send(url: str) -> Outcome:
         prepared = sender.prepare(make_endpoint(url))
-        return await sender.send(prepared, message_id="m", body=b"{}", timestamp_s=1, deadline_s=PATIENCE_S)
+        return await sender.send(prepared, Callback(message_id="m", body=b"{}", timestamp_s=1), deadline_s=PATIENCE_S)
 
     yield send
     await transport.aclose()
@@ -97,6 +97,6 @@ async def test_a_proxy_that_is_down_is_a_proxy_fault(
     transport = Egress(policy=policy, resolver=resolver, proxy="http://127.0.0.1:9")
     sender = CallbackSender(transport, policy=policy, user_agent="relay-tests/1")
     prepared = sender.prepare(make_endpoint("https://crm.example.com/"))
-    outcome = await sender.send(prepared, message_id="m", body=b"{}", timestamp_s=1, deadline_s=PATIENCE_S)
+    outcome = await sender.send(prepared, Callback(message_id="m", body=b"{}", timestamp_s=1), deadline_s=PATIENCE_S)
     assert outcome.error is Failure.PROXY
     await transport.aclose()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from relay.domain.outcomes import Failure, Outcome
-from relay.outbound.callbacks import KEPT_BODY_BYTES, KEPT_HEADERS
+from relay.outbound.callback_answers import KEPT_BODY_BYTES, KEPT_HEADERS
 from relay.outbound.http.messages import UNREADABLE
 from tests.fault.hostile_sink import BEHAVIOURS, HostileSink, canary, silent_listener
 from tests.patience import FOREVER_S, PATIENCE_S

@@ -9,14 +9,18 @@ import msgspec
 
 from relay.config import STANDARD_SCHEDULE
 from relay.domain.model import Endpoint
+from relay.expressions.evaluator import Evaluator
 from relay.observability.spans import Spans
 from relay.outbound.callbacks import CallbackSender
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.disabling import Disabling
+from relay.pipeline.dispatch.composing import Composing
 from relay.pipeline.dispatch.dispatcher import Dispatcher
+from relay.pipeline.dispatch.looking_up import LookingUp
 from relay.pipeline.lagging import Lagging
 from relay.pipeline.lines import read_lines
 from relay.store.attempts import Attempts
+from relay.store.captures import Captures
 from relay.store.conditions import Conditions
 from relay.store.deletions import Deletions
 from relay.store.events import Events
@@ -45,6 +49,7 @@ class Worker:
     ) -> None:
         sender = CallbackSender(subscribers, policy=rig.policy, user_agent="tests")
         self.name = name
+        self.evaluator = Evaluator()
         self.catalogue: Catalogue = rig.new_catalogue(sender)
         self.dispatcher = Dispatcher(
             session=name,
@@ -55,6 +60,11 @@ class Worker:
             bodies=rig.bodies,
             catalogue=self.catalogue,
             sender=sender,
+            composing=Composing(
+                evaluator=self.evaluator,
+                looking_up=LookingUp(sender=sender, evaluator=self.evaluator, rates=Rates(rig.redis), clock=rig.clock),
+                captures=Captures(rig.redis, lives_s=3600),
+            ),
             clock=rig.clock,
             lagging=Lagging(LagWindows(rig.redis), rig.clock, session=name),
             disable=Disabling(rig.endpoints, rig.clock),
@@ -102,19 +112,27 @@ class Dispatching:
         finally:
             if worker.dispatcher._exchanges:
                 await worker.dispatcher.drain(PATIENCE_S)
+            await worker.evaluator.aclose()
 
     async def rows(self, count: int, **columns: Any) -> list[int]:
         """So many rows come, and are events; gives their ids."""
+        ids = list(range(self._newest + 1, self._newest + 1 + count))
+        self._newest += count
+        await self._take_in(ids, columns)
+        return ids
+
+    async def again(self, row_id: int, **columns: Any) -> None:
+        """A row that came before comes again, changed."""
+        await self._take_in([row_id], columns)
+
+    async def _take_in(self, ids: list[int], columns: dict[str, Any]) -> None:
         source = self.rig.catalogue.sources[UK]
         self._token = self._token or await self.rig.routes.take(UK)
         assert self._token is not None
-        ids = list(range(self._newest + 1, self._newest + 1 + count))
-        self._newest += count
         lines = await read_lines([msgspec.json.encode(make_row(i, **columns)) for i in ids])
         ingest = self.rig.ingest()
-        await ingest.take_in(source, "all", lines, row_ids=ids, cursor=ids[-1], token=self._token)
+        await ingest.take_in(source, "all", lines, row_ids=ids, cursor=self._newest, token=self._token)
         self.wake()
-        return ids
 
     def wake(self) -> None:
         """What Redis tells workers when lanes were filled."""

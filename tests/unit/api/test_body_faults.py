@@ -9,14 +9,8 @@ from hypothesis import strategies as st
 from relay.api.body_faults import Walk, type_of
 from relay.api.schemas.applications import ApplicationIn, ApplicationPatch
 from relay.api.schemas.checks import Policies
-from relay.api.schemas.endpoints import (
-    EndpointIn,
-    EndpointPatch,
-    EndpointUpsertIn,
-    HeadersIn,
-    HeadersPatchIn,
-    SecretRotateIn,
-)
+from relay.api.schemas.endpoint_parts import HeadersIn, HeadersPatchIn, SecretRotateIn
+from relay.api.schemas.endpoints import EndpointIn, EndpointPatch, EndpointUpsertIn
 from relay.api.schemas.sources import SourceIn
 from relay.domain.addresses import EgressPolicy
 

@@ -7,7 +7,8 @@ import pytest
 from msgspec import UNSET, structs
 
 from relay.api.public_keys import show_key
-from relay.api.schemas.endpoints import SecretRotateIn, signatures_of
+from relay.api.schemas.endpoint_parts import SecretRotateIn
+from relay.api.schemas.endpoints import signatures_of
 from relay.api.signing_keys import new_keys, resigned, rotated, show_secret
 from relay.domain.model import ApplicationId, Endpoint, EndpointId
 from relay.domain.signing import Version, new_private_key, new_secret, public_key, version_of

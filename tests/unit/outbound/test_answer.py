@@ -13,7 +13,7 @@ from relay.outbound.http.answer import (
     HEAD_BYTES,
     HEAD_FIELDS,
     MAX_INFORMATIONAL,
-    RAW_BYTES,
+    RAW_FACTOR,
     AnswerFault,
     AnswerReader,
 )
@@ -21,6 +21,8 @@ from relay.outbound.http.answer import (
 OK = b"HTTP/1.1 200 OK\r\n"
 EARLY = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
 EMPTY = OK + b"content-length: 0\r\n\r\n"
+
+RAW_BYTES = HEAD_BYTES + RAW_FACTOR * BODY_CAP_BYTES
 
 
 def read(*pieces: bytes) -> tuple[AnswerReader, Failure | None]:

@@ -10,7 +10,8 @@ from relay.domain.addresses import EgressPolicy
 from relay.domain.model import ApplicationId, Bearer, Endpoint, EndpointId, SigningKey
 from relay.domain.outcomes import Failure, Outcome
 from relay.domain.signing import new_secret
-from relay.outbound.callbacks import KEPT_BODY_BYTES, KEPT_HEADER_CHARS, KEPT_HEADERS, CallbackSender
+from relay.outbound.callback_answers import KEPT_BODY_BYTES, KEPT_HEADER_CHARS, KEPT_HEADERS
+from relay.outbound.callbacks import Callback, CallbackSender
 from relay.outbound.http.messages import WireRequest
 from relay.outbound.targets import vet_url
 from tests.patience import PATIENCE_S
@@ -26,7 +27,7 @@ def make_endpoint(**fields: Any) -> Endpoint:
 async def send(handler: Handler, **fields: Any) -> Outcome:
     sender = CallbackSender(httpx.MockTransport(handler), policy=EgressPolicy(), user_agent="relay-tests/1")
     prepared = sender.prepare(make_endpoint(**fields))
-    return await sender.send(prepared, message_id="msg_1", body=b"{}", timestamp_s=1, deadline_s=PATIENCE_S)
+    return await sender.send(prepared, Callback(message_id="msg_1", body=b"{}", timestamp_s=1), deadline_s=PATIENCE_S)
 
 
 async def test_any_httpx_transport_will_do() -> None:

@@ -1,0 +1,76 @@
+"""How the sending side of a worker is put together."""
+
+import platform
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from relay.config import Settings
+from relay.expressions.evaluator import Evaluator
+from relay.observability.spans import Spans
+from relay.outbound.callbacks import CallbackSender
+from relay.outbound.egress import Egress, EgressOptions
+from relay.outbound.resolver import Resolver
+from relay.pipeline.catalogue import Catalogue
+from relay.pipeline.clock import Clock
+from relay.pipeline.disabling import Disabling
+from relay.pipeline.dispatch.composing import Composing
+from relay.pipeline.dispatch.dispatcher import Dispatcher
+from relay.pipeline.dispatch.looking_up import LookingUp
+from relay.pipeline.lagging import Lagging
+from relay.pipeline.troubles import Troubles
+from relay.store.captures import Captures
+from relay.store.conditions import Conditions
+from relay.store.deletions import Deletions
+from relay.store.rates import Rates
+from relay.wiring import USER_AGENT, Stores, egress_policy, links_of
+
+
+@asynccontextmanager
+async def open_dispatch(
+    settings: Settings, stores: Stores, clock: Clock, spans: Spans | None = None
+) -> AsyncIterator[tuple[Catalogue, Dispatcher]]:
+    """The sending side of a worker, and the catalogue that it shares with the polling side."""
+    resolver = Resolver(nameservers=settings.nameservers or None)
+    proxy = settings.egress_proxy.reveal() if settings.egress_proxy else None
+    transport = Egress(
+        policy=egress_policy(settings),
+        resolver=resolver,
+        options=EgressOptions(roots=settings.egress_ca_file),
+        proxy=proxy,
+    )
+    sender = CallbackSender(transport, policy=egress_policy(settings), user_agent=USER_AGENT)
+    troubles = Troubles(stores.operations, clock)
+    links = links_of(settings, stores.vault)
+    catalogue = Catalogue(stores.configuration, sender, troubles=troubles, links=links)
+    evaluator, rates = Evaluator(), Rates(stores.redis)
+    composing = Composing(
+        evaluator=evaluator,
+        looking_up=LookingUp(sender=sender, evaluator=evaluator, rates=rates, clock=clock),
+        captures=Captures(stores.redis, lives_s=settings.dead_retention_seconds),
+    )
+    session = f"{platform.node()}-{uuid.uuid4().hex[:12]}"
+    dispatcher = Dispatcher(
+        session=session,
+        lanes=stores.lanes,
+        rates=rates,
+        conditions=Conditions(stores.redis),
+        deletions=Deletions(stores.redis),
+        bodies=stores.bodies,
+        catalogue=catalogue,
+        sender=sender,
+        composing=composing,
+        clock=clock,
+        lagging=Lagging(stores.lags, clock, session=session),
+        disable=Disabling(stores.endpoints, clock),
+        slots=settings.dispatch_slots,
+        deadline_s=settings.attempt_timeout_seconds,
+        schedule=settings.retry_schedule,
+        spans=spans,
+    )
+    try:
+        yield catalogue, dispatcher
+    finally:
+        await evaluator.aclose()
+        await transport.aclose()
+        await resolver.close()

@@ -14,9 +14,15 @@ LONGEST = 16_384
 CACHED_CHARACTERS = 1 << 20
 """All compiled expressions of a process together. A compiled expression takes about 40 bytes a character."""
 _PARTS = re.compile(
-    r"\"(?:[^\"\\]|\\.)*+\"|'(?:[^'\\]|\\.)*+'|`[^`]*+`|/\*.*?\*/|\$([A-Za-z_][A-Za-z0-9_]*+)", re.DOTALL
+    r"""
+    "(?:[^"\\]|\\.)*+" | '(?:[^'\\]|\\.)*+' | `[^`]*+`  # a text, or a quoted name
+    | /\*.*?\*/  # a comment
+    | (?<=[(,=>\[:;{?&|])\s*+/(?!\*)(?:[^/\\]|\\.)++/  # a regular expression
+    | \$([A-Za-z_][A-Za-z0-9_]*+)
+    """,
+    re.DOTALL | re.VERBOSE,
 )
-"""Texts, quoted names and comments, none of which has variables, and variables."""
+"""Variables, and everything in which a dollar sign is no variable."""
 
 
 def compile_expression(text: str) -> Expression:
@@ -27,8 +33,12 @@ def compile_expression(text: str) -> Expression:
         expression = Expression(text)
     except JlensError as error:
         raise ExpressionRefused(str(error), position_of(error)) from None
-    for name, function in (*FUNCTIONS.items(), *SHADOWS.items()):
-        expression.register_function(name, function)
+    except UnicodeEncodeError as error:
+        raise ExpressionRefused("The expression has half of a surrogate pair", error.start) from None
+    for name, function in FUNCTIONS.items():
+        expression.register_function(name, function.call, function.signature)
+    for name, refuse in SHADOWS.items():
+        expression.register_function(name, refuse)
     return expression
 
 

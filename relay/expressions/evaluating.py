@@ -23,7 +23,7 @@ DEEPEST_CALLS = 500
 DEEPEST_RESULT = 100
 SAFE = 2**53
 """Integers beyond it are not exact in JSONata, whose numbers are those of JavaScript."""
-_MAYBE_UNSAFE = re.compile(rb"[\[,:\s-][0-9]{16}")
+_MAYBE_UNSAFE = re.compile(rb"(?:\A|[\[,:\s-])[0-9]{16}")
 TOO_SLOW = "The evaluation takes too much time"
 TOO_LARGE = "The evaluation takes too much memory"
 Kind = Literal["failed", "too_slow", "too_large"]
@@ -106,7 +106,7 @@ def _integer(digits: str) -> int | str:
 def _within(expression: Expression, data: str, bindings: dict[str, Any], limits: Limits) -> str | None:
     """The result. The clock is at zero and chance is fixed, so that the same data always has the same result.
 
-    jlens ends an evaluation by the time that passes. If the process got less CPU time than `limits` allow meanwhile,
+    jlens ends an evaluation by the time that passes. If the process got less CPU time than `limits` allow in this time,
     the machine was busy, and the evaluation gets more time.
     """
     within_s = limits.cpu_s
@@ -158,9 +158,14 @@ def _message(error: JlensError) -> str:
         return TOO_SLOW
     if error.code in _SAID:
         return message[:LONGEST_MESSAGE]
-    value = error.value
-    if value is not None:
-        for shown in (json.dumps(value, ensure_ascii=False), json.dumps(value), str(value)):
-            if len(shown) > 1:
-                message = message.replace(shown, "…")
+    for shown in _spellings(error.value):
+        message = message.replace(shown, "…")
     return message[:LONGEST_MESSAGE]
+
+
+def _spellings(value: Any) -> list[str]:
+    """How a value may be written in a message."""
+    if value is None:
+        return []
+    written = [json.dumps(value, ensure_ascii=plain, separators=(",", ":")) for plain in (False, True)]
+    return [each for each in (*written, str(value)) if len(each) > 1]

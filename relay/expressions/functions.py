@@ -7,7 +7,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumber
@@ -22,7 +22,7 @@ class BadArgument(ValueError):  # noqa: N818 - named for what it says
     """A function was called with an argument that it does not accept; the text says what it accepts."""
 
 
-def e164(number: Any = None, region: Any = None) -> str | None:
+def e164(number: Any, region: Any = None) -> str | None:
     """A telephone number as E.164; None if it isn't one.
 
     `region` is the ISO 3166 code of the country in which a number without a country code was dialled.
@@ -34,7 +34,7 @@ def e164(number: Any = None, region: Any = None) -> str | None:
     return None if found is None else phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164)
 
 
-def national(number: Any = None, region: Any = None) -> str | None:
+def national(number: Any, region: Any = None) -> str | None:
     """The digits of a telephone number without country code and trunk prefix; None if it isn't one.
 
     >>> national("+44 7700 900123", "GB"), national("(202) 555-0143", "US")
@@ -45,7 +45,7 @@ def national(number: Any = None, region: Any = None) -> str | None:
 
 
 def _number(number: Any, region: Any) -> PhoneNumber | None:
-    if region is not None and region not in phonenumbers.SUPPORTED_REGIONS:
+    if region is not None and not (isinstance(region, str) and region in phonenumbers.SUPPORTED_REGIONS):
         raise BadArgument('The region of a number must be the ISO 3166 code of a country in upper case, such as "GB"')
     if isinstance(number, int) and not isinstance(number, bool):
         number = str(number)
@@ -58,7 +58,7 @@ def _number(number: Any, region: Any) -> PhoneNumber | None:
     return found if phonenumbers.is_possible_number(found) else None
 
 
-def sha256(text: Any = None) -> str | None:
+def sha256(text: Any) -> str | None:
     """SHA-256 of a text as UTF-8, in lower-case hexadecimal digits.
 
     >>> sha256("+12025550143")[:16]
@@ -67,7 +67,7 @@ def sha256(text: Any = None) -> str | None:
     return None if text is None else hashlib.sha256(_text(text)).hexdigest()
 
 
-def uuid5(text: Any = None) -> str | None:
+def uuid5(text: Any) -> str | None:
     """The UUID of version 5 (RFC 9562) of a text, in the namespace for URLs (6ba7b811-9dad-11d1-80b4-00c04fd430c8).
 
     >>> uuid5("1234-141248745")
@@ -82,7 +82,7 @@ def _text(value: Any) -> bytes:
     return value.encode("utf-8", "replace")
 
 
-def duration(seconds: Any = None, picture: Any = None) -> str | None:
+def duration(seconds: Any, picture: Any) -> str | None:
     """Seconds in the form that a picture shows: H or HH, M or MM, S or SS; everything else stays as it is.
 
     The largest unit of the picture is not limited to 23 or 59. Seconds that the picture does not show are cut off.
@@ -112,12 +112,19 @@ def _units(picture: Any) -> set[str]:
     return units
 
 
-FUNCTIONS: Mapping[str, Callable[..., str | None]] = {
-    "e164": e164,
-    "national": national,
-    "sha256": sha256,
-    "uuid5": uuid5,
-    "duration": duration,
+class Function(NamedTuple):
+    """A function, and JSONata's signature of it: how many arguments it takes."""
+
+    call: Callable[..., str | None]
+    signature: str
+
+
+FUNCTIONS: Mapping[str, Function] = {
+    "e164": Function(e164, "<xx?:x>"),
+    "national": Function(national, "<xx?:x>"),
+    "sha256": Function(sha256, "<x:x>"),
+    "uuid5": Function(uuid5, "<x:x>"),
+    "duration": Function(duration, "<xx:x>"),
 }
 """By name, without the `$`."""
 
@@ -139,7 +146,7 @@ REFUSED: Mapping[str, str] = {
 }
 """JSONata's functions that expressions cannot use, and why."""
 SHADOWS: Mapping[str, Callable[..., None]] = {name: _refused(why) for name, why in REFUSED.items()}
-"""What stands in place of them, should a name pass the check."""
+"""Functions that replace them, should a name pass the check."""
 
 
 def load() -> None:

@@ -71,7 +71,8 @@ async def test_a_transformation_makes_the_body(floor: Dispatching) -> None:
         await floor.all_ended()
     [got] = floor.subscribers.got
     assert (got.method, msgspec.json.decode(got.body)) == ("PATCH", {"Subject": "Call 1", "Seconds": 84})
-    assert got.path.startswith("/Task/1-1?id=") and len(got.path) == len("/Task/1-1?id=") + 36
+    assert got.path.startswith("/Task/1-1?id=")
+    assert len(got.path) == len("/Task/1-1?id=") + 36
 
 
 async def test_null_skips_the_event(floor: Dispatching) -> None:

@@ -14,6 +14,7 @@ from relay.outbound.resolver import Resolver
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.disabling import Disabling
+from relay.pipeline.dispatch.attempting import Attempting
 from relay.pipeline.dispatch.composing import Composing
 from relay.pipeline.dispatch.dispatcher import Dispatcher
 from relay.pipeline.dispatch.looking_up import LookingUp
@@ -31,26 +32,46 @@ async def open_dispatch(
     settings: Settings, stores: Stores, clock: Clock, spans: Spans | None = None
 ) -> AsyncIterator[tuple[Catalogue, Dispatcher]]:
     """The sending side of a worker, and the catalogue that it shares with the polling side."""
+    evaluator, rates = Evaluator(), Rates(stores.redis)
+    async with open_sender(settings) as sender:
+        catalogue = Catalogue(
+            stores.configuration, sender,
+            troubles=Troubles(stores.operations, clock), links=links_of(settings, stores.vault),
+        )  # fmt: skip
+        composing = Composing(
+            evaluator=evaluator,
+            looking_up=LookingUp(sender=sender, evaluator=evaluator, rates=rates, clock=clock),
+            captures=Captures(stores.redis, lives_s=settings.dead_retention_seconds),
+        )
+        attempting = Attempting(
+            catalogue=catalogue, sender=sender, composing=composing, clock=clock,
+            deadline_s=settings.attempt_timeout_seconds, spans=spans,
+        )  # fmt: skip
+        try:
+            yield catalogue, _dispatcher(settings, stores, clock, catalogue, attempting, rates)
+        finally:
+            await evaluator.aclose()
+
+
+@asynccontextmanager
+async def open_sender(settings: Settings) -> AsyncIterator[CallbackSender]:
+    """What sends requests to endpoints, through the guard."""
     resolver = Resolver(nameservers=settings.nameservers or None)
     proxy = settings.egress_proxy.reveal() if settings.egress_proxy else None
-    transport = Egress(
-        policy=egress_policy(settings),
-        resolver=resolver,
-        options=EgressOptions(roots=settings.egress_ca_file),
-        proxy=proxy,
-    )
-    sender = CallbackSender(transport, policy=egress_policy(settings), user_agent=USER_AGENT)
-    troubles = Troubles(stores.operations, clock)
-    links = links_of(settings, stores.vault)
-    catalogue = Catalogue(stores.configuration, sender, troubles=troubles, links=links)
-    evaluator, rates = Evaluator(), Rates(stores.redis)
-    composing = Composing(
-        evaluator=evaluator,
-        looking_up=LookingUp(sender=sender, evaluator=evaluator, rates=rates, clock=clock),
-        captures=Captures(stores.redis, lives_s=settings.dead_retention_seconds),
-    )
+    options = EgressOptions(roots=settings.egress_ca_file)
+    transport = Egress(policy=egress_policy(settings), resolver=resolver, options=options, proxy=proxy)
+    try:
+        yield CallbackSender(transport, policy=egress_policy(settings), user_agent=USER_AGENT)
+    finally:
+        await transport.aclose()
+        await resolver.close()
+
+
+def _dispatcher(
+    settings: Settings, stores: Stores, clock: Clock, catalogue: Catalogue, attempting: Attempting, rates: Rates
+) -> Dispatcher:
     session = f"{platform.node()}-{uuid.uuid4().hex[:12]}"
-    dispatcher = Dispatcher(
+    return Dispatcher(
         session=session,
         lanes=stores.lanes,
         rates=rates,
@@ -58,19 +79,10 @@ async def open_dispatch(
         deletions=Deletions(stores.redis),
         bodies=stores.bodies,
         catalogue=catalogue,
-        sender=sender,
-        composing=composing,
+        attempting=attempting,
         clock=clock,
         lagging=Lagging(stores.lags, clock, session=session),
         disable=Disabling(stores.endpoints, clock),
         slots=settings.dispatch_slots,
-        deadline_s=settings.attempt_timeout_seconds,
         schedule=settings.retry_schedule,
-        spans=spans,
     )
-    try:
-        yield catalogue, dispatcher
-    finally:
-        await evaluator.aclose()
-        await transport.aclose()
-        await resolver.close()

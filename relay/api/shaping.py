@@ -38,7 +38,7 @@ def shape_of(body: EndpointIn | EndpointUpsertIn | EndpointPatch, stored: Reques
 
 
 def shape_faults(asked: Asked, stored: Endpoint | None) -> Iterator[Fault]:
-    """Faults of fields that depend on each other: placeholders, the server of a look-up, and the order of a capture."""
+    """Faults of fields that depend on each other: placeholders, the server of a lookup, and the order of a capture."""
     if not any(name in asked.fields for name in (*FIELDS, "url", "order", "orderKey", "type")):
         return
     if asked.get("type", stored.type if stored else "webhook") == "poller":

@@ -35,9 +35,9 @@ class Failure(StrEnum):
     TRANSFORMATION = "transformation"
     """An expression of the endpoint failed on the event, or gave what cannot be sent. Nothing was sent."""
     LOOKUP = "lookup"
-    """The endpoint's look-up was not answered. Nothing was sent."""
+    """The endpoint's lookup was not answered. Nothing was sent."""
     NO_MATCH = "no_match"
-    """The endpoint's look-up found nothing, and its events must not be sent without. Nothing was sent."""
+    """The endpoint's lookup found nothing, and its events must not be sent without. Nothing was sent."""
 
 
 BLAMELESS = frozenset({Failure.PROXY, Failure.RESOLVER, Failure.LOCAL})

@@ -70,7 +70,7 @@ class LookupIn(In, frozen=True, kw_only=True):
     cache_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 300.0
     """How long each worker uses a result again, also if there was no match."""
     rate_limit: Annotated[int, Meta(ge=1, le=65_535)] | None = None
-    """The maximum number of look-ups per second, over all workers. null: no limit."""
+    """The maximum number of lookups per second, over all workers. null: no limit."""
 
 
 class CaptureIn(In, frozen=True, kw_only=True):
@@ -135,7 +135,7 @@ class LookupOut(Out, frozen=True, kw_only=True):
     cache_seconds: float
     """How long each worker uses a result again."""
     rate_limit: int | None
-    """The maximum number of look-ups per second."""
+    """The maximum number of lookups per second."""
 
 
 class CaptureOut(Out, frozen=True, kw_only=True):
@@ -171,7 +171,7 @@ class VerdictRuleOut(Out, frozen=True, kw_only=True):
 
 
 def read_lookup(body: LookupIn | None) -> Lookup | None:
-    """A look-up as it is stored."""
+    """A lookup as it is stored."""
     if body is None:
         return None
     return Lookup(
@@ -197,7 +197,7 @@ def read_verdicts(bodies: list[VerdictRuleIn] | None) -> tuple[VerdictRule, ...]
 
 
 def show_lookup(lookup: Lookup | None) -> LookupOut | None:
-    """A look-up as responses show it."""
+    """A lookup as responses show it."""
     if lookup is None:
         return None
     return LookupOut(

@@ -7,7 +7,7 @@ import msgspec
 Method = Literal["POST", "PUT", "PATCH"]
 LookupMethod = Literal["GET", "POST"]
 OnMiss = Literal["send", "skip", "fail"]
-"""What happens to an event for which a look-up finds nothing."""
+"""What happens to an event for which a lookup finds nothing."""
 RuledVerdict = Literal["delivered", "exists", "later", "dead", "renewToken", "disable"]
 
 Scalar = str | int | float | bool | None

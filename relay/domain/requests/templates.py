@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 PLACEHOLDER = re.compile(r"\{([A-Za-z][A-Za-z0-9_]{0,63})\}")
 OWN = ("key", "captured", "lookup")
-"""Placeholders that need no expression: the key of the row, what was captured, and the result of the look-up."""
+"""Placeholders that need no expression: the key of the row, what was captured, and the result of the lookup."""
 LONGEST_VALUE = 512
 MAX_URL_CHARS = 2048
 _REST = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")

@@ -269,11 +269,8 @@ class EndpointMachine:
 
     def _place(self, delivery: Delivery, verdict: Verdict) -> None:
         lane = delivery.lane
-        if verdict.place == "ended":
-            lane.ended(delivery)
-            return
-        if verdict.place == "skipped":
-            lane.skipped(delivery)
+        if verdict.place in ("ended", "skipped"):
+            lane.ended(delivery, is_sent=verdict.place == "ended")
             return
         if verdict.place == "dead":
             lane.gave_up(delivery, verdict.reason)

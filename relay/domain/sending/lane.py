@@ -141,16 +141,10 @@ class Lane:
         self.flying.discard(delivery)
         self.queue.push_first(delivery)
 
-    def ended(self, delivery: Delivery) -> None:
-        """A delivery in flight has reached its receiver."""
+    def ended(self, delivery: Delivery, *, is_sent: bool = True) -> None:
+        """A delivery in flight has reached its receiver, or its endpoint does not want it sent."""
         self.flying.discard(delivery)
-        self.results.ended.append(delivery.stored)
-        self.queue.ended(delivery, self.results)
-
-    def skipped(self, delivery: Delivery) -> None:
-        """A delivery in flight is not to be sent, its endpoint's transformation says."""
-        self.flying.discard(delivery)
-        self.results.unwanted.append(delivery.stored)
+        (self.results.ended if is_sent else self.results.unwanted).append(delivery.stored)
         self.queue.ended(delivery, self.results)
 
     def gave_up(self, delivery: Delivery, reason: str) -> None:

@@ -35,7 +35,7 @@ class Attempting:
         spans: Spans | None = None,
     ) -> None:
         self._catalogue, self._sender, self._composing, self._clock = catalogue, sender, composing, clock
-        self._deadline_s, self._spans = deadline_s, spans
+        self.deadline_s, self._spans = deadline_s, spans
         self._log = AttemptLog(with_trace=spans is not None)
         self.ended = 0
         """How many attempts have ended."""
@@ -55,7 +55,7 @@ class Attempting:
             outcome = await self._send_shaped(delivery, endpoint, callback)
         else:
             prepared = self._catalogue.prepared(endpoint)
-            outcome = await self._sender.send(prepared, callback, deadline_s=self._deadline_s)
+            outcome = await self._sender.send(prepared, callback, deadline_s=self.deadline_s)
         if span is not None:
             span.end(outcome)
         return outcome
@@ -64,11 +64,11 @@ class Attempting:
         """Compose the request, send it, and keep what its answer says. One deadline covers all of it."""
         event, prepared = delivery.event, self._catalogue.prepared(endpoint)
         loop = asyncio.get_running_loop()
-        ends = loop.time() + self._deadline_s
+        ends = loop.time() + self.deadline_s
         try:
             request = await self._composing.compose(
                 endpoint, prepared, event, type_name(event, delivery.reference.type_code), callback.body,
-                deadline_s=self._deadline_s,
+                deadline_s=self.deadline_s,
             )  # fmt: skip
         except NotSent as not_sent:
             return not_sent.outcome

@@ -11,14 +11,11 @@ from relay.domain.model import Endpoint, EndpointId, SourceUid
 from relay.domain.sending.core import Core
 from relay.domain.sending.effects import Disable, Effect, Unpark
 from relay.domain.sending.effects import Exchange as WantedExchange
-from relay.observability.spans import Spans
-from relay.outbound.callbacks import CallbackSender
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.dispatch.arriving import Arriving
 from relay.pipeline.dispatch.asking import Asking
 from relay.pipeline.dispatch.attempting import Attempting
-from relay.pipeline.dispatch.composing import Composing
 from relay.pipeline.dispatch.exchanging import Exchange
 from relay.pipeline.dispatch.side_tasks import SideTasks
 from relay.pipeline.dispatch.sweeping import Sweeping
@@ -53,26 +50,21 @@ class Dispatcher:
         deletions: Deletions,
         bodies: Bodies,
         catalogue: Catalogue,
-        sender: CallbackSender,
-        composing: Composing,
+        attempting: Attempting,
         clock: Clock,
         lagging: Lagging,
         disable: DisableEndpoint,
         slots: int,
-        deadline_s: float,
         schedule: Sequence[float],
-        spans: Spans | None = None,
     ) -> None:
-        """`slots`: callbacks in flight at most; `deadline_s`: of one attempt; `schedule`: seconds before each retry."""
+        """`slots`: callbacks in flight at most; `schedule`: seconds before each retry."""
         self.session = session
         self._lanes, self._sweeping = lanes, Sweeping(lanes, clock)
         self._conditions, self._catalogue, self._clock = conditions, catalogue, clock
         self.lagging, self.counts = lagging, SendingCounts()
         self._disable = disable
         self._slots = slots
-        self._attempting = Attempting(
-            catalogue=catalogue, sender=sender, composing=composing, clock=clock, deadline_s=deadline_s, spans=spans
-        )
+        self._attempting = attempting
         self._core = Core(session=session, slots=slots, schedule=schedule)
         self.sharing = self._core.sharing
         self._arriving = Arriving(
@@ -81,7 +73,7 @@ class Dispatcher:
         )  # fmt: skip
         self._asking = Asking(
             core=self._core, session=session, lanes=lanes, rates=rates, conditions=conditions, catalogue=catalogue,
-            clock=clock, probe_lives_ms=round((deadline_s + PROBE_MARGIN_S) * 1000),
+            clock=clock, probe_lives_ms=round((attempting.deadline_s + PROBE_MARGIN_S) * 1000),
             answered=self._follow, counts=self.counts,
         )  # fmt: skip
         self._exchanges: dict[SourceUid, tuple[Exchange, asyncio.Task[None]]] = {}

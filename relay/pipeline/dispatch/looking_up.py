@@ -1,4 +1,4 @@
-"""Look-ups: a request before the callback, such as a search for a contact, with a cache of what was found."""
+"""Lookups: a request before the callback, such as a search for a contact, with a cache of what was found."""
 
 import asyncio
 from collections import OrderedDict
@@ -36,7 +36,7 @@ class LookingUp:
         self, endpoint: Endpoint, prepared: PreparedEndpoint, body: bytes, known: Mapping[str, bytes], *,
         deadline_s: float,
     ) -> bytes | None:  # fmt: skip
-        """The JSON of what an endpoint's look-up finds for an event; None: nothing. Raises NotSent."""
+        """The JSON of what an endpoint's lookup finds for an event; None: nothing. Raises NotSent."""
         lookup = endpoint.request.lookup
         assert lookup is not None  # noqa: S101 - the caller asked
         results = await evaluated(self._evaluator, endpoint, _expressions(lookup), body, known)
@@ -50,7 +50,7 @@ class LookingUp:
             return cached[1]
         if (task := self._running.get(entry)) is None:
             asking = self._ask(endpoint, lookup, prepared, results, known, deadline_s)
-            task = self._running[entry] = asyncio.create_task(asking, name="look-up")
+            task = self._running[entry] = asyncio.create_task(asking, name="lookup")
             task.add_done_callback(lambda _: self._running.pop(entry, None))
         found = await asyncio.shield(task)
         self._keep(entry, found, now + lookup.cache_s)
@@ -86,7 +86,7 @@ class LookingUp:
                 return
             if loop.time() + wait_s > latest:
                 # Nobody's fault: the event waits, and uses up no try.
-                raise NotSent(Outcome(error=Failure.LOCAL, detail="the rate limit of the look-up is used up for now"))
+                raise NotSent(Outcome(error=Failure.LOCAL, detail="the rate limit of the lookup is used up for now"))
             await asyncio.sleep(wait_s)
 
     def _keep(self, entry: tuple[str, int, bytes], found: bytes | None, until: float) -> None:
@@ -103,8 +103,8 @@ def _expressions(lookup: Lookup) -> dict[str, str]:
 
 
 def _unanswered(outcome: Outcome) -> Outcome:
-    """The outcome of an attempt whose look-up failed: it is judged like an answer to the callback."""
-    what = f"the look-up was answered {outcome.status}" if outcome.status else f"the look-up failed: {outcome.detail}"
+    """The outcome of an attempt whose lookup failed: it is judged like an answer to the callback."""
+    what = f"the lookup was answered {outcome.status}" if outcome.status else f"the lookup failed: {outcome.detail}"
     error = Failure.LOOKUP if outcome.status else outcome.error
     return Outcome(
         status=outcome.status, error=error, detail=what, duration_ms=outcome.duration_ms,

@@ -1,4 +1,4 @@
-"""The request that an endpoint's shape makes of an event, once the look-up and what was captured are known."""
+"""The request that an endpoint's shape makes of an event, once the lookup and what was captured are known."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -38,7 +38,7 @@ class NotSent(Exception):  # noqa: N818 - named for what it says, like relay.err
 async def request_of(
     evaluator: Evaluator, endpoint: Endpoint, body: bytes, known: Mapping[str, bytes], *, found: bytes, captured: bytes
 ) -> Request:
-    """The request for an event, when the result of the look-up and what was captured are known. Raises NotSent."""
+    """The request for an event, when the result of the lookup and what was captured are known. Raises NotSent."""
     shape = endpoint.request
     url, method = endpoint.url, shape.method
     if shape.capture is not None and captured != NULL:
@@ -100,10 +100,10 @@ def key_of(event: StoredEvent) -> str:
 
 
 def missed(is_skipped: bool) -> Outcome:
-    """What becomes of an event for which the look-up found nothing."""
+    """What becomes of an event for which the lookup found nothing."""
     if is_skipped:
         return Outcome(skipped=True)
-    return Outcome(error=Failure.NO_MATCH, detail="the look-up found nothing")
+    return Outcome(error=Failure.NO_MATCH, detail="the lookup found nothing")
 
 
 def is_shaped(endpoint: Endpoint) -> bool:

@@ -14,6 +14,7 @@ from relay.observability.spans import Spans
 from relay.outbound.callbacks import CallbackSender
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.disabling import Disabling
+from relay.pipeline.dispatch.attempting import Attempting
 from relay.pipeline.dispatch.composing import Composing
 from relay.pipeline.dispatch.dispatcher import Dispatcher
 from relay.pipeline.dispatch.looking_up import LookingUp
@@ -51,6 +52,11 @@ class Worker:
         self.name = name
         self.evaluator = Evaluator()
         self.catalogue: Catalogue = rig.new_catalogue(sender)
+        composing = Composing(
+            evaluator=self.evaluator,
+            looking_up=LookingUp(sender=sender, evaluator=self.evaluator, rates=Rates(rig.redis), clock=rig.clock),
+            captures=Captures(rig.redis, lives_s=3600),
+        )
         self.dispatcher = Dispatcher(
             session=name,
             lanes=rig.lanes,
@@ -59,20 +65,16 @@ class Worker:
             deletions=Deletions(rig.redis),
             bodies=rig.bodies,
             catalogue=self.catalogue,
-            sender=sender,
-            composing=Composing(
-                evaluator=self.evaluator,
-                looking_up=LookingUp(sender=sender, evaluator=self.evaluator, rates=Rates(rig.redis), clock=rig.clock),
-                captures=Captures(rig.redis, lives_s=3600),
+            attempting=Attempting(
+                catalogue=self.catalogue, sender=sender, composing=composing, clock=rig.clock, deadline_s=PATIENCE_S,
+                spans=spans,
             ),
             clock=rig.clock,
             lagging=Lagging(LagWindows(rig.redis), rig.clock, session=name),
             disable=Disabling(rig.endpoints, rig.clock),
             slots=slots,
-            deadline_s=PATIENCE_S,
             schedule=schedule,
-            spans=spans,
-        )
+        )  # fmt: skip
 
     async def start(self) -> None:
         """Begin to send."""

@@ -1,4 +1,4 @@
-"""Endpoints that shape their requests: transformation, method and URL, verdict rules, look-ups, what is captured."""
+"""Endpoints that shape their requests: transformation, method and URL, verdict rules, lookups, what is captured."""
 
 from collections.abc import Callable
 from typing import Any

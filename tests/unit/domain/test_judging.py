@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from relay.domain.breaking import CONSECUTIVE, GIVE_UP_MS, Health, speaks_for_receiver
 from relay.domain.judging import AFTER_THE_REST_MS, BLAMELESS_REST_MS, LEAST_REST_MS, SLOWING, Verdict, judge
-from relay.domain.outcomes import BLAMELESS, Failure, Outcome
+from relay.domain.outcomes import BLAMELESS, FINAL, Failure, Outcome
 from relay.domain.retrying import RETRY_AFTER_CAP_MS
 
 NOW_MS = 1_790_000_000_000
@@ -38,12 +38,19 @@ def test_nothing_else_is(status: int) -> None:
     assert (last.kind, last.place, last.reason) == ("dead", "dead", "schedule_used_up")
 
 
-@pytest.mark.parametrize("failure", [failure for failure in Failure if failure and failure not in BLAMELESS])
+@pytest.mark.parametrize("failure", [failure for failure in Failure if failure and failure not in BLAMELESS | FINAL])
 def test_no_answer_is_tried_again(failure: Failure) -> None:
     """Whatever kept the answer away, the next try comes by the schedule, and fewer go out at once."""
     found = verdict(Outcome(error=failure))
     assert (found.kind, found.place, found.due_ms, found.uses_try) == ("retry", "due", NOW_MS + 5_000, True)
     assert found.slows
+
+
+@pytest.mark.parametrize("failure", sorted(FINAL))
+def test_what_would_fail_again_is_given_up(failure: Failure) -> None:
+    """It is listed with the reason at once, and says nothing about the receiver."""
+    found = verdict(Outcome(error=failure), health=DOWN)
+    assert (found.kind, found.place, found.reason, found.health) == ("dead", "dead", failure, DOWN)
 
 
 @pytest.mark.parametrize("failure", sorted(BLAMELESS))

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from relay.config import Settings
 from relay.domain.addresses import NAT64, EgressPolicy
 from relay.domain.links import PURPOSE, EventLinks
+from relay.expressions.evaluator import Evaluator
 from relay.observability import POD
 from relay.observability.spans import Spans, open_spans
 from relay.outbound.reports_api import ReportsApi
@@ -202,6 +203,16 @@ async def open_tracing(stores: Stores, policy: EgressPolicy) -> AsyncIterator[Tr
     finally:
         await transport.aclose()
         await resolver.close()
+
+
+@asynccontextmanager
+async def open_evaluator() -> AsyncIterator[Evaluator]:
+    """What evaluates the expressions of endpoints. It starts its processes when they are needed."""
+    evaluator = Evaluator()
+    try:
+        yield evaluator
+    finally:
+        await evaluator.aclose()
 
 
 def links_of(settings: Settings, vault: Vault) -> EventLinks | None:

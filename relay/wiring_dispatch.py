@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from relay.config import Settings
-from relay.expressions.evaluator import Evaluator
 from relay.observability.spans import Spans
 from relay.outbound.callbacks import CallbackSender
 from relay.outbound.egress import Egress, EgressOptions
@@ -24,7 +23,7 @@ from relay.store.captures import Captures
 from relay.store.conditions import Conditions
 from relay.store.deletions import Deletions
 from relay.store.rates import Rates
-from relay.wiring import USER_AGENT, Stores, egress_policy, links_of
+from relay.wiring import USER_AGENT, Stores, egress_policy, links_of, open_evaluator
 
 
 @asynccontextmanager
@@ -32,8 +31,8 @@ async def open_dispatch(
     settings: Settings, stores: Stores, clock: Clock, spans: Spans | None = None
 ) -> AsyncIterator[tuple[Catalogue, Dispatcher]]:
     """The sending side of a worker, and the catalogue that it shares with the polling side."""
-    evaluator, rates = Evaluator(), Rates(stores.redis)
-    async with open_sender(settings) as sender:
+    rates = Rates(stores.redis)
+    async with open_sender(settings) as sender, open_evaluator() as evaluator:
         catalogue = Catalogue(
             stores.configuration, sender,
             troubles=Troubles(stores.operations, clock), links=links_of(settings, stores.vault),
@@ -47,10 +46,7 @@ async def open_dispatch(
             catalogue=catalogue, sender=sender, composing=composing, clock=clock,
             deadline_s=settings.attempt_timeout_seconds, spans=spans,
         )  # fmt: skip
-        try:
-            yield catalogue, _dispatcher(settings, stores, clock, catalogue, attempting, rates)
-        finally:
-            await evaluator.aclose()
+        yield catalogue, _dispatcher(settings, stores, clock, catalogue, attempting, rates)
 
 
 @asynccontextmanager

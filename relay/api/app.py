@@ -1,6 +1,6 @@
 """The REST API as an application: every controller, dependency and handler is named here."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from importlib.metadata import version
 from socket import socket
@@ -29,10 +29,7 @@ from relay.api.change_log import ChangeLog
 from relay.api.dependencies import (
     provide_application,
     provide_once,
-    provide_posting,
     provide_principal,
-    provide_readiness,
-    provide_stores,
 )
 from relay.api.document import document_of
 from relay.api.endpoint_secrets import EndpointSecretController
@@ -43,6 +40,7 @@ from relay.api.event_type_imports import EventTypeImportController
 from relay.api.event_types import EventTypeController
 from relay.api.examples import read_examples
 from relay.api.failing import failing_endpoints
+from relay.api.lifespan import OpenStores, dependencies, lifespan
 from relay.api.measuring import Measuring, count_answer, metrics
 from relay.api.messages import MessageController
 from relay.api.operational_events import OperationalEventController
@@ -64,6 +62,7 @@ from relay.api.sending_examples import send_example
 from relay.api.sources import SourceController
 from relay.api.statistics import StatisticsController
 from relay.api.steering import SteeringController
+from relay.api.transformations import TransformationController
 from relay.api.undelivered import UndeliveredController
 from relay.api.unsupported import INGEST_UNSUPPORTED, UNSUPPORTED, handlers
 from relay.api.usage import UsageController
@@ -75,19 +74,15 @@ from relay.errors import Fault, Invalid
 from relay.metrics.http import HttpCounts
 from relay.observability import counting_repeats
 from relay.observability.spans import Spans
-from relay.outbound.recordings import open_recordings
 from relay.pipeline.clock import Clock
-from relay.starting import open_clock, readiness_of
+from relay.starting import open_clock
 from relay.wiring import (
     Stores,
     egress_policy,
     open_stores,
-    open_tracing,
-    posting_of,
     spans_of,
     upstream_policy,
 )
-from relay.wiring_metrics import http_metrics_of
 
 ROOT = "/api/v1"
 """Where operations that require a key begin."""
@@ -98,9 +93,6 @@ CORS_REQUEST = ["authorization", "content-type", "idempotency-key", "svix-req-id
 CORS_RESPONSE = [
     "idempotent-replayed", "ratelimit", "ratelimit-policy", "retry-after", "svix-req-id", "x-request-id",
 ]  # fmt: skip
-
-OpenStores = Callable[[], AbstractAsyncContextManager[Stores]]
-"""Opens the stores of the application, for as long as it runs."""
 
 
 def create_app(settings: Settings, *, metrics_port: socket | None = None) -> Litestar:
@@ -153,35 +145,13 @@ def create_api(
     port that answers `/metrics` without a key. `spans` are exported for as long as the application runs.
     """
 
-    @asynccontextmanager
-    async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        async with (
-            opened() as stores,
-            open_recordings(upstreams) as recordings,
-            open_tracing(stores, upstreams) as tracing,
-            spans as exported,
-        ):
-            app.state.recordings = recordings
-            app.state.tracing = tracing
-            app.state.stores = stores
-            app.state.posting = posting_of(stores, clock, exported)
-            app.state.metrics = http_metrics_of(stores, app.state.http_counts)
-            app.state.readiness = readiness_of(stores, clock, stores.epochs.trouble)
-            async with app.state.metrics.measuring(metrics_port):
-                yield
-
     app = Litestar(
         _routes(admin_key, limits),
         before_send=[secure, count_answer],
         cors_config=_cors(origins) if origins else None,
-        dependencies={
-            "stores": Provide(provide_stores, sync_to_thread=False),
-            "posting": Provide(provide_posting, sync_to_thread=False),
-            "readiness": Provide(provide_readiness, sync_to_thread=False),
-            "clock": Provide(lambda: clock, sync_to_thread=False),
-        },
+        dependencies=dependencies(clock),
         exception_handlers=problems.handlers(),
-        lifespan=[lifespan],
+        lifespan=[lifespan(opened, clock, upstreams=upstreams, metrics_port=metrics_port, spans=spans)],
         logging_config=None,
         middleware=[Measuring(), ChangeLog()],
         type_encoders=TYPE_ENCODERS,
@@ -228,6 +198,7 @@ def _guarded(authentication: Authentication, limits: Limits) -> Router:
         route_handlers=[
             SourceController, SteeringController, BackfillController,
             ApplicationController, EndpointController, EndpointSecretController,
+            TransformationController,
             EventTypeController, EventTypeImportController, MessageController, PollerController, RecordingController,
             AttemptController, UndeliveredController, OperationalEventController, OperationalWebhookController,
             ReconciliationController,

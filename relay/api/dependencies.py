@@ -13,6 +13,7 @@ from relay.api.queries import AttemptQuery
 from relay.api.repeating import ONCE
 from relay.domain.model import Application
 from relay.domain.principals import Principal
+from relay.expressions.evaluator import Evaluator
 from relay.pipeline.clock import Clock
 from relay.pipeline.posting import Posting
 from relay.store import journal
@@ -28,6 +29,7 @@ PagingGiven = NamedDependency[SkipValidation[Paging]]
 AttemptsAsked = NamedDependency[SkipValidation[AttemptQuery]]
 PrincipalGiven = NamedDependency[SkipValidation[Principal]]
 PostingGiven = NamedDependency[SkipValidation[Posting]]
+EvaluatorGiven = NamedDependency[SkipValidation[Evaluator]]
 OnceGiven = NamedDependency[SkipValidation[Once | None]]
 
 
@@ -41,6 +43,12 @@ def provide_posting(state: State) -> Posting:
     """What takes posts in."""
     posting: Posting = state.posting
     return posting
+
+
+def provide_evaluator(state: State) -> Evaluator:
+    """What evaluates expressions."""
+    evaluator: Evaluator = state.evaluator
+    return evaluator
 
 
 def provide_readiness(state: State) -> Readiness:

@@ -47,13 +47,13 @@ async def send_example(
     # No eventId begins like this, so none can take the id of another message.
     name = f" {letters or new_id('', now_ms=clock.now_ms())}"
     content = Post(event_type=data.event_type, request=letters)
-    payload = await _example(stores, data.event_type, application)
+    payload = await example_body(stores, data.event_type, application)
     journal.current().note(Change(f"endpoint/{endpoint.id}"))
     event = await posting.post(application, posted_id(application.id, name), content, payload, only=endpoint.id)
     return show_message(event, privacy_of(application), with_content=True)
 
 
-async def _example(stores: Stores, event_type: str, application: Application) -> bytes:
+async def example_body(stores: Stores, event_type: str, application: Application) -> bytes:
     """The body of the example. Raises Invalid for a type that the application's endpoints cannot select."""
     standing = await stores.event_types.standing([event_type], application.id)
     if (fault := subscription_fault(event_type, standing)) is not None:

@@ -18,6 +18,8 @@ from relay.errors import Fault
 FIELDS = ("method", "urlParameters", "transformation", "transformationEnabled", "variables", "lookup", "capture",
           "verdicts")  # fmt: skip
 """The fields of a body that say what requests look like."""
+DEFAULTS: Mapping[str, Any] = {"method": "POST", "transformationEnabled": True}
+"""What a poller may say, because answers say it too."""
 _PLAINLY = ("method", "transformation", "transformation_enabled")
 
 
@@ -43,7 +45,7 @@ def shape_faults(asked: Asked, stored: Endpoint | None) -> Iterator[Fault]:
         return
     if asked.get("type", stored.type if stored else "webhook") == "poller":
         for name in FIELDS:
-            if asked.get(name):
+            if asked.get(name, DEFAULTS.get(name)) not in (DEFAULTS.get(name), None, {}, []):
                 yield Fault(("body", name), "must be omitted: the relay sends no requests to a poller")
         return
     if not asked.sound("url", "order", "orderKey", *FIELDS):

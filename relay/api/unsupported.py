@@ -32,7 +32,6 @@ INTEGRATIONS = "The relay has no connectors and no integrations. Use an endpoint
 STREAMS = "The relay has no streams. Use an endpoint of an application. Its type can be `poller`."
 PORTAL = "The relay has no portal for subscribers, and no tokens for it."
 SUBSCRIBED = "The relay has no subscriptions that endpoints configure by themselves. Create an endpoint."
-TRANSFORMATIONS = "The relay does not transform events. Privacy rules mask, hash or drop columns: docs/privacy.md."
 
 
 class Unsupported(NamedTuple):
@@ -49,7 +48,6 @@ UNSUPPORTED = (
     Unsupported("DELETE", "/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/content", EXPUNGING),
     Unsupported("POST", "/app/{app_id}/msg/bulk-expunge", EXPUNGING),
     Unsupported("POST", "/app/{app_id}/msg/expunge-all-contents", EXPUNGING),
-    Unsupported("GET PATCH", ENDPOINT + "/transformation", TRANSFORMATIONS),
     Unsupported("GET POST", "/connector", INTEGRATIONS),
     Unsupported("GET PUT PATCH DELETE", "/connector/{connector_id}", INTEGRATIONS),
     Unsupported("GET POST", "/app/{app_id}/integration", INTEGRATIONS),

@@ -75,6 +75,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """More of the body than `body`, for an endpoint whose expressions read it. It is kept nowhere."""
 
     @property
+    def is_final(self) -> bool:
+        """Nothing was sent, and the same event would fail again."""
+        return self.error in FINAL
+
+    @property
     def succeeded(self) -> bool:
         """A 2xx with a whole head is a success, even if its body breaks off, unless a rule says otherwise."""
         if self.ruling is not None:

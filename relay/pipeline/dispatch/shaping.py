@@ -70,9 +70,14 @@ async def evaluated(
     try:
         return await evaluator.evaluate(endpoint.id, expressions, data, bindings)
     except ExpressionFailed as error:
-        raise NotSent(Outcome(error=Failure.TRANSFORMATION, detail=f"`{error.name}`: {error}")) from None
+        raise NotSent(Outcome(error=Failure.TRANSFORMATION, detail=_why(error))) from error
     except EvaluatorUnavailable as error:
-        raise NotSent(Outcome(error=Failure.LOCAL, detail=str(error))) from None
+        raise NotSent(Outcome(error=Failure.LOCAL, detail=str(error))) from error
+
+
+def _why(error: ExpressionFailed) -> str:
+    where = "" if error.position is None else f" (at character {error.position})"
+    return f"`{error.name}`: {error.message}{where}"
 
 
 def filled(url: str, values: Mapping[str, bytes | None]) -> str:

@@ -19,7 +19,7 @@ from relay.domain.model import Secret
 from relay.outbound.recordings import open_recordings
 from relay.pipeline.clock import Clock
 from relay.starting import readiness_of
-from relay.wiring import Stores, open_stores, open_tracing, posting_of
+from relay.wiring import Stores, open_evaluator, open_stores, open_tracing, posting_of
 from tests.integration.api.documented import Documented
 from tests.integration.api.storing import Store
 
@@ -120,6 +120,7 @@ async def http(application: Documented, stores: Stores, clock: TestClock) -> Asy
     async with (
         open_recordings(UPSTREAMS) as application.state.recordings,
         open_tracing(stores, UPSTREAMS) as application.state.tracing,
+        open_evaluator() as application.state.evaluator,
         httpx.AsyncClient(transport=transport, base_url="http://relay/api/v1", headers=headers) as client,
     ):
         yield client

@@ -38,6 +38,8 @@ RIGHT: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/replay-missing"): {"since": "2026-01-31T00:00:00Z"},
     ("POST", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/bulk-replay"): {},
     ("POST", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/send-example"): {"eventType": "call.created"},
+    ("PATCH", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/transformation"): {},
+    ("POST", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/transformation/test"): {},
     ("POST", "/api/v1/stats/usage/app"): {"since": "2026-01-31T00:00:00Z", "until": "2026-02-01T00:00:00Z"},
     ("POST", "/api/v1/erasure"): {"phone": "+442079460958"},
     ("POST", "/api/v1/event-type"): {"name": "a.b", "description": "d"},

@@ -49,6 +49,7 @@ POSTS: dict[str, dict[str, Any] | None] = {
     "/api/v1/app/{app_id}/endpoint/{endpoint_id}/replay-missing": {"since": "2026-01-31T00:00:00Z"},
     "/api/v1/app/{app_id}/endpoint/{endpoint_id}/bulk-replay": {},
     "/api/v1/app/{app_id}/endpoint/{endpoint_id}/send-example": {"eventType": "call.created"},
+    "/api/v1/app/{app_id}/endpoint/{endpoint_id}/transformation/test": {},
     "/api/v1/app/{app_id}/poller/{sink_id}/consumer/{consumer_id}/seek": {"after": "2026-01-31T12:00:00Z"},
     "/api/v1/app/{app_id}/msg/{msg_id}/recording/link": {"expiresInSeconds": 60},
     "/api/v1/stats/usage/app": {"since": "2026-01-31T00:00:00Z", "until": "2026-02-01T00:00:00Z"},

@@ -214,6 +214,10 @@ async def _replays(record: Recorder) -> None:
     bulk = since | {"eventTypes": ["call.created"], "states": ["delivered"], "dryRun": True}
     task = (await record.call(f"POST {path}/bulk-replay", bulk, **names))["id"]
     await record.call(f"POST {path}/send-example", {"eventType": "call.created"}, **names)
+    code = '{"Subject": "Call from " & data.trigger.srcPhoneNumber, "Seconds": data.trigger.callDuration}'
+    await record.call(f"PATCH {path}/transformation", {"code": code}, **names)
+    await record.call(f"GET {path}/transformation", **names)
+    await record.call(f"POST {path}/transformation/test", {"eventType": "call.created"}, **names)
     await record.call("GET /background-task")
     await record.call("GET /background-task/{task_id}", task_id=task)
     await record.call("DELETE /background-task/{task_id}", task_id=task)

@@ -1,0 +1,105 @@
+"""Dry runs of transformations: the event that is meant, and the request that would be sent for it."""
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from relay.api.schemas.transformations import DryRunErrorOut, DryRunIn, DryRunOut
+from relay.api.sending_examples import example_body
+from relay.api.visibility import find_event
+from relay.domain import json_text
+from relay.domain.envelope import type_name
+from relay.domain.headers import is_sensitive
+from relay.domain.masking import HIDDEN
+from relay.domain.model import Application, Endpoint, SourceUid, StoredEvent
+from relay.domain.parsing import Row, parse_line
+from relay.domain.readers import privacy_of, protected
+from relay.domain.samples import sample_of_row, sample_of_type
+from relay.errors import ExpressionFailed, Fault, Invalid, StoreUnavailable
+from relay.expressions.evaluator import Evaluator
+from relay.outbound.authentication import fixed_authorization
+from relay.pipeline.dispatch.shaping import NULL, NotSent, Request, facts_of, request_of
+from relay.wiring import USER_AGENT, Stores
+
+DEFAULT_TYPE = "call.created"
+EXAMPLE_SOURCE = SourceUid("example")
+MACHINE_BUSY = "the expression could not be evaluated, because this machine is busy: try again"
+
+
+async def event_of(
+    body: DryRunIn, application: Application, endpoint: Endpoint, stores: Stores, *, now_ms: int
+) -> StoredEvent:
+    """The event that a dry run is about. Raises Invalid or NotFound."""
+    if body.message is not UNSET:
+        return (await find_event(application, body.message, stores)).value
+    if body.row is not UNSET:
+        return _of_row(body.row, application, now_ms=now_ms)
+    event_type = DEFAULT_TYPE if body.event_type is UNSET else body.event_type
+    return sample_of_type(event_type, await example_body(stores, event_type, application), now_ms=now_ms)
+
+
+async def tried(
+    endpoint: Endpoint, application: Application, event: StoredEvent, body: DryRunIn, evaluator: Evaluator, *,
+    now_ms: int,
+) -> DryRunOut:  # fmt: skip
+    """What would be sent for an event. Raises StoreUnavailable if no process can evaluate the expressions now."""
+    code = next((code for code in event.types if _wants(endpoint, event, code)), event.types[0])
+    content = protected(event, code, privacy_of(application, endpoint))
+    known = facts_of(event, type_name(event, code), endpoint)
+    try:
+        request = await request_of(
+            evaluator, endpoint, content, known, found=_json(body.lookup), captured=_json(body.captured)
+        )
+    except NotSent as not_sent:
+        return _not_sent(not_sent)
+    return _shown(endpoint, event, request, now_ms=now_ms)
+
+
+def _of_row(row: dict[str, Any], application: Application, *, now_ms: int) -> StoredEvent:
+    parsed = parse_line(json_text.encode(row))
+    if not isinstance(parsed, Row):
+        raise Invalid(Fault(("body", "row"), f"cannot be read: {getattr(parsed, 'reason', 'it is not a row')}"))
+    igrp = str(row.get("igrp", ""))
+    source = application.sources[0] if application.sources else EXAMPLE_SOURCE
+    number = int(igrp) if igrp.isascii() and igrp.isdecimal() and len(igrp) <= 18 else 0
+    return sample_of_row(parsed.columns, source=source, igrp=number, row_id=parsed.row_id, now_ms=now_ms)
+
+
+def _wants(endpoint: Endpoint, event: StoredEvent, code: int) -> bool:
+    return endpoint.event_types is None or type_name(event, code) in endpoint.event_types
+
+
+def _json(value: Any) -> bytes:
+    return NULL if value is None else json_text.encode(value)
+
+
+def _not_sent(not_sent: NotSent) -> DryRunOut:
+    outcome, cause = not_sent.outcome, not_sent.__cause__
+    if not outcome.skipped and not outcome.is_final:
+        raise StoreUnavailable(MACHINE_BUSY)
+    error = None
+    if isinstance(cause, ExpressionFailed):
+        error = DryRunErrorOut(expression=cause.name, message=cause.message, position=cause.position)
+    elif not outcome.skipped:
+        error = DryRunErrorOut(expression=None, message=outcome.detail, position=None)
+    return DryRunOut(skipped=outcome.skipped, method=None, url=None, headers=None, body=None, error=error)
+
+
+def _shown(endpoint: Endpoint, event: StoredEvent, request: Request, *, now_ms: int) -> DryRunOut:
+    headers = {"content-type": "application/json", "user-agent": USER_AGENT}
+    headers |= {name.lower(): HIDDEN if is_sensitive(name) else value for name, value in endpoint.headers.items()}
+    if endpoint.auth is not None:
+        scheme = (fixed_authorization(endpoint.auth) or "Bearer ").partition(" ")[0]
+        headers["authorization"] = f"{scheme} {HIDDEN}"
+    headers |= {
+        "webhook-id": event.id,
+        "webhook-timestamp": str(now_ms // 1000),
+        # A signature of whatever somebody sends here would be taken for a genuine callback.
+        "webhook-signature": HIDDEN,
+        "idempotency-key": event.id,
+    }
+    return DryRunOut(
+        skipped=False, method=request.method, url=request.url, headers=headers, body=msgspec.Raw(request.body),
+        error=None,
+    )  # fmt: skip

@@ -30,8 +30,8 @@ class Evaluator:
     """Evaluates expressions."""
 
     def __init__(self) -> None:
-        self._quick = Lane("quick", nice=0, at_once=AT_ONCE)
-        self._slow = Lane("slow", nice=10, at_once=1)
+        self._quick = Lane("quick", background=False, at_once=AT_ONCE)
+        self._slow = Lane("slow", background=True, at_once=1)
         self._owners: Owners | None = None
         self._inside = 0
 

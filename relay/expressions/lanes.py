@@ -9,6 +9,7 @@ from relay.expressions.process import Answer, Job, encode, read_answers
 from relay.processes.pool import Processes, ProcessFailed, Work
 
 MODULE = "relay.expressions.process"
+IN_BACKGROUND = "relay.processes.background"
 ALLOCATOR = (("MIMALLOC_ARENA_RESERVE", "0"),)
 """jlens's allocator would reserve 1 GiB of addresses at its start, which the limit of memory could not take back."""
 MOST_BYTES_AT_ONCE = 1 << 18
@@ -18,9 +19,13 @@ Turn = tuple[Job, "asyncio.Future[Answer]"]
 class Lane:
     """Jobs are done in the order in which they come, but all urgent ones before the others."""
 
-    def __init__(self, name: str, *, nice: int, at_once: int) -> None:
-        """`at_once`: how many jobs the process gets together, because to hand them over takes as long as a job."""
-        self.processes = Processes(Work(f"{name} expressions", MODULE, (str(nice),), ALLOCATOR, waits=True), 1)
+    def __init__(self, name: str, *, background: bool, at_once: int) -> None:
+        """`background`: whether the process works only while nothing else needs the processor.
+
+        `at_once`: how many jobs it gets together, because to hand them over takes as long as a job.
+        """
+        module, arguments = (IN_BACKGROUND, (MODULE,)) if background else (MODULE, ())
+        self.processes = Processes(Work(f"{name} expressions", module, arguments, ALLOCATOR, waits=True), 1)
         self._at_once = at_once
         self._urgent: deque[Turn] = deque()
         self._others: deque[Turn] = deque()

@@ -1,9 +1,5 @@
-"""A process that evaluates expressions: it has nothing to lose, and is killed if an expression takes too much.
+"""A process that evaluates expressions: it has nothing to lose, and is killed if an expression takes too much."""
 
-`python -m relay.expressions.process NICE`
-"""
-
-import sys
 from collections.abc import Callable
 
 import msgspec
@@ -59,7 +55,7 @@ def main() -> None:
     """Answer until the socket is closed."""
     functions.load()
     _answer(Job({"first": "$string(a)"}, b'{"a":1}', {}, Limits(1000, 1.0)))
-    limit_process(memory_bytes=MEMORY_BYTES, nice=int(sys.argv[1]))
+    limit_process(memory_bytes=MEMORY_BYTES)
     child.run(answer)
 
 

@@ -69,8 +69,8 @@ def evaluate(
     """
     try:
         text = readable(data)
-        bound = {name: json.loads(readable(value)) for name, value in bindings.items()}
-    except (ValueError, RecursionError) as error:
+        bound = {name: msgspec.json.decode(readable(value)) for name, value in bindings.items()}
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         return Failure(next(iter(expressions), ""), f"The data cannot be read: {error}", None, "failed")
     results: dict[str, bytes | None] = {}
     for name, expression in expressions.items():

@@ -10,43 +10,28 @@ from collections.abc import Mapping
 
 from relay.errors import EvaluatorUnavailable, ExpressionFailed
 from relay.expressions.evaluating import TOO_LARGE, TOO_SLOW, Limits
-from relay.expressions.gate import Gate
+from relay.expressions.lanes import Lane
 from relay.expressions.owners import Owner, Owners
-from relay.expressions.process import Answer, Job, encode, read_answer
-from relay.processes.pool import Processes, ProcessFailed, Work
+from relay.expressions.process import Answer, Job
+from relay.processes.pool import ProcessFailed
 
-MODULE = "relay.expressions.process"
-ALLOCATOR = (("MIMALLOC_ARENA_RESERVE", "0"),)
-"""jlens's allocator would reserve 1 GiB of addresses at its start, which the limit of memory could not take back."""
 BRIEF = Limits(steps=20_000, cpu_s=0.005)
 """Within these, an expression is quick. Typical ones take 100 steps and 50 µs."""
 FULL = Limits(steps=500_000, cpu_s=0.1)
 """What an expression may take at most."""
+AT_ONCE = 16
 MOST_WAITING = 4096
 MOST_WAITING_OF_OWNER = 512
 MOST_DEATHS = 2
 Results = dict[str, bytes | None]
 
 
-class Lane:
-    """A process, and who waits for it."""
-
-    def __init__(self, name: str, nice: int) -> None:
-        self.processes = Processes(Work(f"{name} expressions", MODULE, (str(nice),), ALLOCATOR, waits=True), 1)
-        self._gate = Gate()
-
-    async def ask(self, job: Job, *, urgent: bool = True) -> Answer:
-        """Have a job done. Raises ProcessFailed."""
-        async with self._gate.passed(urgent=urgent), self.processes.free() as process:
-            return read_answer(await process.ask(encode(job)))
-
-
 class Evaluator:
     """Evaluates expressions."""
 
     def __init__(self) -> None:
-        self._quick = Lane("quick", nice=0)
-        self._slow = Lane("slow", nice=10)
+        self._quick = Lane("quick", background=False, at_once=AT_ONCE)
+        self._slow = Lane("slow", background=True, at_once=1)
         self._owners: Owners | None = None
         self._inside = 0
 
@@ -74,7 +59,7 @@ class Evaluator:
         self._inside += 1
         its.inside += 1
         try:
-            async with its.gate.passed():
+            async with its.turns:
                 return await self._evaluate(its, Job(dict(expressions), data, dict(bindings), BRIEF))
         finally:
             self._inside -= 1
@@ -86,20 +71,33 @@ class Evaluator:
             await lane.processes.aclose()
 
     async def _evaluate(self, owner: Owner, job: Job) -> Results:
-        clock, which = asyncio.get_running_loop().time, hash(tuple(job.expressions.items()))
-        if not owner.is_slow(clock()):
-            lane = self._quick if owner.is_quick(which) else self._slow
-            try:
-                answer = await lane.ask(job)
-            except ProcessFailed as error:
-                if error.signal is None:
-                    raise EvaluatorUnavailable(f"a process failed: {error}") from None
-            else:
-                if answer.failure is None or answer.failure.kind == "failed":
-                    owner.was_quick(which)
-                    return _results(answer)
-            owner.was_slow(clock())
-        return await self._evaluate_slowly(owner, job)
+        which, clock = hash(tuple(job.expressions.items())), asyncio.get_running_loop().time
+        if owner.is_quick(which, clock()):
+            results = await self._evaluate_briefly(self._quick, owner, job, which)
+            if results is not None:
+                return results
+        async with owner.slow_turn:
+            if not owner.is_slow(clock()):
+                lane = self._quick if owner.is_quick(which, clock()) else self._slow
+                results = await self._evaluate_briefly(lane, owner, job, which)
+                if results is not None:
+                    return results
+            return await self._evaluate_slowly(owner, job)
+
+    async def _evaluate_briefly(self, lane: Lane, owner: Owner, job: Job, which: int) -> Results | None:
+        """Within the limits of the quick lane; None if they are not enough. The owner is slow from then on."""
+        now = asyncio.get_running_loop().time
+        try:
+            answer = await lane.ask(job)
+        except ProcessFailed as error:
+            if error.signal is None:
+                raise EvaluatorUnavailable(f"a process failed: {error}") from None
+        else:
+            if answer.failure is None or answer.failure.kind == "failed":
+                owner.was_quick(which, now())
+                return _results(answer)
+        owner.was_slow(now())
+        return None
 
     async def _evaluate_slowly(self, owner: Owner, job: Job) -> Results:
         """Within the full limits, one expression after the other: if the process dies, it is known of which."""

@@ -7,11 +7,13 @@ import hashlib
 import re
 import uuid
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumber
 
+LONGEST_NUMBER = 64
 LONGEST_PICTURE = 64
 MOST_SECONDS = 10**12
 UNITS = {"H": 3600, "M": 60, "S": 1}
@@ -49,8 +51,12 @@ def _number(number: Any, region: Any) -> PhoneNumber | None:
         raise BadArgument('The region of a number must be the ISO 3166 code of a country in upper case, such as "GB"')
     if isinstance(number, int) and not isinstance(number, bool):
         number = str(number)
-    if not isinstance(number, str):
-        return None
+    return _parsed(number, region) if isinstance(number, str) and len(number) <= LONGEST_NUMBER else None
+
+
+@lru_cache(2048)
+def _parsed(number: str, region: str | None) -> PhoneNumber | None:
+    """Takes 15 to 100 µs; a company's own numbers come again and again."""
     try:
         found = phonenumbers.parse(number, region)
     except NumberParseException:

@@ -1,21 +1,24 @@
 """What is known about the owners of expressions: whose evaluations are quick, and whose hold others up."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-
-from relay.expressions.gate import Gate
 
 SLOW_FOR_S = 300.0
 """How long the expressions of an owner stay in the slow lane after one of them took too long for the quick one."""
 MOST_OWNERS = 20_000
 MOST_SETS = 16
+MOST_AT_ONCE = 8
+"""Deliveries of one owner whose expressions are evaluated or next in line; its others wait behind them."""
 
 
 class Owner:
-    """An endpoint, for example. One set of its expressions is evaluated at a time."""
+    """An endpoint, for example."""
 
     def __init__(self) -> None:
-        self.gate = Gate()
+        self.turns = asyncio.Semaphore(MOST_AT_ONCE)
+        self.slow_turn = asyncio.Lock()
+        """Of its expressions that are not known to be quick, one delivery's are evaluated at a time."""
         self.inside = 0
         """How many sets of its expressions wait or are evaluated."""
         self.deaths = 0
@@ -27,12 +30,14 @@ class Owner:
         """Whether its expressions took too long lately."""
         return now < self.slow_until
 
-    def is_quick(self, expressions: int) -> bool:
-        """Whether these expressions, by their hash, were evaluated quickly the last time."""
-        return expressions in self._quick
+    def is_quick(self, expressions: int, now: float) -> bool:
+        """Whether these expressions, by their hash, were evaluated quickly the last time, and no others took long."""
+        return expressions in self._quick and not self.is_slow(now)
 
-    def was_quick(self, expressions: int) -> None:
+    def was_quick(self, expressions: int, now: float) -> None:
         """These expressions were evaluated quickly."""
+        if self.is_slow(now):
+            return
         self.deaths = 0
         self._quick[expressions] = None
         self._quick.move_to_end(expressions)

@@ -1,9 +1,5 @@
-"""A process that evaluates expressions: it has nothing to lose, and is killed if an expression takes too much.
+"""A process that evaluates expressions: it has nothing to lose, and is killed if an expression takes too much."""
 
-`python -m relay.expressions.process NICE`
-"""
-
-import sys
 from collections.abc import Callable
 
 import msgspec
@@ -35,27 +31,31 @@ class Answer(msgspec.Struct, array_like=True):
 
 
 encode = msgspec.msgpack.Encoder().encode
-read_job: Callable[[bytes], Job] = msgspec.msgpack.Decoder(Job).decode
-read_answer: Callable[[bytes], Answer] = msgspec.msgpack.Decoder(Answer).decode
+read_jobs: Callable[[bytes], list[Job]] = msgspec.msgpack.Decoder(list[Job]).decode
+read_answers: Callable[[bytes], list[Answer]] = msgspec.msgpack.Decoder(list[Answer]).decode
 _cache = Cache()
 
 
 def answer(packed: bytes) -> bytes:
+    """Do some jobs."""
+    return encode([_answer(job) for job in read_jobs(packed)])
+
+
+def _answer(job: Job) -> Answer:
     """Do a job. If it takes three times the CPU time that its expressions may, SIGPROF ends the process."""
-    job = read_job(packed)
     limit_cpu(3 * job.limits.cpu_s * len(job.expressions) + 0.05)
     try:
         results = evaluate(_cache, job.expressions, job.data, job.bindings, job.limits)
     finally:
         limit_cpu(0)
-    return encode(Answer({}, results) if isinstance(results, Failure) else Answer(results))
+    return Answer({}, results) if isinstance(results, Failure) else Answer(results)
 
 
 def main() -> None:
     """Answer until the socket is closed."""
     functions.load()
-    answer(encode(Job({"first": "$string(a)"}, b'{"a":1}', {}, Limits(1000, 1.0))))
-    limit_process(memory_bytes=MEMORY_BYTES, nice=int(sys.argv[1]))
+    _answer(Job({"first": "$string(a)"}, b'{"a":1}', {}, Limits(1000, 1.0)))
+    limit_process(memory_bytes=MEMORY_BYTES)
     child.run(answer)
 
 

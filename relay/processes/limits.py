@@ -1,6 +1,5 @@
 """The limits that a child process sets for itself before its first job. It can lower them, but not raise them again."""
 
-import os
 import resource
 import signal
 from contextlib import suppress
@@ -9,15 +8,12 @@ from pathlib import Path
 STATM = Path("/proc/self/statm")
 
 
-def limit_process(*, memory_bytes: int, nice: int) -> None:
+def limit_process(*, memory_bytes: int) -> None:
     """Forbid this process to open files, to start processes and to take more than `memory_bytes` beyond what it has.
 
     Memory: an allocation beyond the limit fails, which ends the process. Where `/proc` is missing (macOS), memory
     is not limited. To start processes is always allowed to root.
-
-    `nice` lowers the priority of the process by so much (0 to 19).
     """
-    os.nice(nice)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_NPROC, 0)

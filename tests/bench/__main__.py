@@ -26,6 +26,7 @@ from tests.bench import (
     scraping,
     sizing,
     tallying,
+    transforming,
     transports,
 )
 from tests.bench.bench import Bench
@@ -53,6 +54,7 @@ PARTS = {
         tallying,
         erasing,
         listing,
+        transforming,
     )
 }
 

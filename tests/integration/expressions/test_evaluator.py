@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,40 +17,13 @@ from relay.errors import EvaluatorUnavailable, ExpressionFailed
 from relay.expressions import evaluator as evaluator_module
 from relay.expressions import owners as owners_module
 from relay.expressions.evaluator import Evaluator
+from relay.expressions.lanes import Lane
 from relay.processes import pool
+from tests.fakes.hostile_expressions import HOSTILE
 from tests.integration.pipeline.rig import until
+from tests.integration.pipeline.test_judging_pool import is_running
 from tests.patience import PATIENCE_S
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-REGEX = '"' + "a" * 60 + '!"'
-HOSTILE = {
-    "tail recursion": "($f := function($n) { $f($n + 1) }; $f(0))",
-    "recursion": "($f := function($n) { 1 + $f($n + 1) }; $f(0))",
-    "mutual recursion": "($f := function($n) { $g($n) }; $g := function($n) { $f($n) }; $f(0))",
-    "fixed point": "($f := function($f) { $f($f) }; $f($f))",
-    "range": "[1..1e9]",
-    "range as large as jlens makes it": "[1..9999999]",
-    "ranges of ranges": "$count([1..9000].[1..9000])",
-    "pad": '$pad("", 1e9)',
-    "pad as large as jlens makes it": '$length($pad("", 9999999).$pad("", 9999999))',
-    "join": '$join([1..9000].$pad("", 1e6))',
-    "doubled text": '($f := function($s, $n) { $n = 0 ? $s : $f($s & $s, $n - 1) }; $f("xxxxxxxx", 60))',
-    "doubled array": "($f := function($a, $n) { $n = 0 ? $a : $f([$a, $a], $n - 1) }; $f([1], 60))",
-    "shared object": '($f := function($a, $n) { $n = 0 ? $a : $f({"a": $a, "b": $a}, $n - 1) }; $f(1, 90))',
-    "nested object": '($f := function($a, $n) { $n = 0 ? $a : $f({"a": $a}, $n - 1) }; $f(1, 5000))',
-    "match": f"$match({REGEX}, /^(a+)+$/)",
-    "replace": f'$replace({REGEX}, /^(a|aa)+$/, "")',
-    "contains": f"$contains({REGEX}, /^(a*)*b/)",
-    "split": f"$split({REGEX}, /(a+)+$/)",
-    "lookahead": f"$contains({REGEX}, /(?=(a+)+$)a/)",
-    "many texts": '$map([1..9000], function($i) { $pad("", 1e6) })',
-    "distinct": '$distinct([1..9000].{"a": $})',
-    "sort": "$sort([1..9000], function($x, $y) { $sum([1..9000]) > $x - $y })",
-    "regex for each": f"[1..9000].$contains({REGEX}, /(a+)+$/)",
-    "arrays of arrays": "$count([1..9000].[[1..9000]])",
-    "wide result": '[1..9000].$pad("", 1000)',
-}
 GOOD = '{"to": $e164(n, "GB"), "time": $duration(s, "HH:MM")}'
 DATA = b'{"n": "07700 900123", "s": 84, "deep": ' + b"[" * 100 + b"]" * 100 + b"}"
 RIGHT = b'{"to":"+447700900123","time":"00:01"}'
@@ -91,6 +66,7 @@ async def test_all_expressions_of_a_delivery_are_evaluated_at_once() -> None:
             }
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("expression", HOSTILE.values(), ids=HOSTILE)
 async def test_a_hostile_expression_ends_with_an_error(some: Evaluator, expression: str) -> None:
     """Whatever it tries: the error names it, says that it takes too much, and the next one is evaluated."""
@@ -151,8 +127,8 @@ async def test_an_owner_that_was_quick_and_becomes_slow_leaves_the_quick_lane(
         assert asked == ["slow", "slow", "quick"]
 
 
-def _noting(lane: evaluator_module.Lane, asked: list[str]):  # type: ignore[no-untyped-def]
-    ask, name = lane.ask, "slow" if lane.processes._work.arguments == ("10",) else "quick"
+def _noting(lane: Lane, asked: list[str]):  # type: ignore[no-untyped-def]
+    ask, name = lane.ask, "slow" if lane.processes._work.arguments else "quick"
 
     async def noted(*args: object, **options: object) -> object:
         asked.append(name)
@@ -221,6 +197,61 @@ async def test_closing_ends_what_is_being_evaluated() -> None:
         assert {type(each) for each in ended} == {EvaluatorUnavailable}
 
 
+async def test_of_jobs_that_were_handed_over_together_only_the_guilty_one_fails() -> None:
+    """One of several ends the process in the quick lane: the others are evaluated all the same."""
+    expression = "$count(n = 0 ? [] : [1..9999999])"
+    async with evaluator() as some:
+        await quick(some)
+        for number in range(6):
+            for _ in range(2):
+                await some.evaluate(f"e{number}", {"t": expression}, b'{"n": 0}', {})
+        (pid,) = some._quick.processes.pids
+        data = [b'{"n": %d}' % (number == 3) for number in range(6)]
+        ended = await asyncio.gather(
+            *(some.evaluate(f"e{number}", {"t": expression}, data[number], {}) for number in range(6)),
+            return_exceptions=True,
+        )
+        assert [type(each) for each in ended] == [dict, dict, dict, ExpressionFailed, dict, dict]
+        await until(lambda: not Path(f"/proc/{pid}").exists())
+
+
+async def test_one_endpoint_alone_uses_the_whole_lane() -> None:
+    """Several of its deliveries are evaluated at once, and each gets its own result."""
+    async with evaluator() as some:
+        await quick(some)
+        data = [b'{"s": %d}' % number for number in range(300)]
+        results = await asyncio.gather(*(some.evaluate("good", {"t": "s"}, each, {}) for each in data[:1]))
+        results += await asyncio.gather(*(some.evaluate("good", {"t": "s"}, each, {}) for each in data[1:]))
+        assert [each["t"] for each in results] == [b"%d" % number for number in range(300)]
+
+
+def test_processes_end_when_their_worker_is_killed() -> None:
+    """While one evaluates something that takes all the time that it may."""
+    program = (
+        "import asyncio\n"
+        "from relay.expressions.evaluator import Evaluator\n"
+        "from tests.fakes.hostile_expressions import HOSTILE\n"
+        "async def main():\n"
+        "    some = Evaluator()\n"
+        "    for n in (1, 2): await some.evaluate('a', {'t': 'a'}, b'{}', {})\n"
+        "    task = asyncio.create_task(some.evaluate('b', {'t': HOSTILE['match']}, b'{}', {}))\n"
+        "    await asyncio.sleep(0.01)\n"
+        "    print(*some.pids, flush=True)\n"
+        "    await asyncio.sleep(60)\n"
+        "asyncio.run(main())\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout is not None
+        line = next(line for line in worker.stdout if line.replace(" ", "").strip().isdigit())
+        pids = [int(pid) for pid in line.split()]
+        assert len(pids) == 2
+        worker.kill()
+    deadline = time.monotonic() + PATIENCE_S
+    while any(map(is_running, pids)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(map(is_running, pids))
+
+
 async def test_a_cancelled_delivery_does_not_leave_its_answer_to_the_next() -> None:
     """The next one gets its own result."""
     async with evaluator() as some:
@@ -246,7 +277,7 @@ async def test_a_process_cannot_open_files_or_take_memory() -> None:
             status = Path(f"/proc/{pid}/status").read_text()
             assert int(status.split("VmHWM:")[1].split()[0]) < 60_000
         (slow,) = some._slow.processes.pids
-        assert os.getpriority(os.PRIO_PROCESS, slow) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10)
+        assert os.sched_getscheduler(slow) == os.SCHED_IDLE
 
 
 async def test_a_busy_machine_fails_no_good_expression() -> None:

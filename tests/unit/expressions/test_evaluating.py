@@ -126,6 +126,14 @@ def test_a_failure_says_whose_limit_was_reached(expression: str, data: bytes, ki
     assert len(found.message) <= 500
 
 
+@pytest.mark.parametrize("value", [b"NaN", b"-Infinity", b"1e999", b"{", b"", b"\xff", b"[" * 100_000])
+def test_a_binding_that_is_not_json_is_a_failure(value: bytes) -> None:
+    """As it is for the data."""
+    found = run("$b", b=value)
+    assert isinstance(found, Failure)
+    assert found.kind == "failed"
+
+
 def test_a_result_may_be_as_deep_as_the_limit() -> None:
     """And one level more is too deep; brackets in texts do not count."""
     for depth, fails in ((DEEPEST_RESULT, False), (DEEPEST_RESULT + 1, True)):

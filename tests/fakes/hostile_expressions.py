@@ -1,0 +1,30 @@
+"""Expressions that take all they can get: time, memory, or both."""
+
+REGEX = '"' + "a" * 60 + '!"'
+HOSTILE = {
+    "tail recursion": "($f := function($n) { $f($n + 1) }; $f(0))",
+    "recursion": "($f := function($n) { 1 + $f($n + 1) }; $f(0))",
+    "mutual recursion": "($f := function($n) { $g($n) }; $g := function($n) { $f($n) }; $f(0))",
+    "fixed point": "($f := function($f) { $f($f) }; $f($f))",
+    "range": "[1..1e9]",
+    "range as large as jlens makes it": "[1..9999999]",
+    "ranges of ranges": "$count([1..9000].[1..9000])",
+    "pad": '$pad("", 1e9)',
+    "pad as large as jlens makes it": '$length($pad("", 9999999).$pad("", 9999999))',
+    "join": '$join([1..9000].$pad("", 1e6))',
+    "doubled text": '($f := function($s, $n) { $n = 0 ? $s : $f($s & $s, $n - 1) }; $f("xxxxxxxx", 60))',
+    "doubled array": "($f := function($a, $n) { $n = 0 ? $a : $f([$a, $a], $n - 1) }; $f([1], 60))",
+    "shared object": '($f := function($a, $n) { $n = 0 ? $a : $f({"a": $a, "b": $a}, $n - 1) }; $f(1, 90))',
+    "nested object": '($f := function($a, $n) { $n = 0 ? $a : $f({"a": $a}, $n - 1) }; $f(1, 5000))',
+    "match": f"$match({REGEX}, /^(a+)+$/)",
+    "replace": f'$replace({REGEX}, /^(a|aa)+$/, "")',
+    "contains": f"$contains({REGEX}, /^(a*)*b/)",
+    "split": f"$split({REGEX}, /(a+)+$/)",
+    "lookahead": f"$contains({REGEX}, /(?=(a+)+$)a/)",
+    "many texts": '$map([1..9000], function($i) { $pad("", 1e6) })',
+    "distinct": '$distinct([1..9000].{"a": $})',
+    "sort": "$sort([1..9000], function($x, $y) { $sum([1..9000]) > $x - $y })",
+    "regex for each": f"[1..9000].$contains({REGEX}, /(a+)+$/)",
+    "arrays of arrays": "$count([1..9000].[[1..9000]])",
+    "wide result": '[1..9000].$pad("", 1000)',
+}

@@ -25,6 +25,9 @@ _PARTS = re.compile(
 """Variables, and everything in which a dollar sign is no variable."""
 
 
+RESULT_OF_LOOKUP = "$lookup is the result of the endpoint's lookup: use $pick in place of JSONata's function $lookup"
+
+
 def compile_expression(text: str) -> Expression:
     """An expression that is ready to be evaluated. Raises ExpressionRefused if it does not parse."""
     if len(text) > LONGEST:
@@ -58,7 +61,9 @@ def check(text: str, *, bindings: Collection[str] = ()) -> None:
     variables = [(found[1], found.start(), found.end()) for found in _PARTS.finditer(text) if found[1]]
     # A function may read a variable that is set after it was defined.
     unknown -= {name for name, _, end in variables if text[end:].lstrip().startswith(":=")}
-    for name, start, _ in variables:
+    for name, start, end in variables:
+        if name == "lookup" and name in bindings and text[end:].lstrip().startswith("("):
+            raise ExpressionRefused(RESULT_OF_LOOKUP, start)
         if name in REFUSED:
             raise ExpressionRefused(REFUSED[name], start)
         if name in unknown:

@@ -118,10 +118,23 @@ def _units(picture: Any) -> set[str]:
     return units
 
 
+def pick(values: Any, name: Any) -> Any:
+    """The value of an object's field; None if it has none. JSONata's own function of this kind is `$lookup`.
+
+    >>> pick({"in": "INBOUND"}, "in"), pick({"in": "INBOUND"}, "out")
+    ('INBOUND', None)
+    """
+    if values is None or name is None:
+        return None
+    if not isinstance(values, dict) or not isinstance(name, str):
+        raise BadArgument('$pick takes an object and the name of a field, such as $pick({"in": "INBOUND"}, "in")')
+    return values.get(name)
+
+
 class Function(NamedTuple):
     """A function, and JSONata's signature of it: how many arguments it takes."""
 
-    call: Callable[..., str | None]
+    call: Callable[..., Any]
     signature: str
 
 
@@ -131,6 +144,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "sha256": Function(sha256, "<x:x>"),
     "uuid5": Function(uuid5, "<x:x>"),
     "duration": Function(duration, "<xx:x>"),
+    "pick": Function(pick, "<xx:x>"),
 }
 """By name, without the `$`."""
 

@@ -71,6 +71,7 @@ async def test_what_is_written_comes_back(http: httpx.AsyncClient, path: str) ->
         ({"transformation": "{"}, "transformation", "at character"),
         ({"transformation": "$nothing(1)"}, "transformation", "There is no function $nothing (at character 0)"),
         ({"transformation": "$lookups"}, "transformation", "There is no variable $lookups"),
+        ({"transformation": "$lookup({}, 'a')"}, "transformation", "use $pick"),
         ({"lookup": LOOKUP | {"key": "$captured"}}, "lookup.key", "There is no variable $captured"),
         ({"lookup": LOOKUP | {"url": "https://other.example/"}}, "lookup.url", "scheme, host and port"),
         ({"lookup": LOOKUP | {"url": "https://crm.example/{guid}"}}, "lookup.url", "`{guid}`"),

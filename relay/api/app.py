@@ -50,6 +50,7 @@ from relay.api.parameters import parameters_of
 from relay.api.pollers import PollerController
 from relay.api.public_keys import webhook_keys
 from relay.api.queries import provide_attempt_query
+from relay.api.recipes import RecipeController
 from relay.api.reconciliations import ReconciliationController
 from relay.api.recordings import RecordingController, linked_recording
 from relay.api.repeating import Repeating
@@ -198,7 +199,7 @@ def _guarded(authentication: Authentication, limits: Limits) -> Router:
         route_handlers=[
             SourceController, SteeringController, BackfillController,
             ApplicationController, EndpointController, EndpointSecretController,
-            TransformationController,
+            TransformationController, RecipeController,
             EventTypeController, EventTypeImportController, MessageController, PollerController, RecordingController,
             AttemptController, UndeliveredController, OperationalEventController, OperationalWebhookController,
             ReconciliationController,

@@ -54,11 +54,13 @@ class StrictRequest(Request[Any, Any, Any]):
     async def _converted(self, value: Any) -> Any:
         declared = self.route_handler.parsed_data_field
         kind = Any if declared is None else declared.annotation
+        (struct,) = [each for each in get_args(kind) or (kind,) if each is not type(None)]
+        if (expanded := getattr(struct, "expanded", None)) is not None:
+            value = expanded(value)
         walk = Walk(self.app.state.policies)
         faults = list(islice(walk.faults(type_of(kind), value, ("body",)), MOST_FAULTS))
         kept = kept_faults(self)
         if len(faults) < MOST_FAULTS and not any(fault.path[0] == "path" for fault in kept):
-            (struct,) = [each for each in get_args(kind) or (kind,) if each is not type(None)]
             faults = await all_faults(self, struct, value, faults)
         if faults := [*kept, *faults][:MOST_FAULTS]:
             raise Invalid(*faults)

@@ -27,6 +27,7 @@ from relay.api.schemas.endpoint_fields import (
     SigningKeyText,
 )
 from relay.api.schemas.privacy import PrivacyIn, PrivacyRuleOut, show_rules
+from relay.api.schemas.recipes import expanded
 from relay.api.schemas.requests import (
     CaptureIn,
     CaptureOut,
@@ -136,6 +137,14 @@ class EndpointIn(_Changes, frozen=True, kw_only=True):
     secret: SigningKeyText | UnsetType | None = UNSET
     """Your own signing key: `whsec_…`, `whsk_…`, or the base64 of 24 to 64 bytes. Omit it to let the relay create one
     for each kind of signature."""
+
+    recipe: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
+    """The name of a recipe, whose fields the endpoint gets: see `GET /api/v1/recipe`. Fields that you send replace
+    those of the recipe."""
+    parameters: Annotated[dict[str, Annotated[str, Meta(max_length=8192)]], Meta(max_length=32)] | UnsetType = UNSET
+    """The values of the recipe's parameters, by their names."""
+
+    expanded = staticmethod(expanded)
 
 
 class _Shown(_Changes, frozen=True, kw_only=True):

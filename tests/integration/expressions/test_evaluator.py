@@ -215,6 +215,19 @@ async def test_of_jobs_that_were_handed_over_together_only_the_guilty_one_fails(
         await until(lambda: not Path(f"/proc/{pid}").exists())
 
 
+async def test_large_data_is_not_held_against_its_expression() -> None:
+    """To read it takes longer than a brief evaluation may: the slow lane does it, and the owner stays quick."""
+    async with evaluator() as some:
+        await quick(some)
+        data = b"[" + b",".join([b'{"a":"%s"}' % (b"x" * 80)] * 60_000) + b"]"
+        pids = some.pids
+        assert await some.evaluate("good", {"t": "$count($)"}, data, {}) == {"t": b"60000"}
+        assert await some.evaluate("good", {"t": GOOD}, DATA, {}) == {"t": RIGHT}
+        assert some.pids == pids
+        with pytest.raises(ExpressionFailed, match="more than"):
+            await some.evaluate("good", {"t": "$count($)"}, data + b" " * (8 << 20), {})
+
+
 async def test_one_endpoint_alone_uses_the_whole_lane() -> None:
     """Several of its deliveries are evaluated at once, and each gets its own result."""
     async with evaluator() as some:

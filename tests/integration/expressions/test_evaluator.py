@@ -19,6 +19,7 @@ from relay.expressions import owners as owners_module
 from relay.expressions.evaluator import Evaluator
 from relay.expressions.lanes import Lane
 from relay.processes import pool
+from relay.processes.background import NICER_BY
 from tests.fakes.hostile_expressions import HOSTILE
 from tests.integration.pipeline.rig import until
 from tests.integration.pipeline.test_judging_pool import is_running
@@ -290,7 +291,7 @@ async def test_a_process_cannot_open_files_or_take_memory() -> None:
             status = Path(f"/proc/{pid}/status").read_text()
             assert int(status.split("VmHWM:")[1].split()[0]) < 60_000
         (slow,) = some._slow.processes.pids
-        assert os.sched_getscheduler(slow) == os.SCHED_IDLE
+        assert os.getpriority(os.PRIO_PROCESS, slow) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICER_BY)
 
 
 async def test_a_busy_machine_fails_no_good_expression() -> None:

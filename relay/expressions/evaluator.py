@@ -17,6 +17,8 @@ from relay.processes.pool import ProcessFailed
 
 BRIEF = Limits(steps=20_000, cpu_s=0.005)
 """Within these, an expression is quick. Typical ones take 100 steps and 50 µs."""
+MOST_BRIEF_BYTES = 1 << 18
+"""Larger data takes too long to be read, whatever the expression is: the slow lane evaluates it."""
 FULL = Limits(steps=500_000, cpu_s=0.1)
 """What an expression may take at most."""
 AT_ONCE = 16
@@ -72,12 +74,13 @@ class Evaluator:
 
     async def _evaluate(self, owner: Owner, job: Job) -> Results:
         which, clock = hash(tuple(job.expressions.items())), asyncio.get_running_loop().time
-        if owner.is_quick(which, clock()):
+        brief = len(job.data) <= MOST_BRIEF_BYTES
+        if brief and owner.is_quick(which, clock()):
             results = await self._evaluate_briefly(self._quick, owner, job, which)
             if results is not None:
                 return results
         async with owner.slow_turn:
-            if not owner.is_slow(clock()):
+            if brief and not owner.is_slow(clock()):
                 lane = self._quick if owner.is_quick(which, clock()) else self._slow
                 results = await self._evaluate_briefly(lane, owner, job, which)
                 if results is not None:

@@ -6,11 +6,14 @@ from typing import Any
 import structlog
 
 from relay.domain.model import Attempt
-from relay.domain.outcomes import Outcome
+from relay.domain.outcomes import Failure, Outcome
 from relay.domain.sending.delivery import Delivery
 from relay.domain.span_ids import trace_of
 
 log = structlog.get_logger()
+
+WITH_CONTENT = frozenset({Failure.TRANSFORMATION})
+"""Failures whose details can have content of an event. Attempts show them."""
 
 
 class AttemptLog:
@@ -26,8 +29,8 @@ class AttemptLog:
         if outcome.skipped:
             log.debug("delivery_skipped", **self._fields(delivery, outcome, attempt))
         elif not outcome.succeeded:
-            # `detail` is the relay's own sentence about the failure.
-            detail = {"detail": outcome.detail} if outcome.detail else {}
+            # `detail` is the relay's own sentence, but an expression can put content into the message of its error.
+            detail = {"detail": outcome.detail} if outcome.detail and outcome.error not in WITH_CONTENT else {}
             wait_s = max(0, attempt.next_at_ms - now_ms) / 1000 if attempt.next_at_ms else None
             fields = self._fields(delivery, outcome, attempt)
             log.warning("attempt_failed", **fields, reason=outcome.error or "status", **detail, next_in_s=wait_s)

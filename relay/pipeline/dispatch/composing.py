@@ -2,12 +2,13 @@
 
 import asyncio
 
+from relay.domain.masking import cut
 from relay.domain.model import Endpoint, StoredEvent
 from relay.errors import EvaluatorUnavailable, ExpressionFailed, StoreUnavailable
 from relay.expressions.evaluator import Evaluator
 from relay.outbound.preparing import PreparedEndpoint
 from relay.pipeline.dispatch.looking_up import LookingUp
-from relay.pipeline.dispatch.shaping import NULL, NotSent, Request, facts_of, key_of, missed, request_of
+from relay.pipeline.dispatch.shaping import LONGEST_WHY, NULL, NotSent, Request, facts_of, key_of, missed, request_of
 from relay.store.captures import LONGEST_BYTES, Captures
 
 CAPTURE = "capture.value"
@@ -42,7 +43,7 @@ class Composing:
         try:
             found = await self._evaluator.evaluate(endpoint.id, {CAPTURE: endpoint.request.capture.value}, answer, {})
         except ExpressionFailed as error:
-            return f"the capture found nothing in the answer: {error}"
+            return f"the expression of the capture failed: {cut(error.message, LONGEST_WHY)}"
         except EvaluatorUnavailable:
             return "the capture could not be evaluated"
         value = found[CAPTURE]

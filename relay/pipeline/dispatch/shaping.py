@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from relay.domain import envelope, json_text
+from relay.domain.masking import cut
 from relay.domain.model import Endpoint, StoredEvent
 from relay.domain.outcomes import Failure, Outcome
 from relay.domain.requests.model import PLAIN, Method
@@ -15,6 +16,8 @@ from relay.expressions.evaluator import Evaluator
 
 BODY = "transformation"
 PARAMETER = "urlParameters."
+LONGEST_WHY = 300
+"""Characters of what an attempt shows of an error."""
 NULL = b"null"
 """JSON of what there is not."""
 
@@ -77,7 +80,7 @@ async def evaluated(
 
 def _why(error: ExpressionFailed) -> str:
     where = "" if error.position is None else f" (at character {error.position})"
-    return f"`{error.name}`: {error.message}{where}"
+    return f"`{error.name}`: {cut(error.message, LONGEST_WHY)}{where}"
 
 
 def filled(url: str, values: Mapping[str, bytes | None]) -> str:

@@ -31,7 +31,7 @@ RETRIES = (2.0,) * 500
 
 @case("rolling-restarts", goal="G27", seconds=420)
 async def rolling_restarts(seed: int) -> AsyncIterator[Finding]:
-    """A hundred times a worker is replaced in good order, beside receivers that are slow, silent, dripping and failing."""
+    """A hundred times a worker is replaced in good order; receivers are slow, silent, dripping and failing."""
     async with AsyncExitStack() as stack:
         on = await stack.enter_async_context(stage(seed, settings=SETTINGS))
         sink = await stack.enter_async_context(hostile_sink())

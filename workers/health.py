@@ -66,7 +66,7 @@ def health_port(host: str, port: int) -> socket.socket:
 
 async def serve_health(app: App, listener: socket.socket) -> None:
     """Serve until cancelled."""
-    serves = server(app, lifespan=False, limits=LIMITS, keeps_signals=True)
+    serves = server(app, lifespan=False, limits=LIMITS)
     try:
         await serves.serve([listener])
     except asyncio.CancelledError:

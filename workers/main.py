@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from relay.config import Settings
 from relay.errors import StoreRefused, StoreUnavailable
 from relay.jobs import connect_jobs
+from relay.leaving import cut_off_after
 from relay.metrics.answering import Answering
 from relay.observability import counting_repeats
 from relay.pipeline.catalogue import Catalogue
@@ -44,7 +45,7 @@ from relay.wiring_reconciling import reconciling_of
 from relay.wiring_replays import replays_of
 from relay.wiring_upkeep import upkeep_of
 from workers.context import Context
-from workers.ending import LAST_WORDS_S, cut_off_after, drain_s
+from workers.ending import LAST_WORDS_S, drain_s
 from workers.health import Health, health_port, serve_health
 from workers.progress import Watch
 from workers.serving_jobs import serve_jobs

@@ -103,8 +103,10 @@ OpenStores = Callable[[], AbstractAsyncContextManager[Stores]]
 """Opens the stores of the application, for as long as it runs."""
 
 
-def create_app(settings: Settings, *, metrics_port: socket | None = None) -> Litestar:
-    """The application that the settings describe. It opens nothing before it starts."""
+def create_app(
+    settings: Settings, *, metrics_port: socket | None = None, leaves: Callable[[], bool] = bool
+) -> Litestar:
+    """The application that the settings describe. It opens nothing before it starts. `leaves`: it was told to end."""
 
     clock = Clock()
 
@@ -130,6 +132,7 @@ def create_app(settings: Settings, *, metrics_port: socket | None = None) -> Lit
         has_public_url=settings.public_url is not None,
         metrics_port=metrics_port,
         spans=spans_of(settings),
+        leaves=leaves,
     )
 
 
@@ -145,12 +148,14 @@ def create_api(
     has_public_url: bool = False,
     metrics_port: socket | None = None,
     spans: AbstractAsyncContextManager[Spans | None] = nullcontext(),  # noqa: B008 - it has no state
+    leaves: Callable[[], bool] = bool,
 ) -> Litestar:
     """Create the API. `admin_key` gives full access. Health checks, docs and public keys require no key.
 
     `policy` tells which URLs endpoints can have, and `upstreams` which `baseUrl` sources can have. `origins` are those
     of the web pages that can call the API. `has_public_url`: endpoints can include links. `metrics_port` is an open
-    port that answers `/metrics` without a key. `spans` are exported for as long as the application runs.
+    port that answers `/metrics` without a key. `spans` are exported for as long as the application runs. `leaves`:
+    whether the process was told to end; then it is not ready.
     """
 
     @asynccontextmanager
@@ -166,7 +171,7 @@ def create_api(
             app.state.stores = stores
             app.state.posting = posting_of(stores, clock, exported)
             app.state.metrics = http_metrics_of(stores, app.state.http_counts)
-            app.state.readiness = readiness_of(stores, clock, stores.epochs.trouble)
+            app.state.readiness = readiness_of(stores, clock, stores.epochs.trouble, leaves=leaves)
             async with app.state.metrics.measuring(metrics_port):
                 yield
 

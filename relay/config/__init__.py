@@ -57,6 +57,13 @@ class Settings:
         "The port of `/metrics`, which requires no key there; 0: any free port. None: a worker answers `/metrics` on "
         "`RELAY_WORKER_PORT`, and the API does to keys for every application",
     )
+    shutdown_delay_seconds: float = _setting(
+        values.delay,
+        0.0,
+        "Seconds that the API serves on after SIGTERM, up to 600. It is not ready in this time, and closes each "
+        "connection after its answer. 0: what stops it removes it from its proxy first, as `api.preStopSeconds` of the "
+        "chart does",
+    )
     log_format: str = _setting(values.choice("json", "text"), "json", "`json` or `text`")
     log_level: str = _setting(
         values.choice("debug", "info", "warning", "error"), "info", "`debug`, `info`, `warning` or `error`"

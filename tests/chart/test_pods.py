@@ -7,7 +7,7 @@ import pytest
 
 from relay.cli.configuration import CHART_SETS
 from relay.config import Settings, load, variable
-from relay.serving import DRAIN_S
+from relay.serving import DRAIN_S, LAST_WORDS_S
 from tests.chart.rendering import CHART, NEWEST, Object, one, render, rendered
 from workers.ending import longest_end_s
 
@@ -72,9 +72,15 @@ def test_the_api_may_end_its_requests(seconds: int) -> None:
     """The grace period has room for preStop and for the drain."""
     objects = render({"api": {"preStopSeconds": seconds}}, minor=NEWEST)
     grace = pod(objects, "api")["spec"]["terminationGracePeriodSeconds"]
-    assert grace == seconds + 25 > seconds + DRAIN_S
+    assert grace == seconds + 25 > seconds + DRAIN_S + LAST_WORDS_S
     sleep = container(objects, "api").get("lifecycle", {}).get("preStop", {}).get("sleep")
     assert sleep == ({"seconds": seconds} if seconds else None)
+
+
+def test_the_grace_period_follows_the_delay_of_the_shutdown() -> None:
+    """The API serves on after SIGTERM for as long as the setting says."""
+    objects = render({"settings": {"RELAY_SHUTDOWN_DELAY_SECONDS": "7.5"}, "api": {"preStopSeconds": 0}})
+    assert pod(objects, "api")["spec"]["terminationGracePeriodSeconds"] == 8 + 25
 
 
 def test_an_old_kubernetes_sleeps_without_a_shell() -> None:

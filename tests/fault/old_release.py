@@ -14,8 +14,8 @@ from pathlib import Path
 from tests.fault.case import Skipped
 
 ROOT = Path(__file__).parents[2]
-COMMITS_BACK = 60
-"""Without RELAY_TEST_OLD and without a tag: about a day of changes."""
+UNTAGGED = "562b36540db20fe3276d501723de9e555276b716"
+"""The commit that is taken until there is a tag: what is stored in statistics and of breakers had other forms then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Release:
 
 @contextmanager
 def old_release() -> Iterator[Release]:
-    """The commit that RELAY_TEST_OLD names, or the newest tag, or a commit some way back. Raises Skipped.
+    """The commit that RELAY_TEST_OLD names, or the newest tag, or UNTAGGED. Raises Skipped.
 
     It runs with the packages of this release.
     """
@@ -54,7 +54,7 @@ def old_release() -> Iterator[Release]:
 
 def _commit() -> str:
     wanted = os.environ.get("RELAY_TEST_OLD")
-    named = (wanted,) if wanted else (_newest_tag(), f"HEAD~{COMMITS_BACK}")
+    named = (wanted,) if wanted else (_newest_tag(), UNTAGGED)
     for each in filter(None, named):
         try:
             return _git("rev-parse", "--verify", "--quiet", f"{each}^{{commit}}").decode().strip()

@@ -64,11 +64,11 @@ class Rolling:
         return [
             Finding("exit codes that are not 0", len(ill), "==", 0, "", f"of {len(self.ends)} {ill[:3] or ''}".strip()),
             Finding("longest end after SIGTERM", slowest.seconds, "<=", limit_s, "s", f"median {quick:.1f} s"),
-            Finding("errors in the workers' logs", len(errors), "==", 0, "", " ".join(errors[:1])[:300]),
+            Finding("errors in the logs", len(errors), "==", 0, "", " ".join(errors[:1])[:300]),
         ]
 
     def errors(self) -> list[str]:
-        """Lines of the workers' logs that report an error. The stage needs RELAY_LOG_FORMAT=json."""
-        logs = (path.read_text(errors="replace") for path in self.on.folder.glob("worker*.log"))
+        """Lines of the logs that report an error. The stage needs RELAY_LOG_FORMAT=json."""
+        logs = (path.read_text(errors="replace") for path in self.on.folder.glob("*.log"))
         lines = (line for log in logs for line in log.splitlines())
         return [line for line in lines if '"level":"error"' in line.replace(": ", ":") or line.startswith("Traceback")]

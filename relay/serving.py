@@ -267,7 +267,7 @@ def _config(app: Any, *, lifespan: bool, limits: ClientLimits) -> uvicorn.Config
 async def listen(app: Any, listener: socket.socket, *, leaving: Leaving | None = None, lifespan: bool = True) -> int:
     """Serve `app` until SIGINT or SIGTERM and return 0; 1 if it cannot start, after the reason was logged.
 
-    `leaving` is told of the signal, and says how long to serve on.
+    `leaving` learns that a signal came, and says how long to serve on.
     """
     # uvicorn puts these back when it is done: without them, a signal that comes then would kill the process.
     signal.signal(signal.SIGTERM, _leave)

@@ -58,11 +58,7 @@ class Settings:
         "`RELAY_WORKER_PORT`, and the API does to keys for every application",
     )
     shutdown_delay_seconds: float = _setting(
-        values.delay,
-        0.0,
-        "Seconds that the API serves on after SIGTERM, up to 600. It is not ready in this time, and closes each "
-        "connection after its answer. 0: what stops it removes it from its proxy first, as `api.preStopSeconds` of the "
-        "chart does",
+        values.delay, 0.0, "Seconds that the API serves on after SIGTERM ([why](kubernetes.md#when-pods-end))"
     )
     log_format: str = _setting(values.choice("json", "text"), "json", "`json` or `text`")
     log_level: str = _setting(
@@ -297,11 +293,9 @@ def _disorder(values: Mapping[str, Any]) -> list[Fault]:
     """Limits that are on the wrong side of each other."""
     stop, resume = variable("memory_stop_share"), variable("memory_resume_share")
     most, fewer = variable("backlog_stop_deliveries"), variable("backlog_resume_deliveries")
-    faults = []
-    if values[stop] < values[variable("memory_shed_share")]:
-        faults.append(Fault((stop,), f"must not be below {variable('memory_shed_share')}"))
-    if values[resume] >= values[stop]:
-        faults.append(Fault((resume,), f"must be below {stop}"))
-    if values[fewer] >= values[most]:
-        faults.append(Fault((fewer,), f"must be below {most}"))
-    return faults
+    rules = [
+        (stop, values[stop] >= values[variable("memory_shed_share")], "not be below RELAY_MEMORY_SHED_SHARE"),
+        (resume, values[resume] < values[stop], f"be below {stop}"),
+        (fewer, values[fewer] < values[most], f"be below {most}"),
+    ]
+    return [Fault((name,), f"must {rule}") for name, holds, rule in rules if not holds]

@@ -10,8 +10,8 @@ USAGE = config("usage")
 
 def tally(source: SourceUid, endpoint: EndpointId) -> str:
     """string: `{minute} {marks} {marks}`: the minute since 1970 that is under way, its attempts, and those of the
-    minutes that ended in the same hour, as `{mark}:{count},…`. Lives 15 days after the last attempt. A worker of another
-    release may have a hash of that under `tally:`."""
+    minutes that ended in the same hour, as `{mark}:{count},…`. Lives 15 days after the last attempt. Before, it was a
+    hash under `tally:`."""
     return f"{prefix(source)}tally_now:{endpoint}"
 
 

@@ -50,7 +50,7 @@ def keys() -> dict[str, str]:
 
 
 def test_no_key_ever_gets_another_type(request: pytest.FixtureRequest) -> None:
-    """Workers of two releases use one store: a command for another type fails, in a script half way. Take a new name."""
+    """Workers of two releases use one store: a command for another type fails, in a script half way. Take a new key."""
     before = dict(line.rsplit(" ", 1) for line in KEYS.read_text().splitlines())
     now = keys()
     assert {key: kind for key, kind in now.items() if before.get(key, kind) != kind} == {}

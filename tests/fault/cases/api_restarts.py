@@ -32,7 +32,7 @@ SETTINGS = {"RELAY_KEY_REQUESTS_PER_MINUTE": "1000000", "RELAY_LOG_FORMAT": "jso
 COMMAND = (sys.executable, "-m", "relay.cli.main", "serve")
 
 
-@case("api-restarts", goal="G28", seconds=120)
+@case("api-restarts", goal="G28", seconds=100)
 async def api_restarts(seed: int) -> AsyncIterator[Finding]:
     """Thirty times a process of the API is replaced, half of them without a preStop; clients post, list and poll."""
     async with AsyncExitStack() as stack:

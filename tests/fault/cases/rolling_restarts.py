@@ -29,7 +29,7 @@ RETRIES = (2.0,) * 500
 """More than a run has time for: nothing is given up."""
 
 
-@case("rolling-restarts", goal="G27", seconds=420)
+@case("rolling-restarts", goal="G27", seconds=230)
 async def rolling_restarts(seed: int) -> AsyncIterator[Finding]:
     """A hundred times a worker is replaced in good order; receivers are slow, silent, dripping and failing."""
     async with AsyncExitStack() as stack:

@@ -5,7 +5,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import cycle
@@ -59,6 +59,7 @@ class Upgrade:
     failed: list[str] = field(default_factory=list)
     tasks: list[str] = field(default_factory=list)
     """Of replays."""
+    stopping: bool = False
     _count: int = 0
 
     async def prepare(self) -> None:
@@ -94,7 +95,9 @@ class Upgrade:
         await self._all(rolling, **old)
         await self.end_api()
         await asyncio.sleep(ALONE_S)
-        await self._finish(load)
+        self.stopping = True
+        # The last replay has chosen all of its rows then.
+        await asyncio.gather(*load)
         quiet = Finding("until all is quiet", await quiet_s(self.on, within_s=90), "<=", 60, "s")
         findings = [quiet, *await self._told(), *rolling.findings(limit_s=25)]
         unreadable = [line for line in self._logs() if "unreadable" in line]
@@ -132,12 +135,14 @@ class Upgrade:
     async def _offer(self) -> None:
         on = self.on
         for number in cycle(range(len(NAMES) * KEYS)):
+            if self.stopping:
+                return
             on.upstream.offer(NAMES[number % len(NAMES)], key=f"k{number // len(NAMES)}")
             await asyncio.sleep(1 / RATE)
 
     async def _post(self) -> None:
         path, number = f"/app/{self.on.application.id}/msg", 0
-        while True:
+        while not self.stopping:
             number += 1
             body = {"eventType": "invoice.paid", "payload": {"n": number}}
             if made := await self._ask("post", "POST", path, json=body):
@@ -148,6 +153,8 @@ class Upgrade:
         """List, and change an endpoint back and forth: each release reads what the other one wrote."""
         app = f"/app/{self.on.application.id}"
         for number in cycle(range(1_000)):
+            if self.stopping:
+                return
             for what in ("endpoint", "msg", f"attempt/endpoint/{self.on.endpoints['plain'].id}"):
                 await self._ask("read", "GET", f"{app}/{what}", params={"limit": 20})
             changed = {"description": f"change {number}"}
@@ -156,7 +163,7 @@ class Upgrade:
 
     async def _replay(self) -> None:
         path = f"/app/{self.on.application.id}/endpoint/{self.on.endpoints['replayed'].id}/bulk-replay"
-        while True:
+        while not self.stopping:
             await asyncio.sleep(REPLAY_EVERY_S)
             since = now_ms() - 3000
             body = {"states": ["delivered"], "since": _time(since), "until": _time(since + 2000)}
@@ -182,15 +189,6 @@ class Upgrade:
             return None
         found: dict[str, Any] = answer.json()
         return found
-
-    async def _finish(self, load: list[asyncio.Task[None]]) -> None:
-        broken = [task for task in load if task.done()]
-        for task in load:
-            task.cancel()
-        for task in load:
-            with suppress(asyncio.CancelledError):
-                await task
-        assert not broken
 
     async def _told(self) -> list[Finding]:
         """What was shown, posted and replayed against what arrived."""

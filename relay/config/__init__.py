@@ -265,9 +265,7 @@ class Settings:
     memory_stop_share: float = _setting(
         values.share, 0.8, "The share of Redis's `maxmemory` from which the relay polls no source"
     )
-    memory_resume_share: float = _setting(
-        values.share, 0.7, "The share of Redis's `maxmemory` below which polling continues"
-    )
+    memory_resume_share: float = _setting(values.share, 0.7, "Polling continues below this share of `maxmemory`")
 
 
 def variable(name: str) -> str:
@@ -291,10 +289,10 @@ def load(environ: Mapping[str, str]) -> Settings:
 
 def _disorder(values: Mapping[str, Any]) -> list[Fault]:
     """Limits that are on the wrong side of each other."""
-    stop, resume = variable("memory_stop_share"), variable("memory_resume_share")
+    shed, stop, resume = (variable(f"memory_{name}_share") for name in ("shed", "stop", "resume"))
     most, fewer = variable("backlog_stop_deliveries"), variable("backlog_resume_deliveries")
     rules = [
-        (stop, values[stop] >= values[variable("memory_shed_share")], "not be below RELAY_MEMORY_SHED_SHARE"),
+        (stop, values[stop] >= values[shed], f"not be below {shed}"),
         (resume, values[resume] < values[stop], f"be below {stop}"),
         (fewer, values[fewer] < values[most], f"be below {most}"),
     ]

@@ -16,9 +16,16 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from relay.errors import CannotListen
+from relay.leaving import Farewell, Leaving, cut_off_after
 
 DRAIN_S = 10
 """How long requests that are being answered may hold up the end."""
+CUT_S = 8.0
+"""After this, a request that is not answered yet is answered with 503, and an answer that is not sent yet is cut."""
+LAST_REQUEST_S = 1.0
+"""A request may be on its way when the port is closed. A connection without one is closed after this."""
+LAST_WORDS_S = 3.0
+"""For closing connections to servers, after the last request."""
 REFUSED_HEADERS = (
     b"content-type: text/plain; charset=utf-8\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n"
     b"content-security-policy: default-src 'none'; frame-ancestors 'none'\r\nconnection: close\r\n"
@@ -86,6 +93,14 @@ class BoundedProtocol(H11Protocol):
             self._unread = None
         super().resume_writing()
 
+    def shutdown(self) -> None:
+        """The port is closed: answer the request that is under way, or on its way, and close the connection."""
+        if self._is_answering():
+            super().shutdown()
+        else:
+            self.loop.call_later(LAST_REQUEST_S, self._part)
+        self.loop.call_later(CUT_S, self._cut)
+
     def timeout_keep_alive_handler(self) -> None:
         """No further request came."""
         super().timeout_keep_alive_handler()
@@ -127,7 +142,7 @@ class BoundedProtocol(H11Protocol):
         """Answer without the application, unless it has begun to, and close the connection."""
         # None until the first request came, whatever uvicorn's types say.
         cycle: RequestResponseCycle | None = self.cycle
-        is_answering = cycle is not None and not cycle.response_complete
+        is_answering = self._is_answering()
         if not self.transport.is_closing():
             if cycle is None or not is_answering or not cycle.response_started:
                 length = b"content-length: %d\r\n" % len(text)
@@ -138,6 +153,20 @@ class BoundedProtocol(H11Protocol):
             cycle.message_event.set()
         self._disarm()
         self._abort_soon()
+
+    def _is_answering(self) -> bool:
+        # None until the first request came, whatever uvicorn's types say.
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def _part(self) -> None:
+        if not self.transport.is_closing():
+            super().shutdown()
+
+    def _cut(self) -> None:
+        if not self.transport.is_closing():
+            self._refuse(b"503 Service Unavailable", b"The server is restarting. Send the request again.\n")
+        self.loop.call_later(LAST_REQUEST_S, self.transport.abort)
 
     def _abort_soon(self) -> None:
         # Closing waits until the client has read everything.
@@ -188,9 +217,38 @@ def open_port(host: str, port: int, *, setting: str) -> socket.socket:
     return listener
 
 
-def server(app: Any, *, lifespan: bool, limits: ClientLimits, keeps_signals: bool = False) -> uvicorn.Server:
-    """A server for an ASGI application, which serves on sockets that are handed to it."""
-    config = uvicorn.Config(
+class _LeavingServer(uvicorn.Server):
+    """Serves on for a while after the first signal. A second one ends it at once."""
+
+    def __init__(self, config: uvicorn.Config, leaving: Leaving) -> None:
+        super().__init__(config)
+        self._leaving = leaving
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """It was told to end."""
+        if self.started and not self._leaving.is_told():
+            self._leaving.tell()
+        else:
+            super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: whether to end."""
+        self.should_exit = self.should_exit or self._leaving.is_over()
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the port, and end what is under way."""
+        cut_off_after(DRAIN_S + LAST_WORDS_S, 0)
+        await super().shutdown(sockets)
+
+
+def server(app: Any, *, lifespan: bool, limits: ClientLimits) -> uvicorn.Server:
+    """A server for an ASGI application in a process that does more. It serves on sockets that are handed to it."""
+    return _Server(_config(app, lifespan=lifespan, limits=limits))
+
+
+def _config(app: Any, *, lifespan: bool, limits: ClientLimits) -> uvicorn.Config:
+    return uvicorn.Config(
         Unambiguous(app),
         http=type("Protocol", (BoundedProtocol,), {"limits": limits}),
         h11_max_incomplete_event_size=limits.head_bytes,
@@ -204,15 +262,18 @@ def server(app: Any, *, lifespan: bool, limits: ClientLimits, keeps_signals: boo
         timeout_graceful_shutdown=DRAIN_S,
         lifespan="on" if lifespan else "off",
     )
-    return _Server(config) if keeps_signals else uvicorn.Server(config)
 
 
-async def listen(app: Any, listener: socket.socket, *, lifespan: bool = True) -> int:
-    """Serve `app` until SIGINT or SIGTERM and return 0; 1 if it cannot start, after the reason was logged."""
-    # uvicorn raises the signal again when it is done: without a handler the process would seem to be killed.
+async def listen(app: Any, listener: socket.socket, *, leaving: Leaving | None = None, lifespan: bool = True) -> int:
+    """Serve `app` until SIGINT or SIGTERM and return 0; 1 if it cannot start, after the reason was logged.
+
+    `leaving` learns that a signal came, and says how long to serve on.
+    """
+    # uvicorn puts these back when it is done: without them, a signal that comes then would kill the process.
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
-    serves = server(app, lifespan=lifespan, limits=ClientLimits())
+    leaving = leaving or Leaving()
+    serves = _LeavingServer(_config(Farewell(app, leaving), lifespan=lifespan, limits=ClientLimits()), leaving)
     with contextlib.suppress(SystemExit):
         await serves.serve([listener])
     return 0 if serves.started else 1

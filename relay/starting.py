@@ -55,13 +55,16 @@ async def check_queue(url: str) -> None:
         raise StoreRefused(f"RELAY_QUEUE_REDIS_URL: {trouble}")
 
 
-def readiness_of(stores: Stores, clock: Clock, *further: Check) -> Readiness:
-    """What a process says of itself when it is asked whether it is ready; `further` are checks of its own."""
+def readiness_of(stores: Stores, clock: Clock, *further: Check, leaves: Callable[[], bool] = bool) -> Readiness:
+    """What a process says of itself when it is asked whether it is ready; `further` are checks of its own.
+
+    `leaves`: whether it was told to end.
+    """
 
     async def right_time() -> str | None:
         return clock.trouble()
 
-    return Readiness(stores.redis, right_time, *further, once=[stores.seal.trouble])
+    return Readiness(stores.redis, right_time, *further, once=[stores.seal.trouble], leaves=leaves)
 
 
 @asynccontextmanager

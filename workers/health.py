@@ -28,25 +28,35 @@ HEADERS = (
 class Health:
     """Live: the event loop turns and every task that must run does. Ready: the worker can work with Redis too.
 
-    A Redis that is away never makes a worker count as dead: it would be killed for what it must outlive.
+    A Redis that is away never makes a worker count as dead: it would be killed for what it must outlive. A worker that
+    was told to end is alive until it has ended, and not ready.
     """
 
-    def __init__(self, *, alive: Callable[[], bool], ready: Ready, notes: Notes = list) -> None:
-        """`notes` are added to the answer that the worker is ready, a line each."""
+    def __init__(
+        self, *, alive: Callable[[], bool], ready: Ready, notes: Notes = list, ends: Callable[[], bool] = bool
+    ) -> None:
+        """`notes` are added to the answer that the worker is ready, a line each. `ends`: it was told to end."""
         self._alive = alive
         self._ready = ready
         self._notes = notes
+        self._ends = ends
 
     async def __call__(self, scope: dict[str, Any], _receive: object, send: Send) -> None:
         """Answer one request (ASGI)."""
         path = scope.get("path")
         if path == "/health/live":
-            await _answer(send, ok=self._alive())
+            await _answer(send, ok=self._ends() or self._alive())
         elif path == "/health/ready":
-            reason = await self._ready() if self._alive() else "a task of the worker has ended"
+            reason = await self._reason()
             await _answer(send, ok=reason is None, text=reason or "\n".join(["ok", *self._notes()]))
         else:
             await _answer(send, ok=False, status=404, text="not found: /health/live and /health/ready are here")
+
+    async def _reason(self) -> str | None:
+        """Why the worker can't take on work now; None: it can."""
+        if self._ends():
+            return "the worker is ending"
+        return await self._ready() if self._alive() else "a task of the worker has ended"
 
 
 def health_port(host: str, port: int) -> socket.socket:
@@ -56,7 +66,7 @@ def health_port(host: str, port: int) -> socket.socket:
 
 async def serve_health(app: App, listener: socket.socket) -> None:
     """Serve until cancelled."""
-    serves = server(app, lifespan=False, limits=LIMITS, keeps_signals=True)
+    serves = server(app, lifespan=False, limits=LIMITS)
     try:
         await serves.serve([listener])
     except asyncio.CancelledError:

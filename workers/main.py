@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from relay.config import Settings
 from relay.errors import StoreRefused, StoreUnavailable
 from relay.jobs import connect_jobs
+from relay.leaving import cut_off_after
 from relay.metrics.answering import Answering
 from relay.observability import counting_repeats
 from relay.pipeline.catalogue import Catalogue
@@ -45,7 +46,7 @@ from relay.wiring_reconciling import reconciling_of
 from relay.wiring_replays import replays_of
 from relay.wiring_upkeep import upkeep_of
 from workers.context import Context
-from workers.ending import drain_s
+from workers.ending import LAST_WORDS_S, drain_s
 from workers.health import Health, health_port, serve_health
 from workers.progress import Watch
 from workers.serving_jobs import serve_jobs
@@ -199,6 +200,7 @@ async def _work(parts: Parts, settings: Settings, stopping: asyncio.Event) -> in
         await parts.dispatcher.drain(drain_s(settings))
     except (StoreUnavailable, StoreRefused) as error:
         log.warning("drain_interrupted", error=str(error))
+    cut_off_after(LAST_WORDS_S, code)
     for task in (*tasks, stop):
         task.cancel()
     await asyncio.gather(*tasks, stop, return_exceptions=True)
@@ -227,7 +229,7 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
     vouching, changed = parts.vouching, partial(_follow_changes, parts)
     context, notices = parts.context, Notices(parts.stores.redis)
     watch = parts.watch(context)
-    health = _health_of(parts, watch, settings, alive=lambda: not any(task.done() for task in tasks))
+    health = _health_of(parts, watch, settings, stopping, alive=lambda: not any(task.done() for task in tasks))
     work = {
         "health": serve_health(parts.metrics.in_front_of(health), parts.port),
         "notices": follow(
@@ -261,7 +263,9 @@ def _start(parts: Parts, settings: Settings, stopping: asyncio.Event) -> list[as
     return tasks
 
 
-def _health_of(parts: Parts, watch: Watch, settings: Settings, *, alive: Callable[[], bool]) -> Health:
+def _health_of(
+    parts: Parts, watch: Watch, settings: Settings, stopping: asyncio.Event, *, alive: Callable[[], bool]
+) -> Health:
     vouching = parts.vouching
 
     async def queue_answers() -> str | None:
@@ -281,7 +285,8 @@ def _health_of(parts: Parts, watch: Watch, settings: Settings, *, alive: Callabl
         return [said for said in (parts.pressure.said, vouching.said if vouching else "") if said]
 
     checks = [parts.trouble, opens_all, progresses, *([queue_answers] if settings.queue_redis_url else [])]
-    return Health(alive=alive, ready=readiness_of(parts.stores, parts.clock, *checks).reason, notes=notes)
+    ready = readiness_of(parts.stores, parts.clock, *checks).reason
+    return Health(alive=alive, ready=ready, notes=notes, ends=stopping.is_set)
 
 
 def _explain(tasks: list[asyncio.Task[None]]) -> int:

@@ -53,7 +53,8 @@
 {{- if and $v.worker.autoscaling.enabled (not (or $v.worker.autoscaling.serverAddress $v.worker.autoscaling.triggers)) }}{{ fail "worker.autoscaling.enabled requires worker.autoscaling.serverAddress, the URL of Prometheus, such as http://prometheus-operated.monitoring.svc:9090" }}{{ end -}}
 {{- $attempt := int (include "relay.attemptTimeout" .) -}}
 {{- if lt (int (include "relay.worker.gracePeriod" .)) (add $attempt 10 | int) }}{{ fail (printf "worker.terminationGracePeriodSeconds (%v) must be at least RELAY_ATTEMPT_TIMEOUT_SECONDS + 10 (%v), or workers are killed with attempts in flight" $v.worker.terminationGracePeriodSeconds (add $attempt 10)) }}{{ end -}}
-{{- if lt (int (include "relay.api.gracePeriod" .)) (add $v.api.preStopSeconds 11 | int) }}{{ fail (printf "api.terminationGracePeriodSeconds (%v) must be at least api.preStopSeconds + 11 (%v), or the API is killed with requests in flight" $v.api.terminationGracePeriodSeconds (add $v.api.preStopSeconds 11)) }}{{ end -}}
+{{- $least := add (include "relay.api.servesOn" .) 14 | int -}}
+{{- if lt (int (include "relay.api.gracePeriod" .)) $least }}{{ fail (printf "api.terminationGracePeriodSeconds (%v) must be at least api.preStopSeconds + RELAY_SHUTDOWN_DELAY_SECONDS + 14 (%v), or the API is killed with requests in flight" $v.api.terminationGracePeriodSeconds $least) }}{{ end -}}
 {{- end -}}
 
 {{- define "relay.checks.reach" -}}

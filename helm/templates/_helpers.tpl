@@ -66,8 +66,13 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- .Values.settings.RELAY_ATTEMPT_TIMEOUT_SECONDS | default "20" | float64 | ceil | int -}}
 {{- end -}}
 
+{{/* How long a pod of the API serves on: until SIGTERM, and then for RELAY_SHUTDOWN_DELAY_SECONDS, rounded up. */}}
+{{- define "relay.api.servesOn" -}}
+{{- add .Values.api.preStopSeconds (.Values.settings.RELAY_SHUTDOWN_DELAY_SECONDS | default "0" | float64 | ceil | int) -}}
+{{- end -}}
+
 {{- define "relay.api.gracePeriod" -}}
-{{- .Values.api.terminationGracePeriodSeconds | default (add .Values.api.preStopSeconds 25) -}}
+{{- .Values.api.terminationGracePeriodSeconds | default (add (include "relay.api.servesOn" .) 25) -}}
 {{- end -}}
 
 {{- define "relay.worker.gracePeriod" -}}

@@ -96,8 +96,10 @@ CORS_RESPONSE = [
 ]  # fmt: skip
 
 
-def create_app(settings: Settings, *, metrics_port: socket | None = None) -> Litestar:
-    """The application that the settings describe. It opens nothing before it starts."""
+def create_app(
+    settings: Settings, *, metrics_port: socket | None = None, leaves: Callable[[], bool] = bool
+) -> Litestar:
+    """The application that the settings describe. It opens nothing before it starts. `leaves`: it was told to end."""
 
     clock = Clock()
 
@@ -123,6 +125,7 @@ def create_app(settings: Settings, *, metrics_port: socket | None = None) -> Lit
         has_public_url=settings.public_url is not None,
         metrics_port=metrics_port,
         spans=spans_of(settings),
+        leaves=leaves,
     )
 
 
@@ -138,12 +141,14 @@ def create_api(
     has_public_url: bool = False,
     metrics_port: socket | None = None,
     spans: AbstractAsyncContextManager[Spans | None] = nullcontext(),  # noqa: B008 - it has no state
+    leaves: Callable[[], bool] = bool,
 ) -> Litestar:
     """Create the API. `admin_key` gives full access. Health checks, docs and public keys require no key.
 
     `policy` tells which URLs endpoints can have, and `upstreams` which `baseUrl` sources can have. `origins` are those
     of the web pages that can call the API. `has_public_url`: endpoints can include links. `metrics_port` is an open
-    port that answers `/metrics` without a key. `spans` are exported for as long as the application runs.
+    port that answers `/metrics` without a key. `spans` are exported for as long as the application runs. `leaves`:
+    whether the process was told to end; then it is not ready.
     """
 
     app = Litestar(
@@ -152,7 +157,7 @@ def create_api(
         cors_config=_cors(origins) if origins else None,
         dependencies=dependencies(clock),
         exception_handlers=problems.handlers(),
-        lifespan=[lifespan(opened, clock, upstreams=upstreams, metrics_port=metrics_port, spans=spans)],
+        lifespan=[lifespan(opened, clock, upstreams=upstreams, metrics_port=metrics_port, spans=spans, leaves=leaves)],
         logging_config=None,
         middleware=[Measuring(), ChangeLog()],
         type_encoders=TYPE_ENCODERS,

@@ -27,6 +27,7 @@ def lifespan(
     upstreams: EgressPolicy,
     metrics_port: socket | None,
     spans: AbstractAsyncContextManager[Spans | None],
+    leaves: Callable[[], bool],
 ) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
     """What opens all that an application needs, puts it into its state, and closes it."""
 
@@ -45,7 +46,7 @@ def lifespan(
             app.state.evaluator = evaluator
             app.state.posting = posting_of(stores, clock, exported)
             app.state.metrics = http_metrics_of(stores, app.state.http_counts)
-            app.state.readiness = readiness_of(stores, clock, stores.epochs.trouble)
+            app.state.readiness = readiness_of(stores, clock, stores.epochs.trouble, leaves=leaves)
             async with app.state.metrics.measuring(metrics_port):
                 yield
 

@@ -13,6 +13,7 @@ from relay.api.app import create_app
 from relay.cli.environment import warn_of_ignored
 from relay.config import Settings, load
 from relay.domain.model import Secret
+from relay.leaving import Leaving
 from relay.observability import catch_strays, setup_logging
 from relay.serving import listen, open_port
 from relay.starting import check_start
@@ -54,10 +55,11 @@ async def _serve(settings: Settings) -> int:
             is_embedded, settings = settings.redis_url is None, dataclasses.replace(settings, redis_url=Secret(url))
             async with open_stores(settings) as (stores, _):
                 await check_start(stores.redis, stores.seal, is_embedded=is_embedded)
-            app = create_app(settings, metrics_port=metrics_port)
+            leaving = Leaving(settings.shutdown_delay_seconds)
+            app = create_app(settings, metrics_port=metrics_port, leaves=leaving.is_told)
             log.info("api_starting", host=settings.host, port=settings.port)
             for sign in SIGNALS:
                 loop.remove_signal_handler(sign)
-            code = await listen(app, listener)
+            code = await listen(app, listener, leaving=leaving)
             log.info("api_ended", code=code)
             return code

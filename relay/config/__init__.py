@@ -57,6 +57,9 @@ class Settings:
         "The port of `/metrics`, which requires no key there; 0: any free port. None: a worker answers `/metrics` on "
         "`RELAY_WORKER_PORT`, and the API does to keys for every application",
     )
+    shutdown_delay_seconds: float = _setting(
+        values.delay, 0.0, "Seconds that the API serves on after SIGTERM ([why](kubernetes.md#when-pods-end))"
+    )
     log_format: str = _setting(values.choice("json", "text"), "json", "`json` or `text`")
     log_level: str = _setting(
         values.choice("debug", "info", "warning", "error"), "info", "`debug`, `info`, `warning` or `error`"
@@ -262,9 +265,7 @@ class Settings:
     memory_stop_share: float = _setting(
         values.share, 0.8, "The share of Redis's `maxmemory` from which the relay polls no source"
     )
-    memory_resume_share: float = _setting(
-        values.share, 0.7, "The share of Redis's `maxmemory` below which polling continues"
-    )
+    memory_resume_share: float = _setting(values.share, 0.7, "Polling continues below this share of `maxmemory`")
 
 
 def variable(name: str) -> str:
@@ -288,13 +289,11 @@ def load(environ: Mapping[str, str]) -> Settings:
 
 def _disorder(values: Mapping[str, Any]) -> list[Fault]:
     """Limits that are on the wrong side of each other."""
-    stop, resume = variable("memory_stop_share"), variable("memory_resume_share")
+    shed, stop, resume = (variable(f"memory_{name}_share") for name in ("shed", "stop", "resume"))
     most, fewer = variable("backlog_stop_deliveries"), variable("backlog_resume_deliveries")
-    faults = []
-    if values[stop] < values[variable("memory_shed_share")]:
-        faults.append(Fault((stop,), f"must not be below {variable('memory_shed_share')}"))
-    if values[resume] >= values[stop]:
-        faults.append(Fault((resume,), f"must be below {stop}"))
-    if values[fewer] >= values[most]:
-        faults.append(Fault((fewer,), f"must be below {most}"))
-    return faults
+    rules = [
+        (stop, values[stop] >= values[shed], f"not be below {shed}"),
+        (resume, values[resume] < values[stop], f"be below {stop}"),
+        (fewer, values[fewer] < values[most], f"be below {most}"),
+    ]
+    return [Fault((name,), f"must {rule}") for name, holds, rule in rules if not holds]

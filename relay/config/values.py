@@ -59,6 +59,14 @@ def seconds(value: str) -> float:
     return number
 
 
+def delay(value: str) -> float:
+    """A number of seconds that may be 0."""
+    number = float(value) if _DECIMAL.match(value) else -1.0
+    if not 0 <= number <= 600:
+        raise ValueError("must be a number of seconds, from 0 to 600")
+    return number
+
+
 def share(value: str) -> float:
     """A part of something."""
     number = float(value) if _DECIMAL.match(value) else -1.0

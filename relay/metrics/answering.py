@@ -71,7 +71,7 @@ class Answering:
     async def measuring(self, port: socket.socket | None) -> AsyncIterator[None]:
         """Measure the loop, and serve on a port of its own if there is one, for as long as this is used."""
         tasks = [asyncio.create_task(self._lag.run(), name="loop lag")]
-        serves = server(self, lifespan=False, limits=LIMITS, keeps_signals=True)
+        serves = server(self, lifespan=False, limits=LIMITS)
         if port is not None:
             tasks.append(asyncio.create_task(serves.serve([port]), name="metrics"))
         try:

@@ -24,17 +24,22 @@ Check = Callable[[], Awaitable[str | None]]
 class Readiness:
     """Asks the server, and then the other checks. A change is logged, once."""
 
-    def __init__(self, redis: Redis, *further: Check, once: Sequence[Check] = ()) -> None:
-        """`once` are checks that are not made again while the server stays the same."""
+    def __init__(
+        self, redis: Redis, *further: Check, once: Sequence[Check] = (), leaves: Callable[[], bool] = bool
+    ) -> None:
+        """`once` are checks that are not made again while the server stays the same. `leaves`: it was told to end."""
         self._redis = redis
         self._once = (self._needs, *once)
         self._always: tuple[Check, ...] = (self._writes, self._policy, *further)
+        self._leaves = leaves
         self._has_all = False
         self._reason: str | None = ""
         """What was found last; empty: nothing was asked yet."""
 
     async def reason(self) -> str | None:
         """Why this process can't work now; None: it can."""
+        if self._leaves():
+            return "the process is ending"
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 found = await self._first()

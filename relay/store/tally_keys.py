@@ -10,8 +10,9 @@ USAGE = config("usage")
 
 def tally(source: SourceUid, endpoint: EndpointId) -> str:
     """string: `{minute} {marks} {marks}`: the minute since 1970 that is under way, its attempts, and those of the
-    minutes that ended in the same hour, as `{mark}:{count},…`. Lives 15 days after the last attempt."""
-    return f"{prefix(source)}tally:{endpoint}"
+    minutes that ended in the same hour, as `{mark}:{count},…`. Lives 15 days after the last attempt. Before, it was a
+    hash under `tally:`."""
+    return f"{prefix(source)}tally_now:{endpoint}"
 
 
 def ended(source: SourceUid, endpoint: EndpointId, unit: Unit) -> str:

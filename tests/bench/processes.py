@@ -103,3 +103,21 @@ def listens(port: int) -> Callable[[], Awaitable[bool]]:
         return True
 
     return answers
+
+
+def says_ready(port: int) -> Callable[[], Awaitable[bool]]:
+    """Whether a process at a port of 127.0.0.1 answers 200 at `/health/ready`."""
+
+    async def answers() -> bool:
+        try:
+            async with asyncio.timeout(5):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                try:
+                    writer.write(b"GET /health/ready HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n")
+                    return (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+                finally:
+                    writer.close()
+        except OSError:
+            return False
+
+    return answers

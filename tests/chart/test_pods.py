@@ -7,9 +7,9 @@ import pytest
 
 from relay.cli.configuration import CHART_SETS
 from relay.config import Settings, load, variable
-from relay.serving import DRAIN_S
+from relay.serving import DRAIN_S, LAST_WORDS_S
 from tests.chart.rendering import CHART, NEWEST, Object, one, render, rendered
-from workers.ending import HANDING_BACK_S
+from workers.ending import longest_end_s
 
 NAMES = {variable(field.name) for field in dataclasses.fields(Settings)}
 SECRET = {
@@ -20,8 +20,6 @@ SECRET = {
     "egressProxy": "http://proxy:3128",
 }
 STARTUP_S = 60
-JOBS_AND_LAST_WORDS_S = 15
-"""For the polls that are under way, and for returning lanes to a Redis that is slow."""
 METRICS = {"enabled": True}
 WORKER = {"enabled": True, "serverAddress": "http://prometheus:9090"}
 
@@ -62,10 +60,11 @@ def test_the_relay_accepts_what_it_gets() -> None:
 
 @pytest.mark.parametrize(("timeout", "grace"), [("20", 45), ("45.5", 71), ("120", 145), ("0.5", 26)])
 def test_workers_may_end_their_attempts(timeout: str, grace: int) -> None:
-    """The grace period has room for the drain, which follows RELAY_ATTEMPT_TIMEOUT_SECONDS, and for the last jobs."""
+    """The grace period has room for the longest end of a worker, which follows RELAY_ATTEMPT_TIMEOUT_SECONDS."""
     objects = render({"settings": {"RELAY_ATTEMPT_TIMEOUT_SECONDS": timeout}})
     assert pod(objects, "worker")["spec"]["terminationGracePeriodSeconds"] == grace
-    assert grace > float(timeout) + HANDING_BACK_S + JOBS_AND_LAST_WORDS_S
+    needed = {"RELAY_ADMIN_KEY": "k" * 16, "RELAY_ENCRYPTION_KEY": "A" * 43 + "="}
+    assert grace > longest_end_s(load({**needed, "RELAY_ATTEMPT_TIMEOUT_SECONDS": timeout}))
 
 
 @pytest.mark.parametrize("seconds", [0, 5, 60])
@@ -73,9 +72,15 @@ def test_the_api_may_end_its_requests(seconds: int) -> None:
     """The grace period has room for preStop and for the drain."""
     objects = render({"api": {"preStopSeconds": seconds}}, minor=NEWEST)
     grace = pod(objects, "api")["spec"]["terminationGracePeriodSeconds"]
-    assert grace == seconds + 25 > seconds + DRAIN_S
+    assert grace == seconds + 25 > seconds + DRAIN_S + LAST_WORDS_S
     sleep = container(objects, "api").get("lifecycle", {}).get("preStop", {}).get("sleep")
     assert sleep == ({"seconds": seconds} if seconds else None)
+
+
+def test_the_grace_period_follows_the_delay_of_the_shutdown() -> None:
+    """The API serves on after SIGTERM for as long as the setting says."""
+    objects = render({"settings": {"RELAY_SHUTDOWN_DELAY_SECONDS": "7.5"}, "api": {"preStopSeconds": 0}})
+    assert pod(objects, "api")["spec"]["terminationGracePeriodSeconds"] == 8 + 25
 
 
 def test_an_old_kubernetes_sleeps_without_a_shell() -> None:

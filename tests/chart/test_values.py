@@ -105,7 +105,10 @@ CLASHES: list[tuple[Object, str]] = [
         {"worker": {"terminationGracePeriodSeconds": 20}},
         "(20) must be at least RELAY_ATTEMPT_TIMEOUT_SECONDS + 10 (30), or workers are killed",
     ),
-    ({"api": {"terminationGracePeriodSeconds": 10}}, "(10) must be at least api.preStopSeconds + 11 (16)"),
+    (
+        {"api": {"terminationGracePeriodSeconds": 10}},
+        "(10) must be at least api.preStopSeconds + RELAY_SHUTDOWN_DELAY_SECONDS + 14 (19)",
+    ),
     ({"common": {"podLabels": {"app.kubernetes.io/name": "x"}}}, "common.podLabels: the chart sets the label app.kub"),
     ({"ingress": {"enabled": True}}, "ingress.enabled requires ingress.hosts"),
     ({"httpRoute": {"enabled": True}}, "httpRoute.enabled requires httpRoute.parentRefs"),

@@ -59,7 +59,7 @@ CASES: dict[str, Case] = {}
 MODULES = (
     "isolation", "kills", "replay_kills", "recovery", "poison", "retries", "egress", "answers", "forbidden",
     "late_rows", "outages", "topologies", "emptied", "full", "made_anew", "many_sources", "orders", "lost_answers",
-    "clocks", "machine", "alerts",
+    "clocks", "machine", "alerts", "rolling_restarts", "api_restarts", "two_versions",
 )  # fmt: skip
 """Of tests.fault.cases, in the order in which they are run."""
 

@@ -18,6 +18,8 @@ class Proxy:
         self._pairs: set[_Near] = set()
         self._held = False
         self.port = 0
+        self.delay_s = 0.0
+        """What comes from the server is passed on so much later."""
         self.lost = 0
         """Answers that were lost so far."""
         self.loses: Callable[[bytes], bool] = lambda _: False
@@ -125,6 +127,12 @@ class _Far(asyncio.Protocol):
             self._near.proxy.lost += 1
             self._near.abort()
         elif not self._near.proxy.is_held:
+            self._pass_on(data)
+
+    def _pass_on(self, data: bytes) -> None:
+        if delay_s := self._near.proxy.delay_s:
+            asyncio.get_running_loop().call_later(delay_s, self._near.transport.write, data)
+        else:
             self._near.transport.write(data)
 
     def connection_lost(self, _error: Exception | None) -> None:

@@ -71,7 +71,7 @@ class Served:
 
 async def serving(application: Any, limits: ClientLimits) -> AsyncIterator[Served]:
     listener = open_port("127.0.0.1", 0, setting="--port")
-    serves = server(application, lifespan=False, limits=limits, keeps_signals=True)
+    serves = server(application, lifespan=False, limits=limits)
     task = asyncio.create_task(serves.serve([listener]))
     async with asyncio.timeout(PATIENCE_S):
         while not serves.started:

@@ -12,6 +12,16 @@ BACKLOG = ("BACKLOG_RESUME_DELIVERIES", "BACKLOG_STOP_DELIVERIES", "1000")
 NEEDED = {"RELAY_ADMIN_KEY": "k" * 16, "RELAY_ENCRYPTION_KEY": "A" * 43 + "="}
 
 
+@pytest.mark.parametrize("seconds", ["-1", "601", "soon", "nan"])
+def test_the_shutdown_delay_is_bounded(seconds: str) -> None:
+    """From 0, which is the default, to ten minutes."""
+    with pytest.raises(Invalid) as refused:
+        load({**NEEDED, "RELAY_SHUTDOWN_DELAY_SECONDS": seconds})
+    assert [fault.path for fault in refused.value.faults] == [("RELAY_SHUTDOWN_DELAY_SECONDS",)]
+    assert load(NEEDED).shutdown_delay_seconds == 0
+    assert load({**NEEDED, "RELAY_SHUTDOWN_DELAY_SECONDS": "0"}).shutdown_delay_seconds == 0
+
+
 @pytest.mark.parametrize("share", ["0", "1", "75", "much", "-0.5", "nan"])
 def test_a_share_is_a_share(share: str) -> None:
     """What is none is refused, by the name of the variable."""

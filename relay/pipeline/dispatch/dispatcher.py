@@ -11,6 +11,7 @@ from relay.domain.model import Endpoint, EndpointId, SourceUid
 from relay.domain.sending.core import Core
 from relay.domain.sending.effects import Disable, Effect, Unpark
 from relay.domain.sending.effects import Exchange as WantedExchange
+from relay.errors import StoreUnavailable
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.dispatch.arriving import Arriving
@@ -31,6 +32,8 @@ log = structlog.get_logger()
 DisableEndpoint = Callable[[Endpoint, str], Awaitable[None]]
 """What is done when an endpoint must be disabled: the endpoint and the reason."""
 WATCH_S = 0.5
+HAND_BACK_S = 5.0
+"""For handing back at the end what was not sent. After it, others take that up as they do after a crash."""
 PROBE_MARGIN_S = 5.0
 """The right to probe outlasts the attempt by so long."""
 SOONEST_TICK_S = 0.01
@@ -155,10 +158,12 @@ class Dispatcher:
                     raise RuntimeError(f"the task {task.get_name()} ended") from task.exception()
             await asyncio.sleep(WATCH_S)
 
-    async def drain(self, within_s: float) -> None:
-        """Send nothing new, wait for what is in flight, and hand everything back. Takes `within_s` at the most."""
+    async def drain(self, within_s: float, *, hand_back_s: float = HAND_BACK_S) -> None:
+        """Send nothing new, wait up to `within_s` for what is in flight, and hand everything back in `hand_back_s`.
+
+        Raises StoreUnavailable or StoreRefused if it could not be handed back: others take it up as after a crash.
+        """
         self._draining = True
-        exchanges = [exchange for exchange, _ in self._exchanges.values()]
         self._core.drain(self._clock.now_ms())
         self._follow()
         while self._idle:
@@ -168,6 +173,17 @@ class Dispatcher:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        if self._alarm is not None:
+            self._alarm.cancel()
+        try:
+            # A server that answers slowly makes many round trips last for ever.
+            async with asyncio.timeout(hand_back_s):
+                await self._hand_back()
+        except TimeoutError:
+            raise StoreUnavailable(f"Redis did not take everything back within {hand_back_s:g} s") from None
+
+    async def _hand_back(self) -> None:
+        exchanges = [exchange for exchange, _ in self._exchanges.values()]
         tasks = [task for _, task in self._exchanges.values()] + ([self._asker] if self._asker else [])
         for task in tasks:
             task.cancel()
@@ -177,8 +193,6 @@ class Dispatcher:
             self._asking.flush(), *(exchange.leave() for exchange in exchanges), return_exceptions=True
         )
         await self._side_tasks.ended()
-        if self._alarm is not None:
-            self._alarm.cancel()
         for error in left:
             if error is not None:
                 raise error

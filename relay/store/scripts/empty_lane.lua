@@ -49,7 +49,7 @@ if bytes > 0 then redis.call('HINCRBY', owed, endpoint, 0 - bytes) end
 if left <= 0 then return 'more' end
 if finish ~= '1' then return 'empty' end
 redis.call('UNLINK', prefix .. 'attempt_times:' .. endpoint, prefix .. 'dropped:' .. endpoint)
-for _, name in ipairs({'tally:', 'tally_minutes:', 'tally_hours:'}) do redis.call('UNLINK', prefix .. name .. endpoint) end
+for _, name in ipairs({'tally_now:', 'tally:', 'tally_minutes:', 'tally_hours:'}) do redis.call('UNLINK', prefix .. name .. endpoint) end
 redis.call('ZREM', prefix .. 'failing', endpoint)
 redis.call('HDEL', prefix .. 'dropped_counts', endpoint)
 redis.call('HDEL', lanes, endpoint)

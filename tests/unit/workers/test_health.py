@@ -45,3 +45,15 @@ async def test_what_an_operator_should_know_is_in_the_answer() -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://worker") as client:  # type: ignore[arg-type]
         answer = await client.get("/health/ready")
     assert (answer.status_code, answer.text) == (200, "ok\nRedis is nearly full\nthe checkpoint is old")
+
+
+async def test_a_worker_that_ends_is_alive_and_not_ready() -> None:
+    """Its tasks end one after the other: a probe must not count that as a death."""
+
+    async def ready() -> str | None:
+        return None
+
+    app = Health(alive=lambda: False, ready=ready, ends=lambda: True)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://worker") as client:  # type: ignore[arg-type]
+        live, answer = await client.get("/health/live"), await client.get("/health/ready")
+    assert (live.status_code, answer.status_code, answer.text) == (200, 503, "the worker is ending")

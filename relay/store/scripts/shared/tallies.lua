@@ -71,7 +71,7 @@ local function write_tallies()
   local endpoints, names = {}, {}
   for endpoint in pairs(tallied) do
     endpoints[#endpoints + 1] = endpoint
-    names[#names + 1] = prefix .. 'tally:' .. endpoint
+    names[#names + 1] = prefix .. 'tally_now:' .. endpoint
   end
   for first = 1, #names, UNPACK do
     local known = redis.call('MGET', unpack(names, first, math.min(first + UNPACK - 1, #names)))

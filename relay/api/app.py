@@ -1,6 +1,6 @@
 """The REST API as an application: every controller, dependency and handler is named here."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from importlib.metadata import version
 from socket import socket

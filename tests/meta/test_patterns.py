@@ -117,6 +117,7 @@ BOUNDS: dict[str, Bound] = {
     "relay.store.needs:_FORBIDDEN": Bound(1000, "needs._forbidden cuts what the server says"),
     "relay.store.retention:_ENDED": Bound(32, "the store holds what the relay wrote"),
     "relay.store.retention:_ID": Bound(2 * LINE, "an event in the store; no quantifier is open"),
+    "relay.recipes.__init__:PARAMETER": Bound(65_536, "the relay's own recipes"),
     # The stand-in for the upstream: who runs it is who asks it.
     "relay.sandbox.filters:_NUMBER": Bound(65_536, "the longest URL that the server reads"),
     "relay.sandbox.formats:_NOT_IN_XML": Bound(65_536, "rows that the sandbox makes"),
@@ -126,6 +127,7 @@ BOUNDS: dict[str, Bound] = {
     "relay.sandbox.queries:_ALIASED": Bound(65_536, "the longest URL that the server reads"),
 }
 UNBOUND = {
+    "relay.recipes.__init__:_faults": "the patterns of the relay's own recipes; the length comes first",
     "relay.domain.spellings:_runs": "possessive, and what may stand between two digits is no digit",
     "relay.domain.spellings:_words_of": "one bounded repetition, that begins at the beginning of a word",
     "relay.api.parameters:value_fault": "the patterns of parameters, which are those of names; the length comes first",

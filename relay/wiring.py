@@ -208,12 +208,8 @@ async def open_dispatch(
     """The sending side of a worker, and the catalogue that it shares with the polling side."""
     resolver = Resolver(nameservers=settings.nameservers or None)
     proxy = settings.egress_proxy.reveal() if settings.egress_proxy else None
-    transport = Egress(
-        policy=egress_policy(settings),
-        resolver=resolver,
-        options=EgressOptions(roots=settings.egress_ca_file),
-        proxy=proxy,
-    )
+    options = EgressOptions(roots=settings.egress_ca_file)
+    transport = Egress(policy=egress_policy(settings), resolver=resolver, options=options, proxy=proxy)
     sender = CallbackSender(transport, policy=egress_policy(settings), user_agent=USER_AGENT)
     troubles = Troubles(stores.operations, clock)
     links = links_of(settings, stores.vault)
@@ -235,6 +231,7 @@ async def open_dispatch(
         deadline_s=settings.attempt_timeout_seconds,
         schedule=settings.retry_schedule,
         spans=spans,
+        connections=transport.connections,
     )
     try:
         yield catalogue, dispatcher

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from relay.config import STANDARD_SCHEDULE
+from relay.domain.counts import ConnectionCounts
 from relay.domain.model import Endpoint
 from relay.observability.spans import Spans
 from relay.outbound.callbacks import CallbackSender
@@ -61,6 +62,7 @@ class Worker:
             slots=slots,
             deadline_s=PATIENCE_S,
             schedule=schedule,
+            connections=ConnectionCounts(),
             spans=spans,
         )
 

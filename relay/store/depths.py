@@ -19,9 +19,9 @@ from relay.store.scripts import script
 ENDPOINTS_AT_ONCE = 500
 """Of one script: a millisecond of the server's time, about."""
 STREAMS_AT_ONCE = 500
-RETRIES_AT_ONCE = 5_000
-"""Of one script: two or three milliseconds of the server's time."""
-MOST_RETRIES = 50_000
+RETRIES_AT_ONCE = 2_000
+"""Of one script: about 5 ms of the server's time."""
+MOST_RETRIES = 10_000
 """Looked at in one reading, over all streams, those that are due next first."""
 HEADS = 1_000
 """Events of which it is read when they were stored, the oldest of each stream first: they come with their bodies."""
@@ -177,8 +177,9 @@ def _take_in(
     of_stream.behind = max(0, total - elsewhere)
 
 
-def _keep_oldest(retries: dict[EndpointId, bytes], more: Sequence[bytes]) -> None:
-    for name, reference in zip(more[::2], more[1::2], strict=True):
+def _keep_oldest(retries: dict[EndpointId, bytes], members: Sequence[bytes]) -> None:
+    for member in members:
+        name, _, reference = member.partition(b" ")
         endpoint = EndpointId(name.decode("utf-8", "replace"))
         if endpoint not in retries or (number_of(reference) or 0) < (number_of(retries[endpoint]) or 0):
             retries[endpoint] = reference

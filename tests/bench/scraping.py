@@ -55,7 +55,7 @@ async def run(bench: Bench) -> None:
 async def _add_retries(store: Ground, source: SourceUid) -> None:
     """As many as a reading looks at."""
     number = len(store.endpoints)
-    members = {f"{store.endpoints[i % number].id} a{i}:0:abcde:2": i for i in range(RETRIES)}
+    members = {f"{store.endpoints[i % number].id} a{i % ROWS + 1}:0:abcde:{i // number + 2}": i for i in range(RETRIES)}
     await store.stores.redis.zadd(keys.due(source), members)
 
 

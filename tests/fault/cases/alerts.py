@@ -171,7 +171,7 @@ async def dead_deliveries(at: Field) -> AsyncIterator[None]:
 
 async def many_dead_deliveries(at: Field) -> AsyncIterator[None]:
     """A receiver refuses every third of its events for good."""
-    await at.endpoint("picky", failing_rows(lambda row: row % 3 == 0, status=404))
+    await at.endpoint("picky", failing_rows(lambda row: 9 * (row % 3 == 0), status=404))
     rows = asyncio.create_task(at.on.offer_at(50, FIRES_WITHIN_S, lambda _: "picky"))
     yield
     await ended(rows)
@@ -188,7 +188,7 @@ async def many_late_deliveries(at: Field) -> AsyncIterator[None]:
     await at.change(endpoint, max_in_flight=64)
 
 
-async def ended(task: "asyncio.Task[None]") -> None:
+async def ended(task: "asyncio.Task[int]") -> None:
     """End a task."""
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -4,6 +4,7 @@ Needs Python's standard library only. Reads API_URL, SANDBOX_URL, RECEIVER_URL, 
 """
 
 import json
+import logging
 import os
 import sys
 import urllib.error
@@ -15,19 +16,19 @@ SANDBOX_KEY = "00000000-0000-4000-8000-000000000001"
 
 def ask(method: str, path: str, body: dict[str, object]) -> None:
     """Call the API. Ends the program with the answer if the API refuses the call."""
-    request = urllib.request.Request(
+    request = urllib.request.Request(  # noqa: S310 - the URL is the operator's
         f"{os.environ['API_URL']}/api/v1/{path}",
         method=method,
         data=json.dumps(body).encode(),
         headers={"authorization": f"Bearer {os.environ['RELAY_ADMIN_KEY']}", "content-type": "application/json"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=30):
-            print(f"{method} {path}: done")
+        with urllib.request.urlopen(request, timeout=30):  # noqa: S310
+            logging.info("%s %s: done", method, path)
     except urllib.error.HTTPError as error:
         if error.code != EXISTS:
             sys.exit(f"{method} {path}: {error.code} {error.read().decode(errors='replace')}")
-        print(f"{method} {path}: exists")
+        logging.info("%s %s: exists", method, path)
 
 
 def main() -> None:
@@ -43,4 +44,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     main()

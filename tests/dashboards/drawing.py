@@ -54,7 +54,12 @@ def _panel(
     for spine in frame.spines.values():
         spine.set_color("#d8d9da")
     figure.text(
-        x + GAP * inch_x, y + height - 0.26 * inch_y, panel["title"], fontsize=9, weight="bold", color="#24292e"
+        x + GAP * inch_x,
+        y + height - 0.26 * inch_y,
+        panel["title"],
+        fontsize=9 if panel["type"] != "stat" else 7.5,
+        weight="bold",
+        color="#24292e",
     )
     inner = (x + 0.75 * inch_x, y + 0.8 * inch_y, width - 0.95 * inch_x, height - 1.2 * inch_y)
     unit = text_of(panel["fieldConfig"]["defaults"].get("unit", "short"))
@@ -73,7 +78,7 @@ def _series(axes: Axes, lines: list[Line], span: Span, unit: Callable[[float], s
             [at / 60 for at, _ in points], [value for _, value in points], color=colour, linewidth=1, label=line.name
         )
     axes.set_xlim((span.begin - span.end) / 60, 0)
-    bottom, top = axes.get_ylim()
+    _, top = axes.get_ylim()
     axes.set_ylim(0, top if top > 0 and lines else 1)
     axes.tick_params(labelsize=7, colors="#52545c", length=0)
     axes.grid(color="#e9edf2", linewidth=0.6)
@@ -100,7 +105,8 @@ def _stat(frame: Axes, lines: list[Line], unit: Callable[[float], str], steps: l
         )
         x = (i + 0.5) / len(values)
         text = unit(value) if math.isfinite(value) else "No data"
-        frame.text(x, 0.42, text, transform=frame.transAxes, ha="center", va="center", fontsize=20 if len(values) < 2 else 15,
+        size = 20 if len(values) < 2 else 15
+        frame.text(x, 0.42, text, transform=frame.transAxes, ha="center", va="center", fontsize=size,
                    color=COLOURS.get(colour, "#24292e"), weight="bold")  # fmt: skip
         if len(values) > 1:
             frame.text(x, 0.12, line.name, transform=frame.transAxes, ha="center", fontsize=7, color="#52545c")

@@ -1,4 +1,4 @@
-"""A run of the relay that a real Prometheus watches: the API, two workers and the sandbox, with receivers of all kinds."""
+"""A run of the relay that a real Prometheus watches: the API, two workers, the sandbox, and receivers of all kinds."""
 
 import asyncio
 import base64
@@ -28,7 +28,7 @@ scrape_configs:
     authorization: {{credentials: {key}}}
     static_configs: [{{targets: [{targets}]}}]
 """
-HEALTHY, SLOW_S = ("shop", "crm", "archive"), 1.5
+HEALTHY, SLOW_S = ("shop", "crm", "archive"), 1.0
 ADMIN_KEY = "k" * 24
 HAZARDS = ("late,probability=0.01,seconds=20", "rated,probability=0.05", "serverError,probability=0.02")
 
@@ -61,7 +61,7 @@ class Running:
     application: str = "dashboards"
 
     async def live(self, seconds: float) -> None:
-        """Let the time pass: an outage of one receiver, and a worker that is killed and comes again."""
+        """Let the time pass: an outage of one receiver, and the death of a worker."""
         began = time.monotonic()
         while (passed := time.monotonic() - began) < seconds:
             self.receivers.is_down = 0.25 < passed / seconds < 0.55

@@ -10,6 +10,7 @@ import sys
 import urllib.error
 import urllib.request
 
+log = logging.getLogger("connect-sandbox")
 EXISTS = 409
 SANDBOX_KEY = "00000000-0000-4000-8000-000000000001"
 
@@ -24,11 +25,11 @@ def ask(method: str, path: str, body: dict[str, object]) -> None:
     )
     try:
         with urllib.request.urlopen(request, timeout=30):  # noqa: S310
-            logging.info("%s %s: done", method, path)
+            log.info("%s %s: done", method, path)
     except urllib.error.HTTPError as error:
         if error.code != EXISTS:
             sys.exit(f"{method} {path}: {error.code} {error.read().decode(errors='replace')}")
-        logging.info("%s %s: exists", method, path)
+        log.info("%s %s: exists", method, path)
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ from tests.bench import (
     scraping,
     sizing,
     tallying,
+    tracing,
     transports,
 )
 from tests.bench.bench import Bench
@@ -50,6 +51,7 @@ PARTS = {
         sizing,
         remembering,
         scraping,
+        tracing,
         tallying,
         erasing,
         listing,

@@ -11,7 +11,7 @@ matplotlib.use("agg")
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tests.dashboards.asking import Line, Span
+from tests.dashboards.asking import STEP_S, Line, Span
 
 COLUMN_IN, ROW_IN, DPI = 0.58, 0.36, 100
 """A dashboard has 24 columns."""
@@ -63,15 +63,18 @@ def _panel(
     )
     inner = (x + 0.75 * inch_x, y + 0.8 * inch_y, width - 0.95 * inch_x, height - 1.2 * inch_y)
     unit = text_of(panel["fieldConfig"]["defaults"].get("unit", "short"))
+    current = [line for line in lines if line.points[-1][0] > span.end - 2 * STEP_S]
     if panel["type"] == "timeseries":
-        _series(figure.add_axes(inner), lines, span, unit)
+        left = -0.65 / (inner[2] * size[0])
+        _series(figure.add_axes(inner), lines, span, unit, left=left)
     elif panel["type"] == "stat":
-        _stat(frame, lines, unit, panel["fieldConfig"]["defaults"]["thresholds"]["steps"])
+        _stat(frame, current, unit, panel["fieldConfig"]["defaults"]["thresholds"]["steps"])
     else:
-        _table(frame, lines)
+        _table(frame, current)
 
 
-def _series(axes: Axes, lines: list[Line], span: Span, unit: Callable[[float], str]) -> None:
+def _series(axes: Axes, lines: list[Line], span: Span, unit: Callable[[float], str], *, left: float) -> None:
+    """`left`: where the legend begins, in widths of the axes."""
     for colour, line in zip(LINES * 3, lines, strict=False):
         points = [(at - span.end, value) for at, value in line.points if math.isfinite(value)]
         axes.plot(
@@ -91,14 +94,14 @@ def _series(axes: Axes, lines: list[Line], span: Span, unit: Callable[[float], s
         shown = [name if len(name) < 34 else name[:33] + "…" for name in names[:MOST_NAMED]]
         axes.legend(
             handles[:MOST_NAMED], shown, fontsize=6.5, ncols=4 if max(map(len, shown)) < 12 else 2, frameon=False,
-            loc="upper left", bbox_to_anchor=(-0.13, -0.12), columnspacing=1, handlelength=1, labelspacing=0.2,
+            loc="upper left", bbox_to_anchor=(left, -0.12), columnspacing=1, handlelength=1, labelspacing=0.2,
         )  # fmt: skip
     else:
         axes.text(0.5, 0.5, "No data", transform=axes.transAxes, ha="center", fontsize=9, color="#8e8e8e")
 
 
 def _stat(frame: Axes, lines: list[Line], unit: Callable[[float], str], steps: list[dict[str, Any]]) -> None:
-    values = [line.points[-1][1] for line in lines if line.points]
+    values = [line.points[-1][1] for line in lines]
     for i, (line, value) in enumerate(zip(lines, values, strict=False)):
         colour = next(
             (each["color"] for each in reversed(steps) if each["value"] is None or value >= each["value"]), ""
@@ -116,7 +119,7 @@ def _stat(frame: Axes, lines: list[Line], unit: Callable[[float], str], steps: l
 
 def _table(frame: Axes, lines: list[Line]) -> None:
     """The labels of what there is at the end."""
-    rows = [line.labels for line in lines if line.points]
+    rows = [line.labels for line in lines]
     names = sorted({name for row in rows for name in row})
     for i, row in enumerate([dict(zip(names, names, strict=True)), *rows][:9]):
         for j, name in enumerate(names):

@@ -36,10 +36,14 @@ async def run(bench: Bench) -> None:
             for text, share in SHARES.items():
                 found[text].append(await _dispatch(bench, store, rows, _settings(bench, share)))
     for text, flows in ({"off": off} | found).items():
-        ratio = median(flow.per_s / without.per_s for flow, without in zip(flows, off, strict=True))
+        pairs = list(zip(flows, off, strict=True))
+        ratios = {
+            "off": median(flow.per_s / without.per_s for flow, without in pairs),
+            "off, by CPU": median(sum(without.cpu_us.values()) / sum(flow.cpu_us.values()) for flow, without in pairs),
+        }
         rates, goal = [flow.per_s for flow in flows], GOALS.get(text, "")
         note, more = describe(flows), numbers(flows)
-        bench.report.add(Figure(PART, text, rates, "/s", ratios={"off": ratio}, goal=goal, note=note, more=more))
+        bench.report.add(Figure(PART, text, rates, "/s", ratios=ratios, goal=goal, note=note, more=more))
 
 
 def _settings(bench: Bench, share: str) -> Mapping[str, str]:

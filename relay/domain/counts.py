@@ -12,10 +12,20 @@ DURATION_BOUNDS_MS = (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 20
 """Upper bounds of the buckets that durations of attempts are counted in."""
 
 
+class ConnectionCounts:
+    """How callbacks got their connections."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.reused = 0
+        """Connections that were kept. One that turns out to be closed counts as well, and so does the new one."""
+
+
 class SendingCounts:
     """What a worker has sent. `handed_in` counts whole batches, after the callbacks, so that none waits for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, connections: ConnectionCounts) -> None:
+        self.connections = connections
         self.outcomes: Counter[str] = Counter()
         """Attempts by the class of their status, such as `2xx`, or by the failure, see domain.outcomes.Failure."""
         self.succeeded: dict[EndpointId, int] = {}

@@ -17,6 +17,8 @@ from relay.pipeline.catalogue import Catalogue
 from relay.store.conditions import Conditions
 from relay.store.depths import Depth, Depths, StreamDepth
 from relay.store.epochs import Epochs
+from relay.store.key_ages import KeyAges
+from relay.store.low_water import LowWater
 from relay.store.operations import Operations
 from relay.store.routes import Routes
 from relay.store.server import Server
@@ -44,6 +46,8 @@ class Kept(NamedTuple):
     operations: Operations
     epochs: Epochs
     server: Server
+    key_ages: KeyAges
+    low_water: LowWater
 
 
 class StoredMetrics:
@@ -55,19 +59,21 @@ class StoredMetrics:
 
     async def fill(self, sheet: Sheet, named: Named, now_ms: int) -> None:
         """Add the samples. `now_ms`: the server's clock. Raises StoreUnavailable."""
-        await self._show_memory(sheet, now_ms)
+        await self._show_server(sheet, now_ms)
         await self._show_conditions(sheet)
         await self._show_routes(sheet, named, now_ms)
         states = await self._show_endpoints(sheet, now_ms)
         await self._show_depths(sheet, named, states, now_ms)
 
-    async def _show_memory(self, sheet: Sheet, now_ms: int) -> None:
+    async def _show_server(self, sheet: Sheet, now_ms: int) -> None:
         use = await self._kept.server.memory()
         sheet.put("relay_redis_memory_used_bytes", use.used)
         sheet.put("relay_redis_memory_limit_bytes", use.limit)
         epoch = await self._kept.epochs.read()
         if epoch is not None and epoch.saved_ms is not None:
             sheet.put("relay_checkpoint_age_seconds", _age_s(epoch.saved_ms, now_ms))
+        if (since_ms := await self._kept.key_ages.since_ms()) is not None:
+            sheet.put("relay_encryption_key_age_seconds", _age_s(since_ms, now_ms))
 
     async def _show_conditions(self, sheet: Sheet) -> None:
         held = await self._kept.operations.conditions("")
@@ -83,11 +89,16 @@ class StoredMetrics:
         sheet.put("relay_sources", len(sources) - paused, "polled")
         sheet.put("relay_sources", paused, "paused")
         shown = {uid for uid, _ in named.routes}
-        states = await self._kept.routes.states_of([sources[uid] for uid in sorted(shown & sources.keys())])
-        for uid, found in states.items():
-            for state in found:
-                if (uid, state.route) in named.routes and uid in sources:
-                    _show_route(sheet, sources[uid], state, now_ms)
+        read = [sources[uid] for uid in sorted(shown & sources.keys())]
+        states = await self._kept.routes.states_of(read)
+        for source in read:
+            for state in states[source.uid]:
+                if (source.uid, state.route) in named.routes:
+                    _show_route(sheet, source, state, now_ms)
+        for uid, marks in (await self._kept.low_water.read(read, now_ms=now_ms)).items():
+            for route, mark in marks.items():
+                if mark.cursor is not None and (uid, route) in named.routes:
+                    sheet.put("relay_route_low_water", mark.cursor, uid, route)
 
     async def _show_endpoints(self, sheet: Sheet, now_ms: int) -> dict[EndpointId, str]:
         unwell = await self._kept.conditions.all()
@@ -115,17 +126,18 @@ class StoredMetrics:
             for state, number in depth.by_state().items():
                 sheet.put("relay_deliveries", number, name, state)
         shown = {name: Depth() for name in (*sorted(named.endpoints), OTHER)}
-        oldest_ms = now_ms
+        well = Depth()
         for i, (endpoint, each) in enumerate(found.endpoints.items()):
             await _pause(i)
-            shown[named.endpoint(endpoint)].add(each.waiting, each.oldest_ms)
-            if each.oldest_ms is not None and states.get(endpoint) == "well":
-                oldest_ms = min(oldest_ms, each.oldest_ms)
+            shown[named.endpoint(endpoint)].add(each)
+            if states.get(endpoint) == "well":
+                well.add(each)
         for name, each in shown.items():
             sheet.put("relay_endpoint_waiting_deliveries", each.waiting, name)
         for name, each in shown.items():
             sheet.put("relay_endpoint_oldest_waiting_seconds", _age_s(each.oldest_ms or now_ms, now_ms), name)
-        sheet.put("relay_oldest_waiting_seconds", _age_s(oldest_ms, now_ms))
+        sheet.put("relay_oldest_waiting_seconds", _age_s(well.oldest_ms or now_ms, now_ms))
+        sheet.put("relay_oldest_ready_seconds", _age_s(well.ready_ms or now_ms, now_ms))
 
 
 def _show_route(sheet: Sheet, source: Source, state: RouteState, now_ms: int) -> None:

@@ -94,6 +94,8 @@ class WorkerMetrics:
         sheet.put("relay_poisoned_deliveries_total", counts.poisoned)
         sheet.put("relay_callbacks_in_flight", self._dispatcher.in_flight)
         sheet.put("relay_callback_slots", self._slots)
+        sheet.put("relay_callback_connections_total", counts.connections.opened, "opened")
+        sheet.put("relay_callback_connections_total", counts.connections.reused, "reused")
         sheet.put("relay_worker_load_ratio", self._dispatcher.sharing.load)
 
     def _show_lags(self, sheet: Sheet) -> None:

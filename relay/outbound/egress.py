@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import httpx
 
 from relay.domain.addresses import Address, EgressPolicy
+from relay.domain.counts import ConnectionCounts
 from relay.domain.outcomes import Failure
 from relay.errors import Invalid
 from relay.outbound.failures import NO_SOCKETS, EgressError
@@ -68,6 +69,7 @@ class Egress(httpx.AsyncBaseTransport):
         proxy: str | None = None,
     ) -> None:
         options = options or EgressOptions()
+        self.connections = ConnectionCounts()
         self._policy = policy
         self._resolver = resolver
         self._has_proxy = proxy is not None
@@ -101,6 +103,7 @@ class Egress(httpx.AsyncBaseTransport):
         origin = (target.key, wire.identity)
         kept = self._pool.take(origin, BY_PROXY if addresses is None else addresses)
         if kept is not None:
+            self.connections.reused += 1
             waiter = kept.begin(head, body, ends_at, wire.kept_bytes)
             try:
                 return WireResponse(await waiter)
@@ -113,6 +116,7 @@ class Egress(httpx.AsyncBaseTransport):
         waiter = connection.begin(head, body, ends_at, wire.kept_bytes)
         try:
             await self._open(connection, wire, addresses, ends_at)
+            self.connections.opened += 1
             if vetted is not None and connection.address is not None:
                 self._vetting.prefer(target.host, vetted, connection.address)
             return WireResponse(await waiter)

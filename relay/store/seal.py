@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 from relay.errors import Unreadable
 from relay.store import keys
 from relay.store.configuration import Configuration, UnreadableRecord
+from relay.store.key_ages import KeyAges
 from relay.store.vault import Vault
 
 CONTEXT = "seal"
@@ -24,6 +25,7 @@ class Seal:
         self._redis = redis
         self._vault = vault
         self._configuration = configuration
+        self._ages = KeyAges(redis, vault)
         self._opened = False
         """Whether this process has seen that the key opens records."""
 
@@ -44,6 +46,7 @@ class Seal:
             self._opened = True
         if not (opens and self._vault.is_current(text)):
             await self._redis.set(keys.SEAL, self._vault.seal(TEXT, CONTEXT))
+        await self._ages.note()
         return None
 
     def _opens(self, sealed: str) -> bool:

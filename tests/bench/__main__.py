@@ -26,6 +26,7 @@ from tests.bench import (
     scraping,
     sizing,
     tallying,
+    tracing,
     transforming,
     transports,
 )
@@ -51,6 +52,7 @@ PARTS = {
         sizing,
         remembering,
         scraping,
+        tracing,
         tallying,
         erasing,
         listing,

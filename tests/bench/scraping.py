@@ -8,12 +8,14 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from relay.config import load
-from relay.domain.counts import ReadingCounts, SendingCounts
+from relay.domain.counts import ConnectionCounts, ReadingCounts, SendingCounts
 from relay.domain.matching import Matcher
 from relay.domain.model import Attempt, EndpointId, SourceUid
 from relay.domain.sending.effects import HandIn
 from relay.metrics.answering import Answering
 from relay.pipeline.clock import Clock
+from relay.store import keys
+from relay.store.depths import MOST_RETRIES
 from relay.wiring_dispatch import open_dispatch
 from relay.wiring_metrics import worker_metrics_of
 from tests.bench.bench import Bench
@@ -28,6 +30,7 @@ TEXT = "what metrics take: a scrape while every endpoint has waiting events, and
 ENDPOINTS = (1000, 10_000)
 ROWS = 20
 LANES, TIMES = 500, 20
+RETRIES = MOST_RETRIES
 SIZES = {1: "lanes with one attempt each", 32: "lanes with 32 attempts each"}
 
 
@@ -43,8 +46,17 @@ async def run(bench: Bench) -> None:
             async with fresh_source(store, "http://127.0.0.1:9", paused=True) as source:
                 await fill(store, source, rows)
                 await _scrape(bench, store, f"{count:,} endpoints")
+                await _add_retries(store, source.uid)
+                await _scrape(bench, store, f"{count:,} endpoints, {RETRIES:,} retries")
     for each, text in SIZES.items():
         bench.report.add(Figure(PART, text, [_count(each) for _ in range(bench.runs)], "us an attempt"))
+
+
+async def _add_retries(store: Ground, source: SourceUid) -> None:
+    """As many as a reading looks at."""
+    number = len(store.endpoints)
+    members = {f"{store.endpoints[i % number].id} a{i % ROWS + 1}:0:abcde:{i // number + 2}": i for i in range(RETRIES)}
+    await store.stores.redis.zadd(keys.due(source), members)
 
 
 async def _scrape(bench: Bench, store: Ground, text: str) -> None:
@@ -87,7 +99,7 @@ async def _once(answering: Answering) -> tuple[float, float]:
 
 def _count(each: int) -> float:
     """The time that counting takes, in us for each attempt."""
-    counts, handed = SendingCounts(), _handed(each)
+    counts, handed = SendingCounts(ConnectionCounts()), _handed(each)
     began = perf_counter()
     for _ in range(TIMES):
         counts.handed_in(handed)

@@ -102,7 +102,7 @@ def test_autoscalers_own_the_number_of_pods() -> None:
 def test_workers_scale_by_the_lag_of_the_relay() -> None:
     """By queries of Prometheus, which are values and know the namespace."""
     lag, load = one(rendered("everything"), "ScaledObject")["spec"]["triggers"]
-    assert lag["metadata"]["query"].startswith('max(relay_oldest_waiting_seconds{namespace="crm"})')
+    assert lag["metadata"]["query"].startswith('max(relay_oldest_ready_seconds{namespace="crm"})')
     assert load["metadata"]["query"] == 'sum(relay_worker_load_ratio{namespace="crm"})'
     own = {"own": {"query": 'sum(own{instance="{{ .Release.Name }}"})', "threshold": "5"}, "lag": None, "load": None}
     values = {"worker": {"autoscaling": {**WORKER, "queries": own}}, "metrics": METRICS}

@@ -18,8 +18,10 @@ ALERTS = Path(__file__).parents[2] / "helm/files/alerts.yaml"
 SCRAPE_S = 1.5
 """A process whose Redis does not answer takes a second to say so."""
 LOOK_S = 0.25
-_UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
-_LENGTH = re.compile(r"(?<=for: )(\d+)(ms|s|m|h)$|(?<=\[)(\d+)(ms|s|m|h)(?=\])", re.MULTILINE)
+_UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_LENGTH = re.compile(r"(?<=for: )(\d+)(ms|s|m|h|d)$|(?<=\[)(\d+)(ms|s|m|h|d)(?=\])", re.MULTILINE)
+_A_MINUTE, _LATE = 'le="60.0"', 'le="2.5"'
+"""What counts as late: a bound of the histogram that is longer than the retries of a run without faults."""
 _THRESHOLD = re.compile(r"> (\d+) \* 60$", re.MULTILINE)
 CONFIGURATION = """
 global: {{scrape_interval: {scrape_ms}ms, scrape_timeout: {scrape_ms}ms, evaluation_interval: 500ms}}
@@ -31,7 +33,7 @@ scrape_configs:
 
 
 def shortened(rules: str, factor: float) -> str:
-    """The rules with all lengths of time multiplied: `for`, ranges, and thresholds in minutes.
+    """The rules with all lengths of time multiplied: `for`, ranges, and thresholds in minutes. Late is 2.5 s.
 
     >>> shortened("expr: increase(x[15m]) > 0\\nfor: 1m", 0.01)
     'expr: increase(x[9000ms]) > 0\\nfor: 600ms'
@@ -41,6 +43,7 @@ def shortened(rules: str, factor: float) -> str:
         number, unit = found[1] or found[3], found[2] or found[4]
         return f"{round(int(number) * _UNIT_MS[unit] * factor)}ms"
 
+    rules = rules.replace(_A_MINUTE, _LATE)
     return _THRESHOLD.sub(lambda found: f"> {int(found[1]) * 60 * factor:g}", _LENGTH.sub(length, rules))
 
 

@@ -12,12 +12,15 @@ import yaml
 
 from relay.metrics.process import KINDS
 from relay.metrics.table import BY_NAME, METRICS
+from relay.metrics.worker import LAG_BOUNDS_MS
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "helm/files"
-RULES: list[dict[str, Any]] = [
+ALL: list[dict[str, Any]] = [
     rule for group in yaml.safe_load((FILES / "alerts.yaml").read_text())["groups"] for rule in group["rules"]
 ]
+RULES = [rule for rule in ALL if "alert" in rule]
+RECORDED = {rule["record"] for rule in ALL if "record" in rule}
 DASHBOARDS = sorted(FILES.glob("dashboards/*.json"))
 OF_TARGETS = {"instance", "job", "namespace", "pod", "service"}
 """Labels that Prometheus adds."""
@@ -58,7 +61,7 @@ def of_dashboards() -> Iterator[str]:
         yield from (*queries(read["panels"]), *chosen_from(read))
 
 
-EXPRESSIONS = list(dict.fromkeys([*(rule["expr"] for rule in RULES), *of_dashboards(), *of_documents()]))
+EXPRESSIONS = list(dict.fromkeys([*(rule["expr"] for rule in ALL), *of_dashboards(), *of_documents()]))
 
 
 def faults(expr: str) -> list[str]:
@@ -66,6 +69,7 @@ def faults(expr: str) -> list[str]:
     promql_parser.parse(expr)
     bare = re.sub(r'"(\\.|[^"\\])*"', '""', expr)
     found = []
+    found += [f"nothing records {name}" for name in set(re.findall(r"\brelay:[\w:]+", bare)) - RECORDED]
     names = set(re.findall(r"\b(?:relay|process)_\w+", bare))
     for name in names:
         metric = BY_NAME.get(re.sub(r"_(bucket|sum|count)$", "", name)) or BY_NAME.get(name)
@@ -88,7 +92,7 @@ def faults(expr: str) -> list[str]:
     shown = " ".join(BY_NAME[name].values for name in names & BY_NAME.keys()) + "".join(f"`{kind}`" for kind in KINDS)
     for value in re.findall(r'"([^"]*)"', expr):
         for each in value.split("|"):
-            if f"`{each}`" not in shown and not re.fullmatch(r"ep_1|uk|[1-5]xx|sight|row", each):
+            if f"`{each}`" not in shown and not re.fullmatch(r"ep_1|uk|[1-5]xx|sight|row|60\.0", each):
                 found.append(f"{names} are never {each}")
     return [*found, *(f"{names} have no label {label}" for label in used - allowed)]
 
@@ -111,9 +115,23 @@ def test_the_check_finds_faults() -> None:
     """A wrong name, a wrong label, and an expression that is none."""
     assert faults("max(relay_no_such_gauge)") == ["there is no metric relay_no_such_gauge"]
     assert len(faults('sum by (endpoint) (rate(relay_attempts_total{outcom="2xx"}[5m]))')) == 2
+    assert faults("relay:late_deliveries:ratio_rate7m") == ["nothing records relay:late_deliveries:ratio_rate7m"]
     assert faults('max(relay_condition{condition="full"})') == ["{'relay_condition'} are never full"]
     with pytest.raises(ValueError, match="unclosed"):
         faults("sum(relay_redis_up")
+
+
+def test_a_minute_is_a_bound_of_the_lags() -> None:
+    """The objective of freshness counts the lags up to a bound of the histogram."""
+    (bound,) = {text for rule in ALL for text in re.findall(r'le="([^"]+)"', rule["expr"])}
+    assert bound in [repr(each / 1000) for each in LAG_BOUNDS_MS]
+
+
+@pytest.mark.parametrize("record", sorted(RECORDED))
+def test_each_recorded_series_says_its_window(record: str) -> None:
+    """The name ends with the range of every rate in it, as Prometheus's rules for names ask."""
+    (rule,) = [each for each in ALL if each.get("record") == record]
+    assert set(re.findall(r"\[(\w+)\]", rule["expr"])) == {record.rpartition("ratio_rate")[2]}
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule["alert"]))

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from relay.domain.counts import SendingCounts
+from relay.domain.counts import ConnectionCounts, SendingCounts
 from relay.domain.model import Endpoint, EndpointId, SourceUid
 from relay.domain.sending.core import Core
 from relay.domain.sending.effects import Disable, Effect, Unpark
@@ -59,12 +59,13 @@ class Dispatcher:
         disable: DisableEndpoint,
         slots: int,
         schedule: Sequence[float],
+        connections: ConnectionCounts,
     ) -> None:
         """`slots`: callbacks in flight at most; `schedule`: seconds before each retry."""
         self.session = session
         self._lanes, self._sweeping = lanes, Sweeping(lanes, clock)
         self._conditions, self._catalogue, self._clock = conditions, catalogue, clock
-        self.lagging, self.counts = lagging, SendingCounts()
+        self.lagging, self.counts = lagging, SendingCounts(connections)
         self._disable = disable
         self._slots = slots
         self._attempting = attempting

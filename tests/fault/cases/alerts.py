@@ -169,6 +169,31 @@ async def dead_deliveries(at: Field) -> AsyncIterator[None]:
     yield
 
 
+async def many_dead_deliveries(at: Field) -> AsyncIterator[None]:
+    """A receiver refuses every third of its events for good."""
+    await at.endpoint("picky", failing_rows(lambda row: 9 * (row % 3 == 0), status=404))
+    rows = asyncio.create_task(at.on.offer_at(50, FIRES_WITHIN_S, lambda _: "picky"))
+    yield
+    await ended(rows)
+    at.on.recorder.set("picky", always())
+
+
+async def many_late_deliveries(at: Field) -> AsyncIterator[None]:
+    """A receiver works, and takes far longer for its events than they take to come."""
+    endpoint = await at.endpoint("late", always(after_s=0.2), max_in_flight=4)
+    rows = asyncio.create_task(at.on.offer_at(50, FIRES_WITHIN_S, lambda _: "late"))
+    yield
+    await ended(rows)
+    at.on.recorder.set("late", always())
+    await at.change(endpoint, max_in_flight=64)
+
+
+async def ended(task: "asyncio.Task[int]") -> None:
+    """End a task."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def failing_endpoint(at: Field) -> AsyncIterator[None]:
     """A receiver is down."""
     await at.endpoint("down", always(503))
@@ -317,6 +342,8 @@ async def take_memory(server: Server) -> None:
 
 
 FAULTS: dict[tuple[str, ...], Fault] = {
+    ("RelayFreshnessBudgetBurnsFast", "RelayFreshnessBudgetBurnsSlowly"): many_late_deliveries,
+    ("RelaySuccessBudgetBurnsFast", "RelaySuccessBudgetBurnsSlowly"): many_dead_deliveries,
     ("RelayEndpointDisabled",): gone_endpoint,
     ("RelayDeliveriesDead",): dead_deliveries,
     ("RelayEndpointFailing",): failing_endpoint,

@@ -126,12 +126,13 @@ def test_preparing_is_cached_until_the_endpoint_changes(sender: CallbackSender, 
     assert sender.prepare(changed) is not first
 
 
-async def test_connections_are_reused(send: Send, sink: HostileSink) -> None:
-    """With and without a body in the answer, one connection does for callbacks one after the other."""
+async def test_connections_are_reused(send: Send, sink: HostileSink, egress: Egress) -> None:
+    """With and without a body in the answer, one connection does for callbacks one after the other, and is counted."""
     for _ in range(5):
         await send(f"http://127.0.0.1:{sink.port}/fine")
         await send(f"http://127.0.0.1:{sink.port}/fine-with-body")
-    assert sink.connections == 1
+    assert sink.connections == egress.connections.opened == 1
+    assert egress.connections.reused == 9
 
 
 async def test_a_connection_with_more_to_read_is_dropped(send: Send, sink: HostileSink) -> None:

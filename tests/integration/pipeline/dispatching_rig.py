@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from relay.config import STANDARD_SCHEDULE
+from relay.domain.counts import ConnectionCounts
 from relay.domain.model import Endpoint
 from relay.expressions.evaluator import Evaluator
 from relay.observability.spans import Spans
@@ -74,6 +75,7 @@ class Worker:
             disable=Disabling(rig.endpoints, rig.clock),
             slots=slots,
             schedule=schedule,
+            connections=ConnectionCounts(),
         )  # fmt: skip
 
     async def start(self) -> None:

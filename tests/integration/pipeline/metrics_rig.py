@@ -1,5 +1,6 @@
 """The metrics of a worker of the tests, read back as Prometheus reads them."""
 
+import base64
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -7,6 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
 from relay.domain.counts import ReadingCounts
+from relay.domain.model import Secret
+from relay.domain.reading.plan import Overlap
 from relay.metrics.looping import LoopLag
 from relay.metrics.process import ProcessMetrics
 from relay.metrics.sheet import Sheet
@@ -15,10 +18,16 @@ from relay.metrics.worker import WorkerMetrics
 from relay.store.conditions import Conditions
 from relay.store.depths import Depths
 from relay.store.epochs import Epochs
+from relay.store.key_ages import KeyAges
+from relay.store.low_water import LowWater
 from relay.store.operations import Operations
 from relay.store.routes import Routes
 from relay.store.server import Server
+from relay.store.vault import Vault
 from tests.integration.pipeline.dispatching_rig import Worker
+
+VAULT = Vault([Secret(base64.b64encode(bytes(32)).decode())])
+OVERLAP = Overlap(rows=100, seconds=60, interval_seconds=60)
 
 
 class Scrape(NamedTuple):
@@ -50,12 +59,26 @@ def read(text: str) -> Scrape:
     return Scrape([(each.name, each.labels, each.value) for family in families for each in family.samples])
 
 
+def low_water(redis: Redis) -> LowWater:
+    """What reads the low-water marks of routes."""
+    return LowWater(redis, overlap=OVERLAP, reach_s=4 * 86_400)
+
+
 class Metrics:
     """The metrics of a worker."""
 
     def __init__(self, worker: Worker, redis: Redis, reading: ReadingCounts | None = None) -> None:
         server, operations = Server(redis), Operations(redis)
-        kept = Kept(Depths(redis), Conditions(redis), Routes(redis), operations, Epochs(redis, needed=False), server)
+        kept = Kept(
+            depths=Depths(redis),
+            conditions=Conditions(redis),
+            routes=Routes(redis),
+            operations=operations,
+            epochs=Epochs(redis, needed=False),
+            server=server,
+            key_ages=KeyAges(redis, VAULT),
+            low_water=low_water(redis),
+        )
         self.process = ProcessMetrics("worker", server, operations, LoopLag())
         self._metrics = WorkerMetrics(
             process=self.process,

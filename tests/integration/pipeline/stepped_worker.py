@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 
-from relay.domain.counts import SendingCounts
+from relay.domain.counts import ConnectionCounts, SendingCounts
 from relay.domain.model import EndpointId, MessageId, SourceUid
 from relay.domain.outcomes import Failure, Outcome
 from relay.domain.sending.core import Core
@@ -52,7 +52,7 @@ class SteppedWorker:
             core=self.core, catalogue=self.catalogue, bodies=rig.bodies, conditions=conditions,
             deletions=Deletions(rig.redis), clock=rig.clock,
         )  # fmt: skip
-        self._counts = SendingCounts()
+        self._counts = SendingCounts(ConnectionCounts())
         self._asking = Asking(
             core=self.core, session=name, lanes=rig.lanes, rates=Rates(rig.redis), conditions=conditions,
             catalogue=self.catalogue, clock=rig.clock, probe_lives_ms=25_000, answered=lambda: None,

@@ -9,11 +9,14 @@ from redis.asyncio import Redis
 from relay.domain.counts import ReadingCounts
 from relay.domain.model import ApplicationId, Endpoint, EndpointId, SourceUid
 from relay.metrics.table import METRICS
+from relay.store import depths as depths_module
 from relay.store import keys
+from relay.store.events import Events
+from relay.store.key_ages import KEPT, KeyAges
 from tests.fakes.subscribers import Got, status
 from tests.integration.books import read_books
 from tests.integration.pipeline.dispatching_rig import Dispatching
-from tests.integration.pipeline.metrics_rig import Metrics, Scrape
+from tests.integration.pipeline.metrics_rig import VAULT, Metrics, Scrape, low_water
 from tests.integration.pipeline.rig import UK, Rig, until
 
 MOST_SERIES = 5_000
@@ -110,6 +113,77 @@ async def test_the_oldest_event_is_found(dispatching: Dispatching) -> None:
         assert round(scrape.value("relay_oldest_waiting_seconds"), -2) == 100
 
 
+@pytest.mark.parametrize("at_once", [5_000, 2], ids=["in one look", "in several"])
+async def test_the_oldest_event_may_wait_for_a_retry(
+    dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """Goal G39: the age of the oldest event equals the truth, also if the event waits for a retry."""
+    monkeypatch.setattr(depths_module, "RETRIES_AT_ONCE", at_once)
+    rig = dispatching.rig
+    await rig.source()
+    seconds, _ = await rig.eyes.time()
+    hosts = {"refuses.example.com": status(404), "crm.example.com": status(204)}
+    dispatching.subscribers.answers |= hosts
+    refuses, _ = [await rig.endpoint(url=f"https://{host}/") for host in hosts]
+    held = await rig.endpoint(paused=True)
+    for ago in (500, 300, 100):
+        rig.clock.at_ms = (seconds - ago) * 1000
+        await dispatching.rows(1 if ago == 500 else 3)
+        if ago == 500:
+            await empty(rig, held)
+    async with dispatching.worker() as worker:
+        await until(lambda: worker.dispatcher.counts.retries == 7)
+        await until(lambda: worker.dispatcher.counts.ended["delivered"] == 7)
+
+        async def still() -> bool:
+            return (await census(rig.eyes)).get("retry") == 7
+
+        await until(still)
+        scrape = await Metrics(worker, rig.eyes).scrape()
+    ages = scrape.values("relay_endpoint_oldest_waiting_seconds", "endpoint_id")
+    assert {name: round(age, -2) for name, age in ages.items()} == {refuses.id: 500.0, held.id: 300.0}
+    assert await true_ages(rig.eyes, seconds) == {refuses.id: 500.0, held.id: 300.0}
+    assert round(scrape.value("relay_oldest_waiting_seconds"), -2) == 500
+    assert round(scrape.value("relay_oldest_ready_seconds"), -2) == 0
+
+
+async def true_ages(redis: Redis, seconds: int) -> dict[str, float]:
+    """The age of each endpoint's oldest event that waits, from the keys as they stand."""
+    books, events, oldest = await read_books(redis, UK), Events(redis), dict[str, int]()
+    for group in (books.waiting, books.flying):
+        for endpoint, references in group.items():
+            oldest[endpoint] = min([oldest.get(endpoint, 1 << 60), *(each.number for each in references)])
+    for endpoint, each in books.due:
+        oldest[endpoint] = min(oldest.get(endpoint, 1 << 60), each.number)
+    stored = await events.read(UK, set(oldest.values()))
+    return {endpoint: seconds - stored[number].stored_at_ms / 1000 for endpoint, number in oldest.items()}
+
+
+async def test_the_age_of_the_encryption_key_is_that_of_its_first_use(dispatching: Dispatching) -> None:
+    """A process that starts again with the key does not make it younger."""
+    rig = dispatching.rig
+    seconds, _ = await rig.eyes.time()
+    await rig.eyes.zadd(KEPT, {VAULT.sealing: (seconds - 500) * 1000})
+    await KeyAges(rig.redis, VAULT).note()
+    async with dispatching.worker() as worker:
+        scrape = await Metrics(worker, rig.eyes).scrape()
+    assert round(scrape.value("relay_encryption_key_age_seconds"), -2) == 500
+
+
+async def test_the_low_water_mark_of_a_route_is_that_of_the_checkpoint(dispatching: Dispatching) -> None:
+    """It stands before the oldest event that waits, and behind the cursor."""
+    rig = dispatching.rig
+    await rig.source()
+    await rig.endpoint(paused=True)
+    seconds, _ = await rig.eyes.time()
+    await dispatching.rows(3)
+    async with dispatching.worker() as worker:
+        scrape = await Metrics(worker, rig.eyes).scrape()
+    marks = await low_water(rig.eyes).read([rig.catalogue.sources[UK]], now_ms=seconds * 1000)
+    assert scrape.value("relay_route_low_water", source=UK, route="all") == marks[UK]["all"].cursor == 0
+    assert scrape.value("relay_route_cursor", source=UK, route="all") == 3
+
+
 async def never(_: Got) -> object:
     """A receiver that does not answer."""
     return await asyncio.Event().wait()
@@ -161,6 +235,7 @@ async def test_every_metric_of_a_worker_is_exposed(dispatching: Dispatching) -> 
         await until(lambda: worker.dispatcher.counts.breakers["open"])
         await rig.eyes.hset(keys.route(UK, "all"), mapping={"caught_up_at_ms": 1, "cursor": 8})  # type: ignore[misc]
         await rig.eyes.hset(keys.EPOCH, mapping={"id": "e", "beats": 1, "saved_ms": 1})  # type: ignore[misc]
+        await KeyAges(rig.eyes, VAULT).note()
         metrics = Metrics(worker, rig.redis, reading)
         await until(lambda: is_told(metrics))
         scrape = await metrics.scrape()

@@ -13,6 +13,7 @@ from relay.store import keys
 from relay.store.applications import Applications
 from relay.store.configuration import Configuration
 from relay.store.endpoints import Endpoints
+from relay.store.key_ages import KEPT, MOST_KEYS, KeyAges
 from relay.store.seal import Seal, locked
 from relay.store.sources import Sources
 from relay.store.vault import Vault
@@ -110,3 +111,24 @@ async def test_a_damaged_seal_is_made_anew(redis: Redis, damage: bytes) -> None:
     await redis.set(keys.SEAL, damage)
     assert await with_keys(redis, OLD).trouble() is None
     assert Vault([OLD]).is_current((await redis.get(keys.SEAL)).decode())
+
+
+async def test_the_first_use_of_each_key_is_noted(redis: Redis) -> None:
+    """At a start with it. Later starts, and a change to another key and back, leave it as it is."""
+    old, new = KeyAges(redis, Vault([OLD])), KeyAges(redis, Vault([NEW, OLD]))
+    assert await old.since_ms() is None
+    await with_keys(redis, OLD).trouble()
+    first = await old.since_ms()
+    await redis.zadd(KEPT, {Vault([OLD]).sealing: 5}, xx=True)
+    await with_keys(redis, NEW, OLD).trouble()
+    await with_keys(redis, OLD, NEW).trouble()
+    assert (await old.since_ms(), first is not None) == (5, True)
+    assert (await new.since_ms() or 0) >= (first or 0)
+
+
+async def test_only_the_last_keys_are_noted(redis: Redis) -> None:
+    """An operator who changes the key each day does not fill the store."""
+    await redis.zadd(KEPT, {f"key{number}": number for number in range(MOST_KEYS)})
+    await KeyAges(redis, Vault([NEW])).note()
+    assert await redis.zcard(KEPT) == MOST_KEYS
+    assert await KeyAges(redis, Vault([NEW])).since_ms() is not None

@@ -1,6 +1,6 @@
 """What a process counts."""
 
-from relay.domain.counts import DURATION_BOUNDS_MS, ReadingCounts, SendingCounts
+from relay.domain.counts import DURATION_BOUNDS_MS, ConnectionCounts, ReadingCounts, SendingCounts
 from relay.domain.lags import Histogram
 from relay.domain.model import Attempt, EndpointId, SourceUid
 from relay.domain.sending.effects import HandIn
@@ -18,7 +18,7 @@ def attempt(status: int = 0, *, error: str = "", took_ms: int = 7) -> Attempt:
 
 def test_attempts_are_counted_by_what_came_of_them() -> None:
     """By class or failure, by endpoint, and by how long they took."""
-    counts = SendingCounts()
+    counts = SendingCounts(ConnectionCounts())
     tries = [attempt(204), attempt(503), attempt(error="timeout: the deadline passed", took_ms=20_001), attempt(599)]
     lane = HandIn(
         CRM, ended=[b"a1:0:abcde"], dead=[(b"a2:0:abcde", "exhausted")], due=[(b"", "", 1, "")], attempts=tries

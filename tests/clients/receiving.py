@@ -1,4 +1,4 @@
-"""Checks a receiver of docs/receiving.md: the relay's own sender calls it, and what it answers and processes is compared."""
+"""Checks a receiver of docs/receiving.md: the relay's sender calls it. Compares what it answers and processes."""
 
 import asyncio
 import json

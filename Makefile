@@ -72,8 +72,8 @@ openapi: install ## Record the examples of the API, and docs/openapi.json, anew
 	$(BIN)/pytest -q -n 0 --write tests/integration/api/test_examples.py -k the_examples_are
 	$(BIN)/pytest -q -n 0 --write tests/integration/api/test_golden.py
 
-schemas: install ## Write docs/schemas and docs/asyncapi.json: what callbacks look like
-	$(BIN)/pytest -q -n 0 --write tests/meta/test_event_documents.py
+schemas: install ## Write docs/schemas, docs/asyncapi.json and the code of docs/receiving.md
+	$(BIN)/pytest -q -n 0 --write tests/meta/test_event_documents.py tests/meta/test_receiving_page.py
 
 clean: ## Remove what the other commands made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist data

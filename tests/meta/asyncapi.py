@@ -1,4 +1,4 @@
-"""The AsyncAPI document of the callbacks: channels and messages with headers, bodies and examples, made from the code."""
+"""The AsyncAPI document of the callbacks: channels and messages with headers, bodies and examples."""
 
 from typing import Any
 

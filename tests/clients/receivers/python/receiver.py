@@ -3,7 +3,6 @@ import json
 import os
 import re
 import threading
-import time
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,6 +11,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 verifiers = [Webhook(secret) for secret in os.environ["WEBHOOK_SECRETS"].split()]  # after a rotation: new and old
 inbox, limit = Path(os.environ.get("INBOX", "inbox")), 4 << 20
+arrived = threading.Event()
 
 
 def is_genuine(body: bytes, headers: dict[str, str]) -> bool:
@@ -46,6 +46,7 @@ class Receiver(BaseHTTPRequestHandler):
             part = inbox / f"{uuid.uuid4()}.part"
             part.write_bytes(body)
             part.replace(inbox / "new" / headers["webhook-id"])
+            arrived.set()
         return 204
 
 
@@ -74,4 +75,5 @@ server = ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("PORT", "9000"))),
 threading.Thread(target=server.serve_forever, daemon=True).start()
 while True:
     work()
-    time.sleep(1)
+    arrived.wait(1)
+    arrived.clear()

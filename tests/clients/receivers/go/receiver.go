@@ -3,6 +3,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -20,7 +21,7 @@ import (
 
 var (
 	verifiers []*standardwebhooks.Webhook // after a rotation: of the new secret and of the old one
-	inbox     = os.Getenv("INBOX")
+	inbox     = cmp.Or(os.Getenv("INBOX"), "inbox")
 	limit     = int64(4 << 20)
 	isName    = regexp.MustCompile(`^[\w-]{1,64}$`).MatchString
 )
@@ -111,7 +112,7 @@ func main() {
 			log.Fatal(err)
 		}
 	}
-	server := http.Server{Addr: "127.0.0.1:" + os.Getenv("PORT"), Handler: http.HandlerFunc(receive)}
+	server := http.Server{Addr: "127.0.0.1:" + cmp.Or(os.Getenv("PORT"), "9000"), Handler: http.HandlerFunc(receive)}
 	server.ReadTimeout = 20 * time.Second
 	go func() { log.Fatal(server.ListenAndServe()) }()
 	for ; ; time.Sleep(time.Second) {

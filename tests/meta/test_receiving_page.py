@@ -31,6 +31,7 @@ def render(page: str) -> str:
         for name in EVENT_TYPES
     )
     page = re.sub(r"<!-- file: (\S+) -->\n(?:```\w+\n.*?^```\n)?", file, page, flags=re.DOTALL | re.MULTILINE)
+    rows = f"| type | schema | sample |\n|---|---|---|\n{rows}"
     return re.sub(r"(<!-- schemas -->\n).*?(?=<!-- /schemas -->)", lambda found: found[1] + rows, page, flags=re.DOTALL)
 
 

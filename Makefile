@@ -9,7 +9,7 @@ UNSHIPPED := faker polyfactory rich rich-click pygments markdown-it-py mdurl lit
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock check fix test test-alerts dashboards test-clients image-test chart demo bench chaos fuzz openapi clean
+.PHONY: help install lock check fix test test-alerts dashboards test-clients image-test chart demo bench chaos fuzz openapi schemas clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,7 +51,7 @@ chart: install $(VENV)/chart.stamp ## Write the generated files of the chart, li
 	$(BIN)/python -m relay.cli.configuration && $(BIN)/python -m tests.chart.readme
 	$(BIN)/pytest -q -n 2 tests/chart $(ARGS)
 
-test-clients: install ## Svix's JavaScript and Go clients against a real relay; needs node or go
+test-clients: install ## Svix's clients, and the receivers of docs/receiving.md, in other languages; needs node, go, mvn, …
 	@$(BIN)/python -m tests.clients $(ARGS)
 
 demo: install ## Run the whole relay on this machine and watch callbacks arrive
@@ -78,6 +78,9 @@ fuzz: install ## Ten thousand generated calls of the API: make fuzz ARGS="--exam
 openapi: install ## Record the examples of the API, and docs/openapi.json, anew
 	$(BIN)/pytest -q -n 0 --write tests/integration/api/test_examples.py -k the_examples_are
 	$(BIN)/pytest -q -n 0 --write tests/integration/api/test_golden.py
+
+schemas: install ## Write docs/schemas, docs/asyncapi.json and the code of docs/receiving.md
+	$(BIN)/pytest -q -n 0 --write tests/meta/test_event_documents.py tests/meta/test_receiving_page.py
 
 clean: ## Remove what the other commands made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist data

@@ -1,4 +1,7 @@
-"""`python -m tests.clients [CLIENT …]`: Svix's clients of other languages against a real relay, one line for each."""
+"""`python -m tests.clients [NAME …]`: what is written in other languages, one line for each.
+
+These are Svix's clients against a real relay, and the receivers of docs/receiving.md.
+"""
 
 import argparse
 import asyncio
@@ -6,9 +9,12 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.clients.samples import SAMPLES, try_sample
 from tests.fault.api import api
 from tests.fault.stage import Stage, stage
 
@@ -36,32 +42,40 @@ CLIENTS = {
 
 
 def main() -> int:
-    """Run the walks; 1 when one of them failed. A language that is not installed is named and left out."""
-    parser = argparse.ArgumentParser(prog="python -m tests.clients", description="Svix's clients against a relay.")
-    parser.add_argument(
-        "client", nargs="*", metavar="CLIENT", help=f"clients to run: {', '.join(CLIENTS)} (default: all)"
-    )
-    chosen = parser.parse_args().client or [*CLIENTS]
-    if unknown := set(chosen) - set(CLIENTS):
-        parser.error(f"no such client: {', '.join(sorted(unknown))}")
+    """Run the walks and the receivers; 1 when one failed. A language that is not installed is named and left out."""
+    names = [*CLIENTS, *SAMPLES]
+    parser = argparse.ArgumentParser(prog="python -m tests.clients", description="Svix's clients, and receivers.")
+    parser.add_argument("name", nargs="*", metavar="NAME", help=f"what to run: {', '.join(names)} (default: all)")
+    chosen = parser.parse_args().name or names
+    if unknown := set(chosen) - set(names):
+        parser.error(f"no such client or receiver: {', '.join(sorted(unknown))}")
     return 1 if asyncio.run(_run(chosen)) else 0
 
 
 async def _run(chosen: list[str]) -> int:
-    """Run the walks on one relay; gives how many failed."""
+    """Run the walks on one relay, and the receivers; gives how many failed."""
     failed = 0
-    async with stage(1, settings=SETTINGS) as on, api(on) as http:
-        await on.worker()
-        for name in chosen:
-            began, client = time.monotonic(), CLIENTS[name]
-            if shutil.which(client.program) is None:
-                print(f"{name:<14} left out: {client.program} is not installed", flush=True)
-                continue
-            complaint = await _walk(client, on, str(http.base_url))
-            failed += bool(complaint)
-            verdict = f"FAILED\n{complaint}" if complaint else f"ok, {time.monotonic() - began:.1f} s"
-            print(f"{name:<14} {verdict}", flush=True)
+    if walks := [name for name in chosen if name in CLIENTS]:
+        async with stage(1, settings=SETTINGS) as on, api(on) as http:
+            await on.worker()
+            for name in walks:
+                client = CLIENTS[name]
+                failed += await _report(name, client.program, partial(_walk, client, on, str(http.base_url)))
+    for name in chosen:
+        if name in SAMPLES:
+            failed += await _report(name, SAMPLES[name].program, partial(try_sample, SAMPLES[name]))
     return failed
+
+
+async def _report(name: str, program: str, run: Callable[[], Awaitable[str]]) -> bool:
+    """Run one and print what became of it; says whether it failed."""
+    if shutil.which(program) is None:
+        print(f"{name:<20} left out: {program} is not installed", flush=True)
+        return False
+    began = time.monotonic()
+    complaint = await run()
+    print(f"{name:<20} {f'FAILED: {complaint}' if complaint else f'ok, {time.monotonic() - began:.1f} s'}", flush=True)
+    return bool(complaint)
 
 
 async def _walk(client: Client, on: Stage, url: str) -> str:

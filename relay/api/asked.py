@@ -139,6 +139,9 @@ def source_faults(asked: Asked, stored: Source | None) -> Iterator[Fault]:
         if name not in auth and not has_them:
             why = f"{MOVED}: send it again" if moved else "is required, because the source has no such credentials yet"
             yield Fault(("body", "auth", name), why, "missing")
+    if isinstance(kept, BasicAuth) and kind == "basic" and "password" not in auth:
+        if auth.get("username", kept.username) != kept.username:
+            yield Fault(("body", "auth", "password"), "is required, because `username` changes", "missing")
 
 
 def header_faults(asked: Asked, stored: Endpoint) -> Iterator[Fault]:

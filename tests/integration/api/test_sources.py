@@ -119,7 +119,7 @@ async def test_another_user_name_requires_its_password(http: httpx.AsyncClient, 
     await http.put("/source/s", json=SOURCE | {"auth": basic})
     answer = await http.put("/source/s", json=SOURCE | {"auth": {"type": "basic", "username": "v"}})
     (fault,) = answer.json()["detail"]
-    assert (answer.status_code, fault["loc"], fault["type"]) == (422, ["body", "auth", "password"], "missing")
+    assert (answer.status_code, fault["loc"], fault["type"]) == (422, ["body", "auth", "password"], "value_error")
     assert (await stores.sources.get(S)).auth == BasicAuth("u", "p")
     for auth in ({"type": "basic", "username": "u"}, basic | {"username": "v"}):
         assert (await http.put("/source/s", json=SOURCE | {"auth": auth})).status_code == 200

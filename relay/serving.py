@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import json
 import signal
 import socket
 import sys
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from types import FrameType
 from typing import Any, ClassVar
 
@@ -27,9 +29,19 @@ LAST_REQUEST_S = 1.0
 LAST_WORDS_S = 3.0
 """For closing connections to servers, after the last request."""
 REFUSED_HEADERS = (
-    b"content-type: text/plain; charset=utf-8\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n"
+    b"content-type: application/problem+json\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n"
     b"content-security-policy: default-src 'none'; frame-ancestors 'none'\r\nconnection: close\r\n"
 )
+
+
+REFUSED_CODES = {
+    HTTPStatus.BAD_REQUEST: "malformed",
+    HTTPStatus.REQUEST_TIMEOUT: "request_timeout",
+    HTTPStatus.REQUEST_URI_TOO_LONG: "uri_too_long",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "headers_too_large",
+    HTTPStatus.SERVICE_UNAVAILABLE: "unavailable",
+}
+"""What the server refuses before the application sees it, with the codes of the problem documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +73,7 @@ class BoundedProtocol(H11Protocol):
         self._unread: asyncio.TimerHandle | None = None
         super().connection_made(transport)
         if len(self.connections) > self.limits.connections and not self._make_room():
-            self._refuse(b"503 Service Unavailable", b"Too many connections are open. Try again in a moment.\n")
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections are open: try again in a moment")
             return
         self._follow()
 
@@ -107,8 +119,18 @@ class BoundedProtocol(H11Protocol):
         self._abort_soon()
 
     def send_400_response(self, msg: str) -> None:
-        """The request is not HTTP."""
-        self._refuse(b"400 Bad Request", msg.encode() + b"\n")
+        """The request is not HTTP, or its line or headers are too long."""
+        # uvicorn calls this while it handles the exception, and does not pass it on.
+        hint = getattr(sys.exception(), "error_status_hint", HTTPStatus.BAD_REQUEST)
+        if hint != HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+            self._refuse(HTTPStatus.BAD_REQUEST, "the request is not valid HTTP/1.1")
+        elif b"\n" in self.conn.trailing_data[0]:
+            self._refuse(HTTPStatus(hint), f"the URL and the headers can have at most {self.limits.head_bytes} bytes")
+        else:
+            self._refuse(
+                HTTPStatus.REQUEST_URI_TOO_LONG,
+                f"the URL is too long: it can have at most {self.limits.head_bytes} bytes",
+            )
 
     def _follow(self) -> None:
         """Limit the time of what is being received now."""
@@ -128,7 +150,7 @@ class BoundedProtocol(H11Protocol):
             self._late = None
 
     def _time_out(self) -> None:
-        self._refuse(b"408 Request Timeout", f"The request's {self._phase} did not arrive in time.\n".encode())
+        self._refuse(HTTPStatus.REQUEST_TIMEOUT, f"the {self._phase} of the request did not arrive in time")
 
     def _make_room(self) -> bool:
         others = (each for each in self.connections if isinstance(each, BoundedProtocol) and each is not self)
@@ -138,15 +160,16 @@ class BoundedProtocol(H11Protocol):
         min(waiting, key=lambda each: each._since).transport.abort()
         return True
 
-    def _refuse(self, status: bytes, text: bytes) -> None:
+    def _refuse(self, status: HTTPStatus, detail: str) -> None:
         """Answer without the application, unless it has begun to, and close the connection."""
         # None until the first request came, whatever uvicorn's types say.
         cycle: RequestResponseCycle | None = self.cycle
         is_answering = self._is_answering()
         if not self.transport.is_closing():
             if cycle is None or not is_answering or not cycle.response_started:
-                length = b"content-length: %d\r\n" % len(text)
-                self.transport.write(b"HTTP/1.1 " + status + b"\r\n" + REFUSED_HEADERS + length + b"\r\n" + text)
+                text = _problem(status, detail)
+                line = f"HTTP/1.1 {int(status)} {status.phrase}\r\n".encode()
+                self.transport.write(line + REFUSED_HEADERS + b"content-length: %d\r\n\r\n" % len(text) + text)
             self.transport.close()
         if cycle is not None and is_answering:
             cycle.disconnected = True
@@ -185,11 +208,18 @@ class Unambiguous:
         if not {b"content-length", b"transfer-encoding"} <= names:
             await self._app(scope, receive, send)
             return
-        text = b"A request must not have both Content-Length and Transfer-Encoding.\n"
+        text = _problem(HTTPStatus.BAD_REQUEST, "a request must not have both Content-Length and Transfer-Encoding")
         headers = [tuple(line.split(b": ", 1)) for line in REFUSED_HEADERS.splitlines()]
         headers.append((b"content-length", b"%d" % len(text)))
         await send({"type": "http.response.start", "status": 400, "headers": headers})
         await send({"type": "http.response.body", "body": text})
+
+
+def _problem(status: HTTPStatus, detail: str) -> bytes:
+    """A problem document (RFC 9457), with the fields of those that the API gives."""
+    code = REFUSED_CODES[status]
+    fields = {"type": f"urn:relay:problem:{code}", "title": status.phrase, "status": int(status), "code": code}
+    return json.dumps(fields | {"detail": detail}).encode()
 
 
 class _Server(uvicorn.Server):

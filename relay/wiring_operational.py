@@ -18,6 +18,7 @@ def operational_posts_of(stores: Stores, clock: Clock) -> OperationalPosts:
         outboxes=Outboxes(stores.redis),
         applications=stores.applications,
         endpoints=stores.endpoints,
+        events=stores.events,
         subscriptions=subscriptions,
         posting=Posting(
             posts=Posts(stores.redis),

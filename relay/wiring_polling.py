@@ -91,7 +91,7 @@ def _backfilling_of(
         backfills=stores.backfills,
         backlog=Backlog(stores.redis),
         lanes=stores.lanes,
-        old_rows=OldRows(books=stores.books, events=stores.events),
+        old_rows=OldRows(books=stores.books, events=stores.events, undelivered=stores.undelivered),
         reports=reports,
         catalogue=catalogue,
         clock=clock,

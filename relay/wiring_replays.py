@@ -19,7 +19,7 @@ def replays_of(stores: Stores) -> ReplayTurns:
             sources=stores.sources,
             routes=stores.routes,
             backfills=stores.backfills,
-            old_rows=OldRows(books=stores.books, events=stores.events),
+            old_rows=OldRows(books=stores.books, events=stores.events, undelivered=stores.undelivered),
         ),
         server=Server(stores.redis),
         chores=Chores(stores.redis),

@@ -51,11 +51,15 @@ class Access:
     """None: PATH if the path has an application, else OPERATOR."""
     audited: bool | None = None
     """Whether it is in the audit log. None: if it writes."""
+    subject: str | None = None
+    """What the audit log calls the things that the operation is about. None: as the resource."""
 
 
-def needs(resource: Resource, reach: Reach | None = None, *, audited: bool | None = None) -> dict[str, Any]:
+def needs(
+    resource: Resource, reach: Reach | None = None, *, audited: bool | None = None, subject: str | None = None
+) -> dict[str, Any]:
     """The `opt` of a controller or an operation."""
-    return {KEPT: Access(resource, reach, audited)}
+    return {KEPT: Access(resource, reach, audited, subject)}
 
 
 NOTHING: dict[str, Any] = {KEPT: Access(None, Reach.EVERY)}

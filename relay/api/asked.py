@@ -128,7 +128,7 @@ def source_faults(asked: Asked, stored: Source | None) -> Iterator[Fault]:
     if "auth" not in asked.fields:
         if kept is None:
             why = f"{MOVED}: send it again" if moved else "is required, because the source does not exist yet"
-            yield Fault(("body", "auth"), why, "missing")
+            yield Fault(("body", "auth"), why)
         return
     needed = {"apiKey": ("key",), "basic": ("username", "password")}
     kind = auth.get("type") if isinstance(auth, dict) else None
@@ -138,7 +138,10 @@ def source_faults(asked: Asked, stored: Source | None) -> Iterator[Fault]:
     for name in needed[kind]:
         if name not in auth and not has_them:
             why = f"{MOVED}: send it again" if moved else "is required, because the source has no such credentials yet"
-            yield Fault(("body", "auth", name), why, "missing")
+            yield Fault(("body", "auth", name), why)
+    renamed = isinstance(kept, BasicAuth) and kind == "basic" and auth.get("username", kept.username) != kept.username
+    if renamed and "password" not in auth:
+        yield Fault(("body", "auth", "password"), "is required, because `username` changes")
 
 
 def header_faults(asked: Asked, stored: Endpoint) -> Iterator[Fault]:
@@ -178,7 +181,7 @@ def _target_faults(asked: Asked, stored: Endpoint | None, *, whole: bool) -> Ite
     elif kind == "poller" and asked.get("include"):
         yield Fault(("body", "include"), "must be omitted: the messages of a poller carry no links")
     elif kind == "webhook" and not url and (whole or "url" in asked.fields):
-        yield Fault(("body", "url"), "is required, unless `type` is `poller`", "missing")
+        yield Fault(("body", "url"), "is required, unless `type` is `poller`")
 
 
 def asked_types(asked: Asked) -> Iterator[tuple[Path, str]]:
@@ -205,7 +208,7 @@ def _order_faults(asked: Asked, stored: Endpoint | None) -> Iterator[Fault]:
     key = asked.get("orderKey", stored.order_key if stored else None)
     if order == "keyed" and key is None:
         why = "is required when `order` is `keyed`: name a field of the row, such as `vid`"
-        yield Fault(("body", "orderKey"), why, "missing")
+        yield Fault(("body", "orderKey"), why)
 
 
 def _secret_faults(asked: Asked) -> Iterator[Fault]:
@@ -227,7 +230,7 @@ def _moved_faults(asked: Asked, stored: Endpoint) -> Iterator[Fault]:
     }
     for name, (value, advice) in hidden.items():
         if value and name not in asked.fields:
-            yield Fault(("body", name), f"{MOVED}: {advice}", "missing")
+            yield Fault(("body", name), f"{MOVED}: {advice}")
 
 
 def _auth_faults(asked: Asked, kept: Any, *, moved: bool) -> Iterator[Fault]:
@@ -244,7 +247,7 @@ def _auth_faults(asked: Asked, kept: Any, *, moved: bool) -> Iterator[Fault]:
             why = (
                 f"{MOVED}: send it again" if moved else "is required, because the endpoint has no such credentials yet"
             )
-            yield Fault(("body", "auth", name), why, "missing")
+            yield Fault(("body", "auth", name), why)
 
 
 def _certificate_faults(asked: Asked, kept: ClientCertificate | None, *, moved: bool) -> Iterator[Fault]:
@@ -253,7 +256,7 @@ def _certificate_faults(asked: Asked, kept: ClientCertificate | None, *, moved: 
         return
     if moved or kept is None:
         why = f"{MOVED}: send it again" if moved else "is required, because the endpoint has no private key yet"
-        yield Fault(place, why, "missing")
+        yield Fault(place, why)
     elif asked.sound("clientCertificate") and pair.get("certificate") != kept.certificate:
         try:
             client_certificate(pair["certificate"], kept.private_key, path=("body", "clientCertificate"))

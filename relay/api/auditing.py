@@ -15,7 +15,7 @@ from relay.api.admission import Limits
 from relay.api.answers import Held, held
 from relay.api.problems import relay_error
 from relay.api.request_ids import now_ms, request_id
-from relay.domain.principals import Principal, Resource
+from relay.domain.principals import Principal
 from relay.errors import RelayError
 from relay.store import journal
 from relay.store.audit import Entry
@@ -32,6 +32,7 @@ NAMED = {
     "reconciliation_id": "reconciliation",
     "backfill_id": "backfill",
     "task_id": "background-task",
+    "erasure_id": "erasure",
     "name": "event_type",
 }
 """What the parameters of paths name, besides applications."""
@@ -56,9 +57,8 @@ class Auditing(ASGIMiddleware):
         with journal.opened() as notes:
             answer = await held(next_app, scope, receive)
             if answer.status < HTTPStatus.BAD_REQUEST:
-                answer = await self._written(
-                    scope, receive, self._entry(scope, access.resource, notes, answer.status), answer
-                )
+                entry = self._entry(scope, access.subject or access.resource, notes, answer.status)
+                answer = await self._written(scope, receive, entry, answer)
         await answer.give(send)
 
     async def _written(self, scope: Scope, receive: Receive, entry: Entry, answer: Held) -> Held:
@@ -72,7 +72,7 @@ class Auditing(ASGIMiddleware):
             return await held(relay_error(request, error).to_asgi_response(None, request), scope, receive)
         return answer
 
-    def _entry(self, scope: Scope, resource: Resource, notes: Journal, status: int) -> Entry:
+    def _entry(self, scope: Scope, subject: str, notes: Journal, status: int) -> Entry:
         principal: Principal = scope["state"][PRINCIPAL]
         method = str(scope.get("method"))
         template, collections = scope["path_template"], scope["litestar_app"].state.collections
@@ -81,7 +81,7 @@ class Auditing(ASGIMiddleware):
             at_ms=now_ms(scope),
             principal=principal.id,
             name=principal.name,
-            action=action_of(resource, method, template, collections),
+            action=action_of(subject, method, template, collections),
             application=principal.application or notes.application or _application(changes),
             address=self._limits.address(scope),
             request_id=request_id(scope),
@@ -96,17 +96,17 @@ def _is_audited(access: Access, method: str) -> bool:
     return method not in READING if access.audited is None else access.audited
 
 
-def action_of(resource: Resource, method: str, template: str, collections: Collection[str]) -> str:
-    """What a request does: the resource, and the last word of its path, or what its method means.
+def action_of(subject: str, method: str, template: str, collections: Collection[str]) -> str:
+    """What a request does: the kind of thing that it is about, and the last word of its path, or what its method means.
 
-    >>> action_of(Resource.SOURCE, "POST", "/api/v1/source/{uid}/pause", {"source"})
+    >>> action_of("source", "POST", "/api/v1/source/{uid}/pause", {"source"})
     'source.pause'
-    >>> action_of(Resource.ENDPOINT, "POST", "/api/v1/app/{app_id}/endpoint", {"app", "endpoint"})
+    >>> action_of("endpoint", "POST", "/api/v1/app/{app_id}/endpoint", {"app", "endpoint"})
     'endpoint.create'
     """
     last = template.rpartition("/")[2]
     is_verb = method in ("POST", "PUT") and not last.startswith("{") and last not in collections
-    return f"{resource}.{last if is_verb else VERBS[method]}"
+    return f"{subject}.{last if is_verb else VERBS[method]}"
 
 
 def collections_of(templates: Iterable[str]) -> frozenset[str]:

@@ -63,7 +63,7 @@ async def endpoint_stats(
         fail=counts[FAIL],
         sending=counts[SENDING] + sum(map(sum, waiting)),
         complete=page.done,
-        health=await health_of(stores, endpoint, sources, now_ms=clock.now_ms()),
+        health=await health_of(stores, application, endpoint, sources, now_ms=clock.now_ms()),
     )
 
 

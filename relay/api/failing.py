@@ -70,7 +70,7 @@ async def failing_endpoints(
     """List endpoints that failed in the last hours, or for which the relay holds messages back, worst first.
 
     The endpoint with the oldest message that waits comes first. Endpoints without such a message follow, those that
-    failed last first. An endpoint that is disabled, paused or resting is listed as long as messages wait for it,
+    failed last first. An endpoint that is disabled, paused, unfit or resting is listed as long as messages wait for it,
     whenever it failed. An endpoint that changes its place between two requests can be on both pages, or on none.
     """
     named = app or principal.application
@@ -134,11 +134,12 @@ async def _shown(
     pairs = [pair for each in page for pair in each.pairs]
     tallies = await _tallies(stores, pairs, since_ms=since_ms, hours=hours)
     attempts = await stores.attempts.newest(pairs, each=LOOKED_AT)
+    owners = {each.endpoint.app_id: await stores.applications.owner_of(each.endpoint) for each in page}
     shown = []
     for each in page:
         failed = [one for pair in each.pairs for one in attempts[pair] if one.verdict not in ("delivered", "skipped")]
         last = max(failed, key=lambda one: one.started_at_ms, default=None)
-        shown.append(_show(each, tallies[each.endpoint.id], last, now_ms=now_ms))
+        shown.append(_show(each, owners[each.endpoint.app_id], tallies[each.endpoint.id], last, now_ms=now_ms))
     return shown
 
 
@@ -153,7 +154,9 @@ async def _tallies(stores: Stores, pairs: Sequence[Pair], *, since_ms: int, hour
     }
 
 
-def _show(standing: Standing, tally: Tally, last: Attempt | None, *, now_ms: int) -> FailingEndpointOut:
+def _show(
+    standing: Standing, application: Application | None, tally: Tally, last: Attempt | None, *, now_ms: int
+) -> FailingEndpointOut:
     endpoint = standing.endpoint
     return FailingEndpointOut(
         app_id=endpoint.app_id,
@@ -165,5 +168,5 @@ def _show(standing: Standing, tally: Tally, last: Attempt | None, *, now_ms: int
         last_status=last.status if last else None,
         last_error=last.error if last else None,
         attempts=show_counts(tally),
-        health=show_health(endpoint, standing.condition, standing.queue, now_ms=now_ms),
+        health=show_health(endpoint, application, standing.condition, standing.queue, now_ms=now_ms),
     )

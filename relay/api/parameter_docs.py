@@ -10,6 +10,7 @@ DESCRIPTIONS = {
     "consumer_id": "Your own name for the consumer",
     "reconciliation_id": "The id of a reconciliation",
     "task_id": "The id of a background task",
+    "erasure_id": "The id of an erasure, which is the id of its background task",
     "app_id": "The id or uid of an application",
     "endpoint_id": "The id or uid of an endpoint",
     "msg_id": "The id of a message, or the `eventId` of a posted one",

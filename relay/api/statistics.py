@@ -16,7 +16,7 @@ from relay.api.schemas.statistics import (
     show_health,
     show_history,
 )
-from relay.domain.model import Endpoint, SourceUid
+from relay.domain.model import Application, Endpoint, SourceUid
 from relay.domain.principals import Resource
 from relay.domain.tallies import KEPT, SUCCESS, UNIT_MS, Unit, summed, within
 from relay.errors import Fault, Invalid
@@ -61,7 +61,7 @@ class StatisticsController(Controller):
         pairs = [(endpoint.id, stream) for stream in streams]
         found = (await stores.statistics.tallies.read(pairs, unit, newest=KEPT[unit])).get(endpoint.id, {})
         buckets = within(found, unit, since_ms=since_ms, until_ms=until_ms)
-        health = await health_of(stores, endpoint, streams, now_ms=clock.now_ms())
+        health = await health_of(stores, application, endpoint, streams, now_ms=clock.now_ms())
         return show_history(buckets, health, unit=unit, since_ms=since_ms, until_ms=until_ms)
 
     @get("/attempt-stats", summary="Count an endpoint's attempts")
@@ -88,12 +88,14 @@ class StatisticsController(Controller):
         return AttemptStatsOut(success=total.count(SUCCESS), fail=total.failed)
 
 
-async def health_of(stores: Stores, endpoint: Endpoint, streams: list[SourceUid], *, now_ms: int) -> HealthOut:
+async def health_of(
+    stores: Stores, application: Application, endpoint: Endpoint, streams: list[SourceUid], *, now_ms: int
+) -> HealthOut:
     """How an endpoint is doing now."""
     pairs = [(endpoint.id, stream) for stream in streams]
     condition = (await stores.statistics.conditions.read([endpoint.id]))[endpoint.id]
     queue = (await stores.statistics.queues.read(pairs)).get(endpoint.id, Queue())
-    return show_health(endpoint, condition, queue, now_ms=now_ms)
+    return show_health(endpoint, application, condition, queue, now_ms=now_ms)
 
 
 def _check(since_ms: int, until_ms: int) -> None:

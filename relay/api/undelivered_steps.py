@@ -11,7 +11,6 @@ from relay.api.schemas.undelivered import State
 from relay.domain.matching import unfit_reason
 from relay.domain.model import Application, ApplicationId, Endpoint, EndpointId, SourceUid
 from relay.domain.references import Reference
-from relay.errors import NotFound, Unreadable
 from relay.store.timeline import above
 from relay.store.undelivered import DroppedDelivery
 from relay.wiring import Stores
@@ -145,7 +144,7 @@ async def waiting_steps(stores: Stores, scope: Scope, start: AtWaiting | None, *
             here = start
         yield here, None
         if endpoint.app_id not in owners:  # Endpoints come by application.
-            owners = {endpoint.app_id: await _owner(stores, endpoint)}
+            owners = {endpoint.app_id: await stores.applications.owner_of(endpoint)}
         reason = _why_it_waits(owners[endpoint.app_id], endpoint)
         if reason is None:
             continue
@@ -181,14 +180,6 @@ def _from(start: N | None, names: Iterable[N], *, back: bool) -> list[N]:
     if back:
         return [name for name in sorted(names, reverse=True) if start is None or name <= start]
     return [name for name in sorted(names) if start is None or name >= start]
-
-
-async def _owner(stores: Stores, endpoint: Endpoint) -> Application | None:
-    """The application of an endpoint; None: it can't be read, or is being deleted."""
-    try:
-        return await stores.applications.get(endpoint.app_id)
-    except (NotFound, Unreadable):
-        return None
 
 
 def _why_it_waits(owner: Application | None, endpoint: Endpoint) -> str | None:

@@ -37,6 +37,10 @@ class State(IntEnum):
     """Its event was gone, and was stored again under another number."""
 
 
+DROPPED = frozenset({State.DROPPED_FULL, State.DROPPED_OLD, State.FORGOTTEN})
+"""Deliveries that the list of dropped ones can have. A forgotten one was dead before its event was let go."""
+
+
 def state_of(halves: bytes, offset: int) -> State:
     """The state of the event at a place in a block. Raises ValueError if it is none that this release knows."""
     at, low = divmod(offset, 2)

@@ -70,6 +70,8 @@ class Task(Struct, frozen=True, kw_only=True):
     waits_ms: int = 0
     """When the next round may begin."""
     found: Found = Found()
+    by: str = ""
+    """The id of the API key that asked for it, or `admin`; '': an older release began the task."""
     error: str | None = None
 
 

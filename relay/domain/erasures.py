@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 
 from relay.domain.erasing import Identity, is_by
+from relay.domain.erasing_task import Found
 from relay.domain.model import SourceUid, StoredEvent, Struct
 from relay.domain.spellings import Kind, Lengths, found_in, found_in_json
 
@@ -31,11 +32,21 @@ class Erasure(Struct, frozen=True, kw_only=True):
     """It covers what had happened by then."""
     sources: tuple[SourceUid, ...] | None = None
     """None: rows of every source are covered."""
+    by: str = ""
+    """The id of the API key that asked for it, or `admin`; '': an older release wrote it."""
+    found: Found | None = None
+    """What was erased. None: the task has not finished, or an older release wrote it."""
     updated_at_ms: int = 0
 
 
 def erasure_of(
-    identity: Identity, erasure_id: str, *, key: str, until_ms: int, sources: tuple[SourceUid, ...] | None
+    identity: Identity,
+    erasure_id: str,
+    *,
+    key: str,
+    until_ms: int,
+    sources: tuple[SourceUid, ...] | None,
+    by: str = "",
 ) -> Erasure:
     """What is to be kept of an identity."""
     spellings, secret = sorted(identity.spellings), bytes.fromhex(key)
@@ -47,6 +58,7 @@ def erasure_of(
         key=key,
         until_ms=until_ms,
         sources=sources,
+        by=by,
         updated_at_ms=until_ms,
     )
 

@@ -8,6 +8,7 @@ import msgspec
 from relay.domain.envelope import rfc3339
 from relay.domain.identity import id_of_attempt
 from relay.domain.model import Application, ApplicationId, Attempt, Endpoint, EndpointId, StoredEvent
+from relay.domain.references import Reference
 
 OPERATIONAL = ApplicationId("app_operational")
 """The application of operational endpoints. The relay creates it with the first of them, and nobody can change it."""
@@ -119,6 +120,12 @@ def attempt_event(attempt: Attempt, event: StoredEvent, app_id: ApplicationId, *
     if app_id == OPERATIONAL:
         return None
     return kind, _attempt_data(attempt, event, app_id)
+
+
+def poison_data(endpoint: Endpoint, reference: Reference, event: StoredEvent, *, at_ms: int) -> dict[str, Any]:
+    """The data of EXHAUSTED for a delivery that is poison: no attempt of the last ones was recorded, so it has none."""
+    attempt = Attempt(endpoint.id, reference.number, reference.attempt, reference.type_code, at_ms, 0, 0, "dead")
+    return _attempt_data(attempt, event, endpoint.app_id) | {"reason": "poison"}
 
 
 def _attempt_data(attempt: Attempt, event: StoredEvent, app_id: ApplicationId) -> dict[str, Any]:

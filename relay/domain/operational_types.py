@@ -153,7 +153,11 @@ TYPES: Mapping[str, OperationalType] = {
         "The stored record of an endpoint cannot be read.", ("endpointId", "reason"), ("appId", "appUid")
     ),
     "endpoint.updated": OperationalType("An endpoint was changed.", _OF_ENDPOINT),
-    EXHAUSTED: OperationalType("The last attempt to send a message to an endpoint failed.", _OF_ATTEMPT),
+    EXHAUSTED: OperationalType(
+        "The last attempt to send a message to an endpoint failed, or five workers died while they sent it.",
+        _OF_ATTEMPT,
+        ("reason",),
+    ),
     FAILING: OperationalType("The fourth attempt to send a message to an endpoint failed.", _OF_ATTEMPT),
     RECOVERED: OperationalType("A message was delivered after four failures or more.", _OF_ATTEMPT),
     "quarantine.growing": OperationalType(

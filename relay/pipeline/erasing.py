@@ -135,7 +135,7 @@ class ErasingTurns:
     async def _keep_out(self, task: Task, sought: Sought) -> None:
         """Have rows not bring the person back, from before the first look on. It can be done again."""
         key = await self._erasures.key()
-        kept = erasure_of(sought.identity, task.id, key=key, until_ms=sought.until_ms, sources=task.sources)
+        kept = erasure_of(sought.identity, task.id, key=key, until_ms=sought.until_ms, sources=task.sources, by=task.by)
         await self._erasures.keep(kept)
         # A page that was compared before this is refused, and compared again.
         version = await self._configuration.version()
@@ -144,6 +144,8 @@ class ErasingTurns:
     async def _round_done(self, task: Task, sought: Sought, now_ms: int) -> Task:
         task = counted(task, "entries", await self._audit.erase(sought.identity, dry_run=sought.dry_run))
         if task.dry_run or task.round + 1 >= ROUNDS:
+            if not task.dry_run:
+                await self._configuration.announce(await self._erasures.note_found(task.id, task.found))
             log.info("erasing_finished", task=task.id, dry_run=task.dry_run, events=task.found.events)
             return ended(task, "finished", now_ms=now_ms)
         return after_round(task, waits_ms=await self._server.now_ms() + self._settle_ms)

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import structlog
+from msgspec import structs
 
 from relay.domain.identity import posted_id
 from relay.domain.model import Application, ApplicationId, EndpointId, SourceUid
-from relay.domain.operational import OPERATIONAL, is_about, operational_body
+from relay.domain.operational import OPERATIONAL, is_about, operational_body, poison_data
 from relay.domain.post import Post
+from relay.domain.references import parse_reference, tag_of
 from relay.errors import NotFound, StoreFull, StoreRefused, StoreUnavailable, Unreadable
 from relay.pipeline.apart import ask_apart
 from relay.pipeline.catalogue import Catalogue
@@ -18,6 +20,7 @@ from relay.pipeline.posting import Posting
 from relay.store.applications import Applications
 from relay.store.chores import Chores
 from relay.store.endpoints import Endpoints
+from relay.store.events import Events
 from relay.store.operations import Operation, Operations
 from relay.store.outboxes import Outboxes
 from relay.store.posts import Taken
@@ -43,6 +46,7 @@ class OperationalPosts:
         outboxes: Outboxes,
         applications: Applications,
         endpoints: Endpoints,
+        events: Events,
         subscriptions: OperationalSubscriptions,
         posting: Posting,
         chores: Chores,
@@ -52,6 +56,7 @@ class OperationalPosts:
         self._outboxes = outboxes
         self._applications = applications
         self._endpoints = endpoints
+        self._events = events
         self._subscriptions = subscriptions
         self._posting = posting
         self._chores = chores
@@ -109,9 +114,25 @@ class OperationalPosts:
         """
         entries = await self._outboxes.oldest(stream, limit=AT_ONCE)
         for entry in entries:
-            await self._post(to, entry, f"{stream or CHANGES}:{entry.position}", is_urgent=False)
+            if (told := await self._told(stream, entry)) is not None:
+                await self._post(to, told, f"{stream or CHANGES}:{entry.position}", is_urgent=False)
             await self._outboxes.remove(stream, entry.position)
         return len(entries)
+
+    async def _told(self, stream: SourceUid | None, entry: Operation) -> Operation | None:
+        """An event with all of its data: the sweep that finds a delivery to be poison knows only its reference.
+
+        None: the message or the endpoint is gone.
+        """
+        if stream is None or "reference" not in entry.data:
+            return entry
+        endpoint_id = EndpointId(entry.data["endpointId"])
+        reference = parse_reference(entry.data["reference"].encode())
+        event = (await self._events.read(stream, [reference.number])).get(reference.number)
+        endpoint = (await self._endpoints.read([endpoint_id])).get(endpoint_id)
+        if endpoint is None or event is None or tag_of(event.id) != reference.tag:
+            return None
+        return structs.replace(entry, data=poison_data(endpoint, reference, event, at_ms=entry.at_ms))
 
     async def _post(self, to: Application, entry: Operation, name: str, *, is_urgent: bool) -> None:
         """Post an event, unless it is about operational endpoints: each callback about them could cause the next."""

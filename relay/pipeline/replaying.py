@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from relay.domain.books import State
+from relay.domain.books import DROPPED, State
 from relay.domain.identity import Seen
 from relay.domain.model import EndpointId, SourceUid, StoredEvent
 from relay.domain.references import Reference, tag_of
@@ -15,7 +15,7 @@ from relay.store.events import Events
 from relay.store.pages import RowCommit
 from relay.store.undelivered import Undelivered
 
-GIVEN_UP = frozenset({State.DEAD, State.DROPPED_FULL, State.DROPPED_OLD})
+GIVEN_UP = DROPPED | {State.DEAD}
 
 
 class Replaying:

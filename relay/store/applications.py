@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from redis.asyncio import Redis
 
-from relay.domain.model import Application, ApplicationId, SourceUid
+from relay.domain.model import Application, ApplicationId, Endpoint, SourceUid
 from relay.domain.operational import OPERATIONAL
 from relay.domain.streams import posts_of
-from relay.errors import NotFound
+from relay.errors import NotFound, Unreadable
 from relay.store.configuration import APPLICATION, Configuration
 from relay.store.deletions import remainder
 from relay.store.idempotency import Once
@@ -35,6 +35,13 @@ class Applications:
         if application is None:
             raise NotFound(f"there is no application {id_or_uid}")
         return application
+
+    async def owner_of(self, endpoint: Endpoint) -> Application | None:
+        """The application of an endpoint. None: it is gone or cannot be read. Raises StoreUnavailable."""
+        try:
+            return await self.get(endpoint.app_id)
+        except (NotFound, Unreadable):
+            return None
 
     async def page(
         self, *, after: str | None, limit: int, descending: bool = False, only: ApplicationId | None = None

@@ -15,7 +15,7 @@ from relay.store.vault import Vault
 KEPT = 100
 """Tasks that have ended and are listed."""
 KEPT_MS = 7 * 86_400_000
-PACKING = Packing(Task, version=1)
+PACKING = Packing(Task, version=2, before={1: msgspec.msgpack.Decoder(Task).decode})
 
 
 class ErasingTasks:

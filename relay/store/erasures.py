@@ -3,13 +3,15 @@
 import os
 from contextlib import suppress
 
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
+from relay.domain.erasing_task import Found
 from relay.domain.erasures import KEY_BYTES, Erasure
 from relay.errors import Conflict, NotFound
 from relay.store import keys
 from relay.store.record_form import Kept, Kind
-from relay.store.records import Records
+from relay.store.records import Page, Records
 from relay.store.vault import Vault
 
 FOLDER = "erasure"
@@ -38,6 +40,10 @@ class Erasures:
         """Those that can be read. Raises StoreUnavailable."""
         return [kept.value for kept in (await self._kept()).values() if kept and kept.value]
 
+    async def page(self, *, after: str | None, limit: int, descending: bool = False) -> Page[Erasure]:
+        """Up to `limit` in the order of their ids, from behind `after` on. Raises StoreUnavailable."""
+        return await self._records.page(FOLDER, after=after, limit=limit, descending=descending)
+
     async def seal_again(self) -> None:
         """Seal those under the newest key that an older one has sealed. Raises StoreUnavailable."""
         for erasure_id, kept in (await self._kept()).items():
@@ -58,10 +64,25 @@ class Erasures:
         """Keep one; gives the version of the configuration, or 0 if it was there. Raises StoreUnavailable."""
         return (await self._records.put(erasure.id, lambda before: before or erasure)).version
 
+    async def note_found(self, erasure_id: str, found: Found) -> int:
+        """Note what was erased, if the erasure is there; gives the version of the configuration, or 0.
+
+        Raises StoreUnavailable.
+        """
+        try:
+            saved = await self._records.put(erasure_id, lambda before: replace(_unchanged(before), found=found))
+        except NotFound:
+            return 0
+        return saved.version
+
+    async def lift(self, erasure_id: str) -> int:
+        """Delete one; gives the version of the configuration. Raises NotFound or StoreUnavailable."""
+        return (await self._records.delete(erasure_id, FOLDER, deletion=lambda _: b""))[0]
+
     async def drop(self, erasure_id: str) -> int:
         """Delete one, if it is there; gives the version of the configuration, or 0. Raises StoreUnavailable."""
         try:
-            return (await self._records.delete(erasure_id, FOLDER, deletion=lambda _: b""))[0]
+            return await self.lift(erasure_id)
         except NotFound:
             return 0
 

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from relay.domain.model import EndpointId, SourceUid
+from relay.domain.operational import EXHAUSTED
 from relay.domain.sending.effects import HandIn
 from relay.store import keys, outbox_keys, replay_keys
 from relay.store.exchanging import Exchanged, Given, operations, read_exchanged, read_given
@@ -82,23 +83,26 @@ class Lanes:
         """What a session holds: its lanes, with all that is in flight of each. For a worker that lost an answer."""
         return read_given(await script("read_held")(self._redis, [keys.lanes(source)], [keys.prefix(source), session]))
 
-    async def sweep(self, source: SourceUid, *, now_ms: int) -> Sweep:
+    async def sweep(self, source: SourceUid, *, now_ms: int, reports: Collection[str] = ()) -> Sweep:
         """Make ready whatever's time has come."""
-        (swept,) = await self.sweep_all([source], now_ms=now_ms)
+        (swept,) = await self.sweep_all([source], now_ms=now_ms, reports=reports)
         if isinstance(swept, Exception):
             raise swept
         return swept
 
-    async def sweep_all(self, sources: Sequence[SourceUid], *, now_ms: int) -> list[Sweep | Exception]:
+    async def sweep_all(
+        self, sources: Sequence[SourceUid], *, now_ms: int, reports: Collection[str] = ()
+    ) -> list[Sweep | Exception]:
         """The same for several sources, in one round trip: what is damaged in one is an error of its own.
 
-        Raises StoreUnavailable.
+        `reports` are the types of operational events that operators want. Raises StoreUnavailable.
         """
         of_source = (
             keys.lanes, keys.ready, keys.sessions, keys.turns, keys.swept, keys.due, keys.dead, keys.parked,
-            keys.blockers,
+            keys.blockers, outbox_keys.outbox,
         )  # fmt: skip
-        args = [now_ms, SWEEP_AT_ONCE, POISON_CRASHES, LONGEST_PAUSE_MS, GRACE_MS, keys.EVENTS_PER_BUCKET]
+        report = EXHAUSTED if EXHAUSTED in reports else ""
+        args = [now_ms, SWEEP_AT_ONCE, POISON_CRASHES, LONGEST_PAUSE_MS, GRACE_MS, keys.EVENTS_PER_BUCKET, report]
         calls = [
             (script("sweep_lanes"), [name(source) for name in of_source], [keys.prefix(source), *args])
             for source in sources

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from redis.asyncio import Redis
 
-from relay.domain.books import State
+from relay.domain.books import DROPPED, State
 from relay.domain.model import EndpointId, SourceUid
 from relay.domain.references import Reference, number_of
 from relay.domain.replaying import Replay
@@ -120,7 +120,7 @@ class Replays:
         dead = dropped = dict[tuple[int, str], list[bytes]]()
         if any(each.state is State.DEAD for each in sending):
             dead = await self._members(keys.dead(source), f"{endpoint} *", skip=len(endpoint) + 1)
-        if any(each.state in (State.DROPPED_FULL, State.DROPPED_OLD) for each in sending):
+        if any(each.state in DROPPED for each in sending):
             dropped = await self._members(keys.dropped(source, endpoint), "*", skip=0)
         args: list[str | bytes | int] = []
         for reference, state in sending:

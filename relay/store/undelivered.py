@@ -9,7 +9,7 @@ from itertools import chain
 from redis.asyncio import Redis
 
 from relay.domain.model import EndpointId, SourceUid
-from relay.domain.references import Reference, parse_reference
+from relay.domain.references import Reference, number_of, parse_reference
 from relay.errors import NotFound
 from relay.store import book_keys, keys
 from relay.store.scripts import script
@@ -108,6 +108,22 @@ class Undelivered:
             for name in lists:
                 pipe.llen(name)
             return dict(zip(lists, map(int, await pipe.execute()), strict=True))
+
+    async def replaced(self, source: SourceUid, deliveries: Iterable[_Delivery]) -> None:
+        """Take dropped deliveries out of the list whose events are stored again under other numbers.
+
+        Raises StoreUnavailable.
+        """
+        numbers_of: dict[EndpointId, set[int]] = {}
+        for endpoint, number in deliveries:
+            numbers_of.setdefault(endpoint, set()).add(number)
+        for endpoint, numbers in numbers_of.items():
+            key, gone = keys.dropped(source, endpoint), list[bytes]()
+            async for member, _ in self._redis.zscan_iter(key, count=LOOK_AT_ONCE):
+                if number_of(member) in numbers:
+                    gone.append(member)
+            for first in range(0, len(gone), RESENT_AT_ONCE):
+                await self._redis.zrem(key, *gone[first : first + RESENT_AT_ONCE])
 
     async def resend(
         self, source: SourceUid, endpoint: EndpointId, reference: Reference, *, lost: bool = False

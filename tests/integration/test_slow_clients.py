@@ -1,6 +1,7 @@
 """Slow, silent and greedy clients hold up neither the API nor the worker's health port: real sockets, short limits."""
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -166,18 +167,43 @@ async def test_with_too_many_connections_the_slowest_goes() -> None:
         b"GET /\r\n\r\n",
         b"GET / HTTP/1.1\r\nhost: a\r\nx: a\0b\r\n\r\n",
         b"GET / HTTP/1.1\r\nhost: a\r\nx y: b\r\n\r\n",
-        b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"y" * 70_000,
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     ],
     ids=["length and chunked", "chunked and length", "two lengths", "bad chunk", "negative length", "HTTP 0.9", "NUL",
-         "a blank in a name", "a long head", "TLS"],
+         "a blank in a name", "TLS"],
 )  # fmt: skip
 async def test_what_is_no_clear_request_is_refused(served: Served, request_: bytes) -> None:
-    """With 400, headers that every answer has, and a connection that is closed."""
+    """With 400, headers that every answer has, a problem document, and a connection that is closed."""
     answer = await served.says(request_)
     assert answer.startswith(b"HTTP/1.1 400 ")
-    assert answer.count(b"HTTP/1.1") == 1
+    assert answer.count(b"HTTP/1.1 ") == 1
     assert b"x-content-type-options: nosniff" in answer.lower()
+    assert _problem(answer)["code"] == "malformed"
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "code"),
+    [
+        (b"GET /" + b"y" * 70_000, 414, "uri_too_long"),
+        (b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"y" * 70_000, 431, "headers_too_large"),
+    ],
+)
+async def test_what_is_too_long_is_refused_with_a_problem_document(
+    served: Served, request_: bytes, status: int, code: str
+) -> None:
+    """The document says what is too long, and how much is allowed."""
+    problem = _problem(await served.says(request_))
+    assert (problem["status"], problem["code"], problem["type"]) == (status, code, f"urn:relay:problem:{code}")
+    assert "at most 65536 bytes" in problem["detail"]
+
+
+def _problem(answer: bytes) -> dict[str, Any]:
+    """The problem document of an answer."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"content-type: application/problem+json" in head
+    problem: dict[str, Any] = json.loads(body)
+    assert head.startswith(f"HTTP/1.1 {problem['status']} {problem['title']}\r\n".encode())
+    return problem
 
 
 async def test_probes_of_a_worker_are_answered_beside_slow_clients() -> None:

@@ -59,12 +59,13 @@ class ApiKeyAuthIn(In, frozen=True, kw_only=True, tag_field="type", tag="apiKey"
 
 
 class PortalUserIn(In, frozen=True, kw_only=True, tag_field="type", tag="basic"):
-    """The user name and password of a portal user."""
+    """The user name and password of a portal user. A new source, and another user name, require both."""
 
     username: Secret | UnsetType = UNSET
     """The user name. Omit it to keep the stored one, unless `baseUrl` changes to another scheme, host or port."""
     password: Secret | UnsetType = UNSET
-    """The password. Omit it to keep the stored one, unless `baseUrl` changes to another scheme, host or port."""
+    """The password. Omit it to keep the stored one, unless `username` changes, or `baseUrl` to another scheme, host or
+    port."""
 
 
 class SourceIn(In, frozen=True, kw_only=True):

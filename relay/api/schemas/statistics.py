@@ -8,13 +8,14 @@ from msgspec import UNSET, Meta, UnsetType, field
 
 from relay.api.schemas.common import IdOrUid, In, Out, Time, moment, moment_or_none
 from relay.domain.breaking import Condition
-from relay.domain.model import Endpoint
+from relay.domain.matching import unfit_reason
+from relay.domain.model import Application, Endpoint
 from relay.domain.tallies import NO_ANSWER, SUCCESS, Tally, Unit, summed
 from relay.store.queues import Queue
 from relay.store.usage import UsageKind
 
 Breaker = Literal["closed", "open"]
-State = Literal["working", "failing", "resting", "paused", "disabled"]
+State = Literal["working", "failing", "resting", "unfit", "paused", "disabled"]
 
 
 class DurationsOut(Out, frozen=True, kw_only=True):
@@ -50,7 +51,8 @@ class HealthOut(Out, frozen=True, kw_only=True):
     """How an endpoint is doing now."""
 
     state: State
-    """`disabled` and `paused`: nothing is sent. `resting`: the breaker is open, or the receiver asked for a pause.
+    """`disabled` and `paused`: nothing is sent. `unfit`: nothing is sent either, and `unfitReason` of the endpoint says
+    why. `resting`: the breaker is open, or the receiver asked for a pause.
     `failing`: the last attempts failed. `working`: none of these."""
     disabled_reason: str | None
     """Why the endpoint is disabled. null: it is not."""
@@ -236,11 +238,13 @@ def show_history(
     )
 
 
-def show_health(endpoint: Endpoint, condition: Condition, queue: Queue, *, now_ms: int) -> HealthOut:
-    """How an endpoint is doing."""
+def show_health(
+    endpoint: Endpoint, application: Application | None, condition: Condition, queue: Queue, *, now_ms: int
+) -> HealthOut:
+    """How an endpoint is doing. `application` is the one that it belongs to; None: its record cannot be read."""
     resumes_ms = max(condition.until_ms, condition.asked_ms)
     return HealthOut(
-        state=_state(endpoint, condition, is_resting=resumes_ms > now_ms),
+        state=_state(endpoint, application, condition, is_resting=resumes_ms > now_ms),
         disabled_reason=endpoint.disabled_reason,
         breaker="open" if condition.opens else "closed",
         breaker_open_since=moment_or_none(condition.opened_ms or None) if condition.opens else None,
@@ -255,9 +259,11 @@ def show_health(endpoint: Endpoint, condition: Condition, queue: Queue, *, now_m
     )
 
 
-def _state(endpoint: Endpoint, condition: Condition, *, is_resting: bool) -> State:
+def _state(endpoint: Endpoint, application: Application | None, condition: Condition, *, is_resting: bool) -> State:
     if endpoint.disabled or endpoint.paused:
         return "disabled" if endpoint.disabled else "paused"
+    if application is None or unfit_reason(application, endpoint) is not None:
+        return "unfit"
     if condition.opens or is_resting:
         return "resting"
     return "failing" if condition.failing_since_ms else "working"

@@ -63,7 +63,7 @@ class Dispatcher:
     ) -> None:
         """`slots`: callbacks in flight at most; `schedule`: seconds before each retry."""
         self.session = session
-        self._lanes, self._sweeping = lanes, Sweeping(lanes, clock)
+        self._lanes, self._sweeping = lanes, Sweeping(lanes, clock, lambda: catalogue.reports or ())
         self._conditions, self._catalogue, self._clock = conditions, catalogue, clock
         self.lagging, self.counts = lagging, SendingCounts(connections)
         self._disable = disable

@@ -1,7 +1,7 @@
 """Sweeps of all sources, gathered: those that are due at the same time share one round trip."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from relay.domain.model import SourceUid
 from relay.errors import StoreUnavailable
@@ -16,9 +16,11 @@ Waiting = Mapping[SourceUid, asyncio.Future[Sweep]]
 class Sweeping:
     """Sweeps sources. A quiet source costs little else, and there can be thousands."""
 
-    def __init__(self, lanes: Lanes, clock: Clock) -> None:
+    def __init__(self, lanes: Lanes, clock: Clock, reports: Callable[[], Collection[str]] = tuple) -> None:
+        """`reports` gives the types of operational events that operators want at the moment."""
         self._lanes = lanes
         self._clock = clock
+        self._reports = reports
         self._waiting: dict[SourceUid, asyncio.Future[Sweep]] = {}
         self._under_way: set[asyncio.Task[None]] = set()
 
@@ -40,7 +42,7 @@ class Sweeping:
     async def _sweep(self, waiting: Waiting) -> None:
         sources = list(waiting)
         try:
-            found = await self._lanes.sweep_all(sources, now_ms=self._clock.now_ms())
+            found = await self._lanes.sweep_all(sources, now_ms=self._clock.now_ms(), reports=self._reports())
         except StoreUnavailable as error:
             # In a cluster it may be one node that is away: the sources of the others do not wait for it.
             found = [error] if len(sources) == 1 else await self._each_apart(sources)
@@ -56,6 +58,6 @@ class Sweeping:
 
     async def _each_apart(self, sources: list[SourceUid]) -> list[Sweep | Exception]:
         now_ms = self._clock.now_ms()
-        sweeps = [self._lanes.sweep(source, now_ms=now_ms) for source in sources]
+        sweeps = [self._lanes.sweep(source, now_ms=now_ms, reports=self._reports()) for source in sources]
         found = await asyncio.gather(*sweeps, return_exceptions=True)
         return [each if isinstance(each, Sweep | Exception) else RuntimeError(repr(each)) for each in found]

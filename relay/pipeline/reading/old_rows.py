@@ -2,20 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 
-from relay.domain.books import State
+from relay.domain.books import DROPPED, State
 from relay.domain.model import SourceUid
 from relay.domain.reading.too_old import TooOld, chosen
 from relay.store.books import Books
 from relay.store.events import Events
 from relay.store.routes import space_of
+from relay.store.undelivered import Undelivered
 
 
 class OldRows:
     """Looks rows up in the books."""
 
-    def __init__(self, *, books: Books, events: Events) -> None:
+    def __init__(self, *, books: Books, events: Events, undelivered: Undelivered) -> None:
         self._books = books
         self._events = events
+        self._undelivered = undelivered
 
     async def first(self, source: SourceUid, route: str, too_old: TooOld, *, after: int, until: int) -> int | None:
         """The first row above `after` and up to `until` that is to be read again; None: there is none."""
@@ -38,7 +40,10 @@ class OldRows:
         """Note that old events are stored again under other numbers, so that no later replay chooses them."""
         told = await self._states(source, too_old, numbers)
         owed = [number for number in numbers if told[number] is not State.NOT_OWED]
-        await self._books.settle(source, [(too_old.endpoint, number) for number in owed], State.REPLACED)
+        deliveries = [(too_old.endpoint, number) for number in owed]
+        # Before the books, so that it is done again if the process dies in between.
+        await self._undelivered.replaced(source, [each for each in deliveries if told[each[1]] in DROPPED])
+        await self._books.settle(source, deliveries, State.REPLACED)
 
     async def _chosen(self, source: SourceUid, too_old: TooOld, rows: Mapping[int, Sequence[int]]) -> dict[int, int]:
         told = await self._states(source, too_old, [number for of in rows.values() for number in of])

@@ -127,6 +127,7 @@ class Repairing:
             done = [each for each in of if each.row_id not in rows]
             # The event has another number now, which the endpoint is owed if it still wants the row.
             replaced = [(each.endpoint, each.number) for each in done if each.endpoint]
+            await self._undelivered.replaced(source.uid, replaced)
             await self._books.settle(source.uid, replaced, State.REPLACED)
             restored += len(done)
         return restored

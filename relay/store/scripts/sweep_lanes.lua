@@ -1,18 +1,19 @@
 #!lua flags=allow-oom
 -- Make ready what waited for a time that has come: due retries, parked lanes, and the lanes of a session that died.
--- KEYS: 1 lanes, 2 ready, 3 sessions, 4 turns, 5 swept, 6 due, 7 dead, 8 parked, 9 blockers
+-- KEYS: 1 lanes, 2 ready, 3 sessions, 4 turns, 5 swept, 6 due, 7 dead, 8 parked, 9 blockers, 10 outbox
 -- ARGV: 1 the source's prefix, 2 now in ms, 3 how many retries and lanes at most, 4 crashes until a delivery is poison,
 --   5 ms between two sweeps at most while the server works, 6 ms that sessions live on after a longer pause,
---   7 events in a block
+--   7 events in a block, 8 the type of the operational event of a delivery that is poison, or '' if nobody wants it
 -- RETURNS: {ready lanes, ms of the next thing to come (the end of a session too) or '', retries made ready, lanes taken
 --   from the dead, deliveries found to be poison, whether there is more to do now, how many endpoints have blocked keys}
 -- ATOMIC BECAUSE a delivery must be in exactly one place, and a lane in exactly one state.
 -- A reference that was in flight when its session died comes back with its count of crashes one higher. From the first
 -- crash on a delivery is announced before it is sent, and only what was announced counts: what a worker had read ahead
 -- is not to blame for its death.
-local lanes, ready, sessions, turns, swept, due, dead, parked, blockers = unpack(KEYS)
+local lanes, ready, sessions, turns, swept, due, dead, parked, blockers, outbox = unpack(KEYS)
 local prefix, now, most, poison, pause, grace = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
-local block_size = tonumber(ARGV[7])
+local block_size, report = tonumber(ARGV[7]), ARGV[8]
+local REPORTS_KEPT = 10000
 -- SHARED: books
 local retries, reclaimed, poisoned, more = 0, 0, 0, 0
 
@@ -94,6 +95,10 @@ local function reclaim(endpoint, tried)
       redis.call('ZADD', dead, now, endpoint .. ' ' .. again .. ' poison')
       note(endpoint, number_of(reference), DEAD)
       release(endpoint, number_of(reference))
+      if report ~= '' then
+        local data = cjson.encode({endpointId = endpoint, reference = again})
+        redis.call('XADD', outbox, 'MAXLEN', '~', REPORTS_KEPT, '*', 'kind', report, 'at', at, 'data', data)
+      end
       poisoned = poisoned + 1
     else
       redis.call('LPUSH', prefix .. 'lane:' .. endpoint, again)

@@ -8,7 +8,6 @@ from ipaddress import ip_network
 
 import httpx
 import pytest
-import uvicorn
 from redis.asyncio import Redis
 from svix.api import SvixAsync, SvixOptions
 
@@ -18,6 +17,7 @@ from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
 from relay.outbound.recordings import open_recordings
 from relay.pipeline.clock import Clock
+from relay.serving import ClientLimits, open_port, server
 from relay.starting import readiness_of
 from relay.wiring import Stores, open_evaluator, open_stores, open_tracing, posting_of
 from tests.integration.api.documented import Documented
@@ -95,15 +95,16 @@ async def store(stores: Stores) -> Store:
 async def base_url(
     application: Documented, opened: list[Stores], stores: Stores, clock: TestClock
 ) -> AsyncIterator[str]:
-    """Where the API listens."""
+    """Where the API listens, with the server of `relay serve`."""
     opened.append(stores)
     application.mismatches.clear()
-    server = uvicorn.Server(uvicorn.Config(application, port=0, log_config=None, ws="none"))
-    running = asyncio.create_task(server.serve())
-    while not server.started:
+    listener = open_port("127.0.0.1", 0, setting="--port")
+    serves = server(application, lifespan=True, limits=ClientLimits(), keeps_signals=True)
+    running = asyncio.create_task(serves.serve([listener]))
+    while not serves.started:
         await asyncio.sleep(0.001)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    serves.should_exit = True
     await running
     opened.pop()
     assert not application.mismatches

@@ -8,6 +8,7 @@ import pytest
 
 from relay.api.erasures import MOST_RUNNING
 from relay.config import Settings
+from relay.domain.erasing_task import Found
 from relay.store.erasures import Erasures
 from relay.wiring import Stores
 from relay.wiring_erasing import erasing_of
@@ -25,6 +26,12 @@ async def turn(stores: Stores) -> None:
     turns._settle_ms = 0
     while await turns.turn():
         pass
+
+
+async def turn_once(http: httpx.AsyncClient, stores: Stores) -> Any:
+    """Continue all tasks by a turn, and list the erasures."""
+    await erasing_of(Settings(attempt_timeout_seconds=1.0), stores).turn()
+    return (await http.get(PATH)).json()
 
 
 async def test_a_person_is_erased_and_the_task_says_what_it_did(
@@ -47,7 +54,7 @@ async def test_a_person_is_erased_and_the_task_says_what_it_did(
     assert (await http.get("/background-task", params={"task": "message.erase"})).json()["data"] == [told]
     assert (await http.get(f"/app/one/msg/{message}")).json()["payload"]["data"]["expunged"] is True
     assert "+442079460111" in (await http.get(f"/app/one/msg/{other}")).text
-    audit = (await http.get("/audit", params={"action": "message.erasure"})).json()["data"]
+    audit = (await http.get("/audit", params={"action": "erasure.create"})).json()["data"]
     assert [each["changes"][0]["object"] for each in audit] == [f"background-task/{task}"]
     assert await places_in(stores.redis) == []
     guess = hashlib.sha256(b"\n" + begun.request.content).hexdigest().encode()
@@ -111,6 +118,50 @@ async def test_a_task_is_cancelled(http: httpx.AsyncClient, stores: Stores) -> N
     assert not await turns.turn()
 
 
+async def test_erasures_are_listed_with_their_counts_and_who_asked(
+    http: httpx.AsyncClient, stores: Stores, store: Store
+) -> None:
+    """Without the person, and also when the relay has forgotten the task. One person has one hash."""
+    await store(A, 1, num=ANNA, triggerDatetime="2026-09-21T00:00:00.000Z")
+    body = {"name": "k", "scopes": ["read", "write"]}
+    key = (await http.post("/key", json=body)).json()
+    own = {"authorization": f"Bearer {key['token']}"}
+    ids = [(await http.post(PATH, json={"phone": ANNA}, headers=own)).json()["id"]]
+    (running,) = (await turn_once(http, stores))["data"]
+    assert (running["id"], running["removed"]) == (ids[0], None)
+    await turn(stores)
+    for who in ({"phone": "0044 20 7946 0958".replace("0044", "+44")}, {"phone": "+442079460111"}):
+        ids.append((await http.post(PATH, json=who)).json()["id"])
+        await turn(stores)
+    await stores.erasing_tasks.trim(now_ms=2**50)
+    answer = await http.get(PATH, params={"order": "ascending"})
+    by_id = {each["id"]: each for each in answer.json()["data"]}
+    first, again, other = (by_id[each] for each in ids)
+    assert (first["kind"], first["createdBy"], first["sources"], again["createdBy"]) == (
+        "phone", key["id"], None, "admin",
+    )  # fmt: skip
+    assert (first["removed"]["messages"], again["removed"]["messages"]) == (1, 0)
+    assert first["hash"] == again["hash"] != other["hash"]
+    assert DIGITS.decode() not in answer.text
+
+
+async def test_an_erasure_is_lifted(http: httpx.AsyncClient, stores: Stores) -> None:
+    """Once its task has ended. The audit log says who lifted it, and nothing of the person."""
+    task = (await http.post(PATH, json={"phone": ANNA})).json()["id"]
+    refused = await http.delete(f"{PATH}/{task}")
+    assert (refused.status_code, f"/background-task/{task}" in refused.json()["detail"]) == (409, True)
+    await turn(stores)
+    before = await stores.configuration.version()
+    assert (await http.delete(f"{PATH}/{task}")).status_code == 204
+    assert (await stores.erasures.all(), await stores.configuration.version() > before) == ([], True)
+    assert await stores.erasures.note_found(task, Found(events=1)) == 0
+    assert await stores.erasures.all() == []
+    assert (await http.delete(f"{PATH}/{task}")).status_code == 404
+    assert (await http.delete(f"{PATH}/nothing")).status_code == 404
+    (entry,) = (await http.get("/audit", params={"object": f"erasure/{task}"})).json()["data"]
+    assert (entry["principal"], entry["action"], DIGITS.decode() in str(entry)) == ("admin", "erasure.delete", False)
+
+
 async def test_a_key_of_an_application_erases_nobody(http: httpx.AsyncClient) -> None:
     """It does not see the tasks, either."""
     await http.put("/app/one", json={"name": "One"})
@@ -118,6 +169,8 @@ async def test_a_key_of_an_application_erases_nobody(http: httpx.AsyncClient) ->
     key = (await http.post("/key", json={"name": "k", "scopes": ["read", "write"], "appId": "one"})).json()["token"]
     own = {"authorization": f"Bearer {key}"}
     assert (await http.post(PATH, json={"phone": ANNA}, headers=own)).status_code == 403
+    assert (await http.get(PATH, headers=own)).status_code == 403
+    assert (await http.delete(f"{PATH}/{task}", headers=own)).status_code == 403
     assert (await http.get("/background-task", headers=own)).json()["data"] == []
     for method in ("GET", "DELETE"):
         assert (await http.request(method, f"/background-task/{task}", headers=own)).status_code == 404

@@ -7,10 +7,14 @@ import httpx
 import pytest
 from msgspec import structs
 
+from relay.domain.erasing import phone
+from relay.domain.erasures import erasure_of
 from relay.domain.model import EndpointId, SourceUid
 from relay.domain.reconciling import Counts, Difference
 from relay.store import keys, tally_keys
+from relay.store.identifiers import new_id
 from relay.store.reconciliations import Range
+from relay.store.replays import PREFIX
 from relay.wiring import Stores
 from tests.integration.api.storing import NOW, A, Store
 from tests.integration.api.test_messages import attempt
@@ -174,6 +178,15 @@ async def _background_tasks(http: httpx.AsyncClient, stores: Stores, store: Stor
     return "/background-task"
 
 
+async def _erasures(http: httpx.AsyncClient, stores: Stores, store: Store) -> str:
+    key = await stores.erasures.key()
+    for n in range(MANY):
+        identity = phone(f"+4420794600{n:02}")
+        erasure_id = new_id(PREFIX, now_ms=NOW + n)
+        await stores.erasures.keep(erasure_of(identity, erasure_id, key=key, until_ms=NOW + n, sources=None))
+    return "/erasure"
+
+
 async def _failing(http: httpx.AsyncClient, stores: Stores, store: Store) -> str:
     await _endpoints(http, stores, store)
     for n in range(MANY):
@@ -203,6 +216,7 @@ LISTS: list[tuple[Fill, bool]] = [
     (_keys, False),
     (_audit, True),
     (_background_tasks, True),
+    (_erasures, True),
     (_failing, False),
 ]
 """Each list, and whether it begins with the newest."""

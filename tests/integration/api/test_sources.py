@@ -113,6 +113,18 @@ async def test_secrets_follow_no_source_to_another_host(
     assert (await http.put("/source/s", json=without | {"auth": basic})).status_code == 200
 
 
+async def test_another_user_name_requires_its_password(http: httpx.AsyncClient, stores: Stores) -> None:
+    """The stored password is that of the stored user: it is never sent with another name."""
+    basic = {"type": "basic", "username": "u", "password": "p"}
+    await http.put("/source/s", json=SOURCE | {"auth": basic})
+    answer = await http.put("/source/s", json=SOURCE | {"auth": {"type": "basic", "username": "v"}})
+    (fault,) = answer.json()["detail"]
+    assert (answer.status_code, fault["loc"], fault["type"]) == (422, ["body", "auth", "password"], "value_error")
+    assert (await stores.sources.get(S)).auth == BasicAuth("u", "p")
+    for auth in ({"type": "basic", "username": "u"}, basic | {"username": "v"}):
+        assert (await http.put("/source/s", json=SOURCE | {"auth": auth})).status_code == 200
+
+
 async def test_a_new_source_needs_its_secrets(http: httpx.AsyncClient) -> None:
     """Also one that changes to another kind of credentials."""
     without = {k: v for k, v in SOURCE.items() if k != "auth"}

@@ -322,3 +322,21 @@ async def test_posts_are_counted_as_rows_are(http: httpx.AsyncClient, stores: St
     assert (await http.get("/app/one/endpoint/crm/history")).json()["total"]["fail"] == 1
     found = (await http.get("/stats/failing-endpoint")).json()["data"]
     assert [each["endpointUid"] for each in found] == ["crm"]
+
+
+async def test_an_unfit_endpoint_with_a_backlog_is_not_shown_as_working(
+    http: httpx.AsyncClient, stores: Stores, store: Store
+) -> None:
+    """Its own filter, or that of its application, cannot be used: its state is `unfit` wherever health is shown."""
+    ids = {name: await endpoint(http, name) for name in ("hidden", "fit")}
+    await store(A, 1, to=[ids["hidden"]], at_ms=NOW)
+    await stores.redis.zadd(keys.parked(A), {ids["hidden"]: NOW})
+    await http.patch("/app/one/endpoint/hidden", json={"filter": {"num": "+442079460958"}})
+    await http.patch("/app/one", json={"privacy": [{"field": "num", "action": "drop"}]})
+    (listed,) = (await http.get("/stats/failing-endpoint")).json()["data"]
+    assert (listed["endpointUid"], listed["health"]["state"], listed["health"]["waiting"]) == ("hidden", "unfit", 1)
+    for name, state in (("hidden", "unfit"), ("fit", "working")):
+        assert (await http.get(f"/app/one/endpoint/{name}/stats")).json()["health"]["state"] == state
+        assert (await http.get(f"/app/one/endpoint/{name}/history")).json()["health"]["state"] == state
+    await http.patch("/app/one/endpoint/hidden", json={"paused": True})
+    assert (await http.get("/app/one/endpoint/hidden/stats")).json()["health"]["state"] == "paused"

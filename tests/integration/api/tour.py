@@ -6,6 +6,9 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
+from relay.domain.erasing import phone
+from relay.domain.erasing_task import Found
+from relay.domain.erasures import erasure_of
 from relay.domain.links import PURPOSE, sign_link, trace_text
 from relay.domain.model import EndpointId, SourceUid
 from relay.domain.reconciling import Counts, Difference
@@ -52,7 +55,7 @@ async def tour(record: Recorder, stores: Stores) -> None:
     endpoint = await _subscriptions(record)
     await _messages(record, stores, endpoint)
     await _tally(stores, endpoint)
-    await _statistics(record, endpoint)
+    await _statistics(record, stores, endpoint)
     await _steering(record)
     await _reconciliations(record, stores, endpoint)
     await _keys(record)
@@ -142,7 +145,7 @@ async def _tally(stores: Stores, endpoint: str) -> None:
         await stores.redis.zadd(tally_keys.failing(stream), {endpoint: at})
 
 
-async def _statistics(record: Recorder, endpoint: str) -> None:
+async def _statistics(record: Recorder, stores: Stores, endpoint: str) -> None:
     names = {"app_id": "acme", "endpoint_id": endpoint}
     await record.call("GET /app/{app_id}/endpoint/{endpoint_id}/history", query={"unit": "hour"}, **names)
     await record.call("GET /app/{app_id}/endpoint/{endpoint_id}/attempt-stats", **names)
@@ -151,6 +154,24 @@ async def _statistics(record: Recorder, endpoint: str) -> None:
     await record.call("POST /stats/usage/app", {**time, "appIds": ["acme"]})
     await record.call("PUT /stats/usage/event-types")
     await record.call("POST /erasure", {"phone": "+442079460958", "dryRun": True})
+    erasure = await _kept_erasure(stores)
+    await record.call("GET /erasure")
+    await record.call("DELETE /erasure/{erasure_id}", erasure_id=erasure)
+
+
+async def _kept_erasure(stores: Stores) -> str:
+    """An erasure whose task has finished."""
+    kept = erasure_of(
+        phone("+442079460958"),
+        "qtask_1srOrx2ZWZBpBUvZwXKQmoEYga2",
+        key="00" * 32,
+        until_ms=NOW,
+        sources=None,
+        by="admin",
+    )
+    await stores.erasures.keep(kept)
+    await stores.erasures.note_found(kept.id, Found(events=3, past=1, attempts=2))
+    return kept.id
 
 
 async def _messages(record: Recorder, stores: Stores, endpoint: str) -> None:

@@ -11,6 +11,7 @@ from relay.store.books import Books
 from relay.store.chores import Chores
 from relay.store.replays import Replays
 from relay.store.server import Server
+from relay.store.undelivered import Undelivered
 from tests.integration.pipeline.rig import Rig
 
 
@@ -25,7 +26,7 @@ def replay_turns(rig: Rig) -> ReplayTurns:
             sources=rig.sources,
             routes=rig.routes,
             backfills=rig.backfills,
-            old_rows=OldRows(books=Books(rig.redis), events=rig.events),
+            old_rows=OldRows(books=Books(rig.redis), events=rig.events, undelivered=Undelivered(rig.redis)),
         ),
         server=Server(rig.redis),
         chores=Chores(rig.redis),

@@ -160,7 +160,7 @@ class Rig:
                 backfills=self.backfills,
                 backlog=Backlog(self.redis),
                 lanes=self.lanes,
-                old_rows=OldRows(books=Books(self.redis), events=self.events),
+                old_rows=OldRows(books=Books(self.redis), events=self.events, undelivered=Undelivered(self.redis)),
                 reports=reports,
                 catalogue=self.catalogue,
                 clock=self.clock,

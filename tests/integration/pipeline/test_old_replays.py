@@ -6,12 +6,15 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from relay.domain.model import Endpoint
+from relay.domain.model import Endpoint, MessageId
+from relay.domain.references import tag_of
 from relay.domain.replaying import Chosen, Replay
 from relay.errors import StoreUnavailable
 from relay.store import keys
+from relay.store.books import Books
 from relay.store.replays import Part, Replays
 from relay.store.retention import Retention
+from relay.store.undelivered import Undelivered
 from tests.fakes.subscribers import OK, status
 from tests.integration.pipeline.dispatching_rig import Dispatching
 from tests.integration.pipeline.replays_rig import replay_of, replay_turns
@@ -204,3 +207,19 @@ async def test_some_replays_read_nothing_again(floor: Dispatching, fields: dict[
     await replay_turns(floor.rig).turn(UK)
     told = (await part(floor)).replay
     assert (told.phase, told.too_old, told.backfills) == ("finished", len(FAILED), ())
+
+
+async def test_a_dropped_delivery_that_is_sent_again_is_not_listed_any_more(floor: Dispatching) -> None:
+    """Its row has another number now. What the replay did not choose stays in the list."""
+    crm, undelivered = await endpoint(floor), Undelivered(floor.rig.eyes)
+    ids = await forgotten(floor)
+    numbers = dict[int, int]()
+    async for some in Books(floor.rig.eyes).rows(UK, "t", after=FAILED[0] - 1, until=FAILED[-1]):
+        numbers |= {row: of[-1] for row, of in some.items()}
+    members = {f"a{numbers[row]}:2:{tag_of(MessageId(of))} backlog_full {of} {row}": 1 for row, of in ids.items()}
+    other = f"a5:2:00000 backlog_full {'msg_' + 'x' * 24} 5"
+    await floor.rig.eyes.zadd(keys.dropped(UK, crm.id), {**members, other: 1})
+    await begin(floor, crm, "dead")
+    await finish(floor)
+    assert {got.row_id for got in floor.subscribers.got} == set(FAILED)
+    assert [each.member for each in await undelivered.dropped(UK, crm.id, limit=999)] == [other]

@@ -12,10 +12,11 @@ from jsonschema_rs import Draft202012Validator
 from relay.domain.event_schemas import schema_of
 from relay.domain.identity import id_of_attempt
 from relay.domain.model import Application, Endpoint, MessageId, SigningKey, StoredEvent
-from relay.domain.operational import ABOUT_ATTEMPTS, OPERATIONAL, operational_application
+from relay.domain.operational import ABOUT_ATTEMPTS, EXHAUSTED, OPERATIONAL, operational_application
 from relay.domain.streams import posts_of
 from relay.pipeline import operational_posts as module
 from relay.pipeline.disabling import Disabling
+from relay.pipeline.dispatch.sweeping import Sweeping
 from relay.pipeline.operational_posts import OperationalPosts
 from relay.pipeline.operational_subscriptions import OperationalSubscriptions
 from relay.pipeline.posting import Posting
@@ -61,6 +62,7 @@ def mover(rig: Rig, *, operations: Operations | None = None, outboxes: Outboxes 
         outboxes=outboxes or Outboxes(rig.redis),
         applications=rig.applications,
         endpoints=rig.endpoints,
+        events=Events(rig.redis),
         subscriptions=subscriptions,
         posting=posting,
         chores=Chores(rig.redis),
@@ -292,6 +294,33 @@ async def test_a_message_that_is_given_up_is_reported(rig: Rig) -> None:
 async def test_a_message_that_is_delivered_early_is_not_reported(rig: Rig) -> None:
     _, told = await attempts_reported(rig, [400, 400, 400, 204])
     assert [each["type"] for each in told if each["type"].startswith("message.")] == []
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_a_delivery_that_is_poison_is_reported(rig: Rig, wanted: bool) -> None:
+    """Without an attempt: the five workers that sent it died. The sweep that gives it up writes the report."""
+    await rig.source()
+    await listener(rig, event_types=(EXHAUSTED,) if wanted else ("endpoint.disabled",))
+    crm = await rig.endpoint(await rig.application(uid="crm"), url="https://crm.example.com/hook")
+    await Dispatching(rig).rows(1)
+    (stored,) = await rig.eyes.lrange(keys.lane(UK, crm.id), 0, -1)  # type: ignore[misc]
+    await rig.eyes.delete(keys.lane(UK, crm.id))
+    await rig.eyes.sadd(keys.flight(UK, crm.id), stored + b":1:4")  # type: ignore[misc]
+    await rig.eyes.sadd(keys.tried(UK, "w"), f"{crm.id} ".encode() + stored + b":1:4")  # type: ignore[misc]
+    await rig.eyes.hset(keys.lanes(UK), crm.id, "w")  # type: ignore[misc]
+    await rig.eyes.zadd(keys.sessions(UK), {"w": 0})
+    await rig.catalogue.refresh()
+    sweep = await Sweeping(rig.lanes, rig.clock, lambda: rig.catalogue.reports or ()).sweep(UK)
+    assert sweep.poisoned == 1
+    await move(rig)
+    told = [msgspec.json.decode(each.body) for each in await posts(rig)]
+    reported = [each["data"] for each in told if each["type"] == EXHAUSTED]
+    assert len(reported) == wanted
+    if wanted:
+        (message,) = (await Events(rig.eyes).read(UK, [1])).values()
+        (data,) = reported
+        assert (data["appId"], data["appUid"], data["endpointId"]) == (crm.app_id, "crm", crm.id)
+        assert (data["msgId"], data["lastAttempt"]["responseStatusCode"], data["reason"]) == (message.id, 0, "poison")
 
 
 async def test_callbacks_for_the_operator_report_nothing(rig: Rig) -> None:

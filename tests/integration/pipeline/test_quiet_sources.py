@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -68,10 +69,10 @@ async def test_sweeps_of_other_nodes_do_not_wait_for_one_that_is_away(
     sweeping, elsewhere = Sweeping(rig.lanes, rig.clock), SourceUid("elsewhere")
     sweep_all = Lanes.sweep_all
 
-    async def sweep(lanes: Lanes, sources: Sequence[SourceUid], *, now_ms: int) -> list[Sweep | Exception]:
+    async def sweep(lanes: Lanes, sources: Sequence[SourceUid], **args: Any) -> list[Sweep | Exception]:
         if elsewhere in sources:
             raise StoreUnavailable("its node is away")
-        return await sweep_all(lanes, sources, now_ms=now_ms)
+        return await sweep_all(lanes, sources, **args)
 
     monkeypatch.setattr(Lanes, "sweep_all", sweep)
     found = await asyncio.gather(sweeping.sweep(UK), sweeping.sweep(elsewhere), return_exceptions=True)

@@ -188,7 +188,7 @@ class BoundedProtocol(H11Protocol):
 
     def _cut(self) -> None:
         if not self.transport.is_closing():
-            self._refuse(b"503 Service Unavailable", b"The server is restarting. Send the request again.\n")
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "the server is restarting: send the request again")
         self.loop.call_later(LAST_REQUEST_S, self.transport.abort)
 
     def _abort_soon(self) -> None:

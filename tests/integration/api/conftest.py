@@ -99,7 +99,7 @@ async def base_url(
     opened.append(stores)
     application.mismatches.clear()
     listener = open_port("127.0.0.1", 0, setting="--port")
-    serves = server(application, lifespan=True, limits=ClientLimits(), keeps_signals=True)
+    serves = server(application, lifespan=True, limits=ClientLimits())
     running = asyncio.create_task(serves.serve([listener]))
     while not serves.started:
         await asyncio.sleep(0.001)

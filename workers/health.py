@@ -5,7 +5,8 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from relay.serving import ClientLimits, open_port, server
+from relay.bounded_clients import ClientLimits
+from relay.serving import open_port, server
 
 LIMITS = ClientLimits(head_s=5.0, body_s=5.0, read_s=5.0, connections=100, head_bytes=16_384)
 """Probes and scrapers ask in one packet."""

@@ -16,6 +16,7 @@ DESCRIPTIONS = {
     "msg_id": "The id of a message, or the `eventId` of a posted one",
     "attempt_id": "The id of an attempt",
     "key_id": "The id of an API key",
+    "recipe": "The name of a recipe, such as `hubspot-call`",
     "name": "The name of an event type, such as `call.created`",
     "event_types": "Only objects of these event types. Repeat the parameter, or separate the names with commas",
     "before": "Only objects from before this time (RFC 3339)",

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
+from relay.bounded_clients import ClientLimits
 from relay.metrics.looping import LoopLag
 from relay.metrics.process import cpu_and_memory
 from relay.metrics.sheet import Sheet
-from relay.serving import ClientLimits, server
+from relay.serving import server
 
 PATH = "/metrics"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
+from relay.bounded_clients import ClientLimits
 from relay.errors import CannotListen
-from relay.serving import ClientLimits, open_port, server
+from relay.serving import open_port, server
 from tests.patience import PATIENCE_S
 from workers.health import LIMITS, Health
 

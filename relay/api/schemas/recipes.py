@@ -64,7 +64,7 @@ def expanded(value: Any) -> Any:
         return value
     name, parameters = value.get("recipe", UNSET), value.get("parameters", {})
     if not isinstance(name, str):
-        if "parameters" in value:
+        if isinstance(parameters, dict) and parameters and all(isinstance(each, str) for each in parameters.values()):
             raise Invalid(Fault(("body", "parameters"), "must be omitted: they are those of a `recipe`"))
         return value
     if (recipe := recipes().get(name)) is None:

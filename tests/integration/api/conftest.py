@@ -12,12 +12,13 @@ from redis.asyncio import Redis
 from svix.api import SvixAsync, SvixOptions
 
 from relay.api.app import create_api
+from relay.bounded_clients import ClientLimits
 from relay.config import Settings
 from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
 from relay.outbound.recordings import open_recordings
 from relay.pipeline.clock import Clock
-from relay.serving import ClientLimits, open_port, server
+from relay.serving import open_port, server
 from relay.starting import readiness_of
 from relay.wiring import Stores, open_evaluator, open_stores, open_tracing, posting_of
 from tests.integration.api.documented import Documented

@@ -29,7 +29,7 @@ ABSENT = {
     "app_id": "app_absent", "endpoint_id": "ep_absent", "msg_id": "msg_absent", "key_id": "key_absent",
     "name": "absent", "uid": "absent", "route": "absent", "attempt_id": "atmpt_absent",
     "reconciliation_id": "rec_absent", "backfill_id": "bf_absent", "task_id": "qtask_absent",
-    "sink_id": "ep_absent", "consumer_id": "absent", "erasure_id": "qtask_absent",
+    "sink_id": "ep_absent", "consumer_id": "absent", "erasure_id": "qtask_absent", "recipe": "absent",
 }  # fmt: skip
 """Names of nothing."""
 CANARIES = ("canary", "Canary")
@@ -60,6 +60,7 @@ class Tenants:
             self.ids[uid] = {
                 "app_id": app["id"], "endpoint_id": made["id"], "msg_id": message, "key_id": key["id"],
                 "name": "call.created", "uid": A, "route": "all", "attempt_id": "atmpt_1",
+                "recipe": "hubspot-unattached-call",
                 "reconciliation_id": "rec_1", "backfill_id": "bf_1", "task_id": replay.json()["id"],
                 "sink_id": made["id"], "consumer_id": "one", "erasure_id": "qtask_1",
             }  # fmt: skip

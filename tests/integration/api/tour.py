@@ -110,6 +110,8 @@ async def _subscriptions(record: Recorder) -> str:
     await record.call(f"POST {path}/secret/rotate", {}, **names)
     await record.call("GET /.well-known/webhook-keys/{endpoint_id}", endpoint_id=keys_of)
     await _event_types(record)
+    await record.call("GET /recipe")
+    await record.call("GET /recipe/{recipe}", recipe="hubspot-unattached-call")
     return str(endpoint)
 
 

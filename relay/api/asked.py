@@ -12,10 +12,11 @@ import msgspec
 
 from relay.api.certificates import client_certificate
 from relay.api.schemas.checks import prefixed
+from relay.domain.credentials import BasicAuth, Bearer, OAuth2
 from relay.domain.custom_types import Standing, subscription_fault
 from relay.domain.headers import MAX_HEADERS, is_sensitive
 from relay.domain.matching import inference_fault
-from relay.domain.model import Application, BasicAuth, Bearer, ClientCertificate, Endpoint, OAuth2, Source, SourceUid
+from relay.domain.model import Application, ClientCertificate, Endpoint, Source, SourceUid
 from relay.domain.names import own_uid
 from relay.domain.origins import origin_of
 from relay.domain.privacy import hidden_by

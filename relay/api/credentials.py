@@ -4,7 +4,8 @@ from msgspec import UnsetType
 
 from relay.api.certificates import client_certificate
 from relay.api.schemas.credentials import BasicAuthIn, BearerIn, ClientCertificateIn, OAuth2In
-from relay.domain.model import BasicAuth, Bearer, ClientCertificate, EndpointAuth, OAuth2
+from relay.domain.credentials import BasicAuth, Bearer, EndpointAuth, OAuth2
+from relay.domain.model import ClientCertificate
 
 
 def whole_auth(auth: BasicAuthIn | BearerIn | OAuth2In | None, kept: EndpointAuth | None) -> EndpointAuth | None:

@@ -8,7 +8,7 @@ from relay.api.certificates import client_certificate
 from relay.api.schemas.checks import Path, Policies
 from relay.api.schemas.common import In, Out, Url
 from relay.api.schemas.endpoint_fields import Pem, Text
-from relay.domain.model import BasicAuth, Bearer, OAuth2
+from relay.domain.credentials import BasicAuth, Bearer, OAuth2
 
 Token = Annotated[
     str,

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from relay.domain.model import Bearer, ClientCertificate, OAuth2
+from relay.domain.credentials import Bearer, OAuth2
+from relay.domain.model import ClientCertificate
 from relay.domain.signing import new_private_key, public_key
 from relay.wiring import Stores
 

@@ -25,7 +25,7 @@ class TokenServer:
     refresh_token: str = ""
     """The only refresh token that is taken; empty: any."""
     rotates: bool = False
-    """Each refresh token is good for one use, and comes with the next one: `refresh-1`, `refresh-2`, …"""
+    """Each answer has a new refresh token: `refresh-1`, `refresh-2`, … If `refresh_token` is set, it replaces that."""
     public_key: str = ""
     """PEM: assertions must be signed with its private key. `claims` has what they said."""
     audience: str = ""
@@ -64,7 +64,8 @@ class TokenServer:
         number = len(self.asked)
         issued = {"access_token": f"token-{number}", "token_type": "bearer", "expires_in": self.lives_s}
         if self.rotates:
-            self.refresh_token = issued["refresh_token"] = f"refresh-{number}"
+            issued["refresh_token"] = f"refresh-{number}"
+            self.refresh_token = self.refresh_token and f"refresh-{number}"
         issued = {name: value for name, value in (issued | self.extra).items() if value != "absent"}
         return _response("200 OK", json.dumps(issued).encode())
 

@@ -40,10 +40,9 @@ BaseUrlSuffix = Annotated[
         extra={"form": "must be a host name of two labels or more, such as `my.salesforce.com`"},
     ),
 ]
-KeyText = Annotated[
-    str,
-    Meta(max_length=4096, pattern=r"^[\x20-\x7e]*\Z", extra={"form": "must be printable ASCII"}),
-]
+ASCII: dict[str, Any] = {"pattern": r"^[\x20-\x7e]*\Z", "extra": {"form": "must be printable ASCII"}}
+KeyText = Annotated[str, Meta(min_length=1, max_length=4096, **ASCII)]
+KeyPrefix = Annotated[str, Meta(max_length=64, **ASCII)]
 Claims = Annotated[
     dict[Annotated[str, Meta(min_length=1, max_length=64)], Annotated[str, Meta(max_length=1024)] | int | bool],
     Meta(max_length=20),
@@ -85,9 +84,9 @@ class ApiKeyIn(In, frozen=True, kw_only=True, tag_field="type", tag="apiKey"):
     """Where the key stands."""
     name: HeaderName
     """The name of the header or of the parameter of the query."""
-    prefix: Annotated[KeyText, Meta(max_length=64)] = ""
+    prefix: KeyPrefix = ""
     """What stands before the key, with its space if it has one, such as `Token token=`."""
-    value: Annotated[KeyText, Meta(min_length=1)] | UnsetType = UNSET
+    value: KeyText | UnsetType = UNSET
     """The key. Omit it to keep the stored one."""
 
     @staticmethod

@@ -170,6 +170,9 @@ async def test_secrets_of_an_endpoint_are_not_answered(http: httpx.AsyncClient, 
         "clientId": "c",
         "scope": None,
         "tokenAuth": None,
+        "scheme": "Bearer",
+        "baseUrlField": None,
+        "baseUrlSuffix": None,
     }
     assert endpoint["clientCertificate"] == {"certificate": pair["certificate"]}
     assert "PRIVATE" not in made.text

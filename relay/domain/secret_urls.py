@@ -1,12 +1,10 @@
-"""URLs that are secrets themselves: whoever has one can use it. Only their origins are shown."""
+"""URLs that are secrets themselves, because anyone who has one can use it. Only their origins are shown."""
 
-import re
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 HIDDEN_PATH = "/••••"
 SHORTEST_PART = 10
 """A shorter part of a path is hidden together with the whole path only: `services` is no secret."""
-_ORIGIN = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 
 
 def masked(url: str) -> str:
@@ -15,8 +13,8 @@ def masked(url: str) -> str:
     >>> masked("https://hooks.slack.com/services/T0/B0/x?y=z")
     'https://hooks.slack.com/••••'
     """
-    found = _ORIGIN.match(url)
-    return (found[0] if found else "") + HIDDEN_PATH
+    split = urlsplit(url)
+    return f"{split.scheme}://{split.netloc}{HIDDEN_PATH}"
 
 
 def secret_parts(url: str) -> list[str]:

@@ -85,7 +85,7 @@ class ApiKeyIn(In, frozen=True, kw_only=True, tag_field="type", tag="apiKey"):
     name: HeaderName
     """The name of the header or of the parameter of the query."""
     prefix: KeyPrefix = ""
-    """What stands before the key, with its space if it has one, such as `Token token=`."""
+    """The text before the key, with its space if it has one, such as `Token token=`."""
     value: KeyText | UnsetType = UNSET
     """The key. Omit it to keep the stored one."""
 

@@ -37,7 +37,7 @@ class ApiKeyOut(Out, frozen=True, kw_only=True, tag_field="type", tag="apiKey"):
     name: str
     """The name of the header or of the parameter of the query."""
     prefix: str
-    """What stands before the key."""
+    """The text before the key."""
 
 
 class GrantedOut(Out, frozen=True, kw_only=True):

@@ -109,7 +109,7 @@ class TokenGetter:
             await self._quietly(self._keeper.unlock(name, holder))
 
     async def _turn(self, name: str) -> str | Token:
-        """The right to get a token, or the token that another worker got meanwhile. Raises RelayError."""
+        """The right to get a token, or the token that another worker got before. Raises RelayError."""
         ends = self._clock() + ANOTHER_WAIT_S
         while True:
             if (token := await self._shared(name)) is not None:

@@ -3,7 +3,7 @@
 import base64
 from urllib.parse import quote_plus
 
-from relay.domain.credentials import ApiKey, BasicAuth, Bearer, EndpointAuth
+from relay.domain.credentials import ApiKey, BasicAuth, Bearer, EndpointAuth, Tokens
 
 Header = tuple[str, str]
 
@@ -19,6 +19,20 @@ def fixed_header(auth: EndpointAuth | None) -> Header | None:
             return name.lower(), auth.text
         case _:
             return None
+
+
+def shown_header(auth: EndpointAuth | None, hidden: str) -> Header | None:
+    """The header that has credentials, with `hidden` in the place of the secret; None: there is none."""
+    match auth:
+        case BasicAuth():
+            return "authorization", f"Basic {hidden}"
+        case Bearer():
+            return "authorization", f"Bearer {hidden}"
+        case ApiKey(in_="header", name=name, prefix=prefix):
+            return name.lower(), prefix + hidden
+        case Tokens(scheme=scheme):
+            return "authorization", f"{scheme} {hidden}"
+    return None
 
 
 def with_key(url: str, auth: EndpointAuth | None) -> str:

@@ -52,6 +52,23 @@ async def test_a_secret_url_is_shown_nowhere(http: httpx.AsyncClient, stores: St
     assert entry["changes"][0]["after"]["secretUrl"] == "••••"
 
 
+@pytest.mark.parametrize(
+    ("auth", "header"),
+    [
+        ({"type": "apiKey", "in": "query", "name": "k", "value": SECRET}, None),
+        ({"type": "apiKey", "in": "header", "name": "X-Key", "prefix": "Key ", "value": SECRET}, ("x-key", "Key ••••")),
+    ],
+    ids=["query", "header"],
+)
+async def test_a_dry_run_shows_no_secret(http: httpx.AsyncClient, auth: dict[str, Any], header: Any) -> None:
+    """Neither of the URL nor of the credentials."""
+    await made(http, auth=auth, transformation='{"text": data.rowId}')
+    tried = await http.post(f"{PATH}/transformation/test", json={})
+    assert (tried.status_code, tried.json()["url"]) == (200, SHOWN), tried.text
+    assert header is None or tried.json()["headers"][header[0]] == header[1]
+    assert SECRET not in tried.text
+
+
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 @pytest.mark.parametrize("body", [{"description": "a"}, {"url": SHOWN}, {"url": SHOWN, "urlIsSecret": True}])
 async def test_a_request_can_leave_it_as_it_is(

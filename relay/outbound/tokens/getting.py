@@ -70,8 +70,11 @@ class TokenGetter:
         known, _ = self._tokens.get(name, (None, 0.0))
         if known is not None and known != token:
             return True
-        before = self._refused.get(name)
-        if before is not None and now - before[1] < REFUSED_AGAIN_S:
+        refused, at = self._refused.get(name, (None, 0.0))
+        if known is None and refused == token:
+            # Another attempt had it refused, and a new one is on its way.
+            return True
+        if refused is not None and now - at < REFUSED_AGAIN_S:
             return False
         self._tokens.pop(name, None)
         _keep(self._refused, name, (token, now))

@@ -255,6 +255,14 @@ async def test_a_401_renews_once(floor: Floor, tokens: TokenServer, kind: Any) -
     assert floor.sent()[3:] == ["Bearer token-2", "Bearer token-3"]
 
 
+async def test_attempts_at_once_share_the_renewal(floor: Floor, tokens: TokenServer) -> None:
+    """Each of those that were answered 401 with the old token tries the new one."""
+    endpoint, worker = await floor.endpoint(client(tokens), "/status/401"), floor.worker()
+    await asyncio.gather(*(worker.send(endpoint) for _ in range(5)))
+    assert len(tokens.asked) == 2
+    assert sorted(floor.sent()) == ["Bearer token-1"] * 5 + ["Bearer token-2"] * 5
+
+
 HTML = f"<html>{SECRET}</html>".encode()
 NONSENSE = {
     "html": (b"200 OK", HTML),

@@ -7,11 +7,11 @@ from relay.api.certificates import client_certificate
 from relay.api.schemas.checks import prefixed
 from relay.api.secret_urls import url_faults
 from relay.domain.credentials import (
-    ApiKey,
     BasicAuth,
     Bearer,
     EndpointAuth,
     JwtBearer,
+    KeyAuth,
     OAuth2,
     RefreshToken,
     ServiceAccount,
@@ -30,7 +30,7 @@ from relay.outbound.base_urls import is_within
 SECRETS: Mapping[str, tuple[type, tuple[str, ...]]] = {
     "basic": (BasicAuth, ("password",)),
     "bearer": (Bearer, ("token",)),
-    "apiKey": (ApiKey, ("value",)),
+    "apiKey": (KeyAuth, ("value",)),
     "oauth2": (OAuth2, ("clientSecret",)),
     "oauth2RefreshToken": (RefreshToken, ("clientSecret", "refreshToken")),
     "oauth2JwtBearer": (JwtBearer, ("privateKey",)),

@@ -6,24 +6,24 @@ from msgspec import UNSET, UnsetType, structs
 
 from relay.api.certificates import client_certificate
 from relay.api.schemas.credentials import (
-    ApiKeyIn,
     AuthIn,
     BasicAuthIn,
     BearerIn,
     ClientCertificateIn,
     GrantedIn,
     JwtBearerIn,
+    KeyAuthIn,
     OAuth2In,
     RefreshTokenIn,
     ServiceAccountIn,
 )
 from relay.domain.credentials import (
     GOOGLE_TOKEN_URL,
-    ApiKey,
     BasicAuth,
     Bearer,
     EndpointAuth,
     JwtBearer,
+    KeyAuth,
     OAuth2,
     RefreshToken,
     ServiceAccount,
@@ -38,9 +38,9 @@ def whole_auth(auth: AuthIn | None, kept: EndpointAuth | None) -> EndpointAuth |
             return BasicAuth(auth.username, _or(auth.password, kept.password if isinstance(kept, BasicAuth) else ""))
         case BearerIn():
             return Bearer(_or(auth.token, kept.token if isinstance(kept, Bearer) else ""))
-        case ApiKeyIn():
-            value = _or(auth.value, kept.value if isinstance(kept, ApiKey) else "")
-            return ApiKey(in_=auth.in_, name=auth.name, prefix=auth.prefix, value=value)
+        case KeyAuthIn():
+            value = _or(auth.value, kept.value if isinstance(kept, KeyAuth) else "")
+            return KeyAuth(in_=auth.in_, name=auth.name, prefix=auth.prefix, value=value)
         case GrantedIn():
             return _granted(auth, kept)
     return None

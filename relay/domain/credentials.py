@@ -28,7 +28,7 @@ class Bearer(msgspec.Struct, frozen=True, tag_field="type", tag="bearer"):
         return "Bearer(…)"
 
 
-class ApiKey(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="apiKey", rename="camel"):
+class KeyAuth(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="apiKey", rename="camel"):
     """A fixed text in a header, behind a prefix, or in the query."""
 
     in_: Literal["header", "query"]
@@ -37,7 +37,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="a
     prefix: str = ""
 
     def __repr__(self) -> str:
-        return "ApiKey(…)"
+        return "KeyAuth(…)"
 
     @property
     def text(self) -> str:
@@ -113,7 +113,7 @@ class ServiceAccount(Tokens, frozen=True, kw_only=True, tag="googleServiceAccoun
 
 Granted = OAuth2 | RefreshToken | JwtBearer | ServiceAccount
 """Credentials for which an authorization server gives access tokens."""
-EndpointAuth = BasicAuth | Bearer | ApiKey | OAuth2 | RefreshToken | JwtBearer | ServiceAccount
+EndpointAuth = BasicAuth | Bearer | KeyAuth | OAuth2 | RefreshToken | JwtBearer | ServiceAccount
 
 
 class SecretUrl(msgspec.Struct, frozen=True):
@@ -132,7 +132,7 @@ def secrets_of(auth: EndpointAuth | None) -> list[str]:
             return [password, f"{username}:{password}"]
         case Bearer(token):
             return [token]
-        case ApiKey(value=value):
+        case KeyAuth(value=value):
             return [value]
         case OAuth2(client_secret=secret):
             return [secret]

@@ -3,7 +3,7 @@
 import base64
 from urllib.parse import quote_plus
 
-from relay.domain.credentials import ApiKey, BasicAuth, Bearer, EndpointAuth, Tokens
+from relay.domain.credentials import BasicAuth, Bearer, EndpointAuth, KeyAuth, Tokens
 
 Header = tuple[str, str]
 
@@ -15,7 +15,7 @@ def fixed_header(auth: EndpointAuth | None) -> Header | None:
             return "authorization", "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
         case Bearer(token):
             return "authorization", f"Bearer {token}"
-        case ApiKey(in_="header", name=name):
+        case KeyAuth(in_="header", name=name):
             return name.lower(), auth.text
         case _:
             return None
@@ -28,7 +28,7 @@ def shown_header(auth: EndpointAuth | None, hidden: str) -> Header | None:
             return "authorization", f"Basic {hidden}"
         case Bearer():
             return "authorization", f"Bearer {hidden}"
-        case ApiKey(in_="header", name=name, prefix=prefix):
+        case KeyAuth(in_="header", name=name, prefix=prefix):
             return name.lower(), prefix + hidden
         case Tokens(scheme=scheme):
             return "authorization", f"{scheme} {hidden}"
@@ -38,10 +38,10 @@ def shown_header(auth: EndpointAuth | None, hidden: str) -> Header | None:
 def with_key(url: str, auth: EndpointAuth | None) -> str:
     """A URL as it is sent: with the key in its query, if the endpoint's credentials stand there.
 
-    >>> with_key("https://crm.example/a?b=c#d", ApiKey(in_="query", name="api_key", value="e&f"))
+    >>> with_key("https://crm.example/a?b=c#d", KeyAuth(in_="query", name="api_key", value="e&f"))
     'https://crm.example/a?b=c&api_key=e%26f#d'
     """
-    if not isinstance(auth, ApiKey) or auth.in_ != "query":
+    if not isinstance(auth, KeyAuth) or auth.in_ != "query":
         return url
     head, mark, fragment = url.partition("#")
     joint = "" if head.endswith(("?", "&")) else "&" if "?" in head else "?"

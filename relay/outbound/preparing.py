@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from relay.domain.addresses import EgressPolicy
-from relay.domain.credentials import ApiKey, Granted, secrets_of
+from relay.domain.credentials import Granted, KeyAuth, secrets_of
 from relay.domain.echoes import Echoes
 from relay.domain.headers import RESERVED, check_headers, is_sensitive
 from relay.domain.model import Endpoint
@@ -81,7 +81,7 @@ def sample_of(endpoint: Endpoint) -> str:
 def _own_headers(endpoint: Endpoint) -> list[Header]:
     """The subscriber's headers: they never replace the relay's, and `auth` outranks headers of theirs."""
     fixed, taken = fixed_header(endpoint.auth), set(RESERVED)
-    if endpoint.auth is not None and not isinstance(endpoint.auth, ApiKey):
+    if endpoint.auth is not None and not isinstance(endpoint.auth, KeyAuth):
         taken.add("authorization")
     if fixed is not None:
         taken.add(fixed[0])

@@ -59,7 +59,7 @@ HOLDERS = {
             token_url="https://crm.example", client_email=SECRET, private_key=SECRET, scopes=(SECRET,)
         )
     ),
-    "endpoint with an API key": endpoint(credentials.ApiKey(in_="query", name=SECRET, value=SECRET)),
+    "endpoint with an API key": endpoint(credentials.KeyAuth(in_="query", name=SECRET, value=SECRET)),
     "token": Token(f"Bearer {SECRET}", SECRET),
     "token and its refresh token": Issued(Token(SECRET), 1.0, SECRET),
 }

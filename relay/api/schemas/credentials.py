@@ -77,7 +77,7 @@ class BearerIn(In, frozen=True, kw_only=True, tag_field="type", tag="bearer"):
     """The token. Omit it to keep the stored one."""
 
 
-class ApiKeyIn(In, frozen=True, kw_only=True, tag_field="type", tag="apiKey"):
+class KeyAuthIn(In, frozen=True, kw_only=True, tag_field="type", tag="apiKey"):
     """Each request carries a fixed key, in a header or in the query of its URL. The API shows no key again."""
 
     in_: Literal["header", "query"]
@@ -196,10 +196,11 @@ class ServiceAccountIn(GrantedIn, frozen=True, kw_only=True, tag_field="type", t
     """The user for whom the account acts, with domain-wide delegation. null: the account acts for itself."""
     client_email: ReadOnly | UnsetType = UNSET
     key_id: ReadOnly | UnsetType | None = UNSET
+    """Read-only: a request can send it back as it was, and the relay ignores it"""
     token_url: ReadOnly | UnsetType = UNSET
 
 
-AuthIn = BasicAuthIn | BearerIn | ApiKeyIn | OAuth2In | RefreshTokenIn | JwtBearerIn | ServiceAccountIn
+AuthIn = BasicAuthIn | BearerIn | KeyAuthIn | OAuth2In | RefreshTokenIn | JwtBearerIn | ServiceAccountIn
 
 
 class ClientCertificateIn(In, frozen=True, kw_only=True):

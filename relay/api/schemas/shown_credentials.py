@@ -5,11 +5,11 @@ from typing import Literal
 from relay.api.schemas.common import Out
 from relay.domain.credentials import (
     Algorithm,
-    ApiKey,
     BasicAuth,
     Bearer,
     EndpointAuth,
     JwtBearer,
+    KeyAuth,
     OAuth2,
     RefreshToken,
     ServiceAccount,
@@ -29,7 +29,7 @@ class BearerOut(Out, frozen=True, kw_only=True, tag_field="type", tag="bearer"):
     """The endpoint has a token."""
 
 
-class ApiKeyOut(Out, frozen=True, kw_only=True, tag_field="type", tag="apiKey"):
+class KeyAuthOut(Out, frozen=True, kw_only=True, tag_field="type", tag="apiKey"):
     """The endpoint has a key."""
 
     in_: Literal["header", "query"]
@@ -107,7 +107,7 @@ class ServiceAccountOut(GrantedOut, frozen=True, kw_only=True, tag_field="type",
     """The user for whom the account acts."""
 
 
-AuthOut = BasicAuthOut | BearerOut | ApiKeyOut | OAuth2Out | RefreshTokenOut | JwtBearerOut | ServiceAccountOut
+AuthOut = BasicAuthOut | BearerOut | KeyAuthOut | OAuth2Out | RefreshTokenOut | JwtBearerOut | ServiceAccountOut
 
 
 class ClientCertificateOut(Out, frozen=True, kw_only=True):
@@ -124,8 +124,8 @@ def show_auth(auth: EndpointAuth | None) -> AuthOut | None:
             return BasicAuthOut(username=auth.username)
         case Bearer():
             return BearerOut()
-        case ApiKey():
-            return ApiKeyOut(in_=auth.in_, name=auth.name, prefix=auth.prefix)
+        case KeyAuth():
+            return KeyAuthOut(in_=auth.in_, name=auth.name, prefix=auth.prefix)
         case Tokens():
             return _show_granted(auth)
     return None

@@ -5,7 +5,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from relay.api.schemas.messages import show_attempt
-from relay.domain.credentials import ApiKey, EndpointAuth, SecretUrl
+from relay.domain.credentials import EndpointAuth, KeyAuth, SecretUrl
 from relay.domain.model import Endpoint
 from relay.domain.requests.model import RequestShape
 from relay.domain.secret_urls import masked
@@ -57,9 +57,9 @@ async def test_a_secret_url_is_sent_and_not_seen(rig: Rig, shape: RequestShape) 
 @pytest.mark.parametrize(
     ("auth", "place"),
     [
-        (ApiKey(in_="query", name="api key", value=SECRET), "path"),
-        (ApiKey(in_="header", name="X-Api-Token", value=SECRET), "header"),
-        (ApiKey(in_="header", name="Authorization", prefix="Token token=", value=SECRET), "authorization"),
+        (KeyAuth(in_="query", name="api key", value=SECRET), "path"),
+        (KeyAuth(in_="header", name="X-Api-Token", value=SECRET), "header"),
+        (KeyAuth(in_="header", name="Authorization", prefix="Token token=", value=SECRET), "authorization"),
     ],
     ids=["query", "header", "authorization"],
 )

@@ -19,11 +19,13 @@ from relay.pipeline.dispatch.composing import Composing
 from relay.pipeline.dispatch.dispatcher import Dispatcher
 from relay.pipeline.dispatch.looking_up import LookingUp
 from relay.pipeline.lagging import Lagging
+from relay.pipeline.token_keeping import TokenKeeping
 from relay.pipeline.troubles import Troubles
 from relay.store.captures import Captures
 from relay.store.conditions import Conditions
 from relay.store.deletions import Deletions
 from relay.store.rates import Rates
+from relay.store.tokens import SharedTokens
 from relay.wiring import USER_AGENT, Stores, egress_policy, links_of, open_evaluator
 
 
@@ -33,7 +35,7 @@ async def open_dispatch(
 ) -> AsyncIterator[tuple[Catalogue, Dispatcher]]:
     """The sending side of a worker, and the catalogue that it shares with the polling side."""
     rates = Rates(stores.redis)
-    async with open_sender(settings) as (sender, connections), open_evaluator() as evaluator:
+    async with open_sender(settings, stores) as (sender, connections), open_evaluator() as evaluator:
         catalogue = Catalogue(
             stores.configuration, sender,
             troubles=Troubles(stores.operations, clock), links=links_of(settings, stores.vault),
@@ -51,15 +53,18 @@ async def open_dispatch(
 
 
 @asynccontextmanager
-async def open_sender(settings: Settings) -> AsyncIterator[tuple[CallbackSender, ConnectionCounts]]:
+async def open_sender(settings: Settings, stores: Stores) -> AsyncIterator[tuple[CallbackSender, ConnectionCounts]]:
     """What sends requests to endpoints, through the guard, and what it counts."""
     resolver = Resolver(nameservers=settings.nameservers or None)
     proxy = settings.egress_proxy.reveal() if settings.egress_proxy else None
     options = EgressOptions(roots=settings.egress_ca_file)
     transport = Egress(policy=egress_policy(settings), resolver=resolver, options=options, proxy=proxy)
+    keeper = TokenKeeping(SharedTokens(stores.redis, stores.vault), stores.endpoints)
+    sender = CallbackSender(transport, policy=egress_policy(settings), user_agent=USER_AGENT, keeper=keeper)
     try:
-        yield CallbackSender(transport, policy=egress_policy(settings), user_agent=USER_AGENT), transport.connections
+        yield sender, transport.connections
     finally:
+        await sender.aclose()
         await transport.aclose()
         await resolver.close()
 

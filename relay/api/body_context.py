@@ -5,18 +5,8 @@ from typing import Any
 
 from litestar import Request
 
-from relay.api.asked import (
-    Asked,
-    application_faults,
-    asked_types,
-    endpoint_faults,
-    header_faults,
-    header_patch_faults,
-    hidden_faults,
-    identity_faults,
-    path_uid_faults,
-    source_faults,
-)
+from relay.api.asked import Asked, application_faults, identity_faults, path_uid_faults, source_faults
+from relay.api.asked_endpoints import asked_types, endpoint_faults, header_faults, header_patch_faults, hidden_faults
 from relay.api.schemas.applications import ApplicationIn, ApplicationPatch, ApplicationUpsertIn
 from relay.api.schemas.checks import prefixed
 from relay.api.schemas.endpoint_parts import HeadersIn, HeadersPatchIn, SecretRotateIn

@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from relay.domain.credentials import Algorithm
 from relay.domain.model import ClientCertificate
 from relay.errors import Fault, Invalid
 from relay.outbound.http.tls import check_identity
@@ -37,6 +38,17 @@ def client_certificate(certificate: str, private_key: str, *, path: tuple[str | 
     except ValueError:
         raise Invalid(Fault(at_certificate, "and its key cannot be used for TLS")) from None
     return identity
+
+
+def signing_key(pem: str, algorithm: Algorithm, *, path: tuple[str | int, ...]) -> None:
+    """Raise Invalid unless a text is a private key that signs JWTs."""
+    key = _private_key(pem)
+    if key is None:
+        raise Invalid(Fault(path, "must be a private key in PEM, not encrypted"))
+    if algorithm == "RS256" and not (isinstance(key, RSAPrivateKey) and key.key_size >= RSA_BITS_MIN):
+        raise Invalid(Fault(path, "must be an RSA key with 2048 bits or more, for `RS256`"))
+    if algorithm == "ES256" and not (isinstance(key, EllipticCurvePrivateKey) and key.curve.name == CURVES[0]):
+        raise Invalid(Fault(path, "must be an ECDSA key on P-256, for `ES256`"))
 
 
 def _has_usable_type(key: PrivateKeyTypes) -> bool:

@@ -16,9 +16,10 @@ from relay.domain.model import Application, Endpoint, SourceUid, StoredEvent
 from relay.domain.parsing import Row, parse_line
 from relay.domain.readers import privacy_of, protected
 from relay.domain.samples import sample_of_row, sample_of_type
+from relay.domain.secret_urls import masked
 from relay.errors import ExpressionFailed, Fault, Invalid, StoreUnavailable
 from relay.expressions.evaluator import Evaluator
-from relay.outbound.authentication import fixed_authorization
+from relay.outbound.authentication import shown_header
 from relay.pipeline.dispatch.shaping import NULL, NotSent, Request, facts_of, request_of
 from relay.wiring import USER_AGENT, Stores
 
@@ -89,9 +90,8 @@ def _not_sent(not_sent: NotSent) -> DryRunOut:
 def _shown(endpoint: Endpoint, event: StoredEvent, request: Request, *, now_ms: int) -> DryRunOut:
     headers = {"content-type": "application/json", "user-agent": USER_AGENT}
     headers |= {name.lower(): HIDDEN if is_sensitive(name) else value for name, value in endpoint.headers.items()}
-    if endpoint.auth is not None:
-        scheme = (fixed_authorization(endpoint.auth) or "Bearer ").partition(" ")[0]
-        headers["authorization"] = f"{scheme} {HIDDEN}"
+    if (credentials := shown_header(endpoint.auth, HIDDEN)) is not None:
+        headers |= {credentials[0]: credentials[1]}
     headers |= {
         "webhook-id": event.id,
         "webhook-timestamp": str(now_ms // 1000),
@@ -99,7 +99,8 @@ def _shown(endpoint: Endpoint, event: StoredEvent, request: Request, *, now_ms: 
         "webhook-signature": HIDDEN,
         "idempotency-key": event.id,
     }
+    url = request.url if endpoint.secret_url is None else masked(request.url)
     return DryRunOut(
-        skipped=False, method=request.method, url=request.url, headers=headers, body=msgspec.Raw(request.body),
+        skipped=False, method=request.method, url=url, headers=headers, body=msgspec.Raw(request.body),
         error=None,
     )  # fmt: skip

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from msgspec import structs
 
-from relay.api.asked import Asked, header_faults, header_patch_faults, raise_for
+from relay.api.asked import Asked, raise_for
+from relay.api.asked_endpoints import header_faults, header_patch_faults
 from relay.api.schemas.endpoint_parts import HeadersIn, HeadersOut, HeadersPatchIn
 from relay.domain.headers import check_new_headers, is_sensitive
 from relay.domain.model import Endpoint

@@ -9,6 +9,7 @@ from relay.api.asked import Asked
 from relay.api.schemas.common import given
 from relay.api.schemas.endpoints import EndpointIn, EndpointPatch, EndpointUpsertIn
 from relay.api.schemas.requests import read_capture, read_lookup, read_verdicts
+from relay.api.secret_urls import whole_url
 from relay.domain.model import Endpoint
 from relay.domain.origins import origin_of
 from relay.domain.requests.model import PLAIN, RequestShape
@@ -51,7 +52,7 @@ def shape_faults(asked: Asked, stored: Endpoint | None) -> Iterator[Fault]:
     if not asked.sound("url", "order", "orderKey", *FIELDS):
         return
     shape = stored.request if stored else PLAIN
-    url = asked.get("url") or (stored.url if stored else "")
+    url = whole_url(asked.get("url"), stored)
     parameters = _of(asked, "urlParameters", shape.url_parameters)
     yield from _template_faults(url, parameters, ("body", "url"), own=OWN)
     yield from _lookup_faults(asked, shape, url)

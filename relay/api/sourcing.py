@@ -4,7 +4,8 @@ from msgspec import UNSET, UnsetType, structs
 
 from relay.api.asked import Asked, raise_for, source_faults
 from relay.api.schemas.sources import ApiKeyAuthIn, PortalUserIn, SourceIn
-from relay.domain.model import ApiKeyAuth, BasicAuth, Source, SourceAuth, SourceUid
+from relay.domain.credentials import BasicAuth
+from relay.domain.model import ApiKeyAuth, Source, SourceAuth, SourceUid
 
 
 def put(body: SourceIn, uid: SourceUid, source: Source | None, *, now_ms: int) -> Source:

@@ -4,12 +4,14 @@ from typing import Any, TypeVar
 
 from msgspec import UNSET, structs
 
-from relay.api.asked import Asked, endpoint_faults, raise_for
+from relay.api.asked import Asked, raise_for
+from relay.api.asked_endpoints import endpoint_faults
 from relay.api.credentials import whole_auth, whole_certificate
 from relay.api.headers import checked_headers
 from relay.api.schemas.common import either, given
 from relay.api.schemas.endpoints import EndpointIn, EndpointPatch, EndpointUpsertIn
 from relay.api.schemas.privacy import read_rules
+from relay.api.secret_urls import url_fields
 from relay.api.shaping import shape_faults, shape_of
 from relay.api.signing_keys import new_keys, resigned
 from relay.domain.custom_types import Standing
@@ -116,8 +118,7 @@ def _fields(body: EndpointIn | EndpointUpsertIn | EndpointPatch, stored: Endpoin
         fields["event_types"] = None if types[0] is None else tuple(dict.fromkeys(types[0]))
     if rate := either(body, "throttle_rate", "rate_limit"):
         (fields["rate_limit"],) = rate
-    if body.url or stored is None:
-        fields["url"] = body.url or ""
+    fields |= url_fields(body.url, body.url_is_secret, stored)
     fields |= {name: _DEFAULTS[name] for name, value in fields.items() if value is None and name in _DEFAULTS}
     if "filter" in fields:
         fields["filter"] = fields["filter"] or None

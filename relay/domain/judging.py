@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 from relay.domain.breaking import Health, speaks_for_receiver
 from relay.domain.model import Order
-from relay.domain.outcomes import BLAMELESS, FINAL, Outcome
+from relay.domain.outcomes import BLAMELESS, FINAL, Failure, Outcome
 from relay.domain.requests.ruling import Ruling
 from relay.domain.retrying import delay_ms, retry_after_ms
 
@@ -63,20 +63,13 @@ def judge(
 
     2xx is success and nothing else is; 3xx is a failure and never followed; 410 disables the endpoint and keeps the
     event; 429, 502, 503, 504 and any Retry-After give the endpoint a rest. A Retry-After is honoured exactly, up to
-    24 h, when it asks for more than the schedule does (Standard Webhooks 1.0; goals G25, G26). `probing` says that it
+    24 h, when it asks for more than the schedule does (Standard Webhooks 1.0; goals G25, G26). Credentials that an
+    authorization server refuses for good disable the endpoint. `probing` says that it
     was the probe of a receiver that was down. `jitter` is a random number from 0 to 1. A rule of the endpoint's own
     comes before all of these.
     """
-    if outcome.skipped:
-        return Verdict("skipped", "skipped", health)
-    if outcome.succeeded:
-        return Verdict("delivered", "ended", health.succeeded(now_ms))
-    if outcome.error in FINAL:
-        return Verdict("dead", "dead", health, reason=outcome.error)
-    if outcome.error in BLAMELESS:
-        # The fault is on our side: no try is used up, and the breaker learns nothing.
-        rest_ms = now_ms + BLAMELESS_REST_MS
-        return Verdict("retry", "head", health, rest_ms, uses_try=False, rest_until_ms=rest_ms)
+    if (clear := _clear(outcome, health, now_ms)) is not None:
+        return clear
     if outcome.ruling is not None and outcome.ruling.verdict != "renewToken":
         return _ruled(outcome.ruling, outcome.status, attempt, health, order, schedule, jitter, now_ms)
     if outcome.status == GONE and not outcome.error:
@@ -102,6 +95,23 @@ def judge(
     if own_ms is None:
         return verdict._replace(kind="dead", place="dead", reason="schedule_used_up")
     return verdict._replace(due_ms=now_ms + max(own_ms, asked_ms))
+
+
+def _clear(outcome: Outcome, health: Health, now_ms: int) -> Verdict | None:
+    """What is done about an outcome that says it by itself; None: it does not."""
+    if outcome.skipped:
+        return Verdict("skipped", "skipped", health)
+    if outcome.succeeded:
+        return Verdict("delivered", "ended", health.succeeded(now_ms))
+    if outcome.error in FINAL:
+        return Verdict("dead", "dead", health, reason=outcome.error)
+    if outcome.error in BLAMELESS:
+        # The fault is on our side: no try is used up, and the breaker learns nothing.
+        rest_ms = now_ms + BLAMELESS_REST_MS
+        return Verdict("retry", "head", health, rest_ms, uses_try=False, rest_until_ms=rest_ms)
+    if outcome.error == Failure.CREDENTIALS:
+        return _disabled(health.refused(now_ms), now_ms, outcome.detail)
+    return None
 
 
 def _ruled(

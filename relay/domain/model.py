@@ -7,6 +7,7 @@ from typing import Any, Literal, NewType
 
 import msgspec
 
+from relay.domain.credentials import BasicAuth, EndpointAuth, SecretUrl
 from relay.domain.post import Post
 from relay.domain.privacy import PrivacyRule
 from relay.domain.requests.model import PLAIN, RequestShape
@@ -64,16 +65,6 @@ class ApiKeyAuth(msgspec.Struct, frozen=True, tag_field="type", tag="apiKey"):
 
     def __repr__(self) -> str:
         return "ApiKeyAuth(…)"
-
-
-class BasicAuth(msgspec.Struct, frozen=True, tag_field="type", tag="basic"):
-    """A portal user's name and password, of v2 (hazard H36)."""
-
-    username: str
-    password: str
-
-    def __repr__(self) -> str:
-        return "BasicAuth(…)"
 
 
 SourceAuth = ApiKeyAuth | BasicAuth
@@ -134,29 +125,6 @@ class SigningKey(Struct, frozen=True, kw_only=True):
         return f"SigningKey(…, expires_at_ms={self.expires_at_ms})"
 
 
-class OAuth2(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="oauth2", rename="camel"):
-    """Client credentials (RFC 6749 4.4): a token is fetched from `token_url`, cached, and renewed."""
-
-    token_url: str
-    client_id: str
-    client_secret: str
-    scope: str | None = None
-    token_auth: Literal["basic", "body"] | None = None
-    """How the client's credentials go to the token URL (RFC 6749 2.3.1); None: Basic first, then the body."""
-
-    def __repr__(self) -> str:
-        return "OAuth2(…)"
-
-
-class Bearer(msgspec.Struct, frozen=True, tag_field="type", tag="bearer"):
-    """A fixed token in `Authorization: Bearer …`."""
-
-    token: str
-
-    def __repr__(self) -> str:
-        return "Bearer(…)"
-
-
 class ClientCertificate(msgspec.Struct, frozen=True, kw_only=True):
     """A PEM certificate chain and its private key, shown to the endpoint's server (mTLS)."""
 
@@ -165,9 +133,6 @@ class ClientCertificate(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return "ClientCertificate(…)"
-
-
-EndpointAuth = BasicAuth | Bearer | OAuth2
 
 
 Included = Literal["recordingUrl", "visitorTraceUrl"]
@@ -183,7 +148,9 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     id: EndpointId
     app_id: ApplicationId
     url: str
-    """Empty for a poller."""
+    """As everybody may see it. Empty for a poller."""
+    secret_url: SecretUrl | None = None
+    """The URL itself, if it is a secret: `url` has its origin only."""
     type: EndpointType = "webhook"
     uid: str | None = None
     description: str = ""
@@ -217,6 +184,11 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     client_certificate: ClientCertificate | None = None
     created_at_ms: int = 0
     updated_at_ms: int = 0
+
+    @property
+    def dialled_url(self) -> str:
+        """Where requests go: for the sender only."""
+        return self.url if self.secret_url is None else self.secret_url.text
 
 
 class StoredEvent(msgspec.Struct, frozen=True, array_like=True):

@@ -142,7 +142,8 @@ TYPES: Mapping[str, OperationalType] = {
     "endpoint.created": OperationalType("An endpoint was created.", _OF_ENDPOINT),
     "endpoint.deleted": OperationalType("An endpoint was deleted.", _OF_ENDPOINT),
     "endpoint.disabled": OperationalType(
-        "An endpoint was disabled: by the relay after 410 or five days of failures, or through the API.",
+        "An endpoint was disabled: by the relay after 410, five days of failures or refused credentials, or through "
+        "the API.",
         (*_OF_ENDPOINT, "failSince", "trigger", "reason"),
     ),
     "endpoint.enabled": OperationalType("An endpoint was enabled.", _OF_ENDPOINT),

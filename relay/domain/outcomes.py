@@ -28,6 +28,8 @@ class Failure(StrEnum):
     """The endpoint's own keys, headers or client certificate cannot be used."""
     AUTH = "auth"
     """No access token could be had from the endpoint's authorization server."""
+    CREDENTIALS = "credentials"
+    """The endpoint's authorization server refuses its credentials, until somebody changes something."""
     PROXY = "proxy"
     """The operator's forward proxy failed."""
     LOCAL = "local"

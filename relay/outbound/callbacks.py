@@ -7,12 +7,14 @@ import httpx
 import msgspec
 
 from relay.domain.addresses import EgressPolicy
-from relay.domain.model import Endpoint, EndpointId, OAuth2
+from relay.domain.credentials import Granted
+from relay.domain.model import Endpoint, EndpointId
 from relay.domain.outcomes import Failure, Outcome
 from relay.domain.requests.model import LookupMethod, Method
 from relay.domain.requests.ruling import READ_BYTES, Answer, rule_on
 from relay.errors import Fault, Invalid
-from relay.outbound.authentication import TokenRefused, Tokens
+from relay.outbound.authentication import with_key
+from relay.outbound.base_urls import moved_to
 from relay.outbound.callback_answers import KEPT_BODY_BYTES, START_BYTES, Header, kept_headers, read_start, without
 from relay.outbound.failures import EgressError
 from relay.outbound.http.answer import BODY_CAP_BYTES
@@ -21,7 +23,11 @@ from relay.outbound.http.request import Preamble
 from relay.outbound.http.timings import NO_TIMINGS
 from relay.outbound.preparing import PreparedEndpoint, Ready, Unfit, prepare
 from relay.outbound.targets import Target, vet_url
+from relay.outbound.tokens.getting import TokenGetter
+from relay.outbound.tokens.keeping import Keeper
+from relay.outbound.tokens.model import Token, TokenRefused, Why
 
+REFUSED: dict[Why, Failure] = {"failed": Failure.AUTH, "final": Failure.CREDENTIALS, "ours": Failure.LOCAL}
 MAX_PREPARED = 20_000
 """Prepared endpoints kept; with more, the oldest go first."""
 
@@ -43,10 +49,18 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
 class CallbackSender:
     """Posts signed callbacks through a guarded transport. `user_agent` is the header's value."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport, *, policy: EgressPolicy, user_agent: str) -> None:
+    def __init__(
+        self,
+        transport: httpx.AsyncBaseTransport,
+        *,
+        policy: EgressPolicy,
+        user_agent: str,
+        keeper: Keeper | None = None,
+    ) -> None:
+        """`keeper` keeps the tokens that workers have in common; None: this sender has its own."""
         self._transport = transport
         self._policy = policy
-        self._tokens = Tokens(transport)
+        self._tokens = TokenGetter(transport, keeper)
         self._common: tuple[Header, ...] = (
             ("content-type", "application/json"),
             ("user-agent", user_agent),
@@ -88,7 +102,7 @@ class CallbackSender:
         # A subscriber's own header is part of the endpoint.
         if callback.traceparent and not any(name.lower() == "traceparent" for name in prepared.endpoint.headers):
             headers.append(("traceparent", callback.traceparent))
-        return await self._send(sending, prepared.oauth, headers, body)
+        return await self._send(sending, prepared.granted, headers, body)
 
     async def ask(
         self, prepared: PreparedEndpoint, method: LookupMethod, url: str, body: bytes, *, now_ms: int, deadline_s: float
@@ -102,38 +116,43 @@ class CallbackSender:
         assert isinstance(prepared, Ready)  # noqa: S101 - prepare() makes no third kind
         sending = _Sending(self._transport, prepared, deadline_s, now_ms=now_ms, reads_answer=True)
         refusal = self._lead(sending, method, url)
-        return await self._send(sending, prepared.oauth, [], body) if refusal is None else refusal
+        return await self._send(sending, prepared.granted, [], body) if refusal is None else refusal
 
     def _lead(self, sending: "_Sending", method: str, url: str) -> Outcome | None:
         """Send to another path of the endpoint's server. Gives the outcome if that is refused."""
         try:
-            sending.lead_to(method, vet_url(url, self._policy))
+            sending.lead_to(method, vet_url(with_key(url, sending.endpoint.auth), self._policy))
         except Invalid as error:
             return Outcome(error=Failure.REFUSED_ADDRESS, detail=error.faults[0].message)
         return None
 
-    async def _send(self, sending: "_Sending", auth: OAuth2 | None, headers: list[Header], body: bytes) -> Outcome:
+    async def aclose(self) -> None:
+        """Let requests for tokens end. Call it before the transport is closed."""
+        await self._tokens.aclose()
+
+    async def _send(self, sending: "_Sending", auth: Granted | None, headers: list[Header], body: bytes) -> Outcome:
         if auth is None:
             return await sending.send(headers, body)
         return await self._send_with_token(sending, auth, headers, body)
 
-    async def _send_with_token(self, sending: "_Sending", auth: OAuth2, headers: list[Header], body: bytes) -> Outcome:
+    async def _send_with_token(self, sending: "_Sending", auth: Granted, headers: list[Header], body: bytes) -> Outcome:
         """A 401, or what a rule says, may mean that the token was revoked: once, try a new one."""
-        outcome, authorization = Outcome(), ""
+        outcome, token = Outcome(), Token("")
         for _ in range(2):
             try:
                 async with asyncio.timeout(sending.left_s()):
-                    authorization = await self._tokens.authorization(auth)
+                    token = await self._tokens.get(sending.endpoint.id, auth)
+                if token.base_url:
+                    sending.move(moved_to(sending.target, token.base_url, auth, self._policy))
             except TokenRefused as error:
-                return Outcome(error=Failure.AUTH, detail=str(error), duration_ms=sending.took_ms())
+                return Outcome(error=REFUSED[error.why], detail=str(error), duration_ms=sending.took_ms())
             except TimeoutError:
                 detail = "the authorization server did not answer in time"
                 return Outcome(error=Failure.AUTH, detail=detail, duration_ms=sending.took_ms())
-            outcome = await sending.send([*headers, ("authorization", authorization)], body)
-            if not _refuses_token(outcome):
+            outcome = await sending.send([*headers, ("authorization", token.authorization)], body)
+            if not _refuses_token(outcome) or not self._tokens.refuse(auth, token):
                 break
-            self._tokens.discard(auth, authorization)
-        return without(outcome, [authorization.partition(" ")[2]])
+        return without(outcome, [token.authorization.partition(" ")[2]])
 
 
 class _Sending:
@@ -153,14 +172,20 @@ class _Sending:
         shape = prepared.endpoint.request
         self._reads_answer = reads_answer or bool(shape.verdicts or shape.capture)
         self._method: str = shape.method
-        self._target, self._preamble = prepared.target, prepared.preamble
+        self.target, self._preamble = prepared.target, prepared.preamble
+        self.endpoint = prepared.endpoint
 
     def lead_to(self, method: str, target: Target) -> None:
         """Send to another path of the same server. Raises Invalid."""
         if target.key != self._prepared.target.key:
             raise Invalid(Fault(("url",), "its placeholders lead to another server"))
-        self._method, self._target = method, target
-        self._preamble = Preamble(method, target.path, target.authority, self._prepared.preamble.headers)
+        self._method = method
+        self.move(target)
+
+    def move(self, target: Target) -> None:
+        """Send to another server."""
+        self.target = target
+        self._preamble = Preamble(self._method, target.path, target.authority, self._prepared.preamble.headers)
 
     def left_s(self) -> float:
         """How long it may still take."""
@@ -174,7 +199,7 @@ class _Sending:
         """Send it once."""
         request = WireRequest(
             self._method,
-            self._target,
+            self.target,
             headers=headers,
             body=body,
             deadline_s=self.left_s(),

@@ -4,14 +4,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from relay.domain.addresses import EgressPolicy
+from relay.domain.credentials import Granted, KeyAuth, secrets_of
 from relay.domain.echoes import Echoes
 from relay.domain.headers import RESERVED, check_headers, is_sensitive
-from relay.domain.model import BasicAuth, Bearer, Endpoint, OAuth2
+from relay.domain.model import Endpoint
 from relay.domain.outcomes import Failure, Outcome
 from relay.domain.requests.templates import OWN, fill, names_in
+from relay.domain.secret_urls import secret_parts
 from relay.domain.signing import Signer
 from relay.errors import Invalid
-from relay.outbound.authentication import fixed_authorization
+from relay.outbound.authentication import fixed_header, with_key
 from relay.outbound.http.request import Preamble
 from relay.outbound.targets import Target, vet_url
 
@@ -32,7 +34,8 @@ class Ready(PreparedEndpoint):
     target: Target
     preamble: Preamble
     signer: Signer
-    oauth: OAuth2 | None
+    granted: Granted | None
+    """The credentials that need a token."""
 
     @cached_property
     def echoes(self) -> Echoes:
@@ -51,7 +54,7 @@ def prepare(endpoint: Endpoint, policy: EgressPolicy, common: tuple[Header, ...]
     """Vet, decode and encode what is the same for each callback. `common` are the relay's own fixed headers."""
     failure = Failure.REFUSED_ADDRESS
     try:
-        target = vet_url(sample_of(endpoint), policy)
+        target = vet_url(with_key(sample_of(endpoint), endpoint.auth), policy)
         failure = Failure.UNFIT
         headers = _own_headers(endpoint)
         check_headers(dict(headers))
@@ -64,24 +67,26 @@ def prepare(endpoint: Endpoint, policy: EgressPolicy, common: tuple[Header, ...]
         target=target,
         preamble=preamble,
         signer=signer,
-        oauth=endpoint.auth if isinstance(endpoint.auth, OAuth2) else None,
+        granted=endpoint.auth if isinstance(endpoint.auth, Granted) else None,
     )
 
 
 def sample_of(endpoint: Endpoint) -> str:
     """The URL of an endpoint with something harmless in the places of its placeholders."""
     known = (*endpoint.request.url_parameters, *OWN)
-    return fill(endpoint.url, {name: "x" for name in names_in(endpoint.url) if name in known})
+    url = endpoint.dialled_url
+    return fill(url, {name: "x" for name in names_in(url) if name in known})
 
 
 def _own_headers(endpoint: Endpoint) -> list[Header]:
-    """The subscriber's headers: they never replace the relay's, and `auth` outranks an `authorization` of theirs."""
-    authorization = fixed_authorization(endpoint.auth)
-    taken = RESERVED | {"authorization"} if endpoint.auth is not None else RESERVED
+    """The subscriber's headers: they never replace the relay's, and `auth` outranks headers of theirs."""
+    fixed, taken = fixed_header(endpoint.auth), set(RESERVED)
+    if endpoint.auth is not None and not isinstance(endpoint.auth, KeyAuth):
+        taken.add("authorization")
+    if fixed is not None:
+        taken.add(fixed[0])
     headers = [(name.lower(), value) for name, value in endpoint.headers.items() if name.lower() not in taken]
-    if authorization is not None:
-        headers.append(("authorization", authorization))
-    return headers
+    return headers if fixed is None else [*headers, fixed]
 
 
 def _secrets(endpoint: Endpoint) -> list[str]:
@@ -89,11 +94,6 @@ def _secrets(endpoint: Endpoint) -> list[str]:
     secrets = [value for name, value in endpoint.headers.items() if is_sensitive(name)]
     secrets += [word for value in secrets for word in value.split()[1:]]
     secrets += [key.key for key in endpoint.keys]
-    match endpoint.auth:
-        case BasicAuth(username, password):
-            secrets += [password, f"{username}:{password}"]
-        case Bearer(token):
-            secrets.append(token)
-        case OAuth2(client_secret=secret):
-            secrets.append(secret)
-    return secrets
+    if endpoint.secret_url is not None:
+        secrets += secret_parts(endpoint.secret_url.text)
+    return secrets + secrets_of(endpoint.auth)

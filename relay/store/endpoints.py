@@ -8,6 +8,7 @@ import msgspec
 from msgspec import structs
 from redis.asyncio import Redis
 
+from relay.domain.credentials import EndpointAuth
 from relay.domain.matching import filter_fault
 from relay.domain.model import Application, ApplicationId, Endpoint, EndpointId, SourceUid
 from relay.domain.operational import disabled_data, endpoint_events
@@ -24,7 +25,7 @@ from relay.store.vault import Vault
 
 PREFIX = "ep_"
 ENDPOINT_ID = re.compile(r"ep_[0-9A-Za-z]{1,64}")
-WORTH_A_TRY = ("disabled", "paused", "url", "keys", "headers", "auth", "client_certificate")
+WORTH_A_TRY = ("disabled", "paused", "url", "secret_url", "keys", "headers", "auth", "client_certificate")
 """A change of these may help an endpoint that was put aside."""
 
 
@@ -140,6 +141,21 @@ class Endpoints:
         saved = await self._records.put(endpoint.id, off, notes=notes)
         await self._announced(saved)
         return saved.before is not None and not saved.before.disabled
+
+    async def rotate(
+        self, endpoint: EndpointId, rotated: Callable[[EndpointAuth | None], EndpointAuth | None]
+    ) -> EndpointAuth | None:
+        """Put credentials into the place of those that a server has replaced, in one step. Gives what is stored then.
+
+        Nobody is told, because the owner changed nothing. Raises NotFound, Conflict or Unreadable.
+        """
+
+        def make(current: Endpoint | None) -> Endpoint:
+            if current is None:
+                raise NotFound(f"there is no endpoint {endpoint}")
+            return structs.replace(current, auth=rotated(current.auth))
+
+        return (await self._announced(await self._records.put(endpoint, make))).auth
 
     async def delete(self, application: ApplicationId, id_or_uid: str) -> None:
         """Delete one, readable or not: it gets nothing from now on. Raises NotFound.

@@ -3,7 +3,7 @@
 All keys of one source begin with `relay:s:{source uid}:`, a prefix that nothing else has, and carry its hash tag, so
 that whatever must be atomic is one slot. What is not a source's carries the tag `{config}`, `{rates}` or `{endpoints}`.
 arq's own keys (`arq:{jobs}:*`, `relay:{jobs}`, see relay.jobs) are not listed here. Other keys are in
-relay.store.book_keys, request_keys, reading_keys, replay_keys, outbox_keys and capture_keys.
+relay.store.book_keys, request_keys, reading_keys, replay_keys, outbox_keys, capture_keys and token_keys.
 """
 
 from relay.domain.model import EndpointId, SourceUid

@@ -50,6 +50,14 @@ def status(code: int, **headers: str) -> Answer:
 OK = status(204)
 
 
+async def _got(request: httpx.Request) -> Got:
+    if isinstance(request, WireRequest):
+        return Got(request.target.host, dict(request.wire_headers), request.body, request.method, request.target.path)
+    # A request for a token.
+    body = b"".join([chunk async for chunk in request.stream])  # type: ignore[union-attr]
+    return Got(request.url.host, dict(request.headers), body, request.method, request.url.path)
+
+
 class Subscribers(httpx.AsyncBaseTransport):
     """Every host is one. `got` has all requests in the order in which they came."""
 
@@ -60,8 +68,7 @@ class Subscribers(httpx.AsyncBaseTransport):
         self.most_in_flight: dict[str, int] = defaultdict(int)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        assert isinstance(request, WireRequest)
-        got = Got(request.target.host, dict(request.wire_headers), request.body, request.method, request.target.path)
+        got = await _got(request)
         self.got.append(got)
         self.in_flight[got.host] += 1
         self.most_in_flight[got.host] = max(self.most_in_flight[got.host], self.in_flight[got.host])

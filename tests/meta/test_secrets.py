@@ -5,7 +5,8 @@ import base64
 import pytest
 
 from relay.config import load
-from relay.domain import model
+from relay.domain import credentials, model
+from relay.outbound.tokens.model import Issued, Token
 
 SECRET = "hunter2hunter2hunter2"
 
@@ -21,11 +22,12 @@ def source(auth: model.SourceAuth) -> model.Source:
     )
 
 
-def endpoint(auth: model.EndpointAuth) -> model.Endpoint:
+def endpoint(auth: credentials.EndpointAuth) -> model.Endpoint:
     return model.Endpoint(
         id=model.EndpointId("ep_1"),
         app_id=model.ApplicationId("app_1"),
         url="https://crm.example",
+        secret_url=credentials.SecretUrl(SECRET),
         keys=(model.SigningKey(key=SECRET),),
         auth=auth,
         client_certificate=model.ClientCertificate(certificate=SECRET, private_key=SECRET),
@@ -36,12 +38,30 @@ HOLDERS = {
     "settings": settings(),
     "secret": model.Secret(SECRET),
     "source with a key": source(model.ApiKeyAuth(SECRET)),
-    "source with a password": source(model.BasicAuth(SECRET, SECRET)),
-    "endpoint with a password": endpoint(model.BasicAuth(SECRET, SECRET)),
-    "endpoint with a token": endpoint(model.Bearer(SECRET)),
+    "source with a password": source(credentials.BasicAuth(SECRET, SECRET)),
+    "endpoint with a password": endpoint(credentials.BasicAuth(SECRET, SECRET)),
+    "endpoint with a token": endpoint(credentials.Bearer(SECRET)),
     "endpoint with OAuth": endpoint(
-        model.OAuth2(token_url="https://crm.example", client_id=SECRET, client_secret=SECRET)
+        credentials.OAuth2(token_url="https://crm.example", client_id=SECRET, client_secret=SECRET)
     ),
+    "endpoint with a refresh token": endpoint(
+        credentials.RefreshToken(
+            token_url="https://crm.example", client_id=SECRET, client_secret=SECRET, refresh_token=SECRET, given=SECRET
+        )
+    ),
+    "endpoint with a JWT": endpoint(
+        credentials.JwtBearer(
+            token_url="https://crm.example", issuer=SECRET, audience=SECRET, private_key=SECRET, claims={SECRET: SECRET}
+        )
+    ),
+    "endpoint with a service account": endpoint(
+        credentials.ServiceAccount(
+            token_url="https://crm.example", client_email=SECRET, private_key=SECRET, scopes=(SECRET,)
+        )
+    ),
+    "endpoint with an API key": endpoint(credentials.KeyAuth(in_="query", name=SECRET, value=SECRET)),
+    "token": Token(f"Bearer {SECRET}", SECRET),
+    "token and its refresh token": Issued(Token(SECRET), 1.0, SECRET),
 }
 
 

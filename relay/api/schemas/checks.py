@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
+from relay.api.certificates import signing_key
 from relay.api.parameters import TIME_IN_WORDS, is_time
 from relay.domain.addresses import EgressPolicy
 from relay.domain.filtering import vet_filter
@@ -31,6 +32,28 @@ def check_url(value: str, path: Path, policies: Policies) -> None:
     """Raise Invalid unless the relay may send requests to a URL. That of a poller is empty."""
     if value:
         vet_url(value, policies.callbacks, path=path)
+
+
+def check_new_header(name: str, value: str, path: Path) -> None:
+    """Raise Invalid for a header of an API key that an endpoint cannot have."""
+    try:
+        check_new_headers({name: value.strip()}, path=path)
+    except Invalid as error:
+        raise Invalid(*(Fault((*path, "name"), fault.message, fault.kind) for fault in error.faults)) from None
+
+
+def check_service_account(value: dict[str, Any], path: Path, policies: Policies) -> None:
+    """Raise Invalid unless an object is the content of a key file of a Google service account."""
+    if value.get("type") != "service_account":
+        raise Invalid(Fault(path, "must be the content of the JSON key file of a service account"))
+    for name in ("client_email", "private_key"):
+        if not isinstance(value.get(name), str) or not value[name]:
+            raise Invalid(Fault((*path, name), "is required: send the content of the JSON key file", "missing"))
+    for name in ("private_key_id", "token_uri"):
+        if not isinstance(value.get(name, ""), str):
+            raise Invalid(Fault((*path, name), "must be a string", "type_error"))
+    signing_key(value["private_key"], "RS256", path=(*path, "private_key"))
+    check_url(value.get("token_uri", ""), (*path, "token_uri"), policies)
 
 
 def check_filter(value: dict[str, Any], path: Path, _: Policies) -> None:

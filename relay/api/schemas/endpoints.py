@@ -6,17 +6,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from relay.api.schemas.common import FilterIn, In, Metadata, Out, Own, Rate, ReadOnly, Uid, Url, moment
-from relay.api.schemas.credentials import (
-    BasicAuthIn,
-    BasicAuthOut,
-    BearerIn,
-    BearerOut,
-    ClientCertificateIn,
-    ClientCertificateOut,
-    OAuth2In,
-    OAuth2Out,
-    show_auth,
-)
+from relay.api.schemas.credentials import AuthIn, ClientCertificateIn
 from relay.api.schemas.endpoint_fields import (
     Channels,
     EventTypes,
@@ -42,6 +32,7 @@ from relay.api.schemas.requests import (
     show_lookup,
     show_verdicts,
 )
+from relay.api.schemas.shown_credentials import AuthOut, ClientCertificateOut, show_auth
 from relay.domain.matching import unfit_reason
 from relay.domain.model import Application, Endpoint, EndpointType, Included, Order
 from relay.domain.requests.model import Method
@@ -57,6 +48,9 @@ class _Changes(In, frozen=True, kw_only=True):
     old_names = {"rateLimit": "throttleRate", "filterTypes": "eventTypes"}  # noqa: RUF012 - a class variable
 
     url: Annotated[Url, Meta(description=URL_IN_WORDS)] | UnsetType = UNSET
+    url_is_secret: bool | UnsetType = UNSET
+    """Whether `url` is a secret itself, such as that of an incoming webhook. The API, logs and traces show only its
+    scheme, host and port. Omit `url`, or send it back as it was shown, to keep it. Default: false."""
     type: EndpointType | UnsetType = UNSET
     """`webhook` (the default): the relay calls `url`. `poller`: the relay calls nothing, and the subscriber reads
     messages with `GET /api/v1/app/{app_id}/poller/{endpoint_id}`. It cannot change."""
@@ -121,7 +115,7 @@ class _Changes(In, frozen=True, kw_only=True):
     """Whether the endpoint is paused. The relay keeps its events and sends them when it is resumed."""
     signatures: Annotated[list[Version], Meta(min_length=1, max_length=2)] | UnsetType = UNSET
     """How callbacks are signed: `v1` (HMAC-SHA256, the default), `v1a` (Ed25519), or both, with one key for each."""
-    auth: BasicAuthIn | BearerIn | OAuth2In | UnsetType | None = UNSET
+    auth: AuthIn | UnsetType | None = UNSET
     """The credentials that callbacks carry. null: none. You must send them again if `url` changes to another scheme,
     host or port."""
     client_certificate: ClientCertificateIn | UnsetType | None = UNSET
@@ -177,7 +171,9 @@ class EndpointOut(Out, frozen=True, kw_only=True):
     type: EndpointType
     """`webhook`: the relay calls `url`. `poller`: the subscriber reads messages through the API."""
     url: str
-    """The URL that receives callbacks. Empty for a poller."""
+    """The URL that receives callbacks. Empty for a poller. `••••` in the place of its path if it is a secret."""
+    url_is_secret: bool
+    """Whether the URL is a secret."""
     description: str
     """A description for your own use."""
     uid: str | None
@@ -236,7 +232,7 @@ class EndpointOut(Out, frozen=True, kw_only=True):
     """Seconds before each retry. null: the relay's own schedule."""
     signatures: list[Version]
     """How callbacks are signed."""
-    auth: BasicAuthOut | BearerOut | OAuth2Out | None
+    auth: AuthOut | None
     """The kind of credentials that callbacks carry, without secrets."""
     client_certificate: ClientCertificateOut | None
     """The client certificate for mTLS, without its private key."""
@@ -256,6 +252,7 @@ def show_endpoint(endpoint: Endpoint, application: Application) -> EndpointOut:
         id=endpoint.id,
         type=endpoint.type,
         url=endpoint.url,
+        url_is_secret=endpoint.secret_url is not None,
         description=endpoint.description,
         uid=endpoint.uid,
         disabled=endpoint.disabled,

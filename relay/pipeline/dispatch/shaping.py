@@ -43,7 +43,7 @@ async def request_of(
 ) -> Request:
     """The request for an event, when the result of the lookup and what was captured are known. Raises NotSent."""
     shape = endpoint.request
-    url, method = endpoint.url, shape.method
+    url, method = endpoint.dialled_url, shape.method
     if shape.capture is not None and captured != NULL:
         url, method = shape.capture.url or url, shape.capture.method
     wanted = {PARAMETER + name: shape.url_parameters[name] for name in names_in(url) if name in shape.url_parameters}

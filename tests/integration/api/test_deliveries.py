@@ -318,6 +318,14 @@ async def test_both_signatures_are_verified_with_what_the_api_gives(
         ({"type": "basic", "username": "relay", "password": "pä:ss"}, "Basic cmVsYXk6cMOkOnNz"),
         ({"type": "bearer", "token": "t0ken"}, "Bearer t0ken"),
         ({"type": "oauth2", "clientId": "relay", "clientSecret": "s", "scope": "events"}, "Bearer token-1"),
+        (
+            {"type": "oauth2RefreshToken", "clientId": "relay", "clientSecret": "s", "refreshToken": "r"},
+            "Bearer token-1",
+        ),
+        (
+            {"type": "apiKey", "in": "header", "name": "Authorization", "prefix": "Token token=", "value": "v"},
+            "Token token=v",
+        ),
     ],
     ids=lambda value: value.get("type") if isinstance(value, dict) else "",
 )
@@ -326,14 +334,17 @@ async def test_an_endpoint_is_told_who_calls(
 ) -> None:
     """With a name and a password, a fixed token, or one that is got from an authorization server, once."""
     async with token_server() as tokens:
-        if auth["type"] == "oauth2":
+        if auth["type"].startswith("oauth2"):
             auth = auth | {"tokenUrl": f"http://127.0.0.1:{tokens.port}/token"}
         endpoint = await make(auth=auth)
         for row in (1, 2):
             await store(A, row, to=[endpoint])
         assert [each.headers["authorization"] for each in await arrived(sink, 2)] == [sent] * 2
-        expected = "Basic cmVsYXk6cw==", "grant_type=client_credentials&scope=events"
-        assert tokens.asked == ([expected] if auth["type"] == "oauth2" else [])
+        forms = {
+            "oauth2": "grant_type=client_credentials&scope=events",
+            "oauth2RefreshToken": "grant_type=refresh_token&refresh_token=r",
+        }
+        assert tokens.asked == ([("Basic cmVsYXk6cw==", forms[auth["type"]])] if auth["type"] in forms else [])
 
 
 @pytest.mark.usefixtures("dispatcher")

@@ -67,6 +67,11 @@ TEXTS = st.sampled_from(
         "bearer",
         "basic",
         "oauth2",
+        "oauth2RefreshToken",
+        "oauth2JwtBearer",
+        "googleServiceAccount",
+        "header",
+        "query",
         URL,
         "https://[",
         "whsec_",
@@ -78,7 +83,7 @@ TEXTS = st.sampled_from(
     ]
 )
 NAMES = TEXTS | st.sampled_from(
-    ["type", "key", "token", "tokenUrl", "certificate", "privateKey", "$and", "$in", "$gt", "act"]
+    ["type", "key", "token", "tokenUrl", "in", "scopes", "claims", "privateKey", "$and", "$in", "$gt", "act"]
 )
 NUMBERS = st.integers(-1, 2**70) | st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.recursive(

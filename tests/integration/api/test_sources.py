@@ -6,8 +6,9 @@ import httpx
 import pytest
 
 from relay.api.schemas.sources import UNREACHABLE
+from relay.domain.credentials import BasicAuth
 from relay.domain.lags import Lags
-from relay.domain.model import ROUTES, ApiKeyAuth, BasicAuth, SourceUid
+from relay.domain.model import ROUTES, ApiKeyAuth, SourceUid
 from relay.store import keys
 from relay.wiring import Stores
 

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from relay.domain.model import Bearer, ClientCertificate, OAuth2
+from relay.domain.credentials import Bearer, OAuth2
+from relay.domain.model import ClientCertificate
 from relay.domain.signing import new_private_key, public_key
 from relay.wiring import Stores
 
@@ -169,6 +170,9 @@ async def test_secrets_of_an_endpoint_are_not_answered(http: httpx.AsyncClient, 
         "clientId": "c",
         "scope": None,
         "tokenAuth": None,
+        "scheme": "Bearer",
+        "baseUrlField": None,
+        "baseUrlSuffix": None,
     }
     assert endpoint["clientCertificate"] == {"certificate": pair["certificate"]}
     assert "PRIVATE" not in made.text

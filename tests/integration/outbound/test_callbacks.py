@@ -9,7 +9,8 @@ from contextlib import suppress
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from relay.domain.model import BasicAuth, Bearer, Endpoint, OAuth2, SigningKey
+from relay.domain.credentials import BasicAuth, Bearer, OAuth2
+from relay.domain.model import Endpoint, SigningKey
 from relay.domain.outcomes import Failure, Outcome
 from relay.domain.signing import new_secret
 from relay.outbound.callbacks import Callback, CallbackSender

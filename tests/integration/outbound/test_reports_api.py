@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from relay.domain.model import ApiKeyAuth, BasicAuth, Source, SourceUid
+from relay.domain.credentials import BasicAuth
+from relay.domain.model import ApiKeyAuth, Source, SourceUid
 from relay.domain.parsing import MAX_LINE_BYTES, Rejected, parse_line
 from relay.errors import Absent, Declined, LimitRefused, Refused, Retriable, UpstreamError
 from relay.outbound.answers import LONG_AT_ONCE, Memory

@@ -21,6 +21,7 @@ from relay.pipeline.dispatch.dispatcher import Dispatcher
 from relay.pipeline.dispatch.looking_up import LookingUp
 from relay.pipeline.lagging import Lagging
 from relay.pipeline.lines import read_lines
+from relay.pipeline.token_keeping import TokenKeeping
 from relay.store.attempts import Attempts
 from relay.store.captures import Captures
 from relay.store.conditions import Conditions
@@ -30,6 +31,7 @@ from relay.store.lags import LagWindows
 from relay.store.lanes import Lanes
 from relay.store.rates import Rates
 from relay.store.routes import Token
+from relay.store.tokens import SharedTokens
 from tests.fakes.subscribers import Subscribers
 from tests.fakes.upstream import make_row
 from tests.integration.books import read_books
@@ -49,7 +51,12 @@ class Worker:
         slots: int,
         spans: Spans | None = None,
     ) -> None:
-        sender = CallbackSender(subscribers, policy=rig.policy, user_agent="tests")
+        sender = CallbackSender(
+            subscribers,
+            policy=rig.policy,
+            user_agent="tests",
+            keeper=TokenKeeping(SharedTokens(rig.redis, rig.vault), rig.endpoints),
+        )
         self.name = name
         self.evaluator = Evaluator()
         self.catalogue: Catalogue = rig.new_catalogue(sender)

@@ -38,12 +38,26 @@ def test_nothing_else_is(status: int) -> None:
     assert (last.kind, last.place, last.reason) == ("dead", "dead", "schedule_used_up")
 
 
-@pytest.mark.parametrize("failure", [failure for failure in Failure if failure and failure not in BLAMELESS | FINAL])
+OTHERS = set(Failure) - BLAMELESS - FINAL - {Failure.NONE, Failure.CREDENTIALS}
+
+
+@pytest.mark.parametrize("failure", sorted(OTHERS))
 def test_no_answer_is_tried_again(failure: Failure) -> None:
     """Whatever kept the answer away, the next try comes by the schedule, and fewer go out at once."""
     found = verdict(Outcome(error=failure))
     assert (found.kind, found.place, found.due_ms, found.uses_try) == ("retry", "due", NOW_MS + 5_000, True)
     assert found.slows
+
+
+def test_refused_credentials_disable() -> None:
+    """The endpoint is disabled with the reason, and the event is not given up."""
+    refused = verdict(Outcome(error=Failure.CREDENTIALS, detail="invalid_grant"), attempt=3)
+    assert (refused.kind, refused.place, refused.reason, refused.uses_try) == (
+        "disabled",
+        "head",
+        "invalid_grant",
+        False,
+    )
 
 
 @pytest.mark.parametrize("failure", sorted(FINAL))

@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from relay.domain.addresses import EgressPolicy
-from relay.domain.model import ApplicationId, Bearer, Endpoint, EndpointId, SigningKey
+from relay.domain.credentials import Bearer
+from relay.domain.model import ApplicationId, Endpoint, EndpointId, SigningKey
 from relay.domain.outcomes import Failure, Outcome
 from relay.domain.signing import new_secret
 from relay.outbound.callback_answers import KEPT_BODY_BYTES, KEPT_HEADER_CHARS, KEPT_HEADERS

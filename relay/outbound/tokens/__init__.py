@@ -1,0 +1,1 @@
+"""Access tokens of authorization servers: getting, keeping and replacing them."""

@@ -50,7 +50,7 @@ def headers_of(auth: SourceAuth) -> dict[bytes, bytes]:
     """The headers of a request, with the credentials."""
     # As bytes: text that is not ASCII would be quoted in the error that it raises.
     if isinstance(auth, ApiKeyAuth):
-        credentials = b"KeyAuth " + auth.key.encode()
+        credentials = b"ApiKey " + auth.key.encode()
     else:
         credentials = b"Basic " + b64encode(f"{auth.username}:{auth.password}".encode())
     return {

@@ -28,6 +28,7 @@ from relay.api.schemas.endpoint_fields import (
 )
 from relay.api.schemas.privacy import PrivacyIn, PrivacyRuleOut, show_rules
 from relay.api.schemas.recipes import expanded
+from relay.api.schemas.rates import BudgetName, Concurrency, RateOut, Rates, show_rates
 from relay.api.schemas.requests import (
     CaptureIn,
     CaptureOut,
@@ -110,6 +111,19 @@ class _Changes(In, frozen=True, kw_only=True):
     no rules."""
     max_in_flight: Annotated[int, Meta(ge=1, le=1024)] | UnsetType = UNSET
     """The maximum number of concurrent callbacks in each worker. Default: 64."""
+    rates: Rates | UnsetType | None = UNSET
+    """Limits of the receiver, in addition to `throttleRate`: in no stretch of `seconds` does the relay begin more than
+    `limit` requests, lookups included. null: none."""
+    concurrency: Concurrency | UnsetType | None = UNSET
+    """The maximum number of concurrent callbacks over all workers. null: only `maxInFlight` limits them."""
+    budget: BudgetName | UnsetType | None = UNSET
+    """The name of a budget of the application. All endpoints that name it share its limits. null: none."""
+    delay_seconds: Annotated[float, Meta(ge=0, le=86_400)] | UnsetType = UNSET
+    """An event is sent when the relay has had it for so long, and not before. Default: 0. Messages that you resend or
+    replay, and examples, are sent at once."""
+    newest_only: bool | UnsetType = UNSET
+    """Whether only the newest revision of a row is sent, of those that wait because of `delaySeconds`. The older ones
+    are canceled when it is delivered. Default: false."""
     order: Order | UnsetType = UNSET
     """`unordered` (the default); `fifo`: one callback at a time; `keyed`: one at a time for each value of `orderKey`.
     A failing callback holds up the following ones."""
@@ -187,8 +201,8 @@ class EndpointOut(Out, frozen=True, kw_only=True):
     disabled_reason: str | None
     """Why the endpoint is disabled."""
     unfit_reason: str | None
-    """Why the relay cannot send: this release refuses the filter of the endpoint or of its application. The relay keeps
-    the events until you save another filter. null: it can send."""
+    """Why the relay cannot send: this release refuses the filter of the endpoint or of its application, or the
+    application has no budget of that name. The relay keeps the events until you correct it. null: it can send."""
     paused: bool
     """Whether the endpoint is paused."""
     event_types: list[str] | None
@@ -228,6 +242,16 @@ class EndpointOut(Out, frozen=True, kw_only=True):
     """What answers mean."""
     max_in_flight: int
     """The maximum number of concurrent callbacks in each worker."""
+    rates: list[RateOut]
+    """Limits of the receiver, in addition to `throttleRate`."""
+    concurrency: int | None
+    """The maximum number of concurrent callbacks over all workers. null: only `maxInFlight` limits them."""
+    budget: str | None
+    """The budget of the application whose limits the endpoint shares."""
+    delay_seconds: float
+    """How long the relay has an event before it sends it."""
+    newest_only: bool
+    """Whether only the newest revision of a row is sent, of those that wait because of `delaySeconds`."""
     order: Order
     """The order of callbacks."""
     order_key: str | None
@@ -280,6 +304,11 @@ def show_endpoint(endpoint: Endpoint, application: Application) -> EndpointOut:
         capture=show_capture(endpoint.request.capture),
         verdicts=show_verdicts(endpoint.request.verdicts),
         max_in_flight=endpoint.max_in_flight,
+        rates=show_rates(endpoint.rates),
+        concurrency=endpoint.concurrency,
+        budget=endpoint.budget,
+        delay_seconds=endpoint.delay_s,
+        newest_only=endpoint.newest_only,
         order=endpoint.order,
         order_key=endpoint.order_key,
         retry_schedule=None if endpoint.retry_schedule is None else list(endpoint.retry_schedule),

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
 
-from relay.api.schemas.common import FilterIn, In, Metadata, Out, Own, Rate, ReadOnly, Uid, Url, moment
+from relay.api.schemas.common import FilterIn, Metadata, Own, Rate, ReadOnly, Uid, Url, moment
 from relay.api.schemas.credentials import (
     BasicAuthIn,
     BasicAuthOut,
@@ -26,9 +26,9 @@ from relay.api.schemas.endpoint_fields import (
     Schedule,
     SigningKeyText,
 )
+from relay.api.schemas.pacing import PaceIn, PaceOut, pace_of
 from relay.api.schemas.privacy import PrivacyIn, PrivacyRuleOut, show_rules
 from relay.api.schemas.recipes import expanded
-from relay.api.schemas.rates import BudgetName, Concurrency, RateOut, Rates, show_rates
 from relay.api.schemas.requests import (
     CaptureIn,
     CaptureOut,
@@ -54,7 +54,7 @@ URL_IN_WORDS = (
 )
 
 
-class _Changes(In, frozen=True, kw_only=True):
+class _Changes(PaceIn, frozen=True, kw_only=True):
     old_names = {"rateLimit": "throttleRate", "filterTypes": "eventTypes"}  # noqa: RUF012 - a class variable
 
     url: Annotated[Url, Meta(description=URL_IN_WORDS)] | UnsetType = UNSET
@@ -111,19 +111,6 @@ class _Changes(In, frozen=True, kw_only=True):
     no rules."""
     max_in_flight: Annotated[int, Meta(ge=1, le=1024)] | UnsetType = UNSET
     """The maximum number of concurrent callbacks in each worker. Default: 64."""
-    rates: Rates | UnsetType | None = UNSET
-    """Limits of the receiver, in addition to `throttleRate`: in no stretch of `seconds` does the relay begin more than
-    `limit` requests, lookups included. null: none."""
-    concurrency: Concurrency | UnsetType | None = UNSET
-    """The maximum number of concurrent callbacks over all workers. null: only `maxInFlight` limits them."""
-    budget: BudgetName | UnsetType | None = UNSET
-    """The name of a budget of the application. All endpoints that name it share its limits. null: none."""
-    delay_seconds: Annotated[float, Meta(ge=0, le=86_400)] | UnsetType = UNSET
-    """An event is sent when the relay has had it for so long, and not before. Default: 0. Messages that you resend or
-    replay, and examples, are sent at once."""
-    newest_only: bool | UnsetType = UNSET
-    """Whether only the newest revision of a row is sent, of those that wait because of `delaySeconds`. The older ones
-    are canceled when it is delivered. Default: false."""
     order: Order | UnsetType = UNSET
     """`unordered` (the default); `fifo`: one callback at a time; `keyed`: one at a time for each value of `orderKey`.
     A failing callback holds up the following ones."""
@@ -183,7 +170,7 @@ class EndpointPatch(_Shown, frozen=True, kw_only=True):
     """Changes of an endpoint. Fields that you omit stay."""
 
 
-class EndpointOut(Out, frozen=True, kw_only=True):
+class EndpointOut(PaceOut, frozen=True, kw_only=True):
     """An endpoint, without its secrets."""
 
     id: str
@@ -242,16 +229,6 @@ class EndpointOut(Out, frozen=True, kw_only=True):
     """What answers mean."""
     max_in_flight: int
     """The maximum number of concurrent callbacks in each worker."""
-    rates: list[RateOut]
-    """Limits of the receiver, in addition to `throttleRate`."""
-    concurrency: int | None
-    """The maximum number of concurrent callbacks over all workers. null: only `maxInFlight` limits them."""
-    budget: str | None
-    """The budget of the application whose limits the endpoint shares."""
-    delay_seconds: float
-    """How long the relay has an event before it sends it."""
-    newest_only: bool
-    """Whether only the newest revision of a row is sent, of those that wait because of `delaySeconds`."""
     order: Order
     """The order of callbacks."""
     order_key: str | None
@@ -304,11 +281,6 @@ def show_endpoint(endpoint: Endpoint, application: Application) -> EndpointOut:
         capture=show_capture(endpoint.request.capture),
         verdicts=show_verdicts(endpoint.request.verdicts),
         max_in_flight=endpoint.max_in_flight,
-        rates=show_rates(endpoint.rates),
-        concurrency=endpoint.concurrency,
-        budget=endpoint.budget,
-        delay_seconds=endpoint.delay_s,
-        newest_only=endpoint.newest_only,
         order=endpoint.order,
         order_key=endpoint.order_key,
         retry_schedule=None if endpoint.retry_schedule is None else list(endpoint.retry_schedule),
@@ -317,6 +289,7 @@ def show_endpoint(endpoint: Endpoint, application: Application) -> EndpointOut:
         client_certificate=ClientCertificateOut(certificate=certificate.certificate) if certificate else None,
         created_at=moment(endpoint.created_at_ms),
         updated_at=moment(endpoint.updated_at_ms),
+        **pace_of(endpoint),
     )
 
 

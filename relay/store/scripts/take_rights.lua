@@ -99,17 +99,17 @@ function look.crowd(key, limit)
   end
 end
 function look.line(key)
-  local since, others = now_ms, {}
+  local since, others = nil, {} -- Who is not in the line yet stands behind all others.
   entries(key, function(name, first)
     if name == who then since = first else others[#others + 1] = {name, first} end
   end)
   for _, other in ipairs(others) do
-    if other[2] < since or (other[2] == since and other[1] < who) then ahead = ahead + 1 end
+    if not since or other[2] < since or (other[2] == since and other[1] < who) then ahead = ahead + 1 end
   end
   return function(given)
     local wait_ms = math.ceil(wait / 1000)
     if given == 0 and wanted > 0 and wait_ms < LONGEST_IN_LINE_MS then
-      redis.call('HSET', key, who, integer(since) .. ':' .. integer(now_ms + wait_ms + IN_LINE_MS))
+      redis.call('HSET', key, who, integer(since or now_ms) .. ':' .. integer(now_ms + wait_ms + IN_LINE_MS))
       redis.call('PEXPIRE', key, LINE_LIVES_MS)
     else
       redis.call('HDEL', key, who)

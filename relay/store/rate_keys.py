@@ -17,5 +17,5 @@ def crowd(name: str) -> str:
 
 
 def line(name: str) -> str:
-    """hash: `{endpoint} {session}` that waits → `{ms since when}:{ms when it lost its place}`. Lives minutes."""
+    """hash: `{endpoint} {session}` that waits → `{µs since when}:{ms when it loses its place}`. Lives minutes."""
     return f"relay:{{rates}}:{name}:line"

@@ -77,12 +77,12 @@ class Rights:
         """Take in what bounds the endpoint."""
         if bounds == self._bounds:
             return
+        # What the store counts of callbacks in flight here is not known any more: it is told.
+        self._told = UNKNOWN if self._bounds.crowds and bounds.crowds else 0
         self._bounds, self.left, self.at_ms, self.rest_ms = bounds, 0 if bounds.are_any else None, 0, 0
         # The store may find no limit any more, and say nothing.
         self._fetching = False
         self._crowded = self._lapse_ms = self._unused = 0
-        # What the store counts of callbacks in flight here is not known: it is told.
-        self._told = UNKNOWN if bounds.crowds else 0
 
     def use(self) -> None:
         """A callback goes out."""

@@ -8,7 +8,7 @@
 --     rights, one at least, are there at once (GCRA)
 --   window {limit, ms of a slice}: a hash of slices with the rights that were taken in each
 --   crowd {limit, 0}: a hash of those who have callbacks in flight, `{how many}:{ms when they count no more}`
---   line {0, 0}: a hash of those who wait, `{ms since when}:{ms when it loses its place}`
+--   line {0, 0}: a hash of those who wait, `{µs since when}:{ms when it loses its place}`
 -- RETURNS: {rights given, µs until there is another one (0: until callbacks of somebody are over), ms now}
 -- ATOMIC BECAUSE several workers take from the same bounds, and a right must be taken from all of them or none.
 -- A slice that is partly in the window counts whole, so no stretch as long as the window ever has more than its limit.
@@ -109,7 +109,7 @@ function look.line(key)
   return function(given)
     local wait_ms = math.ceil(wait / 1000)
     if given == 0 and wanted > 0 and wait_ms < LONGEST_IN_LINE_MS then
-      redis.call('HSET', key, who, integer(since or now_ms) .. ':' .. integer(now_ms + wait_ms + IN_LINE_MS))
+      redis.call('HSET', key, who, integer(since or now) .. ':' .. integer(now_ms + wait_ms + IN_LINE_MS))
       redis.call('PEXPIRE', key, LINE_LIVES_MS)
     else
       redis.call('HDEL', key, who)

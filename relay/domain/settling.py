@@ -34,7 +34,7 @@ class Newer(NamedTuple):
 
 
 def held_until_ms(endpoint: Endpoint, reference: Reference, event: StoredEvent, now_ms: int) -> int:
-    """Until when an event is held; 0: it is not, for it was held before, was tried, is sent by hand, or is old enough.
+    """Until when an event is held; 0: it is old enough, was held before, was tried, or is sent by hand.
 
     Where order counts, each event is held once, also one that is old enough: those before it may be held still.
     """

@@ -243,13 +243,18 @@ class EndpointMachine:
         for lane in self.lanes.values():
             lane.settle(now_ms, is_held_back=is_held_back)
             self._stand_in_line(lane)
+        if self.rights.left is not None:
+            effects += self._rights_follow(now_ms)
+        return effects
+
+    def _rights_follow(self, now_ms: int) -> list[Effect]:
         self.rights.lapse(now_ms)
         if self._wants_rights() and now_ms >= self.rights.at_ms:
             waiting = sum(1 if self.in_order else len(lane.queue) for lane in self.line)
-            effects.append(FetchRights(self.id, self.rights.fetch(waiting, self._room(), self.flying)))
-        elif self.rights.have_to_tell(self.flying):
-            effects.append(FetchRights(self.id, self.rights.tell(self.flying)))
-        return effects
+            return [FetchRights(self.id, self.rights.fetch(waiting, self._room(), self.flying))]
+        if self.rights.have_to_tell(self.flying):
+            return [FetchRights(self.id, self.rights.tell(self.flying))]
+        return []
 
     def _room(self) -> int:
         return (1 if self.is_probing else int(self.window.size)) - self.flying

@@ -120,8 +120,8 @@ class EndpointMachine:
         return min(times, default=0)
 
     def _is_at_ease(self) -> bool:
-        has_rights = self.rights.left != 0 and not self.rights.lapse_ms()
-        return self.state is EndpointState.FLOWING and has_rights and not self.in_order
+        waits_for_rights = self.rights.left == 0 or self.rights.lapse_ms()
+        return self.state is EndpointState.FLOWING and not (waits_for_rights or self.in_order)
 
     # Inputs
 
@@ -162,8 +162,7 @@ class EndpointMachine:
 
     def may_send(self, granted: Granted, now_ms: int) -> None:
         """Take in rights that were fetched, or how long to wait for the next one."""
-        self.rights.given(granted, now_ms)
-        if self.rights.rest_ms > now_ms:
+        if self.rights.given(granted, now_ms):
             self._on(EndpointEvent.REST)
 
     def set_back(self, back_ms: int) -> None:
@@ -252,9 +251,7 @@ class EndpointMachine:
         if self._wants_rights() and now_ms >= self.rights.at_ms:
             waiting = sum(1 if self.in_order else len(lane.queue) for lane in self.line)
             return [FetchRights(self.id, self.rights.fetch(waiting, self._room(), self.flying))]
-        if self.rights.have_to_tell(self.flying):
-            return [FetchRights(self.id, self.rights.tell(self.flying))]
-        return []
+        return [FetchRights(self.id, self.rights.tell(self.flying))] if self.rights.have_to_tell(self.flying) else []
 
     def _room(self) -> int:
         return (1 if self.is_probing else int(self.window.size)) - self.flying
@@ -269,9 +266,8 @@ class EndpointMachine:
         return []
 
     def _wants_rights(self) -> bool:
-        if not self.line or self.is_held_back:
-            return False
-        return self.rights.are_needed() and self.rights.fit(self._room())
+        may_send = bool(self.line) and not self.is_held_back
+        return may_send and self.rights.are_needed() and self.rights.fit(self._room())
 
     def _is_due(self, now_ms: int) -> bool:
         if self.state is EndpointState.RESTING:

@@ -127,11 +127,11 @@ class Rights:
         self._unused, self._told = 0, held
         return wanted
 
-    def given(self, granted: Granted, now_ms: int) -> None:
-        """Take in what was fetched, or how long to wait for the next one."""
+    def given(self, granted: Granted, now_ms: int) -> bool:
+        """Take in what was fetched, or how long to wait for the next one; gives whether that is long."""
         self._fetching = False
         if self.left is None or granted.was_told:
-            return
+            return False
         number, wait_ms, taken_ms, _ = granted
         self.left, self.at_ms = number, now_ms + max(1, wait_ms)
         self._told += number
@@ -144,6 +144,7 @@ class Rights:
             self._crowded += 1
         elif wait_ms >= LONG_WAIT_MS:
             self.rest_ms = self.at_ms
+        return self.rest_ms > now_ms
 
     def lapse_ms(self) -> int:
         """When those that are left lapse; 0: they do not."""

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from relay.domain.books import State
 from relay.domain.model import Application, Endpoint
 from relay.domain.rates import Budget, Rate
-from relay.domain.requests.model import RequestShape
+from relay.domain.requests.model import Lookup, RequestShape
 from relay.store import keys, rate_keys
 from relay.store.attempts import Attempts
 from relay.store.books import Books
@@ -273,3 +273,15 @@ async def test_one_that_was_tried_ends_when_a_newer_one_was_confirmed(floor: Dis
         await pass_by(floor, 100)
         await floor.all_ended()
     assert await states(floor, endpoint, 1) == [State.UNWANTED, State.CONFIRMED]
+
+
+async def test_lookups_count_in_the_budget(floor: Dispatching) -> None:
+    """They are requests to the same receiver."""
+    application = await crm(floor, rates=(Rate(100, DAY),))
+    lookup = Lookup(key="data.rowId", url="https://a.example.com/search", result="id")
+    await subscribed(floor, application, budget="crm", request=RequestShape(lookup=lookup))
+    async with floor.worker(), floor.time_passing():
+        await floor.rows(3)
+        await floor.all_ended()
+    counts = await floor.rig.eyes.hvals(rate_keys.window(f"{application.id}/crm", DAY))
+    assert (sum(map(int, counts)), sent(floor)["a.example.com"]) == (6, 6)

@@ -174,7 +174,7 @@ async def test_the_one_that_kills_its_workers_is_found(floor: Floor) -> None:
     for expected in (2, 3, 4):
         sweep, waiting = await crash(floor, b"a1:2:00000:0:%d" % (expected - 1))
         assert (sweep.poisoned, waiting) == (0, [f"a1:2:00000:0:{expected}", "a2:2:00000:0:1"])
-    sweep, waiting = await crash(floor, b"a1:2:00000:1:4")
+    sweep, waiting = await crash(floor, b"a1:2:00000:0:4")
     assert (sweep.poisoned, waiting) == (1, ["a2:2:00000:0:1"])
     assert (await floor.books()).dead == [(A, Reference(1, 2, "00000", 1, 5), "poison")]
 

@@ -18,9 +18,11 @@ from relay.pipeline.dispatch.attempting import Attempting
 from relay.pipeline.dispatch.composing import Composing
 from relay.pipeline.dispatch.dispatcher import Dispatcher
 from relay.pipeline.dispatch.looking_up import LookingUp
+from relay.pipeline.dispatch.settling import Settling
 from relay.pipeline.lagging import Lagging
 from relay.pipeline.token_keeping import TokenKeeping
 from relay.pipeline.troubles import Troubles
+from relay.store.books import Books
 from relay.store.captures import Captures
 from relay.store.conditions import Conditions
 from relay.store.deletions import Deletions
@@ -42,7 +44,13 @@ async def open_dispatch(
         )  # fmt: skip
         composing = Composing(
             evaluator=evaluator,
-            looking_up=LookingUp(sender=sender, evaluator=evaluator, rates=rates, clock=clock),
+            looking_up=LookingUp(
+                catalogue=catalogue,
+                sender=sender,
+                evaluator=evaluator,
+                rates=rates,
+                clock=clock,
+            ),
             captures=Captures(stores.redis, lives_s=settings.dead_retention_seconds),
         )
         attempting = Attempting(
@@ -86,6 +94,7 @@ def _dispatcher(
         conditions=Conditions(stores.redis),
         deletions=Deletions(stores.redis),
         bodies=stores.bodies,
+        settling=Settling(books=Books(stores.redis), events=stores.events, clock=clock),
         catalogue=catalogue,
         attempting=attempting,
         clock=clock,

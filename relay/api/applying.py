@@ -2,17 +2,20 @@
 
 import base64
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from msgspec import UNSET, structs
 
 from relay.api.asked import Asked, application_faults, raise_for
+from relay.api.bounding import budgets_faults
 from relay.api.schemas.applications import ApplicationIn, ApplicationPatch, ApplicationUpsertIn
 from relay.api.schemas.common import either, given
 from relay.api.schemas.privacy import read_rules
+from relay.api.schemas.rates import read_budgets
 from relay.domain.model import Application, ApplicationId, SourceUid
 from relay.domain.names import own_uid
+from relay.errors import Fault
 
 
 def new_application(
@@ -24,7 +27,7 @@ def new_application(
     uid: str | None = None,
 ) -> Application:
     """A new application; `uid` is the one in the path of a PUT. Raises Invalid."""
-    raise_for(application_faults(Asked.of(body), sources))
+    raise_for(_faults(body, sources))
     fields = _fields(body)
     fields["uid"] = fields.get("uid") or own_uid(uid, path=("path", "app_id"))
     fields["token_key"] = _new_token_key()
@@ -43,7 +46,7 @@ def replaced(
 
     As in Svix, an omitted uid is removed. A path with the uid names it, so it stays.
     """
-    raise_for(application_faults(Asked.of(body), {*sources, *(application.sources or ())}))
+    raise_for(_faults(body, {*sources, *(application.sources or ())}))
     fields = {"rate_limit": None, "metadata": {}} | _fields(body)
     fields["uid"] = fields.get("uid") or uid
     fields["token_key"] = application.token_key or _new_token_key()
@@ -54,7 +57,7 @@ def patched(
     application: Application, body: ApplicationPatch, *, sources: Collection[SourceUid], now_ms: int
 ) -> Application:
     """An application after a PATCH. Raises Invalid."""
-    raise_for(application_faults(Asked.of(body), {*sources, *(application.sources or ())}))
+    raise_for(_faults(body, {*sources, *(application.sources or ())}))
     key = application.token_key or _new_token_key()
     return structs.replace(application, **_fields(body), token_key=key, updated_at_ms=now_ms)
 
@@ -62,6 +65,14 @@ def patched(
 def with_token_key(application: Application) -> Application:
     """An application that has a key for tokens: one of an older release may have none."""
     return structs.replace(application, token_key=application.token_key or _new_token_key())
+
+
+def _faults(
+    body: ApplicationIn | ApplicationUpsertIn | ApplicationPatch, known: Collection[SourceUid]
+) -> Iterator[Fault]:
+    asked = Asked.of(body)
+    yield from application_faults(asked, known)
+    yield from budgets_faults(asked)
 
 
 def _new_token_key() -> str:
@@ -76,6 +87,8 @@ def _fields(body: ApplicationIn | ApplicationUpsertIn | ApplicationPatch) -> dic
         fields["metadata"] = fields["metadata"] or {}
     if "filter" in fields:
         fields["filter"] = fields["filter"] or None
+    if body.budgets is not UNSET:
+        fields["budgets"] = read_budgets(body.budgets)
     if body.privacy is not UNSET:
         fields["privacy"] = read_rules(body.privacy)
     if fields.get("sources") is not None:

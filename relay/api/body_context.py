@@ -7,6 +7,7 @@ from litestar import Request
 
 from relay.api.asked import Asked, application_faults, identity_faults, path_uid_faults, source_faults
 from relay.api.asked_endpoints import asked_types, endpoint_faults, header_faults, header_patch_faults, hidden_faults
+from relay.api.bounding import budget_faults, budgets_faults, pacing_faults
 from relay.api.schemas.applications import ApplicationIn, ApplicationPatch, ApplicationUpsertIn
 from relay.api.schemas.checks import prefixed
 from relay.api.schemas.endpoint_parts import HeadersIn, HeadersPatchIn, SecretRotateIn
@@ -56,6 +57,7 @@ async def _application(request: AnyRequest, asked: Asked) -> tuple[Iterable[Faul
     known = await stores.sources.uids() if isinstance(asked.get("sources"), list) else ()
     kept = (stored.sources or ()) if stored else ()
     more = [*_identity(request, asked, stored, "app_id"), *application_faults(asked, {*known, *kept})]
+    more += budgets_faults(asked)
     return more, {"filter": stored.filter} if stored else {}
 
 
@@ -67,7 +69,8 @@ async def _endpoint(request: AnyRequest, asked: Asked) -> tuple[Iterable[Fault],
     stores, application = request.app.state.stores, await _application_of(request)
     standing = await stores.event_types.standing((name for _, name in asked_types(asked)), application.id)
     more = [*endpoint_faults(asked, stored, standing, whole=request.method != "PATCH"), *shape_faults(asked, stored)]
-    return [*_identity(request, asked, stored, "endpoint_id"), *more, *hidden_faults(asked, application)], unchanged
+    more += [*pacing_faults(asked, stored), *hidden_faults(asked, application), *budget_faults(asked, application)]
+    return [*_identity(request, asked, stored, "endpoint_id"), *more], unchanged
 
 
 async def _event_type(request: AnyRequest, asked: Asked) -> tuple[Iterable[Fault], Mapping[str, Any]]:

@@ -6,11 +6,13 @@ from msgspec import UNSET, structs
 
 from relay.api.asked import Asked, raise_for
 from relay.api.asked_endpoints import endpoint_faults
+from relay.api.bounding import pacing_faults
 from relay.api.credentials import whole_auth, whole_certificate
 from relay.api.headers import checked_headers
 from relay.api.schemas.common import either, given
 from relay.api.schemas.endpoints import EndpointIn, EndpointPatch, EndpointUpsertIn
 from relay.api.schemas.privacy import read_rules
+from relay.api.schemas.rates import read_rates
 from relay.api.secret_urls import url_fields
 from relay.api.shaping import shape_faults, shape_of
 from relay.api.signing_keys import new_keys, resigned
@@ -25,7 +27,8 @@ _DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 """The values of these fields for null, and for a PUT that omits them."""
 _AS_THEY_COME = ("type", "description", "uid", "disabled", "channels", "metadata", "filter", "max_in_flight", "order",
-                 "order_key", "retry_schedule", "paused", "signatures")  # fmt: skip
+                 "order_key", "retry_schedule", "paused", "signatures", "concurrency", "budget",
+                 "newest_only")  # fmt: skip
 
 
 def new_endpoint(
@@ -99,7 +102,8 @@ def _check(
     body: EndpointIn | EndpointUpsertIn | EndpointPatch, stored: Endpoint | None, standing: Standing, *, whole: bool
 ) -> None:
     asked = Asked.of(body)
-    raise_for([*endpoint_faults(asked, stored, standing, whole=whole), *shape_faults(asked, stored)])
+    faults = endpoint_faults(asked, stored, standing, whole=whole)
+    raise_for([*faults, *shape_faults(asked, stored), *pacing_faults(asked, stored)])
 
 
 def _with(endpoint: Endpoint, fields: dict[str, Any], now_ms: int) -> Endpoint:
@@ -130,7 +134,16 @@ def _fields(body: EndpointIn | EndpointUpsertIn | EndpointPatch, stored: Endpoin
     for name in ("channels", "retry_schedule"):
         if fields.get(name) is not None:
             fields[name] = tuple(fields[name])
-    return fields | _hidden_fields(body, stored)
+    return fields | _pace(body) | _hidden_fields(body, stored)
+
+
+def _pace(body: EndpointIn | EndpointUpsertIn | EndpointPatch) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    if body.rates is not UNSET:
+        fields["rates"] = read_rates(body.rates)
+    if body.delay_seconds is not UNSET:
+        fields["delay_s"] = body.delay_seconds
+    return fields
 
 
 def _hidden_fields(body: EndpointIn | EndpointUpsertIn | EndpointPatch, stored: Endpoint | None) -> dict[str, Any]:

@@ -21,6 +21,11 @@ POSTED = 255
 _CODES = {name: code for code, name in enumerate(EVENT_TYPES)}
 
 
+def is_charge(types: bytes) -> bool:
+    """Whether an event with these types is of a call charge, whose rowIds count for themselves."""
+    return any(code // 2 == len(CLASSES) - 1 for code in types)
+
+
 @lru_cache(maxsize=4096)
 def names(mask: int) -> tuple[str, ...]:
     """The classes of a mask, in order of precedence.

@@ -161,7 +161,11 @@ def unfit_reason(application: Application, endpoint: Endpoint) -> str | None:
     if (fault := filter_fault(application)) is not None:
         return f"its application's {fault}"
     fault = filter_fault(endpoint) or inference_fault(application, endpoint.filter)
-    return None if fault is None else f"its {fault}"
+    if fault is not None:
+        return f"its {fault}"
+    if endpoint.budget is not None and endpoint.budget not in application.budgets:
+        return f"its application has no budget `{endpoint.budget}`"
+    return None
 
 
 def inference_fault(application: Application, source: dict[str, Any] | None) -> str | None:

@@ -10,6 +10,7 @@ import msgspec
 from relay.domain.credentials import BasicAuth, EndpointAuth, SecretUrl
 from relay.domain.post import Post
 from relay.domain.privacy import PrivacyRule
+from relay.domain.rates import Budget, Rate
 from relay.domain.requests.model import PLAIN, RequestShape
 
 SourceUid = NewType("SourceUid", str)
@@ -104,6 +105,8 @@ class Application(Struct, frozen=True, kw_only=True):
     token_key: str = ""
     """The key of the tokens that the action `hash` makes; '': it was created before there were any."""
     rate_limit: int | None = None
+    budgets: dict[str, Budget] = {}
+    """What endpoints share that name it."""
     metadata: dict[str, str] = {}
     posts: bool = False
     """Whether events were ever posted to it, in a stream of its own (relay.domain.streams)."""
@@ -164,6 +167,12 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     """Links that its events of calls carry."""
     rate_limit: int | None = None
     """Callbacks a second over all workers; None: no limit."""
+    rates: tuple[Rate, ...] = ()
+    """Windows that none of its requests may exceed, over all workers."""
+    concurrency: int | None = None
+    """Callbacks in flight over all workers; None: no limit but that of each worker."""
+    budget: str | None = None
+    """The budget of its application that it shares with others."""
     disabled: bool = False
     disabled_reason: str | None = None
     paused: bool = False
@@ -178,6 +187,10 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     """Counts changes of the order. Deliveries behind keys of an older order are released."""
     retry_schedule: tuple[float, ...] | None = None
     """Seconds before each further try; None: the relay's own schedule."""
+    delay_s: float = 0.0
+    """An event is sent when it is so old, and not before."""
+    newest_only: bool = False
+    """Of revisions of a row that wait because of the delay, only the newest one is sent."""
     request: RequestShape = PLAIN
     """What its requests look like, if they are not plain callbacks."""
     auth: EndpointAuth | None = None

@@ -1,8 +1,9 @@
 """A reference: the entry of one delivery in a lane: `a{number}:{type}:{tag}:{attempt}:{crashes}:{by_hand}`.
 
 The leading letter is the version of the form: `a`, or `u` where the endpoint's filter has not been asked yet. The last
-three are left out where they say nothing. Numbers can be given twice, when a server loses its last second or a source
-is created again, so the tag says which event is meant.
+three are left out where they say nothing. Attempt `1` is a first attempt that was held until its time, `0` one that was
+not. Numbers can be given twice, when a server loses its last second or a source is created again, so the tag says which
+event is meant.
 """
 
 import re
@@ -32,6 +33,8 @@ class Reference(NamedTuple):
     """1: somebody asked for the next try."""
     unchecked: int = 0
     """1: the endpoint was unfit when the event came, so its filter has to be asked before it is sent."""
+    held: int = 0
+    """1: it was held until the event was old enough, and was not tried yet."""
 
     def text(self) -> str:
         """The form that is stored: as short as it can be, for there are millions."""
@@ -39,8 +42,8 @@ class Reference(NamedTuple):
         if self.by_hand:
             return f"{text}:{self.attempt}:{self.crashes}:{self.by_hand}"
         if self.crashes:
-            return f"{text}:{self.attempt}:{self.crashes}"
-        if self.attempt > 1:
+            return f"{text}:{self.attempt if self.attempt > 1 or self.held else 0}:{self.crashes}"
+        if self.attempt > 1 or self.held:
             return f"{text}:{self.attempt}"
         return text
 
@@ -69,4 +72,5 @@ def parse_reference(text: bytes) -> Reference:
         raise ValueError("no reference of a form that this release knows")
     form, number, code, tag, *counts = found.groups()
     attempt, crashes, by_hand = (int(count or 0) for count in counts)
-    return Reference(int(number), int(code), tag.decode(), attempt or 1, crashes, by_hand, int(form == b"u"))
+    held = int(attempt == 1 and not by_hand)
+    return Reference(int(number), int(code), tag.decode(), attempt or 1, crashes, by_hand, int(form == b"u"), held)

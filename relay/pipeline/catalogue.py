@@ -11,6 +11,7 @@ from relay.domain.matching import Matcher, unfit_reason, wants
 from relay.domain.model import Application, ApplicationId, Endpoint, EndpointId, Source, SourceUid, StoredEvent
 from relay.domain.operational import wanted_types
 from relay.domain.posting import PostMatcher, wants_post
+from relay.domain.rates import Bounds, Budget, bounds_of
 from relay.domain.readers import privacy_of, protected
 from relay.domain.streams import posts_of
 from relay.errors import Unreadable
@@ -138,11 +139,25 @@ class Catalogue:
             return body
         return self._links.added(body, event, endpoint, privacy.rules)
 
-    def limits(self, endpoint: Endpoint) -> dict[str, int]:
-        """The rate limits that bind an endpoint, by the name of their bucket: its own, and its application's."""
+    def bounds(self, endpoint: Endpoint) -> Bounds:
+        """What bounds the callbacks to an endpoint: its own limits, those of its budget and of its application."""
         application = self._applications.get(endpoint.app_id)
-        bounds = ((endpoint.id, endpoint.rate_limit), (endpoint.app_id, application and application.rate_limit))
-        return {bucket: limit for bucket, limit in bounds if limit}
+        of_all = None if application is None else application.rate_limit
+        steady = (endpoint.id, endpoint.rate_limit), (endpoint.app_id, of_all)
+        return bounds_of(steady, self._shares(endpoint))
+
+    def lookup_bounds(self, endpoint: Endpoint) -> Bounds:
+        """What bounds its lookups: their own rate, and the windows of the endpoint and of its budget."""
+        lookup = endpoint.request.lookup
+        steady = f"lookup:{endpoint.id}", None if lookup is None else lookup.rate_limit
+        return bounds_of([steady], self._shares(endpoint), counts_callbacks=False)
+
+    def _shares(self, endpoint: Endpoint) -> Iterator[tuple[str, Budget]]:
+        if endpoint.rates or endpoint.concurrency:
+            yield endpoint.id, Budget(rates=endpoint.rates, concurrency=endpoint.concurrency)
+        application = self._applications.get(endpoint.app_id)
+        if endpoint.budget is not None and application is not None and endpoint.budget in application.budgets:
+            yield f"{endpoint.app_id}/{endpoint.budget}", application.budgets[endpoint.budget]
 
     def matcher(self, source: SourceUid) -> Matcher:
         """Which endpoints want which events of a source; made again after a change."""

@@ -14,7 +14,7 @@ V = TypeVar("V", bound=msgspec.Struct)
 
 def binds(application: Application) -> tuple[Any, ...]:
     """What of an application concerns its endpoints."""
-    return application.rate_limit, application.sources, application.filter, application.privacy
+    return application.rate_limit, application.budgets, application.sources, application.filter, application.privacy
 
 
 def matters(kind: Kind[V], known: Mapping[K, V], changes: Mapping[K, V | None]) -> bool:

@@ -35,8 +35,9 @@ class Lagging:
         """Of all minutes that ended, and of sources that are gone."""
 
     def confirmed(self, delivery: Delivery, now_ms: int) -> None:
-        """A delivery was confirmed at a time. Those that somebody resent, and those of a backfill, are passed over."""
-        if not delivery.reference.by_hand:
+        """A delivery was confirmed at a time. Resent ones, those of a backfill and those with a delay do not count."""
+        endpoint = delivery.lane.machine.endpoint
+        if not delivery.reference.by_hand and (endpoint is None or not endpoint.delay_s):
             self.count(delivery.lane.holding.source, delivery.event, now_ms)
 
     def count(self, source: SourceUid, event: StoredEvent, now_ms: int) -> None:

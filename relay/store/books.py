@@ -68,6 +68,19 @@ class Books:
         found = (numbers_of(shelf, [(group, of or b"")]) for (shelf, group), of in zip(groups, packed, strict=True))
         return {row for rows in found for row in rows} & set(row_ids)
 
+    async def revisions(self, source: SourceUid, rows: Collection[tuple[str, int]]) -> dict[tuple[str, int], list[int]]:
+        """The numbers of the events of some rows, as they were stored. A row: its space and rowId."""
+        groups = sorted({(space, *place_of(row_id)[:2]) for space, row_id in rows})
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for space, shelf, group in groups:
+                pipe.hget(book_keys.book_rows(source, space, shelf), str(group))
+            packed = await pipe.execute() if groups else []
+        found: dict[tuple[str, int], list[int]] = {}
+        for (space, shelf, group), of in zip(groups, packed, strict=True):
+            numbers = numbers_of(shelf, [(group, of or b"")])
+            found |= {(space, row): those for row, those in numbers.items() if (space, row) in rows}
+        return found
+
     async def total_bytes(self, source: SourceUid) -> int:
         """The size of a source's books, about."""
         size = await self._redis.hget(book_keys.book_sizes(source), "total")  # type: ignore[misc]

@@ -84,6 +84,8 @@ def _results(args: list[Argument], lane: HandIn) -> None:
         args += ("unwanted", len(lane.unwanted), *lane.unwanted)
     for stored, again, due_ms, key in lane.due:
         args += ("due", stored, again, due_ms, key)
+    for stored, again, due_ms, in_order in lane.held:
+        args += ("hold", stored, again, due_ms, int(in_order))
     for stored, reason in lane.dead:
         args += ("dead", stored, reason)
     for stored, again in lane.back:

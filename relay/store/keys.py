@@ -3,7 +3,7 @@
 All keys of one source begin with `relay:s:{source uid}:`, a prefix that nothing else has, and carry its hash tag, so
 that whatever must be atomic is one slot. What is not a source's carries the tag `{config}`, `{rates}` or `{endpoints}`.
 arq's own keys (`arq:{jobs}:*`, `relay:{jobs}`, see relay.jobs) are not listed here. Other keys are in
-relay.store.book_keys, request_keys, reading_keys, replay_keys, outbox_keys, capture_keys and token_keys.
+relay.store.book_keys, request_keys, reading_keys, replay_keys, outbox_keys, capture_keys, token_keys and rate_keys.
 """
 
 from relay.domain.model import EndpointId, SourceUid
@@ -290,11 +290,11 @@ def blocked(source: SourceUid, endpoint: EndpointId) -> str:
     return f"{prefix(source)}blocked:{endpoint}"
 
 
+def holds(source: SourceUid) -> str:
+    """hash: endpoint → ms until when its newest event is held, where order counts. Lives as long as the endpoint."""
+    return prefix(source) + "holds"
+
+
 def waiting(source: SourceUid, endpoint: EndpointId, key: str) -> str:
     """list: references that wait behind a blocked key, oldest first. Lives while not empty."""
     return f"{prefix(source)}waiting:{endpoint}:{key}"
-
-
-def rate(bucket: str) -> str:
-    """string: up to when the sending rights of an endpoint or application are given away, in µs. Lives a minute."""
-    return f"relay:{{rates}}:{bucket}"

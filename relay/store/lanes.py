@@ -72,7 +72,7 @@ class Lanes:
         names = (
             keys.lanes, keys.ready, keys.sessions, keys.turns, keys.due, keys.dead, keys.parked, keys.references,
             keys.owed, keys.attempt_buckets, keys.attempt_sizes, keys.blockers, keys.fence, replay_keys.replaying,
-            outbox_keys.outbox,
+            outbox_keys.outbox, keys.holds,
         )  # fmt: skip
         head = [keys.prefix(source), session, turn, before, now_ms, lives_ms, keys.EVENTS_PER_BUCKET]
         head += [keys.WAKE_CHANNEL, source]
@@ -99,7 +99,7 @@ class Lanes:
         """
         of_source = (
             keys.lanes, keys.ready, keys.sessions, keys.turns, keys.swept, keys.due, keys.dead, keys.parked,
-            keys.blockers, outbox_keys.outbox,
+            keys.blockers, outbox_keys.outbox, keys.holds,
         )  # fmt: skip
         report = EXHAUSTED if EXHAUSTED in reports else ""
         args = [now_ms, SWEEP_AT_ONCE, POISON_CRASHES, LONGEST_PAUSE_MS, GRACE_MS, keys.EVENTS_PER_BUCKET, report]

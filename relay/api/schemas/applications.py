@@ -19,6 +19,7 @@ from relay.api.schemas.common import (
     moment,
 )
 from relay.api.schemas.privacy import PrivacyIn, PrivacyRuleOut, show_rules
+from relay.api.schemas.rates import BudgetOut, Budgets, show_budgets
 from relay.domain.model import Application
 
 SOURCES_MOST = 1000
@@ -34,6 +35,8 @@ class _Changes(In, frozen=True, kw_only=True):
     """The maximum number of callbacks per second, over all workers. null: no limit."""
     rate_limit: Rate | UnsetType | None = UNSET
     """The old name of `throttleRate`."""
+    budgets: Budgets | UnsetType | None = UNSET
+    """Limits that endpoints share which name them, such as those of one account of a CRM. null: none."""
     metadata: Metadata | UnsetType | None = UNSET
     """Keys and values for your own use."""
     sources: Annotated[list[SourceUidText], Meta(max_length=SOURCES_MOST)] | UnsetType | None = UNSET
@@ -89,6 +92,8 @@ class ApplicationOut(Out, frozen=True, kw_only=True):
     """The maximum number of callbacks per second. null: no limit."""
     rate_limit: int | None
     """The old name of `throttleRate`."""
+    budgets: dict[str, BudgetOut]
+    """Limits that endpoints share which name them."""
     metadata: dict[str, str]
     """Keys and values for your own use."""
     sources: list[str] | None
@@ -111,6 +116,7 @@ def show_application(application: Application) -> ApplicationOut:
         name=application.name,
         throttle_rate=application.rate_limit,
         rate_limit=application.rate_limit,
+        budgets=show_budgets(application.budgets),
         metadata=application.metadata,
         sources=None if application.sources is None else list(application.sources),
         filter=application.filter,

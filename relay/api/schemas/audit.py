@@ -7,7 +7,7 @@ from typing import Any
 from relay.api.schemas.common import Out, moment
 from relay.store.audit import Entry
 
-NAMES = {"rate_limit": "throttleRate", "poll_interval_s": "pollIntervalSeconds"}
+NAMES = {"rate_limit": "throttleRate", "poll_interval_s": "pollIntervalSeconds", "delay_s": "delaySeconds"}
 """Fields of records that the API calls by another name."""
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
 
-from relay.api.schemas.common import FilterIn, In, Metadata, Out, Own, Rate, ReadOnly, Uid, Url, moment
+from relay.api.schemas.common import FilterIn, Metadata, Own, Rate, ReadOnly, Uid, Url, moment
 from relay.api.schemas.credentials import AuthIn, ClientCertificateIn
 from relay.api.schemas.endpoint_fields import (
     Channels,
@@ -16,6 +16,7 @@ from relay.api.schemas.endpoint_fields import (
     Schedule,
     SigningKeyText,
 )
+from relay.api.schemas.pacing import PaceIn, PaceOut, pace_of
 from relay.api.schemas.privacy import PrivacyIn, PrivacyRuleOut, show_rules
 from relay.api.schemas.recipes import expanded
 from relay.api.schemas.requests import (
@@ -44,7 +45,7 @@ URL_IN_WORDS = (
 )
 
 
-class _Changes(In, frozen=True, kw_only=True):
+class _Changes(PaceIn, frozen=True, kw_only=True):
     old_names = {"rateLimit": "throttleRate", "filterTypes": "eventTypes"}  # noqa: RUF012 - a class variable
 
     url: Annotated[Url, Meta(description=URL_IN_WORDS)] | UnsetType = UNSET
@@ -163,7 +164,7 @@ class EndpointPatch(_Shown, frozen=True, kw_only=True):
     """Changes of an endpoint. Fields that you omit stay."""
 
 
-class EndpointOut(Out, frozen=True, kw_only=True):
+class EndpointOut(PaceOut, frozen=True, kw_only=True):
     """An endpoint, without its secrets."""
 
     id: str
@@ -183,8 +184,8 @@ class EndpointOut(Out, frozen=True, kw_only=True):
     disabled_reason: str | None
     """Why the endpoint is disabled."""
     unfit_reason: str | None
-    """Why the relay cannot send: this release refuses the filter of the endpoint or of its application. The relay keeps
-    the events until you save another filter. null: it can send."""
+    """Why the relay cannot send: this release refuses the filter of the endpoint or of its application, or the
+    application has no budget of that name. The relay keeps the events until you correct it. null: it can send."""
     paused: bool
     """Whether the endpoint is paused."""
     event_types: list[str] | None
@@ -285,6 +286,7 @@ def show_endpoint(endpoint: Endpoint, application: Application) -> EndpointOut:
         client_certificate=ClientCertificateOut(certificate=certificate.certificate) if certificate else None,
         created_at=moment(endpoint.created_at_ms),
         updated_at=moment(endpoint.updated_at_ms),
+        **pace_of(endpoint),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from relay.domain.model import EndpointId, StoredEvent
+from relay.domain.model import Attempt, EndpointId, StoredEvent
 from relay.domain.references import Reference, number_of
 from relay.domain.sending.delivery import Delivery
 from relay.domain.sending.lane import NO_ORDER, Lane
@@ -25,6 +25,12 @@ class Arrival(NamedTuple):
     """None: it is not kept, or can't be read."""
     is_wanted: bool = True
     """False: the endpoint's filter does not let it pass, which could not be told before."""
+    until_ms: int = 0
+    """It waits in the store until then; 0: it may be sent now."""
+    in_order: bool = False
+    """It waits for its age, and where order counts, none after it may be sooner."""
+    superseded: Attempt | None = None
+    """The receiver has confirmed a newer revision: this says so."""
 
 
 class Claim(NamedTuple):
@@ -52,13 +58,17 @@ def open_lane(holding: "Holding", machine: "EndpointMachine", claim: Claim) -> L
 
 def arrive(lane: Lane, arrivals: Iterable[Arrival], ahead: ReadingAhead) -> None:
     """Put arrived deliveries into their lane. Those that can't be sent end, are given up, or are set aside."""
-    for stored, reference, event, is_wanted in arrivals:
+    for stored, reference, event, is_wanted, until_ms, in_order, superseded in arrivals:
         if reference is None:
             lane.never_came(stored, number_of(stored), "unreadable")
         elif not is_wanted:
             lane.unwanted(stored, reference.number)
         elif event is None:
             lane.never_came(stored, reference.number, "event_not_kept")
+        elif superseded is not None:
+            lane.superseded(stored, superseded)
+        elif until_ms:
+            lane.hold(stored, reference, until_ms, in_order=in_order and lane.queue.order != "unordered")
         else:
             ahead.saw(len(event.body))
             lane.push(Delivery(lane, stored, reference, event))

@@ -1,9 +1,10 @@
 """What is written down of an attempt: its record in the log, and the operational event that it causes."""
 
 from relay.domain.judging import Verdict
-from relay.domain.model import Attempt
+from relay.domain.model import Attempt, EndpointId, MessageId
 from relay.domain.operational import Event, attempt_event
 from relay.domain.outcomes import Outcome
+from relay.domain.references import Reference
 from relay.domain.sending.delivery import Delivery
 
 
@@ -13,6 +14,15 @@ def noted(delivery: Delivery, outcome: Outcome, verdict: Verdict, now_ms: int) -
     if endpoint is None:
         return attempt, None, now_ms
     return attempt, attempt_event(attempt, delivery.event, endpoint.app_id, uses_try=verdict.uses_try), now_ms
+
+
+def superseded(endpoint: EndpointId, reference: Reference, newer: MessageId | None, now_ms: int) -> Attempt:
+    """The record of an attempt that was not made: a newer revision of the row was confirmed."""
+    by = "" if newer is None else f": {newer}"
+    return Attempt(
+        endpoint_id=endpoint, seq=reference.number, number=reference.attempt, type_code=reference.type_code,
+        started_at_ms=now_ms, duration_ms=0, status=0, verdict="skipped", error=f"superseded{by}", tag=reference.tag,
+    )  # fmt: skip
 
 
 def attempt_of(delivery: Delivery, outcome: Outcome, verdict: Verdict, now_ms: int) -> Attempt:

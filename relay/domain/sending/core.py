@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from relay.domain.breaking import Condition
 from relay.domain.model import Attempt, Endpoint, EndpointId, SourceUid
 from relay.domain.outcomes import Outcome
+from relay.domain.rates import Bounds
 from relay.domain.sending.alarms import Alarms
 from relay.domain.sending.arrivals import Arrival, Claim, arrive, open_lane
 from relay.domain.sending.delivery import Delivery
@@ -18,6 +19,7 @@ from relay.domain.sending.holding import Holding
 from relay.domain.sending.lane import Lane
 from relay.domain.sending.machines import Machines
 from relay.domain.sending.reading_ahead import ReadingAhead
+from relay.domain.sending.rights import Granted
 from relay.domain.sending.sharing import Sharing
 from relay.domain.sending.states import EndpointState
 from relay.domain.sending.trials import Trials
@@ -38,8 +40,7 @@ class Core:
         self._holdings: dict[SourceUid, Holding] = {}
         self._effects: list[Effect] = []
         self._alarms = Alarms()
-        self._draining = False
-        self._ticked_ms = 0
+        self._draining, self._ticked_ms = False, 0
 
     # What the driver takes
 
@@ -127,12 +128,12 @@ class Core:
                 self._settle(lane.machine, now_ms)
 
     def configured(
-        self, endpoint_id: EndpointId, endpoint: Endpoint | None, limits: Sequence[int], *, is_off: bool, now_ms: int
+        self, endpoint_id: EndpointId, endpoint: Endpoint | None, bounds: Bounds, *, is_off: bool, now_ms: int
     ) -> None:
-        """Take in an endpoint as it is now; None: it is not known. `limits`: the rates that bind it, a second."""
+        """Take in an endpoint as it is now; None: it is not known. `bounds`: what bounds its callbacks."""
         was_off = endpoint_id in self._machines and self._machines[endpoint_id].state is EndpointState.OFF
         machine = self._machines.of(endpoint_id)
-        machine.configured(endpoint, limits, is_off=is_off)
+        machine.configured(endpoint, bounds, is_off=is_off)
         if was_off and not is_off:
             # Another worker may have put its lanes aside, and may not know yet that it was switched on.
             self._effects += [Unpark(source, endpoint_id) for source in self._holdings]
@@ -146,10 +147,10 @@ class Core:
             machine.learnt(condition, now_ms)
             self._settle(machine, now_ms)
 
-    def may_send(self, endpoint: EndpointId, given: int, wait_ms: int, now_ms: int) -> None:
+    def may_send(self, endpoint: EndpointId, granted: Granted, now_ms: int) -> None:
         """Take in rights that were fetched for an endpoint, or the ms until there are some."""
         if (machine := self._machines.get(endpoint)) is not None:
-            machine.may_send(given, wait_ms, now_ms)
+            machine.may_send(granted, now_ms)
             self._settle(machine, now_ms)
 
     def not_disabled(self, endpoint: EndpointId) -> None:
@@ -292,8 +293,7 @@ class Core:
         self._alarms.set(machine, now_ms)
 
     def _take_wanted(self, holding: Holding) -> None:
-        if (wanted := holding.asked()) is not None:
-            self._effects.append(wanted)
+        self._effects += [] if (wanted := holding.asked()) is None else [wanted]
 
     def _leave(self, holding: Holding, lane: Lane, *, parked: bool) -> None:
         del holding.lanes[lane.machine.id]

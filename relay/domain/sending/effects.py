@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from relay.domain.model import Attempt, Endpoint, EndpointId, SourceUid
 from relay.domain.sending.delivery import Delivery
+from relay.domain.sending.rights import Wanted
 
 Verb = Literal["failing", "open", "rest", "probe", "well"]
 
@@ -32,10 +33,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class FetchRights:
-    """Fetch the right to send up to `wanted` callbacks: `Core.may_send`."""
+    """Fetch the right to send callbacks, and tell the store of those that are over: `Core.may_send`."""
 
     endpoint: EndpointId
-    wanted: int
+    wanted: Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,8 @@ class HandIn:
     """What the endpoint does not want."""
     due: list[tuple[bytes, str, int, str]] = field(default_factory=list)
     """Reference, the next one, the ms when it is due, and the key whose later events wait for it, or ''."""
+    held: list[tuple[bytes, str, int, bool]] = field(default_factory=list)
+    """Reference, the next one, the ms when it is old enough, and whether no later one that is held may be sooner."""
     dead: list[tuple[bytes, str]] = field(default_factory=list)
     """Reference and reason."""
     back: list[tuple[bytes, str]] = field(default_factory=list)
@@ -97,10 +100,10 @@ class HandIn:
 
     def has_results(self) -> bool:
         """Whether anything came of what was claimed."""
-        ended = self.ended or self.unwanted or self.due or self.dead
+        ended = self.ended or self.unwanted or self.due or self.held or self.dead
         return bool(ended or self.back or self.behind or self.freed or self.attempts)
 
     def references(self) -> set[bytes]:
         """Every reference that something came of."""
-        pairs = (self.due, self.dead, self.back, self.behind)
+        pairs = (self.due, self.held, self.dead, self.back, self.behind)
         return {*self.ended, *self.unwanted, *(entry[0] for group in pairs for entry in group)}

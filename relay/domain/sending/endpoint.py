@@ -7,12 +7,14 @@ from relay.domain.breaking import Condition
 from relay.domain.judging import Verdict, judge
 from relay.domain.model import Attempt, Endpoint, EndpointId, SourceUid
 from relay.domain.outcomes import Outcome
+from relay.domain.rates import Bounds
 from relay.domain.sending.attempts import noted
 from relay.domain.sending.delivery import Delivery
 from relay.domain.sending.effects import Change, Disable, Effect, FetchRights, Unpark
 from relay.domain.sending.lane import Lane
+from relay.domain.sending.placing import place
 from relay.domain.sending.receiver import Receiver
-from relay.domain.sending.rights import Rights
+from relay.domain.sending.rights import Granted, Rights
 from relay.domain.sending.states import ENDPOINT_TABLE, EndpointEvent, EndpointState, LaneState
 from relay.domain.windows import Window
 
@@ -96,16 +98,21 @@ class EndpointMachine:
         if self.state is EndpointState.OFF:
             return now_ms + ASIDE_MS
         if self.state is EndpointState.RESTING:
-            return min(max(self.receiver.until_ms(), now_ms + 1), now_ms + ASIDE_MS)
+            return min(max(self._rests_until_ms(), now_ms + 1), now_ms + ASIDE_MS)
         return 0
+
+    def _rests_until_ms(self) -> int:
+        return max(self.receiver.until_ms(), self.rights.rest_ms)
 
     def wake_ms(self) -> int:
         """When time alone changes something; 0: it does not."""
         if self._is_at_ease():
             return 0
         times = [lane.until_ms for lane in self.lanes.values() if lane.until_ms and lane.flying]
+        if lapse_ms := self.rights.lapse_ms():
+            times.append(lapse_ms)
         if self.state is EndpointState.RESTING and self.lanes:
-            times.append(self.receiver.until_ms())
+            times.append(self._rests_until_ms())
         if self.is_probing and self.lanes and not self.flying:
             times.append(self.receiver.condition.probe_until_ms)
         if self._wants_rights():
@@ -113,12 +120,13 @@ class EndpointMachine:
         return min(times, default=0)
 
     def _is_at_ease(self) -> bool:
-        return self.state is EndpointState.FLOWING and self.rights.left != 0 and not self.in_order
+        waits_for_rights = self.rights.left == 0 or self.rights.lapse_ms()
+        return self.state is EndpointState.FLOWING and not (waits_for_rights or self.in_order)
 
     # Inputs
 
-    def configured(self, endpoint: Endpoint | None, limits: Sequence[int], *, is_off: bool) -> None:
-        """Take in the endpoint as it is now; None: it is unknown. `limits`: the rates that bind it, a second."""
+    def configured(self, endpoint: Endpoint | None, bounds: Bounds, *, is_off: bool) -> None:
+        """Take in the endpoint as it is now; None: it is unknown. `bounds`: what bounds its callbacks."""
         if self.endpoint is None and endpoint is not None:
             self.window = Window(endpoint.max_in_flight)
         self.endpoint = endpoint
@@ -128,7 +136,7 @@ class EndpointMachine:
         else:
             self._on(EndpointEvent.ON)
             self.window.limit(endpoint.max_in_flight)
-        self.rights.bind(limits)
+        self.rights.bind(bounds)
         for lane in self.lanes.values():
             if endpoint is not None and lane.order_version != endpoint.order_version:
                 # The waiting deliveries are in another order: give it back, and claim it again in the new one.
@@ -152,15 +160,16 @@ class EndpointMachine:
         if (self.receiver.until_ms() > now_ms or condition.opens) and not self.is_probing:
             self._on(EndpointEvent.REST)
 
-    def may_send(self, given: int, wait_ms: int, now_ms: int) -> None:
+    def may_send(self, granted: Granted, now_ms: int) -> None:
         """Take in rights that were fetched, or how long to wait for the next one."""
-        self.rights.given(given, wait_ms, now_ms)
+        if self.rights.given(granted, now_ms):
+            self._on(EndpointEvent.REST)
 
     def set_back(self, back_ms: int) -> None:
         """The clock was set back by so much."""
         self.alarm_ms = 0
         self.receiver.set_back(back_ms)
-        self.rights.at_ms -= back_ms
+        self.rights.set_back(back_ms)
         for lane in self.lanes.values():
             lane.until_ms = max(0, lane.until_ms - back_ms)
 
@@ -170,7 +179,7 @@ class EndpointMachine:
 
     def take(self, now_ms: int) -> Delivery | None:
         """The next delivery to go out, of the lanes in turn; None: there is none after all."""
-        while self.line:
+        while self.line and not self.rights.have_lapsed(now_ms):
             lane = self.line.popleft()
             lane.in_line = False
             if lane.can_send() and lane.may_pass(now_ms):
@@ -199,6 +208,7 @@ class EndpointMachine:
     ) -> tuple[Attempt, list[Effect]]:
         """An attempt has ended: judge it, put the delivery where it belongs, and learn from it."""
         self.flying -= 1
+        self.rights.landed()
         endpoint = self.endpoint
         if endpoint is not None and endpoint.retry_schedule is not None:
             schedule = endpoint.retry_schedule
@@ -212,7 +222,7 @@ class EndpointMachine:
         )  # fmt: skip
         recorded = noted(delivery, outcome, verdict, now_ms)
         delivery.lane.noted(*recorded)
-        self._place(delivery, verdict)
+        place(delivery, verdict)
         if verdict.place == "ended":
             self.window.succeeded(outcome.duration_ms)
         elif verdict.slows:
@@ -232,10 +242,19 @@ class EndpointMachine:
         for lane in self.lanes.values():
             lane.settle(now_ms, is_held_back=is_held_back)
             self._stand_in_line(lane)
-        if self._wants_rights() and now_ms >= self.rights.at_ms:
-            waiting = sum(len(lane.queue) for lane in self.line)
-            effects.append(FetchRights(self.id, self.rights.fetch(waiting)))
+        if self.rights.left is not None:
+            effects += self._rights_follow(now_ms)
         return effects
+
+    def _rights_follow(self, now_ms: int) -> list[Effect]:
+        self.rights.lapse(now_ms)
+        if self._wants_rights() and now_ms >= self.rights.at_ms:
+            waiting = sum(1 if self.in_order else len(lane.queue) for lane in self.line)
+            return [FetchRights(self.id, self.rights.fetch(waiting, self._room(), self.flying))]
+        return [FetchRights(self.id, self.rights.tell(self.flying))] if self.rights.have_to_tell(self.flying) else []
+
+    def _room(self) -> int:
+        return (1 if self.is_probing else int(self.window.size)) - self.flying
 
     def left(self, lane: Lane, *, parked: bool) -> list[Effect]:
         """A lane is not held any more."""
@@ -247,11 +266,12 @@ class EndpointMachine:
         return []
 
     def _wants_rights(self) -> bool:
-        return self.rights.are_needed() and bool(self.line) and not self.is_held_back
+        may_send = bool(self.line) and not self.is_held_back
+        return may_send and self.rights.are_needed() and self.rights.fit(self._room())
 
     def _is_due(self, now_ms: int) -> bool:
         if self.state is EndpointState.RESTING:
-            return bool(self.lanes) and self.receiver.until_ms() <= now_ms
+            return bool(self.lanes) and self._rests_until_ms() <= now_ms
         return (
             self.is_probing
             and not self.flying
@@ -267,28 +287,9 @@ class EndpointMachine:
     def _on(self, event: EndpointEvent) -> None:
         self.state = ENDPOINT_TABLE.get((self.state, event), self.state)
 
-    def _place(self, delivery: Delivery, verdict: Verdict) -> None:
-        lane = delivery.lane
-        if verdict.place in ("ended", "skipped"):
-            lane.ended(delivery, is_sent=verdict.place == "ended")
-            return
-        if verdict.place == "dead":
-            lane.gave_up(delivery, verdict.reason)
-            return
-        if verdict.uses_try:
-            attempt = delivery.reference.attempt + 1
-            delivery.reference = delivery.reference._replace(attempt=attempt, crashes=0, by_hand=0)
-        if verdict.place == "due":
-            lane.postponed(delivery, verdict.due_ms)
-            return
-        lane.put_back(delivery)
-        if verdict.uses_try and verdict.due_ms:
-            # Nothing may pass it: the whole lane waits.
-            lane.until_ms = verdict.due_ms
-
     def _learn(self, verdict: Verdict, now_ms: int) -> list[Effect]:
         effects: list[Effect] = [*self.receiver.judged(verdict, now_ms)]
-        if self.receiver.until_ms() > now_ms:
+        if self._rests_until_ms() > now_ms:
             self._on(EndpointEvent.REST)
         elif not self.receiver.health.opens:
             self._on(EndpointEvent.WELL)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from relay.domain.model import Attempt, SourceUid
 from relay.domain.operational import Event
+from relay.domain.references import Reference
 from relay.domain.sending.delivery import Delivery
 from relay.domain.sending.effects import HandIn
 from relay.domain.sending.queues import Queue
@@ -163,6 +164,15 @@ class Lane:
         """What was claimed is not wanted by its endpoint."""
         self.results.unwanted.append(stored)
         self.queue.given_up(number, self.results)
+
+    def superseded(self, stored: bytes, attempt: Attempt) -> None:
+        """What was claimed need not be sent: the receiver has confirmed a newer revision. `attempt` says so."""
+        self.unwanted(stored, attempt.seq)
+        self.results.attempts.append(attempt)
+
+    def hold(self, stored: bytes, reference: Reference, until_ms: int, *, in_order: bool) -> None:
+        """What was claimed is not old enough, or waits for a newer revision: it waits in the store."""
+        self.results.held.append((stored, reference._replace(held=1, crashes=0).text(), until_ms, in_order))
 
     def never_came(self, stored: bytes, number: int | None, reason: str) -> None:
         """What was claimed can't be sent, for its event is not there, or its reference can't be read."""

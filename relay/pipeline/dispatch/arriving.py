@@ -4,13 +4,16 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from relay.domain.envelope import is_code, is_expunged
-from relay.domain.model import EndpointId, SourceUid, StoredEvent
+from relay.domain.model import Endpoint, EndpointId, SourceUid, StoredEvent
+from relay.domain.rates import FREE
 from relay.domain.references import Reference, parse_reference, tag_of
 from relay.domain.sending.arrivals import Arrival, Claim
 from relay.domain.sending.core import Core
+from relay.domain.settling import held_until_ms, is_settled
 from relay.errors import Unreadable
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
+from relay.pipeline.dispatch.settling import Due, Settling
 from relay.store.bodies import Bodies
 from relay.store.conditions import Conditions
 from relay.store.deletions import Deletions
@@ -31,7 +34,9 @@ class Arriving:
         conditions: Conditions,
         deletions: Deletions,
         clock: Clock,
+        settling: Settling,
     ) -> None:
+        self._settling = settling
         self._core = core
         self._catalogue = catalogue
         self._bodies = bodies
@@ -80,14 +85,14 @@ class Arriving:
     def configure(self, endpoint_id: EndpointId) -> None:
         """Put an endpoint into the core as it is now."""
         endpoint = self._catalogue.endpoint(endpoint_id)
-        limits = tuple(self._catalogue.limits(endpoint).values()) if endpoint is not None else ()
+        bounds = self._catalogue.bounds(endpoint) if endpoint is not None else FREE
         is_off = self._catalogue.is_off(endpoint_id)
-        self._core.configured(endpoint_id, endpoint, limits, is_off=is_off, now_ms=self._clock.now_ms())
+        self._core.configured(endpoint_id, endpoint, bounds, is_off=is_off, now_ms=self._clock.now_ms())
 
     async def arrivals(
         self, source: SourceUid, references: Mapping[EndpointId, Sequence[bytes]]
     ) -> dict[EndpointId, list[Arrival]]:
-        """References with their events, by endpoint. At most one round trip. Raises StoreUnavailable."""
+        """References with their events, by endpoint. One round trip, but for delays. Raises StoreUnavailable."""
         parsed = {endpoint: [(stored, _parse(stored)) for stored in some] for endpoint, some in references.items()}
         wanted = [reference for some in parsed.values() for _, reference in some if reference is not None]
         events = await self._bodies.read(source, wanted) if wanted else {}
@@ -103,7 +108,28 @@ class Arriving:
                 if event is not None and is_expunged(event):
                     is_wanted = False
                 arrivals.append(Arrival(stored, reference, event, is_wanted))
+            endpoint = self._catalogue.endpoint(endpoint_id)
+            if endpoint is not None and endpoint.delay_s:
+                found[endpoint_id] = await self._held_back(source, endpoint, arrivals)
         return found
+
+    async def _held_back(self, source: SourceUid, endpoint: Endpoint, arrivals: Sequence[Arrival]) -> list[Arrival]:
+        """Those for an endpoint with a delay: some have to wait, or end because a newer revision was confirmed."""
+        now_ms = self._clock.now_ms()
+        held: list[Arrival] = []
+        dues: dict[int, Due] = {}
+        for at, each in enumerate(arrivals):
+            reference, event = each.reference, each.event
+            if reference is not None and event is not None and each.is_wanted:
+                if until_ms := held_until_ms(endpoint, reference, event, now_ms):
+                    each = each._replace(until_ms=until_ms, in_order=True)  # noqa: PLW2901
+                elif not is_settled(endpoint, reference, event):
+                    dues[at] = Due(endpoint, reference, event)
+            held.append(each)
+        settled = await self._settling.settle(source, list(dues.values()))
+        for at, (until_ms, superseded) in zip(dues, settled, strict=True):
+            held[at] = held[at]._replace(until_ms=until_ms, superseded=superseded)
+        return held
 
     def _is_wanted(self, endpoint_id: EndpointId, reference: Reference | None, event: StoredEvent) -> bool:
         """Whether an event that came while the endpoint's filter could not be used passes it by now."""

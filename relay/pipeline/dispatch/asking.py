@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
@@ -9,12 +10,13 @@ from relay.domain.breaking import Condition
 from relay.domain.counts import SendingCounts
 from relay.domain.sending.core import Core
 from relay.domain.sending.effects import Announce, Change, FetchRights
+from relay.domain.sending.rights import Granted
 from relay.errors import StoreRefused, StoreUnavailable
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.store.conditions import ConditionChange, Conditions
 from relay.store.lanes import Lanes
-from relay.store.rates import Rates
+from relay.store.rates import Rates, Wish
 
 log = structlog.get_logger()
 
@@ -35,11 +37,11 @@ class Asking:
         conditions: Conditions,
         catalogue: Catalogue,
         clock: Clock,
-        probe_lives_ms: int,
+        outlives_ms: int,
         answered: Callable[[], None],
         counts: SendingCounts,
     ) -> None:
-        """`probe_lives_ms`: the right to probe lasts so long, which is longer than an attempt."""
+        """`outlives_ms`: longer than an attempt. The right to probe lasts so long, and callbacks of a dead worker."""
         self._core = core
         self._session = session
         self._lanes = lanes
@@ -47,7 +49,7 @@ class Asking:
         self._conditions = conditions
         self._catalogue = catalogue
         self._clock = clock
-        self._probe_lives_ms = probe_lives_ms
+        self._outlives_ms = outlives_ms
         self._answered = answered
         self._counts = counts
         self._questions: list[Question] = []
@@ -81,13 +83,16 @@ class Asking:
             await self._change([each for each in questions if isinstance(each, Change)])
         except (StoreUnavailable, StoreRefused):
             # What was answered is asked again too: nothing of it does harm twice. Trials were put back.
-            self._questions = [*(each for each in questions if not isinstance(each, Announce)), *self._questions]
+            again = [_again(each) for each in questions if not isinstance(each, Announce)]
+            self._questions = [*again, *self._questions]
             self._asked.set()
             raise
 
     async def flush(self) -> None:
         """Tell what is left to tell, once. Raises StoreUnavailable."""
         await self._change([each for each in self._questions if isinstance(each, Change) and each.verb != "probe"])
+        told = [each for each in self._questions if isinstance(each, FetchRights) and not each.wanted.number]
+        await self._fetch(told)
 
     async def _change(self, changes: list[Change]) -> None:
         """Change conditions, and put what they are then into the core."""
@@ -98,24 +103,25 @@ class Asking:
             [ConditionChange(each.endpoint, each.verb, each.opens, each.until_ms) for each in changes],
             session=self._session,
             now_ms=now_ms,
-            probe_lives_ms=self._probe_lives_ms,
+            probe_lives_ms=self._outlives_ms,
         )
         for change, condition in zip(changes, conditions, strict=True):
             self._core.learnt(change.endpoint, condition, now_ms)
             _tell(change, condition, now_ms)
 
     async def _fetch(self, wishes: list[FetchRights]) -> None:
-        bound = []
-        for wish in wishes:
-            endpoint = self._catalogue.endpoint(wish.endpoint)
-            if endpoint is not None and (limits := self._catalogue.limits(endpoint)):
-                bound.append((wish, limits))
+        bound: list[tuple[FetchRights, Wish]] = []
+        for each in wishes:
+            endpoint = self._catalogue.endpoint(each.endpoint)
+            if endpoint is not None and (bounds := self._catalogue.bounds(endpoint)).are_any:
+                bound.append((each, Wish(bounds, each.wanted, f"{each.endpoint} {self._session}")))
         if not bound:
             return
-        answers = await self._rates.take([(limits, wish.wanted) for wish, limits in bound])
+        answers = await self._rates.take([wish for _, wish in bound], lives_ms=self._outlives_ms)
         now_ms = self._clock.now_ms()
-        for (wish, _), (given, wait_s) in zip(bound, answers, strict=True):
-            self._core.may_send(wish.endpoint, given, round(wait_s * 1000), now_ms)
+        for (each, _), (given, wait_s, taken_ms) in zip(bound, answers, strict=True):
+            granted = Granted(given, round(wait_s * 1000), taken_ms, not each.wanted.number)
+            self._core.may_send(each.endpoint, granted, now_ms)
 
     async def _announce(self, trials: list[Announce]) -> None:
         if not trials:
@@ -132,6 +138,13 @@ class Asking:
             raise
         for delivery in deliveries:
             self._core.announced(delivery)
+
+
+def _again(question: Change | FetchRights) -> Change | FetchRights:
+    """A question that may have been answered: rights that were given back once are not given back twice."""
+    if isinstance(question, FetchRights) and question.wanted.unused:
+        return replace(question, wanted=question.wanted._replace(unused=0))
+    return question
 
 
 def _tell(change: Change, condition: Condition, now_ms: int) -> None:

@@ -18,6 +18,7 @@ from relay.pipeline.dispatch.arriving import Arriving
 from relay.pipeline.dispatch.asking import Asking
 from relay.pipeline.dispatch.attempting import Attempting
 from relay.pipeline.dispatch.exchanging import Exchange
+from relay.pipeline.dispatch.settling import Settling
 from relay.pipeline.dispatch.side_tasks import SideTasks
 from relay.pipeline.dispatch.sweeping import Sweeping
 from relay.pipeline.lagging import Lagging
@@ -34,8 +35,8 @@ DisableEndpoint = Callable[[Endpoint, str], Awaitable[None]]
 WATCH_S = 0.5
 HAND_BACK_S = 5.0
 """For handing back at the end what was not sent. After it, others take that up as they do after a crash."""
-PROBE_MARGIN_S = 5.0
-"""The right to probe outlasts the attempt by so long."""
+OUTLIVES_BY_S = 5.0
+"""The right to probe, and the place of a callback in flight, outlast an attempt by so long."""
 SOONEST_TICK_S = 0.01
 LATEST_TICK_S = 1.0
 
@@ -52,6 +53,7 @@ class Dispatcher:
         conditions: Conditions,
         deletions: Deletions,
         bodies: Bodies,
+        settling: Settling,
         catalogue: Catalogue,
         attempting: Attempting,
         clock: Clock,
@@ -73,11 +75,11 @@ class Dispatcher:
         self.sharing = self._core.sharing
         self._arriving = Arriving(
             core=self._core, catalogue=catalogue, bodies=bodies,
-            conditions=conditions, deletions=deletions, clock=clock,
+            conditions=conditions, deletions=deletions, clock=clock, settling=settling,
         )  # fmt: skip
         self._asking = Asking(
             core=self._core, session=session, lanes=lanes, rates=rates, conditions=conditions, catalogue=catalogue,
-            clock=clock, probe_lives_ms=round((attempting.deadline_s + PROBE_MARGIN_S) * 1000),
+            clock=clock, outlives_ms=round((attempting.deadline_s + OUTLIVES_BY_S) * 1000),
             answered=self._follow, counts=self.counts,
         )  # fmt: skip
         self._exchanges: dict[SourceUid, tuple[Exchange, asyncio.Task[None]]] = {}

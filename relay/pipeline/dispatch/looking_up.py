@@ -8,18 +8,22 @@ from relay.domain.model import Endpoint
 from relay.domain.outcomes import Failure, Outcome
 from relay.domain.requests.model import Lookup
 from relay.domain.requests.templates import names_in
+from relay.domain.sending.rights import Wanted
 from relay.expressions.evaluator import Evaluator
 from relay.outbound.callbacks import CallbackSender
 from relay.outbound.preparing import PreparedEndpoint
+from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.dispatch.shaping import PARAMETER, NotSent, evaluated, filled
-from relay.store.rates import Rates
+from relay.store.rates import Rates, Wish
 
 KEY, QUESTION, RESULT = "lookup.key", "lookup.body", "lookup.result"
 MOST_CACHED = 50_000
 """Results kept in one worker; the ones found longest ago go first."""
 NOTHING_THERE = frozenset({204, 404})
 """Answers that say that there is nothing."""
+ONE = Wanted(1, 0, 0, 0)
+SOONEST_S = 0.005
 _Found = tuple[float, bytes | None]
 """Until when a result holds, and the JSON of it; None: a miss."""
 
@@ -27,8 +31,11 @@ _Found = tuple[float, bytes | None]
 class LookingUp:
     """Looks things up, each key once at a time, and keeps what was found for as long as the endpoint says."""
 
-    def __init__(self, *, sender: CallbackSender, evaluator: Evaluator, rates: Rates, clock: Clock) -> None:
-        self._sender, self._evaluator, self._rates, self._clock = sender, evaluator, rates, clock
+    def __init__(
+        self, *, catalogue: Catalogue, sender: CallbackSender, evaluator: Evaluator, rates: Rates, clock: Clock
+    ) -> None:
+        self._catalogue, self._sender, self._evaluator = catalogue, sender, evaluator
+        self._rates, self._clock = rates, clock
         self._found: OrderedDict[tuple[str, int, bytes], _Found] = OrderedDict()
         self._running: dict[tuple[str, int, bytes], asyncio.Task[bytes | None]] = {}
 
@@ -62,7 +69,7 @@ class LookingUp:
     ) -> bytes | None:  # fmt: skip
         loop = asyncio.get_running_loop()
         ends = loop.time() + deadline_s
-        await self._wait_for_turn(endpoint, lookup, ends)
+        await self._wait_for_turn(endpoint, ends)
         values = {name.removeprefix(PARAMETER): value for name, value in results.items()}
         url = filled(lookup.url, values | {"key": known["key"]})
         question = results.get(QUESTION) or b""
@@ -76,18 +83,19 @@ class LookingUp:
         answer = outcome.answer or b"null"
         return (await evaluated(self._evaluator, endpoint, {RESULT: lookup.result}, answer, known))[RESULT]
 
-    async def _wait_for_turn(self, endpoint: Endpoint, lookup: Lookup, ends: float) -> None:
+    async def _wait_for_turn(self, endpoint: Endpoint, ends: float) -> None:
         """Wait for the right to ask, for half of the attempt's time at most."""
         loop = asyncio.get_running_loop()
         latest = loop.time() + (ends - loop.time()) / 2
-        while lookup.rate_limit is not None:
-            ((given, wait_s),) = await self._rates.take([({f"lookup:{endpoint.id}": lookup.rate_limit}, 1)])
+        bounds = self._catalogue.lookup_bounds(endpoint)
+        while bounds.are_any:
+            ((given, wait_s, _),) = await self._rates.take([Wish(bounds, ONE)])
             if given:
                 return
             if loop.time() + wait_s > latest:
                 # Nobody's fault: the event waits, and uses up no try.
-                raise NotSent(Outcome(error=Failure.LOCAL, detail="the rate limit of the lookup is used up for now"))
-            await asyncio.sleep(wait_s)
+                raise NotSent(Outcome(error=Failure.LOCAL, detail="the limits of lookups are used up for now"))
+            await asyncio.sleep(max(SOONEST_S, wait_s))
 
     def _keep(self, entry: tuple[str, int, bytes], found: bytes | None, until: float) -> None:
         self._found[entry] = until, found

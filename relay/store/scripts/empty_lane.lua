@@ -55,6 +55,7 @@ redis.call('HDEL', prefix .. 'dropped_counts', endpoint)
 redis.call('HDEL', lanes, endpoint)
 redis.call('SREM', blockers, endpoint)
 redis.call('SREM', prefix .. 'replaying', endpoint)
+redis.call('HDEL', prefix .. 'holds', endpoint)
 redis.call('HDEL', owed, endpoint)
 redis.call('ZREM', parked, endpoint)
 return 'gone'

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Hand in what came of claimed deliveries, and get more to do: a list of tagged operations, done in their order.
 -- KEYS: 1 lanes, 2 ready, 3 sessions, 4 turns, 5 due, 6 dead, 7 parked, 8 references, 9 owed, 10 attempt buckets,
---   11 attempt sizes, 12 blockers, 13 fence, 14 endpoints with replays, 15 outbox
+--   11 attempt sizes, 12 blockers, 13 fence, 14 endpoints with replays, 15 outbox, 16 holds
 -- ARGV: 1 the source's prefix, 2 session, 3 its number for this call, 4 that of the call before, 5 now in ms, 6 ms that
 --   the session lives on, 7 events in a bucket, 8 channel, 9 the source's uid, then operations:
 --   log {bucket, bytes, number of arguments, field, record, …}: keep records of attempts
@@ -9,6 +9,7 @@
 --   ended {number of references, reference, …}: their receiver has confirmed them · unwanted: the same for those that
 --     the endpoint does not want
 --   due {reference, next one, ms, key or ''}: it waits for its next try, and later ones with its key wait for it
+--   hold {reference, next one, ms, '1': no later one may be sooner}: it waits until the event is old enough
 --   dead {reference, reason}: it is given up · back {reference, next one}: it goes to the lane's head, in this order
 --   behind {reference, key}: it waits for a blocked key, or goes back if nothing blocks it any more
 --   free {key}: nothing waits for it any more
@@ -25,7 +26,7 @@
 --   'gone': the source was deleted.
 -- ATOMIC BECAUSE a delivery must be in exactly one place: lane, flight, due, dead, waiting or ended.
 local lanes, ready, sessions, turns, due, dead, parked, references, owed = unpack(KEYS, 1, 9)
-local attempt_buckets, attempt_sizes, blockers, fence, replaying, outbox = unpack(KEYS, 10, 15)
+local attempt_buckets, attempt_sizes, blockers, fence, replaying, outbox, holds = unpack(KEYS, 10, 16)
 local prefix, session, turn, before, now, lives, block_size, channel, uid = unpack(ARGV, 1, 9)
 block_size = tonumber(block_size)
 -- SHARED: books
@@ -219,6 +220,17 @@ function operations.due()
     redis.call('HSET', blocked, key, number_of(reference))
     redis.call('SADD', blockers, endpoint)
   end
+end
+-- Events of one ms are due one after the other: this is the smallest step of such a number.
+local STEP_MS = 1 / 4096
+function operations.hold()
+  local reference, again, due_ms, in_order = pop(), pop(), pop() - ahead, pop()
+  if not lands(reference) then return end
+  if in_order == '1' then
+    due_ms = math.max(due_ms, (tonumber(redis.call('HGET', holds, endpoint) or '0') or 0) + STEP_MS)
+    redis.call('HSET', holds, endpoint, string.format('%.17g', due_ms))
+  end
+  lists(due, string.format('%.17g', due_ms), again, reference)
 end
 function operations.dead()
   local reference, reason = pop(), pop()

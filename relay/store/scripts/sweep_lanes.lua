@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Make ready what waited for a time that has come: due retries, parked lanes, and the lanes of a session that died.
--- KEYS: 1 lanes, 2 ready, 3 sessions, 4 turns, 5 swept, 6 due, 7 dead, 8 parked, 9 blockers, 10 outbox
+-- KEYS: 1 lanes, 2 ready, 3 sessions, 4 turns, 5 swept, 6 due, 7 dead, 8 parked, 9 blockers, 10 outbox, 11 holds
 -- ARGV: 1 the source's prefix, 2 now in ms, 3 how many retries and lanes at most, 4 crashes until a delivery is poison,
 --   5 ms between two sweeps at most while the server works, 6 ms that sessions live on after a longer pause,
 --   7 events in a block, 8 the type of the operational event of a delivery that is poison, or '' if nobody wants it
@@ -10,7 +10,7 @@
 -- A reference that was in flight when its session died comes back with its count of crashes one higher. From the first
 -- crash on a delivery is announced before it is sent, and only what was announced counts: what a worker had read ahead
 -- is not to blame for its death.
-local lanes, ready, sessions, turns, swept, due, dead, parked, blockers, outbox = unpack(KEYS)
+local lanes, ready, sessions, turns, swept, due, dead, parked, blockers, outbox, holds = unpack(KEYS, 1, 11)
 local prefix, now, most, poison, pause, grace = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local block_size, report = tonumber(ARGV[7]), ARGV[8]
 local REPORTS_KEPT = 10000
@@ -30,6 +30,7 @@ if back > CLOCK_STEP_MS then
     local first = redis.call('ZRANGEBYSCORE', times, from, '+inf', 'WITHSCORES', 'LIMIT', 0, SET_BACK_AT_ONCE)
     for i = 1, #first, 2 do redis.call('ZADD', times, first[i + 1] - back, first[i]) end
   end
+  redis.call('DEL', holds)
 end
 now = math.min(tonumber(now), at)
 
@@ -40,15 +41,19 @@ end
 
 local members = redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, most)
 if #members == most then more = 1 end
-for i = #members, 1, -1 do -- Pushed to the head newest first, so that the oldest ends up there.
-  local endpoint, reference = string.match(members[i], '^(%S+) (%S+)$')
-  redis.call('ZREM', due, members[i])
+-- A retry goes to the head of its lane, and the oldest ends up there. What was held goes to the end, as it came.
+local function comes_due(member, was_held)
+  local endpoint, reference = string.match(member, '^(%S+) (%S+)$')
+  if endpoint and (string.match(reference, '^%a%d+:%d+:%w+:1$') ~= nil) ~= was_held then return end
+  redis.call('ZREM', due, member)
   if endpoint then
-    redis.call('LPUSH', prefix .. 'lane:' .. endpoint, reference)
+    redis.call(was_held and 'RPUSH' or 'LPUSH', prefix .. 'lane:' .. endpoint, reference)
     if redis.call('HEXISTS', lanes, endpoint) == 0 then wake(endpoint) end
     retries = retries + 1
   end
 end
+for i = #members, 1, -1 do comes_due(members[i], false) end
+for i = 1, #members do comes_due(members[i], true) end
 
 local over = redis.call('ZRANGEBYSCORE', parked, '-inf', now, 'LIMIT', 0, most)
 if #over == most then more = 1 end
@@ -69,7 +74,7 @@ local function crashed(reference, announced)
   if not head then return reference, 0 end
   crashes = tonumber(crashes) or 0
   if crashes == 0 or announced then crashes = crashes + 1 end
-  if try == '' then try = '1' end
+  if try == '' then try = '0' end -- A first attempt that was not held, see relay.domain.references.
   return head .. ':' .. try .. ':' .. crashes .. rest, crashes
 end
 -- What waited behind the key of a delivery that is given up goes on.

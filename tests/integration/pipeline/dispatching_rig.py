@@ -19,10 +19,12 @@ from relay.pipeline.dispatch.attempting import Attempting
 from relay.pipeline.dispatch.composing import Composing
 from relay.pipeline.dispatch.dispatcher import Dispatcher
 from relay.pipeline.dispatch.looking_up import LookingUp
+from relay.pipeline.dispatch.settling import Settling
 from relay.pipeline.lagging import Lagging
 from relay.pipeline.lines import read_lines
 from relay.pipeline.token_keeping import TokenKeeping
 from relay.store.attempts import Attempts
+from relay.store.books import Books
 from relay.store.captures import Captures
 from relay.store.conditions import Conditions
 from relay.store.deletions import Deletions
@@ -62,7 +64,13 @@ class Worker:
         self.catalogue: Catalogue = rig.new_catalogue(sender)
         composing = Composing(
             evaluator=self.evaluator,
-            looking_up=LookingUp(sender=sender, evaluator=self.evaluator, rates=Rates(rig.redis), clock=rig.clock),
+            looking_up=LookingUp(
+                catalogue=self.catalogue,
+                sender=sender,
+                evaluator=self.evaluator,
+                rates=Rates(rig.redis),
+                clock=rig.clock,
+            ),
             captures=Captures(rig.redis, lives_s=3600),
         )
         self.dispatcher = Dispatcher(
@@ -72,6 +80,7 @@ class Worker:
             conditions=Conditions(rig.redis),
             deletions=Deletions(rig.redis),
             bodies=rig.bodies,
+            settling=Settling(books=Books(rig.redis), events=rig.events, clock=rig.clock),
             catalogue=self.catalogue,
             attempting=Attempting(
                 catalogue=self.catalogue, sender=sender, composing=composing, clock=rig.clock, deadline_s=PATIENCE_S,

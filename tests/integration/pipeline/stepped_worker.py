@@ -14,8 +14,10 @@ from relay.errors import NotFound, StoreUnavailable
 from relay.pipeline.dispatch.arriving import Arriving
 from relay.pipeline.dispatch.asking import Asking
 from relay.pipeline.dispatch.exchanging import Exchange as ExchangeDriver
+from relay.pipeline.dispatch.settling import Settling
 from relay.pipeline.dispatch.sweeping import Sweeping
 from relay.store import keys
+from relay.store.books import Books
 from relay.store.conditions import Conditions
 from relay.store.deletions import Deletions
 from relay.store.rates import Rates
@@ -51,11 +53,12 @@ class SteppedWorker:
         self._arriving = Arriving(
             core=self.core, catalogue=self.catalogue, bodies=rig.bodies, conditions=conditions,
             deletions=Deletions(rig.redis), clock=rig.clock,
+            settling=Settling(books=Books(rig.redis), events=rig.events, clock=rig.clock),
         )  # fmt: skip
         self._counts = SendingCounts(ConnectionCounts())
         self._asking = Asking(
             core=self.core, session=name, lanes=rig.lanes, rates=Rates(rig.redis), conditions=conditions,
-            catalogue=self.catalogue, clock=rig.clock, probe_lives_ms=25_000, answered=lambda: None,
+            catalogue=self.catalogue, clock=rig.clock, outlives_ms=25_000, answered=lambda: None,
             counts=self._counts,
         )  # fmt: skip
         self._exchanges: dict[SourceUid, ExchangeDriver] = {}
@@ -81,6 +84,9 @@ class SteppedWorker:
     def send(self) -> None:
         """Begin whatever may begin."""
         while (delivery := self.core.next(self.rig.clock.at_ms)) is not None:
+            endpoint, event = delivery.lane.machine.endpoint, delivery.event
+            if endpoint is not None and not delivery.reference.by_hand:
+                assert event.stored_at_ms + endpoint.delay_s * 1000 <= self.rig.clock.at_ms, "it is too young"
             self.flying.append(delivery)
 
     def land(self, outcomes: Iterator[str]) -> None:

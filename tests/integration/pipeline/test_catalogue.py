@@ -142,7 +142,7 @@ async def test_an_applications_limit_reaches_lanes_that_are_held(rig: Rig) -> No
         return told.copy()
 
     assert await after(rate_limit=5) == [endpoint.id]
-    assert rig.catalogue.limits(endpoint) == {application.id: 5}
+    assert rig.catalogue.bounds(endpoint).steady == ((application.id, 5),)
     assert await after(rate_limit=None) == [endpoint.id]
     assert await after(filter={"act": "call"}) == [endpoint.id]
     assert await after(name="another") == []

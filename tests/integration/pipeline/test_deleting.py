@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from relay.domain.model import ApiKeyAuth, Application, EndpointId, Source, SourceUid
 from relay.errors import BeingDeleted, NotFound
-from relay.store import deleted_lanes, keys
+from relay.store import deleted_lanes, keys, rate_keys
 from relay.store.deletions import Deletions
 from relay.store.routes import Routes
 from tests.fakes.faulty_redis import Died
@@ -103,7 +103,7 @@ async def test_deleting_a_source_touches_no_other(rig: Rig, uid: SourceUid) -> N
     others = [other for other in UIDS if other != uid]
     for other in UIDS:
         await fill(rig.eyes, other, EndpointId("ep_a"))
-    for key in (keys.rate("ep_a"), "relay:{jobs}", f"relay:{uid}", f"{{{uid}}}"):
+    for key in (rate_keys.rate("ep_a"), "relay:{jobs}", f"relay:{uid}", f"{{{uid}}}"):
         await rig.eyes.set(key, 1)
     before = await dump(rig.eyes)
     await rig.sources.delete(uid)

@@ -31,7 +31,7 @@ from msgspec.structs import replace
 from relay.domain.model import Endpoint, EndpointId, MessageId, SourceUid, StoredEvent
 from relay.domain.replaying import Chosen
 from relay.errors import StoreUnavailable
-from relay.store import keys
+from relay.store import keys, rate_keys
 from relay.store.events import pack_event
 from relay.store.pages import RowCommit
 from relay.store.replays import Replays
@@ -53,8 +53,15 @@ ORDERS: dict[str, dict[str, Any]] = {
     "keyed": {"order": "keyed", "order_key": "visitorId"},
     "keyed otherwise": {"order": "keyed", "order_key": "callId"},
 }
+PACES: dict[str, dict[str, Any]] = {
+    "delayed": {"order": "fifo", "delay_s": 6.0},
+    "newest": {"order": "keyed", "order_key": "visitorId", "delay_s": 6.0, "newest_only": True},
+    "crowded": {"concurrency": 2},
+}
+"""Endpoints that wait for more than their turn."""
 KINDS = [*OUTCOMES, "keep", "breaks"]
 RESULTS = st.lists(st.sampled_from(["ended", "ended", "ended", "keep", "down", *KINDS]), min_size=1, max_size=8)
+OFF = ["disabled", "paused"]
 STEPS = int(os.environ.get("RELAY_TEST_SENDING_STEPS", "2400"))
 STEPS_OF_ONE_RUN = 60
 
@@ -104,8 +111,8 @@ class World(RuleBasedStateMachine):
             source = await self.rig.source()
             await self.rig.sources.put(FR, lambda _: msgspec.structs.replace(source, uid=FR))
             application = await self.rig.application()
-            for name in (*ORDERS, "changing"):
-                fields = {"max_in_flight": 3, **ORDERS.get(name, {})}
+            for name in (*ORDERS, *PACES, "changing"):
+                fields = {"max_in_flight": 3, **(ORDERS | PACES).get(name, {})}
                 self.endpoints[name] = await self.rig.endpoint(
                     application, url=f"https://{name[0]}.example.com/", **fields
                 )
@@ -177,8 +184,14 @@ class World(RuleBasedStateMachine):
         if announced:
             self.run(worker.work(cycle(["keep"])))
         self.run(sessions_end(self.rig, *SOURCES))
+        self.run(self.places_end())
         if not wakes:
             del self.workers[which]
+
+    async def places_end(self) -> None:
+        """The places of callbacks in flight count by the clock of the server, which goes its own way here."""
+        for key in (rate_keys.crowd, rate_keys.line):
+            await self.eyes.delete(key(self.endpoints["crowded"].id))
 
     @precondition(lambda self: self.workers)
     @rule(which=st.integers(0, 1))
@@ -208,7 +221,11 @@ class World(RuleBasedStateMachine):
 
     # Operators
 
-    @rule(name=st.sampled_from([*ORDERS, "changing"]), what=st.sampled_from(["disabled", "paused"]), on=st.booleans())
+    @rule(
+        name=st.sampled_from([*ORDERS, *PACES, "changing"]),
+        what=st.sampled_from(["disabled", "paused"]),
+        on=st.booleans(),
+    )
     def an_endpoint_is_switched(self, name: str, what: str, on: bool) -> None:
         self.run(self.change(name, **{what: not on}))
 
@@ -317,6 +334,7 @@ class World(RuleBasedStateMachine):
         for name in self.endpoints:
             await self.change(name, disabled=False, paused=False)
         await sessions_end(self.rig, *SOURCES)
+        await self.places_end()
         left: Counter[Any] = Counter()
         for _ in range(80 + self.made):
             await self.resurrect()
@@ -359,12 +377,13 @@ class World(RuleBasedStateMachine):
 
     def orders_were_kept(self) -> None:
         first = dict.fromkeys(each for each in self.sent if each in self.owed and each not in self.again)
-        for name, of in (("fifo", lambda _: ""), ("keyed", lambda made: made.visitor)):
+        by_visitor = ("keyed", "newest")
+        for name in ("fifo", "delayed", *by_visitor):
             endpoint, places = self.endpoints[name].id, defaultdict(list)
             for sent_to, message in first:
                 if sent_to == endpoint:
                     made = self.events[message]
-                    places[made.source, of(made)].append(made.place)
+                    places[made.source, made.visitor if name in by_visitor else ""].append(made.place)
             for found in places.values():
                 assert found == sorted(found), name
 

@@ -134,10 +134,10 @@ async def test_a_lost_lane_takes_nothing(floor: Floor) -> None:
     late = HandIn(
         A,
         take=5,
-        ended=[b"a1:2:00000", b"a1:2:00000:1:1"],
-        due=[(b"a2:2:00000:1:1", "a2:2:00000:2", NOW, "")],
-        dead=[(b"a3:2:00000:1:1", "x")],
-        back=[(b"a1:2:00000:1:1", "a1:2:00000")],
+        ended=[b"a1:2:00000", b"a1:2:00000:0:1"],
+        due=[(b"a2:2:00000:0:1", "a2:2:00000:2", NOW, "")],
+        dead=[(b"a3:2:00000:0:1", "x")],
+        back=[(b"a1:2:00000:0:1", "a1:2:00000")],
     )
     # It was told that it is astray, and hands in once more what was not done.
     assert (await floor.exchanged("sleeper", late)).verdict == "astray"
@@ -156,10 +156,10 @@ async def test_a_lane_that_is_claimed_again_counts_nothing_twice(floor: Floor) -
     await floor.dies("s")
     await floor.lanes.sweep(UK, now_ms=NOW)
     floor.forgets("s")
-    assert (await floor.claim("s"))[A] == [b"a1:2:00000:1:1", b"a2:2:00000:1:1"]
+    assert (await floor.claim("s"))[A] == [b"a1:2:00000:0:1", b"a2:2:00000:0:1"]
     await floor.exchange("s", HandIn(A, ended=refs(1, 2)))
     assert (await floor.books()).references == {0: 4}
-    await floor.exchange("s", HandIn(A, ended=[b"a1:2:00000:1:1", b"a2:2:00000:1:1"]))
+    await floor.exchange("s", HandIn(A, ended=[b"a1:2:00000:0:1", b"a2:2:00000:0:1"]))
     assert (await floor.books()).references == {0: 2}
 
 

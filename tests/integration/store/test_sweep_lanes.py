@@ -111,7 +111,7 @@ async def test_a_dead_workers_lanes_are_taken_up(floor: Floor) -> None:
     assert await floor.lanes.sweep(UK, now_ms=NOW) == Sweep(1, NOW + 9, 0, 1, 0, more=True)
     books = await floor.books()
     assert books.lanes == {A: "r", B: "living"}
-    assert await floor.waiting(A) == [f"a{number}:2:00000:1:1" for number in (1, *range(4, 12))] + ["a12:2:00000"]
+    assert await floor.waiting(A) == [f"a{number}:2:00000:0:1" for number in (1, *range(4, 12))] + ["a12:2:00000"]
     assert books.sessions == {"living"}
     assert await floor.redis.hkeys(keys.turns(UK)) == [b"living"]
 
@@ -164,7 +164,7 @@ async def test_what_was_only_read_ahead_is_no_suspect(floor: Floor) -> None:
     await floor.fill(A, numbers=range(1, 3))
     for _ in range(6):
         _, waiting = await crash(floor)
-        assert waiting == ["a1:2:00000:1:1", "a2:2:00000:1:1"]
+        assert waiting == ["a1:2:00000:0:1", "a2:2:00000:0:1"]
 
 
 async def test_the_one_that_kills_its_workers_is_found(floor: Floor) -> None:
@@ -172,10 +172,10 @@ async def test_the_one_that_kills_its_workers_is_found(floor: Floor) -> None:
     await floor.fill(A, numbers=range(1, 3))
     await crash(floor)
     for expected in (2, 3, 4):
-        sweep, waiting = await crash(floor, b"a1:2:00000:1:%d" % (expected - 1))
-        assert (sweep.poisoned, waiting) == (0, [f"a1:2:00000:1:{expected}", "a2:2:00000:1:1"])
-    sweep, waiting = await crash(floor, b"a1:2:00000:1:4")
-    assert (sweep.poisoned, waiting) == (1, ["a2:2:00000:1:1"])
+        sweep, waiting = await crash(floor, b"a1:2:00000:0:%d" % (expected - 1))
+        assert (sweep.poisoned, waiting) == (0, [f"a1:2:00000:0:{expected}", "a2:2:00000:0:1"])
+    sweep, waiting = await crash(floor, b"a1:2:00000:0:4")
+    assert (sweep.poisoned, waiting) == (1, ["a2:2:00000:0:1"])
     assert (await floor.books()).dead == [(A, Reference(1, 2, "00000", 1, 5), "poison")]
 
 
@@ -185,7 +185,7 @@ async def test_an_announcement_ends_with_the_attempt(floor: Floor, lands: str) -
     await floor.fill(A, numbers=range(1, 3))
     await crash(floor)
     await floor.claim("s")
-    one = b"a1:2:00000:1:1"
+    one = b"a1:2:00000:0:1"
     await floor.lanes.announce("s", [(UK, A, one)])
     await floor.exchange(
         "s",
@@ -193,7 +193,7 @@ async def test_an_announcement_ends_with_the_attempt(floor: Floor, lands: str) -
             "ended": HandIn(A, ended=[one]),
             "due": HandIn(A, due=[(one, "a1:2:00000:2", NOW, "")]),
             "dead": HandIn(A, dead=[(one, "x")]),
-            "back": HandIn(A, back=[(one, "a1:2:00000:1:1")]),
+            "back": HandIn(A, back=[(one, "a1:2:00000:0:1")]),
             "behind": HandIn(A, behind=[(one, "k")]),
             "lane let go": HandIn(A, leaving="go"),
         }[lands],
@@ -210,7 +210,7 @@ async def test_what_waits_behind_poison_goes_on(floor: Floor) -> None:
     )
     await floor.lanes.sweep(UK, now_ms=NOW)
     _, waiting = await crash(floor, b"a1:2:00000:2:4")
-    assert waiting == ["a2:2:00000", "a3:2:00000:1:1"]
+    assert waiting == ["a2:2:00000", "a3:2:00000:0:1"]
     assert (await floor.books()).behind == {}
     assert (await floor.blocked(A), await floor.lanes.blockers(UK)) == ({}, [])
 
@@ -370,5 +370,5 @@ async def test_damage_stops_no_sweep(floor: Floor) -> None:
     await floor.claim("s")
     await floor.dies("s")
     assert (await floor.lanes.sweep(UK, now_ms=NOW)).reclaimed == 1
-    assert await floor.redis.lrange(keys.lane(UK, A), -2, -1) == [b"a1:2:00000:1:1", b"a2:2:00000:1:1"]
+    assert await floor.redis.lrange(keys.lane(UK, A), -2, -1) == [b"a1:2:00000:0:1", b"a2:2:00000:0:1"]
     assert await floor.redis.zcard(keys.due(UK)) == 0

@@ -8,11 +8,12 @@ import msgspec
 from relay.domain.breaking import WELL, Condition
 from relay.domain.model import ApplicationId, Endpoint, EndpointId, MessageId, SourceUid, StoredEvent
 from relay.domain.outcomes import Failure, Outcome
+from relay.domain.rates import Bounds
 from relay.domain.references import Reference
 from relay.domain.sending.arrivals import Arrival, Claim
 from relay.domain.sending.core import Core
 from relay.domain.sending.delivery import Delivery
-from relay.domain.sending.effects import Announce, Effect, HandIn
+from relay.domain.sending.effects import Announce, Effect, FetchRights, HandIn
 from relay.domain.sending.endpoint import EndpointMachine
 from relay.domain.sending.lane import Lane
 
@@ -65,7 +66,8 @@ class Desk:
         """An endpoint is this now; None: `name` is unknown."""
         name = known.id if known is not None else name
         is_off = off or known is None
-        self.core.configured(name, known, limits, is_off=is_off, now_ms=self.now_ms)
+        bounds = Bounds(tuple((str(limit), limit) for limit in limits))
+        self.core.configured(name, known, bounds, is_off=is_off, now_ms=self.now_ms)
         self.core.learnt(name, WELL, self.now_ms)
 
     def claim(
@@ -104,6 +106,10 @@ class Desk:
     def of(self, kind: type[E]) -> list[E]:
         """What it asks for now, of one kind."""
         return [each for each in self.effects() if isinstance(each, kind)]
+
+    def fetches(self) -> list[tuple[EndpointId, int]]:
+        """The rights that are to be fetched now."""
+        return [(each.endpoint, each.wanted.number) for each in self.of(FetchRights)]
 
     def asked_trials(self) -> list[Delivery]:
         """The deliveries whose going on the wire is to be announced now."""

@@ -4,6 +4,7 @@ import pytest
 
 from relay.domain.breaking import Condition
 from relay.domain.sending.effects import Change, FetchRights
+from relay.domain.sending.rights import Granted
 from tests.unit.domain.sending.desk import DOWN, NOW, OK, REFUSED, UK, Desk, arrival, endpoint, many
 
 HOUR_MS = 3_600_000
@@ -48,7 +49,7 @@ def test_rights_come_as_soon_as_they_would_have() -> None:
     desk.core.tick(desk.now_ms)
     desk.claim(*many(1, 3))
     assert len(desk.of(FetchRights)) == 1
-    desk.core.may_send(desk.machine().id, 0, 100, desk.now_ms)
+    desk.core.may_send(desk.machine().id, Granted(0, 100), desk.now_ms)
     set_back(desk, then=100)
     assert len(desk.of(FetchRights)) == 1
 

@@ -4,8 +4,9 @@ import pytest
 
 from relay.domain.breaking import CONSECUTIVE
 from relay.domain.outcomes import Outcome
-from relay.domain.sending.effects import Change, Exchange, FetchRights, Unpark
+from relay.domain.sending.effects import Change, Exchange, Unpark
 from relay.domain.sending.endpoint import ASIDE_MS
+from relay.domain.sending.rights import Granted
 from relay.domain.sending.states import EndpointState, LaneState
 from tests.unit.domain.sending.desk import DOWN, FR, NOW, OK, REFUSED, UK, A, Desk, arrival, endpoint, many
 
@@ -71,13 +72,13 @@ def test_one_rate_for_all_lanes(two: Desk) -> None:
     two.configure(endpoint(), 20)
     both(two)
     assert two.send() == []
-    assert two.of(FetchRights) == [FetchRights(A, 2)]
-    two.core.may_send(A, 2, 0, two.now_ms)
+    assert two.fetches() == [(A, 2)]
+    two.core.may_send(A, Granted(2, 0), two.now_ms)
     assert two.numbers() == [1, 11]
-    assert two.of(FetchRights) == []
+    assert two.fetches() == []
     two.wait(1)
-    assert two.of(FetchRights) == [FetchRights(A, 2)]
-    two.core.may_send(A, 0, 50, two.now_ms)
+    assert two.fetches() == [(A, 2)]
+    two.core.may_send(A, Granted(0, 50), two.now_ms)
     assert two.core.wake_ms() == two.now_ms + 50
 
 
@@ -105,11 +106,11 @@ def test_new_limits_reach_a_held_lane(limits: tuple[int, ...]) -> None:
     desk.configure(endpoint(), 100)
     desk.claim(*many(1, 30))
     desk.send()
-    assert desk.of(FetchRights) == [FetchRights(A, 10)]
+    assert desk.fetches() == [(A, 10)]
     desk.configure(endpoint(), *limits)
     if limits:
         assert desk.send() == []
-        assert desk.of(FetchRights) == [FetchRights(A, 1)]
+        assert desk.fetches() == [(A, 1)]
     else:
         assert desk.numbers() == [1, 2, 3, 4, 5, 6, 7, 8]
 

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.domain.model import EndpointId
-from relay.domain.sending.effects import Announce, FetchRights
+from relay.domain.sending.effects import Announce
+from relay.domain.sending.rights import Granted
 from tests.unit.domain.sending.desk import DOWN, FR, OK, UK, A, B, Desk, arrival, endpoint, many
 
 
@@ -86,7 +87,7 @@ def test_what_was_announced_too_late_does_not_go_out() -> None:
     desk.core.untried(second, desk.now_ms)
     assert desk.send() == []
     handed = desk.collect()[A]
-    assert sorted(again for _, again in handed.back) == ["a1:2:00001:1:1", "a2:2:00002:1:1"]
+    assert sorted(again for _, again in handed.back) == ["a1:2:00001:0:1", "a2:2:00002:0:1"]
     assert handed.leaving == "park"
 
 
@@ -116,8 +117,8 @@ def test_rights_are_fetched_while_one_is_announced() -> None:
     desk.configure(endpoint(), 20)
     desk.claim(*many(1, 3, crashes=1))
     desk.send()
-    assert desk.of(FetchRights) == [FetchRights(A, 2)]
-    desk.core.may_send(A, 1, 1, desk.now_ms)
+    assert desk.fetches() == [(A, 2)]
+    desk.core.may_send(A, Granted(1, 1), desk.now_ms)
     desk.send()
     desk.wait(1)
-    assert desk.of(FetchRights) == [FetchRights(A, 2)]
+    assert desk.fetches() == [(A, 2)]

@@ -4,6 +4,7 @@ import pytest
 
 from relay.domain.breaking import WELL
 from relay.domain.model import EndpointId
+from relay.domain.rates import FREE
 from relay.domain.sending.delivery import Delivery
 from relay.domain.sending.endpoint import EndpointMachine
 from relay.domain.sending.turns import Turns
@@ -128,10 +129,10 @@ def test_a_probes_slot_goes_to_the_next_one(what: str) -> None:
             lane.forget()
             second.left(lane, parked=False)
     elif what == "off":
-        second.configured(second.endpoint, (), is_off=True)
+        second.configured(second.endpoint, FREE, is_off=True)
     else:
         second.learnt(WELL, NOW)
         second.window.size = 0.0
     land(turns, *flying.pop())
-    first.configured(first.endpoint, (), is_off=True)
+    first.configured(first.endpoint, FREE, is_off=True)
     assert [chosen for chosen, _ in fill(turns)] == [third]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from relay.domain.breaking import WELL
 from relay.domain.model import Endpoint, EndpointId, SourceUid
 from relay.domain.outcomes import Outcome
+from relay.domain.rates import Bounds
 from relay.domain.references import parse_reference
 from relay.domain.sending.arrivals import Arrival, Claim
 from relay.domain.sending.core import Core
@@ -14,6 +15,7 @@ from relay.domain.sending.delivery import Delivery
 from relay.domain.sending.effects import Announce, Change, Disable, Effect, Exchange, FetchRights, HandIn, Unpark
 from relay.domain.sending.endpoint import EndpointMachine
 from relay.domain.sending.lane import Lane
+from relay.domain.sending.rights import Granted
 from relay.domain.sending.states import EndpointState, LaneState
 from tests.unit.domain.sending.toy_store import SESSION_LIVES_MS, Given, ToyStore
 
@@ -107,9 +109,9 @@ class ToyWorker:
 
     def _configure(self, endpoint_id: EndpointId) -> None:
         endpoint = self.knows.get(endpoint_id)
-        limits = (endpoint.rate_limit,) if endpoint is not None and endpoint.rate_limit else ()
+        limits = ((endpoint.id, endpoint.rate_limit),) if endpoint is not None and endpoint.rate_limit else ()
         is_off = endpoint is None or endpoint.disabled
-        self.core.configured(endpoint_id, endpoint, limits, is_off=is_off, now_ms=self.world.now_ms)
+        self.core.configured(endpoint_id, endpoint, Bounds(limits), is_off=is_off, now_ms=self.world.now_ms)
 
     def hears_condition(self, endpoint: EndpointId) -> None:
         """Another worker changed what the store remembers of an endpoint."""
@@ -133,8 +135,8 @@ class ToyWorker:
             elif isinstance(question, FetchRights):
                 known = self.knows.get(question.endpoint)
                 if known is not None and known.rate_limit:
-                    given = min(rights, question.wanted)
-                    self.core.may_send(question.endpoint, given, 0 if given else 100, self.world.now_ms)
+                    given = min(rights, question.wanted.number)
+                    self.core.may_send(question.endpoint, Granted(given, 0 if given else 100), self.world.now_ms)
             elif isinstance(question, Change):
                 condition = self.world.store.change(question, self.session, self.world.now_ms)
                 self.core.learnt(question.endpoint, condition, self.world.now_ms)

@@ -17,8 +17,8 @@ TEXT = "1, 2 and 4 workers; 4 sources, 10 endpoints for each row; all processes 
 WORKERS = (1, 2, 4)
 SOURCES = 4
 ENDPOINTS = 10
-DELIVERIES = 120_000
-"""Some fifteen seconds: workers share their work by what they measure each second."""
+DELIVERIES = 80_000
+"""Some ten seconds: workers share their work by what they measure each second."""
 
 
 @dataclass(frozen=True, slots=True)

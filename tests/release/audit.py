@@ -18,7 +18,9 @@ ROOT = Path(__file__).parents[2]
 LOCKS = ("image", "build", "dev")
 """The lock files whose packages run somewhere: in the image, in its build, and in development."""
 OSV = "https://api.osv.dev/v1/query"
-UNAVAILABLE = re.compile(r"^(?:requests\.exceptions\.|urllib3\.exceptions\.|\S*ServiceError|\S*ConnectionError).*", re.M)
+UNAVAILABLE = re.compile(
+    r"^(?:requests\.exceptions\.|urllib3\.exceptions\.|\S*ServiceError|\S*ConnectionError).*", re.M
+)
 WITHIN_S = 300
 
 

@@ -77,6 +77,15 @@ def test_nothing_from_outside_is_run(path: Path) -> None:
             assert step["with"]["persist-credentials"] is False
 
 
+def test_the_sbom_is_made_with_the_python_of_the_image() -> None:
+    """An update of one of them alone would describe other packages than the image has."""
+    base = re.search(r"^ARG BASE=python:(\d+\.\d+)-slim$", (ROOT / "Dockerfile").read_text(), re.M)
+    assert base is not None
+    release = ROOT / ".github/workflows/release.yaml"
+    assert jobs(release)["build"]["container"] == f"python:{base[1]}"
+    assert f"docker pull --quiet python:{base[1]}-slim" in release.read_text()
+
+
 def test_updates_reach_every_lock_file() -> None:
     """Renovate knows requirements/*.txt, which have names of their own, and every other place with versions."""
     (pattern,) = RENOVATE["pip_requirements"]["managerFilePatterns"]

@@ -5,7 +5,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
@@ -71,8 +70,8 @@ def test_packages_that_the_database_does_not_know_are_named() -> None:
     assert found == audit.Outcome(unaudited=["h11 was not found"])
 
 
-def test_another_failure_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_failure_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
     """A lock file that is missing must not pass for one without vulnerabilities."""
-    lock = tmp_path / "missing.txt"
-    assert audit._report(lock, audit.audit(lock)) == 1
-    assert "pip-audit failed" in capsys.readouterr().err
+    found = audit.outcome(1, "", "ERROR:pip_audit._cli:invalid requirements input: missing.txt")
+    assert audit._report(LOCK, found) == 1
+    assert "pip-audit failed:\nERROR:pip_audit._cli:invalid requirements input" in capsys.readouterr().err

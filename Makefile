@@ -3,13 +3,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 # Litestar declares these for its command line, for HTMX, and for examples made of chance. The relay imports none of them.
 UNSHIPPED := faker polyfactory rich rich-click pygments markdown-it-py mdurl litestar-htmx colorama
 # Tests start many processes. Where this is set, each of them compiles everything again.
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock check fix test test-alerts dashboards test-clients image-test chart demo bench chaos fuzz openapi schemas clean
+.PHONY: help install lock check fix test test-alerts dashboards test-clients image-test chart sbom audit dist demo bench chaos fuzz openapi schemas clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +40,7 @@ check: install ## Format, lint, types, layers and the quick tests: under 30 s
 	$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/zizmor --offline --quiet .
 	$(BIN)/pytest -q -n 2 tests/unit tests/meta
 
 fix: install ## Format, and mend what ruff can mend
@@ -59,6 +61,19 @@ demo: install ## Run the whole relay on this machine and watch callbacks arrive
 
 image-test: install ## Build the image, look into it, and deliver with it (needs buildah and podman): make image-test BASE=python:3.13-slim
 	$(if $(BASE),BASE=$(BASE) )$(BIN)/pytest -q -n 0 $(ARGS) tests/image
+
+sbom: install ## Write the SBOM of the image, in CycloneDX: dist/infinity-event-relay-VERSION.cdx.json
+	@$(BIN)/python -m tests.release.sbom dist/infinity-event-relay-$(VERSION).cdx.json
+
+audit: install ## Look for known vulnerabilities of everything that is locked
+	@$(BIN)/python -m tests.release.audit $(ARGS)
+
+dist: install $(VENV)/chart.stamp ## Build what a release has, but for the image: wheel, chart, SBOM and their checksums
+	rm -rf dist
+	$(BIN)/python -m hatchling build -t wheel -d dist
+	$$($(BIN)/python -c "from tests.chart.tools import find_helm; print(find_helm())") package helm -d dist
+	@$(MAKE) --no-print-directory sbom
+	cd dist && sha256sum -- * >SHA256SUMS
 
 bench: install ## Print the figures of docs/performance.md
 	@$(BIN)/python -m tests.bench $(ARGS)

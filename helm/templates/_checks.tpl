@@ -4,6 +4,7 @@
 {{- include "relay.checks.valkey" . -}}
 {{- include "relay.checks.pods" . -}}
 {{- include "relay.checks.reach" . -}}
+{{- include "relay.checks.tracing" . -}}
 {{- include "relay.checks.labels" . -}}
 {{- include "relay.checks.networks" . -}}
 {{- end -}}
@@ -51,6 +52,7 @@
 {{- $api := $v.api.autoscaling -}}
 {{- if and $api.enabled (not (or $api.targetCPUUtilizationPercentage $api.targetMemoryUtilizationPercentage $api.metrics)) }}{{ fail "api.autoscaling.enabled requires a target: set targetCPUUtilizationPercentage, targetMemoryUtilizationPercentage or metrics" }}{{ end -}}
 {{- if and $v.worker.autoscaling.enabled (not (or $v.worker.autoscaling.serverAddress $v.worker.autoscaling.triggers)) }}{{ fail "worker.autoscaling.enabled requires worker.autoscaling.serverAddress, the URL of Prometheus, such as http://prometheus-operated.monitoring.svc:9090" }}{{ end -}}
+{{- if and (eq $v.common.dnsPolicy "None") (not $v.common.dnsConfig.nameservers) }}{{ fail "common.dnsPolicy None requires common.dnsConfig.nameservers" }}{{ end -}}
 {{- $attempt := int (include "relay.attemptTimeout" .) -}}
 {{- if lt (int (include "relay.worker.gracePeriod" .)) (add $attempt 10 | int) }}{{ fail (printf "worker.terminationGracePeriodSeconds (%v) must be at least RELAY_ATTEMPT_TIMEOUT_SECONDS + 10 (%v), or workers are killed with attempts in flight" $v.worker.terminationGracePeriodSeconds (add $attempt 10)) }}{{ end -}}
 {{- $least := add (include "relay.api.servesOn" .) 14 | int -}}
@@ -65,6 +67,15 @@
 {{- if not $v.metrics.enabled -}}
 {{- if $v.metrics.serviceMonitor.enabled }}{{ fail "metrics.serviceMonitor.enabled requires metrics.enabled" }}{{ end -}}
 {{- if $v.worker.autoscaling.enabled }}{{ fail "worker.autoscaling.enabled requires metrics.enabled, because KEDA scales by a metric of the relay" }}{{ end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "relay.checks.tracing" -}}
+{{- $tracing := .Values.tracing -}}
+{{- $name := "OTEL_EXPORTER_OTLP_ENDPOINT" -}}
+{{- if $tracing.enabled -}}
+{{- if not (or $tracing.endpoint $tracing.existingSecret (hasKey $tracing.env $name) (hasKey $tracing.env "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")) }}{{ fail "tracing.enabled requires tracing.endpoint, the URL of a collector, such as http://collector.monitoring.svc:4318" }}{{ end -}}
+{{- if and $tracing.endpoint (hasKey $tracing.env $name) }}{{ fail (printf "tracing.endpoint and tracing.env.%s exclude each other: set one of them" $name) }}{{ end -}}
 {{- end -}}
 {{- end -}}
 

@@ -134,6 +134,20 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Rules: the collector of traces. */}}
+{{- define "relay.egress.tracing" -}}
+{{- if .Values.tracing.enabled -}}
+- ports:
+    {{- range .Values.networkPolicy.tracing.ports }}
+    - port: {{ . }}
+    {{- end }}
+  {{- with .Values.networkPolicy.tracing.peers }}
+  to:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end -}}
+{{- end -}}
+
 {{/* Rules: public addresses on the ports of RELAY_EGRESS_PORTS. */}}
 {{- define "relay.egress.public" -}}
 - ports:

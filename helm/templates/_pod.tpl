@@ -52,6 +52,12 @@ spec:
   hostAliases:
     {{- toYaml . | nindent 4 }}
   {{- end }}
+  {{- with $common.runtimeClassName }}
+  runtimeClassName: {{ . }}
+  {{- end }}
+  {{- with $common.dnsPolicy }}
+  dnsPolicy: {{ . | quote }}
+  {{- end }}
   {{- with $common.dnsConfig }}
   dnsConfig:
     {{- toYaml . | nindent 4 }}
@@ -109,6 +115,10 @@ envFrom:
   {{- if and (eq .component "worker") $v.checkpoint.existingSecret }}
   - secretRef:
       name: {{ $v.checkpoint.existingSecret }}
+  {{- end }}
+  {{- if and $v.tracing.enabled $v.tracing.existingSecret }}
+  - secretRef:
+      name: {{ $v.tracing.existingSecret }}
   {{- end }}
   {{- with concat $common.extraEnvFrom .part.extraEnvFrom }}
   {{- toYaml . | nindent 2 }}
@@ -208,9 +218,26 @@ RELAY_CHECKPOINT_URL: file:///var/lib/relay/checkpoint
 {{- if or .Values.egressCa.existingConfigMap .Values.egressCa.existingSecret }}
 RELAY_EGRESS_CA_FILE: /etc/relay/egress-ca/ca.crt
 {{- end }}
+{{- if .Values.tracing.enabled }}
+{{ include "relay.tracing" .Values.tracing }}
+{{- end }}
 {{- range $name, $value := .Values.settings }}
 {{ $name }}: {{ $value | quote }}
 {{- end }}
+{{- end -}}
+
+{{/* What OpenTelemetry's SDK reads. Call it with .Values.tracing. */}}
+{{- define "relay.tracing" -}}
+{{- $own := dict "RELAY_TRACING" "otlp" -}}
+{{- with .endpoint }}{{ $_ := set $own "OTEL_EXPORTER_OTLP_ENDPOINT" . }}{{ end -}}
+{{- if ne (.sampleRatio | float64) 1.0 -}}
+{{- $_ := set $own "OTEL_TRACES_SAMPLER" "traceidratio" -}}
+{{- $_ := set $own "OTEL_TRACES_SAMPLER_ARG" (.sampleRatio | toString) -}}
+{{- end -}}
+{{- $attributes := list -}}
+{{- range $name, $value := .resourceAttributes }}{{ $attributes = append $attributes (printf "%s=%s" $name ($value | urlquery | replace "+" "%20")) }}{{ end -}}
+{{- with $attributes }}{{ $_ := set $own "OTEL_RESOURCE_ATTRIBUTES" (join "," .) }}{{ end -}}
+{{- toYaml (mergeOverwrite $own .env) -}}
 {{- end -}}
 
 {{/* The annotations of a Deployment or StatefulSet. */}}

@@ -16,7 +16,7 @@ from relay.store.needs import GRANT
 PAGE = Path("docs/configuration.md")
 CHART_SCHEMA = Path("helm/values.schema.json")
 CHART_ADDRESSES = Path("helm/files/forbidden.yaml")
-CHART_SETS = {"data_dir", "port", "worker_port", "metrics_port"}
+CHART_SETS = {"data_dir", "port", "worker_port", "metrics_port", "tracing"}
 """What the chart sets itself, by values of their own or not at all."""
 HEAD = """# Settings
 

@@ -15,7 +15,7 @@ from tests.bench.measuring import Moment, look
 from tests.bench.processes import Child
 
 SAMPLE_S = 0.025
-GIVE_UP_AFTER_S = 60.0
+GIVE_UP_AFTER_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import shlex
 import pytest
 import yaml
 
-from tests.chart.rendering import CHART, helm, render
+from tests.chart.rendering import CHART, helm, one, render
 from tests.chart.tools import ROOT
 
 PAGES = ("README.md", "docs/kubernetes.md", "helm/README.md")
@@ -34,7 +34,8 @@ def test_each_page_has_a_command() -> None:
 
 def test_the_example_of_values_is_accepted() -> None:
     """With everything that a production needs."""
-    (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/kubernetes.md").read_text(), re.DOTALL)
+    example, traces = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/kubernetes.md").read_text(), re.DOTALL)
+    assert "RELAY_TRACING" in one(render(yaml.safe_load(traces)), "ConfigMap")["data"]
     kinds = {each["kind"] for each in render(yaml.safe_load(example))}
     assert {"HorizontalPodAutoscaler", "ScaledObject", "PodDisruptionBudget", "NetworkPolicy", "Ingress"} <= kinds
 

@@ -7,8 +7,9 @@ import pytest
 
 from relay.cli.configuration import CHART_SETS
 from relay.config import Settings, load, variable
+from relay.observability.otlp import sampled_share
 from relay.serving import DRAIN_S, LAST_WORDS_S
-from tests.chart.rendering import CHART, NEWEST, Object, one, render, rendered
+from tests.chart.rendering import CHART, NEWEST, SETS, Object, one, pod_specs, render, rendered
 from workers.ending import longest_end_s
 
 NAMES = {variable(field.name) for field in dataclasses.fields(Settings)}
@@ -97,6 +98,42 @@ def test_autoscalers_own_the_number_of_pods() -> None:
         assert "replicas" not in deployment["spec"]
         assert one(objects, kind)["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
     assert one(rendered("scheduling"), "Deployment", "-api")["spec"]["replicas"] == 3
+
+
+def test_traces_go_to_the_collector() -> None:
+    """API and workers get OpenTelemetry's variables, and its Secret; the relay reads the share that is sampled."""
+    objects = rendered("tracing")
+    data = one(objects, "ConfigMap")["data"]
+    assert {name: value for name, value in data.items() if "OTEL" in name or "TRAC" in name} == {
+        "RELAY_TRACING": "otlp",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.monitoring.svc:4318",
+        "OTEL_TRACES_SAMPLER": "traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": "0.1",
+        "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=pre%20production,k8s.cluster.name=eu-1",
+        "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
+        "OTEL_BSP_MAX_QUEUE_SIZE": "4096",
+    }
+    assert sampled_share(data) == 0.1
+    for component in ("api", "worker"):
+        assert {"secretRef": {"name": "collector"}} in container(objects, component)["envFrom"]
+        rules = one(objects, "NetworkPolicy", f"-{component}")["spec"]["egress"]
+        (to,) = [rule["to"] for rule in rules if rule["ports"] == [{"port": 4318}]]
+        assert to == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+
+
+def test_without_traces_nothing_speaks_of_them() -> None:
+    """No variable, and no way through the network policies."""
+    objects = rendered("existing-secret")
+    assert not [name for name in one(objects, "ConfigMap")["data"] if "OTEL" in name or "TRAC" in name]
+    rules = one(objects, "NetworkPolicy", "-worker")["spec"]["egress"]
+    assert {"port": 4318} not in [port for rule in rules for port in rule["ports"]]
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_only_the_api_and_workers_run(name: str) -> None:
+    """The chart is for production: it has no sandbox and no receiver."""
+    commands = [each["args"] for spec in pod_specs(rendered(name)) for each in spec["containers"] if "args" in each]
+    assert sorted(commands) == [["serve"], ["worker"]]
 
 
 def test_workers_scale_by_the_lag_of_the_relay() -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from tests.fault.recorder import always, recorder
 from tests.fault.server import Server, own_server
 from tests.fault.upstream import upstream
 from tests.image import engine
+from tests.release import components, installed
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -53,6 +56,16 @@ def test_nothing_of_development_is_in_it() -> None:
     assert done.returncode == 0, done.stderr
     assert {"infinity-event-relay", "litestar"} <= set(done.stdout.split())
     assert not DEVELOPMENT & set(done.stdout.split())
+
+
+def test_the_sbom_lists_what_is_in_it(tmp_path: Path) -> None:
+    """The SBOM of a release has each distribution of the image, and no other, with version, hash and licence."""
+    file = tmp_path / "image.cdx.json"
+    subprocess.run([sys.executable, "-m", "tests.release.sbom", str(file)], cwd=engine.ROOT, check=True)
+    program = Path(installed.__file__).read_text()
+    done = engine.run("-c", program, entrypoint="/opt/relay/bin/python")
+    assert done.returncode == 0, done.stderr
+    assert components.faults(json.loads(file.read_text()), done.stdout.split()) == []
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,6 +1,6 @@
 """Recipes: endpoints for the APIs of CRMs and others, as data. Each is a JSON file in this folder.
 
-A recipe has parameters, which stand as `${name}` in the texts of its endpoint. An endpoint that is made of a recipe
+Its transformation is in a file of the same name that ends with `.jsonata`. A recipe has parameters, which stand as `${name}` in the texts of its endpoint. An endpoint that is made of a recipe
 is an ordinary endpoint.
 """
 
@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import msgspec
@@ -46,11 +47,15 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_u
 @lru_cache(maxsize=1)
 def recipes() -> Mapping[str, Recipe]:
     """All recipes by their names, in order."""
-    found = [each for each in files(__name__).iterdir() if each.name.endswith(".json")]
-    decode = msgspec.json.Decoder(Recipe).decode
-    return {
-        each.name.removesuffix(".json"): decode(each.read_bytes()) for each in sorted(found, key=lambda each: each.name)
-    }
+    folder = files(__name__)
+    names = sorted(each.name.removesuffix(".json") for each in folder.iterdir() if each.name.endswith(".json"))
+    return {name: _read(folder / f"{name}.json", folder / f"{name}.jsonata") for name in names}
+
+
+def _read(described: Traversable, transformation: Traversable) -> Recipe:
+    recipe = msgspec.json.decode(described.read_bytes(), type=Recipe)
+    recipe.endpoint["transformation"] = transformation.read_text("utf-8").strip()
+    return recipe
 
 
 def endpoint_of(recipe: Recipe, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -59,23 +59,23 @@ class Play:
         made = await self.client.post(path, json={**asked, **moved(real, crm.origin)})
         assert (as_it_is.status_code, made.status_code) == (201, 201), (as_it_is.text, made.text)
         here, there = made.json(), as_it_is.json()
-        assert moved(there, crm.origin, there["url"]) | {"paused": False} == {
+        assert moved(there, crm.origin) | {"paused": False} == {
             name: value for name, value in here.items() if name not in _SAME
         }
         return Story(self, recipe, crm, here["id"])
 
 
-def moved(endpoint: dict[str, Any], origin: str, shown: str = "") -> dict[str, Any]:
+def moved(endpoint: dict[str, Any], origin: str) -> dict[str, Any]:
     """An endpoint whose requests go to another origin, and that is the same otherwise."""
+    changed: dict[str, Any] = json.loads(json.dumps({k: v for k, v in endpoint.items() if k not in _SAME}))
     real = httpx.URL(endpoint["url"])
-    text = json.dumps({name: value for name, value in endpoint.items() if name not in _SAME})
-    text = text.replace(f"{real.scheme}://{real.netloc.decode()}", origin)
-    changed: dict[str, Any] = json.loads(text)
+    for place in (changed, changed.get("lookup") or {}, changed.get("capture") or {}):
+        if place.get("url"):
+            place["url"] = origin + place["url"].removeprefix(f"{real.scheme}://{real.netloc.decode()}")
     auth = changed.get("auth") or {}
-    for place in (auth, auth.get("key", {})):
-        for name in ("tokenUrl", "token_uri"):
-            if isinstance(place, dict) and name in place:
-                place[name] = origin + "/token"
+    for place, name in ((auth, "tokenUrl"), (auth.get("key", {}), "token_uri")):
+        if name in place:
+            place[name] = origin + "/token"
     if auth.get("baseUrlSuffix"):
         auth["baseUrlSuffix"] = httpx.URL(origin).host
     return changed
@@ -114,19 +114,15 @@ class Story:
         assert wrong == [(kind, []) for kind in kinds]
         return requests
 
-    async def ended(self, row: dict[str, Any], how: str) -> dict[str, Any]:
-        """Wait until the newest attempt of a row has ended so: `delivered`, `dead`, `later` or `disabled`."""
-        found: dict[str, Any] = {}
+    async def ended(self, how: str) -> dict[str, Any]:
+        """Wait for the attempt that made the last request, which ended so: `delivered`, `dead`, `later`, `disabled`."""
+        message, found = self.crm.got[self.seen - 1].headers["webhook-id"], dict[str, Any]()
 
         async def has() -> bool:
             path = f"/api/v1/app/{self.play.on.application.id}/attempt/endpoint/{self.endpoint}"
-            answer = await self.play.client.get(path, params={"limit": 250, "with_msg": "true", "with_content": "true"})
-            for each in answer.json()["data"]:
-                payload = each["msg"]["payload"]
-                if payload.get("data", payload)["rowId"] == row["rowId"]:
-                    found.update(each)
-                    return True
-            return False
+            listed = (await self.play.client.get(path, params={"limit": 250})).json()["data"]
+            found.update(next((each for each in listed if each["msgId"] == message), {}))
+            return bool(found)
 
         await until(has, what=f"an attempt for {self.recipe}")
         state = (
@@ -139,7 +135,7 @@ class Story:
         endpoint = f"/api/v1/app/{self.play.on.application.id}/endpoint/{self.endpoint}"
         if (await self.play.client.get(endpoint)).json()["disabled"]:
             return "disabled"
-        params = {"app_id": self.play.on.application.id, "endpoint_id": self.endpoint, "limit": 250}
+        params = {"endpoint": self.endpoint, "limit": 250}
         listed = (await self.play.client.get("/api/v1/undelivered", params=params)).json()["data"]
         reasons = [each["reason"] for each in listed if each["msgId"] == attempt["msgId"]]
         return "dead" if reasons == ["verdict_rule"] else f"neither: {reasons}"

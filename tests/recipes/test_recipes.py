@@ -31,9 +31,9 @@ def pause_s(attempt: dict[str, Any]) -> float:
 async def quota(story: Story, kind: str, seconds: float, status: int, body: Any = None, *headers: str) -> None:
     """The endpoint waits, and the attempt does not count."""
     story.crm.then(status, body, *headers)
-    row = await story.row(callRating="quota")
+    await story.row(callRating="quota")
     await story.sent(kind)
-    attempt = await story.ended(row, "later")
+    attempt = await story.ended("later")
     assert seconds <= pause_s(attempt) <= seconds * 1.5 + 30
     assert attempt["number"] == 1
 
@@ -41,28 +41,28 @@ async def quota(story: Story, kind: str, seconds: float, status: int, body: Any 
 async def refused(story: Story, kind: str, status: int, body: Any = None) -> None:
     """The event is listed as undelivered at once."""
     story.crm.then(status, body)
-    row = await story.row(callRating="refused")
+    await story.row(callRating="refused")
     await story.sent(kind)
-    await story.ended(row, "dead")
+    await story.ended("dead")
 
 
 async def there(story: Story, kind: str, status: int, body: Any = None) -> None:
     """The delivery has succeeded."""
     story.crm.then(status, body)
-    row = await story.row(callRating="there")
+    await story.row(callRating="there")
     await story.sent(kind)
-    await story.ended(row, "delivered")
+    await story.ended("delivered")
 
 
 async def expired(story: Story, kind: str) -> None:
     """A new token is asked for once, and the request is sent again with it."""
     grants = len(story.crm.grants)
     story.crm.expire()
-    row = await story.row(callRating="expired")
+    await story.row(callRating="expired")
     first, second = await story.sent(kind, kind)
     assert first.headers["authorization"] != second.headers["authorization"]
     assert first.body == second.body
-    await story.ended(row, "delivered")
+    await story.ended("delivered")
     assert len(story.crm.grants) == grants + 1
 
 
@@ -84,7 +84,7 @@ async def hubspot_call(play: Play) -> None:
             {"to": {"id": "501"}, "types": [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 194}]}
         ],
     }  # fmt: skip
-    await story.ended(row, "delivered")
+    await story.ended("delivered")
     await story.change(row, bridgeDuration="90")
     (update,) = await story.sent("update")
     assert (update.target, update.json["properties"]["hs_call_duration"]) == (
@@ -93,14 +93,14 @@ async def hubspot_call(play: Play) -> None:
     await story.row(srcPhoneNumber="020 7946 0999")
     _, create = await story.sent("search", "create")
     assert create.json["associations"] == []
-    missed = await story.row(srcPhoneNumber="anonymous", callStage="ring", bridgeDuration="0")
+    await story.row(srcPhoneNumber="anonymous", callStage="ring", bridgeDuration="0")
     (create,) = await story.sent("create")
     assert create.json["properties"]["hs_call_status"] == "NO_ANSWER"
-    await story.ended(missed, "delivered")
+    await story.ended("delivered")
     story.crm.then(401, {"category": "EXPIRED_AUTHENTICATION"})
-    unknown = await story.row()
+    await story.row()
     await story.sent("create")
-    await story.ended(unknown, "later")
+    await story.ended("later")
     await there(story, "create", 409, {"message": "Contact already exists. Existing ID: 7"})
     await refused(story, "create", 400, {"category": "VALIDATION_ERROR"})
     await quota(story, "create", 3600, 429, {"policyName": "DAILY"})
@@ -112,7 +112,7 @@ async def hubspot_unattached_call(play: Play) -> None:
     row = await story.row()
     (create,) = await story.sent("create")
     assert create.json["associations"] == []
-    await story.ended(row, "delivered")
+    await story.ended("delivered")
     await story.change(row, bridgeDuration="90")
     await story.sent("update")
     await refused(story, "create", 403)
@@ -130,7 +130,7 @@ async def salesforce_task(play: Play) -> None:
         "CallType": "Inbound", "CallDurationInSeconds": 97, "CallDisposition": "Answered",
         "CallObject": f"1234-{row['rowId']}", "Description": "spring, boiler",
     }  # fmt: skip
-    await story.ended(row, "delivered")
+    await story.ended("delivered")
     await story.change(row, callRating="Sale")
     (update,) = await story.sent("upsert")
     assert (update.target, update.json["CallDisposition"]) == (upsert.target, "Sale")
@@ -138,9 +138,9 @@ async def salesforce_task(play: Play) -> None:
     await there(story, "upsert", 400, [{"errorCode": "DUPLICATE_VALUE"}])
     await refused(story, "upsert", 300, ["/a", "/b"])
     story.crm.then(400, [{"errorCode": "UNABLE_TO_LOCK_ROW"}])
-    locked = await story.row()
+    await story.row()
     await story.sent("upsert")
-    assert pause_s(await story.ended(locked, "later")) <= 10
+    assert pause_s(await story.ended("later")) <= 10
     await quota(story, "upsert", 900, 403, [{"errorCode": "REQUEST_LIMIT_EXCEEDED"}])
 
 
@@ -153,13 +153,13 @@ async def salesforce_composite(play: Play) -> None:
     assert [each["referenceId"] for each in sent.json["compositeRequest"]] == ["task", "who", "link"]
     (task,) = story.crm.records.values()
     assert (task["WhoId"], task["CallObject"]) == ("0035", f"1234-{row['rowId']}")
-    await story.ended(row, "delivered")
+    await story.ended("delivered")
     await story.change(row, callRating="Sale")
     await story.sent("composite")
     assert [each["CallDisposition"] for each in story.crm.records.values()] == ["Sale"]
-    unknown = await story.row(srcPhoneNumber="02079460999")
+    await story.row(srcPhoneNumber="02079460999")
     await story.sent("composite")
-    await story.ended(unknown, "delivered")
+    await story.ended("delivered")
     assert "WhoId" not in [*story.crm.records.values()][1]
     await story.row(srcPhoneNumber="anonymous")
     (sent,) = await story.sent("composite")
@@ -189,7 +189,7 @@ async def dynamics_phonecall(play: Play) -> None:
         "actualdurationminutes": 2, "description": "spring, boiler", "category": "Answered", "leftvoicemail": False,
     }  # fmt: skip
     assert story.crm.grants[0]["scope"] == "https://acme.crm11.dynamics.com/.default"
-    await story.ended(row, "delivered")
+    await story.ended("delivered")
     await story.change(row, callRating="Sale")
     (update,) = await story.sent("upsert")
     assert (update.target, update.json["category"]) == (upsert.target, "Sale")
@@ -209,7 +209,7 @@ async def pipedrive_activity(play: Play) -> None:
         "subject": "Call from +447700900123 (Sales & Co)", "type": "call", "done": True, "due_date": "2026-11-20",
         "due_time": "14:05", "duration": "00:01", "person_id": 77, "note": "spring, boiler",
     }  # fmt: skip
-    await story.ended(row, "delivered")
+    await story.ended("delivered")
     await story.change(row, campaign="<b>autumn</b>")
     (update,) = await story.sent("update")
     assert (update.target, update.json["note"]) == ("/api/v2/activities/9001", "&lt;b&gt;autumn&lt;/b&gt;, boiler")
@@ -232,19 +232,19 @@ async def zoho_call(play: Play) -> None:
         "Infinity_Key": f"1234-{row['rowId']}",
     }]  # fmt: skip
     assert story.crm.grants[0]["refresh_token"] == "1000.refresh"
-    await story.ended(row, "delivered")
+    await story.ended("delivered")
     await story.change(row, callRating="Sale")
     (update,) = await story.sent("update")
     assert (update.target, update.json["data"][0]["Call_Result"]) == ("/crm/v8/Calls/9001", "Sale")
     missed = await story.row(callStage="queue", bridgeDuration="")
     (create,) = await story.sent("create")
     assert create.json["data"][0]["Call_Type"] == "Missed"
-    await story.ended(missed, "delivered")
+    await story.ended("delivered")
     await expired(story, "create")
     story.crm.records["8000"] = {"Infinity_Key": f"1234-{int(missed['rowId']) + 1000}"}
     doubled = await story.row(rowId=str(int(missed["rowId"]) + 1000))
     await story.sent("create")
-    await story.ended(doubled, "delivered")
+    await story.ended("delivered")
     await story.change(doubled, callRating="Lead")
     (update,) = await story.sent("update")
     assert update.target == "/crm/v8/Calls/8000"
@@ -289,7 +289,7 @@ async def ga4_event(play: Play) -> None:
             "session_id": "1795183000", "value": 250, "currency": "GBP",
         }}],
     }  # fmt: skip
-    await story.ended(row, "delivered")
+    await story.ended("delivered")
     await refused(story, "collect", 500)
 
 
@@ -298,15 +298,15 @@ async def slack_missed_call(play: Play) -> None:
     url = "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXX"
     story = await play.story("slack-missed-call", accepting(200, "ok"), webhookUrl=url)
     await story.row()
-    row = await story.row(callStage="ring", bridgeDuration="0")
+    await story.row(callStage="ring", bridgeDuration="0")
     (post,) = await story.sent("post")
     assert post.json == {"text": "Missed call from +447700900123 (Sales &amp; Co)"}
-    await story.ended(row, "delivered")
+    await story.ended("delivered")
     story.crm.then(404, "no_service")
-    row = await story.row(callStage="queue", bridgeDuration="0", srcPhoneNumber="anonymous")
+    await story.row(callStage="queue", bridgeDuration="0", srcPhoneNumber="anonymous")
     (post,) = await story.sent("post")
     assert post.json == {"text": "Missed call from a withheld number (Sales &amp; Co)"}
-    await story.ended(row, "disabled")
+    await story.ended("disabled")
 
 
 async def teams_missed_call(play: Play) -> None:
@@ -316,15 +316,15 @@ async def teams_missed_call(play: Play) -> None:
     )
     story = await play.story("teams-missed-call", accepting(202), webhookUrl=url)
     await story.row()
-    row = await story.row(callStage="ring", bridgeDuration="0", dgrpName="*Sales* [x](y)")
+    await story.row(callStage="ring", bridgeDuration="0", dgrpName="*Sales* [x](y)")
     (post,) = await story.sent("post")
     (block,) = post.json["attachments"][0]["content"]["body"]
     assert block["text"] == "Missed call from +447700900123 (\\*Sales\\* \\[x\\]\\(y\\))"
-    await story.ended(row, "delivered")
+    await story.ended("delivered")
     story.crm.then(429, None, "retry-after: 60")
-    row = await story.row(callStage="ring", bridgeDuration="0")
+    await story.row(callStage="ring", bridgeDuration="0")
     await story.sent("post")
-    assert pause_s(await story.ended(row, "later")) >= 60
+    assert pause_s(await story.ended("later")) >= 60
 
 
 STORIES: dict[str, Callable[..., Awaitable[None]]] = {

@@ -31,10 +31,9 @@ async def play(http: httpx.AsyncClient, text: str) -> int:
             assert body == json.loads(block)
             continue
         for method, path, content in CALL.findall(block):
-            content = content.replace("PRIVATE_KEY", private_key()) if "PRIVATE_KEY" in content else content
-            answer = await http.request(
-                method, f"/{path}", content=content or None, headers={"content-type": "application/json"}
-            )
+            whole = content.replace("PRIVATE_KEY", private_key()) if "PRIVATE_KEY" in content else content
+            headers = {"content-type": "application/json"}
+            answer = await http.request(method, f"/{path}", content=whole or None, headers=headers)
             assert answer.is_success, (path, answer.text)
             sent, body = sent + 1, answer.json().get("body")
     return sent

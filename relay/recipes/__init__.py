@@ -1,7 +1,7 @@
 """Recipes: endpoints for the APIs of CRMs and others, as data. Each is a JSON file in this folder.
 
-Its transformation is in a file of the same name that ends with `.jsonata`. A recipe has parameters, which stand as `${name}` in the texts of its endpoint. An endpoint that is made of a recipe
-is an ordinary endpoint.
+Its transformation is in the file of the same name that ends with `.jsonata`. A recipe has parameters, which stand as
+`${name}` in the texts of its endpoint. An endpoint that is made of a recipe is an ordinary endpoint.
 """
 
 import re

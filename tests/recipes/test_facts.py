@@ -12,7 +12,8 @@ from relay.domain.requests.ruling import Answer, rule_on
 from relay.errors import Invalid
 from relay.expressions.compiling import Cache
 from relay.expressions.evaluating import evaluate
-from relay.expressions.evaluator import BRIEF
+from relay.expressions.evaluator import FULL
+from relay.expressions.functions import load
 from relay.recipes import Recipe, endpoint_of, recipes
 from tests.recipes.facts import FACTS, Request, faults
 
@@ -38,6 +39,12 @@ HIDDEN = ("anonymous", "test.user2", "**********958", "hmac_" + "0123456789abcde
 """Of callers: withheld, of a SIP client, masked, hashed, and dropped."""
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _loaded() -> None:
+    """The time that functions take to read their files is not that of an expression."""
+    load()
+
+
 def values_of(recipe: Recipe) -> dict[str, str]:
     """A value for each parameter."""
     return {name: parameter.example for name, parameter in recipe.parameters.items()}
@@ -51,7 +58,7 @@ def transformed(name: str, *, captured: Any = None, lookup: Any = None, **column
     known = {"key": data["key"], "event": {}, "variables": endpoint["variables"]}
     bindings = known | {"captured": captured, "lookup": lookup}
     encoded = {variable: json.dumps(value).encode() for variable, value in bindings.items()}
-    results = evaluate(Cache(), {"body": endpoint["transformation"]}, event.encode(), encoded, BRIEF)
+    results = evaluate(Cache(), {"body": endpoint["transformation"]}, event.encode(), encoded, FULL)
     assert isinstance(results, dict), results
     return None if results["body"] is None else json.loads(results["body"])
 
@@ -154,7 +161,7 @@ def test_a_number_that_is_hidden_is_not_sent(name: str, number: str | None) -> N
     if lookup:
         event = json.dumps({"data": {"trigger": ROW | {"srcPhoneNumber": number}}}).encode()
         variables = {"variables": b'{"region": "GB"}'}
-        assert evaluate(Cache(), {"key": lookup["key"]}, event, variables, BRIEF) == {"key": None}
+        assert evaluate(Cache(), {"key": lookup["key"]}, event, variables, FULL) == {"key": None}
 
 
 @pytest.mark.parametrize(

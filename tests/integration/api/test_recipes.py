@@ -41,7 +41,7 @@ async def test_a_recipe_makes_an_ordinary_endpoint(http: httpx.AsyncClient, path
     ("body", "place", "says"),
     [
         ({"recipe": RECIPE}, ["parameters", "token"], "is required: the access token"),
-        ({"recipe": RECIPE, "parameters": {"token": "a b"}}, ["parameters", "token"], "must be an access token"),
+        ({"recipe": RECIPE, "parameters": {"token": "a b"}}, ["parameters", "token"], "must be a token"),
         ({"recipe": RECIPE, "parameters": {"token": TOKEN, "x": "1"}}, ["parameters", "x"], "`token`, `region`"),
         ({"recipe": "nothing"}, ["recipe"], "the recipes are"),
         ({"parameters": {"token": TOKEN}, "url": "https://crm.example"}, ["parameters"], "must be omitted"),

@@ -29,9 +29,7 @@ from relay.api.schemas.requests import (
     Variables,
     VerdictRuleOut,
     Verdicts,
-    show_capture,
-    show_lookup,
-    show_verdicts,
+    shown_shape,
 )
 from relay.api.schemas.shown_credentials import AuthOut, ClientCertificateOut, show_auth
 from relay.domain.matching import unfit_reason
@@ -269,14 +267,6 @@ def show_endpoint(endpoint: Endpoint, application: Application) -> EndpointOut:
         filter=endpoint.filter,
         privacy=show_rules(endpoint.privacy),
         include=list(endpoint.include),
-        method=endpoint.request.method,
-        url_parameters=endpoint.request.url_parameters,
-        transformation=endpoint.request.transformation,
-        transformation_enabled=endpoint.request.transformation_enabled,
-        variables=endpoint.request.variables,
-        lookup=show_lookup(endpoint.request.lookup),
-        capture=show_capture(endpoint.request.capture),
-        verdicts=show_verdicts(endpoint.request.verdicts),
         max_in_flight=endpoint.max_in_flight,
         order=endpoint.order,
         order_key=endpoint.order_key,
@@ -286,6 +276,7 @@ def show_endpoint(endpoint: Endpoint, application: Application) -> EndpointOut:
         client_certificate=ClientCertificateOut(certificate=certificate.certificate) if certificate else None,
         created_at=moment(endpoint.created_at_ms),
         updated_at=moment(endpoint.updated_at_ms),
+        **shown_shape(endpoint.request),
         **pace_of(endpoint),
     )
 

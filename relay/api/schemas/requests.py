@@ -1,6 +1,6 @@
 """What the requests of an endpoint look like, on the wire: see relay.domain.requests."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType, field
 
@@ -13,7 +13,16 @@ from relay.api.schemas.checks import (
 )
 from relay.api.schemas.common import In, Out
 from relay.api.schemas.endpoint_fields import HeaderName
-from relay.domain.requests.model import Capture, Lookup, LookupMethod, Method, OnMiss, RuledVerdict, VerdictRule
+from relay.domain.requests.model import (
+    Capture,
+    Lookup,
+    LookupMethod,
+    Method,
+    OnMiss,
+    RequestShape,
+    RuledVerdict,
+    VerdictRule,
+)
 from relay.expressions.compiling import LONGEST
 
 RULES_MOST = 32
@@ -221,3 +230,13 @@ def show_verdicts(rules: tuple[VerdictRule, ...]) -> list[VerdictRuleOut]:
         )
         for rule in rules
     ]  # fmt: skip
+
+
+def shown_shape(shape: RequestShape) -> dict[str, Any]:
+    """What requests look like, as the fields of an endpoint that responses show, by their names."""
+    return {
+        "method": shape.method, "url_parameters": shape.url_parameters, "transformation": shape.transformation,
+        "transformation_enabled": shape.transformation_enabled, "variables": shape.variables,
+        "lookup": show_lookup(shape.lookup), "capture": show_capture(shape.capture),
+        "verdicts": show_verdicts(shape.verdicts),
+    }  # fmt: skip

@@ -32,7 +32,8 @@ def open_port(host: str, port: int, *, setting: str) -> socket.socket:
     """Take a port; 0: any free one. Raises CannotListen, which names the setting."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        # asyncio answers at once, without waiting for acknowledgements, where a socket says that it is TCP.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)

@@ -1,5 +1,6 @@
 """Operational webhooks, against real processes: the operator is told, signed, by Svix's own library."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -74,6 +75,11 @@ async def test_the_operator_is_told_of_a_disabled_endpoint(on: Stage) -> None:
         assert disabled["data"] == {**ids, "failSince": None, "trigger": "automatic", "reason": DISABLED}
         options = MessageAttemptListByEndpointOptions(limit=9)
         attempts = (await svix.message_attempt.list_by_endpoint(OPERATIONAL, own.id, options)).data
+        async with asyncio.timeout(30):
+            # They are written down a moment after the answer.
+            while len(attempts) < 2:
+                await asyncio.sleep(0.02)
+                attempts = (await svix.message_attempt.list_by_endpoint(OPERATIONAL, own.id, options)).data
         assert {each.msg_id for each in attempts} == {headers["webhook-id"] for headers, _ in receiver.got}
         await svix.message_attempt.resend(OPERATIONAL, attempts[0].msg_id, own.id)
         await until(lambda: len(receiver.got) == 3, within_s=30, what="the callback that was sent again")

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from typing import Any
 
-from relay import serving
+from relay import bounded_clients, serving
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -26,6 +26,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 if __name__ == "__main__":
     cut_s = float(sys.argv[2])
-    serving.LAST_REQUEST_S, serving.CUT_S, serving.DRAIN_S = cut_s / 2, cut_s, round(cut_s) + 3
+    bounded_clients.LAST_REQUEST_S, bounded_clients.CUT_S = cut_s / 2, cut_s
+    serving.DRAIN_S = round(cut_s) + 3
     listener = serving.open_port("127.0.0.1", int(sys.argv[1]), setting="PORT")
     sys.exit(asyncio.run(serving.listen(app, listener, lifespan=False)))

@@ -110,6 +110,7 @@ async def test_what_does_not_end_is_cut(tmp_path: Path) -> None:
     assert refused.startswith(b"HTTP/1.1 503 ")
 
 
+@pytest.mark.usefixtures("redis")
 async def test_it_says_that_it_leaves_before_it_closes_its_port(short_folder: Path, redis_url: str) -> None:
     """`relay serve` is not ready any more, and serves on for RELAY_SHUTDOWN_DELAY_SECONDS; then it ends with 0."""
     port = free_port()

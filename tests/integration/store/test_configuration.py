@@ -8,11 +8,11 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from relay.domain.credentials import Bearer
 from relay.domain.model import (
     ApiKeyAuth,
     Application,
     ApplicationId,
-    Bearer,
     ClientCertificate,
     Endpoint,
     EndpointId,

@@ -26,8 +26,8 @@ HINT = {"hint": "omit it or send null for none"}
 class MessageIn(In, frozen=True, kw_only=True):
     """A message to post.
 
-    The relay has no retention for single messages, no delayed messages and no transformations, so it refuses Svix's
-    `payloadRetentionHours`, `deliverAt`, `transformationsParams` and `application`.
+    A message has no retention, no delay and no parameters of transformations of its own, so the relay refuses Svix's
+    `payloadRetentionHours`, `deliverAt`, `transformationsParams` and `application`. Endpoints have transformations.
     """
 
     event_type: TypeName

@@ -5,12 +5,15 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.chart.rendering import one, rendered
 from tests.integration.cli.test_starting import NEEDED, environment, start
 
 READY_WITHIN_S = 30
 
 
+@pytest.mark.usefixtures("redis")
 async def test_its_script_checks_the_api(short_folder: Path, redis_url: str) -> None:
     """Alive, ready, and the key of the Secret is accepted."""
     env = environment(short_folder, RELAY_REDIS_URL=redis_url)

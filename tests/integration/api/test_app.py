@@ -17,6 +17,7 @@ from relay.store.epochs import Epochs, new_id
 RING = (Secret(base64.b64encode(b"k" * 32).decode()),)
 
 
+@pytest.mark.usefixtures("redis")
 async def test_settings_are_all_that_it_needs(redis_url: str) -> None:
     """It opens its stores when it starts, and is ready."""
     app = create_app(Settings(redis_url=Secret(redis_url), admin_key=Secret("k" * 16), encryption_key=RING))

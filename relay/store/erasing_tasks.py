@@ -49,7 +49,8 @@ class ErasingTasks:
 
     async def advance(self, before: Task, after: Task) -> None:
         """Write down how far a task has come. Raises Conflict if it is not as it was `before`, or StoreUnavailable."""
-        args = [before.id, PACKING.pack(before), PACKING.pack(after)]
+        stored = await self._redis.hget(ERASING, before.id)  # type: ignore[misc]
+        args = [before.id, PACKING.as_stored(before, stored), PACKING.pack(after)]
         if not await script("replace_field")(self._redis, [ERASING], args):
             raise Conflict(f"task {before.id} was changed by another worker or request")
 

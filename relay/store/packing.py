@@ -1,6 +1,7 @@
 """How structs are kept: a byte with the version of their form, then MessagePack. A release reads the one before it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -16,10 +17,21 @@ class Packing(Generic[T]):
     """Packs and reads one kind of struct."""
 
     def __init__(
-        self, struct: type[T], *, version: int, before: Mapping[int, Callable[[bytes], T]] | None = None
+        self,
+        struct: type[T],
+        *,
+        version: int,
+        before: Mapping[int, Callable[[bytes], T]] | None = None,
+        added: Collection[str] = (),
     ) -> None:
-        """`version` is what is written; `before` has a reader for each older version that is still read."""
+        """`version` is what is written; `before` has a reader for each older version that is still read.
+
+        `added` are fields that the release before does not know. They are left out while they have their defaults, so
+        that it writes what it read, byte for byte.
+        """
         self._name = struct.__name__
+        self._added = tuple(added)
+        self._defaults = {each.name: each.default for each in msgspec.structs.fields(struct) if each.name in added}
         self._head = bytes([version])
         self._readers: dict[int, Callable[[Any], T]] = {
             version: msgspec.msgpack.Decoder(struct).decode,
@@ -28,7 +40,21 @@ class Packing(Generic[T]):
 
     def pack(self, value: T) -> bytes:
         """The form that is stored."""
-        return self._head + _encode(value)
+        if not self._added:
+            return self._head + _encode(value)
+        usual = {name for name, default in self._defaults.items() if getattr(value, name) == default}
+        fields = msgspec.structs.asdict(value)
+        return self._head + _encode({name: each for name, each in fields.items() if name not in usual})
+
+    def as_stored(self, value: T, stored: bytes | None) -> bytes:
+        """The bytes of a value that is compared with what is stored, and then replaced.
+
+        Another release can have stored the same value in another form: then it is that form.
+        """
+        with suppress(Unreadable):
+            if stored and self.unpack(stored) == value:
+                return stored
+        return self.pack(value)
 
     def unpack(self, packed: bytes) -> T:
         """Read what `pack` wrote, in this release or the one before. Raises Unreadable."""

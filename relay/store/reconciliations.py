@@ -201,8 +201,11 @@ class Reconciliations:
             keys.fence(source), book_keys.reconciliation(source, after.id), book_keys.differences(source, after.id),
             book_keys.reconciliations(source), book_keys.reconciling(source),
         ]  # fmt: skip
+        stored = b""
+        if before is not None:
+            stored = PACKING.as_stored(before, await self._redis.get(book_keys.reconciliation(source, before.id)))
         args: list[str | bytes | int] = [
-            keys.prefix(source), after.id, b"" if before is None else PACKING.pack(before), PACKING.pack(after),
+            keys.prefix(source), after.id, stored, PACKING.pack(after),
             after.asked_at_ms, int(after.is_under_way), KEPT, LISTED, int(anew),
         ]  # fmt: skip
         answer = await script("save_reconciliation")(

@@ -21,7 +21,7 @@ KEPT = 100
 KEPT_MS = 7 * 86_400_000
 """How long a replay that has ended is listed."""
 LOOK_AT_ONCE = 1000
-PACKING = Packing(Replay, version=1)
+PACKING = Packing(Replay, version=1, added=("gone_first", "gone_last", "backfills"))
 
 
 class Part(NamedTuple):
@@ -153,7 +153,10 @@ class Replays:
             keys.dropped(source, replay.endpoint), keys.revived(source), book_keys.book_sizes(source),
             replay_keys.replaying(source), replay_keys.replay_list(source, replay.endpoint),
         ]  # fmt: skip
-        raw = [b"" if each is None else PACKING.pack(each) for each in (before, after)]
+        stored = await self._redis.hget(replay_keys.replays(source), replay.id)  # type: ignore[misc]
+        raw = [
+            b"" if before is None else PACKING.as_stored(before, stored), b"" if after is None else PACKING.pack(after)
+        ]  # fmt: skip
         head = [keys.prefix(source), replay.endpoint, replay.id, *raw, keys.EVENTS_PER_BUCKET]
         args = [*head, keys.WAKE_CHANNEL, source, *deliveries]
         answer = await script("advance_replay")(self._redis, names, args)

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from contextlib import suppress
 
-import msgspec
 from redis.asyncio import Redis
 
 from relay.domain.model import SourceUid
-from relay.domain.reading.backfill import Backfill, BackfillReading, read_backfill
+from relay.domain.reading.backfill import Backfill, BackfillReading, read_backfill, written
 from relay.errors import Conflict, NotFound
 from relay.store import keys, reading_keys
 from relay.store.identifiers import new_id
@@ -51,12 +50,17 @@ class Backfills:
 
     async def cancel(self, source: SourceUid, ended: Backfill, *, before: Backfill) -> None:
         """Note that a backfill was cancelled. Raises Conflict when it is not as it was `before`."""
-        await self._put(source, before.id, msgspec.json.encode(before), ended, reading=_field(before))
+        await self._put(source, before.id, await self._as_kept(source, before), ended, reading=_field(before))
 
     async def end(self, source: SourceUid, ended: Backfill, *, before: Backfill, token: Token) -> None:
         """Note that a backfill has ended, as its poller. Raises Fenced, Astray, or Conflict."""
-        raw = msgspec.json.encode(before)
+        raw = await self._as_kept(source, before)
         await self._put(source, before.id, raw, ended, reading=_field(before), token=token)
+
+    async def _as_kept(self, source: SourceUid, backfill: Backfill) -> bytes:
+        """The bytes of a backfill that is to be replaced: another release can have written them in another form."""
+        kept: bytes | None = await self._redis.hget(reading_keys.backfills(source), backfill.id)  # type: ignore[misc]
+        return kept if kept is not None and read_backfill(kept) == backfill else written(backfill)
 
     async def _kept(self, source: SourceUid) -> list[tuple[bytes, Backfill]]:
         return readable(await self._redis.hvals(reading_keys.backfills(source)))  # type: ignore[misc]
@@ -78,7 +82,7 @@ class Backfills:
             reading_keys.readings(source),
         ]
         held = ("", "") if token is None else (token.number, token.sequence)
-        raw = b"" if after is None else msgspec.json.encode(after)
+        raw = b"" if after is None else written(after)
         answer = await script("put_backfill")(
             self._redis, names, [*held, backfill_id, before, raw, reading, MOST_RUNNING]
         )

@@ -85,6 +85,14 @@ class BackfillReading(Reading, frozen=True, kw_only=True):
         return Audience(endpoints=None if endpoints is None else frozenset(endpoints), live_from=live_from)
 
 
+def written(backfill: Backfill) -> bytes:
+    """What is stored. A field that the release before does not know is left out while it says nothing."""
+    fields = msgspec.structs.asdict(backfill)
+    if backfill.too_old is None:
+        del fields["too_old"]
+    return msgspec.json.encode(fields)
+
+
 def read_backfill(kept: bytes) -> Backfill | None:
     """A backfill as the store has it; None: it is damaged."""
     try:

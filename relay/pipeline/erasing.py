@@ -25,6 +25,8 @@ log = structlog.get_logger()
 EVERY_S = 1.0
 """How often tasks that run are continued, by one of the workers."""
 LOOK_S = 0.5
+IDLE_S = 2.0
+"""How often a worker looks for tasks while it knows of none."""
 TIDY_S = 60.0
 TURN_S = 0.5
 """How long a turn works before it is written down how far it came. The rest of the second is for other work."""
@@ -64,16 +66,17 @@ class ErasingTurns:
     async def run(self) -> None:
         """Work until cancelled."""
         while True:
+            runs = False
             try:
                 if await self._chores.take("erasing", seconds=EVERY_S):
-                    await self.turn()
+                    runs = await self.turn()
                 if await self._chores.take("tidy_erasures", seconds=TIDY_S):
                     await self.tidy()
             except StoreUnavailable as error:
                 log.warning("erasing_interrupted", error=str(error))
             except Exception as error:  # noqa: BLE001 - a round that fails must not end the worker, nor the next round
                 log.error("erasing_failed", error=type(error).__name__, do="see docs/runbook.md")
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(LOOK_S if runs else IDLE_S)
 
     async def turn(self) -> bool:
         """Continue each task by a turn; says whether any of them runs."""

@@ -84,6 +84,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def succeeded(self) -> bool:
         """A 2xx with a whole head is a success, even if its body breaks off, unless a rule says otherwise."""
+        if self.error:
+            return False
         if self.ruling is not None:
             return self.ruling.verdict in ("delivered", "exists")
         return 200 <= self.status < 300

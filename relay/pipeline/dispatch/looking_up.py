@@ -114,7 +114,9 @@ def _unanswered(outcome: Outcome) -> Outcome:
     """The outcome of an attempt whose lookup failed: it is judged like an answer to the callback."""
     what = f"the lookup was answered {outcome.status}" if outcome.status else f"the lookup failed: {outcome.detail}"
     error = Failure.LOOKUP if outcome.status else outcome.error
+    # The event was not sent: no rule can call that a success.
+    ruling = None if outcome.succeeded else outcome.ruling
     return Outcome(
         status=outcome.status, error=error, detail=what, duration_ms=outcome.duration_ms,
-        headers=outcome.headers, body=outcome.body, retry_after=outcome.retry_after, ruling=outcome.ruling,
+        headers=outcome.headers, body=outcome.body, retry_after=outcome.retry_after, ruling=ruling,
     )  # fmt: skip

@@ -221,3 +221,29 @@ async def test_a_placeholder_never_leads_elsewhere(floor: Dispatching) -> None:
     assert [got.path for got in floor.subscribers.got] == ["/a/..%2F..%2Fx%3Fy%23z/b", "/a/%40evil.example%2F/b"]
     assert {got.host for got in floor.subscribers.got} == {CRM}
     assert await dead(floor) == ["transformation"]
+
+
+@pytest.mark.parametrize("verdict", ["exists", "delivered"])
+async def test_what_a_lookup_is_answered_never_counts_as_delivered(floor: Dispatching, verdict: Any) -> None:
+    """Rules are about callbacks: one that calls an answer a success must not end an event that was not sent."""
+    crm = await shaped(floor, lookup=BY_PHONE, verdicts=(VerdictRule(status="4xx", verdict=verdict),))
+    floor.subscribers.answers[CRM] = json_answers(lambda got: (409 if got.path == "/search" else 201, {}))
+    async with floor.worker(schedule=(5.0,)):
+        await floor.rows(1, srcPhoneNumber="0123")
+        await judged(floor, crm, 1)
+    assert [got.path for got in floor.subscribers.got] == ["/search"]
+    assert await floor.attempts(crm) == [(1, 409, "retry")]
+
+
+async def test_a_quota_of_lookups_pauses_the_endpoint(floor: Dispatching) -> None:
+    """Rules that make an event wait hold for lookups as well: they ask the same server."""
+    rule = VerdictRule(status="403", verdict="later", delay_s=600, pauses=True)
+    crm = await shaped(floor, lookup=BY_PHONE, verdicts=(rule,))
+    floor.subscribers.answers[CRM] = json_answers(lambda _: (403, {}))
+    async with floor.worker(schedule=()):
+        await floor.rows(1, srcPhoneNumber="0123")
+        await judged(floor, crm, 1)
+        floor.subscribers.answers[CRM] = json_answers(lambda _: (200, {"results": [{"id": "1"}]}))
+        await floor.pass_time(601)
+        await floor.all_ended()
+    assert await floor.attempts(crm) == [(1, 403, "retry"), (1, 200, "delivered")]

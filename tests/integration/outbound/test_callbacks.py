@@ -5,13 +5,16 @@ import base64
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
+import msgspec
 import pytest
 from standardwebhooks.webhooks import Webhook
 
 from relay.domain.credentials import BasicAuth, Bearer, OAuth2
 from relay.domain.model import Endpoint, SigningKey
 from relay.domain.outcomes import Failure, Outcome
+from relay.domain.requests.model import RequestShape, VerdictRule
 from relay.domain.signing import new_secret
 from relay.outbound.callbacks import Callback, CallbackSender
 from relay.outbound.egress import Egress
@@ -238,6 +241,23 @@ async def test_a_refused_token_is_replaced_once(
     outcome = await send(endpoint)
     assert (outcome.status, len(tokens.asked)) == (401, 2)
     assert [received.headers["authorization"] for received in sink.received] == ["Bearer token-1", "Bearer token-2"]
+
+
+@pytest.mark.parametrize(("status", "verdict", "asked"), [(403, "renewToken", 2), (401, "dead", 1)])
+async def test_a_rule_says_which_answers_refuse_a_token(
+    send: Send,
+    sink: HostileSink,
+    tokens: TokenServer,
+    make_endpoint: MakeEndpoint,
+    status: int,
+    verdict: Any,
+    asked: int,
+) -> None:
+    """Some APIs say it with another status than 401, and a 401 of some means something else."""
+    shape = RequestShape(verdicts=(VerdictRule(status=str(status), verdict=verdict),))
+    endpoint = make_endpoint(f"http://127.0.0.1:{sink.port}/status/{status}", auth=_oauth(tokens))
+    outcome = await send(msgspec.structs.replace(endpoint, request=shape))
+    assert (outcome.status, len(tokens.asked)) == (status, asked)
 
 
 @pytest.mark.parametrize(

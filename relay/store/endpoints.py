@@ -25,7 +25,7 @@ from relay.store.vault import Vault
 
 PREFIX = "ep_"
 ENDPOINT_ID = re.compile(r"ep_[0-9A-Za-z]{1,64}")
-WORTH_A_TRY = ("disabled", "paused", "url", "secret_url", "keys", "headers", "auth", "client_certificate")
+WORTH_A_TRY = ("disabled", "paused", "url", "secret_url", "keys", "headers", "auth", "client_certificate", "request")
 """A change of these may help an endpoint that was put aside."""
 
 

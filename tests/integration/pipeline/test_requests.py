@@ -247,3 +247,18 @@ async def test_a_quota_of_lookups_pauses_the_endpoint(floor: Dispatching) -> Non
         await floor.pass_time(601)
         await floor.all_ended()
     assert await floor.attempts(crm) == [(1, 403, "retry"), (1, 200, "delivered")]
+
+
+async def test_other_rules_are_tried_at_once(floor: Dispatching) -> None:
+    """An endpoint that a rule made wait goes on when its rules change, and not only when the time is over."""
+    rule = VerdictRule(status="403", verdict="later", delay_s=3600, pauses=True)
+    crm = await shaped(floor, verdicts=(rule,))
+    floor.subscribers.answers[CRM] = status(403)
+    async with floor.worker():
+        await floor.rows(1)
+        await judged(floor, crm, 1)
+        await floor.pass_time(1)
+        await floor.change(crm, request=RequestShape(verdicts=(VerdictRule(status="403", verdict="exists"),)))
+        floor.wake()
+        await floor.all_ended()
+    assert await floor.attempts(crm) == [(1, 403, "retry"), (1, 403, "delivered")]

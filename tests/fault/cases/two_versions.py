@@ -57,8 +57,8 @@ class Upgrade:
     posted: set[str] = field(default_factory=set)
     requests: Counter[str] = field(default_factory=Counter)
     failed: list[str] = field(default_factory=list)
-    tasks: list[str] = field(default_factory=list)
-    """Of replays."""
+    queued: list[int] = field(default_factory=list)
+    """How many deliveries each replay queued. It is noted when one ends: the relay keeps the newest ended ones only."""
     stopping: bool = False
     _count: int = 0
 
@@ -99,7 +99,7 @@ class Upgrade:
         # The last replay has chosen all of its rows then.
         await asyncio.gather(*load)
         quiet = Finding("until all is quiet", await quiet_s(self.on, within_s=90), "<=", 60, "s")
-        findings = [quiet, *await self._told(), *rolling.findings(limit_s=25)]
+        findings = [quiet, *self._told(), *rolling.findings(limit_s=25)]
         unreadable = [line for line in self._logs() if "unreadable" in line]
         note = f"{self.old.commit[:10]} and this one; {unreadable[0][:200] if unreadable else ''}"
         return [*findings, Finding("lines of logs about what is unreadable", len(unreadable), "==", 0, "", note)]
@@ -168,12 +168,14 @@ class Upgrade:
             since = now_ms() - 3000
             body = {"states": ["delivered"], "since": _time(since), "until": _time(since + 2000)}
             if made := await self._ask("replay", "POST", path, json=body):
-                self.tasks.append(made["id"])
                 await until(lambda: self._is_finished(made["id"]), within_s=60, what="a replay to finish")
 
     async def _is_finished(self, task: str) -> bool:
         found = await self._ask("read", "GET", f"/background-task/{task}")
-        return bool(found and found["data"]["state"] == "finished")
+        if not found or found["data"]["state"] != "finished":
+            return False
+        self.queued.append(found["data"]["queued"])
+        return True
 
     async def _ask(self, what: str, method: str, path: str, **sent: Any) -> dict[str, Any] | None:
         """Ask the APIs in turn; a failure is noted."""
@@ -190,14 +192,14 @@ class Upgrade:
         found: dict[str, Any] = answer.json()
         return found
 
-    async def _told(self) -> list[Finding]:
+    def _told(self) -> list[Finding]:
         """What was shown, posted and replayed against what arrived."""
         on = self.on
         rows = [each for each in on.recorder.arrivals if each.path != "posts"]
         verdict = check(on.shown, on.offered, NAMES, rows)
         replayed = sum(count for (path, _), count in verdict.doubled.items() if path == "replayed")
         posts = Counter(each.message for each in on.recorder.of("posts") if each.accepted)
-        queued = sum([(await self._task(task))["queued"] for task in self.tasks])
+        queued = sum(self.queued)
         asked = ", ".join(f"{count} × {what}" for what, count in sorted(self.requests.items()))
         return [
             Finding("failed requests", len(self.failed), "==", 0, "", "; ".join(self.failed[:2]) or asked),
@@ -211,7 +213,7 @@ class Upgrade:
                 "==",
                 0,
                 "",
-                f"{queued} of {len(self.tasks)} replays",
+                f"{queued} of {len(self.queued)} replays",
             ),
             Finding("deliveries under more than one webhook-id", len(verdict.renamed), "==", 0),
             Finding("callbacks that nobody asked for", len(verdict.unasked), "==", 0),
@@ -222,11 +224,6 @@ class Upgrade:
         ordered = {each.row: "" for each in self.on.offered if each.to == "ordered"}
         keyed = {each.row: each.key for each in self.on.offered if each.to == "keyed"}
         return out_of_order(rows, ordered | keyed)
-
-    async def _task(self, task: str) -> dict[str, Any]:
-        _, client = self.apis[0]
-        data: dict[str, Any] = (await client.get(f"/background-task/{task}")).raise_for_status().json()["data"]
-        return data
 
     def _logs(self) -> list[str]:
         return [line for log in self.on.folder.glob("*.log") for line in log.read_text(errors="replace").splitlines()]

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -255,6 +255,18 @@ async def until(condition: Callable[[], Any], *, within_s: float = PATIENCE_S) -
             if await answer if asyncio.iscoroutine(answer) else answer:
                 return
             await asyncio.sleep(PAUSE_S)
+
+
+async def time_brings(rig: Rig, condition: Callable[[], Any], *, step_s: float) -> None:
+    """Let time pass, step by step, until something is true.
+
+    A slice that is still at work when time passes sets its next poll after that, so one step may not be enough.
+    """
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            rig.clock.advance(step_s)
+            with suppress(TimeoutError):
+                return await until(condition, within_s=1.0)
 
 
 async def catch_up(rig: Rig, polling: Polling, *routes: str) -> None:

@@ -14,7 +14,7 @@ from relay.store import keys
 from relay.store.retention import Retention
 from relay.store.rows import Rows
 from tests.fakes.upstream import FakeUpstream, make_row, page, says
-from tests.integration.pipeline.rig import UK, Rig, catch_up, slice_of, until
+from tests.integration.pipeline.rig import UK, Rig, catch_up, slice_of, time_brings, until
 from tests.integration.pipeline.test_readings import HOUR, rows, run, shows_row_ids
 
 
@@ -191,15 +191,13 @@ async def test_it_waits_for_an_endpoint_with_much_to_do(rig: Rig) -> None:
         await until(lambda: is_waiting(rig, backfill))
         assert 20 < len(await rig.row_ids(endpoint)) < 90
         await rig.eyes.delete(keys.owed(UK))
-        rig.clock.advance(5)
-        await until(lambda: owes(rig, endpoint.id, 20_000))
+        await time_brings(rig, lambda: owes(rig, endpoint.id, 20_000), step_s=5)
         await until(lambda: is_waiting(rig, backfill))
         assert (await place_of(rig, backfill)).waits_for == (endpoint.id,)
         assert not await is_done(rig, backfill)
         await rig.change(endpoint, disabled=True)
         await rig.catalogue.refresh()
-        rig.clock.advance(5)
-        await until(lambda: is_done(rig, backfill))
+        await time_brings(rig, lambda: is_done(rig, backfill), step_s=5)
 
 
 async def is_waiting(rig: Rig, backfill: Backfill) -> bool:
@@ -222,8 +220,7 @@ async def test_it_waits_for_nobody_once_it_continues(rig: Rig) -> None:
         await until(lambda: waits(rig, backfill))
         await rig.eyes.delete(keys.owed(UK))
         rig.upstream.amiss.append(says(503))
-        rig.clock.advance(5)
-        await until(lambda: has_failed(rig, backfill))
+        await time_brings(rig, lambda: has_failed(rig, backfill), step_s=5)
     assert (await place_of(rig, backfill)).waits_for == ()
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from relay.store import keys
 from relay.store.route_states import LOST_CURSOR
 from tests.fakes.upstream import make_row, says
-from tests.integration.pipeline.rig import UK, Rig, catch_up, slice_of, until
+from tests.integration.pipeline.rig import UK, Rig, catch_up, slice_of, time_brings, until
 
 
 def rows(first: int, last: int, **columns: Any) -> list[dict[str, Any]]:
@@ -123,8 +123,7 @@ async def test_a_route_that_is_replaced_while_a_slice_runs(rig: Rig) -> None:
         await rig.source("calls", "goals", start_row_id=0, poll_interval_s=4.0)
         await until(lambda: is_at(rig, 6))
         rig.upstream.show(make_row(7), route="goals")
-        rig.clock.advance(11)
-        await until(lambda: is_at(rig, 7))
+        await time_brings(rig, lambda: is_at(rig, 7), step_s=11)
     assert await rig.row_ids(endpoint) == [1, 2, 3, 7]
 
 

@@ -13,7 +13,7 @@ from relay.pipeline.polling import Polling
 from relay.store import keys
 from tests.fakes.upstream import FakeUpstream, body, cut, make_row, page, refuses_above, says, shuffled
 from tests.fakes.upstream import answer as answered
-from tests.integration.pipeline.rig import UK, Rig, catch_up, has_nothing_to_do, slice_of, until
+from tests.integration.pipeline.rig import UK, Rig, catch_up, has_nothing_to_do, slice_of, time_brings, until
 from tests.patience import PATIENCE_S
 
 
@@ -134,8 +134,7 @@ async def test_an_answer_that_is_no_page_moves_nothing(rig: Rig, answer: Any) ->
         assert (state.cursor, state.failures, state.caught_up_at_ms) == (0, 1, None)
         assert state.last_error
         assert len(rig.upstream.requests) == 1
-        rig.clock.advance(2)
-        await until(lambda: caught_up(rig))
+        await time_brings(rig, lambda: caught_up(rig), step_s=2)
     assert await rig.row_ids(endpoint) == [1]
     assert ((await rig.state()).failures, (await rig.state()).last_error) == (0, None)
 
@@ -219,10 +218,9 @@ async def test_a_limit_that_is_refused_is_halved(rig: Rig) -> None:
     rig.upstream.always = refuses_above(10)
     polling = rig.poller()
     async with slice_of(polling):
-        for limit in (20, 10):
-            await until(lambda limit=limit: has_limit(rig, limit))
-            rig.clock.advance(1)
-        await until(lambda: caught_up(rig))
+        await until(lambda: has_limit(rig, 20))
+        await time_brings(rig, lambda: has_limit(rig, 10), step_s=1)
+        await time_brings(rig, lambda: caught_up(rig), step_s=1)
     assert await rig.row_ids(endpoint) == list(range(1, 13))
     assert [request["limit"] for request in rig.upstream.requests] == ["40", "20", "10", "10", "10"]
 
@@ -234,10 +232,9 @@ async def test_a_larger_limit_is_tried_again(rig: Rig) -> None:
     rig.upstream.show(*rows(1, 12))
     rig.upstream.always = refuses_above(10)
     async with slice_of(polling):
-        for limit in (20, 10):
-            await until(lambda limit=limit: has_limit(rig, limit))
-            rig.clock.advance(1)
-        await until(lambda: caught_up(rig))
+        await until(lambda: has_limit(rig, 20))
+        await time_brings(rig, lambda: has_limit(rig, 10), step_s=1)
+        await time_brings(rig, lambda: caught_up(rig), step_s=1)
     for allowed, asked, left in ((10, ["20", "10"], 10), (99, ["20", "40"], None)):
         rig.upstream.always = refuses_above(allowed)
         rig.upstream.show(*rows(13, 16 if allowed == 10 else 20))
@@ -643,14 +640,12 @@ async def test_the_next_slice_takes_over_without_a_gap(rig: Rig) -> None:
         rig.clock.advance(20.5)
         assert await asyncio.wait_for(enqueued.get(), PATIENCE_S) == UK
         rig.upstream.show(make_row(row_id))
-        rig.clock.advance(1)
-        await until(lambda: came(row_id))  # noqa: B023
+        await time_brings(rig, lambda: came(row_id), step_s=1)  # noqa: B023
         assert not slices[-1].done()
         slices.append(asyncio.create_task((second if row_id == 1 else first).slice(UK, hand_on=enqueued.put)))
         await asyncio.wait_for(slices[-2], PATIENCE_S)
         asked = len(rig.upstream.requests)
-        rig.clock.advance(1)
-        await until(lambda: len(rig.upstream.requests) > asked)  # noqa: B023
+        await time_brings(rig, lambda: len(rig.upstream.requests) > asked, step_s=1)  # noqa: B023
     rig.clock.advance(17)
     await asyncio.sleep(0)
     assert not slices[-1].done()
@@ -704,8 +699,7 @@ async def test_settings_apply_while_a_slice_runs(rig: Rig) -> None:
         await rig.source("calls", "goals", poll_interval_s=4.0)
         await until(lambda: route_caught_up(rig, "goals"))
         rig.upstream.show(make_row(1), route="goals")
-        rig.clock.advance(11)
-        await until(lambda: route_is_at(rig, "goals", 1))
+        await time_brings(rig, lambda: route_is_at(rig, "goals", 1), step_s=11)
     assert await rig.row_ids(endpoint) == [1]
 
 

@@ -260,7 +260,8 @@ async def until(condition: Callable[[], Any], *, within_s: float = PATIENCE_S) -
 async def time_brings(rig: Rig, condition: Callable[[], Any], *, step_s: float) -> None:
     """Let time pass, step by step, until something is true.
 
-    A slice that is still at work when time passes sets its next poll after that, so one step may not be enough.
+    A slice that is still at work when time passes sets its next poll after that, so one step may not be enough. Steps
+    are short: a slice ends after 20 s.
     """
     async with asyncio.timeout(PATIENCE_S):
         while True:

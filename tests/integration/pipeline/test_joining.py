@@ -123,7 +123,7 @@ async def test_a_route_that_is_replaced_while_a_slice_runs(rig: Rig) -> None:
         await rig.source("calls", "goals", start_row_id=0, poll_interval_s=4.0)
         await until(lambda: is_at(rig, 6))
         rig.upstream.show(make_row(7), route="goals")
-        await time_brings(rig, lambda: is_at(rig, 7), step_s=11)
+        await time_brings(rig, lambda: is_at(rig, 7), step_s=5)
     assert await rig.row_ids(endpoint) == [1, 2, 3, 7]
 
 

@@ -699,7 +699,7 @@ async def test_settings_apply_while_a_slice_runs(rig: Rig) -> None:
         await rig.source("calls", "goals", poll_interval_s=4.0)
         await until(lambda: route_caught_up(rig, "goals"))
         rig.upstream.show(make_row(1), route="goals")
-        await time_brings(rig, lambda: route_is_at(rig, "goals", 1), step_s=11)
+        await time_brings(rig, lambda: route_is_at(rig, "goals", 1), step_s=5)
     assert await rig.row_ids(endpoint) == [1]
 
 

@@ -90,7 +90,7 @@ dashboards: install $(VENV)/dashboards.stamp ## Draw the pictures of docs/dashbo
 fuzz: install ## Ten thousand generated calls of the API: make fuzz ARGS="--examples 300"
 	$(BIN)/pytest -q -n 0 -s --examples 150 $(ARGS) tests/integration/api/test_schemathesis.py
 
-openapi: install ## Record the examples of the API, and docs/openapi.json, anew
+openapi: install ## Record the examples of the API, and its OpenAPI document, anew
 	$(BIN)/pytest -q -n 0 --write tests/integration/api/test_examples.py -k the_examples_are
 	$(BIN)/pytest -q -n 0 --write tests/integration/api/test_golden.py
 

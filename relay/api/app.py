@@ -2,15 +2,14 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from importlib.metadata import version
 from socket import socket
+from typing import Any
 
 from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ControllerRouterHandler
 
 from relay.api import docs, health, problems
@@ -31,14 +30,12 @@ from relay.api.dependencies import (
     provide_once,
     provide_principal,
 )
-from relay.api.document import document_of
 from relay.api.endpoint_secrets import EndpointSecretController
 from relay.api.endpoint_stats import endpoint_stats
 from relay.api.endpoints import EndpointController
 from relay.api.erasures import ErasureController
 from relay.api.event_type_imports import EventTypeImportController
 from relay.api.event_types import EventTypeController
-from relay.api.examples import read_examples
 from relay.api.failing import failing_endpoints
 from relay.api.lifespan import OpenStores, dependencies, lifespan
 from relay.api.measuring import Measuring, count_answer, metrics
@@ -52,6 +49,7 @@ from relay.api.public_keys import webhook_keys
 from relay.api.queries import provide_attempt_query
 from relay.api.recipes import RecipeController
 from relay.api.reconciliations import ReconciliationController
+from relay.api.recorded import read_document
 from relay.api.recordings import RecordingController, linked_recording
 from relay.api.repeating import Repeating
 from relay.api.replays import ReplayController
@@ -142,13 +140,15 @@ def create_api(
     metrics_port: socket | None = None,
     spans: AbstractAsyncContextManager[Spans | None] = nullcontext(),  # noqa: B008 - it has no state
     leaves: Callable[[], bool] = bool,
+    openapi: OpenAPIConfig | None = None,
 ) -> Litestar:
     """Create the API. `admin_key` gives full access. Health checks, docs and public keys require no key.
 
     `policy` tells which URLs endpoints can have, and `upstreams` which `baseUrl` sources can have. `origins` are those
     of the web pages that can call the API. `has_public_url`: endpoints can include links. `metrics_port` is an open
     port that answers `/metrics` without a key. `spans` are exported for as long as the application runs. `leaves`:
-    whether the process was told to end; then it is not ready.
+    whether the process was told to end; then it is not ready. `openapi` lets the framework describe the operations
+    (relay.api.document); that takes a second, so services read what was recorded.
     """
 
     app = Litestar(
@@ -161,7 +161,7 @@ def create_api(
         logging_config=None,
         middleware=[Measuring(), ChangeLog()],
         type_encoders=TYPE_ENCODERS,
-        openapi_config=_openapi(),
+        openapi_config=openapi,
         request_class=StrictRequest,
         request_max_body_size=problems.BODY_AT_MOST,
         state=State({"policies": Policies(policy, upstreams, has_public_url)}),
@@ -176,7 +176,7 @@ def _routes(admin_key: Secret, limits: Limits) -> list[ControllerRouterHandler]:
     return [
         _guarded(Authentication(admin_key), limits),
         _ingest(Authentication(admin_key), limits),
-        docs.viewer,
+        *docs.PAGES,
         Router(
             "/",
             route_handlers=[webhook_keys, linked_recording, linked_visitor_trace],
@@ -190,11 +190,15 @@ def _routes(admin_key: Secret, limits: Limits) -> list[ControllerRouterHandler]:
 
 
 def _check(app: Litestar) -> None:
-    """Describe the operations, once, for the checks of requests. Raises RuntimeError if one declares no access."""
+    """What the checks of requests go by. Raises RuntimeError if an operation declares no access."""
     check_declared(app, ROOT, public=[f"{ROOT}/health"])
     app.state.collections = collections_of(path for path, _, _ in operations(app, ROOT))
-    app.state.document = document_of(app, read_examples())
-    app.state.parameters = parameters_of(app.state.document)
+    describe(app, read_document())
+
+
+def describe(app: Litestar, document: dict[str, Any]) -> None:
+    """Check requests by an OpenAPI document, and serve it."""
+    app.state.document, app.state.parameters = document, parameters_of(document)
 
 
 def _guarded(authentication: Authentication, limits: Limits) -> Router:
@@ -243,22 +247,4 @@ def _cors(origins: Sequence[str]) -> CORSConfig:
         allow_headers=CORS_REQUEST,
         expose_headers=CORS_RESPONSE,
         max_age=600,
-    )
-
-
-def _openapi() -> OpenAPIConfig:
-    return OpenAPIConfig(
-        title="Infinity event relay",
-        version=version("infinity-event-relay"),
-        description="Applications, endpoints, messages and attempts have Svix's shapes, so Svix's clients work.",
-        openapi_router=Router(
-            "/docs", route_handlers=[], include_in_schema=False, before_request=docs.refuse_other_pages
-        ),
-        use_handler_docstrings=True,
-        render_plugins=[
-            docs.ViewerPlugin(path="/"),
-            docs.PagePlugin(path="/plain"),
-            docs.SchemaPlugin(path="/openapi.json"),
-        ],
-        components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
     )

@@ -9,8 +9,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response, get
-from litestar.exceptions import NotFoundException
-from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
+from litestar.enums import OpenAPIMediaType
 
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
@@ -42,34 +41,18 @@ OPTIONS = {
 """No fonts, statistics or services from elsewhere."""
 
 
-async def refuse_other_pages(request: Request[Any, Any, Any]) -> None:
-    """Answer 404 for other paths below the page, where the framework would show its own page."""
-    if request.path_params:
-        raise NotFoundException
-
-
-class SchemaPlugin(JsonRenderPlugin):
-    """`/docs/openapi.json`."""
-
-    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        """The schema as JSON."""
-        return msgspec.json.encode(request.app.state.document)
-
-
-class ViewerPlugin(OpenAPIRenderPlugin):
-    """`/docs`: the reference in Scalar."""
-
-    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        """The page."""
-        title = escape(request.app.state.document["info"]["title"])
-        options = escape(msgspec.json.encode(OPTIONS).decode())
-        return (
-            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-            '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,"></head><body>'
-            '<noscript>This page needs JavaScript. <a href="/docs/plain">The plain page</a> does not.</noscript>'
-            f'<script id="api-reference" data-url="/docs/openapi.json" data-configuration="{options}"></script>'
-            f'<script src="/docs/{VIEWER}"></script></body></html>'
-        ).encode()
+@get("/docs", include_in_schema=False, media_type="text/html", sync_to_thread=False)
+def reference(request: Request[Any, Any, Any]) -> bytes:
+    """The reference in Scalar."""
+    title = escape(request.app.state.document["info"]["title"])
+    options = escape(msgspec.json.encode(OPTIONS).decode())
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,"></head><body>'
+        '<noscript>This page needs JavaScript. <a href="/docs/plain">The plain page</a> does not.</noscript>'
+        f'<script id="api-reference" data-url="/docs/openapi.json" data-configuration="{options}"></script>'
+        f'<script src="/docs/{VIEWER}"></script></body></html>'
+    ).encode()
 
 
 @get(f"/docs/{VIEWER}", include_in_schema=False, media_type="text/javascript")
@@ -84,12 +67,19 @@ def _viewer() -> bytes:
     return files("relay.api").joinpath("static", f"{VIEWER}.gz").read_bytes()
 
 
-class PagePlugin(OpenAPIRenderPlugin):
-    """`/docs/plain`: all operations with their parameters and bodies, without scripts."""
+@get("/docs/plain", include_in_schema=False, media_type="text/html", sync_to_thread=False)
+def plain(request: Request[Any, Any, Any]) -> bytes:
+    """All operations with their parameters and bodies, without scripts."""
+    return _page(request.app.state.document).encode()
 
-    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        """The page."""
-        return _page(request.app.state.document).encode()
+
+@get("/docs/openapi.json", include_in_schema=False, media_type=OpenAPIMediaType.OPENAPI_JSON, sync_to_thread=False)
+def schema(request: Request[Any, Any, Any]) -> bytes:
+    """The OpenAPI document."""
+    return msgspec.json.encode(request.app.state.document)
+
+
+PAGES = (reference, viewer, plain, schema)
 
 
 def _page(schema: dict[str, Any]) -> str:

@@ -1,10 +1,15 @@
-"""The OpenAPI document of the framework, with the schemas of msgspec, which converts the bodies."""
+"""The OpenAPI document of the framework, with the schemas of msgspec, which converts the bodies.
+
+Services do not make it: `make openapi` records it, and relay.api.recorded reads the record.
+"""
 
 from http import HTTPStatus
 from typing import Any, get_args, get_origin
 
 import msgspec
 from litestar import Litestar, Response
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.spec import Components, SecurityScheme
 from litestar.routes import HTTPRoute
 
 from relay.api.access import Reach, access_of, reach_of, required
@@ -59,8 +64,18 @@ PROBLEM = {
 }
 
 
+CONFIG = OpenAPIConfig(
+    title="Infinity event relay",
+    version="",
+    description="Applications, endpoints, messages and attempts have Svix's shapes, so Svix's clients work.",
+    use_handler_docstrings=True,
+    components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
+)
+"""What the framework needs in order to describe the operations: an argument of create_api."""
+
+
 def document_of(app: Litestar, examples: Examples) -> dict[str, Any]:
-    """The whole document, as JSON values."""
+    """The whole document, as JSON values. `app` was created with CONFIG."""
     document: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(app.openapi_schema.to_schema()))
     operations = [(document["paths"][path][method], handler) for path, method, handler in _operations(app, document)]
     types = [kind for _, handler in operations for kind in (_taken(handler), _given(handler)) if kind is not None]

@@ -11,7 +11,9 @@ import pytest
 from redis.asyncio import Redis
 from svix.api import SvixAsync, SvixOptions
 
-from relay.api.app import create_api
+from relay.api.app import create_api, describe
+from relay.api.document import CONFIG, document_of
+from relay.api.examples import read_examples
 from relay.bounded_clients import ClientLimits
 from relay.config import Settings
 from relay.domain.addresses import EgressPolicy
@@ -50,22 +52,26 @@ def opened() -> list[Stores]:
 
 @pytest.fixture(scope="session")
 def application(opened: list[Stores]) -> Documented:
-    """One application for all tests, each of whose answers is compared with the OpenAPI document."""
+    """One application for all tests, each of whose answers is compared with the OpenAPI document.
+
+    The document is made anew, and not the recorded one: a change of the API is tested before it is recorded.
+    """
 
     @asynccontextmanager
     async def last() -> AsyncIterator[Stores]:
         yield opened[-1]
 
-    return Documented(
-        create_api(
-            last,
-            admin_key=Secret(KEY),
-            policy=EgressPolicy(),
-            upstreams=UPSTREAMS,
-            clock=CLOCK,
-            has_public_url=True,
-        )
+    app = create_api(
+        last,
+        admin_key=Secret(KEY),
+        policy=EgressPolicy(),
+        upstreams=UPSTREAMS,
+        clock=CLOCK,
+        has_public_url=True,
+        openapi=CONFIG,
     )
+    describe(app, document_of(app, read_examples()))
+    return Documented(app)
 
 
 CLOCK = TestClock()

@@ -14,7 +14,6 @@ OPEN = {
     "/docs/openapi.json",
     "/docs/plain",
     "/docs/scalar-1.46.4.js",
-    "/docs/{path}",
     KEYS,
     "/recording/{app_id}/{msg_id}",
     "/visitor-trace/{app_id}/{endpoint_id}/{msg_id}",

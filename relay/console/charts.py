@@ -11,7 +11,7 @@ from relay.console.words import moment, number
 WIDTH, HEIGHT, LEFT, BOTTOM = 720, 200, 44, 172
 TOP = 8
 GAP = 0.28
-"""The share of a slot that is left free beside its bar."""
+"""The share of a slot that is left free around its bar."""
 TICKS = 6
 MOST_SLOTS = 400
 

@@ -12,7 +12,7 @@ class MalformedError(ValueError):
 
 
 class Entry:
-    """What a form shows in its fields: values, and faults beside them."""
+    """What a form shows in its fields: values, and the faults of each."""
 
     def __init__(
         self, values: Mapping[str, Any], refused: Refused | None = None, *, names: Mapping[str, str] | None = None
@@ -67,3 +67,13 @@ def names_of(text: str) -> list[str]:
     ['call.created', 'call.updated']
     """
     return text.replace(",", " ").split()
+
+
+def whole(text: str) -> int | str:
+    """The number in a field. What is no whole number stays as it is: the API says what is wrong with it.
+
+    >>> whole("141 248,745"), whole("soon")
+    (141248745, 'soon')
+    """
+    digits = text.replace(",", "").replace(" ", "")
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 20 else text

@@ -1,13 +1,13 @@
 """`/console`: every page is named here."""
 
-from litestar import Request, Router, get
+from litestar import Router, get
 from litestar.di import Provide
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
 from relay.console.failures import handlers
 from relay.console.files import static_file
-from relay.console.pages import overview, signing_in
+from relay.console.pages import backfills, overview, reconciliations, routes, signing_in, sources
 from relay.console.visits import provide_visit
 
 FORM_AT_MOST = 1 << 20
@@ -28,11 +28,15 @@ def console() -> Router:
             static_file,
             signing_in.sign_in_page, signing_in.begin_session, signing_in.end_session,
             overview.overview,
+            sources.list_sources, sources.source_page, sources.steer_source, sources.steer_route,
+            sources.quarantine_page, routes.route_page, routes.move_cursor,
+            backfills.backfills_page, backfills.create_backfill, backfills.cancel_backfill,
+            reconciliations.reconciliations_page, reconciliations.reconcile, reconciliations.reconciliation_page,
+            reconciliations.repair,
             no_page,
         ],
         dependencies={"visit": Provide(provide_visit)},
         exception_handlers=handlers(),
         include_in_schema=False,
-        request_class=Request,
         request_max_body_size=FORM_AT_MOST,
     )  # fmt: skip

@@ -14,6 +14,7 @@ from relay.domain.model import Secret
 from relay.errors import RelayError
 from relay.store.sessions import Session, Sessions
 
+HOME = "/console"
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 UNAUTHORIZED, FORBIDDEN = 401, 403
 
@@ -81,10 +82,25 @@ class Visit:
             return self.redirect(to, Notice("error", refused.message))
         return self.redirect(to, Notice("done", done))
 
+    def back(self, otherwise: str) -> str:
+        """The page of ours that a form says it was sent from (its field `from`), or another one."""
+        return own_page(self.form.get("from", ""), otherwise)
+
     @property
     def once(self) -> str | None:
         """The idempotency key of the form: sending a form twice has one effect."""
         return self.form.get("once")
+
+
+def own_page(to: str, otherwise: str) -> str:
+    """An address that came from outside, if it is one of our pages; else another one.
+
+    >>> own_page("/console/sources?limit=5", "/console"), own_page("/console//evil.example", "/console")
+    ('/console/sources?limit=5', '/console')
+    """
+    path = to.partition("?")[0]
+    plain = to.isascii() and to.isprintable() and "\\" not in to and "//" not in path and ".." not in path
+    return to if plain and (path == HOME or path.startswith(HOME + "/")) else otherwise
 
 
 async def provide_visit(request: Request[Any, Any, Any]) -> Visit:

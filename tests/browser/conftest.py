@@ -16,8 +16,8 @@ ARGS = ["--no-sandbox", "--disable-dev-shm-usage"]
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """The browser."""
+def browser(relay: Served) -> Iterator[Browser]:
+    """The browser. It occupies the loop of this thread, so the relay starts before it, and ends after it."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         yield browser

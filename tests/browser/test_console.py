@@ -8,6 +8,13 @@ from tests.browser.serving import Served
 
 PAGES = {
     "/console": "Overview",
+    "/console/sources": "Sources",
+    "/console/sources/evil": "<script>alert(1)</script>",
+    "/console/sources/uk": "United Kingdom",
+    "/console/sources/uk/routes/calls": "calls",
+    "/console/sources/uk/backfills": "United Kingdom",
+    "/console/sources/uk/reconciliations": "United Kingdom",
+    "/console/sources/uk/quarantine": "United Kingdom",
 }
 
 

@@ -1,4 +1,4 @@
-"""`/console`: what is going on, and what needs a look first."""
+"""`/console`: what the relay does now, and what needs a look first."""
 
 from typing import Any
 

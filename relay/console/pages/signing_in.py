@@ -11,10 +11,9 @@ from relay.console.api import Refused
 from relay.console.cookies import PATH, SESSION, session_cookie
 from relay.console.csrf import check_origin
 from relay.console.rendering import render
-from relay.console.visits import Visit, fields_of, sign_in
+from relay.console.visits import HOME, Visit, fields_of, own_page, sign_in
 from relay.store.sessions import Sessions
 
-HOME = "/console"
 KEY_MOST = 1024
 VisitGiven = NamedDependency[SkipValidation[Visit]]
 
@@ -40,7 +39,7 @@ async def begin_session(request: Request[Any, Any, Any]) -> Response[bytes]:
     except Refused as refused:
         return _form(request, to=to, fault=_fault(refused), status=refused.status)
     answer: Response[bytes] = Response(
-        b"", media_type="text/plain", status_code=HTTPStatus.SEE_OTHER, headers={"location": own_page(to)}
+        b"", media_type="text/plain", status_code=HTTPStatus.SEE_OTHER, headers={"location": own_page(to, HOME)}
     )
     answer.set_cookie(session_cookie(request, session.token.reveal()))
     return answer
@@ -54,17 +53,6 @@ async def end_session(visit: VisitGiven) -> Response[bytes]:
     answer = visit.redirect("/console/sign-in")
     answer.delete_cookie(SESSION, path=PATH)
     return answer
-
-
-def own_page(to: str) -> str:
-    """Where to go after signing in: one of our pages, whatever was asked for.
-
-    >>> own_page("/console/sources?limit=5"), own_page("https://evil.example"), own_page("/console//evil")
-    ('/console/sources?limit=5', '/console', '/console')
-    """
-    path = to.partition("?")[0]
-    plain = to.isascii() and to.isprintable() and "\\" not in to and "//" not in path and ".." not in path
-    return to if plain and (path == HOME or path.startswith(HOME + "/")) else HOME
 
 
 def _fault(refused: Refused) -> str:

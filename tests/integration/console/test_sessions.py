@@ -7,6 +7,7 @@ from relay.console.cookies import SESSION
 from relay.store.sessions import IDLE_MS, LONGEST_MS
 from relay.wiring import Stores
 from tests.integration.api.conftest import KEY, TestClock
+from tests.integration.api.documented import Documented
 from tests.integration.console.walking import Walker
 
 
@@ -144,3 +145,15 @@ async def test_guessing_keys_counts_for_the_address(stranger: Walker, stores: St
     await stranger.sign_in("wrong-key-wrong-key")
     names = [key.decode() async for key in stores.redis.scan_iter("*quota:address:*")]
     assert [name.partition("address:")[2] for name in names] == ["127.0.0.1"]
+
+
+async def test_every_page_wants_a_session(application: Documented, stranger: Walker) -> None:
+    """Whatever is added later leads to the form too, unless it is named here."""
+    free = {"/console/sign-in", "/console/static/{name}", "/console/{rest}"}
+    routes = [route for route in application.app.routes if route.path_format.startswith("/console")]
+    wanted = [(method, route.path_format) for route in routes for method in route.methods - {"OPTIONS", "HEAD"}]  # type: ignore[attr-defined]
+    assert free < {path for _, path in wanted}
+    for method, path in wanted:
+        answer = await stranger.http.request(method, path.replace("{", "").replace("}", ""))
+        to = answer.headers.get("location", "")
+        assert to.startswith("/console/sign-in") is (path not in free), (method, path, answer.status_code)

@@ -7,7 +7,19 @@ from litestar.params import FromPath
 
 from relay.console.failures import handlers
 from relay.console.files import static_file
-from relay.console.pages import backfills, overview, reconciliations, routes, signing_in, sources
+from relay.console.pages import (
+    applications,
+    backfills,
+    endpoint_replays,
+    endpoint_rules,
+    endpoint_secrets,
+    endpoints,
+    overview,
+    reconciliations,
+    routes,
+    signing_in,
+    sources,
+)
 from relay.console.visits import provide_visit
 
 FORM_AT_MOST = 1 << 20
@@ -33,6 +45,11 @@ def console() -> Router:
             backfills.backfills_page, backfills.create_backfill, backfills.cancel_backfill,
             reconciliations.reconciliations_page, reconciliations.reconcile, reconciliations.reconciliation_page,
             reconciliations.repair,
+            applications.list_applications, applications.application_page,
+            endpoints.endpoint_page, endpoints.steer_endpoint, endpoints.send_test,
+            endpoint_rules.rules_page, endpoint_rules.change_rules,
+            endpoint_secrets.secrets_page, endpoint_secrets.show_secret, endpoint_secrets.change_headers,
+            endpoint_replays.replay_page, endpoint_replays.begin_replay,
             no_page,
         ],
         dependencies={"visit": Provide(provide_visit)},

@@ -10,7 +10,7 @@ UNSHIPPED := faker polyfactory rich rich-click pygments markdown-it-py mdurl lit
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock check fix test test-alerts dashboards test-clients image-test chart sbom audit dist demo bench chaos fuzz openapi schemas clean
+.PHONY: help install lock check fix test test-alerts test-browser dashboards test-clients image-test chart sbom audit dist demo bench chaos fuzz openapi schemas clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,10 +29,14 @@ $(VENV)/chart.stamp: $(VENV)/installed.stamp requirements/chart.txt
 $(VENV)/dashboards.stamp: $(VENV)/installed.stamp requirements/dashboards.txt
 	@$(BIN)/uv pip install --quiet --target $(VENV)/dashboards --require-hashes -r requirements/dashboards.txt && touch $@
 
+$(VENV)/browser.stamp: $(VENV)/installed.stamp requirements/browser.txt
+	@$(BIN)/uv pip install --quiet --target $(VENV)/browser --require-hashes -r requirements/browser.txt && touch $@
+
 lock: ## Resolve the dependencies again and write them down with their hashes
 	$(COMPILE) --extra tracing pyproject.toml -o requirements/runtime.txt
 	$(COMPILE) --extra dev pyproject.toml -o requirements/dev.txt
 	$(COMPILE) $(addprefix --no-emit-package ,$(UNSHIPPED)) -c requirements/runtime.txt --extra tracing pyproject.toml -o requirements/image.txt
+	printf 'playwright\naxe-playwright-python\n' | $(COMPILE) - -o requirements/browser.txt
 	echo matplotlib | $(COMPILE) - -o requirements/dashboards.txt
 	echo hatchling==1.33.0 | $(COMPILE) -c requirements/dev.txt - -o requirements/build.txt
 
@@ -83,6 +87,9 @@ chaos: install ## The long fault suite: make chaos ARGS="--seed 7"
 
 test-alerts: install ## Each alert fires in its fault: needs the program prometheus
 	@$(BIN)/python -m tests.fault $(ARGS) alerts
+
+test-browser: install $(VENV)/browser.stamp ## The console in a real Chromium: needs the program chromium, or CHROMIUM=/path
+	@PYTHONPATH=$(VENV)/browser $(BIN)/pytest -q -n 0 $(ARGS) tests/browser
 
 dashboards: install $(VENV)/dashboards.stamp ## Draw the pictures of docs/dashboards.md from a run of the relay: needs the program prometheus
 	@PYTHONPATH=$(VENV)/dashboards $(BIN)/python -m tests.dashboards $(ARGS)

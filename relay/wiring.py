@@ -59,6 +59,7 @@ from relay.store.replays import Replays
 from relay.store.routes import Routes
 from relay.store.seal import Seal
 from relay.store.server import Server
+from relay.store.sessions import Sessions
 from relay.store.sources import Sources
 from relay.store.statistics import Statistics
 from relay.store.trace_turns import TraceTurns
@@ -119,6 +120,7 @@ class Stores:
     idempotency: Idempotency
     audit: Audit
     consumers: Consumers
+    sessions: Sessions
     vault: Vault
 
 
@@ -168,6 +170,7 @@ def _stores_over(redis: Redis, settings: Settings) -> Stores:
         idempotency=Idempotency(redis, vault),
         audit=audit_of(settings, redis),
         consumers=Consumers(redis),
+        sessions=Sessions(redis, vault),
         vault=vault,
     )
 

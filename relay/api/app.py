@@ -45,6 +45,7 @@ from relay.api.operational_webhooks import OperationalWebhookController
 from relay.api.paging import provide_paging
 from relay.api.parameters import parameters_of
 from relay.api.pollers import PollerController
+from relay.api.principals import own_principal
 from relay.api.public_keys import webhook_keys
 from relay.api.queries import provide_attempt_query
 from relay.api.recipes import RecipeController
@@ -67,6 +68,7 @@ from relay.api.unsupported import INGEST_UNSUPPORTED, UNSUPPORTED, handlers
 from relay.api.usage import UsageController
 from relay.api.visitor_traces import linked_visitor_trace, visitor_trace
 from relay.config import Settings, variable
+from relay.console.router import console
 from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
 from relay.errors import Fault, Invalid
@@ -121,6 +123,7 @@ def create_app(
         ),
         origins=settings.cors_origins,
         has_public_url=settings.public_url is not None,
+        has_console=settings.console == "on",
         metrics_port=metrics_port,
         spans=spans_of(settings),
         leaves=leaves,
@@ -137,6 +140,7 @@ def create_api(
     limits: Limits = Limits(),  # noqa: B008 - it is frozen
     origins: Sequence[str] = (),
     has_public_url: bool = False,
+    has_console: bool = True,
     metrics_port: socket | None = None,
     spans: AbstractAsyncContextManager[Spans | None] = nullcontext(),  # noqa: B008 - it has no state
     leaves: Callable[[], bool] = bool,
@@ -145,14 +149,14 @@ def create_api(
     """Create the API. `admin_key` gives full access. Health checks, docs and public keys require no key.
 
     `policy` tells which URLs endpoints can have, and `upstreams` which `baseUrl` sources can have. `origins` are those
-    of the web pages that can call the API. `has_public_url`: endpoints can include links. `metrics_port` is an open
-    port that answers `/metrics` without a key. `spans` are exported for as long as the application runs. `leaves`:
-    whether the process was told to end; then it is not ready. `openapi` lets the framework describe the operations
-    (relay.api.document); that takes a second, so services read what was recorded.
+    of the web pages that can call the API. `has_public_url`: endpoints can include links. `has_console`: `/console` is
+    there. `metrics_port` is an open port that answers `/metrics` without a key. `spans` are exported for as long as the
+    application runs. `leaves`: whether the process was told to end; then it is not ready. `openapi` lets the framework
+    describe the operations (relay.api.document); that takes a second, so services read what was recorded.
     """
 
     app = Litestar(
-        _routes(admin_key, limits),
+        [*_routes(admin_key, limits), *([console()] if has_console else [])],
         before_send=[secure, count_answer],
         cors_config=_cors(origins) if origins else None,
         dependencies=dependencies(clock),
@@ -214,7 +218,7 @@ def _guarded(authentication: Authentication, limits: Limits) -> Router:
             ReconciliationController,
             visitor_trace,
             endpoint_stats, StatisticsController, failing_endpoints, UsageController, ReplayController,
-            BackgroundTaskController, ErasureController, send_example, ApiKeyController, AuditController,
+            BackgroundTaskController, ErasureController, send_example, own_principal, ApiKeyController, AuditController,
             *handlers(UNSUPPORTED),
         ],
         # In this order: nothing else sees a request that is not let in, and a repeated one is not noted again.

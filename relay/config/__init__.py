@@ -179,6 +179,7 @@ class Settings:
         None,
         "The API's URL, such as `https://relay.example.com`: links in events begin with it",
     )
+    console: str = _setting(values.choice("on", "off"), "on", "`off`: no [console](console.md) at `/console`")
     event_link_seconds: float = _setting(values.seconds, 604_800.0, "How long a link in an event works")
     key_requests_per_minute: int = _setting(
         values.count, 12_000, "The maximum number of API requests a minute with one key, over all processes"

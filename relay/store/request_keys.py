@@ -32,6 +32,12 @@ def quota(name: str) -> str:
     return config(f"quota:{name}")
 
 
+def session(digest: str) -> str:
+    """string: the sealed API key of a session of the console, by the digest of its token. Lives an hour from its last
+    use, and 8 hours at most."""
+    return config(f"session:{digest}")
+
+
 def tracing(source: SourceUid) -> str:
     """string: there while a request asks the upstream of a source for a visitor's trace. Lives 30 s."""
     return prefix(source) + "tracing"

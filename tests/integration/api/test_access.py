@@ -121,6 +121,7 @@ async def test_what_the_relay_does_not_have_needs_a_key_and_no_scope(application
     """501 says the same to all."""
     key = await tenants.key(["event_type:read"])
     bare = [(p, m) for p, m, h in operations(application.app, "/api/v1") if (a := access_of(h)) and not a.resource]
+    bare.remove(("/api/v1/principal", "GET"))
     assert len(bare) > 50
     names = dict.fromkeys((n for path, _ in bare for n in re.findall(r"{(\w+)}", path)), "absent")
     for template, method in bare:

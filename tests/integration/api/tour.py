@@ -62,6 +62,7 @@ async def tour(record: Recorder, stores: Stores) -> None:
     await _operator(record, stores)
     await _errors(record, stores)
     await _deletions(record)
+    await record.call("GET /principal")
 
 
 async def _sources(record: Recorder, stores: Stores) -> None:

@@ -1,0 +1,85 @@
+"""Errors as pages: what happened, in the words of the API, and where to go next."""
+
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from litestar.types import ExceptionHandlersMap
+
+from relay.console.api import Refused
+from relay.console.cookies import PATH, SESSION
+from relay.console.rendering import render
+from relay.console.visits import SignedOut
+from relay.errors import StoreRefused, StoreUnavailable
+
+log = structlog.get_logger()
+
+SIGN_IN = "/console/sign-in"
+TITLES = {
+    HTTPStatus.FORBIDDEN: "Your key does not include this",
+    HTTPStatus.NOT_FOUND: "Not found",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This page takes no such request",
+    HTTPStatus.CONFLICT: "This is not possible now",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "The request is not valid",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too many requests",
+    HTTPStatus.SERVICE_UNAVAILABLE: "The relay's store is unavailable",
+}
+
+
+def handlers() -> ExceptionHandlersMap:
+    """The handlers that turn exceptions into pages."""
+    return {
+        SignedOut: _signed_out,
+        Refused: _refused,
+        HTTPException: _http_error,
+        StoreUnavailable: _unavailable,
+        StoreRefused: _unavailable,
+        Exception: _fault_of_ours,
+    }
+
+
+def _signed_out(request: Request[Any, Any, Any], _: SignedOut) -> Response[bytes]:
+    at = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    to = SIGN_IN if request.method != "GET" or at == "/console" else f"{SIGN_IN}?{urlencode({'next': at})}"
+    answer: Response[bytes] = Response(
+        b"", media_type="text/plain", status_code=HTTPStatus.SEE_OTHER, headers={"location": to}
+    )
+    if "hx-request" in request.headers:
+        # A part of a page cannot be replaced by the sign-in page: the whole page goes there.
+        answer = Response(
+            b"", media_type="text/plain", status_code=HTTPStatus.NO_CONTENT, headers={"hx-redirect": SIGN_IN}
+        )
+    answer.delete_cookie(SESSION, path=PATH)
+    return answer
+
+
+def _refused(request: Request[Any, Any, Any], error: Refused) -> Response[bytes]:
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        return _signed_out(request, SignedOut())
+    return _page(request, error.status, error.message)
+
+
+def _http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    status = error.status_code
+    text = "There is no page at this address." if status == HTTPStatus.NOT_FOUND else error.detail
+    title = "The request was refused" if status == HTTPStatus.FORBIDDEN else None
+    return _page(request, status, text, title=title)
+
+
+def _unavailable(request: Request[Any, Any, Any], _: Exception) -> Response[bytes]:
+    text = "Redis does not answer. The relay continues by itself when Redis is back. Reload this page in a moment."
+    return _page(request, HTTPStatus.SERVICE_UNAVAILABLE, text)
+
+
+def _fault_of_ours(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    log.error("page_failed", method=request.method, operation=str(request.scope.get("path_template")), exc_info=error)
+    return _page(request, HTTPStatus.INTERNAL_SERVER_ERROR, "The console failed. The relay's log says why.")
+
+
+def _page(request: Request[Any, Any, Any], status: int, text: str, *, title: str | None = None) -> Response[bytes]:
+    heading = title or TITLES.get(HTTPStatus(status), "Something went wrong")
+    values = {"heading": heading, "text": text, "status": status}
+    return render(request, "error.html", status=status, now_ms=0, values=values)

@@ -1,0 +1,80 @@
+"""The filter and the transformation of an endpoint, with a dry run that shows the request that would be sent."""
+
+from typing import Any
+
+from litestar import Response, get, post
+from litestar.params import FromPath
+
+from relay.console.api import Refused, together
+from relay.console.cookies import Notice
+from relay.console.forms import Entry, MalformedError, json_of
+from relay.console.pages.applications import endpoint_at
+from relay.console.pages.signing_in import VisitGiven
+from relay.console.visits import UNAUTHORIZED, Visit
+from relay.console.words import pretty
+
+MALFORMED = 422
+
+
+@get("/applications/{app:str}/endpoints/{endpoint:str}/rules")
+async def rules_page(visit: VisitGiven, app: FromPath[str], endpoint: FromPath[str]) -> Response[bytes]:
+    """The page."""
+    return await _page(visit, app, endpoint, None)
+
+
+@post("/applications/{app:str}/endpoints/{endpoint:str}/rules")
+async def change_rules(visit: VisitGiven, app: FromPath[str], endpoint: FromPath[str]) -> Response[bytes]:
+    """Try the rules of the form, or save them."""
+    form = visit.form
+    entry = Entry({name: form.get(name, "") for name in ("filter", "transformation", "event")})
+    try:
+        filtered = json_of(form.get("filter", ""))
+    except MalformedError as error:
+        return await _page(visit, app, endpoint, entry.add("filter", str(error)), status=MALFORMED)
+    path, expression = ("app", app, "endpoint", endpoint), form.get("transformation") or None
+    try:
+        if form.get("do") == "try":
+            body = {"transformation": expression} | _event(form.get("event", ""))
+            tried = await visit.api.call("POST", (*path, "transformation", "test"), body=body)
+            return await _page(visit, app, endpoint, entry, tried)
+        changes = {"filter": filtered, "transformation": expression}
+        await visit.api.call("PATCH", path, body=changes)
+    except Refused as refused:
+        if refused.status == UNAUTHORIZED:
+            raise
+        entry = Entry(
+            {name: form.get(name, "") for name in ("filter", "transformation", "event")},
+            refused,
+            names={"message": "event", "eventType": "event"},
+        )
+        return await _page(visit, app, endpoint, entry, status=refused.status)
+    to = endpoint_at(app, endpoint, "rules")
+    return visit.redirect(to, Notice("done", "The rules are saved. The next attempt uses them."))
+
+
+def _event(text: str) -> dict[str, str]:
+    """Which event a dry run is about: the id of a message, or an event type."""
+    if not text:
+        return {}
+    return {"message": text} if text.startswith("msg_") else {"eventType": text}
+
+
+async def _page(
+    visit: Visit, app: str, endpoint: str, entry: Entry | None, tried: Any = None, *, status: int = 200
+) -> Response[bytes]:
+    application, found = await together(visit.api.get("app", app), visit.api.get("app", app, "endpoint", endpoint))
+    stored = Entry(
+        {
+            "filter": pretty(found["filter"]) if found["filter"] is not None else "",
+            "transformation": found["transformation"],
+            "event": "",
+        }
+    )
+    return visit.page(
+        "endpoint_rules.html",
+        status=status,
+        application=application,
+        endpoint=found,
+        entry=entry or stored,
+        tried=tried,
+    )

@@ -1,0 +1,45 @@
+"""`/console`: what the relay does now, and what needs a look first."""
+
+from typing import Any
+
+from litestar import Response, get
+
+from relay.console.api import Refused, together
+from relay.console.pages.signing_in import VisitGiven
+
+LISTED = 8
+BAD_FRESHNESS = ("stalled", "lagging")
+
+
+@get("/")
+async def overview(visit: VisitGiven) -> Response[bytes]:
+    """The overview."""
+    api = visit.api
+    sources, failing, undelivered = await together(
+        api.get("source", limit=250),
+        api.get("stats", "failing-endpoint", limit=LISTED),
+        api.get("undelivered", limit=LISTED),
+    )
+    return visit.page(
+        "overview.html",
+        sources=sources,
+        failing=failing,
+        undelivered=undelivered,
+        rows_per_minute=_rows_per_minute(sources),
+        trouble=_trouble(sources),
+    )
+
+
+def routes_of(sources: Any) -> list[dict[str, Any]]:
+    """The states of all routes in a list of sources."""
+    if isinstance(sources, Refused):
+        return []
+    return [route for source in sources["data"] for route in (source.get("routeStates") or {}).values()]
+
+
+def _rows_per_minute(sources: Any) -> float:
+    return sum(float(route["rowsPerMinute"]) for route in routes_of(sources))
+
+
+def _trouble(sources: Any) -> int:
+    return sum(route["freshness"] in BAD_FRESHNESS or route["state"] == "stopped" for route in routes_of(sources))

@@ -1,0 +1,79 @@
+"""`/console/sources`: the list of sources, and the page of one with its routes."""
+
+from typing import Any
+
+from litestar import Response, get, post
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath, FromQuery
+
+from relay.console.api import together
+from relay.console.pages.signing_in import VisitGiven
+from relay.console.words import segment
+
+AT = "/console/sources"
+STEPS = {"pause": "Polling is paused.", "resume": "Polling continues.", "poll": "The source is polled at once."}
+
+
+def at(uid: str, *more: str) -> str:
+    """The address of a page of a source."""
+    return "/".join((AT, segment(uid), *map(segment, more)))
+
+
+@get("/sources")
+async def list_sources(visit: VisitGiven, iterator: FromQuery[str | None] = None) -> Response[bytes]:
+    """All sources."""
+    sources = await visit.api.get("source", limit=50, iterator=iterator)
+    return visit.page("sources.html", sources=sources)
+
+
+@get("/sources/{uid:str}")
+async def source_page(visit: VisitGiven, uid: FromPath[str]) -> Response[bytes]:
+    """One source and its routes."""
+    source = await visit.api.get("source", uid)
+    backfills, reconciliations, quarantine = await together(
+        visit.api.get("source", uid, "backfill"),
+        visit.api.get("source", uid, "reconciliation", limit=1),
+        visit.api.get("source", uid, "quarantine", limit=1),
+    )
+    running = [each for each in backfills["data"] if each["state"] == "running"]
+    return visit.page(
+        "source.html", source=source, running=running, last=_first(reconciliations), quarantine=quarantine
+    )
+
+
+@post("/sources/{uid:str}/{step:str}")
+async def steer_source(visit: VisitGiven, uid: FromPath[str], step: FromPath[str]) -> Response[bytes]:
+    """Pause, resume or poll all routes."""
+    done = known_step(step)
+    return await visit.act("POST", "source", uid, step, to=at(uid), done=done)
+
+
+@post("/sources/{uid:str}/routes/{route:str}/{step:str}")
+async def steer_route(
+    visit: VisitGiven, uid: FromPath[str], route: FromPath[str], step: FromPath[str]
+) -> Response[bytes]:
+    """Pause, resume or poll one route."""
+    done = known_step(step).replace("The source", f"The route {route}")
+    return await visit.act("POST", "source", uid, "route", route, step, to=visit.back(at(uid)), done=done)
+
+
+@get("/sources/{uid:str}/quarantine")
+async def quarantine_page(
+    visit: VisitGiven, uid: FromPath[str], iterator: FromQuery[str | None] = None
+) -> Response[bytes]:
+    """The rows that were set aside."""
+    source, rows = await together(
+        visit.api.get("source", uid), visit.api.get("source", uid, "quarantine", limit=50, iterator=iterator)
+    )
+    return visit.page("source_quarantine.html", source=source, rows=rows)
+
+
+def known_step(step: str) -> str:
+    """What is said after a step. Raises NotFoundException for another one."""
+    if step not in STEPS:
+        raise NotFoundException
+    return STEPS[step]
+
+
+def _first(page: Any) -> Any:
+    return page["data"][0] if page["data"] else None

@@ -1,0 +1,63 @@
+"""Pages as responses: rendered, compressed, and with the headers that keep them apart from everything else."""
+
+import gzip
+import secrets
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from litestar import Request, Response
+
+from relay.console import words
+from relay.console.files import asset
+from relay.console.navigation import SECTIONS
+from relay.console.states import state_of
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "cache-control": "no-store",
+    "referrer-policy": "same-origin",
+    "x-frame-options": "DENY",
+    "cross-origin-opener-policy": "same-origin",
+    "vary": "cookie, accept-encoding",
+}
+"""`same-origin`: with `no-referrer`, browsers send `Origin: null` with forms."""
+COMPRESSED_FROM = 1024
+"""Bytes of a page."""
+
+
+@cache
+def environment() -> Environment:
+    """The templates. Whatever is put into them is escaped, and a name that a page does not give is an error."""
+    found = Environment(
+        loader=PackageLoader("relay.console"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    found.filters.update(words.FILTERS)
+    found.globals.update(asset=asset, once=lambda: secrets.token_hex(16), state_of=state_of, sections=SECTIONS)
+    return found
+
+
+def render(
+    request: Request[Any, Any, Any], template: str, *, values: dict[str, Any], now_ms: int, status: int = 200
+) -> Response[bytes]:
+    """A page. A request of htmx gets the same page, and htmx takes what it asked for."""
+    text = environment().get_template(template).render(request=request, path=request.url.path, now_ms=now_ms, **values)
+    body, headers = text.encode(), dict(HEADERS)
+    if len(body) >= COMPRESSED_FROM and accepts_gzip(request):
+        body, headers["content-encoding"] = gzip.compress(body, 6, mtime=0), "gzip"
+    return Response(body, status_code=status, media_type="text/html; charset=utf-8", headers=headers)
+
+
+def accepts_gzip(request: Request[Any, Any, Any]) -> bool:
+    """Whether the browser reads gzip."""
+    given = request.headers.get("accept-encoding", "").lower().split(",")
+    return any(each.partition(";")[0].strip() == "gzip" and each.partition(";")[2].strip() != "q=0" for each in given)

@@ -1,0 +1,59 @@
+"""`/console`: every page is named here."""
+
+from litestar import Router, get
+from litestar.di import Provide
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
+
+from relay.console.failures import handlers
+from relay.console.files import static_file
+from relay.console.pages import (
+    applications,
+    backfills,
+    endpoint_replays,
+    endpoint_rules,
+    endpoint_secrets,
+    endpoints,
+    overview,
+    reconciliations,
+    routes,
+    signing_in,
+    sources,
+)
+from relay.console.visits import provide_visit
+
+FORM_AT_MOST = 1 << 20
+"""Bytes of a form: as of a body of the API."""
+
+
+@get("/{rest:path}")
+async def no_page(rest: FromPath[str]) -> None:
+    """Every other address below `/console`."""
+    raise NotFoundException
+
+
+def console() -> Router:
+    """The pages and their files."""
+    return Router(
+        "/console",
+        route_handlers=[
+            static_file,
+            signing_in.sign_in_page, signing_in.begin_session, signing_in.end_session,
+            overview.overview,
+            sources.list_sources, sources.source_page, sources.steer_source, sources.steer_route,
+            sources.quarantine_page, routes.route_page, routes.move_cursor,
+            backfills.backfills_page, backfills.create_backfill, backfills.cancel_backfill,
+            reconciliations.reconciliations_page, reconciliations.reconcile, reconciliations.reconciliation_page,
+            reconciliations.repair,
+            applications.list_applications, applications.application_page,
+            endpoints.endpoint_page, endpoints.steer_endpoint, endpoints.send_test,
+            endpoint_rules.rules_page, endpoint_rules.change_rules,
+            endpoint_secrets.secrets_page, endpoint_secrets.show_secret, endpoint_secrets.change_headers,
+            endpoint_replays.replay_page, endpoint_replays.begin_replay,
+            no_page,
+        ],
+        dependencies={"visit": Provide(provide_visit)},
+        exception_handlers=handlers(),
+        include_in_schema=False,
+        request_max_body_size=FORM_AT_MOST,
+    )  # fmt: skip

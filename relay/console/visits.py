@@ -1,0 +1,144 @@
+"""A visit: one request of a browser that is signed in, with everything that a page needs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from litestar import Request, Response
+
+from relay.console.api import Api, Refused
+from relay.console.cookies import NOTICE, Notice, read_notice, session_of, write_notice
+from relay.console.csrf import check_form, check_origin, token_of
+from relay.console.rendering import render
+from relay.domain.model import Secret
+from relay.errors import RelayError
+from relay.store.sessions import Session, Sessions
+
+HOME = "/console"
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+UNAUTHORIZED, FORBIDDEN = 401, 403
+
+
+class SignedOut(RelayError):  # noqa: N818 - named for what it says, like the others
+    """There is no session, or its key stopped working."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A request of a browser that is signed in."""
+
+    request: Request[Any, Any, Any]
+    session: Session
+    api: Api
+    principal: Mapping[str, Any]
+    """The answer of `GET /api/v1/principal`."""
+    form: Mapping[str, str] = field(default_factory=dict)
+    """The fields of the form that was sent. Empty for a GET."""
+
+    @property
+    def now_ms(self) -> int:
+        """The time, by the clock of the application."""
+        return int(self.request.app.state.clock.now_ms())
+
+    def may(self, scope: str) -> bool:
+        """Whether the key has a scope. It decides what a page offers; the API decides what is done."""
+        return scope in self.principal["scopes"]
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether the key is for every application."""
+        return self.principal["appId"] is None
+
+    def page(self, template: str, *, status: int = 200, **values: Any) -> Response[bytes]:
+        """A page. Templates get the values, and what every page has."""
+        notice = read_notice(self.request)
+        answer = render(
+            self.request,
+            template,
+            status=status,
+            now_ms=self.now_ms,
+            values={"visit": self, "may": self.may, "csrf": token_of(self.session), "notice": notice, **values},
+        )
+        if notice is not None:
+            answer.delete_cookie(NOTICE, path="/console")
+        return answer
+
+    def redirect(self, to: str, notice: Notice | None = None) -> Response[bytes]:
+        """A redirect to one of our pages after a form, with a message for that page."""
+        answer: Response[bytes] = Response(b"", media_type="text/plain", status_code=303, headers={"location": to})
+        if notice is not None:
+            answer.set_cookie(write_notice(self.request, notice))
+        return answer
+
+    async def act(
+        self, method: str, *path: str, to: str, done: str, body: Any = None, query: Mapping[str, Any] | None = None
+    ) -> Response[bytes]:
+        """Call an operation for a form, and redirect with a message that says what was done, or why it was not."""
+        try:
+            await self.api.call(method, path, body=body, query=query, once=self.once)
+        except Refused as refused:
+            if refused.status == UNAUTHORIZED:
+                raise
+            return self.redirect(to, Notice("error", refused.message))
+        return self.redirect(to, Notice("done", done))
+
+    def back(self, otherwise: str) -> str:
+        """The page of ours that a form says it was sent from (its field `from`), or another one."""
+        return own_page(self.form.get("from", ""), otherwise)
+
+    @property
+    def once(self) -> str | None:
+        """The idempotency key of the form: sending a form twice has one effect."""
+        return self.form.get("once")
+
+
+def own_page(to: str, otherwise: str) -> str:
+    """An address that came from outside, if it is one of our pages; else another one.
+
+    >>> own_page("/console/sources?limit=5", "/console"), own_page("/console//evil.example", "/console")
+    ('/console/sources?limit=5', '/console')
+    """
+    path = to.partition("?")[0]
+    plain = to.isascii() and to.isprintable() and "\\" not in to and "//" not in path and ".." not in path
+    return to if plain and (path == HOME or path.startswith(HOME + "/")) else otherwise
+
+
+async def provide_visit(request: Request[Any, Any, Any]) -> Visit:
+    """The visit of a request. Raises SignedOut, PermissionDeniedException, or Refused."""
+    sessions: Sessions = request.app.state.stores.sessions
+    now_ms = int(request.app.state.clock.now_ms())
+    token = session_of(request)
+    # Pages that refresh themselves must not keep a session alive that nobody uses.
+    used = "hx-request" not in request.headers or request.method not in READING
+    session = await sessions.find(token, now_ms=now_ms, extends=used) if token else None
+    form: dict[str, str] = {}
+    if request.method not in READING:
+        check_origin(request)
+        form = await fields_of(request)
+    if session is None:
+        raise SignedOut
+    if request.method not in READING:
+        check_form(session, form, request)
+    api = Api(request, session.key)
+    try:
+        principal = await api.get("principal")
+    except Refused as refused:
+        if refused.status != UNAUTHORIZED:
+            raise
+        await sessions.end(session.token)
+        raise SignedOut from None
+    return Visit(request, session, api, principal, form)
+
+
+async def fields_of(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """The fields of a form. Of a field that was sent twice, the last one; files are left out."""
+    sent = await request.form()
+    return {str(name): value.strip() for name, value in sent.multi_items() if isinstance(value, str)}
+
+
+async def sign_in(request: Request[Any, Any, Any], key: str) -> Session:
+    """Begin a session with an API key. Raises Refused if the API refuses the key."""
+    secret = Secret(key)
+    await Api(request, secret).get("principal")
+    sessions: Sessions = request.app.state.stores.sessions
+    return await sessions.begin(secret, now_ms=int(request.app.state.clock.now_ms()))

@@ -1,0 +1,67 @@
+"""A relay for the browser: the API and the console on a port, with a world to look at."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import ip_network
+
+import httpx
+
+from relay.api.app import create_api
+from relay.bounded_clients import ClientLimits
+from relay.config import Settings
+from relay.domain.addresses import EgressPolicy
+from relay.domain.model import Secret
+from relay.pipeline.clock import Clock
+from relay.serving import open_port, server
+from relay.wiring import Stores, open_stores
+
+KEY = "browser-key-0123456789"
+LOCAL = EgressPolicy(allow=(ip_network("127.0.0.0/8"),))
+
+
+@dataclass
+class Served:
+    """Where the relay is."""
+
+    url: str
+    key: str = KEY
+
+
+@asynccontextmanager
+async def serve(redis_url: str) -> AsyncIterator[Served]:
+    """Serve for as long as this is used, on an emptied store."""
+    settings = Settings(redis_url=Secret(redis_url), encryption_key=(Secret(base64.b64encode(b"k" * 32).decode()),))
+    async with open_stores(settings) as (stores, _):
+        await stores.redis.flushdb()
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[Stores]:
+            yield stores
+
+        app = create_api(opened, admin_key=Secret(KEY), policy=LOCAL, upstreams=LOCAL, clock=Clock())
+        listener = open_port("127.0.0.1", 0, setting="--port")
+        serves = server(app, lifespan=True, limits=ClientLimits())
+        running = asyncio.create_task(serves.serve([listener]))
+        while not serves.started:
+            await asyncio.sleep(0.01)
+        served = Served(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        await fill(served)
+        yield served
+        serves.should_exit = True
+        await running
+
+
+async def fill(served: Served) -> None:
+    """Create a world: sources, applications and endpoints, one of each with a hostile name."""
+    headers = {"authorization": f"Bearer {served.key}"}
+    async with httpx.AsyncClient(base_url=f"{served.url}/api/v1", headers=headers) as api:
+        for uid, name in (("uk", "United Kingdom"), ("evil", "<script>alert(1)</script>")):
+            source = {"name": name, "baseUrl": "http://127.0.0.1:1", "igrp": 1, "routes": ["calls", "visits"]}
+            (await api.put(f"/source/{uid}", json=source | {"auth": {"type": "apiKey", "key": "k"}})).raise_for_status()
+        for uid, name in (("acme", "Acme Motors"), ("evil", "<img src=x onerror=alert(1)>")):
+            (await api.post("/app", json={"uid": uid, "name": name})).raise_for_status()
+            made = {"uid": "crm", "url": "http://127.0.0.1:1/hook?<b>", "description": name}
+            (await api.post(f"/app/{uid}/endpoint", json=made)).raise_for_status()

@@ -1,0 +1,39 @@
+"""Every page, in two widths and two colour schemes: it stays in its width, and axe finds nothing."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.browser.serving import Served
+
+PAGES = {
+    "/console": "Overview",
+    "/console/sources": "Sources",
+    "/console/sources/evil": "<script>alert(1)</script>",
+    "/console/sources/uk": "United Kingdom",
+    "/console/sources/uk/routes/calls": "calls",
+    "/console/sources/uk/backfills": "United Kingdom",
+    "/console/sources/uk/reconciliations": "United Kingdom",
+    "/console/sources/uk/quarantine": "United Kingdom",
+}
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_accessible_and_fits(visitor: Page, relay: Served, path: str) -> None:
+    """WCAG AA by axe, and no page scrolls sideways."""
+    visitor.goto(relay.url + path)
+    expect(visitor.locator("h1")).to_have_text(PAGES[path])
+    found = Axe().run(visitor, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]})
+    assert found.violations_count == 0, found.generate_report()
+    assert visitor.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def test_signing_out_by_keyboard(user: Page, relay: Served) -> None:
+    """The first key press reaches the link to the content, and a button works with Enter."""
+    user.keyboard.press("Tab")
+    expect(user.locator("a.skip")).to_be_focused()
+    user.get_by_role("button", name="Sign out").focus()
+    user.keyboard.press("Enter")
+    expect(user.locator("h1")).to_have_text("Sign in")
+    user.goto(f"{relay.url}/console")
+    expect(user.locator("h1")).to_have_text("Sign in")

@@ -1,0 +1,102 @@
+"""What holds for every page: its headers, its size, where its links lead, and that it stands without JavaScript."""
+
+import gzip
+import re
+
+import httpx
+import pytest
+
+from relay.console.rendering import POLICY
+from relay.errors import StoreUnavailable
+from relay.wiring import Stores
+from tests.integration.api.storing import Store
+from tests.integration.console.walking import Page, Walker
+
+BUDGET = 100_000
+PAGES = [
+    "/console",
+    "/console/sources",
+    "/console/sources/a",
+    "/console/sources/a/routes/all",
+    "/console/sources/a/backfills",
+    "/console/sources/a/reconciliations",
+    "/console/sources/a/quarantine",
+]
+HANDLER = re.compile(r"^on|^style$|^srcdoc$|^hx-on")
+
+
+async def weight(walker: Walker, page: Page) -> int:
+    """The bytes of a page with all its files, compressed."""
+    files = [given.get("src") or given.get("href", "") for tag, given in page.tags if tag in ("script", "link", "img")]
+    total = len(gzip.compress(page.html.encode()))
+    for file in set(files):
+        async with walker.http.stream("GET", file, headers={"accept-encoding": "gzip"}) as answer:
+            assert answer.status_code == 200
+            assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+            total += len(b"".join([part async for part in answer.aiter_raw()]))
+    return total
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_every_page_keeps_the_rules(operator: Walker, store: Store, path: str) -> None:
+    """A strict policy, no code in the page, nothing from elsewhere, and a small size."""
+    page = await operator.get(path)
+    assert page.status == 200
+    assert page.answer.headers["content-security-policy"] == POLICY
+    assert page.answer.headers["cache-control"] == "no-store"
+    assert "unsafe" not in POLICY
+    for tag, given in page.tags:
+        assert [name for name in given if HANDLER.match(name)] == [], (tag, given)
+        leads = [value for name, value in given.items() if name in ("href", "src", "action", "hx-get", "hx-post")]
+        assert [to for to in leads if not to.startswith(("/console", "/docs", "#"))] == [], (tag, given)
+    assert "<style" not in page.html
+    assert re.findall(r"<script(?![^>]* src=)", page.html) == []
+    assert await weight(operator, page) < BUDGET
+
+
+async def test_an_address_without_a_page(operator: Walker) -> None:
+    """Is an error that leads on, and a wrong method is one too."""
+    page = await operator.get("/console/nothing/here")
+    assert (page.status, "Not found" in page.text, "/console" in page.links) == (404, True, True)
+    assert (await operator.get("/console/static/console.css")).status == 404
+    assert page.answer.headers["content-security-policy"] == POLICY
+
+
+async def test_a_key_sees_what_its_scopes_include(stranger: Walker, http: httpx.AsyncClient) -> None:
+    """A part that the key does not include says so, in the API's words, and the rest of the page is shown."""
+    made = (await http.post("/key", json={"name": "Sources only", "scopes": ["source:read"]})).json()
+    page = await stranger.sign_in(made["token"])
+    assert page.status == 200
+    assert "No sources yet" in page.text
+    assert "no scope that includes `message:read`" in page.text
+    assert "/console/sources" in page.links
+    assert "/console/applications" not in page.links
+
+
+async def test_an_unavailable_store_is_a_page(
+    operator: Walker, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says what happens next."""
+
+    async def away(*_: object, **__: object) -> None:
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(type(stores.sessions), "find", away)
+    page = await operator.get("/console")
+    assert (page.status, "Redis does not answer" in page.text) == (503, True)
+
+
+async def test_hostile_names_are_text(operator: Walker, http: httpx.AsyncClient) -> None:
+    """Names of sources come from people: whatever they hold is shown, and is no markup."""
+    name = "<img src=x onerror=alert(1)>\"'><script>alert(1)</script>"
+    body = {
+        "name": name,
+        "baseUrl": "https://127.0.0.1",
+        "igrp": 1,
+        "auth": {"type": "apiKey", "key": "k"},
+        "routes": ["all"],
+    }
+    assert (await http.put("/source/evil", json=body)).status_code == 201
+    page = await operator.get("/console")
+    assert ("img" in {tag for tag, given in page.tags if given.get("src") == "x"}) is False
+    assert len([tag for tag, _ in page.tags if tag == "script"]) == 1

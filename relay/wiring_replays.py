@@ -1,9 +1,11 @@
 """How replays are put together."""
 
+from relay.pipeline.mending import Mending
 from relay.pipeline.reading.old_rows import OldRows
 from relay.pipeline.reading_again import ReadingAgain
 from relay.pipeline.replays import ReplayTurns
 from relay.store.chores import Chores
+from relay.store.mendings import Mendings
 from relay.store.server import Server
 from relay.wiring import Stores
 
@@ -20,6 +22,14 @@ def replays_of(stores: Stores) -> ReplayTurns:
             routes=stores.routes,
             backfills=stores.backfills,
             old_rows=OldRows(books=stores.books, events=stores.events, undelivered=stores.undelivered),
+        ),
+        mending=Mending(
+            mendings=Mendings(stores.redis),
+            replays=stores.replays,
+            endpoints=stores.endpoints,
+            applications=stores.applications,
+            configuration=stores.configuration,
+            events=stores.events,
         ),
         server=Server(stores.redis),
         chores=Chores(stores.redis),

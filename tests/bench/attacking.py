@@ -21,7 +21,7 @@ ATTACKED_EACH = 5
 """Every fifth row is for an endpoint with a hostile expression as well."""
 SECONDS = 24
 KNOWN_AFTER_S = 12.0
-"""A worker that starts has to evaluate each new expression once, the hostile ones too, before it knows which are which."""
+"""A worker that starts evaluates each new expression once, the hostile ones too, before it knows which are which."""
 GOOD, BAD = "c_good", "c_bad"
 
 

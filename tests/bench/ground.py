@@ -48,7 +48,8 @@ class Ground:
 
         async def make_some() -> None:
             for number in turns:
-                make = partial(self._endpoint, url=url(number), wanted=filters(number), shape=shapes(number), paused=paused)
+                wanted, shape = filters(number), shapes(number)
+                make = partial(self._endpoint, url=url(number), wanted=wanted, shape=shape, paused=paused)
                 self.endpoints.append(await self.stores.endpoints.create(make, now_ms=1 + number))
 
         await asyncio.gather(*(make_some() for _ in range(AT_ONCE)))

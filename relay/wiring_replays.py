@@ -1,11 +1,11 @@
 """How replays are put together."""
 
-from relay.pipeline.mending import Mending
+from relay.pipeline.correcting import Correcting
 from relay.pipeline.reading.old_rows import OldRows
 from relay.pipeline.reading_again import ReadingAgain
 from relay.pipeline.replays import ReplayTurns
 from relay.store.chores import Chores
-from relay.store.mendings import Mendings
+from relay.store.corrections import Corrections
 from relay.store.server import Server
 from relay.wiring import Stores
 
@@ -23,8 +23,8 @@ def replays_of(stores: Stores) -> ReplayTurns:
             backfills=stores.backfills,
             old_rows=OldRows(books=stores.books, events=stores.events, undelivered=stores.undelivered),
         ),
-        mending=Mending(
-            mendings=Mendings(stores.redis),
+        correcting=Correcting(
+            corrections=Corrections(stores.redis),
             replays=stores.replays,
             endpoints=stores.endpoints,
             applications=stores.applications,

@@ -45,7 +45,6 @@ class Wanted(Struct, frozen=True, kw_only=True):
     types: tuple[str, ...] = ()
     """Events of any of these types; none: of all types."""
 
-
     @property
     def reasons(self) -> frozenset[str]:
         """The reasons with which deliveries must be listed as dead; none: whatever the reason is."""

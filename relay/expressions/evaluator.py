@@ -104,7 +104,7 @@ class Evaluator:
                 if results is not None:
                     return results
             if self._slow.is_crowded:
-                # What waits holds a slot of the worker (RELAY_DISPATCH_SLOTS).
+                # Each delivery that waits holds a slot of the worker (RELAY_DISPATCH_SLOTS).
                 raise EvaluatorUnavailable("too many slow expressions wait to be evaluated")
             try:
                 results = await self._evaluate_slowly(owner, job)

@@ -13,7 +13,7 @@ from relay.domain.references import tag_of
 from relay.domain.replaying import Phase, Replay, allowance, delivery, is_within, paced, short_of, wants
 from relay.errors import Conflict, NotFound, StoreUnavailable
 from relay.pipeline.apart import ask_apart, each_apart
-from relay.pipeline.mending import Mending
+from relay.pipeline.correcting import Correcting
 from relay.pipeline.reading_again import ReadingAgain, reads_again
 from relay.store.books import Books
 from relay.store.chores import Chores
@@ -46,7 +46,7 @@ class ReplayTurns:
         books: Books,
         endpoints: Endpoints,
         again: ReadingAgain,
-        mending: Mending,
+        correcting: Correcting,
         server: Server,
         chores: Chores,
     ) -> None:
@@ -55,7 +55,7 @@ class ReplayTurns:
         self._books = books
         self._endpoints = endpoints
         self._again = again
-        self._mending = mending
+        self._correcting = correcting
         self._server = server
         self._chores = chores
 
@@ -75,7 +75,7 @@ class ReplayTurns:
         """Continue each replay of some sources; says whether any of them runs."""
         if not await self._chores.take("replays", seconds=EVERY_S * 0.9):
             return False
-        await self._mending.begin(now_ms=await self._server.now_ms())
+        await self._correcting.begin(now_ms=await self._server.now_ms())
         there, runs = await ask_apart("replays", sources, self._replays.of_any), False
         with_replays = [source for source in sources if there.get(source)]
 

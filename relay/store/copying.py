@@ -204,7 +204,7 @@ def _call(saved: SavedConfiguration, place: _Place, stored: bytes, old_uid: str)
     names = (f"{kind}s", f"{kind}_uids", "index", "history", f"{_OWNERS[kind]}s", "matched", "reported", "deletions")
     return (
         script("save_configuration"),
-        [*(keys.config(name) for name in names), keys.OPERATIONS, outbox_keys.OUTBOX, replay_keys.MENDING],
+        [*(keys.config(name) for name in names), keys.OPERATIONS, outbox_keys.OUTBOX, replay_keys.CORRECTIONS],
         args,
     )
 

@@ -12,7 +12,7 @@ from relay.domain.credentials import EndpointAuth
 from relay.domain.matching import filter_fault
 from relay.domain.model import Application, ApplicationId, Endpoint, EndpointId, SourceUid
 from relay.domain.operational import disabled_data, endpoint_events
-from relay.domain.requests.mending import cured
+from relay.domain.requests.correcting import cured
 from relay.domain.streams import posts_of
 from relay.errors import NotFound, Unreadable
 from relay.store.conditions import Conditions
@@ -224,7 +224,7 @@ def _notes(before: Endpoint | None, after: Endpoint | None) -> list[Note]:
 
 def _change_notes(before: Endpoint | None, after: Endpoint | None) -> list[Note]:
     """The same of one that was there, readable or not."""
-    return [*_notes(before or after, after), *(("mend", reason, 0, b"") for reason in _cured(before, after))]
+    return [*_notes(before or after, after), *(("correct", reason, 0, b"") for reason in _cured(before, after))]
 
 
 def _cured(before: Endpoint | None, after: Endpoint | None) -> Sequence[str]:

@@ -24,7 +24,7 @@ READ_AT_ONCE = 500
 HISTORY_KEPT = 4096
 """Changes that a reader may be behind of before it reads everything again: about 300 kB."""
 
-Note = tuple[Literal["log", "out", "mend"], str, int, bytes]
+Note = tuple[Literal["log", "out", "correct"], str, int, bytes]
 """An operational event that belongs to a change: for the log or for the outbox, its kind, ms, and data. Or the
 reason of dead deliveries that the change may cure."""
 Notes = Callable[[T | None, T | None], Sequence[Note]]
@@ -202,7 +202,7 @@ class Records(Generic[T]):
                  "reported", "deletions")  # fmt: skip
         version, *rest = await script("save_configuration")(
             self._redis,
-            [*(keys.config(name) for name in names), keys.OPERATIONS, outbox_keys.OUTBOX, replay_keys.MENDING],
+            [*(keys.config(name) for name in names), keys.OPERATIONS, outbox_keys.OUTBOX, replay_keys.CORRECTIONS],
             [*args, f"endpoint/{OPERATIONAL}", *(part for note in notes for part in note)],
         )
         if version == -1:

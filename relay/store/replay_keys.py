@@ -3,7 +3,7 @@
 from relay.domain.model import EndpointId, SourceUid
 from relay.store.keys import config, prefix
 
-MENDING = config("mending")
+CORRECTIONS = config("corrections")
 """hash: `{endpoint} {reason}` → ms of the last change that may cure its dead deliveries of the reason. Written with the
 change, deleted once a task of it has begun, half a minute later."""
 

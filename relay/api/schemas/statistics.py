@@ -276,8 +276,6 @@ def _counts(tally: Tally) -> dict[str, Any]:
     return {
         "success": tally.succeeded,
         "fail": tally.failed,
-        "by_class": {
-            "none" if each == NO_ANSWER else f"{each}xx": count for each, count in tally.classes.items()
-        },
+        "by_class": {"none" if each == NO_ANSWER else f"{each}xx": count for each, count in tally.classes.items()},
         "duration_ms": DurationsOut(p50=durations.at_most(0.5), p95=durations.at_most(0.95)),
     }

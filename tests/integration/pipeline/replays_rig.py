@@ -4,13 +4,13 @@ from typing import Any
 
 from relay.domain.model import Endpoint
 from relay.domain.replaying import Chosen, Replay, Wanted
-from relay.pipeline.mending import Mending
+from relay.pipeline.correcting import Correcting
 from relay.pipeline.reading.old_rows import OldRows
 from relay.pipeline.reading_again import ReadingAgain
 from relay.pipeline.replays import ReplayTurns
 from relay.store.books import Books
 from relay.store.chores import Chores
-from relay.store.mendings import Mendings
+from relay.store.corrections import Corrections
 from relay.store.replays import Replays
 from relay.store.server import Server
 from relay.store.undelivered import Undelivered
@@ -30,8 +30,8 @@ def replay_turns(rig: Rig) -> ReplayTurns:
             backfills=rig.backfills,
             old_rows=OldRows(books=Books(rig.redis), events=rig.events, undelivered=Undelivered(rig.redis)),
         ),
-        mending=Mending(
-            mendings=Mendings(rig.redis),
+        correcting=Correcting(
+            corrections=Corrections(rig.redis),
             replays=Replays(rig.redis),
             endpoints=rig.endpoints,
             applications=rig.applications,

@@ -120,7 +120,8 @@ async def test_who_failed_lately_is_known(floor: Floor) -> None:
 
 async def test_an_endpoint_takes_little_memory(floor: Floor) -> None:
     """With attempts in every minute and every hour that is kept, of twelve marks each: docs/performance.md."""
-    marks = {mark_of(status, ms, succeeded=status == 200): 100 for status in (200, 503) for ms in (5, 9, 14, 20, 30, 45)}
+    durations = (5, 9, 14, 20, 30, 45)
+    marks = {mark_of(status, ms, succeeded=status == 200): 100 for status in (200, 503) for ms in durations}
     text = ",".join(f"{mark}:{count}" for mark, count in marks.items())
     for unit, number in (("minute", 29_847_213), ("hour", 497_453)):
         name = tally_keys.ended(UK, A, unit)  # type: ignore[arg-type]

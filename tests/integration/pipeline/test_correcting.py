@@ -6,9 +6,9 @@ import pytest
 
 from relay.domain.model import Endpoint
 from relay.domain.requests.model import Lookup, RequestShape, VerdictRule
-from relay.pipeline.mending import AFTER_MS
+from relay.pipeline.correcting import AFTER_MS
 from relay.store import replay_keys
-from relay.store.mendings import Mendings
+from relay.store.corrections import Corrections
 from relay.store.replays import Part, Replays
 from relay.store.undelivered import Undelivered
 from tests.fakes.subscribers import status
@@ -49,15 +49,15 @@ async def all_dead(floor: Dispatching, count: int) -> None:
 
 async def half_a_minute_passes(floor: Dispatching) -> None:
     """For the changes: the server's clock cannot be set."""
-    for field, at in (await floor.rig.eyes.hgetall(replay_keys.MENDING)).items():
-        await floor.rig.eyes.hset(replay_keys.MENDING, field, int(at) - AFTER_MS - 1)
+    for field, at in (await floor.rig.eyes.hgetall(replay_keys.CORRECTIONS)).items():
+        await floor.rig.eyes.hset(replay_keys.CORRECTIONS, field, int(at) - AFTER_MS - 1)
 
 
 async def replayed(floor: Dispatching) -> list[Part]:
     """Let half a minute pass, let replays end, and give them."""
     await half_a_minute_passes(floor)
     turns = replay_turns(floor.rig)
-    await turns._mending.begin(now_ms=await turns._server.now_ms())
+    await turns._correcting.begin(now_ms=await turns._server.now_ms())
     while await turns.turn(UK):
         floor.wake()
     return await Replays(floor.rig.eyes).parts([UK])
@@ -118,7 +118,7 @@ async def test_a_change_of_something_else_sends_nothing_again(floor: Dispatching
         ]
         for change in changes:
             crm = await floor.change(crm, **change)
-            assert await floor.rig.eyes.hlen(replay_keys.MENDING) == 0
+            assert await floor.rig.eyes.hlen(replay_keys.CORRECTIONS) == 0
         assert await replayed(floor) == []
 
 
@@ -130,27 +130,27 @@ async def test_nothing_is_sent_twice_if_the_worker_dies_in_between(floor: Dispat
         await all_dead(floor, 2)
         await floor.change(crm, request=RequestShape(transformation=RIGHT))
         await half_a_minute_passes(floor)
-        noted = await rig.eyes.hgetall(replay_keys.MENDING)
+        noted = await rig.eyes.hgetall(replay_keys.CORRECTIONS)
         assert len(await replayed(floor)) == 1
         await floor.all_ended()
-        await rig.eyes.hset(replay_keys.MENDING, mapping=noted)
+        await rig.eyes.hset(replay_keys.CORRECTIONS, mapping=noted)
         assert len(await replayed(floor)) == 1
         await floor.all_ended()
     assert len(floor.subscribers.got) == 2
-    assert await rig.eyes.hlen(replay_keys.MENDING) == 0
+    assert await rig.eyes.hlen(replay_keys.CORRECTIONS) == 0
 
 
 async def test_a_change_that_comes_while_a_task_begins_is_not_forgotten(floor: Dispatching, rig: Rig) -> None:
     """Only the change whose task began is forgotten."""
     crm = await shaped(floor, transformation=BROKEN)
     await floor.change(crm, request=RequestShape(transformation=RIGHT))
-    mendings = Mendings(rig.redis)
-    (mended,) = await mendings.before(2**53)
-    await mendings.forget(mended._replace(at_ms=mended.at_ms - 1))
-    assert await mendings.before(2**53) == [mended]
-    assert await mendings.before(mended.at_ms) == []
-    await mendings.forget(mended)
-    assert await mendings.before(2**53) == []
+    corrections = Corrections(rig.redis)
+    (correction,) = await corrections.before(2**53)
+    await corrections.forget(correction._replace(at_ms=correction.at_ms - 1))
+    assert await corrections.before(2**53) == [correction]
+    assert await corrections.before(correction.at_ms) == []
+    await corrections.forget(correction)
+    assert await corrections.before(2**53) == []
 
 
 async def test_a_change_of_the_lookup_sends_again_what_had_no_match(floor: Dispatching) -> None:

@@ -209,4 +209,8 @@ class ExpressionFailed(RelayError):  # noqa: N818
 
 
 class EvaluatorUnavailable(RelayError):  # noqa: N818
-    """No process could evaluate the expressions. This says nothing about them: try again."""
+    """Nothing could evaluate the expressions now. This says nothing about the result: try again, after `wait_s` s."""
+
+    def __init__(self, message: str, *, wait_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s

@@ -11,7 +11,7 @@ from relay.api.dependencies import ApplicationGiven, ClockGiven, StoresGiven
 from relay.api.feeds import read_feed
 from relay.api.paging import Paging
 from relay.api.schemas.common import ms
-from relay.api.schemas.messages import FAIL, PENDING, SENDING, SUCCESS, delivery_status
+from relay.api.schemas.messages import CANCELED, FAIL, PENDING, SENDING, SUCCESS, delivery_status
 from relay.api.schemas.statistics import EndpointStatsOut
 from relay.api.statistics import health_of
 from relay.api.visibility import AttemptItem, attempts_feed
@@ -61,6 +61,7 @@ async def endpoint_stats(
         success=counts[SUCCESS],
         pending=counts[PENDING],
         fail=counts[FAIL],
+        canceled=counts[CANCELED],
         sending=counts[SENDING] + sum(map(sum, waiting)),
         complete=page.done,
         health=await health_of(stores, application, endpoint, sources, now_ms=clock.now_ms()),

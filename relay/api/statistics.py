@@ -18,7 +18,7 @@ from relay.api.schemas.statistics import (
 )
 from relay.domain.model import Application, Endpoint, SourceUid
 from relay.domain.principals import Resource
-from relay.domain.tallies import KEPT, SUCCESS, UNIT_MS, Unit, summed, within
+from relay.domain.tallies import KEPT, UNIT_MS, Unit, summed, within
 from relay.errors import Fault, Invalid
 from relay.store.queues import Queue
 from relay.wiring import Stores
@@ -85,7 +85,7 @@ class StatisticsController(Controller):
         pairs = [(endpoint.id, stream) for stream in await stores.configuration.streams_of(application)]
         found = (await stores.statistics.tallies.read(pairs, "hour", newest=KEPT["hour"])).get(endpoint.id, {})
         total = summed(each for _, each in within(found, "hour", since_ms=since_ms, until_ms=until_ms))
-        return AttemptStatsOut(success=total.count(SUCCESS), fail=total.failed)
+        return AttemptStatsOut(success=total.succeeded, fail=total.failed)
 
 
 async def health_of(

@@ -27,9 +27,10 @@ class SendingCounts:
     def __init__(self, connections: ConnectionCounts) -> None:
         self.connections = connections
         self.outcomes: Counter[str] = Counter()
-        """Attempts by the class of their status, such as `2xx`, or by the failure, see domain.outcomes.Failure."""
+        """Attempts by the class of their status, such as `2xx`, or by the failure, see domain.outcomes.Failure.
+        Whether they succeeded is another question: rules of an endpoint can decide against the status."""
         self.succeeded: dict[EndpointId, int] = {}
-        """Attempts that were a success, by endpoint."""
+        """Attempts whose verdict was a success, by endpoint."""
         self.failed: dict[EndpointId, int] = {}
         self.durations = [0] * (len(DURATION_BOUNDS_MS) + 1)
         """Attempts by the index of the first bound that they did not exceed; the last: they exceeded all."""
@@ -58,19 +59,21 @@ class SendingCounts:
                 self._attempted(lane)
 
     def _attempted(self, lane: HandIn) -> None:
-        durations, succeeded, total_ms = self.durations, 0, 0
+        durations, succeeded, answered_ok, total_ms = self.durations, 0, 0, 0
         sent = [attempt for attempt in lane.attempts if attempt.verdict != "skipped"]
         for attempt in sent:
+            succeeded += attempt.succeeded
             if 200 <= attempt.status < 300:
-                succeeded += 1
+                answered_ok += 1
             else:
                 self.outcomes[_outcome_of(attempt)] += 1
             took_ms = attempt.duration_ms
             durations[bisect_left(DURATION_BOUNDS_MS, took_ms)] += 1
             total_ms += took_ms
         self.duration_ms += total_ms
+        if answered_ok:
+            self.outcomes["2xx"] += answered_ok
         if succeeded:
-            self.outcomes["2xx"] += succeeded
             self.succeeded[lane.endpoint] = self.succeeded.get(lane.endpoint, 0) + succeeded
         if failed := len(sent) - succeeded:
             self.failed[lane.endpoint] = self.failed.get(lane.endpoint, 0) + failed

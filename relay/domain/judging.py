@@ -107,7 +107,7 @@ def _clear(outcome: Outcome, health: Health, now_ms: int) -> Verdict | None:
         return Verdict("dead", "dead", health, reason=outcome.error)
     if outcome.error in BLAMELESS:
         # The fault is on our side: no try is used up, and the breaker learns nothing.
-        rest_ms = now_ms + BLAMELESS_REST_MS
+        rest_ms = now_ms + max(BLAMELESS_REST_MS, outcome.rest_ms)
         return Verdict("retry", "head", health, rest_ms, uses_try=False, rest_until_ms=rest_ms)
     if outcome.error == Failure.CREDENTIALS:
         return _disabled(health.refused(now_ms), now_ms, outcome.detail)

@@ -254,3 +254,8 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
     """From the request's first byte to the response's head."""
     event_type: str = ""
     """The type of a posted event. Empty: `type_code` says it."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it confirmed the delivery. The status does not say so: an endpoint can have rules for answers."""
+        return self.verdict == "delivered"

@@ -71,6 +71,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     ruling: Ruling | None = None
     """What a rule of the endpoint says about the answer; None: no rule fits."""
+    rest_ms: int = 0
+    """How long the endpoint is to rest at least, if the failure is one that the endpoint is not blamed for."""
     skipped: bool = False
     """The endpoint's transformation says that the event is not to be sent. Nothing was."""
     answer: bytes = b""

@@ -12,14 +12,18 @@ from relay.domain.model import ApplicationId, Endpoint, EndpointId, StoredEvent
 from relay.domain.references import Reference, resent
 
 Chosen = Literal["delivered", "dead", "skipped", "never"]
+Failed = Literal["transformation", "no_match"]
+"""Dead deliveries that a change of the endpoint's expressions may cure, by the reason with which they are listed."""
 Phase = Literal["running", "finished", "failed", "cancelled"]
 Kind = Literal["endpoint.recover", "endpoint.replay", "endpoint.bulk-replay"]
 
-STATES: dict[Chosen, frozenset[State]] = {
+STATES: dict[Chosen | Failed, frozenset[State]] = {
     "delivered": frozenset({State.CONFIRMED}),
     "dead": frozenset({State.DEAD, State.DROPPED_FULL, State.DROPPED_OLD, State.FORGOTTEN}),
     "skipped": frozenset({State.UNWANTED}),
     "never": frozenset({State.NOT_OWED}),
+    "transformation": frozenset({State.DEAD}),
+    "no_match": frozenset({State.DEAD}),
 }
 """What the books say of the deliveries that can be chosen. Deliveries that wait are never chosen."""
 CHECKED_AGAIN = STATES["skipped"] | STATES["never"]
@@ -31,7 +35,7 @@ WAITING_MOST = 500
 class Wanted(Struct, frozen=True, kw_only=True):
     """Which events are chosen. Every condition must hold."""
 
-    states: tuple[Chosen, ...]
+    states: tuple[Chosen | Failed, ...]
     since_ms: int = 0
     """Stored at this time or later."""
     until_ms: int | None = None
@@ -40,6 +44,11 @@ class Wanted(Struct, frozen=True, kw_only=True):
     until_row_id: int | None = None
     types: tuple[str, ...] = ()
     """Events of any of these types; none: of all types."""
+
+    @property
+    def reasons(self) -> frozenset[str]:
+        """The reasons with which deliveries must be listed as dead; none: whatever the reason is."""
+        return frozenset(self.states) & {"transformation", "no_match"}
 
 
 class Replay(Struct, frozen=True, kw_only=True):
@@ -106,7 +115,7 @@ def is_within(wanted: Wanted, *, oldest_ms: int, newest_ms: int) -> bool:
 def short_of(replay: Replay, gone: Sequence[tuple[int, State]]) -> Replay:
     """A replay after a look at numbers (ascending) that have no event any more, with what the books say of them."""
     found = [each for each in gone if has_state(replay.wanted, each[1])]
-    if not found:
+    if not found or replay.wanted.reasons:
         return replay
     owed = sum(state is not State.NOT_OWED for _, state in found)
     first = replay.gone_first or found[0][0]

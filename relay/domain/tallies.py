@@ -19,7 +19,13 @@ KEPT: Mapping[Unit, int] = {"minute": 180, "hour": 14 * 24}
 """Buckets with attempts of one endpoint and one stream; the oldest go first."""
 LONGEST_MS = 2**17
 """Two minutes: an attempt that took longer counts as this."""
-NO_ANSWER, SUCCESS, MOST_CLASS = 0, 2, 5
+NO_ANSWER, OK, MOST_CLASS = 0, 2, 5
+AGAINST_STATUS: Mapping[tuple[int, bool], int] = {(2, False): 6, (3, True): 7, (4, True): 8, (5, True): 9}
+"""Kinds of attempts whose verdict is not the one of their status, by the class and whether they succeeded. Rules of an
+endpoint decide so: a 409 can be a success, and a 200 a failure. All other attempts are of the kind of their class."""
+_CLASS_OF = {kind: status_class for (status_class, _), kind in AGAINST_STATUS.items()}
+_SUCCESSES = frozenset({OK, *(kind for (_, succeeded), kind in AGAINST_STATUS.items() if succeeded)})
+MOST_KIND = max(AGAINST_STATUS.values())
 _LAST = bucket_of(LONGEST_MS)
 
 
@@ -27,18 +33,27 @@ class Tally(msgspec.Struct):
     """What was counted in some time."""
 
     durations: dict[int, Histogram] = msgspec.field(default_factory=dict)
-    """By the class of the status, such as 2 for 200 to 299; 0: there was no answer. Buckets are a quarter of an octave
-    wide, so a duration is at most a quarter too high."""
+    """By kind: the class of the status, such as 2 for 200 to 299, 0 for no answer; or one of AGAINST_STATUS. Buckets
+    are a quarter of an octave wide, so a duration is at most a quarter too high."""
 
     def merge(self, other: "Tally") -> None:
         """Count what another tally has counted."""
-        for status_class, histogram in other.durations.items():
-            self.durations.setdefault(status_class, Histogram(counts={})).merge(histogram)
+        for kind, histogram in other.durations.items():
+            self.durations.setdefault(kind, Histogram(counts={})).merge(histogram)
 
-    def count(self, status_class: int) -> int:
-        """The attempts of a class."""
-        found = self.durations.get(status_class)
-        return found.total if found else 0
+    @property
+    def classes(self) -> dict[int, int]:
+        """The attempts by the class of their status, whatever their verdict was."""
+        found: dict[int, int] = {}
+        for kind, histogram in sorted(self.durations.items()):
+            status_class = _CLASS_OF.get(kind, kind)
+            found[status_class] = found.get(status_class, 0) + histogram.total
+        return dict(sorted(found.items()))
+
+    @property
+    def succeeded(self) -> int:
+        """The attempts whose verdict was a success."""
+        return sum(histogram.total for kind, histogram in self.durations.items() if kind in _SUCCESSES)
 
     @property
     def total(self) -> int:
@@ -48,7 +63,7 @@ class Tally(msgspec.Struct):
     @property
     def failed(self) -> int:
         """The attempts that were no success."""
-        return self.total - self.count(SUCCESS)
+        return self.total - self.succeeded
 
     def all_durations(self) -> Histogram:
         """The durations of all attempts."""
@@ -63,29 +78,33 @@ Buckets = dict[int, Tally]
 
 
 def marks_of(attempts: Iterable[Attempt]) -> dict[str, int]:
-    """How many of some attempts have which mark: the digit of the class and the bucket of the duration."""
+    """How many of some attempts have which mark: the digit of the kind and the bucket of the duration."""
     counts: dict[str, int] = {}
     for attempt in attempts:
         if attempt.verdict == "skipped":
             continue
-        mark = mark_of(attempt.status, attempt.duration_ms)
+        mark = mark_of(attempt.status, attempt.duration_ms, succeeded=attempt.succeeded)
         counts[mark] = counts.get(mark, 0) + 1
     return counts
 
 
-def mark_of(status: int, duration_ms: int) -> str:
+def mark_of(status: int, duration_ms: int, *, succeeded: bool) -> str:
     """The mark of an attempt.
 
-    >>> mark_of(204, 17), mark_of(0, 30_000), mark_of(599, 10**9)
+    >>> mark_of(204, 17, succeeded=True), mark_of(0, 30_000, succeeded=False), mark_of(599, 10**9, succeeded=False)
     ('217', '0103', '5121')
+    >>> mark_of(204, 17, succeeded=False), mark_of(409, 17, succeeded=True)
+    ('617', '817')
     """
+    status_class = min(status // 100, MOST_CLASS)
+    kind = AGAINST_STATUS.get((status_class, succeeded), status_class)
     # Two neighbouring buckets of a histogram are one here: half the fields.
-    return _mark(min(status // 100, MOST_CLASS), min(bucket_of(duration_ms) | 1, _LAST | 1))
+    return _mark(kind, min(bucket_of(duration_ms) | 1, _LAST | 1))
 
 
 @lru_cache(maxsize=1024)
-def _mark(status_class: int, bucket: int) -> str:
-    return f"{status_class}{bucket}"
+def _mark(kind: int, bucket: int) -> str:
+    return f"{kind}{bucket}"
 
 
 def read_marks(pairs: Iterable[tuple[str, str]]) -> Tally:
@@ -94,9 +113,9 @@ def read_marks(pairs: Iterable[tuple[str, str]]) -> Tally:
     for mark, count in pairs:
         if len(mark) < 2 or not (mark.isascii() and mark.isdigit() and count.isascii() and count.isdigit()):
             continue
-        status_class, bucket, number = int(mark[0]), int(mark[1:]), int(count)
-        if status_class <= MOST_CLASS and bucket <= _LAST | 1 and number:
-            counts = tally.durations.setdefault(status_class, Histogram(counts={})).counts
+        kind, bucket, number = int(mark[0]), int(mark[1:]), int(count)
+        if kind <= MOST_KIND and bucket <= _LAST | 1 and number:
+            counts = tally.durations.setdefault(kind, Histogram(counts={})).counts
             counts[bucket] = counts.get(bucket, 0) + number
     return tally
 

@@ -24,6 +24,13 @@ FULL = Limits(steps=500_000, cpu_s=0.1)
 AT_ONCE = 16
 MOST_WAITING = 4096
 MOST_WAITING_OF_OWNER = 512
+LONGEST_WAIT_S = 20.0
+"""How long expressions wait and are evaluated together, as long as an attempt may take."""
+LATER_S = 30.0
+"""The longest time after which a caller is told to ask again: the expressions may have been changed by then."""
+SHARE_OF_LIMITS = 0.1
+"""Of a core, for evaluations in the slow lane that reach a limit."""
+RESTS = "the expressions took too much time or memory again and again, so they are evaluated less often"
 MOST_DEATHS = 2
 Results = dict[str, bytes | None]
 
@@ -33,7 +40,7 @@ class Evaluator:
 
     def __init__(self) -> None:
         self._quick = Lane("quick", background=False, at_once=AT_ONCE)
-        self._slow = Lane("slow", background=True, at_once=1)
+        self._slow = Lane("slow", background=True, at_once=1, share=SHARE_OF_LIMITS)
         self._owners: Owners | None = None
         self._inside = 0
 
@@ -52,7 +59,8 @@ class Evaluator:
         `data`: the JSON that expressions are evaluated against. `bindings`: the JSON of variables, without `$`.
 
         Raises ExpressionFailed if an expression has no result for this data, and EvaluatorUnavailable if this process
-        or the machine is at fault: a later call can succeed.
+        or the machine is at fault, or if the expressions rest, because they took too much again and again: a later
+        call can succeed.
         """
         self._owners = self._owners or Owners(asyncio.get_running_loop().time)
         its = self._owners.get(owner)
@@ -61,8 +69,10 @@ class Evaluator:
         self._inside += 1
         its.inside += 1
         try:
-            async with its.turns:
+            async with asyncio.timeout(LONGEST_WAIT_S), its.turns:
                 return await self._evaluate(its, Job(dict(expressions), data, dict(bindings), BRIEF))
+        except TimeoutError:
+            raise EvaluatorUnavailable("the expressions waited too long to be evaluated") from None
         finally:
             self._inside -= 1
             its.inside -= 1
@@ -79,13 +89,33 @@ class Evaluator:
             results = await self._evaluate_briefly(self._quick, owner, job, which)
             if results is not None:
                 return results
+        if (rest_s := owner.rests_s(which, clock())) > 0:
+            raise EvaluatorUnavailable(RESTS, wait_s=min(rest_s, LATER_S))
+        return await self._evaluate_in_turn(owner, job, which, is_brief=brief)
+
+    async def _evaluate_in_turn(self, owner: Owner, job: Job, which: int, *, is_brief: bool) -> Results:
+        clock = asyncio.get_running_loop().time
         async with owner.slow_turn:
-            if brief and not owner.is_slow(clock()):
+            if (rest_s := owner.rests_s(which, clock())) > 0:
+                raise EvaluatorUnavailable(RESTS, wait_s=min(rest_s, LATER_S))
+            if is_brief and not owner.is_slow(clock()):
                 lane = self._quick if owner.is_quick(which, clock()) else self._slow
                 results = await self._evaluate_briefly(lane, owner, job, which)
                 if results is not None:
                     return results
-            return await self._evaluate_slowly(owner, job)
+            if self._slow.is_crowded:
+                # Each delivery that waits holds a slot of the worker (RELAY_DISPATCH_SLOTS).
+                raise EvaluatorUnavailable("too many slow expressions wait to be evaluated")
+            try:
+                results = await self._evaluate_slowly(owner, job)
+            except ExpressionFailed as failed:
+                if failed.kind == "failed":
+                    owner.kept_limits(which)
+                else:
+                    owner.reached_limit(which, clock())
+                raise
+            owner.kept_limits(which)
+            return results
 
     async def _evaluate_briefly(self, lane: Lane, owner: Owner, job: Job, which: int) -> Results | None:
         """Within the limits of the quick lane; None if they are not enough. The owner is slow from then on."""

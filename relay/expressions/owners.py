@@ -8,6 +8,10 @@ SLOW_FOR_S = 300.0
 """How long the expressions of an owner stay in the slow lane after one of them took too long for the quick one."""
 MOST_OWNERS = 20_000
 MOST_SETS = 16
+FREE_OFFENCES = 1
+FIRST_REST_S, LONGEST_REST_S = 2.0, 300.0
+"""Expressions that reached a limit twice in a row are not evaluated for so long; each time, the rest is twice as long.
+One event that is too much for an expression costs the other events of its endpoint nothing."""
 MOST_AT_ONCE = 8
 """Deliveries of one owner whose expressions are evaluated or next in line; its others wait behind them."""
 
@@ -25,6 +29,8 @@ class Owner:
         """How often in a row the process died for no known reason."""
         self.slow_until = 0.0
         self._quick: OrderedDict[int, None] = OrderedDict()
+        self._offences: OrderedDict[int, tuple[int, float]] = OrderedDict()
+        """Of expressions that reached a limit the last time: how often in a row, and until when they rest."""
 
     def is_slow(self, now: float) -> bool:
         """Whether its expressions took too long lately."""
@@ -48,6 +54,24 @@ class Owner:
         """Some expressions took too long for the quick lane."""
         self.slow_until = now + SLOW_FOR_S
         self._quick.clear()
+
+    def rests_s(self, expressions: int, now: float) -> float:
+        """How long these expressions are not evaluated; 0: they can be now."""
+        _, until = self._offences.get(expressions, (0, 0.0))
+        return max(0.0, until - now)
+
+    def reached_limit(self, expressions: int, now: float) -> None:
+        """These expressions took all that they may."""
+        count = self._offences.pop(expressions, (0, 0.0))[0] + 1
+        doublings = count - FREE_OFFENCES - 1
+        rest_s = 0.0 if doublings < 0 else min(LONGEST_REST_S, FIRST_REST_S * 2.0 ** min(doublings, 30))
+        self._offences[expressions] = count, now + rest_s
+        if len(self._offences) > MOST_SETS:
+            self._offences.popitem(last=False)
+
+    def kept_limits(self, expressions: int) -> None:
+        """These expressions had a result, or failed in another way."""
+        self._offences.pop(expressions, None)
 
 
 class Owners:

@@ -29,6 +29,11 @@ class Answer(msgspec.Struct, array_like=True):
     results: dict[str, bytes | None]
     failure: Failure | None = None
 
+    @property
+    def reached_limit(self) -> bool:
+        """Whether an expression took all that it may."""
+        return self.failure is not None and self.failure.kind != "failed"
+
 
 encode = msgspec.msgpack.Encoder().encode
 read_jobs: Callable[[bytes], list[Job]] = msgspec.msgpack.Decoder(list[Job]).decode

@@ -34,7 +34,7 @@ METRICS = (
     Metric("relay_attempts_total", "counter", "worker", "process", "Attempts that ended.", ("outcome",),
            "`outcome`: `1xx` to `5xx`, or the failure, such as `timeout`, `dns` or `refused_address`"),
     Metric("relay_endpoint_attempts_total", "counter", "worker", "process", "Attempts that ended, by endpoint.",
-           ("endpoint_id", "result"), f"{_ENDPOINT}; `result`: `success`, `failure`"),
+           ("endpoint_id", "result"), f"{_ENDPOINT}; `result`: `success`, `failure`, by the verdict"),
     Metric("relay_attempt_duration_seconds", "histogram", "worker", "process",
            "How long attempts took, from the lookup of the host to the last byte."),
     Metric("relay_deliveries_ended_total", "counter", "worker", "process", "Deliveries that ended.", ("outcome",),

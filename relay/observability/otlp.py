@@ -93,7 +93,7 @@ class OtlpSpans:
         }
         if outcome.status:
             told["http.response.status_code"] = outcome.status
-        if not outcome.succeeded:
+        if not (outcome.succeeded or outcome.skipped):
             told["error.type"] = str(outcome.error or outcome.status)
         self._processor.on_end(
             ReadableSpan(
@@ -103,7 +103,7 @@ class OtlpSpans:
                 self._resource,
                 told,
                 kind=SpanKind.CLIENT,
-                status=DELIVERED if outcome.succeeded else FAILED,
+                status=DELIVERED if outcome.succeeded or outcome.skipped else FAILED,
                 start_time=began_ns,
                 end_time=began_ns + outcome.duration_ms * NS_IN_MS,
                 instrumentation_scope=self._scope,

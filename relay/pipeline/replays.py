@@ -9,9 +9,11 @@ from msgspec.structs import replace
 
 from relay.domain.books import State, state_of
 from relay.domain.model import Endpoint, SourceUid
+from relay.domain.references import tag_of
 from relay.domain.replaying import Phase, Replay, allowance, delivery, is_within, paced, short_of, wants
 from relay.errors import Conflict, NotFound, StoreUnavailable
 from relay.pipeline.apart import ask_apart, each_apart
+from relay.pipeline.correcting import Correcting
 from relay.pipeline.reading_again import ReadingAgain, reads_again
 from relay.store.books import Books
 from relay.store.chores import Chores
@@ -44,6 +46,7 @@ class ReplayTurns:
         books: Books,
         endpoints: Endpoints,
         again: ReadingAgain,
+        correcting: Correcting,
         server: Server,
         chores: Chores,
     ) -> None:
@@ -52,6 +55,7 @@ class ReplayTurns:
         self._books = books
         self._endpoints = endpoints
         self._again = again
+        self._correcting = correcting
         self._server = server
         self._chores = chores
 
@@ -71,6 +75,7 @@ class ReplayTurns:
         """Continue each replay of some sources; says whether any of them runs."""
         if not await self._chores.take("replays", seconds=EVERY_S * 0.9):
             return False
+        await self._correcting.begin(now_ms=await self._server.now_ms())
         there, runs = await ask_apart("replays", sources, self._replays.of_any), False
         with_replays = [source for source in sources if there.get(source)]
 
@@ -121,6 +126,8 @@ class ReplayTurns:
     ) -> tuple[Replay, list[Sending]]:
         """Choose up to `most` further deliveries; gives where the replay stands then."""
         known, sending, gone = await self._replays.blocks(source), list[Sending](), list[tuple[int, State]]()
+        reasons = replay.wanted.reasons
+        listed = await self._replays.listed(source, endpoint.id, reasons) if reasons else None
         left = sorted(block for block in known if replay.at // EVENTS_PER_BUCKET <= block)
         since = (await self._books.since(source)).number
         for block in left[:BLOCKS_AT_ONCE]:
@@ -133,6 +140,8 @@ class ReplayTurns:
                 state, event = state_of(halves, number - first), events.get(number)
                 if event is None:
                     gone += [(number, state)] * is_within_time
+                elif listed is not None and (number, tag_of(event.id)) not in listed:
+                    continue
                 elif wants(replay.wanted, endpoint, event, state):
                     sending.append(Sending(delivery(number, endpoint, event, state), state))
                     if most is not None and len(sending) >= most:

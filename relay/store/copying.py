@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from relay.domain.checkpoint import KINDS, Kind, RouteMark, SavedConfiguration
 from relay.domain.merging import common_version, lost_members
 from relay.domain.model import SourceUid
-from relay.store import keys, outbox_keys, reading_keys
+from relay.store import keys, outbox_keys, reading_keys, replay_keys
 from relay.store.api_keys import NOBODYS
 from relay.store.configuration import newest_version
 from relay.store.deletions import remainder
@@ -204,7 +204,7 @@ def _call(saved: SavedConfiguration, place: _Place, stored: bytes, old_uid: str)
     names = (f"{kind}s", f"{kind}_uids", "index", "history", f"{_OWNERS[kind]}s", "matched", "reported", "deletions")
     return (
         script("save_configuration"),
-        [*(keys.config(name) for name in names), keys.OPERATIONS, outbox_keys.OUTBOX],
+        [*(keys.config(name) for name in names), keys.OPERATIONS, outbox_keys.OUTBOX, replay_keys.CORRECTIONS],
         args,
     )
 

@@ -12,6 +12,7 @@ from relay.domain.credentials import EndpointAuth
 from relay.domain.matching import filter_fault
 from relay.domain.model import Application, ApplicationId, Endpoint, EndpointId, SourceUid
 from relay.domain.operational import disabled_data, endpoint_events
+from relay.domain.requests.correcting import cured
 from relay.domain.streams import posts_of
 from relay.errors import NotFound, Unreadable
 from relay.store.conditions import Conditions
@@ -223,7 +224,14 @@ def _notes(before: Endpoint | None, after: Endpoint | None) -> list[Note]:
 
 def _change_notes(before: Endpoint | None, after: Endpoint | None) -> list[Note]:
     """The same of one that was there, readable or not."""
-    return _notes(before or after, after)
+    return [*_notes(before or after, after), *(("correct", reason, 0, b"") for reason in _cured(before, after))]
+
+
+def _cured(before: Endpoint | None, after: Endpoint | None) -> Sequence[str]:
+    """The reasons of dead deliveries that a change of expressions may cure."""
+    if before is None or after is None:
+        return ()
+    return cured(before.request, before.dialled_url, after.request, after.dialled_url)
 
 
 def _folder(application: ApplicationId) -> str:

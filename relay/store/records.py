@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from relay.domain.operational import OPERATIONAL
 from relay.errors import BeingDeleted, Conflict, NotFound, Unreadable
-from relay.store import journal, keys, outbox_keys
+from relay.store import journal, keys, outbox_keys, replay_keys
 from relay.store.record_form import Form, Kept, Kind
 from relay.store.scripts import script
 from relay.store.vault import Vault
@@ -24,8 +24,9 @@ READ_AT_ONCE = 500
 HISTORY_KEPT = 4096
 """Changes that a reader may be behind of before it reads everything again: about 300 kB."""
 
-Note = tuple[Literal["log", "out"], str, int, bytes]
-"""An operational event that belongs to a change: for the log or for the outbox, its kind, ms, and data."""
+Note = tuple[Literal["log", "out", "correct"], str, int, bytes]
+"""An operational event that belongs to a change: for the log or for the outbox, its kind, ms, and data. Or the
+reason of dead deliveries that the change may cure."""
 Notes = Callable[[T | None, T | None], Sequence[Note]]
 """The operational events of a change, from what was there (None: nothing, or unreadable) to what is there now."""
 
@@ -201,7 +202,7 @@ class Records(Generic[T]):
                  "reported", "deletions")  # fmt: skip
         version, *rest = await script("save_configuration")(
             self._redis,
-            [*(keys.config(name) for name in names), keys.OPERATIONS, outbox_keys.OUTBOX],
+            [*(keys.config(name) for name in names), keys.OPERATIONS, outbox_keys.OUTBOX, replay_keys.CORRECTIONS],
             [*args, f"endpoint/{OPERATIONAL}", *(part for note in notes for part in note)],
         )
         if version == -1:

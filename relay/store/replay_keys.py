@@ -1,7 +1,11 @@
 """The keys of replays, one function each, as relay.store.keys has all others."""
 
 from relay.domain.model import EndpointId, SourceUid
-from relay.store.keys import prefix
+from relay.store.keys import config, prefix
+
+CORRECTIONS = config("corrections")
+"""hash: `{endpoint} {reason}` → ms of the last change that may cure its dead deliveries of the reason. Written with the
+change, deleted once a task of it has begun, half a minute later."""
 
 
 def replay_list(source: SourceUid, endpoint: EndpointId) -> str:

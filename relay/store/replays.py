@@ -1,6 +1,6 @@
 """Replays as the store keeps them: the part of each task in each source, and the deliveries that it puts into lists."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -105,6 +105,14 @@ class Replays:
     async def waiting(self, source: SourceUid, endpoint: EndpointId) -> int:
         """How many replays wait in the list of an endpoint."""
         return int(await self._redis.llen(replay_keys.replay_list(source, endpoint)))  # type: ignore[misc]
+
+    async def listed(self, source: SourceUid, endpoint: EndpointId, reasons: Collection[str]) -> set[tuple[int, str]]:
+        """The dead deliveries of an endpoint with some reasons, each by its number and tag. Raises StoreUnavailable."""
+        members = await self._members(keys.dead(source), f"{endpoint} *", skip=len(endpoint) + 1)
+        wanted = {f" {reason}".encode() for reason in reasons}
+        return {
+            known for known, of_it in members.items() if any(b" " + each.split(b" ")[-1] in wanted for each in of_it)
+        }
 
     async def blocks(self, source: SourceUid) -> dict[int, int]:
         """Blocks that have events or books, with the ms of their newest event as far as the books know it."""

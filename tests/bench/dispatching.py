@@ -35,12 +35,13 @@ async def _measure(bench: Bench, count: int, *, tls: bool = False) -> None:
         await store.subscribe(count, lambda number: f"{url}/{number}")
         lines = bench.rows.lines(max(2, bench.size(DELIVERIES) // count))
         rows = commits(lines, Matcher([store.application], store.endpoints).match, source=SourceUid("bench"))
-        results = await bench.beside_baselines(partial(_dispatch, bench, store, rows), tls=tls)
+        results = await bench.beside_baselines(partial(dispatch, bench, store, rows), tls=tls)
     text = f"{count:,} endpoint{'s'[: count > 1]}{', over TLS' * tls}"
     add_flows(bench, PART, text, results, goal="" if tls else GOALS.get(count, ""))
 
 
-async def _dispatch(bench: Bench, store: Ground, rows: Sequence[RowCommit]) -> Flow:
+async def dispatch(bench: Bench, store: Ground, rows: Sequence[RowCommit]) -> Flow:
+    """Fill the lanes of a new source, and let a worker empty them."""
     async with fresh_source(store, "http://127.0.0.1:9", paused=True) as source:
         await fill(store, source, rows)
         total = await store.outstanding(source)

@@ -12,6 +12,7 @@ from typing import Any
 
 from relay.config import load
 from relay.domain.model import ApiKeyAuth, Application, Endpoint, EndpointId, SigningKey, Source, SourceUid
+from relay.domain.requests.model import PLAIN, RequestShape
 from relay.store import keys
 from relay.wiring import Stores, open_stores
 from tests.bench.upstream import API_KEY, IGRP
@@ -39,20 +40,24 @@ class Ground:
         url: Callable[[int], str],
         *,
         filters: Callable[[int], dict[str, Any] | None] = lambda _: None,
+        shapes: Callable[[int], RequestShape] = lambda _: PLAIN,
         paused: bool = False,
     ) -> list[Endpoint]:
-        """Make endpoints; `url` and `filters` are asked with the number of each."""
+        """Make endpoints; `url`, `filters` and `shapes` are asked with the number of each."""
         turns = iter(range(count))
 
         async def make_some() -> None:
             for number in turns:
-                make = partial(self._endpoint, url=url(number), wanted=filters(number), paused=paused)
+                wanted, shape = filters(number), shapes(number)
+                make = partial(self._endpoint, url=url(number), wanted=wanted, shape=shape, paused=paused)
                 self.endpoints.append(await self.stores.endpoints.create(make, now_ms=1 + number))
 
         await asyncio.gather(*(make_some() for _ in range(AT_ONCE)))
         return self.endpoints
 
-    def _endpoint(self, endpoint: EndpointId, *, url: str, wanted: dict[str, Any] | None, paused: bool) -> Endpoint:
+    def _endpoint(
+        self, endpoint: EndpointId, *, url: str, wanted: dict[str, Any] | None, shape: RequestShape, paused: bool
+    ) -> Endpoint:
         secret = "whsec_" + base64.b64encode(os.urandom(32)).decode()
         return Endpoint(
             id=endpoint,
@@ -60,6 +65,7 @@ class Ground:
             url=url,
             keys=(SigningKey(key=secret),),
             filter=wanted,
+            request=shape,
             paused=paused,
         )
 

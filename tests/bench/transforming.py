@@ -1,34 +1,31 @@
 """What transformations cost a delivery, and what a hundred hostile ones cost the others."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from itertools import count
 
 import msgspec
 from pyreqwest.client import ClientBuilder
 
-from relay.errors import EvaluatorUnavailable, ExpressionFailed
 from relay.expressions.compiling import Cache
 from relay.expressions.evaluating import Failure, evaluate
 from relay.expressions.evaluator import BRIEF, Evaluator
+from tests.bench.attacking import attacked
 from tests.bench.bench import Bench
 from tests.bench.driving import HEADERS, drive
 from tests.bench.figures import Figure
 from tests.bench.measuring import cpu_s, percentile
-from tests.fakes.hostile_expressions import HOSTILE
+from tests.bench.transformed import dispatched
 
 PART = "transforming"
-TEXT = "a HubSpot call is made of each event of 2.2 kB; deliveries of 50 endpoints, sent with a bare client to the sink"
+TEXT = "a HubSpot call is made of each event of 2.2 kB, by itself, with a bare client, and in a real worker"
 COUNT = 10_000
 ENDPOINTS = 50
-ATTACKERS = 100
-RATE = 500
-SECONDS = 12
 EXPRESSION = """(
   $t := data.trigger;
   {
+    "rowId": $t.rowId,
     "properties": {
       "hs_timestamp": $t.triggerDatetime,
       "hs_call_duration": $string($t.bridgeDuration * 1000),
@@ -57,13 +54,14 @@ Send = Callable[[bytes], Awaitable[None]]
 
 
 async def run(bench: Bench) -> None:
-    """Bare evaluation first, then the evaluator, then deliveries with and without it, then the attack."""
+    """Bare evaluation first, then the evaluator, then deliveries with and without it, then workers, then the attack."""
     bench.report.begin(PART, TEXT)
     bench.report.add(Figure(PART, "an evaluation in place", [_in_place(bench) for _ in range(bench.runs)], "us of CPU"))
     async with _evaluator() as evaluator:
         await _evaluated(bench, evaluator)
         await _delivered(bench, evaluator)
-    await _attacked(bench)
+    await dispatched(bench, PART, EXPRESSION)
+    await attacked(bench, PART, EXPRESSION)
 
 
 @asynccontextmanager
@@ -137,47 +135,3 @@ def _sender(url: str) -> Send:
         assert response.status == 204
 
     return send
-
-
-async def _attacked(bench: Bench) -> None:
-    """The same 50 endpoints at a steady rate, in turns alone and with 100 that are hostile at once, all of them new."""
-    calm, attacked = list[float](), list[float]()
-    for _ in range(bench.runs):
-        calm.append(await _delay(bench, attackers=0))
-        attacked.append(await _delay(bench, attackers=ATTACKERS))
-    ratio = percentile([a / b for a, b in zip(attacked, calm, strict=True)], 0.5)
-    bench.report.add(Figure(PART, f"p99 at {RATE}/s, alone", calm, "ms"))
-    bench.report.add(
-        Figure(PART, f"with {ATTACKERS} hostile", attacked, "ms", ratio=ratio, baseline="alone", goal="≤ 1.2")
-    )
-
-
-async def _delay(bench: Bench, *, attackers: int) -> float:
-    """p99 in ms, from when a delivery is due until its answer."""
-    async with _evaluator() as evaluator:
-        send, delays = _sender(bench.sink.url), list[float]()
-        attacks = [asyncio.create_task(_attack(evaluator, number)) for number in range(attackers)]
-
-        async def deliver(number: int, due: float) -> None:
-            await send(await _transformed(evaluator, number))
-            if number >= RATE:  # The first second opens connections.
-                delays.append((time.perf_counter() - due) * 1e3)
-
-        begin, deliveries = time.perf_counter(), list[asyncio.Task[None]]()
-        for number in range(RATE * bench.seconds(SECONDS)):
-            due = begin + number / RATE
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            deliveries.append(asyncio.create_task(deliver(number, due)))
-        await asyncio.gather(*deliveries)
-        for attack in attacks:
-            attack.cancel()
-        await asyncio.gather(*attacks, return_exceptions=True)
-        return percentile(delays, 0.99)
-
-
-async def _attack(evaluator: Evaluator, number: int) -> None:
-    """One hostile expression after the other, for ever."""
-    expressions = list(HOSTILE.values())
-    for turn in count(number):
-        with suppress(ExpressionFailed, EvaluatorUnavailable):
-            await evaluator.evaluate(f"bad {number}", {"x": expressions[turn % len(expressions)]}, EVENTS[0], {})

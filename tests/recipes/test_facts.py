@@ -91,15 +91,19 @@ def test_rules_say_what_answers_mean(name: str) -> None:
 
 @pytest.mark.parametrize("name", FACTS)
 def test_rates_fit_the_limits(name: str) -> None:
-    """Callbacks and lookups together, and lookups alone."""
+    """Each documented window has one of its length; callbacks in flight, and lookups alone, fit as well."""
     endpoint = recipes()[name].endpoint
     lookups = endpoint.get("lookup", {}).get("rateLimit", 0)
+    windows = {each["seconds"]: each["limit"] for each in endpoint.get("rates", ())}
     for limit in FACTS[name]["limits"]:
-        if limit.get("seconds", 0) <= 300 and "requests" in limit:
-            assert (endpoint["throttleRate"] + lookups) * limit["seconds"] <= limit["requests"]
+        if "requests" in limit:
+            assert windows.pop(limit["seconds"]) <= limit["requests"]
         if "lookups" in limit:
-            assert lookups * limit["seconds"] <= limit["lookups"]
-        assert endpoint.get("maxInFlight", 1) <= limit.get("concurrent", 1024)
+            assert 0 < lookups * limit["seconds"] <= limit["lookups"]
+        if "concurrent" in limit:
+            assert 0 < endpoint["concurrency"] <= limit["concurrent"]
+    assert windows == {}, "a window without a fact"
+    assert ("throttleRate" in endpoint) == (not FACTS[name]["limits"])
 
 
 @pytest.mark.parametrize("name", FACTS)

@@ -10,7 +10,7 @@ from relay.api.schemas.common import IdOrUid, In, Out, Time, moment, moment_or_n
 from relay.domain.breaking import Condition
 from relay.domain.matching import unfit_reason
 from relay.domain.model import Application, Endpoint
-from relay.domain.tallies import NO_ANSWER, SUCCESS, Tally, Unit, summed
+from relay.domain.tallies import NO_ANSWER, Tally, Unit, summed
 from relay.store.queues import Queue
 from relay.store.usage import UsageKind
 
@@ -31,7 +31,8 @@ class CountsOut(Out, frozen=True, kw_only=True):
     """How many attempts ended in which way, and how long they took."""
 
     success: int
-    """Attempts that were answered with 200 to 299."""
+    """Attempts that confirmed the delivery: answered with 200 to 299, unless a verdict rule of the endpoint decided
+    otherwise."""
     fail: int
     """All other attempts."""
     by_class: dict[str, int]
@@ -91,8 +92,8 @@ class EndpointStatsOut(Out, frozen=True, kw_only=True):
     """Given up."""
     sending: int
     """The relay retries them, or they wait for their first attempt, or are being sent now."""
-    canceled: int = 0
-    """Always 0."""
+    canceled: int
+    """Skipped: the endpoint's transformation or lookup decided not to send them, or a newer revision was delivered."""
     complete: bool
     """Whether the relay looked at all attempts of that time that it still keeps."""
     health: HealthOut
@@ -145,7 +146,8 @@ class AttemptStatsOut(Out, frozen=True, kw_only=True):
     """How many attempts succeeded and failed, in Svix's shape."""
 
     success: int
-    """Attempts that were answered with 200 to 299."""
+    """Attempts that confirmed the delivery: answered with 200 to 299, unless a verdict rule of the endpoint decided
+    otherwise."""
     fail: int
     """All other attempts."""
     canceled: int = 0
@@ -272,10 +274,8 @@ def _state(endpoint: Endpoint, application: Application | None, condition: Condi
 def _counts(tally: Tally) -> dict[str, Any]:
     durations = tally.all_durations()
     return {
-        "success": tally.count(SUCCESS),
+        "success": tally.succeeded,
         "fail": tally.failed,
-        "by_class": {
-            "none" if each == NO_ANSWER else f"{each}xx": tally.count(each) for each in sorted(tally.durations)
-        },
+        "by_class": {"none" if each == NO_ANSWER else f"{each}xx": count for each, count in tally.classes.items()},
         "duration_ms": DurationsOut(p50=durations.at_most(0.5), p95=durations.at_most(0.95)),
     }

@@ -41,7 +41,7 @@ class Answer:
         if self._json is _NOTHING:
             try:
                 self._json = msgspec.json.decode(self.body)
-            except (msgspec.DecodeError, RecursionError):
+            except (msgspec.MsgspecError, ValueError, RecursionError):  # ValueError: bytes that are no UTF-8.
                 self._json = None
         value = self._json
         for name in pointer.split("/")[1:]:

@@ -1,7 +1,5 @@
 """What an authorization server's answer says. Nothing of its text is shown, because it can hold what it was sent."""
 
-from typing import Any
-
 import msgspec
 
 from relay.domain.credentials import Granted, RefreshToken
@@ -27,6 +25,9 @@ class _Answer(msgspec.Struct):
     token_type: str | None = None
     expires_in: float | str | None = None
     refresh_token: str | None = None
+
+
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class _Error(msgspec.Struct):
@@ -78,10 +79,12 @@ def _refresh_token(auth: Granted, answer: _Answer) -> str | None:
 def _base_url(auth: Granted, body: bytes) -> str:
     if auth.base_url_field is None:
         return ""
-    # The members of the answer are the server's own, so they have no type.
-    members: Any = msgspec.json.decode(body)
-    found = members.get(auth.base_url_field)
-    if not isinstance(found, str) or not 0 < len(found) <= LONGEST_BASE_URL:
+    try:
+        # The other members are the server's own, and may have values that cannot be read.
+        found = msgspec.json.decode(_MEMBERS.decode(body)[auth.base_url_field], type=str)
+    except (KeyError, msgspec.MsgspecError, ValueError, RecursionError):
+        found = ""
+    if not 0 < len(found) <= LONGEST_BASE_URL:
         raise TokenRefused("the authorization server's answer has no base URL in the member that `baseUrlField` names")
     return found
 

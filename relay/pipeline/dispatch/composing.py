@@ -3,7 +3,7 @@
 import asyncio
 
 from relay.domain.masking import cut
-from relay.domain.model import Endpoint, StoredEvent
+from relay.domain.model import Endpoint, EndpointId, StoredEvent
 from relay.errors import EvaluatorUnavailable, ExpressionFailed, StoreUnavailable
 from relay.expressions.evaluator import Evaluator
 from relay.outbound.preparing import PreparedEndpoint
@@ -12,7 +12,7 @@ from relay.pipeline.dispatch.shaping import LONGEST_WHY, NULL, NotSent, Request,
 from relay.store.captures import LONGEST_BYTES, Captures
 
 CAPTURE = "capture.value"
-KEEP_AGAIN_S = 0.2
+AGAIN_S = 0.2
 
 
 class Composing:
@@ -40,28 +40,37 @@ class Composing:
     async def capture(self, endpoint: Endpoint, event: StoredEvent, answer: bytes, *, deadline_s: float) -> str:
         """Keep what an answer says for the later events of the row. Gives what is wrong, for people; '': nothing."""
         assert endpoint.request.capture is not None  # noqa: S101 - the caller asked
+        ends = asyncio.get_running_loop().time() + deadline_s
         try:
-            found = await self._evaluator.evaluate(endpoint.id, {CAPTURE: endpoint.request.capture.value}, answer, {})
+            value = await self._captured(endpoint.id, endpoint.request.capture.value, answer, ends)
         except ExpressionFailed as error:
             return f"the expression of the capture failed: {cut(error.message, LONGEST_WHY)}"
         except EvaluatorUnavailable:
             return "the capture could not be evaluated"
-        value = found[CAPTURE]
         if value is None:
             return "the capture found nothing in the answer"
         if len(value) > LONGEST_BYTES:
             return f"the capture found {len(value)} bytes, and {LONGEST_BYTES} can be kept"
-        return await self._keep(endpoint, event, value, deadline_s)
+        return await self._keep(endpoint, event, value, ends)
 
-    async def _keep(self, endpoint: Endpoint, event: StoredEvent, value: bytes, deadline_s: float) -> str:
-        ends = asyncio.get_running_loop().time() + deadline_s
+    async def _captured(self, endpoint: EndpointId, expression: str, answer: bytes, ends: float) -> bytes | None:
+        """What an expression finds. The event was sent, so another attempt would send it twice."""
+        while True:
+            try:
+                return (await self._evaluator.evaluate(endpoint, {CAPTURE: expression}, answer, {}))[CAPTURE]
+            except EvaluatorUnavailable as error:
+                pause_s = max(error.wait_s, AGAIN_S)
+                if asyncio.get_running_loop().time() + pause_s > ends:
+                    raise
+                await asyncio.sleep(pause_s)
+
+    async def _keep(self, endpoint: Endpoint, event: StoredEvent, value: bytes, ends: float) -> str:
         while True:
             try:
                 await self._captures.put(endpoint.id, key_of(event), value)
             except StoreUnavailable:
-                # The event was sent, so another attempt would send it twice.
                 if asyncio.get_running_loop().time() > ends:
                     return "what was captured could not be kept, because the store did not answer"
-                await asyncio.sleep(KEEP_AGAIN_S)
+                await asyncio.sleep(AGAIN_S)
             else:
                 return ""

@@ -75,7 +75,8 @@ async def evaluated(
     except ExpressionFailed as error:
         raise NotSent(Outcome(error=Failure.TRANSFORMATION, detail=_why(error))) from error
     except EvaluatorUnavailable as error:
-        raise NotSent(Outcome(error=Failure.LOCAL, detail=str(error))) from error
+        rest_ms = round(error.wait_s * 1000)
+        raise NotSent(Outcome(error=Failure.LOCAL, detail=str(error), rest_ms=rest_ms)) from error
 
 
 def _why(error: ExpressionFailed) -> str:

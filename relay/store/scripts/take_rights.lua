@@ -21,12 +21,20 @@ local now_ms = math.floor(now / 1000)
 local IN_LINE_MS, LONGEST_IN_LINE_MS, LINE_LIVES_MS = 3000, 5000, 60000
 local room, wait, ahead, take = math.huge, 0, 0, {}
 local function integer(number) return string.format('%.0f', number) end
--- Calls `see` with the name and the two numbers of each entry that counts; forgets those whose time is over.
-local function entries(key, see)
+-- Calls `see` with the name and the two numbers of each entry that counts; forgets those whose time is over. None counts
+-- for longer than `longest` ms: after the clock was set back, an entry would count for as much longer.
+local function entries(key, longest, see)
   local found, over = redis.call('HGETALL', key), {}
   for i = 1, #found, 2 do
     local first, until_ms = string.match(found[i + 1], '^(%d+):(%d+)$')
-    if first and tonumber(until_ms) > now_ms then see(found[i], tonumber(first)) else over[#over + 1] = found[i] end
+    if first and tonumber(until_ms) > now_ms then
+      if tonumber(until_ms) > now_ms + longest then
+        redis.call('HSET', key, found[i], first .. ':' .. integer(now_ms + longest))
+      end
+      see(found[i], tonumber(first))
+    else
+      over[#over + 1] = found[i]
+    end
   end
   for _, name in ipairs(over) do redis.call('HDEL', key, name) end
 end
@@ -36,6 +44,10 @@ function look.steady(key, rate)
   local step = 1000000 / rate
   local burst = math.max(1, rate / 10) * step
   local taken_until = math.max(tonumber(redis.call('GET', key) or '0') or 0, now)
+  if taken_until > now + burst then -- The clock was set back, or the rate was raised: no more than a burst is given away.
+    taken_until = now + burst
+    redis.call('SET', key, integer(taken_until), 'PX', 60000)
+  end
   local left = math.floor((now + burst - taken_until) / step + 0.000001)
   room = math.min(room, left)
   if left <= 0 then wait = math.max(wait, taken_until + step - burst - now) end
@@ -87,7 +99,7 @@ function look.window(key, limit, slice_ms)
 end
 function look.crowd(key, limit)
   local others = 0
-  entries(key, function(name, count) if name ~= who then others = others + count end end)
+  entries(key, math.max(lives, 1), function(name, count) if name ~= who then others = others + count end end)
   room = math.min(room, limit - others - held)
   return function(given)
     if held + given > 0 then
@@ -100,7 +112,7 @@ function look.crowd(key, limit)
 end
 function look.line(key)
   local since, others = nil, {} -- Who is not in the line yet stands behind all others.
-  entries(key, function(name, first)
+  entries(key, LONGEST_IN_LINE_MS + IN_LINE_MS, function(name, first)
     if name == who then since = first else others[#others + 1] = {name, first} end
   end)
   for _, other in ipairs(others) do

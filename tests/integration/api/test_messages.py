@@ -280,6 +280,8 @@ async def test_an_endpoints_deliveries_are_counted(
     monkeypatch.setattr(endpoint_stats, "LOOKED_AT", 2)
     answer = (await http.get("/app/one/endpoint/crm/stats")).json()
     assert (answer["pending"], answer["fail"], answer["complete"]) == (1, 1, False)
+    await attempt(stores, A, await store(A, 4), crm.id, at_ms=NOW + 9, verdict="skipped")
+    assert (await counted())[-1] == 1
 
 
 async def test_a_message_is_sent_again(svix: SvixAsync, stores: Stores, store: Store) -> None:

@@ -35,7 +35,7 @@ async def counted(
     stores: Stores, stream: SourceUid, endpoint: str, when_ms: int, *tries: tuple[int, int], unit: Unit = "minute"
 ) -> None:
     """A minute, or an hour, of attempts that ended: statuses with durations, as a script writes them."""
-    marks = [f"{mark_of(status, ms)}:1" for status, ms in tries]
+    marks = [f"{mark_of(status, ms, succeeded=status // 100 == 2)}:1" for status, ms in tries]
     name = tally_keys.ended(stream, EndpointId(endpoint), unit)
     await stores.redis.rpush(name, f"{when_ms // UNIT_MS[unit]} {','.join(marks)}")  # type: ignore[misc]
     if any(status // 100 != 2 for status, _ in tries):
@@ -76,7 +76,8 @@ async def test_what_is_under_way_is_counted(http: httpx.AsyncClient, stores: Sto
     """The minute and the hour that have not ended; a minute that ends while it is read counts once."""
     crm = EndpointId(await endpoint(http, "crm"))
     minute = NOW // MINUTE
-    text = f"{minute} {mark_of(200, 5)}:3 {mark_of(200, 5)}:4,{mark_of(500, 5)}:1"
+    good, bad = mark_of(200, 5, succeeded=True), mark_of(500, 5, succeeded=False)
+    text = f"{minute} {good}:3 {good}:4,{bad}:1"
     await stores.redis.set(tally_keys.tally(A, crm), text)
     until = {"until": at(NOW + HOUR), "since": at(NOW - HOUR)}
     for unit, success, fail in (("minute", 3, 0), ("hour", 7, 1)):

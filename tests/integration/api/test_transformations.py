@@ -7,6 +7,8 @@ import pytest
 from svix.api import SvixAsync
 from svix.models import EndpointTransformationPatch
 
+from relay.store import replay_keys
+from relay.wiring import Stores
 from tests.integration.api.storing import Store
 
 CRM = "https://crm.example/calls/{key}"
@@ -151,3 +153,17 @@ async def test_a_dry_run_says_what_is_wrong(http: httpx.AsyncClient, path: str) 
     await http.patch(path, json={"url": "https://crm.example/{n}", "urlParameters": {"n": "data.nothing"}})
     no_value = (await http.post(f"{path}/transformation/test")).json()["error"]
     assert no_value["message"] == "the placeholder `{n}` needs a text or an integer, and has null"
+
+
+async def test_a_change_of_expressions_is_noted_with_it(
+    http: httpx.AsyncClient, svix: SvixAsync, stores: Stores
+) -> None:
+    """So that what failed because of one is sent again, whatever dies in between. Another change is not noted."""
+    await http.put("/app/one", json={"name": "One"})
+    created = (await http.put("/app/one/endpoint/crm", json=WHOLE)).json()["id"]
+    for change in ({"description": "a CRM"}, {"verdicts": []}, {"rateLimit": 5}):
+        assert (await http.patch("/app/one/endpoint/crm", json=change)).status_code == 200
+    assert await stores.redis.hkeys(replay_keys.CORRECTIONS) == []  # type: ignore[misc]
+    await svix.endpoint.transformation.patch("one", "crm", EndpointTransformationPatch(code='{"a": 1}'))
+    noted = await stores.redis.hkeys(replay_keys.CORRECTIONS)  # type: ignore[misc]
+    assert noted == [f"{created} transformation".encode()]

@@ -15,6 +15,7 @@ import pytest_asyncio
 
 from relay.errors import EvaluatorUnavailable, ExpressionFailed
 from relay.expressions import evaluator as evaluator_module
+from relay.expressions import lanes as lanes_module
 from relay.expressions import owners as owners_module
 from relay.expressions.evaluator import Evaluator
 from relay.expressions.lanes import Lane
@@ -51,6 +52,7 @@ async def quick(some: Evaluator, owner: str = "good") -> None:
 @pytest_asyncio.fixture(scope="module", loop_scope="module", name="some")
 async def _some() -> AsyncIterator[Evaluator]:
     async with evaluator() as some:
+        some._slow._share = 1.0  # So that it never rests.
         yield some
 
 
@@ -100,6 +102,52 @@ async def test_good_expressions_do_not_wait_for_hostile_ones() -> None:
         for task in attacks:
             task.cancel()
         await asyncio.wait(attacks)
+
+
+async def test_what_reaches_a_limit_again_and_again_rests() -> None:
+    """It is refused at once, and holds nothing up. Other expressions of its owner are evaluated, corrected ones too."""
+    async with evaluator() as some:
+        some._slow._share = 1.0
+        for _ in range(2):
+            with pytest.raises(ExpressionFailed):
+                await some.evaluate("bad", {"t": HOSTILE["tail recursion"]}, DATA, {})
+        os.kill(some._slow.processes.pids[0], signal.SIGSTOP)  # It is not asked.
+        with pytest.raises(EvaluatorUnavailable, match="less often") as refused:
+            await some.evaluate("bad", {"t": HOSTILE["tail recursion"]}, DATA, {})
+        os.kill(some._slow.processes.pids[0], signal.SIGCONT)
+        assert 0 < refused.value.wait_s <= 2.0
+        assert await some.evaluate("bad", {"t": GOOD}, DATA, {}) == {"t": RIGHT}
+
+
+async def test_new_expressions_do_not_wait_while_the_slow_lane_rests() -> None:
+    """It rests after an evaluation that took all that it may; another one that is known to be slow waits."""
+    async with evaluator() as some:
+        some._slow._share = 1e-6
+        with pytest.raises(ExpressionFailed):
+            await some.evaluate("bad", {"t": HOSTILE["tail recursion"]}, DATA, {})
+        waits = asyncio.create_task(some.evaluate("worse", {"t": HOSTILE["mutual recursion"]}, DATA, {}))
+        assert await some.evaluate("new", {"t": GOOD}, DATA, {}) == {"t": RIGHT}
+        await until(lambda: len(some._slow._others) == 1)
+        assert await some.evaluate("newer", {"t": GOOD}, DATA, {}) == {"t": RIGHT}
+        assert not waits.done()
+        waits.cancel()
+        await asyncio.wait([waits])
+
+
+async def test_few_wait_while_the_slow_lane_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each holds a slot of its worker: the others are told to come again."""
+    monkeypatch.setattr(lanes_module, "MOST_WHILE_RESTING", 2)
+    async with evaluator() as some:
+        some._slow._share = 1e-6
+        with pytest.raises(ExpressionFailed):
+            await some.evaluate("bad", {"t": HOSTILE["tail recursion"]}, DATA, {})
+        expression = HOSTILE["tail recursion"]
+        waiting = [asyncio.create_task(some.evaluate(f"bad {n}", {"t": expression}, DATA, {})) for n in range(5)]
+        await until(lambda: sum(each.done() for each in waiting) == 3)
+        assert [type(each.exception()) for each in waiting if each.done()] == [EvaluatorUnavailable] * 3
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
 
 
 async def test_an_owner_that_was_quick_and_becomes_slow_leaves_the_quick_lane(

@@ -4,11 +4,13 @@ from typing import Any
 
 from relay.domain.model import Endpoint
 from relay.domain.replaying import Chosen, Replay, Wanted
+from relay.pipeline.correcting import Correcting
 from relay.pipeline.reading.old_rows import OldRows
 from relay.pipeline.reading_again import ReadingAgain
 from relay.pipeline.replays import ReplayTurns
 from relay.store.books import Books
 from relay.store.chores import Chores
+from relay.store.corrections import Corrections
 from relay.store.replays import Replays
 from relay.store.server import Server
 from relay.store.undelivered import Undelivered
@@ -27,6 +29,14 @@ def replay_turns(rig: Rig) -> ReplayTurns:
             routes=rig.routes,
             backfills=rig.backfills,
             old_rows=OldRows(books=Books(rig.redis), events=rig.events, undelivered=Undelivered(rig.redis)),
+        ),
+        correcting=Correcting(
+            corrections=Corrections(rig.redis),
+            replays=Replays(rig.redis),
+            endpoints=rig.endpoints,
+            applications=rig.applications,
+            configuration=rig.configuration,
+            events=rig.events,
         ),
         server=Server(rig.redis),
         chores=Chores(rig.redis),

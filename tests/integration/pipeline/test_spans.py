@@ -16,6 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
+from relay.domain.requests.model import RequestShape
 from relay.domain.span_ids import trace_of
 from relay.observability.otlp import OtlpSpans, sampled_share
 from relay.observability.spans import open_spans
@@ -133,6 +134,19 @@ async def test_one_trace_goes_from_the_poll_to_the_callback(rig: Rig, collector:
     )
     assert attributes(delivered)["http.request.resend_count"] == 1
     assert "error.type" not in attributes(delivered)
+
+
+async def test_what_is_skipped_is_no_error(rig: Rig, collector: Collector) -> None:
+    """A transformation that says not to send an event has not failed."""
+    async with open_spans("otlp", version="1.2.3", pod="relay-worker-0") as spans:
+        await rig.source()
+        await rig.endpoint(url=URL, request=RequestShape(transformation="null"))
+        floor = Dispatching(rig, spans)
+        async with floor.worker():
+            await floor.rows(1)
+            await floor.all_ended()
+    [skipped] = collector.spans()
+    assert (skipped.status.code, "error.type" in attributes(skipped)) == (0, False)
 
 
 async def test_no_content_leaves_in_a_trace(rig: Rig, collector: Collector) -> None:

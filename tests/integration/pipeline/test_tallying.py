@@ -7,8 +7,10 @@ from contextlib import suppress
 import pytest
 
 from relay.domain.model import Endpoint
+from relay.domain.requests.model import RequestShape, VerdictRule
 from relay.domain.tallies import Tally, summed
 from relay.errors import StoreUnavailable
+from relay.store.conditions import Conditions
 from relay.store.tallies import Tallies
 from tests.fakes.subscribers import OK, status
 from tests.integration.pipeline.dispatching_rig import Dispatching
@@ -46,8 +48,7 @@ async def logged(floor: Dispatching, endpoint: Endpoint) -> Counter[int]:
 
 
 async def classes(floor: Dispatching, endpoint: Endpoint) -> dict[int, int]:
-    tally = await tally_of(floor, endpoint)
-    return {each: tally.count(each) for each in tally.durations}
+    return (await tally_of(floor, endpoint)).classes
 
 
 async def test_every_attempt_is_counted_by_its_class(floor: Dispatching) -> None:
@@ -63,6 +64,29 @@ async def test_every_attempt_is_counted_by_its_class(floor: Dispatching) -> None
         await floor.all_ended()
     assert await classes(floor, crm) == {2: 20}
     assert await classes(floor, erp) == {4: 20, 2: 20}
+
+
+async def test_verdicts_are_counted_and_not_statuses(floor: Dispatching) -> None:
+    """A 409 that a rule takes for a success is one, and a 200 that a rule refuses is a failure: everywhere."""
+    rules = VerdictRule(status="409", verdict="exists"), VerdictRule(status="200", verdict="dead")
+    shape = RequestShape(verdicts=rules)
+    there, refused = await endpoint(floor, CRM, request=shape), await endpoint(floor, ERP, request=shape)
+    floor.subscribers.answers |= {CRM: status(409), ERP: status(200)}
+    async with floor.worker() as worker:
+        await floor.rows(12)
+        await until(lambda: worker.dispatcher.counts.ended.total() == 24)
+        await floor.settled()
+    there_tally, refused_tally = await tally_of(floor, there), await tally_of(floor, refused)
+    assert (there_tally.succeeded, there_tally.failed, there_tally.classes) == (12, 0, {4: 12})
+    assert (refused_tally.succeeded, refused_tally.failed, refused_tally.classes) == (0, 12, {2: 12})
+    counts = worker.dispatcher.counts
+    assert (counts.succeeded, counts.failed) == ({there.id: 12}, {refused.id: 12})
+    assert (counts.ended["delivered"], counts.ended["dead"]) == (12, 12)
+    assert set(await Tallies(floor.rig.eyes).failing([UK], since_ms=0, most=9)) == {(refused.id, UK)}
+    conditions = await Conditions(floor.rig.eyes).read([there.id, refused.id])
+    assert not any(each.opens for each in conditions.values())
+    assert not conditions[there.id].failing_since_ms
+    assert worker.dispatcher.lagging.totals().sight.total == 12
 
 
 async def test_killed_connections_count_nothing_twice(floor: Dispatching) -> None:

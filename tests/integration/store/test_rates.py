@@ -145,6 +145,21 @@ def test_the_clock_is_set_back(still: StillRates) -> None:
     assert still.take(wish(bounds, 9)).number == 3
 
 
+def test_no_one_waits_longer_after_the_clock_is_set_back(still: StillRates) -> None:
+    """Neither for a steady rate, nor for the places of a worker that died, nor behind one that stood in the line."""
+    steady = bounds_of([("ep_a", 1)], [])
+    assert still.take(wish(steady, 1)).number == 1
+    crowd = shared(concurrency=2)
+    assert still.take(wish(crowd, 2, "ep_a dead")).number == 2
+    assert still.take(wish(crowd, 1, "ep_b dead")).number == 0
+    still.now_ms -= 3_600_000
+    assert still.take(wish(steady, 1)).wait_s <= 1.0
+    assert still.take(wish(crowd, 1, "ep_c two")).number == 0
+    still.now_ms += max(LIVES_MS, 8_000) + 1
+    assert still.take(wish(steady, 1)).number == 1
+    assert still.take(wish(crowd, 1, "ep_c two")).number == 1
+
+
 async def test_all_bounds_or_none(redis: Redis, rates: Rates) -> None:
     """A right that one bound refuses is taken from no other."""
     narrow = bounds_of(

@@ -8,18 +8,19 @@ from relay.domain.sending.effects import HandIn
 CRM = EndpointId("ep_crm")
 
 
-def attempt(status: int = 0, *, error: str = "", took_ms: int = 7) -> Attempt:
+def attempt(status: int = 0, *, error: str = "", took_ms: int = 7, verdict: str = "retry") -> Attempt:
     """One attempt."""
     return Attempt(
         endpoint_id=CRM, seq=1, number=1, type_code=0, started_at_ms=0, duration_ms=took_ms, status=status,
-        verdict="retry", error=error,
+        verdict=verdict, error=error,
     )  # fmt: skip
 
 
 def test_attempts_are_counted_by_what_came_of_them() -> None:
     """By class or failure, by endpoint, and by how long they took."""
     counts = SendingCounts(ConnectionCounts())
-    tries = [attempt(204), attempt(503), attempt(error="timeout: the deadline passed", took_ms=20_001), attempt(599)]
+    good = attempt(204, verdict="delivered")
+    tries = [good, attempt(503), attempt(error="timeout: the deadline passed", took_ms=20_001), attempt(599)]
     lane = HandIn(
         CRM, ended=[b"a1:0:abcde"], dead=[(b"a2:0:abcde", "exhausted")], due=[(b"", "", 1, "")], attempts=tries
     )
@@ -31,6 +32,15 @@ def test_attempts_are_counted_by_what_came_of_them() -> None:
     assert counts.duration_ms == 20_001 + 3 * 7
     counts.forget([])
     assert (counts.succeeded, counts.failed) == ({}, {})
+
+
+def test_the_verdict_says_what_succeeded() -> None:
+    """A rule can make a 409 a success and a 200 a failure; what was skipped is neither. Classes show the statuses."""
+    counts = SendingCounts(ConnectionCounts())
+    ruled = [attempt(409, verdict="delivered"), attempt(200, verdict="dead"), attempt(verdict="skipped")]
+    counts.handed_in([HandIn(CRM, attempts=ruled)])
+    assert (counts.succeeded, counts.failed) == ({CRM: 1}, {CRM: 1})
+    assert counts.outcomes == {"4xx": 1, "2xx": 1}
 
 
 def test_reading_is_counted() -> None:

@@ -74,6 +74,8 @@ def test_a_fault_of_ours_is_nobodys(failure: Failure, order: str) -> None:
     found = verdict(Outcome(error=failure), order=order, health=DOWN)
     assert (found.kind, found.place, found.uses_try, found.health) == ("retry", "head", False, DOWN)
     assert (found.rest_until_ms, found.breaker_until_ms, found.slows) == (NOW_MS + BLAMELESS_REST_MS, 0, False)
+    longer = verdict(Outcome(error=failure, rest_ms=BLAMELESS_REST_MS + 1), order=order, health=DOWN)
+    assert (longer.due_ms, longer.rest_until_ms) == (NOW_MS + BLAMELESS_REST_MS + 1,) * 2
 
 
 @pytest.mark.parametrize("attempt", [1, 2, 3, 100])

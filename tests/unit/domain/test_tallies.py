@@ -23,7 +23,10 @@ tried = st.lists(st.tuples(statuses, st.integers(0, LONGEST_MS)), max_size=30)
 
 
 def attempts(some: list[tuple[int, int]]) -> list[Attempt]:
-    return [Attempt(EndpointId("ep_1"), n, 1, 0, 0, ms, status, "retry") for n, (status, ms) in enumerate(some)]
+    return [
+        Attempt(EndpointId("ep_1"), n, 1, 0, 0, ms, status, "delivered" if status // 100 == 2 else "retry")
+        for n, (status, ms) in enumerate(some)
+    ]
 
 
 def tally(some: list[tuple[int, int]]) -> Tally:
@@ -37,7 +40,7 @@ def test_merging_counts_everything_once(parts: list[list[tuple[int, int]]]) -> N
     tallies = [tally(part) for part in parts]
     assert summed(tallies) == summed(reversed(tallies)) == summed([together])
     classes = Counter(status // 100 for part in parts for status, _ in part)
-    assert {each: together.count(each) for each in classes} == classes
+    assert together.classes == classes
     assert together.total == sum(classes.values())
     assert together.failed == together.total - classes[2]
 
@@ -68,9 +71,20 @@ def test_what_is_damaged_counts_nothing(text: str) -> None:
 
 def test_a_mark_has_a_bound() -> None:
     """There are few of them, however long attempts take: a hash of them stays small."""
-    marks = {mark_of(status, ms) for status in range(0, 1000, 50) for ms in [*range(2000), *range(2000, 10**6, 999)]}
-    assert len(marks) <= 6 * 70
+    durations = [*range(2000), *range(2000, 10**6, 999)]
+    marks = {mark_of(status, ms, succeeded=ok) for status in range(0, 1000, 50) for ms in durations for ok in (0, 1)}
+    assert len(marks) <= 10 * 70
     assert max(map(len, marks)) == 4
+
+
+def test_the_verdict_counts_and_not_the_status() -> None:
+    """A rule can make a 409 a success and a 200 a failure. The classes still show the statuses."""
+    tries = [(200, "delivered"), (200, "dead"), (409, "delivered"), (409, "retry"), (503, "delivered"), (302, "retry")]
+    made = [Attempt(EndpointId("ep_1"), n, 1, 0, 0, 7, *each) for n, each in enumerate(tries)]
+    found = read_marks((mark, str(count)) for mark, count in marks_of(made).items())
+    assert (found.succeeded, found.failed, found.total) == (3, 3, 6)
+    assert found.classes == {2: 2, 3: 1, 4: 2, 5: 1}
+    assert found.all_durations().total == 6
 
 
 def test_buckets_are_selected_by_their_beginning() -> None:

@@ -85,5 +85,9 @@ builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MaxRequestBodySize = 
 var app = builder.Build();
 app.MapPost("/{**path}", Receive);
 await app.StartAsync();
-for (;; await Task.Delay(1000))
+while (!app.Lifetime.ApplicationStopping.IsCancellationRequested) // Ctrl-C and SIGTERM end it
+{
     foreach (string file in Directory.GetFiles(fresh)) Work(file);
+    await Task.Delay(1000);
+}
+await app.StopAsync();

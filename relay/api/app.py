@@ -63,6 +63,7 @@ from relay.api.sending_examples import send_example
 from relay.api.sources import SourceController
 from relay.api.statistics import StatisticsController
 from relay.api.steering import SteeringController
+from relay.api.tail import tail
 from relay.api.transformations import TransformationController
 from relay.api.undelivered import UndeliveredController
 from relay.api.unsupported import INGEST_UNSUPPORTED, UNSUPPORTED, handlers
@@ -167,6 +168,7 @@ def create_api(
         state=State({"policies": Policies(policy, upstreams, has_public_url)}),
     )
     app.state.clock, app.state.http_counts = clock, HttpCounts()
+    app.state.authentication, app.state.leaves = Authentication(admin_key), leaves
     _check(app)
     return app
 
@@ -209,7 +211,7 @@ def _guarded(authentication: Authentication, limits: Limits) -> Router:
             AttemptController, UndeliveredController, OperationalEventController, OperationalWebhookController,
             ReconciliationController,
             visitor_trace,
-            endpoint_stats, StatisticsController, failing_endpoints, UsageController, ReplayController,
+            endpoint_stats, StatisticsController, failing_endpoints, UsageController, tail, ReplayController,
             BackgroundTaskController, ErasureController, send_example, ApiKeyController, AuditController,
             *handlers(UNSUPPORTED),
         ],

@@ -18,8 +18,10 @@ from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
 from relay.outbound.recordings import open_recordings
 from relay.pipeline.clock import Clock
+from relay.pipeline.listening import open_listening
 from relay.serving import open_port, server
 from relay.starting import readiness_of
+from relay.store.tail import Tail
 from relay.wiring import Stores, open_evaluator, open_stores, open_tracing, posting_of
 from tests.integration.api.documented import Documented
 from tests.integration.api.storing import Store
@@ -123,6 +125,7 @@ async def http(application: Documented, stores: Stores, clock: TestClock) -> Asy
         open_recordings(UPSTREAMS) as application.state.recordings,
         open_tracing(stores, UPSTREAMS) as application.state.tracing,
         open_evaluator() as application.state.evaluator,
+        open_listening(Tail(stores.redis)) as application.state.listening,
         httpx.AsyncClient(transport=transport, base_url="http://relay/api/v1", headers=headers) as client,
     ):
         yield client

@@ -48,6 +48,7 @@ from relay.api.operational_webhooks import OperationalWebhookController
 from relay.api.paging import provide_paging
 from relay.api.parameters import parameters_of
 from relay.api.pollers import PollerController
+from relay.api.portal import PortalController, exchange_code
 from relay.api.public_keys import webhook_keys
 from relay.api.queries import provide_attempt_query
 from relay.api.recipes import RecipeController
@@ -123,7 +124,8 @@ def create_app(
             trusted_proxies=settings.trusted_proxies,
         ),
         origins=settings.cors_origins,
-        has_public_url=settings.public_url is not None,
+        public_url=settings.public_url,
+        embed_origins=settings.portal_embed_origins,
         metrics_port=metrics_port,
         spans=spans_of(settings),
         leaves=leaves,
@@ -139,7 +141,8 @@ def create_api(
     clock: Clock,
     limits: Limits = Limits(),  # noqa: B008 - it is frozen
     origins: Sequence[str] = (),
-    has_public_url: bool = False,
+    public_url: str | None = None,
+    embed_origins: Sequence[str] = (),
     metrics_port: socket | None = None,
     spans: AbstractAsyncContextManager[Spans | None] = nullcontext(),  # noqa: B008 - it has no state
     leaves: Callable[[], bool] = bool,
@@ -147,9 +150,10 @@ def create_api(
     """Create the API. `admin_key` gives full access. Health checks, docs and public keys require no key.
 
     `policy` tells which URLs endpoints can have, and `upstreams` which `baseUrl` sources can have. `origins` are those
-    of the web pages that can call the API. `has_public_url`: endpoints can include links. `metrics_port` is an open
-    port that answers `/metrics` without a key. `spans` are exported for as long as the application runs. `leaves`:
-    whether the process was told to end; then it is not ready.
+    of the web pages that can call the API, and `embed_origins` of those that can embed the portal. `public_url`: links
+    begin with it; None: endpoints cannot include links. `metrics_port` is an open port that answers `/metrics` without
+    a key. `spans` are exported for as long as the application runs. `leaves`: whether the process was told to end; then
+    it is not ready.
     """
 
     app = Litestar(
@@ -165,10 +169,11 @@ def create_api(
         openapi_config=_openapi(),
         request_class=StrictRequest,
         request_max_body_size=problems.BODY_AT_MOST,
-        state=State({"policies": Policies(policy, upstreams, has_public_url)}),
+        state=State({"policies": Policies(policy, upstreams, public_url is not None)}),
     )
     app.state.clock, app.state.http_counts = clock, HttpCounts()
     app.state.authentication, app.state.leaves = Authentication(admin_key), leaves
+    app.state.public_url, app.state.embed_origins = public_url, tuple(embed_origins)
     _check(app)
     return app
 
@@ -181,7 +186,7 @@ def _routes(admin_key: Secret, limits: Limits) -> list[ControllerRouterHandler]:
         docs.viewer,
         Router(
             "/",
-            route_handlers=[webhook_keys, linked_recording, linked_visitor_trace],
+            route_handlers=[webhook_keys, linked_recording, linked_visitor_trace, exchange_code],
             middleware=[AddressQuota(limits)],
         ),
         Router("/", route_handlers=[metrics], middleware=[Admission(Authentication(admin_key), limits)]),
@@ -212,7 +217,8 @@ def _guarded(authentication: Authentication, limits: Limits) -> Router:
             ReconciliationController,
             visitor_trace,
             endpoint_stats, StatisticsController, failing_endpoints, UsageController, tail, ReplayController,
-            BackgroundTaskController, ErasureController, send_example, ApiKeyController, AuditController,
+            BackgroundTaskController, ErasureController, send_example, ApiKeyController, PortalController,
+            AuditController,
             *handlers(UNSUPPORTED),
         ],
         # In this order: nothing else sees a request that is not let in, and a repeated one is not noted again.

@@ -69,9 +69,7 @@ async def tail(
     event_types: FromQuery[list[str] | None] = None,
     classes: Annotated[
         list[str] | None,
-        QueryParameter(
-            description="Only attempts for rows with one of these classes, such as `goal`. Give several as `event_types`"
-        ),
+        QueryParameter(description=CLASSES_TEXT),
     ] = None,
     outcomes: Annotated[
         list[str] | None,
@@ -163,7 +161,7 @@ async def _still(
 ) -> bool:
     """Whether the key still has what the tail requires. While the store is unavailable, nothing is shown either."""
     try:
-        now = await authentication.principal(header, stores.api_keys, now_ms=clock.now_ms())
+        now = await authentication.principal(header, stores.api_keys, stores.portal, now_ms=clock.now_ms())
         if now.application is not None:
             await stores.applications.get(now.application)
     except (Unauthorized, NotFound):

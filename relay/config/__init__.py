@@ -175,9 +175,10 @@ class Settings:
         "None: browsers let no other page call it",
     )
     public_url: str | None = _setting(
-        values.public_url,
-        None,
-        "The API's URL, such as `https://relay.example.com`: links in events begin with it",
+        values.public_url, None, "The API's URL, such as `https://relay.example.com`: links begin with it"
+    )
+    portal_embed_origins: tuple[str, ...] = _setting(
+        values.embed_origins, (), "Origins of pages that can embed the portal, separated by commas. None: no page can"
     )
     event_link_seconds: float = _setting(values.seconds, 604_800.0, "How long a link in an event works")
     key_requests_per_minute: int = _setting(

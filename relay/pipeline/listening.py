@@ -132,8 +132,9 @@ class Listening:
                     # From here on, a new listener begins a subscription of its own.
                     self._end()
                     return
-                for listener in list(self._listeners) if batch is not None else ():
-                    listener.put(batch)
+                if batch is not None:
+                    for listener in list(self._listeners):
+                        listener.put(batch)
                 if loop.time() >= next_want:
                     next_want = loop.time() + WANT_S
                     await self._tail.want()

@@ -65,7 +65,7 @@ def application(opened: list[Stores]) -> Documented:
             policy=EgressPolicy(),
             upstreams=UPSTREAMS,
             clock=CLOCK,
-            has_public_url=True,
+            public_url="https://relay.example.com",
         )
     )
 

@@ -39,7 +39,9 @@ from relay.api.erasures import ErasureController
 from relay.api.event_type_imports import EventTypeImportController
 from relay.api.event_types import EventTypeController
 from relay.api.examples import read_examples
+from relay.api.explanations import explanation
 from relay.api.failing import failing_endpoints
+from relay.api.history import history
 from relay.api.lifespan import OpenStores, dependencies, lifespan
 from relay.api.measuring import Measuring, count_answer, metrics
 from relay.api.messages import MessageController
@@ -215,8 +217,8 @@ def _guarded(authentication: Authentication, limits: Limits) -> Router:
             EventTypeController, EventTypeImportController, MessageController, PollerController, RecordingController,
             AttemptController, UndeliveredController, OperationalEventController, OperationalWebhookController,
             ReconciliationController,
-            visitor_trace,
-            endpoint_stats, StatisticsController, failing_endpoints, UsageController, tail, ReplayController,
+            visitor_trace, explanation,
+            endpoint_stats, StatisticsController, failing_endpoints, UsageController, history, tail, ReplayController,
             BackgroundTaskController, ErasureController, send_example, ApiKeyController, PortalController,
             AuditController,
             *handlers(UNSUPPORTED),

@@ -82,7 +82,7 @@ async def tail(
     """Follow attempts as they end, as Server-Sent Events: `start`, `attempt`, `lost`, `heartbeat` and `end`.
 
     The schema describes the JSON in the `data` of each event. `heartbeat` comes every 5 s. The tail has no history:
-    `Last-Event-ID` has no effect, and the lists of attempts have what came before. A reader that is too slow gets
+    `Last-Event-ID` has no effect, and the lists of attempts have earlier ones. A reader that is too slow gets
     `lost` with the number of attempts that it missed. One API key can have 10 tails at once.
     """
     interest = Interest(

@@ -26,7 +26,7 @@ BEGIN_WITHIN_S = 5.0
 
 
 class Listener:
-    """What waits for one reader."""
+    """The entries that wait for one reader."""
 
     def __init__(self, owner: str, interest: Interest) -> None:
         self.owner, self.interest = owner, interest

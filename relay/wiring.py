@@ -51,6 +51,7 @@ from relay.store.operations import Operations
 from relay.store.outstanding import Outstanding
 from relay.store.pages import Pages
 from relay.store.past_events import PastEvents
+from relay.store.portal import PortalTokens
 from relay.store.posts import Posts
 from relay.store.quotas import Quotas
 from relay.store.readings import Readings
@@ -114,6 +115,7 @@ class Stores:
     erasures: Erasures
     erasing_tasks: ErasingTasks
     api_keys: ApiKeys
+    portal: PortalTokens
     event_types: EventTypes
     statistics: Statistics
     quotas: Quotas
@@ -164,6 +166,7 @@ def _stores_over(redis: Redis, settings: Settings) -> Stores:
         erasures=Erasures(redis, vault, most=settings.erasures),
         erasing_tasks=ErasingTasks(redis, vault),
         api_keys=ApiKeys(redis, vault),
+        portal=PortalTokens(redis, vault),
         event_types=EventTypes(redis, vault),
         statistics=Statistics.of(redis),
         quotas=Quotas(redis),

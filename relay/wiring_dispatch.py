@@ -19,6 +19,7 @@ from relay.pipeline.dispatch.composing import Composing
 from relay.pipeline.dispatch.dispatcher import Dispatcher
 from relay.pipeline.dispatch.looking_up import LookingUp
 from relay.pipeline.dispatch.settling import Settling
+from relay.pipeline.dispatch.tailing import Tailing
 from relay.pipeline.lagging import Lagging
 from relay.pipeline.token_keeping import TokenKeeping
 from relay.pipeline.troubles import Troubles
@@ -27,6 +28,7 @@ from relay.store.captures import Captures
 from relay.store.conditions import Conditions
 from relay.store.deletions import Deletions
 from relay.store.rates import Rates
+from relay.store.tail import Tail
 from relay.store.tokens import SharedTokens
 from relay.wiring import USER_AGENT, Stores, egress_policy, links_of, open_evaluator
 
@@ -55,7 +57,7 @@ async def open_dispatch(
         )
         attempting = Attempting(
             catalogue=catalogue, sender=sender, composing=composing, clock=clock,
-            deadline_s=settings.attempt_timeout_seconds, spans=spans,
+            deadline_s=settings.attempt_timeout_seconds, tailing=Tailing(Tail(stores.redis)), spans=spans,
         )  # fmt: skip
         yield catalogue, _dispatcher(settings, stores, clock, catalogue, attempting, rates, connections)
 

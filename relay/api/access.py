@@ -53,13 +53,20 @@ class Access:
     """Whether it is in the audit log. None: if it writes."""
     subject: str | None = None
     """What the audit log calls the things that the operation is about. None: as the resource."""
+    portal: bool = True
+    """Whether subscribers in the portal can call it, if their scopes include it."""
 
 
 def needs(
-    resource: Resource, reach: Reach | None = None, *, audited: bool | None = None, subject: str | None = None
+    resource: Resource,
+    reach: Reach | None = None,
+    *,
+    audited: bool | None = None,
+    subject: str | None = None,
+    portal: bool = True,
 ) -> dict[str, Any]:
     """The `opt` of a controller or an operation."""
-    return {KEPT: Access(resource, reach, audited, subject)}
+    return {KEPT: Access(resource, reach, audited, subject, portal)}
 
 
 NOTHING: dict[str, Any] = {KEPT: Access(None, Reach.EVERY)}
@@ -87,6 +94,8 @@ def check_access(principal: Principal, access: Access, *, method: str, template:
     needed = required(access, method)
     if needed is not None and not principal.may(needed):
         raise Forbidden(f"this API key has no scope that includes `{needed}`")
+    if principal.is_portal and not access.portal:
+        raise Forbidden("a token of the portal cannot call this operation: use an API key")
     if principal.application is not None and reach_of(access, template) is Reach.OPERATOR:
         raise Forbidden("this operation requires an API key for every application; this key is for one")
 

@@ -74,7 +74,7 @@ class Admission(ASGIMiddleware):
         header, at_ms = Headers.from_scope(scope).get("authorization", ""), now_ms(scope)
         per_minute = self._limits.key_per_minute
         try:
-            principal = await self._authentication.principal(header, stores.api_keys, now_ms=at_ms)
+            principal = await self._authentication.principal(header, stores.api_keys, stores.portal, now_ms=at_ms)
             quota = await stores.quotas.of_principal(principal, per_minute=per_minute, now_ms=at_ms)
             if quota is None:
                 raise Unauthorized("this API key, or its application, was deleted")

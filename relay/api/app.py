@@ -36,7 +36,9 @@ from relay.api.endpoints import EndpointController
 from relay.api.erasures import ErasureController
 from relay.api.event_type_imports import EventTypeImportController
 from relay.api.event_types import EventTypeController
+from relay.api.explanations import explanation
 from relay.api.failing import failing_endpoints
+from relay.api.history import history
 from relay.api.lifespan import OpenStores, dependencies, lifespan
 from relay.api.measuring import Measuring, count_answer, metrics
 from relay.api.messages import MessageController
@@ -45,6 +47,7 @@ from relay.api.operational_webhooks import OperationalWebhookController
 from relay.api.paging import provide_paging
 from relay.api.parameters import parameters_of
 from relay.api.pollers import PollerController
+from relay.api.portal import PortalController, exchange_code
 from relay.api.principals import own_principal
 from relay.api.public_keys import webhook_keys
 from relay.api.queries import provide_attempt_query
@@ -62,6 +65,7 @@ from relay.api.sending_examples import send_example
 from relay.api.sources import SourceController
 from relay.api.statistics import StatisticsController
 from relay.api.steering import SteeringController
+from relay.api.tail import tail
 from relay.api.transformations import TransformationController
 from relay.api.undelivered import UndeliveredController
 from relay.api.unsupported import INGEST_UNSUPPORTED, UNSUPPORTED, handlers
@@ -122,7 +126,8 @@ def create_app(
             trusted_proxies=settings.trusted_proxies,
         ),
         origins=settings.cors_origins,
-        has_public_url=settings.public_url is not None,
+        public_url=settings.public_url,
+        embed_origins=settings.portal_embed_origins,
         has_console=settings.console == "on",
         metrics_port=metrics_port,
         spans=spans_of(settings),
@@ -139,7 +144,8 @@ def create_api(
     clock: Clock,
     limits: Limits = Limits(),  # noqa: B008 - it is frozen
     origins: Sequence[str] = (),
-    has_public_url: bool = False,
+    public_url: str | None = None,
+    embed_origins: Sequence[str] = (),
     has_console: bool = True,
     metrics_port: socket | None = None,
     spans: AbstractAsyncContextManager[Spans | None] = nullcontext(),  # noqa: B008 - it has no state
@@ -149,10 +155,11 @@ def create_api(
     """Create the API. `admin_key` gives full access. Health checks, docs and public keys require no key.
 
     `policy` tells which URLs endpoints can have, and `upstreams` which `baseUrl` sources can have. `origins` are those
-    of the web pages that can call the API. `has_public_url`: endpoints can include links. `has_console`: `/console` is
-    there. `metrics_port` is an open port that answers `/metrics` without a key. `spans` are exported for as long as the
-    application runs. `leaves`: whether the process was told to end; then it is not ready. `openapi` lets the framework
-    describe the operations (relay.api.document); that takes a second, so services read what was recorded.
+    of the web pages that can call the API, and `embed_origins` of those that can embed the portal. `public_url`: links
+    begin with it; None: endpoints cannot include links. `has_console`: `/console` is there. `metrics_port` is an open
+    port that answers `/metrics` without a key. `spans` are exported for as long as the application runs. `leaves`:
+    whether the process was told to end; then it is not ready. `openapi` lets the framework describe the operations
+    (relay.api.document); that takes a second, so services read what was recorded.
     """
 
     app = Litestar(
@@ -168,9 +175,11 @@ def create_api(
         openapi_config=openapi,
         request_class=StrictRequest,
         request_max_body_size=problems.BODY_AT_MOST,
-        state=State({"policies": Policies(policy, upstreams, has_public_url)}),
+        state=State({"policies": Policies(policy, upstreams, public_url is not None)}),
     )
     app.state.clock, app.state.http_counts = clock, HttpCounts()
+    app.state.authentication, app.state.leaves = Authentication(admin_key), leaves
+    app.state.public_url, app.state.embed_origins = public_url, tuple(embed_origins)
     _check(app)
     return app
 
@@ -183,7 +192,7 @@ def _routes(admin_key: Secret, limits: Limits) -> list[ControllerRouterHandler]:
         *docs.PAGES,
         Router(
             "/",
-            route_handlers=[webhook_keys, linked_recording, linked_visitor_trace],
+            route_handlers=[webhook_keys, linked_recording, linked_visitor_trace, exchange_code],
             middleware=[AddressQuota(limits)],
         ),
         Router("/", route_handlers=[metrics], middleware=[Admission(Authentication(admin_key), limits)]),
@@ -216,9 +225,10 @@ def _guarded(authentication: Authentication, limits: Limits) -> Router:
             EventTypeController, EventTypeImportController, MessageController, PollerController, RecordingController,
             AttemptController, UndeliveredController, OperationalEventController, OperationalWebhookController,
             ReconciliationController,
-            visitor_trace,
-            endpoint_stats, StatisticsController, failing_endpoints, UsageController, ReplayController,
-            BackgroundTaskController, ErasureController, send_example, own_principal, ApiKeyController, AuditController,
+            visitor_trace, explanation,
+            endpoint_stats, StatisticsController, failing_endpoints, UsageController, history, tail, ReplayController,
+            BackgroundTaskController, ErasureController, send_example, own_principal, ApiKeyController,
+            PortalController, AuditController,
             *handlers(UNSUPPORTED),
         ],
         # In this order: nothing else sees a request that is not let in, and a repeated one is not noted again.

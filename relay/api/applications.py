@@ -64,7 +64,7 @@ class ApplicationController(Controller):
                 return Response(show_application(await stores.applications.get(data.uid)), status_code=200)
             except NotFound:
                 pass
-        return Response(await _create(data, stores, clock, once=once), status_code=201)
+        return Response(await create(data, stores, clock, once=once), status_code=201)
 
     @get("/{app_id:str}", summary="Get an application", opt=needs(Resource.APPLICATION, Reach.PATH))
     async def get_application(self, application: ApplicationGiven) -> ApplicationOut:
@@ -91,7 +91,7 @@ class ApplicationController(Controller):
         except NotFound:
             if uid is None:
                 raise
-            return Response(await _create(data, stores, clock, uid=uid), status_code=201)
+            return Response(await create(data, stores, clock, uid=uid), status_code=201)
         return Response(show_application(application), status_code=200)
 
     @patch("/{app_id:str}", summary="Change an application")
@@ -111,7 +111,7 @@ class ApplicationController(Controller):
         await delete_at_once(stores)
 
 
-async def _create(
+async def create(
     data: ApplicationIn | ApplicationUpsertIn,
     stores: Stores,
     clock: Clock,
@@ -119,6 +119,7 @@ async def _create(
     uid: str | None = None,
     once: Once | None = None,
 ) -> ApplicationOut:
+    """Create an application; `uid` is the one in the path. Raises Invalid or Conflict."""
     sources, now_ms = await stores.sources.uids(), clock.now_ms()
     application = await stores.applications.create(
         lambda new_id: new_application(new_id, data, uid=uid, sources=sources, now_ms=now_ms),

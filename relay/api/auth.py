@@ -4,10 +4,11 @@ import hashlib
 import hmac
 
 from relay.domain.model import Secret
-from relay.domain.principals import ADMIN, Principal, principal_of
+from relay.domain.principals import ADMIN, PORTAL_PREFIX, Principal, principal_of
 from relay.domain.tokens import is_valid, read_token
 from relay.errors import Unauthorized, Unreadable
 from relay.store.api_keys import ApiKeys
+from relay.store.portal import PortalTokens
 
 GIVE = "give the API key as `Authorization: Bearer …`"
 
@@ -21,7 +22,7 @@ class Authentication:
     def __init__(self, admin_key: Secret) -> None:
         self._admin = _digest(admin_key.reveal().encode())
 
-    async def principal(self, header: str, api_keys: ApiKeys, *, now_ms: int) -> Principal:
+    async def principal(self, header: str, api_keys: ApiKeys, portal: PortalTokens, *, now_ms: int) -> Principal:
         """The principal of an `Authorization` header. Raises Unauthorized, or StoreUnavailable."""
         scheme, _space, given = header.partition(" ")
         given = given.strip()
@@ -34,7 +35,8 @@ class Authentication:
         if (token := read_token(given)) is None:
             raise Unauthorized(f"this is not an API key; {GIVE}")
         try:
-            key = await api_keys.find(token[0])
+            found = portal if token[0].startswith(PORTAL_PREFIX) else api_keys
+            key = await found.find(token[0])
         except Unreadable:
             key = None
         if key is None or not is_valid(key, token[1], now_ms=now_ms):

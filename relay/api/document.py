@@ -25,7 +25,8 @@ from relay.domain.names import NAME
 
 REFERENCE = "#/components/schemas/{name}"
 JSON = "application/json"
-AUDIO = "audio/*"
+STREAMED = ("audio/*", "text/event-stream")
+"""What is not JSON."""
 PROBLEM = {
     "type": "object",
     "description": "An error (RFC 9457), with the `code` and `detail` that Svix's clients read",
@@ -134,7 +135,7 @@ def _describe(operation: dict[str, Any], taken: Any, given: Any) -> None:
         if answer["description"] == HTTPStatus(int(status)).description:
             answer["description"] = HTTPStatus(int(status)).phrase  # The framework's sentences are about web pages.
         if given is not None and status.startswith("2") and status != "204":
-            kind = AUDIO if AUDIO in answer.get("content", ()) else JSON
+            kind = next((each for each in STREAMED if each in answer.get("content", ())), JSON)
             answer["content"] = {kind: {"schema": given}}
         else:
             answer.pop("content", None)

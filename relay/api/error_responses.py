@@ -36,6 +36,8 @@ OF_THE_UPSTREAM = (
     HTTPStatus.GATEWAY_TIMEOUT,
 )
 """Of what is read from Infinity, with a key or by a link."""
+PORTAL = "portal"
+"""The tag of what a code lets in, without a key."""
 TRACES = "visitor-trace"
 """The tag of traces."""
 WITH_A_BODY = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
@@ -69,6 +71,8 @@ def _statuses(operation: dict[str, Any], method: str) -> set[HTTPStatus]:
         found.update(WITH_A_BODY)
     if any("audio/*" in answer.get("content", ()) for answer in operation["responses"].values()):
         found.update((*OF_THE_UPSTREAM, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE))
+    if PORTAL in operation.get("tags", ()):
+        found.update((HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS))
     if TRACES in operation.get("tags", ()):
         found.update(OF_THE_UPSTREAM)
     if any(each["in"] in ("path", "query") for each in parameters):

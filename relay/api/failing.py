@@ -83,7 +83,7 @@ async def failing_endpoints(
 
 
 async def _standings(stores: Stores, application: Application | None, *, since_ms: int) -> list[Standing]:
-    streams = await _streams(stores, application)
+    streams = await streams_for(stores, application)
     failed, held = await _candidates(stores, streams, since_ms=since_ms)
     found = await stores.endpoints.read({endpoint for endpoint, _ in (*failed, *held)})
     known = {
@@ -121,7 +121,7 @@ async def _candidates(
     return failed, [*parked, *sorted(await statistics.held_back.kept_in(streams, are_open))]
 
 
-async def _streams(stores: Stores, application: Application | None) -> list[SourceUid]:
+async def streams_for(stores: Stores, application: Application | None) -> list[SourceUid]:
     """The streams of an application, or of all."""
     if application is not None:
         return await stores.configuration.streams_of(application)

@@ -12,7 +12,9 @@ from relay.domain.addresses import EgressPolicy
 from relay.observability.spans import Spans
 from relay.outbound.recordings import open_recordings
 from relay.pipeline.clock import Clock
+from relay.pipeline.listening import open_listening
 from relay.starting import readiness_of
+from relay.store.tail import Tail
 from relay.wiring import Stores, open_evaluator, open_tracing, posting_of
 from relay.wiring_metrics import http_metrics_of
 
@@ -38,12 +40,14 @@ def lifespan(
             open_recordings(upstreams) as recordings,
             open_tracing(stores, upstreams) as tracing,
             open_evaluator() as evaluator,
+            open_listening(Tail(stores.redis)) as listening,
             spans as exported,
         ):
             app.state.recordings = recordings
             app.state.tracing = tracing
             app.state.stores = stores
             app.state.evaluator = evaluator
+            app.state.listening = listening
             app.state.posting = posting_of(stores, clock, exported)
             app.state.metrics = http_metrics_of(stores, app.state.http_counts)
             app.state.readiness = readiness_of(stores, clock, stores.epochs.trouble, leaves=leaves)

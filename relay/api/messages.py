@@ -76,7 +76,7 @@ class MessageController(Controller):
         )
 
     # Posts are data, and no changes that somebody made of the relay: the audit log would be full of them.
-    @post("/", summary="Post a message", status_code=202, opt=needs(Resource.MESSAGE, audited=False))
+    @post("/", summary="Post a message", status_code=202, opt=needs(Resource.MESSAGE, audited=False, portal=False))
     async def post_message(
         self,
         application: ApplicationGiven,

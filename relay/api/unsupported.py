@@ -30,7 +30,6 @@ EXPUNGING = (
 INGESTING = "The relay receives no webhooks of others. It polls sources: PUT /api/v1/source/{uid}."
 INTEGRATIONS = "The relay has no connectors and no integrations. Use an endpoint, which can have a filter."
 STREAMS = "The relay has no streams. Use an endpoint of an application. Its type can be `poller`."
-PORTAL = "The relay has no portal for subscribers, and no tokens for it."
 SUBSCRIBED = "The relay has no subscriptions that endpoints configure by themselves. Create an endpoint."
 
 
@@ -62,9 +61,6 @@ UNSUPPORTED = (
     Unsupported("GET PATCH", DESTINATION + "/{destination_id}/transformation", DESTINATIONS),
     Unsupported("POST", "/environment/export", ENVIRONMENTS),
     Unsupported("POST", "/environment/import", ENVIRONMENTS),
-    Unsupported("POST", "/auth/app-portal-access/{app_id}", PORTAL),
-    Unsupported("POST", "/auth/app/{app_id}/expire-all", PORTAL),
-    Unsupported("POST", "/auth/logout", PORTAL),
     Unsupported("POST", "/auth/stream-portal-access/{stream_id}", STREAMS),
     Unsupported("POST", "/auth/stream-logout", STREAMS),
     Unsupported("POST", "/auth/stream/{stream_id}/expire-all", STREAMS),

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from relay.config import values
+from relay.config.disorder import disorder
 from relay.config.reading_environment import read_settings
 from relay.config.redis_url import redis_url as read_redis_url
 from relay.config.values import Network
 from relay.domain.model import Secret
-from relay.errors import Fault, Invalid
+from relay.errors import Invalid
 
 
 def _setting(read: Callable[[str], Any], default: Any, text: str, *, needed: bool = False) -> Any:
@@ -175,9 +176,10 @@ class Settings:
         "None: browsers let no other page call it",
     )
     public_url: str | None = _setting(
-        values.public_url,
-        None,
-        "The API's URL, such as `https://relay.example.com`: links in events begin with it",
+        values.public_url, None, "The API's URL, such as `https://relay.example.com`: links begin with it"
+    )
+    portal_embed_origins: tuple[str, ...] = _setting(
+        values.embed_origins, (), "Origins of pages that can embed the portal, separated by commas. None: no page can"
     )
     console: str = _setting(values.choice("on", "off"), "on", "`off`: no [console](console.md) at `/console`")
     event_link_seconds: float = _setting(values.seconds, 604_800.0, "How long a link in an event works")
@@ -282,19 +284,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     """
     known = {variable(f.name): f for f in fields(Settings)}
     read, faults = read_settings(known, environ)
-    faults += _disorder({name: read.get(setting.name, setting.default) for name, setting in known.items()})
+    faults += disorder({name: read.get(setting.name, setting.default) for name, setting in known.items()})
     if faults:
         raise Invalid(*faults)
     return Settings(**read)
-
-
-def _disorder(values: Mapping[str, Any]) -> list[Fault]:
-    """Limits that are on the wrong side of each other."""
-    shed, stop, resume = (variable(f"memory_{name}_share") for name in ("shed", "stop", "resume"))
-    most, fewer = variable("backlog_stop_deliveries"), variable("backlog_resume_deliveries")
-    rules = [
-        (stop, values[stop] >= values[shed], f"not be below {shed}"),
-        (resume, values[resume] < values[stop], f"be below {stop}"),
-        (fewer, values[fewer] < values[most], f"be below {most}"),
-    ]
-    return [Fault((name,), f"must {rule}") for name, holds, rule in rules if not holds]

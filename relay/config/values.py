@@ -108,6 +108,14 @@ def origins(value: str) -> tuple[str, ...]:
     return tuple(_each(value, _origin))
 
 
+def embed_origins(value: str) -> tuple[str, ...]:
+    """The same without `*`: a page that anybody can embed can be clicked on unseen."""
+    found = origins(value)
+    if "*" in found:
+        raise ValueError("must be origins like https://app.example: `*` would let every page embed the portal")
+    return found
+
+
 def public_url(value: str) -> str:
     """Where others reach the API, such as `https://relay.example.com`."""
     if value == "*":

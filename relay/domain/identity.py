@@ -18,7 +18,7 @@ from xxhash import xxh3_64_digest, xxh3_64_intdigest, xxh3_128_digest
 
 from relay.domain.base62 import base62
 from relay.domain.json_text import encode, encode_sorted
-from relay.domain.model import ApplicationId, Attempt, MessageId, SourceUid
+from relay.domain.model import ApplicationId, Attempt, EndpointId, MessageId, SourceUid
 from relay.domain.shapes import Shape, Values, shape_of, values_of
 
 VOLATILE = frozenset(
@@ -160,7 +160,12 @@ def posted_id(application: ApplicationId, name: str) -> MessageId:
 
 def id_of_attempt(attempt: Attempt, message: MessageId) -> str:
     """The id of an attempt, unique in all sources. It is derived from the attempt each time, and not stored."""
-    named = f"{message} {attempt.endpoint_id} {attempt.started_at_ms} {attempt.number}".encode()
+    return attempt_id(message, attempt.endpoint_id, attempt.started_at_ms, attempt.number)
+
+
+def attempt_id(message: MessageId, endpoint: EndpointId, started_at_ms: int, number: int) -> str:
+    """The same, from what it is derived from."""
+    named = f"{message} {endpoint} {started_at_ms} {number}".encode()
     return "atmpt_" + base62(int.from_bytes(sha256(named).digest()[:20], "big"))
 
 

@@ -7,6 +7,8 @@ from typing import Literal, NewType
 from relay.domain.model import ApplicationId, Struct
 
 KeyId = NewType("KeyId", str)
+PORTAL_PREFIX = "ptl_"
+"""How ids of tokens of the portal begin."""
 Action = Literal["read", "write"]
 
 
@@ -85,6 +87,8 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     """None: it does not expire."""
     created_at_ms: int = 0
     updated_at_ms: int = 0
+    session: str = ""
+    """Of a token of the portal: your own name for the session that it belongs to."""
 
 
 class Principal(Struct, frozen=True, kw_only=True):
@@ -99,6 +103,11 @@ class Principal(Struct, frozen=True, kw_only=True):
     """The only application that exists for it. None: every application."""
     expires_at_ms: int | None = None
     """When it ceases to be one. None: never."""
+
+    @property
+    def is_portal(self) -> bool:
+        """Whether it is a subscriber in the portal."""
+        return self.id.startswith(PORTAL_PREFIX)
 
     def may(self, needed: str) -> bool:
         """Whether its scopes include one of a resource."""

@@ -11,12 +11,14 @@ from typing import Literal
 import msgspec
 
 from relay.domain.lags import Histogram, bucket_of
-from relay.domain.model import Attempt
+from relay.domain.model import Attempt, EndpointId
 
 Unit = Literal["minute", "hour"]
 UNIT_MS: Mapping[Unit, int] = {"minute": 60_000, "hour": 3_600_000}
 KEPT: Mapping[Unit, int] = {"minute": 180, "hour": 14 * 24}
 """Buckets with attempts of one endpoint and one stream; the oldest go first."""
+EVERY = EndpointId("*")
+"""In the place of an endpoint: all endpoints of a stream together."""
 LONGEST_MS = 2**17
 """Two minutes: an attempt that took longer counts as this."""
 NO_ANSWER, OK, MOST_CLASS = 0, 2, 5

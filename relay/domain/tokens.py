@@ -13,30 +13,33 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
-from relay.domain.principals import ApiKey, KeyId, KeySecret
+from relay.domain.principals import PORTAL_PREFIX, ApiKey, KeyId, KeySecret
 
 PREFIX = "rlk_"
 KEY_PREFIX = "key_"
 """How ids of keys begin."""
+ID_PREFIXES = {PREFIX: KEY_PREFIX, "rlp_": PORTAL_PREFIX}
+"""How tokens begin, and the ids of their keys: API keys, and those of subscribers in the portal."""
 HINT_CHARS = 4
 SECRETS_MOST = 5
 """Tokens of one key that work at a time: the current one, and those that were rotated out."""
 
-_TOKEN = re.compile(r"rlk_([0-9A-Za-z]{27})([0-9A-Za-z]{27})([0-9a-f]{8})")
+_TOKEN = re.compile(r"(rlk_|rlp_)([0-9A-Za-z]{27})([0-9A-Za-z]{27})([0-9a-f]{8})")
 
 
 def token_of(key: KeyId, secret: str) -> str:
     """The token of a key, from a secret of 27 letters and digits."""
-    body = PREFIX + key.removeprefix(KEY_PREFIX) + secret
+    begins = {each: prefix for prefix, each in ID_PREFIXES.items()}
+    body = begins[key[: len(KEY_PREFIX)]] + key[len(KEY_PREFIX) :] + secret
     return body + _checksum(body)
 
 
 def read_token(token: str) -> tuple[KeyId, str] | None:
     """The id of the key, and the digest of the secret. None: it is not a token."""
     found = _TOKEN.fullmatch(token)
-    if found is None or not hmac.compare_digest(_checksum(token[: found.start(3)]), found[3]):
+    if found is None or not hmac.compare_digest(_checksum(token[: found.start(4)]), found[4]):
         return None
-    return KeyId(KEY_PREFIX + found[1]), digest_of(found[2])
+    return KeyId(ID_PREFIXES[found[1]] + found[2]), digest_of(found[3])
 
 
 def digest_of(secret: str) -> str:

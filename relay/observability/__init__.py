@@ -31,7 +31,7 @@ _SECRET_NAME = re.compile(
     re.I,
 )
 _SECRET_TEXT = re.compile(
-    r"(?P<whs>whs(?:ec|k)_|rlk_)[\w+/=-]+|(?P<scheme>(?:Bearer|Basic|ApiKey) )[\w.~+/=:-]+|(?P<userinfo>://)[^/@\s]*@",
+    r"(?P<whs>whs(?:ec|k)_|rl[kp]_)[\w+/=-]+|(?P<scheme>(?:Bearer|Basic|ApiKey) )[\w.~+/=:-]+|(?P<userinfo>://)[^/@\s]*@",
     re.I,
 )
 _PRIVATE_TEXT = re.compile(

@@ -8,7 +8,7 @@ import structlog
 
 from relay.domain.model import EndpointId, SourceUid
 from relay.errors import StoreRefused, StoreUnavailable
-from relay.store.notices import ConditionChanged, Expunged, Notices, Room, Woken
+from relay.store.notices import ConditionChanged, Expunged, Notices, Room, Tailed, Woken
 
 log = structlog.get_logger()
 
@@ -23,12 +23,13 @@ async def follow(
     condition_changed: Callable[[EndpointId, str], Awaitable[None]],
     has_room: Callable[[str], None],
     expunged: Callable[[SourceUid | None], None] = lambda _: None,
+    tailed: Callable[[], None] = lambda: None,
 ) -> None:
     """Call `changed` after each change of the configuration, `woken` with each source that has new work.
 
     `condition_changed` is called with an endpoint and the session that changed what is remembered of it, `has_room`
     with the session of each worker that has room for more work, `expunged` with a source that has an event whose
-    content was removed (None: any source may have one).
+    content was removed (None: any source may have one), `tailed` while somebody listens to the tail.
 
     Runs until cancelled. After every (re)connection `changed` is called once, for what was missed in between.
     """
@@ -47,6 +48,8 @@ async def follow(
                         has_room(notice.session)
                     elif isinstance(notice, Expunged):
                         expunged(notice.source)
+                    elif isinstance(notice, Tailed):
+                        tailed()
                     else:
                         await changed()
         except (StoreUnavailable, StoreRefused) as error:

@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 from relay.domain.model import EndpointId, SourceUid
 from relay.errors import StoreUnavailable
 from relay.store import keys
+from relay.store.tail import TAILED_CHANNEL
 
 QUIET_S = 5.0
 
@@ -42,7 +43,11 @@ class Expunged(NamedTuple):
     source: SourceUid | None
 
 
-Notice = Changed | Woken | ConditionChanged | Room | Expunged
+class Tailed(NamedTuple):
+    """Somebody listens to the tail."""
+
+
+Notice = Changed | Woken | ConditionChanged | Room | Expunged | Tailed
 
 
 class Notices:
@@ -62,7 +67,7 @@ class Notices:
         """
         async with self._redis.pubsub() as channel:
             try:
-                await channel.subscribe(*keys.CHANNELS)
+                await channel.subscribe(*keys.CHANNELS, TAILED_CHANNEL)
                 yield Expunged(None)
                 yield Changed()
                 while True:
@@ -84,4 +89,4 @@ def _read(channel: str, text: str) -> Notice:
         return Room(text)
     if channel == keys.EXPUNGED_CHANNEL:
         return Expunged(SourceUid(text))
-    return Changed()
+    return Tailed() if channel == TAILED_CHANNEL else Changed()

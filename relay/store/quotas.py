@@ -36,9 +36,9 @@ class Quotas:
             request_keys.quota(principal.id),
             request_keys.KEY_USES,
             keys.config("applications"),
-            keys.config("keys"),
+            request_keys.portal_token(principal.id) if principal.is_portal else keys.config("keys"),
         ]
-        args = [per_minute, principal.id, principal.application or "", now_ms]
+        args = [per_minute, principal.id, principal.application or "", now_ms, int(principal.is_portal)]
         answer = await script("count_request")(self._redis, names, args)
         return None if answer[0] < 0 else _quota(*answer)
 

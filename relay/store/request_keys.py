@@ -41,3 +41,20 @@ def session(digest: str) -> str:
 def tracing(source: SourceUid) -> str:
     """string: there while a request asks the upstream of a source for a visitor's trace. Lives 30 s."""
     return prefix(source) + "tracing"
+
+
+def portal_token(token: str) -> str:
+    """string: the sealed JSON of a token of the portal, by its id. Lives until the token expires."""
+    return config(f"portal_token:{token}")
+
+
+def portal_tokens(application: str) -> str:
+    """zset: `{token} {session}` of an application's tokens of the portal, by the ms when they expire. Lives a week from
+    the newest one."""
+    return config(f"portal_tokens:{application}")
+
+
+def portal_code(digest: str) -> str:
+    """string: a sealed token of the portal, by the digest of the code that is exchanged for it once. Lives ten
+    minutes."""
+    return config(f"portal_code:{digest}")

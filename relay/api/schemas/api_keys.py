@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from relay.api.schemas.common import IdOrUid, In, Name, Out, Time, moment, moment_or_none
-from relay.domain.principals import SCOPES, ApiKey, Principal
+from relay.domain.principals import SCOPES, ApiKey
 from relay.domain.tokens import PREFIX
 
 Scope = Literal[SCOPES]  # type: ignore[valid-type]
@@ -77,32 +77,6 @@ class NewApiKeyOut(ApiKeyOut, frozen=True, kw_only=True):
 
     token: str
     """Send it as `Authorization: Bearer …`. The relay keeps only a hash of it."""
-
-
-class PrincipalOut(Out, frozen=True, kw_only=True):
-    """The key that makes a request."""
-
-    id: str
-    """The id of the key. `admin`: `RELAY_ADMIN_KEY`."""
-    name: str
-    """A name for people."""
-    scopes: list[str]
-    """Every scope of a resource that the key's own scopes include, sorted. A `write` includes the `read`."""
-    app_id: str | None
-    """The id of the application that the key is bound to. null: every application."""
-    expires_at: datetime | None
-    """When the key stops working. null: never."""
-
-
-def show_principal(principal: Principal) -> PrincipalOut:
-    """A principal as responses show it."""
-    return PrincipalOut(
-        id=principal.id,
-        name=principal.name,
-        scopes=sorted(principal.scopes),
-        app_id=principal.application,
-        expires_at=moment_or_none(principal.expires_at_ms),
-    )
 
 
 def show_key(key: ApiKey, last_used_ms: int | None, *, now_ms: int) -> ApiKeyOut:

@@ -100,8 +100,8 @@ class EndpointStatsOut(Out, frozen=True, kw_only=True):
     """How the endpoint is doing now."""
 
 
-class HistoryOut(Out, frozen=True, kw_only=True):
-    """The attempts of an endpoint over time."""
+class OverTimeOut(Out, frozen=True, kw_only=True):
+    """Attempts over time."""
 
     unit: Unit
     """How long each bucket is."""
@@ -113,6 +113,11 @@ class HistoryOut(Out, frozen=True, kw_only=True):
     """All buckets together."""
     buckets: list[BucketOut]
     """The buckets with attempts, oldest first."""
+
+
+class HistoryOut(OverTimeOut, frozen=True, kw_only=True):
+    """The attempts of an endpoint over time."""
+
     health: HealthOut
     """How the endpoint is doing now."""
 
@@ -230,14 +235,18 @@ def show_history(
     found: Sequence[tuple[int, Tally]], health: HealthOut, *, unit: Unit, since_ms: int, until_ms: int
 ) -> HistoryOut:
     """Buckets, each with the ms when it began."""
-    return HistoryOut(
-        unit=unit,
-        since=moment(since_ms),
-        until=moment(until_ms),
-        total=show_counts(summed(tally for _, tally in found)),
-        buckets=[BucketOut(at=moment(at_ms), **_counts(tally)) for at_ms, tally in found],
-        health=health,
-    )
+    return HistoryOut(**over_time(found, unit, since_ms, until_ms), health=health)
+
+
+def over_time(found: Sequence[tuple[int, Tally]], unit: Unit, since_ms: int, until_ms: int) -> dict[str, Any]:
+    """The fields of OverTimeOut."""
+    return {
+        "unit": unit,
+        "since": moment(since_ms),
+        "until": moment(until_ms),
+        "total": show_counts(summed(tally for _, tally in found)),
+        "buckets": [BucketOut(at=moment(at_ms), **_counts(tally)) for at_ms, tally in found],
+    }
 
 
 def show_health(

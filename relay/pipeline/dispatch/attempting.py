@@ -16,6 +16,7 @@ from relay.pipeline.clock import Clock
 from relay.pipeline.dispatch.attempt_log import AttemptLog
 from relay.pipeline.dispatch.composing import Composing
 from relay.pipeline.dispatch.shaping import NotSent, is_shaped
+from relay.pipeline.dispatch.tailing import Tailing
 
 LEAST_S = 0.1
 """A request that was composed just in time gets so long at least."""
@@ -32,10 +33,11 @@ class Attempting:
         composing: Composing,
         clock: Clock,
         deadline_s: float,
+        tailing: Tailing,
         spans: Spans | None = None,
     ) -> None:
         self._catalogue, self._sender, self._composing, self._clock = catalogue, sender, composing, clock
-        self.deadline_s, self._spans = deadline_s, spans
+        self.deadline_s, self.tailing, self._spans = deadline_s, tailing, spans
         self._log = AttemptLog(with_trace=spans is not None)
         self.ended = 0
         """How many attempts have ended."""
@@ -86,6 +88,8 @@ class Attempting:
         """An attempt has ended, and was judged."""
         self.ended += 1
         self._log.ended(delivery, outcome, attempt, now_ms=now_ms)
+        if self.tailing.is_wanted:
+            self.tailing.ended(delivery, outcome, attempt, now_ms=now_ms)
 
 
 def _span(spans: Spans, delivery: Delivery, endpoint: Endpoint) -> AttemptSpan:

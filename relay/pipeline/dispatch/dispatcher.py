@@ -72,7 +72,7 @@ class Dispatcher:
         self._slots = slots
         self._attempting = attempting
         self._core = Core(session=session, slots=slots, schedule=schedule)
-        self.sharing = self._core.sharing
+        self.sharing, self.tailing = self._core.sharing, attempting.tailing
         self._arriving = Arriving(
             core=self._core, catalogue=catalogue, bodies=bodies,
             conditions=conditions, deletions=deletions, clock=clock, settling=settling,

@@ -20,8 +20,10 @@ from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
 from relay.outbound.recordings import open_recordings
 from relay.pipeline.clock import Clock
+from relay.pipeline.listening import open_listening
 from relay.serving import open_port, server
 from relay.starting import readiness_of
+from relay.store.tail import Tail
 from relay.wiring import Stores, open_evaluator, open_stores, open_tracing, posting_of
 from tests.integration.api.documented import Documented
 from tests.integration.api.storing import Store
@@ -67,7 +69,7 @@ def application(opened: list[Stores]) -> Documented:
         policy=EgressPolicy(),
         upstreams=UPSTREAMS,
         clock=CLOCK,
-        has_public_url=True,
+        public_url="https://relay.example.com",
         openapi=CONFIG,
     )
     describe(app, document_of(app, read_examples()))
@@ -129,6 +131,7 @@ async def http(application: Documented, stores: Stores, clock: TestClock) -> Asy
         open_recordings(UPSTREAMS) as application.state.recordings,
         open_tracing(stores, UPSTREAMS) as application.state.tracing,
         open_evaluator() as application.state.evaluator,
+        open_listening(Tail(stores.redis)) as application.state.listening,
         httpx.AsyncClient(transport=transport, base_url="http://relay/api/v1", headers=headers) as client,
     ):
         yield client

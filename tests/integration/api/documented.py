@@ -65,7 +65,8 @@ class Documented:
             return faults if "audio/*" in answer["content"] else [*faults, f"{kind} is not documented"]
         if kind not in answer["content"]:
             return [*faults, f"{kind} is not documented"]
-        return faults + self._invalid(answer["content"][kind]["schema"], body)
+        bodies = _data(body) if kind == "text/event-stream" else [body]
+        return faults + [fault for each in bodies for fault in self._invalid(answer["content"][kind]["schema"], each)]
 
     def _problem(self, status: int, kind: str, body: bytes, method: str) -> list[str]:
         if method == "HEAD":
@@ -86,6 +87,11 @@ class Documented:
         return [
             f"{error.instance_path}: {error.message}" for error in self._validators[key].iter_errors(json.loads(body))
         ]
+
+
+def _data(events: bytes) -> list[bytes]:
+    """The data of each event of a stream."""
+    return [line.removeprefix(b"data: ") for line in events.splitlines() if line.startswith(b"data: ")]
 
 
 def strict(value: Any) -> Any:

@@ -9,10 +9,12 @@ import msgspec
 from relay.api.examples import Examples, Recorded
 from tests.integration.api.conftest import TestClock
 
-IDS = re.compile(r"\b(app|ep|msg|atmpt|key|rec|bf|qtask|task|req|rlk|whsec|whpk|whsk)_([0-9A-Za-z+/_.=-]{4,})")
+IDS = re.compile(r"\b(app|ep|msg|atmpt|key|rec|bf|qtask|task|req|rlk|whsec|whpk|whsk|ptl|rlp)_([0-9A-Za-z+/_.=-]{4,})")
 STREAM = re.compile(r"\b1\d{12}-\d+\b")
 """Ids that Redis gives."""
-OUTSIDE = ("/health/", "/.well-known/", "/visitor-trace/")
+CODE = re.compile(r"(?<=/console/portal/)[0-9A-Za-z]{27}|(?<!\w)[0-9A-Za-z]{27}(?!\w)")
+"""Those of links to the portal."""
+OUTSIDE = ("/health/", "/portal/", "/.well-known/", "/visitor-trace/")
 """Where paths begin that are not below `/api/v1`."""
 SIGNATURE = re.compile(r"\bsignature=[0-9a-f]{64}")
 """Those of links."""
@@ -106,7 +108,7 @@ class Recorder:
             case list():
                 return [self._settled(inner) for inner in value]
             case str():
-                plain = STREAM.sub("1790000000000-0", IDS.sub(self._name, value))
+                plain = CODE.sub("7Qn2" * 6 + "7Qn", STREAM.sub("1790000000000-0", IDS.sub(self._name, value)))
                 return SIGNATURE.sub("signature=" + "5f" * 32, plain)
         return value
 

@@ -30,6 +30,11 @@ key_id = "{key}"
 # What a document can't say is refused as well: private addresses in URLs, or filters that mean nothing.
 positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "409", "422"]
 
+# A tail lasts for an hour.
+[[operations]]
+include-path = "/api/v1/tail"
+enabled = false
+
 # The upstream of the source is not there, and 502 says so.
 [[operations]]
 include-path-regex = "/recording|/visitor-trace"

@@ -33,7 +33,7 @@ SOURCE = {
 }
 ROUTE = "callsGoalsTransactions"
 CALL: dict[str, Any] = {
-    "act": "Call",
+    "act": "call",
     "callDirection": "IN",
     "callDuration": 154,
     "callStage": "ANSWERED",
@@ -153,6 +153,7 @@ async def _statistics(record: Recorder, stores: Stores, endpoint: str) -> None:
     await record.call("GET /app/{app_id}/endpoint/{endpoint_id}/history", query={"unit": "hour"}, **names)
     await record.call("GET /app/{app_id}/endpoint/{endpoint_id}/attempt-stats", **names)
     await record.call("GET /stats/failing-endpoint")
+    await record.call("GET /stats/history", query={"unit": "hour"})
     time = {"since": "2026-09-20T00:00:00Z", "until": "2026-09-22T00:00:00Z"}
     await record.call("POST /stats/usage/app", {**time, "appIds": ["acme"]})
     await record.call("PUT /stats/usage/event-types")
@@ -184,6 +185,7 @@ async def _messages(record: Recorder, stores: Stores, endpoint: str) -> None:
     names = {"app_id": "acme", "endpoint_id": "crm", "msg_id": message}
     await record.call("GET /app/{app_id}/msg", **names)
     await record.call("GET /app/{app_id}/msg/{msg_id}", **names)
+    await record.call("GET /app/{app_id}/msg/{msg_id}/explanation", **names)
     await record.call("GET /app/{app_id}/msg/{msg_id}/endpoint", **names)
     await record.call("GET /app/{app_id}/endpoint/{endpoint_id}/msg", **names)
     await record.call("GET /app/{app_id}/attempt/endpoint/{endpoint_id}", **names)
@@ -290,6 +292,11 @@ async def _keys(record: Recorder) -> None:
     await record.call("PATCH /key/{key_id}", {"name": "CRM of Acme"}, key_id=made["id"])
     await record.call("POST /key/{key_id}/rotate", {}, key_id=made["id"])
     await record.call("DELETE /key/{key_id}", key_id=made["id"])
+    asked = {"expiry": 3600, "capabilities": ["ViewBase", "CreateAttempts"], "sessionId": "user-7"}
+    given = await record.call("POST /auth/app-portal-access/{app_id}", asked, app_id="acme")
+    await record.call("POST /portal/token", {"code": given["url"].rpartition("/")[2]})
+    await record.call("POST /auth/logout", headers={"authorization": f"Bearer {given['token']}"})
+    await record.call("POST /auth/app/{app_id}/expire-all", {"sessionIds": ["user-7"]}, app_id="acme")
 
 
 async def _operator(record: Recorder, stores: Stores) -> None:

@@ -20,6 +20,7 @@ from relay.pipeline.dispatch.composing import Composing
 from relay.pipeline.dispatch.dispatcher import Dispatcher
 from relay.pipeline.dispatch.looking_up import LookingUp
 from relay.pipeline.dispatch.settling import Settling
+from relay.pipeline.dispatch.tailing import Tailing
 from relay.pipeline.lagging import Lagging
 from relay.pipeline.lines import read_lines
 from relay.pipeline.token_keeping import TokenKeeping
@@ -33,6 +34,7 @@ from relay.store.lags import LagWindows
 from relay.store.lanes import Lanes
 from relay.store.rates import Rates
 from relay.store.routes import Token
+from relay.store.tail import Tail
 from relay.store.tokens import SharedTokens
 from tests.fakes.subscribers import Subscribers
 from tests.fakes.upstream import make_row
@@ -84,7 +86,7 @@ class Worker:
             catalogue=self.catalogue,
             attempting=Attempting(
                 catalogue=self.catalogue, sender=sender, composing=composing, clock=rig.clock, deadline_s=PATIENCE_S,
-                spans=spans,
+                tailing=Tailing(Tail(rig.redis)), spans=spans,
             ),
             clock=rig.clock,
             lagging=Lagging(LagWindows(rig.redis), rig.clock, session=name),

@@ -5,12 +5,15 @@
 -- `at_ms` and `UNPACK`.
 local TALLY = {minutes = 180, hours = 336, lives = 1296000000, fails = 86400000, successes = '2789'}
 local tallied, failed, is_new_minute = {}, {}, false
+-- What all endpoints of the stream did together is counted in the same way, under this name.
+local EVERY = '*'
 -- Counts the marks at `first` to `last_one` of the arguments, each followed by its number.
 local function tally_marks(endpoint, first, last_one)
-  local counts = tallied[endpoint] or {}
-  tallied[endpoint] = counts
+  local counts, all = tallied[endpoint] or {}, tallied[EVERY] or {}
+  tallied[endpoint], tallied[EVERY] = counts, all
   for i = first, last_one, 2 do
     counts[ARGV[i]] = (counts[ARGV[i]] or 0) + ARGV[i + 1]
+    all[ARGV[i]] = (all[ARGV[i]] or 0) + ARGV[i + 1]
     if not string.find(TALLY.successes, string.sub(ARGV[i], 1, 1), 1, true) then failed[endpoint] = true end
   end
 end

@@ -1,0 +1,157 @@
+"""What has to be done so that the relay has what a file declares. Pure: nothing is asked or changed here."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from relay.cli.declaring.document import Document
+from relay.cli.declaring.shapes import APPLICATION, ENDPOINT, SOURCE, WRITTEN_ONCE, Shape, hides_secret
+
+Action = Literal["create", "change", "delete"]
+KEPT = ("name", "baseUrl", "version", "igrp", "routes", "pollIntervalSeconds", "batchSize", "startRowId")
+"""The settings of a source that a PUT replaces: those that are not declared are sent back as they are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Present:
+    """What the relay has, as the API shows it, by uid."""
+
+    sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    applications: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    endpoints: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    """By the uid of the application. Each has `headers`, in which the values of sensitive ones are null."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A field that differs. `before` is null for a new object."""
+
+    name: str
+    before: Any
+    after: Any
+    again: bool = False
+    """Nothing differs that can be seen: a secret is sent again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One object that has to be created, changed or deleted."""
+
+    action: Action
+    kind: Literal["source", "application", "endpoint"]
+    uid: str
+    app: str | None = None
+    """The uid of the endpoint's application."""
+    differences: tuple[Difference, ...] = ()
+    body: Mapping[str, Any] = field(default_factory=dict)
+    """What is sent. It has secrets."""
+    url_is_secret: bool = False
+    """The URL of the endpoint must not be printed."""
+
+    @property
+    def title(self) -> str:
+        """How people call the object."""
+        return f"{self.kind} {self.app}/{self.uid}" if self.app else f"{self.kind} {self.uid}"
+
+
+def plan(document: Document, present: Present, *, prune: bool = False, secrets: bool = False) -> list[Change]:
+    """The changes, in the order in which they must be made.
+
+    Endpoints come before sources, so that a new source finds its subscribers, and deletions last, because an
+    application can name a source. `secrets`: secrets that are declared are sent again, because nobody can see whether
+    they differ. Fields that are not declared stay as they are.
+    """
+    changes = [
+        *_of_kind("application", APPLICATION, document.applications, present.applications, secrets=secrets),
+        *(
+            change
+            for app, declared in document.endpoints.items()
+            for change in _of_kind(
+                "endpoint", ENDPOINT, declared, present.endpoints.get(app, {}), app=app, secrets=secrets
+            )
+        ),
+        *_of_kind("source", SOURCE, document.sources, present.sources, secrets=secrets),
+    ]
+    return changes + (list(_deletions(document, present)) if prune else [])
+
+
+def _of_kind(
+    kind: Literal["source", "application", "endpoint"],
+    shape: Shape,
+    declared: Mapping[str, Mapping[str, Any]] | None,
+    present: Mapping[str, Mapping[str, Any]],
+    *,
+    secrets: bool,
+    app: str | None = None,
+) -> Iterator[Change]:
+    for uid, body in (declared or {}).items():
+        shown = present.get(uid)
+        if shown is None:
+            yield _creation(kind, uid, body, app)
+        elif differences := tuple(_differences(shape, body, shown, secrets=secrets)):
+            sent = {each.name: each.after for each in differences}
+            if kind == "source":
+                sent = {name: shown[name] for name in KEPT} | sent
+            is_secret = bool(body.get("urlIsSecret", shown.get("urlIsSecret")))
+            yield Change(
+                action="change",
+                kind=kind,
+                uid=uid,
+                app=app,
+                differences=differences,
+                body=sent,
+                url_is_secret=is_secret,
+            )
+
+
+def _creation(
+    kind: Literal["source", "application", "endpoint"], uid: str, body: Mapping[str, Any], app: str | None
+) -> Change:
+    given = {name: value for name, value in body.items() if name != EXPANDED}
+    differences = tuple(Difference(name=name, before=None, after=value) for name, value in given.items())
+    sent = dict(given)
+    if kind == "endpoint":
+        sent["uid"] = uid
+    elif kind == "application":
+        sent.setdefault("name", uid)
+    is_secret = bool((body.get(EXPANDED) or body).get("urlIsSecret"))
+    return Change(
+        action="create", kind=kind, uid=uid, app=app, differences=differences, body=sent, url_is_secret=is_secret
+    )
+
+
+EXPANDED = "\x00expanded"
+"""The key under which a declared endpoint has the fields of its recipe, with its own on top: see `expanded`."""
+
+
+def expanded(body: Mapping[str, Any], of_recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A declared endpoint with what its recipe makes of it, which an existing endpoint is compared with."""
+    own = {name: value for name, value in body.items() if name not in WRITTEN_ONCE}
+    return {**body, EXPANDED: {**of_recipe, **own}}
+
+
+def _differences(
+    shape: Shape, body: Mapping[str, Any], shown: Mapping[str, Any], *, secrets: bool
+) -> Iterator[Difference]:
+    whole: Mapping[str, Any] = body.get(EXPANDED) or body
+    for name, value in whole.items():
+        if not shape.is_same(name, value, shown):
+            yield Difference(name=name, before=shown.get(name), after=value)
+        elif secrets and hides_secret(name, value, {**shown, **whole}):
+            yield Difference(name=name, before=shown.get(name), after=value, again=True)
+
+
+def _deletions(document: Document, present: Present) -> Iterator[Change]:
+    """What has a uid and is not declared, in the sections that the file has."""
+    for app, declared in document.endpoints.items():
+        for uid in present.endpoints.get(app, {}):
+            if uid not in declared:
+                yield Change(action="delete", kind="endpoint", uid=uid, app=app)
+    if document.applications is not None:
+        for uid in present.applications:
+            if uid not in document.applications:
+                yield Change(action="delete", kind="application", uid=uid)
+    if document.sources is not None:
+        for uid in present.sources:
+            if uid not in document.sources:
+                yield Change(action="delete", kind="source", uid=uid)

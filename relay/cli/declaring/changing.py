@@ -26,6 +26,8 @@ def _change_source(api: Api, change: Change) -> None:
     path = path_of("source", change.uid)
     if change.action == "delete":
         api.delete(path)
+    elif change.action == "start":
+        api.post(f"{path}/resume")
     else:
         api.put(path, change.body)
 

@@ -7,7 +7,8 @@ from typing import Any, Literal
 from relay.cli.declaring.document import Document
 from relay.cli.declaring.shapes import APPLICATION, ENDPOINT, SOURCE, WRITTEN_ONCE, Shape, hides_secret
 
-Action = Literal["create", "change", "delete"]
+Action = Literal["create", "change", "start", "delete"]
+"""`start`: a source that has never polled begins to."""
 KEPT = ("name", "baseUrl", "version", "igrp", "routes", "pollIntervalSeconds", "batchSize", "startRowId")
 """The settings of a source that a PUT replaces: those that are not declared are sent back as they are."""
 
@@ -57,11 +58,13 @@ class Change:
 def plan(document: Document, present: Present, *, prune: bool = False, secrets: bool = False) -> list[Change]:
     """The changes, in the order in which they must be made.
 
-    Endpoints come before sources, so that a new source finds its subscribers, and deletions last, because an
-    application can name a source. `secrets`: secrets that are declared are sent again, because nobody can see whether
-    they differ. Fields that are not declared stay as they are.
+    Sources come first, because an application can name only sources that exist. A new one is paused until its
+    subscribers exist. A run that dies before it starts the source is completed by the next one: a source that has never
+    polled is started, unless it is declared to be paused. Deletions come last. `secrets`: declared secrets are sent
+    again, because nobody can see whether they differ. Fields that are not declared stay as they are.
     """
     changes = [
+        *_of_kind("source", SOURCE, document.sources, present.sources, secrets=secrets),
         *_of_kind("application", APPLICATION, document.applications, present.applications, secrets=secrets),
         *(
             change
@@ -70,7 +73,7 @@ def plan(document: Document, present: Present, *, prune: bool = False, secrets: 
                 "endpoint", ENDPOINT, declared, present.endpoints.get(app, {}), app=app, secrets=secrets
             )
         ),
-        *_of_kind("source", SOURCE, document.sources, present.sources, secrets=secrets),
+        *_starts(document.sources or {}, present.sources),
     ]
     return changes + (list(_deletions(document, present)) if prune else [])
 
@@ -114,10 +117,23 @@ def _creation(
         sent["uid"] = uid
     elif kind == "application":
         sent.setdefault("name", uid)
+    else:
+        sent.setdefault("paused", True)
     is_secret = bool((body.get(EXPANDED) or body).get("urlIsSecret"))
     return Change(
         action="create", kind=kind, uid=uid, app=app, differences=differences, body=sent, url_is_secret=is_secret
     )
+
+
+def _starts(declared: Mapping[str, Mapping[str, Any]], present: Mapping[str, Mapping[str, Any]]) -> Iterator[Change]:
+    for uid, body in declared.items():
+        shown = present.get(uid)
+        if "paused" not in body and (shown is None or (shown["paused"] and not _has_polled(shown))):
+            yield Change(action="start", kind="source", uid=uid)
+
+
+def _has_polled(shown: Mapping[str, Any]) -> bool:
+    return any(state["lastPollAt"] or state["cursor"] is not None for state in shown["routeStates"].values())
 
 
 EXPANDED = "\x00expanded"

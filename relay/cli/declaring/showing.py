@@ -8,8 +8,7 @@ from typing import Any
 from relay.cli.declaring.hiding import Hiding, without_secrets
 from relay.cli.declaring.planning import Change, Difference
 
-SIGNS = {"create": "+", "change": "~", "delete": "-"}
-DONE = {"create": "create", "change": "change", "delete": "delete"}
+SIGNS = {"create": "+", "change": "~", "start": ">", "delete": "-"}
 AGAIN = "the secret is sent again"
 
 
@@ -24,7 +23,7 @@ def lines(changes: Iterable[Change], hiding: Hiding) -> Iterator[str]:
 def summary(changes: list[Change]) -> str:
     """How many changes there are."""
     counts = {action: sum(change.action == action for change in changes) for action in SIGNS}
-    said = [f"{number} to {DONE[action]}" for action, number in counts.items() if number]
+    said = [f"{number} to {action}" for action, number in counts.items() if number]
     return ", ".join(said) if said else "Nothing differs"
 
 

@@ -81,7 +81,8 @@ def _show(api: Api, out: Output, args: argparse.Namespace) -> int:
         return WELL
     plain = {name: value for name, value in endpoint.items() if value not in (None, [], {}, "")}
     transformation = plain.pop("transformation", None)
-    out.fields({"state": _state(endpoint)} | plain | counts, None)
+    health = {f"health.{name}": value for name, value in counts.pop("health").items()}
+    out.fields({"state": _state(endpoint)} | plain | counts | health, None)
     if transformation:
         out.say("\ntransformation:\n" + "\n".join(f"  {line}" for line in transformation.splitlines()))
     return WELL

@@ -110,12 +110,26 @@ class Export:
         return f"${{{name}}}" if self._placeholders else otherwise
 
 
+NESTED = ("verdicts", "lookup", "capture", "budgets")
+MEANT = ("equals",)
+"""A field of a verdict in which null is a value."""
+
+
 def _without_defaults(shown: Mapping[str, Any], names: Iterable[str], defaults: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: escaped(shown[name])
+        name: escaped(_brief(shown[name]) if name in NESTED else shown[name])
         for name in names
         if name in shown and not _is_default(shown[name], defaults.get(name))
     }
+
+
+def _brief(value: Any) -> Any:
+    """Without the fields of inner objects that are null, which is what an omitted one is."""
+    if isinstance(value, list):
+        return [_brief(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _brief(each) for name, each in value.items() if each is not None or name in MEANT}
+    return value
 
 
 def _is_default(value: Any, default: Any) -> bool:

@@ -141,9 +141,12 @@ EXPANDED = "\x00expanded"
 
 
 def expanded(body: Mapping[str, Any], of_recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """A declared endpoint with what its recipe makes of it, which an existing endpoint is compared with."""
+    """A declared endpoint with what its recipe makes of it, which an existing endpoint is compared with.
+
+    Raises Misused if this release does not know a field of the recipe.
+    """
     own = {name: value for name, value in body.items() if name not in WRITTEN_ONCE}
-    return {**body, EXPANDED: {**of_recipe, **own}}
+    return {**body, EXPANDED: {**ENDPOINT.checked(dict(of_recipe), "recipe", f"recipe {body['recipe']}"), **own}}
 
 
 def _differences(

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--endpoints",
         required=True,
         metavar="all|none|ID,…",
-        help="who receives the rows: all endpoints, none (the relay only stores the events), or their ids",
+        help="the endpoints that receive the rows: all, none (the relay only stores the events), or their ids",
     )
     parser.add_argument("--dry-run", action="store_true", help="only count the rows")
     parser.add_argument("--no-wait", action="store_true", help="do not watch it")

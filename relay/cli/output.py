@@ -9,7 +9,7 @@ from typing import Any, Protocol, TextIO
 from relay.domain.masking import printable
 
 MISSING = "-"
-"""What stands for a value that there is not."""
+"""The sign for a missing value."""
 
 
 class Output:

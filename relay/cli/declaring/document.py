@@ -10,7 +10,7 @@ import yaml  # type: ignore[import-untyped]
 from relay.cli.declaring.shapes import APPLICATION, ENDPOINT, SOURCE, Shape
 from relay.cli.faults import Misused
 
-LARGEST = 16 << 20
+LARGEST = 4 << 20
 VARIABLE = re.compile(r"\$(\$)?\{([A-Z_][A-Z0-9_]{0,127})\}")
 """`${NAME}` is a variable, `$${NAME}` the text `${NAME}`. Recipes name their parameters in small letters."""
 TOP = ("sources", "applications")

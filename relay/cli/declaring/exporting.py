@@ -33,6 +33,12 @@ NOT_DECLARED = ("tokenUrl", "clientEmail", "keyId")
 """Of a service account: its key has them."""
 
 
+_ODD = re.compile(r"[^A-Z0-9]+")
+"""Characters that the name of a variable does not have."""
+_NO_BLOCK = re.compile(r"[ \t]\n|[^\n\x20-\x7e\u00a0-\uffff]|\A[ \n]")
+"""What a block of YAML cannot have, or would lose."""
+
+
 class Export:
     """The file, and which secrets are not in it."""
 
@@ -102,7 +108,7 @@ class Export:
 
     def _secret(self, place: str, otherwise: Any) -> Any:
         parts = [part for part in place.split(".") if part not in ("sources", "applications", "endpoints")]
-        name = re.sub(r"[^A-Z0-9]+", "_", "_".join(parts).upper()).strip("_")
+        name = _ODD.sub("_", "_".join(parts).upper()).strip("_")
         name = f"_{name}" if name[:1].isdigit() else name
         while name in self.secrets.values():
             name += "_"
@@ -149,7 +155,7 @@ class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> Any:
-    is_block = "\n" in value and not re.search(r"[ \t]\n|[^\n\x20-\x7e\u00a0-\uffff]|^[ \n]", value)
+    is_block = "\n" in value and not _NO_BLOCK.search(value)
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if is_block else None)
 
 

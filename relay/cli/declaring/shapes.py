@@ -1,6 +1,5 @@
 """What a declared source, application or endpoint may have, and when a declared value is the one that the API shows."""
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,8 +12,9 @@ from relay.api.schemas.sources import SourceIn
 from relay.cli.declaring.hiding import AUTH_SECRETS
 from relay.cli.faults import Misused
 from relay.domain.headers import is_sensitive
-from relay.domain.names import OWN_UID, SOURCE_UID_MOST, UID_MOST
+from relay.domain.names import own_uid, source_uid
 from relay.domain.secret_urls import HIDDEN_PATH, masked
+from relay.errors import Invalid
 
 Same = Callable[[Any, Any], bool]
 """(declared, shown): whether nothing differs that can be seen."""
@@ -89,14 +89,17 @@ class Shape:
         *,
         own: tuple[str, ...],
         compared: Mapping[str, Same],
-        uid_most: int,
+        uid: Callable[[str], object],
     ) -> None:
-        """`own`: fields of the type that a file cannot have, because they are read-only or the key of the mapping."""
+        """`own`: fields of the type that a file cannot have, because they are read-only or the key of the mapping.
+
+        `uid` raises Invalid for a text that is no uid of this kind.
+        """
         self.kind = kind
         self._wire = wire
         self._own = own
         self._compared = compared
-        self._uid_most = uid_most
+        self._check_uid = uid
         self._old_names: Mapping[str, str] = getattr(wire, "old_names", {})
 
     def checked(self, body: dict[str, Any], uid: str, place: str) -> dict[str, Any]:
@@ -104,8 +107,10 @@ class Shape:
 
         Objects inside of fields get the defaults of their omitted fields, so that they can be compared as a whole.
         """
-        if len(uid) > self._uid_most or not re.match(OWN_UID, uid):
-            raise Misused(f"{place}: a uid has 1 to {self._uid_most} letters, digits, dots, dashes and underscores")
+        try:
+            self._check_uid(uid)
+        except Invalid as error:
+            raise Misused(f"{place}: the uid {error.faults[0].message}") from None
         for name in self._own:
             if name in body:
                 raise Misused(f"{place}.{name}: cannot be declared. The uid is the key of the mapping")
@@ -174,14 +179,14 @@ SOURCE = Shape(
     SourceIn,
     own=("uid", "routeStates", "createdAt", "updatedAt"),
     compared={"baseUrl": same_base_url, "auth": same_credentials, "startRowId": same_strictly, **_sets("routes")},
-    uid_most=SOURCE_UID_MOST,
+    uid=source_uid,
 )
 APPLICATION = Shape(
     "application",
     ApplicationIn,
     own=("uid",),
     compared={"privacy": same_privacy, **_sets("sources")},
-    uid_most=UID_MOST,
+    uid=own_uid,
 )
 ENDPOINT = Shape(
     "endpoint",
@@ -195,5 +200,5 @@ ENDPOINT = Shape(
         "retrySchedule": same_strictly,
         **_sets("eventTypes", "channels", "include", "signatures"),
     },
-    uid_most=UID_MOST,
+    uid=own_uid,
 )

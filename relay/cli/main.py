@@ -24,6 +24,7 @@ CLIENT = {
     "export": "print what is configured, as `relay apply` reads it",
     "source": "list, show, pause, resume, poll, rewind and delete sources",
     "endpoint": "list, show, pause, resume, test and delete endpoints, and rotate their secrets",
+    "tail": "show attempts as they end",
     "undelivered": "list the messages that endpoints should have received and have not",
     "replay": "send messages to an endpoint again",
     "reconcile": "compare a source with Infinity and with what endpoints confirmed",

@@ -219,16 +219,29 @@ def test_the_workbench_saves_what_verify_reads(on: World) -> None:
     assert on.run("verify", str(bad)).code == 2
 
 
-def test_doctor_asks_the_upstream_and_name_servers(on: World) -> None:
-    """With the credentials of the source, and without sending a callback. It says what to do."""
+def test_doctor_asks_the_upstream_and_name_servers(on: World, tmp_path: Path) -> None:
+    """With the credentials of each source, and without sending a callback. It says what to do."""
+    wrong = {
+        "sources": {
+            "wrong": {
+                "baseUrl": on.sandbox, "igrp": 1, "auth": {"type": "apiKey", "key": TOKEN}, "routes": ["all"],
+                "paused": True,
+            }
+        }
+    }  # fmt: skip
+    (tmp_path / "wrong.yaml").write_text(json.dumps(wrong))
+    assert on.run("apply", "-f", str(tmp_path / "wrong.yaml")).code == 0
     command = [sys.executable, "-m", "relay.cli.main", "doctor", "--json"]
     done = subprocess.run(command, env=on.env, capture_output=True, text=True, timeout=2 * PATIENCE_S, check=False)
+    assert on.run("source", "delete", "wrong", "--yes").code == 0
     found = {each["area"]: each for each in json.loads(done.stdout)["findings"]}
-    assert found["source main"]["state"] == "well"
+    assert done.returncode == 1
+    assert (found["source main"]["state"], found["clock"]["state"]) == ("well", "well")
     assert "the credentials are accepted" in found["source main"]["text"]
-    assert found["clock"]["state"] == "well"
+    assert "refuses the credentials (401)" in found["source wrong"]["text"]
+    assert "relay apply --secrets" in found["source wrong"]["do"]
     assert any(area.startswith("host hooks.slack.com:443 of ep_") or area == "egress" for area in found)
-    assert TOKEN not in done.stdout
+    assert TOKEN not in done.stdout + done.stderr
 
 
 def test_where_no_relay_is_one_line_says_so(on: World) -> None:

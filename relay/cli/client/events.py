@@ -14,8 +14,7 @@ def events_of(chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     rest, data = b"", list[bytes]()
     for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            line = line.removesuffix(b"\r")
+        for line in (each.removesuffix(b"\r") for each in lines):
             if line.startswith(b"data:"):
                 data.append(line.removeprefix(b"data:").removeprefix(b" "))
             elif not line and data:

@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     keys = _keys(args.secret or os.environ.get(SECRETS, "").split())
     if args.save:
         try:
-            args.save.mkdir(parents=True, exist_ok=True)
+            args.save.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise Misused(f"--save {args.save}: {error.strerror}") from None
     with open_port(args.host, args.port, setting="--port") as listener:

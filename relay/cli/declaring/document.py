@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
+from relay.cli.declaring.hiding import Hiding
 from relay.cli.declaring.shapes import APPLICATION, ENDPOINT, SOURCE, Shape
 from relay.cli.faults import Misused
 
@@ -39,7 +40,11 @@ def read(text: str, environ: Mapping[str, str]) -> tuple[Document, dict[str, str
     if filling.missing:
         names = ", ".join(filling.missing)
         raise Misused(f"the file uses variables that are not set: {names}")
-    return _document(filled), filling.used
+    try:
+        return _document(filled), filling.used
+    except Misused as error:
+        # A message can repeat a value.
+        raise Misused(Hiding(filling.used).text(str(error))) from None
 
 
 def escaped(value: Any) -> Any:

@@ -47,9 +47,8 @@ async def check_egress(settings: Settings, endpoints: Sequence[Endpoint]) -> lis
                 text = "; ".join(fault.message for fault in error.faults)
                 found.append(Finding(area=f"endpoint {endpoint.id}", state="failed", text=text, do=do))
                 continue
-            users.setdefault((target.host, target.port, target.listed_only), []).append(endpoint.id)
-            if target.address is not None:
-                users.pop((target.host, target.port, target.listed_only))
+            if target.address is None:
+                users.setdefault((target.host, target.port, target.listed_only), []).append(endpoint.id)
     try:
         checked = await asyncio.gather(*(_check(*key, ids, vetting, places) for key, ids in users.items()))
     finally:

@@ -187,6 +187,14 @@ def test_a_wrong_file_is_refused_before_anything_is_asked(text: str, says: str) 
     assert says in str(refused.value)
 
 
+def test_a_refusal_of_a_file_does_not_show_a_secret() -> None:
+    """That stands in the wrong place."""
+    with pytest.raises(Misused) as refused:
+        read("sources: {a: {routes: ['${TOKEN}']}}", {"TOKEN": "hunter2hunter2"})
+    assert "${TOKEN}" in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
 def test_variables_fill_texts_and_are_hidden_again() -> None:
     """Also in the middle of a text, and in what the relay says of it. `$${NAME}` is no variable."""
     text = "applications: {a: {name: '${NAME} $${NAME}', metadata: {url: 'https://x/${TOKEN}', n: '${N}'}}}"

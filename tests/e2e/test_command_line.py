@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.e2e.command_line import COLUMNS, KEY, SECRET, World, world
 from tests.patience import PATIENCE_S
+from tests.recipes.test_recipes import new_key
 
 TOKEN = "hunter2hunter2hunter2"
 LONG = "an-endpoint-whose-uid-is-so-long-that-no-column-has-room-for-it-in-one-line-of-text"
@@ -113,6 +115,36 @@ def test_prune_asks_before_it_deletes(on: World, tmp_path: Path) -> None:
     assert on.run("apply", "-f", str(tmp_path / "crm.yaml"), "--prune", "--yes").code == 0
     assert len(parsed(on, "source", "list")) == 1
     assert len(parsed(on, "endpoint", "list")) == 3
+
+
+def test_every_recipe_can_be_declared(on: World, tmp_path: Path) -> None:
+    """Its endpoint is created once, and neither the file nor an export finds a difference afterwards."""
+    api = {
+        "url": f"http://127.0.0.1:{on.env['RELAY_PORT']}/api/v1/recipe",
+        "headers": {"authorization": f"Bearer {KEY}"},
+    }
+    recipes = httpx.get(**api, timeout=PATIENCE_S).json()["data"]  # type: ignore[arg-type]
+    endpoints = {
+        each["name"]: {
+            "recipe": each["name"],
+            "parameters": {parameter["name"]: parameter["example"] for parameter in each["parameters"]},
+            "disabled": True,
+        }
+        for each in recipes
+    }
+    endpoints["google-data-manager"]["parameters"]["privateKey"] = "${PRIVATE_KEY}"
+    private_key = new_key()
+    assert len(endpoints) > 10
+    (tmp_path / "recipes.yaml").write_text(json.dumps({"applications": {"crm": {}, "all": {"endpoints": endpoints}}}))
+    recipes_file = str(tmp_path / "recipes.yaml")
+    made = on.run("apply", "-f", recipes_file, PRIVATE_KEY=private_key)
+    assert made.code == 0, made.err
+    again = on.run("apply", "-f", recipes_file, "--dry-run", PRIVATE_KEY=private_key)
+    assert again.out == "Nothing differs.\n"
+    (tmp_path / "export.yaml").write_text(on.run("export").out)
+    assert on.run("apply", "-f", str(tmp_path / "export.yaml"), "--dry-run", "--prune").out == "Nothing differs.\n"
+    (tmp_path / "crm.yaml").write_text("applications: {crm: {}}")
+    assert on.run("apply", "-f", str(tmp_path / "crm.yaml"), "--prune", "--yes").code == 0
 
 
 def test_a_refusal_names_the_object_and_hides_secrets(on: World, tmp_path: Path) -> None:

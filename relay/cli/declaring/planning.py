@@ -119,7 +119,7 @@ def _creation(
         sent.setdefault("name", uid)
     else:
         sent.setdefault("paused", True)
-    is_secret = bool((body.get(EXPANDED) or body).get("urlIsSecret"))
+    is_secret = bool(compared_with(body).get("urlIsSecret"))
     return Change(
         action="create", kind=kind, uid=uid, app=app, differences=differences, body=sent, url_is_secret=is_secret
     )
@@ -149,10 +149,16 @@ def expanded(body: Mapping[str, Any], of_recipe: Mapping[str, Any]) -> dict[str,
     return {**body, EXPANDED: {**ENDPOINT.checked(dict(of_recipe), "recipe", f"recipe {body['recipe']}"), **own}}
 
 
+def compared_with(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The fields that an existing object is compared with: those of its recipe, too."""
+    whole: Mapping[str, Any] = body.get(EXPANDED) or body
+    return whole
+
+
 def _differences(
     shape: Shape, body: Mapping[str, Any], shown: Mapping[str, Any], *, secrets: bool
 ) -> Iterator[Difference]:
-    whole: Mapping[str, Any] = body.get(EXPANDED) or body
+    whole = compared_with(body)
     for name, value in whole.items():
         if not shape.is_same(name, value, shown):
             yield Difference(name=name, before=shown.get(name), after=value)

@@ -1,8 +1,10 @@
 """The Job that runs `relay apply` after each install and upgrade."""
 
+import pytest
+
 from relay.cli.declaring.document import read
 from relay.cli.main import parser_of
-from tests.chart.rendering import one, render, rendered
+from tests.chart.rendering import Object, RefusedError, one, render, rendered
 
 
 def test_it_is_off_by_default() -> None:
@@ -63,3 +65,18 @@ def test_a_key_and_a_config_map_of_ones_own_are_used() -> None:
     assert [each["metadata"]["name"] for each in objects if each["kind"] == "ConfigMap"] == [
         "events-infinity-event-relay"
     ]
+
+
+@pytest.mark.parametrize(
+    ("apply", "says"),
+    [
+        ({"enabled": True}, "apply.enabled requires apply.declarations"),
+        ({"declarations": {"sources": {}}, "existingConfigMap": "mine"}, "exclude each other"),
+        ({"enabled": True, "declarations": {"sources": {}}, "key": "x.yaml"}, "apply.key must be relay.yaml"),
+        ({"declaration": {}}, "not allowed"),
+    ],
+)
+def test_values_that_apply_nothing_are_refused(apply: Object, says: str) -> None:
+    """With what to set."""
+    with pytest.raises(RefusedError, match=says):
+        render({"apply": apply})

@@ -1,6 +1,7 @@
 """`relay apply`: the relay gets what a file declares. It shows what differs, and changes only that."""
 
 import argparse
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from relay.cli.declaring import showing
 from relay.cli.declaring.changing import make
 from relay.cli.declaring.document import LARGEST, Document, read
 from relay.cli.declaring.hiding import Hiding
-from relay.cli.declaring.planning import Change, Present, expanded, plan
+from relay.cli.declaring.planning import Change, Present, of_recipe, plan
 from relay.cli.declaring.present import Reading, recipe_endpoint
 from relay.cli.faults import Exit, Misused, Refusal
 from relay.cli.output import Output
@@ -82,19 +83,16 @@ def _report(out: Output, changes: list[Change], hiding: Hiding, *, made: int) ->
 
 
 def _with_recipes(api: Api, document: Document, hiding: Hiding) -> Document:
-    """The document whose endpoints have what their recipes make of them."""
-    endpoints: dict[str, dict[str, dict[str, Any]]] = {}
+    """The document with what recipes make of the endpoints that name them."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
     for app, declared in document.endpoints.items():
-        endpoints[app] = {}
         for uid, body in declared.items():
             if "recipe" in body:
                 made, secrets = recipe_endpoint(api, body["recipe"], body.get("parameters", {}))
                 for secret in secrets:
                     hiding.add(secret)
-                endpoints[app][uid] = expanded(body, made)
-            else:
-                endpoints[app][uid] = body
-    return Document(sources=document.sources, applications=document.applications, endpoints=endpoints)
+                found[app, uid] = of_recipe(body, made)
+    return dataclasses.replace(document, of_recipes=found)
 
 
 def _text(file: str) -> str:

@@ -25,6 +25,12 @@ class Document:
     applications: dict[str, dict[str, Any]] | None = None
     endpoints: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     """By the uid of the application. An application is absent if it has no section `endpoints`."""
+    of_recipes: Mapping[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    """Endpoints of recipes with the fields of the recipe, by the uids of application and endpoint."""
+
+    def compared_with(self, app: str, uid: str) -> dict[str, Any]:
+        """The fields that an existing endpoint is compared with."""
+        return self.of_recipes.get((app, uid)) or self.endpoints[app][uid]
 
 
 def read(text: str, environ: Mapping[str, str]) -> tuple[Document, dict[str, str]]:

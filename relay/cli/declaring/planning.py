@@ -70,7 +70,13 @@ def plan(document: Document, present: Present, *, prune: bool = False, secrets: 
             change
             for app, declared in document.endpoints.items()
             for change in _of_kind(
-                "endpoint", ENDPOINT, declared, present.endpoints.get(app, {}), app=app, secrets=secrets
+                "endpoint",
+                ENDPOINT,
+                declared,
+                present.endpoints.get(app, {}),
+                app=app,
+                compared={uid: document.compared_with(app, uid) for uid in declared},
+                secrets=secrets,
             )
         ),
         *_starts(document.sources or {}, present.sources),
@@ -86,16 +92,18 @@ def _of_kind(
     *,
     secrets: bool,
     app: str | None = None,
+    compared: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Iterator[Change]:
+    """`compared`: what existing objects are compared with, if that is not what is declared."""
     for uid, body in (declared or {}).items():
-        shown = present.get(uid)
+        shown, whole = present.get(uid), (compared or {}).get(uid, body)
+        is_secret = bool(whole.get("urlIsSecret", (shown or {}).get("urlIsSecret")))
         if shown is None:
-            yield _creation(kind, uid, body, app)
-        elif differences := tuple(_differences(shape, body, shown, secrets=secrets)):
+            yield _creation(kind, uid, body, app, url_is_secret=is_secret)
+        elif differences := tuple(_differences(shape, whole, shown, secrets=secrets)):
             sent = {each.name: each.after for each in differences}
             if kind == "source":
                 sent = {name: shown[name] for name in KEPT} | sent
-            is_secret = bool(body.get("urlIsSecret", shown.get("urlIsSecret")))
             yield Change(
                 action="change",
                 kind=kind,
@@ -108,20 +116,23 @@ def _of_kind(
 
 
 def _creation(
-    kind: Literal["source", "application", "endpoint"], uid: str, body: Mapping[str, Any], app: str | None
+    kind: Literal["source", "application", "endpoint"],
+    uid: str,
+    body: Mapping[str, Any],
+    app: str | None,
+    *,
+    url_is_secret: bool,
 ) -> Change:
-    given = {name: value for name, value in body.items() if name != EXPANDED}
-    differences = tuple(Difference(name=name, before=None, after=value) for name, value in given.items())
-    sent = dict(given)
+    differences = tuple(Difference(name=name, before=None, after=value) for name, value in body.items())
+    sent = dict(body)
     if kind == "endpoint":
         sent["uid"] = uid
     elif kind == "application":
         sent.setdefault("name", uid)
     else:
         sent.setdefault("paused", True)
-    is_secret = bool(compared_with(body).get("urlIsSecret"))
     return Change(
-        action="create", kind=kind, uid=uid, app=app, differences=differences, body=sent, url_is_secret=is_secret
+        action="create", kind=kind, uid=uid, app=app, differences=differences, body=sent, url_is_secret=url_is_secret
     )
 
 
@@ -136,29 +147,18 @@ def _has_polled(shown: Mapping[str, Any]) -> bool:
     return any(state["lastPollAt"] or state["cursor"] is not None for state in shown["routeStates"].values())
 
 
-EXPANDED = "\x00expanded"
-"""The key under which a declared endpoint has the fields of its recipe, with its own on top: see `expanded`."""
-
-
-def expanded(body: Mapping[str, Any], of_recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """A declared endpoint with what its recipe makes of it, which an existing endpoint is compared with.
+def of_recipe(body: Mapping[str, Any], made: Mapping[str, Any]) -> dict[str, Any]:
+    """A declared endpoint with what its recipe makes of it. Its own fields replace those of the recipe.
 
     Raises Misused if this release does not know a field of the recipe.
     """
     own = {name: value for name, value in body.items() if name not in WRITTEN_ONCE}
-    return {**body, EXPANDED: {**ENDPOINT.checked(dict(of_recipe), "recipe", f"recipe {body['recipe']}"), **own}}
-
-
-def compared_with(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The fields that an existing object is compared with: those of its recipe, too."""
-    whole: Mapping[str, Any] = body.get(EXPANDED) or body
-    return whole
+    return {**ENDPOINT.checked(dict(made), "recipe", f"recipe {body['recipe']}"), **own}
 
 
 def _differences(
-    shape: Shape, body: Mapping[str, Any], shown: Mapping[str, Any], *, secrets: bool
+    shape: Shape, whole: Mapping[str, Any], shown: Mapping[str, Any], *, secrets: bool
 ) -> Iterator[Difference]:
-    whole = compared_with(body)
     for name, value in whole.items():
         if not shape.is_same(name, value, shown):
             yield Difference(name=name, before=shown.get(name), after=value)

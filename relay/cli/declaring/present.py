@@ -5,7 +5,7 @@ from typing import Any
 
 from relay.cli.client.api import Api, path_of
 from relay.cli.declaring.document import Document
-from relay.cli.declaring.planning import Present, compared_with
+from relay.cli.declaring.planning import Present
 from relay.domain.masking import HIDDEN
 
 
@@ -31,7 +31,7 @@ class Reading:
         endpoints = {}
         for uid, declared in document.endpoints.items():
             if uid in applications:
-                with_headers = any("headers" in compared_with(body) for body in declared.values())
+                with_headers = any("headers" in document.compared_with(uid, each) for each in declared)
                 endpoints[uid] = self._endpoints(applications[uid]["id"], with_headers=with_headers)
         sources = self._sources() if document.sources is not None else {}
         return Present(sources=sources, applications=applications, endpoints=endpoints)

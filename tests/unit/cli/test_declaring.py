@@ -1,6 +1,8 @@
 """What `relay apply` plans: nothing twice, nothing for its own export, and no secret in what it prints."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from relay.cli.declaring import showing
 from relay.cli.declaring.document import Document, read
 from relay.cli.declaring.exporting import Export
 from relay.cli.declaring.hiding import Hiding
-from relay.cli.declaring.planning import Present, expanded, plan
+from relay.cli.declaring.planning import Present, of_recipe, plan
 from relay.cli.faults import Misused
 from tests.unit.cli.declared import FILES, carried_out
 
@@ -140,7 +142,8 @@ def test_an_endpoint_of_a_recipe_is_compared_with_what_the_recipe_makes() -> Non
     """And it is created by the recipe, so that the relay checks the parameters."""
     body = {"recipe": "x", "parameters": {"token": "abc"}, "maxInFlight": 2}
     recipe = {"url": "https://crm.example", "verdicts": [{"status": "409", "verdict": "exists"}], "maxInFlight": 1}
-    document = Document(applications={"crm": {}}, endpoints={"crm": {"all": expanded(body, recipe)}})
+    whole = of_recipe(body, recipe)
+    document = Document(applications={"crm": {}}, endpoints={"crm": {"all": body}}, of_recipes={("crm", "all"): whole})
     changes = plan(document, Present(applications={"crm": {"uid": "crm"}}))
     (creation,) = (each for each in changes if each.kind == "endpoint")
     assert creation.body == {**body, "uid": "all"}
@@ -185,6 +188,18 @@ def test_a_wrong_file_is_refused_before_anything_is_asked(text: str, says: str) 
     with pytest.raises(Misused) as refused:
         read(text, {})
     assert says in str(refused.value)
+
+
+def test_the_example_of_the_page_is_what_apply_reads() -> None:
+    """With every variable that it names."""
+    page = (Path(__file__).parents[3] / "docs/cli.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    secret = "whsec_" + "QUFB" * 8
+    document, used = read(example, dict.fromkeys(("INFINITY_KEY", "CALLS_SECRET", "SLACK_URL"), secret))
+    assert len(used) == 3
+    assert [each.title for each in plan(document, Present())] == [
+        "source main", "application crm", "endpoint crm/calls", "endpoint crm/missed", "source main",
+    ]  # fmt: skip
 
 
 def test_a_refusal_of_a_file_does_not_show_a_secret() -> None:

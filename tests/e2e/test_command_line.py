@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 
 from tests.e2e.command_line import COLUMNS, KEY, SECRET, World, world
 from tests.patience import PATIENCE_S
@@ -85,6 +86,9 @@ def test_apply_changes_only_what_differs(on: World, tmp_path: Path) -> None:
     exported = on.run("export")
     (tmp_path / "export.yaml").write_text(exported.out)
     assert TOKEN not in exported.out
+    # Values that are defaults of the API are left out.
+    live = yaml.safe_load(exported.out)["applications"]["crm"]["endpoints"]["live"]
+    assert live == {"url": f"{on.receiver}/live"}
     assert on.run("apply", "-f", str(tmp_path / "export.yaml"), "--prune", "--dry-run").out == "Nothing differs.\n"
     (tmp_path / "new.yaml").write_text(
         Path(file).read_text().replace("{$gt: 10}", "{$gt: 20}").replace("X-Team: sales", 'X-Team: "${CRM_TOKEN}"')

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.cli.declaring import showing
+from relay.cli.declaring import shapes, showing
 from relay.cli.declaring.document import Document, read
 from relay.cli.declaring.exporting import Export
 from relay.cli.declaring.hiding import Hiding
@@ -188,6 +188,32 @@ def test_a_wrong_file_is_refused_before_anything_is_asked(text: str, says: str) 
     with pytest.raises(Misused) as refused:
         read(text, {})
     assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("compare", "declared", "shown", "is_same"),
+    [
+        (shapes.same_headers, {"X-Team": "a"}, {"x-team": "a"}, True),
+        (shapes.same_headers, {"X-Team": "a"}, {"X-Team": "b"}, False),
+        (shapes.same_headers, {"X-Team": None}, {"X-Team": "b"}, True),
+        (shapes.same_headers, {"Authorization": "a"}, {"Authorization": None}, True),
+        (shapes.same_headers, {}, {"X-Team": "b"}, False),
+        (shapes.same, None, {}, True),
+        (shapes.same, "", None, True),
+        (shapes.same, 0, None, False),
+        (shapes.same, 60, 60.0, True),
+        (shapes.same_strictly, [], None, False),
+        (shapes.same_set, ["a", "b"], ["b", "a"], True),
+        (shapes.same_set, [], None, False),
+        (shapes.same_credentials, None, {"type": "bearer"}, False),
+        (shapes.same_credentials, {"type": "bearer", "token": "x"}, {"type": "bearer"}, True),
+        (shapes.same_credentials, {"type": "basic", "username": "a"}, {"type": "basic", "username": "b"}, False),
+        (shapes.same_base_url, "https://x/", "https://x", True),
+    ],
+)
+def test_what_is_the_same(compare: shapes.Same, declared: Any, shown: Any, is_same: bool) -> None:
+    """As far as it can be seen."""
+    assert compare(declared, shown) is is_same
 
 
 def test_the_example_of_the_page_is_what_apply_reads() -> None:

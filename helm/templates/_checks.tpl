@@ -7,6 +7,14 @@
 {{- include "relay.checks.tracing" . -}}
 {{- include "relay.checks.labels" . -}}
 {{- include "relay.checks.networks" . -}}
+{{- include "relay.checks.apply" . -}}
+{{- end -}}
+
+{{- define "relay.checks.apply" -}}
+{{- $apply := .Values.apply -}}
+{{- if and $apply.declarations $apply.existingConfigMap }}{{ fail "apply.declarations and apply.existingConfigMap exclude each other: set one of them" }}{{ end -}}
+{{- if and $apply.enabled (not (or $apply.declarations $apply.existingConfigMap)) }}{{ fail "apply.enabled requires apply.declarations, or apply.existingConfigMap" }}{{ end -}}
+{{- if and $apply.declarations (ne $apply.key "relay.yaml") }}{{ fail "apply.key must be relay.yaml with apply.declarations, because that is the key in the ConfigMap of the chart" }}{{ end -}}
 {{- end -}}
 
 {{- define "relay.checks.secret" -}}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from relay.config import Settings, variable
+from relay.config.client_variables import CLIENT_VARIABLES
 from relay.domain import addresses
 from relay.domain.model import Secret
 from relay.store.needs import GRANT
@@ -33,6 +34,15 @@ export RELAY_ENCRYPTION_KEY=$(openssl rand -base64 32)
 
 | variable | default | what it does |
 |---|---|---|
+"""
+CLIENT = """
+## The variables of the command line
+
+Commands that talk to the API, such as `relay source`, read these variables. Services ignore them. [The page about the
+command line](cli.md#where-the-relay-is) describes profiles.
+
+| variable | what it does |
+|---|---|
 """
 TAIL = f"""
 ## The Redis server
@@ -148,7 +158,8 @@ def render() -> str:
         f"| `{variable(setting.name)}` | {_default(setting)} | {setting.metadata['text']} |\n"
         for setting in dataclasses.fields(Settings)
     )
-    return HEAD + "".join(rows) + TAIL
+    client = (f"| `{name}` | {text} |\n" for name, text in CLIENT_VARIABLES.items())
+    return HEAD + "".join(rows) + CLIENT + "".join(client) + TAIL
 
 
 def render_chart_schema(schema: str) -> str:

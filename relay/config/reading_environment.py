@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import Field
 from typing import Any
 
+from relay.config.client_variables import CLIENT_VARIABLES
 from relay.config.kubernetes import ignored
 from relay.errors import Fault
 
@@ -16,7 +17,7 @@ def read_settings(known: Mapping[str, "Field[Any]"], environ: Mapping[str, str])
     faults = [
         Fault((name,), "is no setting of the relay; docs/configuration.md lists them all", "unknown")
         for name in sorted(texts)
-        if name not in known and not name.startswith("RELAY_TEST_")
+        if name not in known and name not in CLIENT_VARIABLES and not name.startswith("RELAY_TEST_")
     ]
     read: dict[str, Any] = {}
     for name, setting in known.items():

@@ -34,8 +34,9 @@ def test_each_page_has_a_command() -> None:
 
 def test_the_example_of_values_is_accepted() -> None:
     """With everything that a production needs."""
-    example, traces = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/kubernetes.md").read_text(), re.DOTALL)
+    example, declared, traces = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/kubernetes.md").read_text(), re.DOTALL)
     assert "RELAY_TRACING" in one(render(yaml.safe_load(traces)), "ConfigMap")["data"]
+    assert "Job" in {each["kind"] for each in render(yaml.safe_load(declared))}
     kinds = {each["kind"] for each in render(yaml.safe_load(example))}
     assert {"HorizontalPodAutoscaler", "ScaledObject", "PodDisruptionBudget", "NetworkPolicy", "Ingress"} <= kinds
 

@@ -255,7 +255,7 @@ def test_what_kubernetes_made_from_a_service_is_no_setting() -> None:
     assert ignored({**NEEDED, **SERVICE}) == sorted(SERVICE)
     assert ignored({**NEEDED, "RELAY_PORT": "9000", "RELAY_HOST": "::"}) == []
     assert load({**NEEDED, "RELAY_PORT": "9000"}).port == 9000
-    for typo in ("RELAY_PROT", "RELAY_SERVICE", "RELAY_PORT_X_TCP", "RELAY_API_KEY"):
+    for typo in ("RELAY_PROT", "RELAY_SERVICE", "RELAY_PORT_X_TCP", "RELAY_API_KEYS"):
         with pytest.raises(Invalid, match=f"{typo}: is no setting"):
             load({**NEEDED, typo: "x"})
 

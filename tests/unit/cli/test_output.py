@@ -1,0 +1,99 @@
+"""Tables where there is a terminal and rich, lines with tabs everywhere else, and JSON for programs."""
+
+import argparse
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+
+from relay.cli import completion
+from relay.cli.main import COMMANDS
+from relay.cli.output import Output, shown
+from relay.cli.session import listed, moment
+
+ROWS = [("a", 1), ("b\x1b[31m", None)]
+
+
+class Terminal(io.StringIO):
+    """A stream that says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        """It is."""
+        return True
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), Terminal()])
+def test_without_a_terminal_or_without_rich_a_table_is_lines(
+    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With tabs, complete, and without control characters."""
+    if isinstance(stream, Terminal):
+        monkeypatch.setitem(sys.modules, "rich.console", None)
+    Output(as_json=False, stream=stream).table(("name", "number"), ROWS, None)
+    assert stream.getvalue() == "name\tnumber\na\t1\nb\\x1b[31m\t-\n"
+
+
+def test_on_a_terminal_it_is_a_table_that_escapes_nothing_of_a_server() -> None:
+    """Markup of rich in a value is text."""
+    stream = Terminal()
+    Output(as_json=False, stream=stream).table(("name",), [("[red]x\x1b[31m",)], None)
+    assert "[red]x\\x1b[31m" in stream.getvalue()
+
+
+def test_json_is_one_document() -> None:
+    """Whatever else is said."""
+    stream = io.StringIO()
+    out = Output(as_json=True, stream=stream)
+    out.say("hello")
+    out.table(("name",), ROWS, [{"name": "a"}])
+    assert json.loads(stream.getvalue()) == [{"name": "a"}]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "-"),
+        (True, "yes"),
+        (1.5, "1.5"),
+        (2e9, "2000000000"),
+        (["a", 1], "a, 1"),
+        ([], "-"),
+        ({"a": []}, '{"a": []}'),
+    ],
+)
+def test_values_are_read_in_one_line(value: object, text: str) -> None:
+    """As people write them."""
+    assert shown(value) == text
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_services_do_not_load_what_terminals_need(command: str) -> None:
+    """They start without rich, as in the image. (structlog loads it where it is installed.)"""
+    program = f"import sys; sys.modules['rich'] = None; import relay.cli.main, relay.cli.{command}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert not {"shtab", "relay.cli.client.api", "relay.cli.output"} & loaded
+
+
+@pytest.mark.parametrize("shell", completion.SHELLS)
+def test_each_shell_gets_every_command(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the steps of groups and their options. bash accepts its script."""
+    assert completion.run(argparse.Namespace(shell=shell)) == 0
+    script = capsys.readouterr().out
+    assert [command for command in COMMANDS if command not in script] == []
+    assert "rewind" in script
+    assert "prune" in script
+    if shell == "bash":
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+def test_times_are_moments_or_how_long_ago() -> None:
+    """Without an offset they are UTC."""
+    assert moment("2026-11-24T10:00:00") == "2026-11-24T10:00:00Z"
+    assert moment("2026-11-24") == "2026-11-24T00:00:00Z"
+    assert moment("2h") < moment("90m") < moment("0s")
+    with pytest.raises(argparse.ArgumentTypeError, match="must be a time"):
+        moment("yesterday")
+    assert listed("a, b,,c") == ["a", "b", "c"]

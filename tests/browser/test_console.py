@@ -15,6 +15,13 @@ PAGES = {
     "/console/sources/uk/backfills": "United Kingdom",
     "/console/sources/uk/reconciliations": "United Kingdom",
     "/console/sources/uk/quarantine": "United Kingdom",
+    "/console/applications": "Applications",
+    "/console/applications/evil": "<img src=x onerror=alert(1)>",
+    "/console/applications/acme": "Acme Motors",
+    "/console/applications/acme/endpoints/crm": "crm",
+    "/console/applications/acme/endpoints/crm/rules": "crm",
+    "/console/applications/acme/endpoints/crm/secrets": "crm",
+    "/console/applications/acme/endpoints/crm/replay": "crm",
 }
 
 
@@ -37,3 +44,22 @@ def test_signing_out_by_keyboard(user: Page, relay: Served) -> None:
     expect(user.locator("h1")).to_have_text("Sign in")
     user.goto(f"{relay.url}/console")
     expect(user.locator("h1")).to_have_text("Sign in")
+
+
+def test_an_endpoint_is_paused_with_and_without_script(user: Page, relay: Served) -> None:
+    """The action explains itself before it is done."""
+    user.goto(f"{relay.url}/console/applications/acme/endpoints/crm")
+    user.get_by_text("Pause", exact=True).click()
+    user.get_by_role("button", name="Pause the endpoint").click()
+    expect(user.get_by_role("status")).to_contain_text("is paused")
+    user.get_by_role("button", name="Resume").click()
+    expect(user.get_by_role("status")).to_contain_text("is resumed")
+
+
+def test_a_transformation_is_tried_with_and_without_script(user: Page, relay: Served) -> None:
+    """The request appears next to the rules, and what was typed stays."""
+    user.goto(f"{relay.url}/console/applications/acme/endpoints/crm/rules")
+    user.fill("#f-transformation", '{"said": "<script>alert(1)</script>"}')
+    user.get_by_role("button", name="Try the transformation").click()
+    expect(user.locator("#tried pre").first).to_contain_text('"said": "<script>alert(1)</script>"')
+    expect(user.locator("#f-transformation")).to_have_value('{"said": "<script>alert(1)</script>"}')

@@ -21,6 +21,12 @@ PAGES = [
     "/console/sources/a/backfills",
     "/console/sources/a/reconciliations",
     "/console/sources/a/quarantine",
+    "/console/applications",
+    "/console/applications/one",
+    "/console/applications/one/endpoints/crm",
+    "/console/applications/one/endpoints/crm/rules",
+    "/console/applications/one/endpoints/crm/secrets",
+    "/console/applications/one/endpoints/crm/replay",
 ]
 HANDLER = re.compile(r"^on|^style$|^srcdoc$|^hx-on")
 
@@ -38,8 +44,10 @@ async def weight(walker: Walker, page: Page) -> int:
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_every_page_keeps_the_rules(operator: Walker, store: Store, path: str) -> None:
+async def test_every_page_keeps_the_rules(operator: Walker, store: Store, http: httpx.AsyncClient, path: str) -> None:
     """A strict policy, no code in the page, nothing from elsewhere, and a small size."""
+    await http.post("/app", json={"uid": "one", "name": "One"})
+    await http.post("/app/one/endpoint", json={"uid": "crm", "url": "https://hooks.example.com/in"})
     page = await operator.get(path)
     assert page.status == 200
     assert page.answer.headers["content-security-policy"] == POLICY

@@ -8,6 +8,8 @@ from relay.console.api import Refused, together
 from relay.console.pages.signing_in import VisitGiven
 
 LISTED = 8
+LOOKED_AT = 250
+"""Undelivered messages of which the oldest are listed. The API lists them stream by stream."""
 BAD_FRESHNESS = ("stalled", "lagging")
 
 
@@ -18,13 +20,14 @@ async def overview(visit: VisitGiven) -> Response[bytes]:
     sources, failing, undelivered = await together(
         api.get("source", limit=250),
         api.get("stats", "failing-endpoint", limit=LISTED),
-        api.get("undelivered", limit=LISTED),
+        api.get("undelivered", limit=LOOKED_AT),
     )
     return visit.page(
         "overview.html",
         sources=sources,
         failing=failing,
         undelivered=undelivered,
+        oldest=_oldest(undelivered),
         rows_per_minute=_rows_per_minute(sources),
         trouble=_trouble(sources),
     )
@@ -43,3 +46,9 @@ def _rows_per_minute(sources: Any) -> float:
 
 def _trouble(sources: Any) -> int:
     return sum(route["freshness"] in BAD_FRESHNESS or route["state"] == "stopped" for route in routes_of(sources))
+
+
+def _oldest(undelivered: Any) -> list[dict[str, Any]]:
+    if isinstance(undelivered, Refused):
+        return []
+    return sorted(undelivered["data"], key=lambda each: str(each["since"]))[:LISTED]

@@ -9,7 +9,8 @@ import pytest
 from relay.console.rendering import POLICY
 from relay.errors import StoreUnavailable
 from relay.wiring import Stores
-from tests.integration.api.storing import Store
+from tests.integration.api.conftest import TestClock
+from tests.integration.api.storing import NOW, A, B, Store
 from tests.integration.console.walking import Page, Walker
 
 BUDGET = 100_000
@@ -108,3 +109,15 @@ async def test_hostile_names_are_text(operator: Walker, http: httpx.AsyncClient)
     page = await operator.get("/console")
     assert ("img" in {tag for tag, given in page.tags if given.get("src") == "x"}) is False
     assert len([tag for tag, _ in page.tags if tag == "script"]) == 1
+
+
+async def test_the_oldest_undelivered_message_comes_first(
+    operator: Walker, http: httpx.AsyncClient, store: Store, stores: Stores, clock: TestClock
+) -> None:
+    """The API lists them stream by stream, and the overview by their age."""
+    await http.post("/app", json={"uid": "one", "name": "One"})
+    made = (await http.post("/app/one/endpoint", json={"url": "https://hooks.example.com/in", "disabled": True})).json()
+    for source, row_id, at_ms in ((A, 1, NOW - 60_000), (B, 2, NOW - 3_600_000)):
+        await store(source, row_id, at_ms=at_ms, to=[made["id"]])
+    page = await operator.get("/console")
+    assert page.text.index("row 2") < page.text.index("row 1")

@@ -11,7 +11,7 @@ from relay.console.charts import Chart, Series, stacked
 from relay.console.pages.applications import endpoint_at
 from relay.console.pages.signing_in import VisitGiven
 
-HOUR_S = 3600
+STEPS_S = {"minute": 60, "hour": 3600}
 SERIES = (Series("success", "Succeeded", "good"), Series("fail", "Failed", "bad"))
 STEPS: dict[str, tuple[dict[str, Any], str]] = {
     "pause": ({"paused": True}, "The endpoint is paused. The relay keeps its events."),
@@ -70,5 +70,6 @@ async def send_test(visit: VisitGiven, app: FromPath[str], endpoint: FromPath[st
 
 
 def drawn(history: Any) -> Chart:
-    """The chart of a history by hours."""
-    return stacked(history["buckets"], SERIES, since=history["since"], until=history["until"], step_s=HOUR_S)
+    """The chart of a history by minutes or hours."""
+    step_s = STEPS_S[history["unit"]]
+    return stacked(history["buckets"], SERIES, since=history["since"], until=history["until"], step_s=step_s)

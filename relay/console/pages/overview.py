@@ -3,8 +3,10 @@
 from typing import Any
 
 from litestar import Response, get
+from litestar.params import FromQuery
 
 from relay.console.api import Refused, together
+from relay.console.pages.endpoints import drawn
 from relay.console.pages.signing_in import VisitGiven
 
 LISTED = 8
@@ -14,13 +16,15 @@ BAD_FRESHNESS = ("stalled", "lagging")
 
 
 @get("/")
-async def overview(visit: VisitGiven) -> Response[bytes]:
-    """The overview."""
+async def overview(visit: VisitGiven, span: FromQuery[str | None] = None) -> Response[bytes]:
+    """The overview. `span`: of the chart, `hour` or `day`."""
     api = visit.api
-    sources, failing, undelivered = await together(
+    unit = "minute" if span == "hour" else "hour"
+    sources, failing, undelivered, history = await together(
         api.get("source", limit=250),
         api.get("stats", "failing-endpoint", limit=LISTED),
         api.get("undelivered", limit=LOOKED_AT),
+        api.get("stats", "history", unit=unit),
     )
     return visit.page(
         "overview.html",
@@ -28,6 +32,9 @@ async def overview(visit: VisitGiven) -> Response[bytes]:
         failing=failing,
         undelivered=undelivered,
         oldest=_oldest(undelivered),
+        history=history,
+        chart=None if isinstance(history, Refused) else drawn(history),
+        span="hour" if span == "hour" else "day",
         rows_per_minute=_rows_per_minute(sources),
         trouble=_trouble(sources),
     )

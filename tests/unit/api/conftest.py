@@ -94,7 +94,7 @@ def client_over(app: Litestar, layers: list[Any]) -> Callable[[Any], AbstractAsy
     @asynccontextmanager
     async def over(stores: Any) -> AsyncIterator[Client]:
         stores.redis, stores.seal, stores.epochs = getattr(stores, "redis", None), SEAL, EPOCHS
-        stores.quotas = stores.api_keys = Unlimited()
+        stores.quotas = stores.api_keys = stores.portal = Unlimited()
         for name in ("configuration", "operations", "applications"):
             setattr(stores, name, getattr(stores, name, None))
         layers.append(stores)

@@ -14,6 +14,7 @@ OPEN = {
     "/docs/openapi.json",
     "/docs/plain",
     "/docs/scalar-1.46.4.js",
+    "/portal/token",
     KEYS,
     "/recording/{app_id}/{msg_id}",
     "/visitor-trace/{app_id}/{endpoint_id}/{msg_id}",

@@ -15,6 +15,7 @@ from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.clock import Clock
 from relay.pipeline.disabling import Disabling
 from relay.pipeline.dispatch.attempting import Attempting
+from relay.pipeline.dispatch.batching import Batching
 from relay.pipeline.dispatch.composing import Composing
 from relay.pipeline.dispatch.dispatcher import Dispatcher
 from relay.pipeline.dispatch.looking_up import LookingUp
@@ -55,8 +56,9 @@ async def open_dispatch(
             ),
             captures=Captures(stores.redis, lives_s=settings.dead_retention_seconds),
         )
+        batching = Batching(composing=composing, evaluator=evaluator, sender=sender, clock=clock)
         attempting = Attempting(
-            catalogue=catalogue, sender=sender, composing=composing, clock=clock,
+            catalogue=catalogue, sender=sender, composing=composing, batching=batching, clock=clock,
             deadline_s=settings.attempt_timeout_seconds, tailing=Tailing(Tail(stores.redis)), spans=spans,
         )  # fmt: skip
         yield catalogue, _dispatcher(settings, stores, clock, catalogue, attempting, rates, connections)

@@ -9,6 +9,7 @@ from relay.api.schemas.transformations import DryRunErrorOut, DryRunIn, DryRunOu
 from relay.api.sending_examples import example_body
 from relay.api.visibility import find_event
 from relay.domain import json_text
+from relay.domain.batching import batch_id
 from relay.domain.envelope import type_name
 from relay.domain.headers import is_sensitive
 from relay.domain.masking import HIDDEN
@@ -20,6 +21,7 @@ from relay.domain.secret_urls import masked
 from relay.errors import ExpressionFailed, Fault, Invalid, StoreUnavailable
 from relay.expressions.evaluator import Evaluator
 from relay.outbound.authentication import shown_header
+from relay.pipeline.dispatch.batching import Member, together
 from relay.pipeline.dispatch.shaping import NULL, NotSent, Request, facts_of, request_of
 from relay.wiring import USER_AGENT, Stores
 
@@ -52,6 +54,11 @@ async def tried(
         request = await request_of(
             evaluator, endpoint, content, known, found=_json(body.lookup), captured=_json(body.captured)
         )
+        if endpoint.request.batch is not None:
+            alone = Member(event, type_name(event, code), content)
+            request = msgspec.structs.replace(
+                request, body=await together(evaluator, endpoint, [alone], [request.body])
+            )
     except NotSent as not_sent:
         return _not_sent(not_sent)
     return _shown(endpoint, event, request, now_ms=now_ms)
@@ -92,12 +99,13 @@ def _shown(endpoint: Endpoint, event: StoredEvent, request: Request, *, now_ms: 
     headers |= {name.lower(): HIDDEN if is_sensitive(name) else value for name, value in endpoint.headers.items()}
     if (credentials := shown_header(endpoint.auth, HIDDEN)) is not None:
         headers |= {credentials[0]: credentials[1]}
+    name = event.id if endpoint.request.batch is None else batch_id([event.id])
     headers |= {
-        "webhook-id": event.id,
+        "webhook-id": name,
         "webhook-timestamp": str(now_ms // 1000),
         # A signature of whatever somebody sends here would be taken for a genuine callback.
         "webhook-signature": HIDDEN,
-        "idempotency-key": event.id,
+        "idempotency-key": name,
     }
     url = request.url if endpoint.secret_url is None else masked(request.url)
     return DryRunOut(

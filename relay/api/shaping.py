@@ -8,16 +8,16 @@ from msgspec import UNSET, structs
 from relay.api.asked import Asked
 from relay.api.schemas.common import given
 from relay.api.schemas.endpoints import EndpointIn, EndpointPatch, EndpointUpsertIn
-from relay.api.schemas.requests import read_capture, read_lookup, read_verdicts
+from relay.api.schemas.requests import read_batch, read_capture, read_lookup, read_verdicts
 from relay.api.secret_urls import whole_url
 from relay.domain.model import Endpoint
 from relay.domain.origins import origin_of
 from relay.domain.requests.model import PLAIN, RequestShape
-from relay.domain.requests.templates import OWN, faults_in
+from relay.domain.requests.templates import OWN, faults_in, names_in
 from relay.errors import Fault
 
 FIELDS = ("method", "urlParameters", "transformation", "transformationEnabled", "variables", "lookup", "capture",
-          "verdicts")  # fmt: skip
+          "verdicts", "batch")  # fmt: skip
 """The fields of a body that say what requests look like."""
 DEFAULTS: Mapping[str, Any] = {"method": "POST", "transformationEnabled": True}
 """What a poller may say, because answers say it too."""
@@ -36,6 +36,8 @@ def shape_of(body: EndpointIn | EndpointUpsertIn | EndpointPatch, stored: Reques
         fields["capture"] = read_capture(body.capture)
     if body.verdicts is not UNSET:
         fields["verdicts"] = read_verdicts(body.verdicts)
+    if body.batch is not UNSET:
+        fields["batch"] = read_batch(body.batch)
     shape = structs.replace(stored or PLAIN, **fields)
     return PLAIN if shape == PLAIN else shape
 
@@ -57,6 +59,7 @@ def shape_faults(asked: Asked, stored: Endpoint | None) -> Iterator[Fault]:
     yield from _template_faults(url, parameters, ("body", "url"), own=OWN)
     yield from _lookup_faults(asked, shape, url)
     yield from _capture_faults(asked, stored, url, parameters)
+    yield from _batch_faults(asked, stored, url, parameters)
 
 
 def _lookup_faults(asked: Asked, shape: RequestShape, url: str) -> Iterator[Fault]:
@@ -94,6 +97,22 @@ def _capture_faults(asked: Asked, stored: Endpoint | None, url: str, parameters:
     if order != "fifo" and (order != "keyed" or key != "rowId"):
         why = "requires `order` to be `fifo`, or `keyed` with `orderKey` `rowId`: a later event must not be sent first"
         yield Fault(("body", "capture"), why)
+
+
+def _batch_faults(asked: Asked, stored: Endpoint | None, url: str, parameters: Mapping[str, Any]) -> Iterator[Fault]:
+    """Faults of batches: events of one request have no order among them, one URL, and one answer."""
+    shape = stored.request if stored else PLAIN
+    if asked.get("batch", shape.batch) is None:
+        return
+    path = ("body", "batch")
+    if (order := asked.get("order", stored.order if stored else "unordered")) != "unordered":
+        yield Fault(
+            path, f"requires `order` to be `unordered`, and it is `{order}`: events of one request have no order"
+        )
+    if asked.get("capture", shape.capture) is not None:
+        yield Fault(path, "must be null if the endpoint has a `capture`: a request of several events has one answer")
+    if any(name in parameters or name in OWN for name in names_in(url)):
+        yield Fault(path, "requires a `url` without placeholders: a request of several events has one URL")
 
 
 def _origin_faults(where: str, url: str, path: tuple[str, ...]) -> Iterator[Fault]:

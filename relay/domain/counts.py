@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 
 from relay.domain.event_types import EVENT_TYPES
 from relay.domain.model import Attempt, EndpointId, SourceUid
+from relay.domain.outcomes import Failure
 from relay.domain.sending.effects import HandIn
 
 DURATION_BOUNDS_MS = (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 20_000)
@@ -63,7 +64,7 @@ class SendingCounts:
         sent = [attempt for attempt in lane.attempts if attempt.verdict != "skipped"]
         for attempt in sent:
             succeeded += attempt.succeeded
-            if 200 <= attempt.status < 300:
+            if 200 <= attempt.status < 300 and not _is_partial(attempt):
                 answered_ok += 1
             else:
                 self.outcomes[_outcome_of(attempt)] += 1
@@ -85,8 +86,14 @@ class SendingCounts:
                 del counts[gone]
 
 
+def _is_partial(attempt: Attempt) -> bool:
+    return attempt.batch_size > 0 and attempt.error.startswith(Failure.PARTIAL)
+
+
 def _outcome_of(attempt: Attempt) -> str:
-    """The class of the status, such as `5xx`; without a status, the failure."""
+    """The class of the status, such as `5xx`; without a status, the failure, and so of an event of a batch."""
+    if _is_partial(attempt):
+        return Failure.PARTIAL.value
     return f"{min(attempt.status // 100, 5)}xx" if attempt.status else attempt.error.partition(":")[0]
 
 

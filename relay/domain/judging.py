@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from relay.domain.batching import may_be_about_one
 from relay.domain.breaking import Health, speaks_for_receiver
 from relay.domain.model import Order
 from relay.domain.outcomes import BLAMELESS, FINAL, Failure, Outcome
@@ -43,6 +44,8 @@ class Verdict(NamedTuple):
     """Until when the receiver asked for a rest; 0: it did not."""
     rest_until_ms: int = 0
     """Until when only this worker stops sending to the endpoint; 0: it continues."""
+    most: int = 0
+    """It goes again together with others in requests of so many events at most; 0: of as many as before."""
     slows: bool = False
     """Whether fewer callbacks should be in flight from now on."""
     reason: str = ""
@@ -68,6 +71,10 @@ def judge(
     was the probe of a receiver that was down. `jitter` is a random number from 0 to 1. A rule of the endpoint's own
     comes before all of these.
     """
+    if may_be_about_one(outcome):
+        # One event must not fail its neighbours: all go again, in smaller batches, and in the end alone.
+        half = outcome.batch_size // 2
+        return Verdict("retry", "head", health.refused(now_ms), now_ms, uses_try=False, most=half)
     if (clear := _clear(outcome, health, now_ms)) is not None:
         return clear
     if outcome.ruling is not None and outcome.ruling.verdict != "renewToken":

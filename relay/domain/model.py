@@ -254,6 +254,10 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
     """From the request's first byte to the response's head."""
     event_type: str = ""
     """The type of a posted event. Empty: `type_code` says it."""
+    batch_id: str = ""
+    """The `webhook-id` of the request, if it was a batch."""
+    batch_size: int = 0
+    """How many events it had."""
 
     @property
     def succeeded(self) -> bool:

@@ -40,6 +40,8 @@ class Failure(StrEnum):
     """The endpoint's lookup was not answered. Nothing was sent."""
     NO_MATCH = "no_match"
     """The endpoint's lookup found nothing, and its events must not be sent without. Nothing was sent."""
+    PARTIAL = "partial"
+    """The answer to a batch was a success, and says that this event of it failed."""
 
 
 BLAMELESS = frozenset({Failure.PROXY, Failure.RESOLVER, Failure.LOCAL})
@@ -77,6 +79,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The endpoint's transformation says that the event is not to be sent. Nothing was."""
     answer: bytes = b""
     """More of the body than `body`, for an endpoint whose expressions read it. It is kept nowhere."""
+    batch_id: str = ""
+    """The `webhook-id` of the request, if it was a batch."""
+    batch_size: int = 0
+    """How many events the request had, if it was a batch."""
 
     @property
     def is_final(self) -> bool:

@@ -169,9 +169,8 @@ class _Sending:
     ) -> None:
         self._transport, self._prepared = transport, prepared
         self._started, self._deadline_s, self._now_ms = perf_counter(), deadline_s, now_ms
-        shape = prepared.endpoint.request
-        self._reads_answer = reads_answer or bool(shape.verdicts or shape.capture)
-        self._method: str = shape.method
+        self._reads_answer = reads_answer or prepared.endpoint.request.reads_answers
+        self._method: str = prepared.endpoint.request.method
         self.target, self._preamble = prepared.target, prepared.preamble
         self.endpoint = prepared.endpoint
 

@@ -35,9 +35,10 @@ class Lagging:
         """Of all minutes that ended, and of sources that are gone."""
 
     def confirmed(self, delivery: Delivery, now_ms: int) -> None:
-        """A delivery was confirmed at a time. Resent ones, those of a backfill and those with a delay do not count."""
-        endpoint = delivery.lane.machine.endpoint
-        if not delivery.reference.by_hand and (endpoint is None or not endpoint.delay_s):
+        """A delivery was confirmed at a time. Resent ones, those of a backfill and those that wait do not count."""
+        machine = delivery.lane.machine
+        waits = machine.batch is not None or (machine.endpoint is not None and machine.endpoint.delay_s)
+        if not delivery.reference.by_hand and not waits:
             self.count(delivery.lane.holding.source, delivery.event, now_ms)
 
     def count(self, source: SourceUid, event: StoredEvent, now_ms: int) -> None:

@@ -5,6 +5,7 @@ from functools import partial
 
 from relay.domain.matching import Matcher
 from relay.domain.model import SourceUid
+from relay.domain.requests.model import Batch, RequestShape
 from relay.store.pages import RowCommit
 from tests.bench.bench import Bench
 from tests.bench.filling import fill
@@ -17,27 +18,31 @@ PART = "dispatch"
 TEXT = "one worker empties lanes that were filled before it started"
 DELIVERIES = 20_000
 ENDPOINTS = (1, 10, 100, 10_000)
+BATCH = Batch(size=50, wait_s=0.2)
 GOALS = {1: "≥ 0.9 / 0.4"}
 
 
 async def run(bench: Bench) -> None:
-    """Measure for each number of endpoints, and one endpoint over TLS."""
+    """Measure for each number of endpoints, and one endpoint over TLS and with batches."""
     bench.report.begin(PART, TEXT)
     for count in bench.among(ENDPOINTS):
         await _measure(bench, count)
     if 1 in bench.among(ENDPOINTS) and bench.sink.tls_port is not None:
         await _measure(bench, 1, tls=True)
+    if 1 in bench.among(ENDPOINTS):
+        await _measure(bench, 1, batch=BATCH)
 
 
-async def _measure(bench: Bench, count: int, *, tls: bool = False) -> None:
+async def _measure(bench: Bench, count: int, *, tls: bool = False, batch: Batch | None = None) -> None:
     url = bench.sink.tls_url if tls else bench.sink.url
-    async with ground(bench.own_folder(f"d{count}{'t' * tls}"), bench.trust()) as store:
-        await store.subscribe(count, lambda number: f"{url}/{number}")
+    async with ground(bench.own_folder(f"d{count}{'t' * tls}{'b' * bool(batch)}"), bench.trust()) as store:
+        await store.subscribe(count, lambda number: f"{url}/{number}", shapes=lambda _: RequestShape(batch=batch))
         lines = bench.rows.lines(max(2, bench.size(DELIVERIES) // count))
         rows = commits(lines, Matcher([store.application], store.endpoints).match, source=SourceUid("bench"))
         results = await bench.beside_baselines(partial(dispatch, bench, store, rows), tls=tls)
     text = f"{count:,} endpoint{'s'[: count > 1]}{', over TLS' * tls}"
-    add_flows(bench, PART, text, results, goal="" if tls else GOALS.get(count, ""))
+    text += f", batches of {batch.size}" if batch else ""
+    add_flows(bench, PART, text, results, goal="" if tls or batch else GOALS.get(count, ""))
 
 
 async def dispatch(bench: Bench, store: Ground, rows: Sequence[RowCommit]) -> Flow:

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from relay.domain.model import Endpoint
+from relay.domain.requests.model import Batch, RequestShape
 from tests.fault.checker import out_of_order
 from tests.fault.recorder import Arrival, Reply, always, failing_rows
 from tests.fault.stage import Stage, stage, until
@@ -55,6 +56,22 @@ async def test_keyed_keeps_the_order_of_each_key_and_no_key_waits_for_another(on
     await on.drained()
     assert out_of_order(on.recorder.of("keyed"), keys) == []
     assert on.verdict().lost == []
+
+
+async def test_batches_are_few_requests_and_an_event_that_is_refused_fails_alone(on: Stage) -> None:
+    """Of 200 rows one is refused, whatever it comes with: the others are delivered once, in far fewer requests."""
+    shape = RequestShape(batch=Batch(size=20, wait_s=0.5))
+    rows: list[int] = []
+
+    def habit(_number: int, row: int) -> Reply:
+        return Reply(422 if row == rows[50] else 204)
+
+    await on.endpoint("together", habit, request=shape, retry_schedule=())
+    rows += [on.upstream.offer("together") for _ in range(200)]
+    await on.drained()
+    arrived = [each.row for each in on.recorder.of("together") if accepted(each)]
+    assert sorted(arrived) == [row for row in rows if row != rows[50]]
+    assert on.recorder.requests["together"] <= 60
 
 
 async def test_a_rate_limit_holds_over_all_workers(on: Stage) -> None:

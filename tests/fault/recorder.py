@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from tests.fault.serving import Exchange, serving
 
+_MEMBER = re.compile(rb'\{"id":"(msg_[^"]+)","body":')
+"""How each event of a batch begins."""
 _ROW_ID = re.compile(rb'"rowId":"(\d+)"')
 MOST_IN_A_ROW = 3
 """Failures in a row; five open the breaker."""
@@ -66,7 +68,7 @@ def sometimes(rng: Random, share: float, status: int = 500, *, after_s: float = 
 
 
 class Arrival(NamedTuple):
-    """One request: a line of the log."""
+    """One event of a request: a line of the log."""
 
     at: float
     """Of time.monotonic()."""
@@ -96,6 +98,8 @@ class Recorder:
         self.flying: Counter[str] = Counter()
         """Requests by path that are not answered yet."""
         self.most_flying: Counter[str] = Counter()
+        self.requests: Counter[str] = Counter()
+        """Those by path that came, of one event or of several."""
         self._counts: Counter[str] = Counter()
 
     def url(self, path: str) -> str:
@@ -113,10 +117,11 @@ class Recorder:
         path = exchange.target.lstrip("/").partition("?")[0]
         habit, number = self.habits.get(path), self._counts[path]
         self._counts[path] += 1
-        found = _ROW_ID.search(exchange.body)
-        row = int(found[1]) if found else 0
-        reply = habit(number, row) if habit is not None else Reply()
-        self._note(path, exchange, row, reply.status if reply else 0)
+        events = _events(exchange)
+        reply = _worst([habit(number, row) for _, row, _ in events]) if habit is not None else Reply()
+        for message, row, key in events:
+            self._note(path, message, row, key, reply.status if reply else 0)
+        self.requests[path] += 1
         self.flying[path] += 1
         self.most_flying[path] = max(self.most_flying[path], self.flying[path])
         exchange.ended = lambda: self.flying.subtract((path,))
@@ -136,12 +141,29 @@ class Recorder:
         """End the log."""
         self._log.close()
 
-    def _note(self, path: str, exchange: Exchange, row: int, status: int) -> None:
-        message = exchange.header("webhook-id")
-        key = found[1].decode() if (found := _KEY.search(exchange.body)) else ""
+    def _note(self, path: str, message: str, row: int, key: str, status: int) -> None:
         arrival = Arrival(time.monotonic(), time.time_ns() // 1_000_000, path, message, row, status, key)
         self.arrivals.append(arrival)
         self._log.write("\t".join(map(str, arrival)) + "\n")
+
+
+def _worst(replies: Sequence[Reply | None]) -> Reply | None:
+    """What a batch is answered: whatever fails one of its events fails all."""
+    failed = [reply for reply in replies if reply is None or reply.status >= 300]
+    return [*failed, *replies][0]
+
+
+def _events(exchange: Exchange) -> list[tuple[str, int, str]]:
+    """The id, the row and the key of the events of a request, which are several if it is a batch."""
+    bodies = [(exchange.header("webhook-id"), exchange.body)]
+    if exchange.body.startswith(b"["):
+        _, *parts = _MEMBER.split(exchange.body)
+        bodies = [(name.decode(), body) for name, body in zip(parts[::2], parts[1::2], strict=True)]
+    rows = [(_ROW_ID.search(body), _KEY.search(body)) for _, body in bodies]
+    return [
+        (name, int(row[1]) if row else 0, key[1].decode() if key else "")
+        for (name, _), (row, key) in zip(bodies, rows, strict=True)
+    ]
 
 
 @asynccontextmanager

@@ -73,6 +73,7 @@ def check_include(value: list[str], path: Path, policies: Policies) -> None:
 
 EVENT_VARIABLES = ("event", "key", "variables")
 BODY_VARIABLES = (*EVENT_VARIABLES, "lookup", "captured")
+BATCH_VARIABLES = ("events", "variables")
 
 
 def check_body_expression(value: str, path: Path, _: Policies) -> None:
@@ -88,6 +89,11 @@ def check_event_expression(value: str, path: Path, _: Policies) -> None:
 def check_answer_expression(value: str, path: Path, _: Policies) -> None:
     """Raise Invalid unless a text is an expression over an answer."""
     _check_expression(value, path, EVENT_VARIABLES)
+
+
+def check_batch_expression(value: str, path: Path, _: Policies) -> None:
+    """Raise Invalid unless a text is an expression over a batch, or over the answer to one."""
+    _check_expression(value, path, BATCH_VARIABLES)
 
 
 def _check_expression(value: str, path: Path, variables: Collection[str]) -> None:

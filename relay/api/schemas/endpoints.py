@@ -20,6 +20,8 @@ from relay.api.schemas.pacing import PaceIn, PaceOut, pace_of
 from relay.api.schemas.privacy import PrivacyIn, PrivacyRuleOut, show_rules
 from relay.api.schemas.recipes import expanded
 from relay.api.schemas.requests import (
+    BatchIn,
+    BatchOut,
     CaptureIn,
     CaptureOut,
     Expression,
@@ -101,6 +103,8 @@ class _Changes(PaceIn, frozen=True, kw_only=True):
     verdicts: Verdicts | UnsetType | None = UNSET
     """What answers mean. The first rule that fits an answer decides; the relay's own rules decide if none fits. null:
     no rules."""
+    batch: BatchIn | UnsetType | None = UNSET
+    """Sends several events in one request. null: each event is sent alone."""
     max_in_flight: Annotated[int, Meta(ge=1, le=1024)] | UnsetType = UNSET
     """The maximum number of concurrent callbacks in each worker. Default: 64."""
     order: Order | UnsetType = UNSET
@@ -221,6 +225,8 @@ class EndpointOut(PaceOut, frozen=True, kw_only=True):
     """What the relay keeps of a successful answer, for the later events of the same row."""
     verdicts: list[VerdictRuleOut]
     """What answers mean."""
+    batch: BatchOut | None
+    """Several events in one request. null: each event is sent alone."""
     max_in_flight: int
     """The maximum number of concurrent callbacks in each worker."""
     order: Order

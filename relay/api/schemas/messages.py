@@ -96,6 +96,15 @@ class AttemptedMessageOut(_Message, frozen=True, kw_only=True):
     """When the next attempt is due."""
 
 
+class BatchOfAttemptOut(Out, frozen=True, kw_only=True):
+    """A request with several events."""
+
+    id: str
+    """The `webhook-id` of the request."""
+    size: int
+    """How many events the request had."""
+
+
 class AttemptOut(Out, frozen=True, kw_only=True):
     """One HTTP request for a delivery."""
 
@@ -135,6 +144,8 @@ class AttemptOut(Out, frozen=True, kw_only=True):
     """The event type that the callback had."""
     next_attempt: datetime | None
     """When the next attempt was due after this one."""
+    batch: BatchOfAttemptOut | None
+    """The batch that the request was. null: the event was sent alone, or nothing was sent."""
     msg: MessageOut | UnsetType = UNSET
     """The message, with `with_msg`."""
 
@@ -220,6 +231,7 @@ def show_attempt(
         number=attempt.number,
         event_type=attempted_type(attempt),
         next_attempt=moment_or_none(attempt.next_at_ms or None),
+        batch=BatchOfAttemptOut(id=attempt.batch_id, size=attempt.batch_size) if attempt.batch_id else None,
         msg=show_message(event, Privacy(), with_content=False) if with_msg else UNSET,
     )
 

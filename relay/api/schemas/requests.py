@@ -6,6 +6,7 @@ from msgspec import UNSET, Meta, UnsetType, field
 
 from relay.api.schemas.checks import (
     check_answer_expression,
+    check_batch_expression,
     check_body_expression,
     check_event_expression,
     check_status,
@@ -14,6 +15,8 @@ from relay.api.schemas.checks import (
 from relay.api.schemas.common import In, Out
 from relay.api.schemas.endpoint_fields import HeaderName
 from relay.domain.requests.model import (
+    LARGEST_BATCH,
+    Batch,
     Capture,
     Lookup,
     LookupMethod,
@@ -31,6 +34,7 @@ PARAMETERS_MOST = 16
 Expression = Annotated[str, Meta(min_length=1, max_length=LONGEST, extra={"check": check_body_expression})]
 EventExpression = Annotated[str, Meta(min_length=1, max_length=LONGEST, extra={"check": check_event_expression})]
 AnswerExpression = Annotated[str, Meta(min_length=1, max_length=LONGEST, extra={"check": check_answer_expression})]
+BatchExpression = Annotated[str, Meta(min_length=1, max_length=LONGEST, extra={"check": check_batch_expression})]
 UrlTemplate = Annotated[str, Meta(min_length=1, max_length=2048, extra={"check": check_url_template})]
 ParameterName = Annotated[
     str,
@@ -121,6 +125,23 @@ class VerdictRuleIn(In, frozen=True, kw_only=True):
     event waits, and the attempt counts."""
 
 
+class BatchIn(In, frozen=True, kw_only=True):
+    """Several events in one request. It requires `order` to be `unordered`, a `url` without placeholders, and no
+    `capture`."""
+
+    size: Annotated[int, Meta(ge=2, le=LARGEST_BATCH)]
+    """The maximum number of events in a request."""
+    seconds: Annotated[float, Meta(ge=0, le=60)] = 5.0
+    """How long the first event of a request waits for others. 0: it does not wait, so a request has the events that
+    wait already."""
+    body: BatchExpression | None = None
+    """An expression over the array of the bodies of the events. Its result is the JSON body of the request. null: the
+    array is the body."""
+    failed: BatchExpression | None = None
+    """An expression over the JSON of a successful answer. It gives the events that failed: their places in the request,
+    from 0, or their ids or keys. The relay retries these. null: all events share the answer."""
+
+
 Verdicts = Annotated[list[VerdictRuleIn], Meta(max_length=RULES_MOST)]
 
 
@@ -156,6 +177,19 @@ class CaptureOut(Out, frozen=True, kw_only=True):
     """The method for events of a row of which something was captured."""
     url: str | None
     """The URL for these events. null: the endpoint's `url`."""
+
+
+class BatchOut(Out, frozen=True, kw_only=True):
+    """Several events in one request."""
+
+    size: int
+    """The maximum number of events in a request."""
+    seconds: float
+    """How long the first event of a request waits for others."""
+    body: str | None
+    """An expression over the array of the bodies of the events. null: the array is the body."""
+    failed: str | None
+    """An expression over the JSON of a successful answer, for the events that failed."""
 
 
 class VerdictRuleOut(Out, frozen=True, kw_only=True):
@@ -194,6 +228,11 @@ def read_capture(body: CaptureIn | None) -> Capture | None:
     return None if body is None else Capture(value=body.value, method=body.method, url=body.url)
 
 
+def read_batch(body: BatchIn | None) -> Batch | None:
+    """What batches are, as it is stored."""
+    return None if body is None else Batch(size=body.size, wait_s=body.seconds, body=body.body, failed=body.failed)
+
+
 def read_verdicts(bodies: list[VerdictRuleIn] | None) -> tuple[VerdictRule, ...]:
     """Verdict rules as they are stored."""
     return tuple(
@@ -221,6 +260,13 @@ def show_capture(capture: Capture | None) -> CaptureOut | None:
     return None if capture is None else CaptureOut(value=capture.value, method=capture.method, url=capture.url)
 
 
+def show_batch(batch: Batch | None) -> BatchOut | None:
+    """What batches are, as responses show it."""
+    if batch is None:
+        return None
+    return BatchOut(size=batch.size, seconds=batch.wait_s, body=batch.body, failed=batch.failed)
+
+
 def show_verdicts(rules: tuple[VerdictRule, ...]) -> list[VerdictRuleOut]:
     """Verdict rules as responses show them."""
     return [
@@ -238,5 +284,5 @@ def shown_shape(shape: RequestShape) -> dict[str, Any]:
         "method": shape.method, "url_parameters": shape.url_parameters, "transformation": shape.transformation,
         "transformation_enabled": shape.transformation_enabled, "variables": shape.variables,
         "lookup": show_lookup(shape.lookup), "capture": show_capture(shape.capture),
-        "verdicts": show_verdicts(shape.verdicts),
+        "verdicts": show_verdicts(shape.verdicts), "batch": show_batch(shape.batch),
     }  # fmt: skip

@@ -19,8 +19,8 @@ ENDPOINT_DEFAULTS: Mapping[str, Any] = {
     "channels": None, "throttleRate": None, "rates": [], "concurrency": None, "budget": None, "delaySeconds": 0.0,
     "newestOnly": False, "metadata": {}, "filter": None, "privacy": [], "include": [], "method": "POST",
     "urlParameters": {}, "transformation": None, "transformationEnabled": True, "variables": {}, "lookup": None,
-    "capture": None, "verdicts": [], "maxInFlight": 64, "order": "unordered", "orderKey": None, "retrySchedule": None,
-    "signatures": ["v1"], "auth": None, "clientCertificate": None, "headers": {},
+    "capture": None, "verdicts": [], "batch": None, "maxInFlight": 64, "order": "unordered", "orderKey": None,
+    "retrySchedule": None, "signatures": ["v1"], "auth": None, "clientCertificate": None, "headers": {},
 }  # fmt: skip
 """The fields of an endpoint that a file has, in their order, with their defaults."""
 SECRETS: Mapping[str, tuple[str, ...]] = {
@@ -116,7 +116,7 @@ class Export:
         return f"${{{name}}}" if self._placeholders else otherwise
 
 
-NESTED = ("verdicts", "lookup", "capture", "budgets")
+NESTED = ("verdicts", "lookup", "capture", "batch", "budgets")
 MEANT = ("equals",)
 """A field of a verdict in which null is a value."""
 

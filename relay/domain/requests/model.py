@@ -10,6 +10,9 @@ OnMiss = Literal["send", "skip", "fail"]
 """What happens to an event for which a lookup finds nothing."""
 RuledVerdict = Literal["delivered", "exists", "later", "dead", "renewToken", "disable"]
 
+LARGEST_BATCH = 200
+"""Events in one request. No CRM takes more, but for Google's Data Manager, which takes them all or none."""
+
 Scalar = str | int | float | bool | None
 Expression = str
 """JSONata: see relay.expressions."""
@@ -67,6 +70,17 @@ class VerdictRule(Struct, frozen=True, kw_only=True):
     """Of `later`: whether all events of the endpoint wait, and not only this one."""
 
 
+class Batch(Struct, frozen=True, kw_only=True):
+    """Several events in one request. They go as soon as there are `size`, or the first has waited for `wait_s`."""
+
+    size: int
+    wait_s: float
+    body: Expression | None = None
+    """Makes the request's body of the array of the events' bodies; None: the array is the body."""
+    failed: Expression | None = None
+    """Finds in the JSON of a successful answer which events failed: their places, from 0, or their ids or keys."""
+
+
 class RequestShape(Struct, frozen=True, kw_only=True):
     """What the requests of an endpoint look like."""
 
@@ -80,6 +94,12 @@ class RequestShape(Struct, frozen=True, kw_only=True):
     lookup: Lookup | None = None
     capture: Capture | None = None
     verdicts: tuple[VerdictRule, ...] = ()
+    batch: Batch | None = None
+
+    @property
+    def reads_answers(self) -> bool:
+        """Whether anything of the endpoint reads the bodies of answers."""
+        return bool(self.verdicts or self.capture or (self.batch and self.batch.failed))
 
     @property
     def body(self) -> Expression | None:

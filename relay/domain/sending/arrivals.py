@@ -56,7 +56,7 @@ def open_lane(holding: "Holding", machine: "EndpointMachine", claim: Claim) -> L
     return lane
 
 
-def arrive(lane: Lane, arrivals: Iterable[Arrival], ahead: ReadingAhead) -> None:
+def arrive(lane: Lane, arrivals: Iterable[Arrival], ahead: ReadingAhead, now_ms: int) -> None:
     """Put arrived deliveries into their lane. Those that can't be sent end, are given up, or are set aside."""
     for stored, reference, event, is_wanted, until_ms, in_order, superseded in arrivals:
         if reference is None:
@@ -71,4 +71,5 @@ def arrive(lane: Lane, arrivals: Iterable[Arrival], ahead: ReadingAhead) -> None
             lane.hold(stored, reference, until_ms, in_order=in_order and lane.queue.order != "unordered")
         else:
             ahead.saw(len(event.body))
-            lane.push(Delivery(lane, stored, reference, event))
+            # What was in flight at a crash goes alone.
+            lane.push(Delivery(lane, stored, reference, event, since_ms=0 if reference.crashes else now_ms))

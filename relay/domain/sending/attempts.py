@@ -47,4 +47,6 @@ def attempt_of(delivery: Delivery, outcome: Outcome, verdict: Verdict, now_ms: i
         tls_ms=outcome.tls_ms,
         head_ms=outcome.head_ms,
         event_type=delivery.event.post.event_type if delivery.event.post else "",
+        batch_id=outcome.batch_id,
+        batch_size=outcome.batch_size,
     )

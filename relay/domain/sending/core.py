@@ -7,7 +7,7 @@ anybody. After any input the driver sends what `next` gives, and does what `effe
 from collections.abc import Iterable, Mapping, Sequence
 
 from relay.domain.breaking import Condition
-from relay.domain.model import Attempt, Endpoint, EndpointId, SourceUid
+from relay.domain.model import Endpoint, EndpointId, SourceUid
 from relay.domain.outcomes import Outcome
 from relay.domain.rates import Bounds
 from relay.domain.sending.alarms import Alarms
@@ -16,6 +16,7 @@ from relay.domain.sending.delivery import Delivery
 from relay.domain.sending.effects import Announce, Effect, HandIn, Unpark
 from relay.domain.sending.endpoint import EndpointMachine
 from relay.domain.sending.holding import Holding
+from relay.domain.sending.judging import Landed
 from relay.domain.sending.lane import Lane
 from relay.domain.sending.machines import Machines
 from relay.domain.sending.reading_ahead import ReadingAhead
@@ -36,16 +37,15 @@ class Core:
         self.sharing = Sharing()
         self._schedule, self._turns = schedule, Turns(slots)
         self._trials, self._ahead = Trials(), ReadingAhead()
-        self._machines = Machines(session=session)
+        self._machines, self._alarms = Machines(session=session), Alarms()
         self._holdings: dict[SourceUid, Holding] = {}
         self._effects: list[Effect] = []
-        self._alarms = Alarms()
         self._draining, self._ticked_ms = False, 0
 
     # What the driver takes
 
     def next(self, now_ms: int) -> Delivery | None:
-        """The next delivery to send. It takes a slot until it is put in again: landed, broken or untried."""
+        """The next delivery to send, with its `others`. It takes a slot until it is put in: landed, broken, untried."""
         while (cleared := self._trials.next()) and not cleared.lane.machine.may_go(cleared, now_ms):
             self.untried(cleared, now_ms)
         if cleared is not None:
@@ -58,7 +58,7 @@ class Core:
                 self._turns.end(machine)
                 self._settle(machine, now_ms)
             else:
-                if machine.rights.left == 0:
+                if machine.rights.left == 0 or machine.batch is not None:
                     self._settle(machine, now_ms)
                 self._turns.add(machine)
                 if not delivery.reference.crashes:
@@ -169,7 +169,7 @@ class Core:
         lane = open_lane(holding, machine, claim)
         lane.leaves = lane.leaves or self._draining
         holding.lanes[claim.endpoint] = machine.lanes[source] = lane
-        arrive(lane, claim.arrivals, self._ahead)
+        arrive(lane, claim.arrivals, self._ahead, now_ms)
         self._settle(machine, now_ms)
 
     def answered(
@@ -180,7 +180,7 @@ class Core:
             return
         lane.answered(stays=state == "held", wanted=handed.take, got=len(arrivals))
         if state == "held":
-            arrive(lane, arrivals, self._ahead)
+            arrive(lane, arrivals, self._ahead, now_ms)
         else:
             self._leave(holding, lane, parked=state == "parked")
         self._settle(lane.machine, now_ms)
@@ -216,20 +216,20 @@ class Core:
                 self.claimed(source, claim, now_ms)
             else:
                 known.answered(stays=True, wanted=0, got=0)
-                arrive(known, claim.arrivals, self._ahead)
+                arrive(known, claim.arrivals, self._ahead, now_ms)
             lane = holding.lanes[claim.endpoint]
             if is_astray:
                 lane.clear()
                 lane.leaves = True
             self._settle(lane.machine, now_ms)
 
-    def landed(self, delivery: Delivery, outcome: Outcome, *, now_ms: int, jitter: float) -> Attempt:
-        """An attempt has ended, whatever came of it. Gives its record."""
+    def landed(self, delivery: Delivery, *outcomes: Outcome | None, now_ms: int, jitter: float) -> list[Landed]:
+        """A request has ended, with an outcome for each of its deliveries; None: one was not tried after all."""
         machine = delivery.lane.machine
-        attempt, follows = machine.landed(delivery, outcome, now_ms=now_ms, jitter=jitter, schedule=self._schedule)
+        landed, follows = machine.landed(delivery, outcomes, now_ms=now_ms, jitter=jitter, schedule=self._schedule)
         self._effects += follows
         self._over(delivery, now_ms)
-        return attempt
+        return landed
 
     def broke(self, delivery: Delivery, now_ms: int) -> None:
         """An attempt ended by a bug of ours: the endpoint rests, and the delivery waits untried."""

@@ -1,18 +1,19 @@
 """The machine of one endpoint: its breaker, window, rate and order, over its lanes of all sources."""
 
-from collections import deque
 from collections.abc import Sequence
 
 from relay.domain.breaking import Condition
-from relay.domain.judging import Verdict, judge
-from relay.domain.model import Attempt, Endpoint, EndpointId, SourceUid
+from relay.domain.judging import Verdict
+from relay.domain.model import Endpoint, EndpointId, SourceUid
 from relay.domain.outcomes import Outcome
 from relay.domain.rates import Bounds
-from relay.domain.sending.attempts import noted
+from relay.domain.requests.model import Batch
 from relay.domain.sending.delivery import Delivery
 from relay.domain.sending.effects import Change, Disable, Effect, FetchRights, Unpark
+from relay.domain.sending.gathering import gathered, gathers_until_ms, most_requests
+from relay.domain.sending.judging import Landed, judged, telling
 from relay.domain.sending.lane import Lane
-from relay.domain.sending.placing import place
+from relay.domain.sending.line import Line
 from relay.domain.sending.receiver import Receiver
 from relay.domain.sending.rights import Granted, Rights
 from relay.domain.sending.states import ENDPOINT_TABLE, EndpointEvent, EndpointState, LaneState
@@ -29,20 +30,9 @@ class EndpointMachine:
     """See the module. `settle` is called after every input, and derives from the state alone what must happen next."""
 
     __slots__ = (
-        "_disabling",
-        "_probe",
-        "_session",
-        "alarm_ms",
-        "endpoint",
-        "flying",
-        "id",
-        "lanes",
-        "line",
-        "receiver",
-        "rights",
-        "state",
-        "window",
-    )
+        "_disabling", "_probe", "_session", "alarm_ms", "endpoint", "flying", "gathers_until_ms", "id", "lanes", "line",
+        "receiver", "rights", "state", "window",
+    )  # fmt: skip
 
     def __init__(self, endpoint_id: EndpointId, *, session: str) -> None:
         self.id = endpoint_id
@@ -50,13 +40,15 @@ class EndpointMachine:
         self.state = EndpointState.OFF
         self.window = Window(1)
         self.flying = 0
+        """Requests in flight."""
+        self.gathers_until_ms = 0
+        """A batch gathers until then; 0: none does."""
         self.alarm_ms = 0
         """When the core settles it, for time alone; 0: it need not."""
         self.receiver = Receiver(endpoint_id)
         self.rights = Rights()
         self.lanes: dict[SourceUid, Lane] = {}
-        self.line: deque[Lane] = deque()
-        """Lanes that have something to send, in the order of their turns."""
+        self.line = Line()
         self._session = session
         self._disabling = False
         self._probe: Delivery | None = None
@@ -70,6 +62,17 @@ class EndpointMachine:
         return self.endpoint is not None and self.endpoint.order == "fifo"
 
     @property
+    def batch(self) -> Batch | None:
+        """What a batch is; None: each event goes alone."""
+        known = self.endpoint
+        return None if known is None or known.order != "unordered" else known.request.batch
+
+    @property
+    def batch_size(self) -> int:
+        """How many events a request has at most."""
+        return 1 if self.batch is None else self.batch.size
+
+    @property
     def is_probing(self) -> bool:
         """Whether one callback at a time asks if the receiver is back."""
         return self.state is EndpointState.PROBING
@@ -81,7 +84,7 @@ class EndpointMachine:
 
     def is_runnable(self) -> bool:
         """Whether one more callback may go out now."""
-        if not self.line or self.rights.left == 0:
+        if not self.line or self.rights.left == 0 or self.gathers_until_ms:
             return False
         if self.state is EndpointState.FLOWING:
             return self.flying < self.window.size
@@ -117,25 +120,27 @@ class EndpointMachine:
             times.append(self.receiver.condition.probe_until_ms)
         if self._wants_rights():
             times.append(self.rights.at_ms)
+        if self.gathers_until_ms:
+            times.append(self.gathers_until_ms)
         return min(times, default=0)
 
     def _is_at_ease(self) -> bool:
-        waits_for_rights = self.rights.left == 0 or self.rights.lapse_ms()
-        return self.state is EndpointState.FLOWING and not (waits_for_rights or self.in_order)
+        waits = self.rights.left == 0 or self.rights.lapse_ms() or self.gathers_until_ms
+        return self.state is EndpointState.FLOWING and not (waits or self.in_order)
 
     # Inputs
 
     def configured(self, endpoint: Endpoint | None, bounds: Bounds, *, is_off: bool) -> None:
         """Take in the endpoint as it is now; None: it is unknown. `bounds`: what bounds its callbacks."""
         if self.endpoint is None and endpoint is not None:
-            self.window = Window(endpoint.max_in_flight)
+            self.window = Window(most_requests(endpoint))
         self.endpoint = endpoint
         self._disabling = False
         if endpoint is None or is_off:
             self._on(EndpointEvent.OFF)
         else:
             self._on(EndpointEvent.ON)
-            self.window.limit(endpoint.max_in_flight)
+            self.window.limit(most_requests(endpoint))
         self.rights.bind(bounds)
         for lane in self.lanes.values():
             if endpoint is not None and lane.order_version != endpoint.order_version:
@@ -171,31 +176,30 @@ class EndpointMachine:
         self.receiver.set_back(back_ms)
         self.rights.set_back(back_ms)
         for lane in self.lanes.values():
-            lane.until_ms = max(0, lane.until_ms - back_ms)
+            lane.set_back(back_ms)
 
     def not_disabled(self) -> None:
         """Disabling it failed: the next answer that asks for it tries again."""
         self._disabling = False
 
     def take(self, now_ms: int) -> Delivery | None:
-        """The next delivery to go out, of the lanes in turn; None: there is none after all."""
-        while self.line and not self.rights.have_lapsed(now_ms):
-            lane = self.line.popleft()
-            lane.in_line = False
-            if lane.can_send() and lane.may_pass(now_ms):
-                delivery = lane.begin()
-                self._stand_in_line(lane)
-                self.flying += 1
-                self.rights.use()
-                if self.is_probing:
-                    self._probe = delivery
-                return delivery
-        return None
+        """The next delivery to go out, with the others of its batch, if it has one; None: there is none after all."""
+        if self.rights.have_lapsed(now_ms) or (delivery := self.line.take(now_ms)) is None:
+            return None
+        self.flying += 1
+        self.rights.use()
+        if self.is_probing:
+            self._probe = delivery
+        elif self.batch is not None and not delivery.reference.crashes:
+            delivery.others = gathered(self.batch, delivery, lambda: self.line.take(now_ms))
+        return delivery
 
     def untried(self, delivery: Delivery) -> None:
-        """A delivery that was taken did not go out."""
+        """A delivery that was taken did not go out, and neither did the others of its batch."""
         self.flying -= 1
-        delivery.lane.put_back(delivery)
+        for member in reversed(delivery.members):
+            member.lane.put_back(member)
+        delivery.others = []
 
     def broke(self, delivery: Delivery, rest_ms: int) -> None:
         """An attempt ended by a bug of ours: the delivery waits, untried, and so does everything of the endpoint."""
@@ -204,30 +208,26 @@ class EndpointMachine:
         self._on(EndpointEvent.REST)
 
     def landed(
-        self, delivery: Delivery, outcome: Outcome, *, now_ms: int, jitter: float, schedule: Sequence[float]
-    ) -> tuple[Attempt, list[Effect]]:
-        """An attempt has ended: judge it, put the delivery where it belongs, and learn from it."""
+        self, delivery: Delivery, outcomes: Sequence[Outcome | None], *, now_ms: int, jitter: float,
+        schedule: Sequence[float],
+    ) -> tuple[list[Landed], list[Effect]]:  # fmt: skip
+        """A request has ended: judge it, put its deliveries where they belong, and learn from it, once."""
         self.flying -= 1
         self.rights.landed()
-        endpoint = self.endpoint
-        if endpoint is not None and endpoint.retry_schedule is not None:
-            schedule = endpoint.retry_schedule
-        verdict = judge(
-            outcome,
-            attempt=delivery.reference.attempt,
-            health=self.receiver.health,
-            # What was in flight before the right to probe was given tells nothing new.
-            probing=self.is_probing and delivery is self._probe,
-            order=delivery.lane.queue.order, schedule=schedule, jitter=jitter, now_ms=now_ms,
+        if self.endpoint is not None and self.endpoint.retry_schedule is not None:
+            schedule = self.endpoint.retry_schedule
+        # What was in flight before the right to probe was given tells nothing new.
+        probing = self.is_probing and delivery is self._probe
+        landed = judged(
+            delivery, outcomes, health=self.receiver.health, probing=probing, schedule=schedule, jitter=jitter,
+            now_ms=now_ms,
         )  # fmt: skip
-        recorded = noted(delivery, outcome, verdict, now_ms)
-        delivery.lane.noted(*recorded)
-        place(delivery, verdict)
-        if verdict.place == "ended":
-            self.window.succeeded(outcome.duration_ms)
-        elif verdict.slows:
+        told = telling(landed)
+        if told.verdict.place == "ended":
+            self.window.succeeded(told.outcome.duration_ms)
+        elif told.verdict.slows:
             self.window.failed()
-        return recorded[0], self._learn(verdict, now_ms)
+        return landed, self._learn(told.verdict, now_ms)
 
     # What follows
 
@@ -241,7 +241,9 @@ class EndpointMachine:
         is_held_back = self.is_held_back
         for lane in self.lanes.values():
             lane.settle(now_ms, is_held_back=is_held_back)
-            self._stand_in_line(lane)
+            self.line.join(lane)
+        batch = None if self.is_probing else self.batch
+        self.gathers_until_ms = 0 if batch is None else gathers_until_ms(batch, self.line.able(), now_ms)
         if self.rights.left is not None:
             effects += self._rights_follow(now_ms)
         return effects
@@ -249,8 +251,8 @@ class EndpointMachine:
     def _rights_follow(self, now_ms: int) -> list[Effect]:
         self.rights.lapse(now_ms)
         if self._wants_rights() and now_ms >= self.rights.at_ms:
-            waiting = sum(1 if self.in_order else len(lane.queue) for lane in self.line)
-            return [FetchRights(self.id, self.rights.fetch(waiting, self._room(), self.flying))]
+            requests = -(-self.line.waiting(in_order=self.in_order) // self.batch_size)
+            return [FetchRights(self.id, self.rights.fetch(requests, self._room(), self.flying))]
         return [FetchRights(self.id, self.rights.tell(self.flying))] if self.rights.have_to_tell(self.flying) else []
 
     def _room(self) -> int:
@@ -266,7 +268,7 @@ class EndpointMachine:
         return []
 
     def _wants_rights(self) -> bool:
-        may_send = bool(self.line) and not self.is_held_back
+        may_send = bool(self.line) and not self.is_held_back and not self.gathers_until_ms
         return may_send and self.rights.are_needed() and self.rights.fit(self._room())
 
     def _is_due(self, now_ms: int) -> bool:
@@ -278,11 +280,6 @@ class EndpointMachine:
             and bool(self.lanes)
             and self.receiver.condition.probe_until_ms <= now_ms
         )
-
-    def _stand_in_line(self, lane: Lane) -> None:
-        if not lane.in_line and lane.can_send():
-            lane.in_line = True
-            self.line.append(lane)
 
     def _on(self, event: EndpointEvent) -> None:
         self.state = ENDPOINT_TABLE.get((self.state, event), self.state)

@@ -76,6 +76,13 @@ class Lane:
         closes = is_held_back or self.leaves or self.until_ms
         self.on(LaneEvent.CLOSE if closes else LaneEvent.REOPEN)
 
+    def set_back(self, back_ms: int) -> None:
+        """The clock was set back by so much."""
+        self.until_ms = max(0, self.until_ms - back_ms)
+        if self.machine.batch is not None:
+            for delivery in self.queue.waiting():
+                delivery.since_ms = max(0, delivery.since_ms - back_ms)
+
     @property
     def source(self) -> SourceUid:
         """The source that it belongs to."""
@@ -98,8 +105,12 @@ class Lane:
     def is_short(self) -> bool:
         """Whether its next exchange should not wait: it could send more than is here, or has to leave."""
         if self.state is LaneState.OPEN:
-            return not (self.exhausted or self.queue)
+            return self.wants_more() and len(self.queue) < self.machine.batch_size
         return self.can_leave()
+
+    def is_full(self) -> bool:
+        """Whether it has as many waiting as it may have here."""
+        return len(self.queue) >= self.ahead
 
     def is_low(self) -> bool:
         """Whether half of what it may read ahead is used up."""
@@ -209,7 +220,9 @@ class Lane:
         if not self.queue:
             # It ran dry since the last time: read further ahead.
             self.read_ahead = min(self.read_ahead * 2, LARGEST_READ)
-        self.ahead = 1 if self.machine.is_probing else min(self.read_ahead, most_ahead)
+        # While a batch gathers, the next one is read.
+        wanted = max(self.read_ahead, 2 * self.machine.batch_size)
+        self.ahead = 1 if self.machine.is_probing else min(wanted, most_ahead)
         return self.ahead - len(self.queue) if self.is_low() else 0
 
     def answered(self, *, stays: bool, wanted: int, got: int) -> None:

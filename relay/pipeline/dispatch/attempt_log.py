@@ -12,7 +12,7 @@ from relay.domain.span_ids import trace_of
 
 log = structlog.get_logger()
 
-WITH_CONTENT = frozenset({Failure.TRANSFORMATION})
+WITH_CONTENT = frozenset({Failure.TRANSFORMATION, Failure.PARTIAL})
 """Failures whose details can have content of an event. Attempts show them."""
 
 

@@ -280,7 +280,7 @@ class Dispatcher:
                 self._waking -= 1
                 continue
             try:
-                outcome = await self._attempting.send(delivery)
+                outcomes = await self._attempting.send(delivery)
             except Exception:
                 # A bug of the relay, because no receiver can cause this: the delivery waits until it is fixed.
                 log.exception("attempt_broke", endpoint=delivery.lane.machine.id, number=delivery.reference.number)
@@ -290,8 +290,9 @@ class Dispatcher:
                 raise
             else:
                 now_ms = self._clock.now_ms()
-                if outcome.succeeded:
-                    self.lagging.confirmed(delivery, now_ms)
-                attempt = self._core.landed(delivery, outcome, now_ms=now_ms, jitter=self._clock.jitter())
-                self._attempting.note(delivery, outcome, attempt, now_ms=now_ms)
+                landed = self._core.landed(delivery, *outcomes, now_ms=now_ms, jitter=self._clock.jitter())
+                for each in landed:
+                    if each.verdict.place == "ended":
+                        self.lagging.confirmed(each.delivery, now_ms)
+                    self._attempting.note(each, now_ms=now_ms)
         self._follow()

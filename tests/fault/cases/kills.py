@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from time import monotonic
 
+from relay.domain.requests.model import Batch, RequestShape
 from relay.store import keys
 from tests.fault.case import Finding, case
 from tests.fault.checker import delays_s, p
@@ -13,6 +14,7 @@ from tests.fault.stage import SOURCE, Stage, stage
 
 ENDPOINTS = 20
 RATE = 500.0
+BATCH = Batch(size=8, wait_s=0.4)
 POISON_WORKER = ("-m", "tests.fault.poison_worker")
 
 
@@ -101,7 +103,7 @@ def _under_load(seed: int) -> "StageOf":
 
 
 class StageOf:
-    """A stage with endpoints that answer after 10 ms."""
+    """A stage with endpoints that answer after 10 ms. Every fourth one takes batches."""
 
     def __init__(self, seed: int) -> None:
         self._stage = stage(seed)
@@ -109,7 +111,8 @@ class StageOf:
     async def __aenter__(self) -> Stage:
         on = await self._stage.__aenter__()
         for number in range(ENDPOINTS):
-            await on.endpoint(_to(number), always(after_s=0.01))
+            fields = {} if number % 4 else {"request": RequestShape(batch=BATCH)}
+            await on.endpoint(_to(number), always(after_s=0.01), **fields)
         return on
 
     async def __aexit__(self, *error: object) -> None:

@@ -16,6 +16,7 @@ from relay.outbound.callbacks import CallbackSender
 from relay.pipeline.catalogue import Catalogue
 from relay.pipeline.disabling import Disabling
 from relay.pipeline.dispatch.attempting import Attempting
+from relay.pipeline.dispatch.batching import Batching
 from relay.pipeline.dispatch.composing import Composing
 from relay.pipeline.dispatch.dispatcher import Dispatcher
 from relay.pipeline.dispatch.looking_up import LookingUp
@@ -85,8 +86,9 @@ class Worker:
             settling=Settling(books=Books(rig.redis), events=rig.events, clock=rig.clock),
             catalogue=self.catalogue,
             attempting=Attempting(
-                catalogue=self.catalogue, sender=sender, composing=composing, clock=rig.clock, deadline_s=PATIENCE_S,
-                tailing=Tailing(Tail(rig.redis)), spans=spans,
+                catalogue=self.catalogue, sender=sender, composing=composing,
+                batching=Batching(composing=composing, evaluator=self.evaluator, sender=sender, clock=rig.clock),
+                clock=rig.clock, deadline_s=PATIENCE_S, tailing=Tailing(Tail(rig.redis)), spans=spans,
             ),
             clock=rig.clock,
             lagging=Lagging(LagWindows(rig.redis), rig.clock, session=name),

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 
+import msgspec
+
 from relay.domain.counts import ConnectionCounts, SendingCounts
 from relay.domain.model import EndpointId, MessageId, SourceUid
 from relay.domain.outcomes import Failure, Outcome
@@ -32,6 +34,8 @@ OUTCOMES: dict[str, Outcome] = {
     "busy": Outcome(status=429, retry_after="20"),
     "ours": Outcome(error=Failure.LOCAL),
     "gone": Outcome(status=410),
+    "unread": Outcome(status=422),
+    "mixed": Outcome(status=207),
 }
 """What may come of a callback. `keep` leaves it in flight, `breaks` is a bug of ours."""
 SESSION_S = 11.0
@@ -84,9 +88,11 @@ class SteppedWorker:
     def send(self) -> None:
         """Begin whatever may begin."""
         while (delivery := self.core.next(self.rig.clock.at_ms)) is not None:
-            endpoint, event = delivery.lane.machine.endpoint, delivery.event
-            if endpoint is not None and not delivery.reference.by_hand:
-                assert event.stored_at_ms + endpoint.delay_s * 1000 <= self.rig.clock.at_ms, "it is too young"
+            endpoint = delivery.lane.machine.endpoint
+            for member in delivery.members if endpoint is not None else ():
+                if not member.reference.by_hand:
+                    old_ms = member.event.stored_at_ms + endpoint.delay_s * 1000
+                    assert old_ms <= self.rig.clock.at_ms, "it is too young"
             self.flying.append(delivery)
 
     def land(self, outcomes: Iterator[str]) -> None:
@@ -99,9 +105,10 @@ class SteppedWorker:
             elif outcome == "breaks":
                 self.core.broke(delivery, self.rig.clock.at_ms)
             else:
-                if outcome == "ended":
-                    self._sent.append((delivery.lane.machine.id, delivery.event.id))
-                self.core.landed(delivery, OUTCOMES[outcome], now_ms=self.rig.clock.at_ms, jitter=0.5)
+                of_each = _outcomes(outcome, len(delivery.members))
+                for each in self.core.landed(delivery, *of_each, now_ms=self.rig.clock.at_ms, jitter=0.5):
+                    if each.verdict.place == "ended":
+                        self._sent.append((each.delivery.lane.machine.id, each.delivery.event.id))
 
     def idle_although_it_could_send(self) -> list[str]:
         """Endpoints that stand still for no reason: whatever may begin has begun before."""
@@ -164,6 +171,15 @@ class SteppedWorker:
                 await self.rig.change(effect.endpoint, disabled=True)
         else:
             assert isinstance(effect, Exchange)
+
+
+def _outcomes(name: str, size: int) -> list[Outcome | None]:
+    """What comes of the events of one request, if `name` comes of the request."""
+    whole = msgspec.structs.replace(OUTCOMES[name], **({"batch_id": "batch", "batch_size": size} if size > 1 else {}))
+    if name != "mixed" or size == 1:
+        return [whole] * size
+    failed = msgspec.structs.replace(whole, error=Failure.PARTIAL)
+    return [whole, *([failed] * (size - 2)), None]
 
 
 async def sessions_end(rig: Rig, *sources: SourceUid) -> None:

@@ -30,6 +30,7 @@ from msgspec.structs import replace
 
 from relay.domain.model import Endpoint, EndpointId, MessageId, SourceUid, StoredEvent
 from relay.domain.replaying import Chosen
+from relay.domain.requests.model import Batch, RequestShape
 from relay.errors import StoreUnavailable
 from relay.store import keys, rate_keys
 from relay.store.events import pack_event
@@ -57,6 +58,7 @@ PACES: dict[str, dict[str, Any]] = {
     "delayed": {"order": "fifo", "delay_s": 6.0},
     "newest": {"order": "keyed", "order_key": "visitorId", "delay_s": 6.0, "newest_only": True},
     "crowded": {"concurrency": 2},
+    "together": {"request": RequestShape(batch=Batch(size=4, wait_s=6.0))},
 }
 """Endpoints that wait for more than their turn."""
 KINDS = [*OUTCOMES, "keep", "breaks"]

@@ -95,7 +95,7 @@ class Desk:
     def land(self, outcome: Outcome, *deliveries: Delivery) -> None:
         """Attempts end."""
         for delivery in deliveries:
-            self.core.landed(delivery, outcome, now_ms=self.now_ms, jitter=0.5)
+            self.core.landed(delivery, *(outcome for _ in delivery.members), now_ms=self.now_ms, jitter=0.5)
 
     def effects(self) -> list[Effect]:
         """What the core asks for now."""

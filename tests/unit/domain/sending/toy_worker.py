@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from relay.domain.breaking import WELL
 from relay.domain.model import Endpoint, EndpointId, SourceUid
 from relay.domain.outcomes import Outcome
@@ -75,7 +77,8 @@ class ToyWorker:
     def send(self, most: int = 1000) -> None:
         """Begin what may begin, as far as the core says that something may."""
         while most and self.core.turns() and (delivery := self.core.next(self.world.now_ms)) is not None:
-            self.world.on_send(delivery)
+            for member in delivery.members:
+                self.world.on_send(member)
             self.flying.append(delivery)
             self.follow()
             most -= 1
@@ -84,12 +87,12 @@ class ToyWorker:
     def land(self, which: int, outcome: Outcome) -> None:
         """An attempt ends."""
         delivery = self.flying.pop(which % len(self.flying))
-        dead = len(delivery.lane.results.dead)
-        if outcome.succeeded:
-            self.world.on_end(delivery)
-        self.core.landed(delivery, outcome, now_ms=self.world.now_ms, jitter=0.5)
-        if len(delivery.lane.results.dead) > dead:
-            self.world.on_end(delivery)
+        size = len(delivery.members)
+        # The last of a batch was not tried after all, now and then.
+        outcomes = [None if which % 5 == 4 and 0 < at == size - 1 else _in_batch(outcome, size) for at in range(size)]
+        for each in self.core.landed(delivery, *outcomes, now_ms=self.world.now_ms, jitter=0.5):
+            if each.verdict.place in ("ended", "dead"):
+                self.world.on_end(each.delivery)
         self.follow()
 
     def tick(self) -> None:
@@ -251,6 +254,10 @@ class ToyWorker:
                 if store.lanes.get(endpoint) == self.session and _starves(lane) and store.lane[endpoint]:
                     said.append(f"{endpoint} of {source} has nothing to do, and something waits in the store")
         return said
+
+
+def _in_batch(outcome: Outcome, size: int) -> Outcome:
+    return msgspec.structs.replace(outcome, batch_id="batch", batch_size=size) if size > 1 else outcome
 
 
 def _starves(lane: Lane) -> bool:

@@ -8,13 +8,17 @@ import msgspec
 from relay.domain.model import ApplicationId, Endpoint, EndpointId, MessageId, SourceUid, StoredEvent
 from relay.domain.outcomes import Failure, Outcome
 from relay.domain.references import Reference, tag_of
+from relay.domain.requests.model import Batch, RequestShape
 from relay.domain.sending.delivery import Delivery
 from tests.unit.domain.sending.toy_store import SESSION_LIVES_MS
 from tests.unit.domain.sending.toy_worker import ToyWorker, World
 
 SOURCES = [SourceUid("uk"), SourceUid("fr")]
-FREE, FIFO, KEYED, MOVING = (EndpointId(f"ep_{name}") for name in ("free", "fifo", "keyed", "moving"))
-ENDPOINTS = [FREE, FIFO, KEYED, MOVING]
+FREE, FIFO, KEYED, MOVING, TOGETHER = (
+    EndpointId(f"ep_{name}") for name in ("free", "fifo", "keyed", "moving", "together")
+)
+ENDPOINTS = [FREE, FIFO, KEYED, MOVING, TOGETHER]
+BATCH = Batch(size=4, wait_s=4.0)
 ORDERS: list[dict[str, Any]] = [
     {"order": "unordered", "order_key": None},
     {"order": "fifo", "order_key": None},
@@ -24,6 +28,7 @@ OUTCOMES = {
     "ended": Outcome(status=200, duration_ms=3),
     "slow": Outcome(status=200, duration_ms=3000),
     "refused": Outcome(status=404),
+    "unread": Outcome(status=400),
     "down": Outcome(error=Failure.CONNECT),
     "busy": Outcome(status=503, retry_after="7"),
     "asks": Outcome(status=429, retry_after="90"),
@@ -44,6 +49,9 @@ class Walk:
             self.world.endpoints[endpoint] = Endpoint(
                 id=endpoint, app_id=ApplicationId("app"), url="", max_in_flight=3, **ORDERS[number % 3]
             )
+        self.world.endpoints[TOGETHER] = msgspec.structs.replace(
+            self.world.endpoints[TOGETHER], **ORDERS[0], request=RequestShape(batch=BATCH)
+        )
         self.workers: dict[int, ToyWorker] = {}
         self.born = self.made = 0
         self.owed: set[tuple[EndpointId, MessageId]] = set()

@@ -17,6 +17,7 @@ from relay.domain.sending.delivery import Delivery
 from relay.domain.sending.effects import Announce, Change, Disable, Effect, Exchange, FetchRights, HandIn, Unpark
 from relay.domain.sending.endpoint import EndpointMachine
 from relay.domain.sending.lane import Lane
+from relay.domain.sending.queues import has_keys_of_an_older_order
 from relay.domain.sending.rights import Granted
 from relay.domain.sending.states import EndpointState, LaneState
 from tests.unit.domain.sending.toy_store import SESSION_LIVES_MS, Given, ToyStore
@@ -190,12 +191,19 @@ class ToyWorker:
         answers, claimed = given[: len(handed)], given[len(handed) :]
         for each in claimed:
             self._introduce(each.endpoint)
+            self._release(source, each)
         for lane, answer in zip(handed, answers, strict=True):
             arrivals = self._arrivals(source, answer.references)
             self.core.answered(source, lane, state=answer.state, arrivals=arrivals, now_ms=self.world.now_ms)
         for each in claimed:
             claim = Claim(each.endpoint, self._arrivals(source, each.references), each.blocked)
             self.core.claimed(source, claim, self.world.now_ms)
+
+    def _release(self, source: SourceUid, given: Given) -> None:
+        """What waits behind keys of an older order goes on, as soon as its lane is claimed."""
+        endpoint = self.core._machines[given.endpoint].endpoint
+        if endpoint is not None and has_keys_of_an_older_order(given.blocked, endpoint.order_version):
+            self.world.store.sources[source].release(given.endpoint, endpoint.order_version)
 
     def _introduce(self, endpoint: EndpointId) -> None:
         if not self.core.is_known(endpoint):

@@ -259,7 +259,8 @@ def test_nothing_waits_longer_than_it_may(size: int, waited: list[int], attempts
         lane.push(Delivery(lane, came.stored, came.reference, came.event, since_ms=NOW - ms))
     batch = Batch(size=size, wait_s=WAIT_MS / 1000)
     until_ms = gathers_until_ms(batch, [lane], NOW)
-    ripe = len(waited) >= size or len(waited) * bytes_each >= MOST_BYTES or max(waited, default=0) >= WAIT_MS
+    bytes_waiting = sum(len(each.event.body) for each in lane.queue.waiting())
+    ripe = len(waited) >= size or bytes_waiting >= MOST_BYTES or max(waited, default=0) >= WAIT_MS
     if ripe or not waited:
         assert until_ms == 0
     else:

@@ -15,6 +15,7 @@ from relay.console.pages import (
     endpoint_secrets,
     endpoints,
     overview,
+    portal,
     reconciliations,
     routes,
     signing_in,
@@ -39,6 +40,7 @@ def console() -> Router:
         route_handlers=[
             static_file,
             signing_in.sign_in_page, signing_in.begin_session, signing_in.end_session,
+            portal.portal_home, portal.link_page, portal.open_portal,
             overview.overview,
             sources.list_sources, sources.source_page, sources.steer_source, sources.steer_route,
             sources.quarantine_page, routes.route_page, routes.move_cursor,

@@ -19,6 +19,8 @@ PAGES = {
     f"{CRM}/rules": "crm",
     f"{CRM}/secrets": "crm",
     f"{CRM}/replay": "crm",
+    f"{CRM}/settings": "crm",
+    "/console/applications/acme/new-endpoint": "New endpoint",
     "/console/portal/used": "Open the portal",
 }
 

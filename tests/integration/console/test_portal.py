@@ -138,12 +138,32 @@ async def test_a_subscriber_steers_an_endpoint(subscriber: Walker, http: httpx.A
     assert "whsec_" in (await subscriber.send("/secrets", do="show")).text
 
 
+async def test_a_subscriber_creates_changes_and_deletes_an_endpoint(
+    subscriber: Walker, http: httpx.AsyncClient, world: dict[str, str]
+) -> None:
+    """What is wrong is said at its field. A field that was not changed is not sent."""
+    await subscriber.get(f"/console/applications/{world['one']}/new-endpoint")
+    page = await subscriber.send("/new-endpoint", url="ftp://x", eventTypes="call.created, call.updated")
+    assert (page.status, "aria-invalid" in page.html) == (422, True)
+    await subscriber.send("/new-endpoint", url="https://new.example.com/in", uid="new", throttleRate="7")
+    made = (await http.get("/app/one/endpoint/new")).json()
+    assert (made["throttleRate"], made["eventTypes"]) == (7, ["call.created", "call.updated"])
+    await subscriber.get("/console/applications/one/endpoints/new/settings")
+    page = await subscriber.send("/settings", description="changed", throttleRate="", eventTypes="")
+    assert "are saved" in page.text
+    now = (await http.get("/app/one/endpoint/new")).json()
+    assert (now["description"], now["throttleRate"], now["eventTypes"]) == ("changed", None, None)
+    assert (now["url"], now["uid"]) == (made["url"], "new")
+    assert "is deleted" in (await subscriber.send("/delete")).text
+    assert (await http.get("/app/one/endpoint/new")).status_code == 404
+
+
 async def test_reading_only(stranger: Walker, http: httpx.AsyncClient) -> None:
     """Without capabilities, pages offer nothing, and a form that is sent anyway changes nothing."""
     await enter(stranger, http, readOnly=True)
     page = await stranger.get("/console/applications/one/endpoints/crm-one")
     assert {form.action for form in page.forms} == {"/console/sign-out"}
-    for part in ("pause", "rules", "secrets", "test", "replay", "headers"):
+    for part in ("pause", "rules", "secrets", "test", "replay", "headers", "settings", "delete"):
         before = (await http.get("/app/one/endpoint/crm-one")).json()
         fields = page.form("sign-out").fields | {"do": "save", "eventType": "call.created", "name": "x", "value": "y"}
         sent = await stranger.post(f"/console/applications/one/endpoints/crm-one/{part}", fields)

@@ -81,6 +81,18 @@ async def test_opening_a_link_does_not_use_it(stranger: Walker, http: httpx.Asyn
     assert (str(page.answer.url), page.text.startswith("Overview")) == (f"{ORIGIN}/console", True)
 
 
+async def test_no_log_has_the_code(
+    stranger: Walker, http: httpx.AsyncClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It lets somebody in. Parameters of other paths are ids, and logged."""
+    path = await link(http)
+    await stranger.get(path)
+    await stranger.http.post(path, headers={"origin": PARENT})
+    said = capsys.readouterr().out
+    assert "/console/portal/{code}" in said
+    assert path.rpartition("/")[2] not in said
+
+
 async def test_a_link_works_once(subscriber: Walker, http: httpx.AsyncClient, application: Documented) -> None:
     """Its own browser is led on when it opens the link again. Another one is told to ask for a new link."""
     path = await link(http)

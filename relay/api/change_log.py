@@ -12,6 +12,8 @@ from relay.api.request_ids import request_id
 
 log = structlog.get_logger()
 
+SECRET = frozenset({"code"})
+"""Parameters of paths that let somebody in: of links to the portal."""
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -46,4 +48,4 @@ def operation_of(scope: Scope) -> str:
 
 def _ids(scope: Scope) -> dict[str, str]:
     given: dict[str, Any] = scope.get("path_params", {})
-    return {name: str(value) for name, value in given.items()}
+    return {name: str(value) for name, value in given.items() if name not in SECRET}

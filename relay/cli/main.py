@@ -30,6 +30,7 @@ CLIENT = {
     "reconcile": "compare a source with Infinity and with what endpoints confirmed",
     "backfill": "read old rows of a route",
     "key": "list, create, show, rotate and delete API keys",
+    "portal": "print links that let subscribers see an application, and sign subscribers out",
 }
 WORKBENCH = {
     "listen": "receive callbacks on this machine: verify, print and answer as you choose",

@@ -179,7 +179,9 @@ class Settings:
         values.public_url, None, "The API's URL, such as `https://relay.example.com`: links begin with it"
     )
     portal_embed_origins: tuple[str, ...] = _setting(
-        values.embed_origins, (), "Origins of pages that can embed the portal, separated by commas. None: no page can"
+        values.embed_origins,
+        (),
+        "Origins of pages that can embed the [portal](portal.md), separated by commas. None: no page can",
     )
     console: str = _setting(values.choice("on", "off"), "on", "`off`: no [console](console.md) at `/console`")
     event_link_seconds: float = _setting(values.seconds, 604_800.0, "How long a link in an event works")

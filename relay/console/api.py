@@ -5,7 +5,7 @@ idempotency and the audit log.
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -45,7 +45,8 @@ class Refused(RelayError):  # noqa: N818 - named for what it says, like the othe
 class Api:
     """Calls operations of the API for one request of a browser."""
 
-    def __init__(self, request: Request[Any, Any, Any], key: Secret) -> None:
+    def __init__(self, request: Request[Any, Any, Any], key: Secret | None) -> None:
+        """`key`: None for operations that require none."""
         client = request.client
         self._transport = httpx.ASGITransport(
             request.app,  # type: ignore[arg-type]
@@ -53,7 +54,8 @@ class Api:
             client=(client.host, client.port) if client else ("", 0),
         )
         self._headers = {name: request.headers[name] for name in FORWARDED if name in request.headers}
-        self._headers["authorization"] = f"Bearer {key.reveal()}"
+        if key is not None:
+            self._headers["authorization"] = f"Bearer {key.reveal()}"
 
     async def get(self, *path: str, **query: Any) -> Any:
         """GET an operation. `path` is its path below `/api/v1` in parts, such as `"source", uid`. Raises Refused."""
@@ -67,6 +69,7 @@ class Api:
         query: Mapping[str, Any] | None = None,
         body: Any = None,
         once: str | None = None,
+        root: str = ROOT,
     ) -> Any:
         """Call an operation, and give its answer. `once` is an idempotency key. Raises Refused."""
         headers = dict(self._headers)
@@ -76,7 +79,7 @@ class Api:
             headers["content-type"] = "application/json"
         request = httpx.Request(
             method,
-            f"http://relay{ROOT}/" + "/".join(quote(part, safe="") for part in path),
+            f"http://relay{root}/" + "/".join(quote(part, safe="") for part in path),
             params={name: value for name, value in (query or {}).items() if value not in (None, "", [])},
             headers=headers,
             content=None if body is None else msgspec.json.encode(body),
@@ -114,6 +117,13 @@ async def attempt(call: Awaitable[Any]) -> Any:
         return error
 
 
-async def together(*calls: Awaitable[Any]) -> list[Any]:
-    """The answers of calls that run at the same time; a Refused where the key does not include one. Raises Refused."""
-    return list(await asyncio.gather(*(attempt(call) for call in calls)))
+async def together(*calls: Awaitable[Any], needed: Collection[int] = ()) -> list[Any]:
+    """The answers of calls that run at the same time; a Refused where the key does not include one. Raises Refused.
+
+    `needed`: positions of calls without which there is no page.
+    """
+    answers = list(await asyncio.gather(*(attempt(call) for call in calls)))
+    for position in needed:
+        if isinstance(answers[position], Refused):
+            raise answers[position]
+    return answers

@@ -1,4 +1,8 @@
-"""The cookies of the console: the session, and the message for the next page."""
+"""The cookies of the console: the session, and the message for the next page.
+
+Operators and subscribers have sessions in cookies of different names, because only the second can be sent in a frame of
+another site. A browser has one of them: beginning a session ends the other.
+"""
 
 import base64
 import binascii
@@ -8,15 +12,27 @@ import msgspec
 from litestar import Request
 from litestar.datastructures import Cookie
 
+from relay.console.embedding import embedders_of
 from relay.domain.model import Secret
 
 SESSION = "relay_session"
+PORTAL = "relay_portal"
+SESSIONS = (PORTAL, SESSION)
+"""Cookies of sessions. If a browser sends both, the first one counts."""
 NOTICE = "relay_notice"
 PATH = "/console"
 NOTICE_MOST = 1000
 """Characters of a message. A cookie can have 4 kB."""
 TOKEN_MOST = 100
 NOTICE_LIVES_S = 60
+
+
+class Partitioned(Cookie):
+    """A cookie in a frame of another site. The browser keeps it apart for each site that embeds the console."""
+
+    def to_header(self, **kwargs: Any) -> str:
+        """With the attribute that Python's cookies do not know before 3.14."""
+        return f"{super().to_header(**kwargs)}; Partitioned"
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -28,13 +44,28 @@ class Notice(msgspec.Struct, frozen=True):
 
 def session_of(request: Request[Any, Any, Any]) -> Secret | None:
     """The token of the session that the browser sent."""
-    token = request.cookies.get(SESSION, "")
-    return Secret(token) if 0 < len(token) <= TOKEN_MOST else None
+    return next(iter(sessions_of(request)), None)
+
+
+def sessions_of(request: Request[Any, Any, Any]) -> list[Secret]:
+    """The tokens of all sessions that the browser sent."""
+    tokens = (request.cookies.get(name, "") for name in SESSIONS)
+    return [Secret(token) for token in tokens if 0 < len(token) <= TOKEN_MOST]
 
 
 def session_cookie(request: Request[Any, Any, Any], token: str) -> Cookie:
     """The cookie of a session. It ends with the browser's own session."""
     return _cookie(request, SESSION, token)
+
+
+def portal_cookie(request: Request[Any, Any, Any], token: str) -> Cookie:
+    """The cookie of a subscriber's session."""
+    return _cookie(request, PORTAL, token)
+
+
+def expired(request: Request[Any, Any, Any], name: str) -> Cookie:
+    """A cookie that makes the browser forget one."""
+    return _cookie(request, name, "", max_age=0)
 
 
 def read_notice(request: Request[Any, Any, Any]) -> Notice | None:
@@ -53,6 +84,8 @@ def write_notice(request: Request[Any, Any, Any], notice: Notice) -> Cookie:
 
 
 def _cookie(request: Request[Any, Any, Any], name: str, value: str, *, max_age: int | None = None) -> Cookie:
+    if embedders_of(request):
+        return Partitioned(name, path=PATH, value=value, httponly=True, samesite="none", secure=True, max_age=max_age)
     forwarded = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip()
     # A client that claims https makes only its own cookie stricter.
     secure = "https" in (request.scope.get("scheme"), forwarded)

@@ -10,7 +10,8 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from relay.console.api import Refused
-from relay.console.cookies import PATH, SESSION
+from relay.console.cookies import PORTAL, SESSION, expired
+from relay.console.embedding import serve_portal
 from relay.console.rendering import render
 from relay.console.visits import SignedOut
 from relay.errors import StoreRefused, StoreUnavailable
@@ -18,8 +19,9 @@ from relay.errors import StoreRefused, StoreUnavailable
 log = structlog.get_logger()
 
 SIGN_IN = "/console/sign-in"
+PORTAL_AT = "/console/portal"
 TITLES = {
-    HTTPStatus.FORBIDDEN: "Your key does not include this",
+    HTTPStatus.FORBIDDEN: "Your access does not include this",
     HTTPStatus.NOT_FOUND: "Not found",
     HTTPStatus.METHOD_NOT_ALLOWED: "This page takes no such request",
     HTTPStatus.CONFLICT: "This is not possible now",
@@ -42,17 +44,21 @@ def handlers() -> ExceptionHandlersMap:
 
 
 def _signed_out(request: Request[Any, Any, Any], _: SignedOut) -> Response[bytes]:
+    if PORTAL in request.cookies:
+        serve_portal(request)
+        return _leave(request, PORTAL_AT, PORTAL, whole=PORTAL_AT)
     at = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     to = SIGN_IN if request.method != "GET" or at == "/console" else f"{SIGN_IN}?{urlencode({'next': at})}"
-    answer: Response[bytes] = Response(
-        b"", media_type="text/plain", status_code=HTTPStatus.SEE_OTHER, headers={"location": to}
-    )
+    return _leave(request, to, SESSION, whole=SIGN_IN)
+
+
+def _leave(request: Request[Any, Any, Any], to: str, cookie: str, *, whole: str) -> Response[bytes]:
+    status, headers = HTTPStatus.SEE_OTHER, {"location": to}
     if "hx-request" in request.headers:
-        # A part of a page cannot be replaced by the sign-in page: the whole page goes there.
-        answer = Response(
-            b"", media_type="text/plain", status_code=HTTPStatus.NO_CONTENT, headers={"hx-redirect": SIGN_IN}
-        )
-    answer.delete_cookie(SESSION, path=PATH)
+        # A part of a page cannot be replaced by a page of its own: the whole page goes there.
+        status, headers = HTTPStatus.NO_CONTENT, {"hx-redirect": whole}
+    answer: Response[bytes] = Response(b"", media_type="text/plain", status_code=status, headers=headers)
+    answer.set_cookie(expired(request, cookie))
     return answer
 
 

@@ -1,6 +1,12 @@
 """The sections of the console, as every page lists them. A new page is a line here."""
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from relay.console.words import segment
+
+if TYPE_CHECKING:
+    from relay.console.visits import Visit
 
 
 class Section(NamedTuple):
@@ -14,8 +20,21 @@ class Section(NamedTuple):
     """Whether it is only for keys for every application."""
 
 
+APPLICATIONS = "/console/applications"
 SECTIONS = (
     Section("Overview", "/console", "", False),
     Section("Sources", "/console/sources", "source:read", True),
-    Section("Applications", "/console/applications", "application:read", False),
+    Section("Applications", APPLICATIONS, "application:read", False),
 )
+
+
+def sections_of(visit: "Visit") -> Iterator[Section]:
+    """The sections that a visitor can see. A key of one application has that application in place of the list."""
+    for section in SECTIONS:
+        if (section.scope and not visit.may(section.scope)) or (section.for_operators and not visit.is_operator):
+            continue
+        if section.path == APPLICATIONS and not visit.is_operator:
+            path = f"{APPLICATIONS}/{segment(visit.principal['appId'])}"
+            yield section._replace(name="Endpoints", path=path)
+        else:
+            yield section

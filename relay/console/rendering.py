@@ -9,13 +9,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Request, Response
 
 from relay.console import words
+from relay.console.embedding import ALONE, FRAMED, embedders_of
 from relay.console.files import asset
-from relay.console.navigation import SECTIONS
+from relay.console.navigation import sections_of
 from relay.console.states import state_of
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; " + ALONE
 )
 HEADERS = {
     "content-security-policy": POLICY,
@@ -42,7 +43,7 @@ def environment() -> Environment:
         auto_reload=False,
     )
     found.filters.update(words.FILTERS)
-    found.globals.update(asset=asset, once=lambda: secrets.token_hex(16), state_of=state_of, sections=SECTIONS)
+    found.globals.update(asset=asset, once=lambda: secrets.token_hex(16), state_of=state_of, sections_of=sections_of)
     return found
 
 
@@ -51,10 +52,19 @@ def render(
 ) -> Response[bytes]:
     """A page. A request of htmx gets the same page, and htmx takes what it asked for."""
     text = environment().get_template(template).render(request=request, path=request.url.path, now_ms=now_ms, **values)
-    body, headers = text.encode(), dict(HEADERS)
+    body, headers = text.encode(), headers_of(request)
     if len(body) >= COMPRESSED_FROM and accepts_gzip(request):
         body, headers["content-encoding"] = gzip.compress(body, 6, mtime=0), "gzip"
     return Response(body, status_code=status, media_type="text/html; charset=utf-8", headers=headers)
+
+
+def headers_of(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """The headers of a page. Sites that can embed it are named in them."""
+    headers = dict(HEADERS)
+    if embedders := embedders_of(request):
+        headers["content-security-policy"] = POLICY.replace(ALONE, FRAMED + " ".join(embedders))
+        del headers["x-frame-options"]  # It cannot name a site.
+    return headers
 
 
 def accepts_gzip(request: Request[Any, Any, Any]) -> bool:

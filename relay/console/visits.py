@@ -7,8 +7,9 @@ from typing import Any
 from litestar import Request, Response
 
 from relay.console.api import Api, Refused
-from relay.console.cookies import NOTICE, Notice, read_notice, session_of, write_notice
+from relay.console.cookies import NOTICE, Notice, expired, read_notice, session_of, write_notice
 from relay.console.csrf import check_form, check_origin, token_of
+from relay.console.embedding import serve_portal
 from relay.console.rendering import render
 from relay.domain.model import Secret
 from relay.errors import RelayError
@@ -49,6 +50,11 @@ class Visit:
         """Whether the key is for every application."""
         return self.principal["appId"] is None
 
+    @property
+    def is_portal(self) -> bool:
+        """Whether this is a subscriber in the portal."""
+        return bool(self.principal["isPortal"])
+
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response[bytes]:
         """A page. Templates get the values, and what every page has."""
         notice = read_notice(self.request)
@@ -60,7 +66,7 @@ class Visit:
             values={"visit": self, "may": self.may, "csrf": token_of(self.session), "notice": notice, **values},
         )
         if notice is not None:
-            answer.delete_cookie(NOTICE, path="/console")
+            answer.set_cookie(expired(self.request, NOTICE))
         return answer
 
     def redirect(self, to: str, notice: Notice | None = None) -> Response[bytes]:
@@ -111,6 +117,8 @@ async def provide_visit(request: Request[Any, Any, Any]) -> Visit:
     # Pages that refresh themselves must not keep a session alive that nobody uses.
     used = "hx-request" not in request.headers or request.method not in READING
     session = await sessions.find(token, now_ms=now_ms, extends=used) if token else None
+    if session is not None and session.link:
+        serve_portal(request)
     form: dict[str, str] = {}
     if request.method not in READING:
         check_origin(request)

@@ -34,7 +34,7 @@ def quota(name: str) -> str:
 
 def session(digest: str) -> str:
     """string: the sealed API key of a session of the console, by the digest of its token. Lives an hour from its last
-    use, and 8 hours at most."""
+    use, and 8 hours at most; that of a subscriber as long as its token, 7 days at most."""
     return config(f"session:{digest}")
 
 

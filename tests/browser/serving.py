@@ -27,11 +27,13 @@ class Served:
     """Where the relay is."""
 
     url: str
+    embedder: str
+    """The origin of a page that can embed the portal: see tests/browser/embedder.py."""
     key: str = KEY
 
 
 @asynccontextmanager
-async def serve(redis_url: str) -> AsyncIterator[Served]:
+async def serve(redis_url: str, embedder: str) -> AsyncIterator[Served]:
     """Serve for as long as this is used, on an emptied store."""
     settings = Settings(redis_url=Secret(redis_url), encryption_key=(Secret(base64.b64encode(b"k" * 32).decode()),))
     async with open_stores(settings) as (stores, _):
@@ -41,13 +43,15 @@ async def serve(redis_url: str) -> AsyncIterator[Served]:
         async def opened() -> AsyncIterator[Stores]:
             yield stores
 
-        app = create_api(opened, admin_key=Secret(KEY), policy=LOCAL, upstreams=LOCAL, clock=Clock())
+        app = create_api(
+            opened, admin_key=Secret(KEY), policy=LOCAL, upstreams=LOCAL, clock=Clock(), embed_origins=[embedder]
+        )
         listener = open_port("127.0.0.1", 0, setting="--port")
         serves = server(app, lifespan=True, limits=ClientLimits())
         running = asyncio.create_task(serves.serve([listener]))
         while not serves.started:
             await asyncio.sleep(0.01)
-        served = Served(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        served = Served(f"http://127.0.0.1:{listener.getsockname()[1]}", embedder)
         await fill(served)
         yield served
         serves.should_exit = True

@@ -22,6 +22,8 @@ PAGES = {
     "/console/applications/acme/endpoints/crm/rules": "crm",
     "/console/applications/acme/endpoints/crm/secrets": "crm",
     "/console/applications/acme/endpoints/crm/replay": "crm",
+    "/console/applications/acme/endpoints/crm/settings": "crm",
+    "/console/applications/acme/new-endpoint": "New endpoint",
 }
 
 

@@ -23,7 +23,7 @@ async def application_page(
 ) -> Response[bytes]:
     """One application and its endpoints."""
     application, endpoints = await together(
-        visit.api.get("app", app), visit.api.get("app", app, "endpoint", limit=50, iterator=iterator)
+        visit.api.get("app", app), visit.api.get("app", app, "endpoint", limit=50, iterator=iterator), needed=(0,)
     )
     return visit.page("application.html", application=application, endpoints=endpoints)
 

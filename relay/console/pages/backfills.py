@@ -50,6 +50,8 @@ async def cancel_backfill(visit: VisitGiven, uid: FromPath[str], backfill_id: Fr
 
 
 async def _page(visit: Visit, uid: str, entry: Entry, *, status: int = 200) -> Response[bytes]:
-    source, found = await together(visit.api.get("source", uid), visit.api.get("source", uid, "backfill"))
+    source, found = await together(
+        visit.api.get("source", uid), visit.api.get("source", uid, "backfill"), needed=(0, 1)
+    )
     newest = sorted(found["data"], key=lambda each: each["createdAt"], reverse=True)
     return visit.page("backfills.html", status=status, source=source, backfills=newest, entry=entry)

@@ -57,7 +57,9 @@ def _short(name: str) -> str:
 async def _page(
     visit: Visit, app: str, endpoint: str, entry: Entry, task: Any, *, status: int = 200
 ) -> Response[bytes]:
-    application, found = await together(visit.api.get("app", app), visit.api.get("app", app, "endpoint", endpoint))
+    application, found = await together(
+        visit.api.get("app", app), visit.api.get("app", app, "endpoint", endpoint), needed=(1,)
+    )
     return visit.page(
         "endpoint_replay.html",
         status=status,

@@ -62,7 +62,9 @@ def _event(text: str) -> dict[str, str]:
 async def _page(
     visit: Visit, app: str, endpoint: str, entry: Entry | None, tried: Any = None, *, status: int = 200
 ) -> Response[bytes]:
-    application, found = await together(visit.api.get("app", app), visit.api.get("app", app, "endpoint", endpoint))
+    application, found = await together(
+        visit.api.get("app", app), visit.api.get("app", app, "endpoint", endpoint), needed=(1,)
+    )
     stored = Entry(
         {
             "filter": pretty(found["filter"]) if found["filter"] is not None else "",

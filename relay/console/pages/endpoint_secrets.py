@@ -67,7 +67,7 @@ async def _page(
 ) -> Response[bytes]:
     path = ("app", app, "endpoint", endpoint)
     application, found, headers = await together(
-        visit.api.get("app", app), visit.api.get(*path), visit.api.get(*path, "headers")
+        visit.api.get("app", app), visit.api.get(*path), visit.api.get(*path, "headers"), needed=(1,)
     )
     return visit.page(
         "endpoint_secrets.html",

@@ -31,6 +31,7 @@ async def endpoint_page(visit: VisitGiven, app: FromPath[str], endpoint: FromPat
         api.get(*path, "stats"),
         api.get(*path, "history", unit="hour"),
         api.get("app", app, "attempt", "endpoint", endpoint, limit=15),
+        needed=(1,),
     )
     return visit.page(
         "endpoint.html",

@@ -50,6 +50,7 @@ async def reconciliation_page(
         visit.api.get(*path),
         visit.api.get(*path, "difference", limit=50, iterator=iterator),
         visit.api.get(*path, "endpoint", limit=50),
+        needed=(0, 1, 2, 3),
     )
     return visit.page(
         "reconciliation.html",
@@ -73,6 +74,8 @@ async def repair(visit: VisitGiven, uid: FromPath[str], one: FromPath[str]) -> R
 
 async def _list(visit: Visit, uid: str, entry: Entry, iterator: str | None, *, status: int = 200) -> Response[bytes]:
     source, found = await together(
-        visit.api.get("source", uid), visit.api.get("source", uid, "reconciliation", limit=25, iterator=iterator)
+        visit.api.get("source", uid),
+        visit.api.get("source", uid, "reconciliation", limit=25, iterator=iterator),
+        needed=(0, 1),
     )
     return visit.page("reconciliations.html", status=status, source=source, found=found, entry=entry)

@@ -49,6 +49,7 @@ async def _page(
         visit.api.get("source", uid),
         visit.api.get("source", uid, "route", route),
         visit.api.get("source", uid, "route", route, "reading"),
+        needed=(0, 1, 2),
     )
     return visit.page(
         "route.html",

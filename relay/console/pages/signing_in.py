@@ -8,8 +8,9 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from relay.console.api import Refused
-from relay.console.cookies import PATH, SESSION, session_cookie
+from relay.console.cookies import PORTAL, SESSION, expired, session_cookie
 from relay.console.csrf import check_origin
+from relay.console.embedding import is_portal
 from relay.console.rendering import render
 from relay.console.visits import HOME, Visit, fields_of, own_page, sign_in
 from relay.store.sessions import Sessions
@@ -42,16 +43,21 @@ async def begin_session(request: Request[Any, Any, Any]) -> Response[bytes]:
         b"", media_type="text/plain", status_code=HTTPStatus.SEE_OTHER, headers={"location": own_page(to, HOME)}
     )
     answer.set_cookie(session_cookie(request, session.token.reveal()))
+    if PORTAL in request.cookies:
+        answer.set_cookie(expired(request, PORTAL))
     return answer
 
 
 @post("/sign-out", status_code=HTTPStatus.OK)
 async def end_session(visit: VisitGiven) -> Response[bytes]:
-    """End the session."""
+    """End the session, and the token of a subscriber with it."""
     sessions: Sessions = visit.request.app.state.stores.sessions
     await sessions.end(visit.session.token)
-    answer = visit.redirect("/console/sign-in")
-    answer.delete_cookie(SESSION, path=PATH)
+    if visit.is_portal:
+        await visit.api.call("POST", ("auth", "logout"))
+    framed = is_portal(visit.request)
+    answer = visit.redirect("/console/portal" if framed else "/console/sign-in")
+    answer.set_cookie(expired(visit.request, PORTAL if framed else SESSION))
     return answer
 
 

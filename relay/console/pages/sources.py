@@ -63,7 +63,9 @@ async def quarantine_page(
 ) -> Response[bytes]:
     """The rows that were set aside."""
     source, rows = await together(
-        visit.api.get("source", uid), visit.api.get("source", uid, "quarantine", limit=50, iterator=iterator)
+        visit.api.get("source", uid),
+        visit.api.get("source", uid, "quarantine", limit=50, iterator=iterator),
+        needed=(0, 1),
     )
     return visit.page("source_quarantine.html", source=source, rows=rows)
 

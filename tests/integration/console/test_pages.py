@@ -28,6 +28,8 @@ PAGES = [
     "/console/applications/one/endpoints/crm/rules",
     "/console/applications/one/endpoints/crm/secrets",
     "/console/applications/one/endpoints/crm/replay",
+    "/console/applications/one/endpoints/crm/settings",
+    "/console/applications/one/new-endpoint",
 ]
 HANDLER = re.compile(r"^on|^style$|^srcdoc$|^hx-on")
 

@@ -1,0 +1,99 @@
+"""Creating an endpoint, changing what people change most, and deleting it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from litestar import Response, get, post
+from litestar.params import FromPath
+
+from relay.console.api import Refused, together
+from relay.console.cookies import Notice
+from relay.console.forms import Entry, names_of, whole
+from relay.console.pages.applications import AT, endpoint_at
+from relay.console.pages.signing_in import VisitGiven
+from relay.console.visits import UNAUTHORIZED, Visit
+from relay.console.words import segment
+
+FIELDS = ("url", "uid", "description", "eventTypes", "throttleRate")
+
+
+@get("/applications/{app:str}/new-endpoint")
+async def new_endpoint_page(visit: VisitGiven, app: FromPath[str]) -> Response[bytes]:
+    """The form for a new endpoint."""
+    return await _new(visit, app, Entry(dict.fromkeys(FIELDS, "")))
+
+
+@post("/applications/{app:str}/new-endpoint")
+async def create_endpoint(visit: VisitGiven, app: FromPath[str]) -> Response[bytes]:
+    """Create an endpoint, and show it."""
+    body = {name: value for name, value in _body(visit.form).items() if value is not None}
+    try:
+        made = await visit.api.call("POST", ("app", app, "endpoint"), body=body, once=visit.once)
+    except Refused as refused:
+        if refused.status == UNAUTHORIZED:
+            raise
+        return await _new(visit, app, _entry(visit.form, refused), status=refused.status)
+    said = "The endpoint is created. It receives events from now on. Send a test event, and verify it with its key."
+    return visit.redirect(endpoint_at(app, made["id"]), Notice("done", said))
+
+
+@get("/applications/{app:str}/endpoints/{endpoint:str}/settings")
+async def settings_page(visit: VisitGiven, app: FromPath[str], endpoint: FromPath[str]) -> Response[bytes]:
+    """The form with what is stored."""
+    return await _settings(visit, app, endpoint, None)
+
+
+@post("/applications/{app:str}/endpoints/{endpoint:str}/settings")
+async def change_settings(visit: VisitGiven, app: FromPath[str], endpoint: FromPath[str]) -> Response[bytes]:
+    """Change what differs from what is stored: a URL that is a secret is shown masked, and stays if it is not typed."""
+    path, body = ("app", app, "endpoint", endpoint), _body(visit.form)
+    try:
+        found = await visit.api.get(*path)
+        changes = {name: value for name, value in body.items() if value != found[name]}
+        await visit.api.call("PATCH", path, body=changes)
+    except Refused as refused:
+        if refused.status == UNAUTHORIZED:
+            raise
+        return await _settings(visit, app, endpoint, _entry(visit.form, refused), status=refused.status)
+    to = endpoint_at(app, found["id"], "settings")
+    return visit.redirect(to, Notice("done", "The settings are saved. The next attempt uses them."))
+
+
+@post("/applications/{app:str}/endpoints/{endpoint:str}/delete")
+async def delete_endpoint(visit: VisitGiven, app: FromPath[str], endpoint: FromPath[str]) -> Response[bytes]:
+    """Delete the endpoint."""
+    await visit.api.call("DELETE", ("app", app, "endpoint", endpoint))
+    return visit.redirect(f"{AT}/{segment(app)}", Notice("done", "The endpoint is deleted."))
+
+
+def _body(form: Mapping[str, str]) -> dict[str, Any]:
+    """The fields as the API has them. An empty one is null, which means: none, or all."""
+    given = {name: form.get(name, "") for name in FIELDS}
+    return {
+        "url": given["url"],
+        "uid": given["uid"] or None,
+        "description": given["description"],
+        "eventTypes": names_of(given["eventTypes"]) or None,
+        "throttleRate": whole(given["throttleRate"]) if given["throttleRate"] else None,
+    }
+
+
+def _entry(form: Mapping[str, str], refused: Refused) -> Entry:
+    return Entry({name: form.get(name, "") for name in FIELDS}, refused)
+
+
+async def _new(visit: Visit, app: str, entry: Entry, *, status: int = 200) -> Response[bytes]:
+    application = await visit.api.get("app", app)
+    return visit.page("endpoint_new.html", status=status, application=application, entry=entry)
+
+
+async def _settings(
+    visit: Visit, app: str, endpoint: str, entry: Entry | None, *, status: int = 200
+) -> Response[bytes]:
+    application, found = await together(
+        visit.api.get("app", app), visit.api.get("app", app, "endpoint", endpoint), needed=(1,)
+    )
+    stored = Entry({**found, "eventTypes": ", ".join(found["eventTypes"] or [])})
+    return visit.page(
+        "endpoint_settings.html", status=status, application=application, endpoint=found, entry=entry or stored
+    )

@@ -108,11 +108,11 @@ WORLD = {"paused": ["archive"], "filtered": ["leads"], "failing": ["billing"], "
 def world(api: httpx.Client) -> dict[str, object]:
     """What there is to see."""
     endpoints = api.get("/api/v1/app/crm/endpoint").json()["data"]
-    failing = {each["endpointId"] for each in api.get("/api/v1/stats/failing-endpoint").json()["data"]}
+    troubled = api.get("/api/v1/stats/failing-endpoint").json()["data"]
     return {
         "paused": [each["uid"] for each in endpoints if each["paused"]],
         "filtered": [each["uid"] for each in endpoints if each["filter"]],
-        "failing": [each["uid"] for each in endpoints if each["id"] in failing],
+        "failing": [each["endpointUid"] for each in troubled if each["lastStatus"] == 401],
         "quarantine": len(api.get("/api/v1/source/demo/quarantine").json()["data"]),
         "changes": bool(api.get("/api/v1/app/crm/msg?event_types=call.updated").json()["data"]),
     }

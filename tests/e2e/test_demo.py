@@ -2,28 +2,22 @@
 
 import json
 import os
-import pty
 import re
 import signal
-import struct
 import subprocess
 import sys
-import termios
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from fcntl import ioctl
 from pathlib import Path
 
 import httpx
 
+from tests.e2e.terminals import frames, terminal
 from tests.patience import PATIENCE_S
 
 COLUMNS, LINES = 80, 24
-REDRAWN = re.compile(r"(?:\x1b\[1A\x1b\[2K)+")
-CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
 @contextmanager
@@ -80,7 +74,7 @@ def test_asked_twice_it_ends_at_once(short_folder: Path) -> None:
 
 def test_at_eighty_columns_it_shows_a_world_and_how_to_get_in(short_folder: Path) -> None:
     """The URL and the key of the screen lead to every kind of trouble. SIGTERM (as Ctrl-C) ends it with a verdict."""
-    with terminal() as (follower, shown), demo(short_folder, out=follower) as process:
+    with terminal(columns=COLUMNS, lines=LINES) as (follower, shown), demo(short_folder, out=follower) as process:
         until(lambda: "╭─ " in shown())
         screen = frames(shown())[-1]
         url, key = re.search(r"(http\S+)/console", screen), re.search(r"the key (\w+)", screen)
@@ -116,35 +110,6 @@ def world(api: httpx.Client) -> dict[str, object]:
         "quarantine": len(api.get("/api/v1/source/demo/quarantine").json()["data"]),
         "changes": bool(api.get("/api/v1/app/crm/msg?event_types=call.updated").json()["data"]),
     }
-
-
-def frames(text: str) -> list[str]:
-    """What stood on the screen, one state after the other."""
-    return [CONTROL.sub("", each) for each in REDRAWN.split(text.replace("\r\n", "\n"))]
-
-
-@contextmanager
-def terminal() -> Iterator[tuple[int, Callable[[], str]]]:
-    """A pseudo-terminal: its end for a process, and what was written to it so far."""
-    leader, follower = pty.openpty()
-    ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
-    written = bytearray()
-
-    def read() -> None:
-        try:
-            while part := os.read(leader, 65_536):
-                written.extend(part)
-        except OSError:
-            pass  # The terminal is closed.
-
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
-    try:
-        yield follower, lambda: written.decode(errors="replace")
-    finally:
-        os.close(follower)
-        reader.join(PATIENCE_S)
-        os.close(leader)
 
 
 def until(condition: Callable[[], object]) -> None:

@@ -57,6 +57,11 @@ class World:
                 code = int(ended.code or 0)
         return Done(code, out.getvalue(), err.getvalue())
 
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start a command as a process, whose output is read from a pipe."""
+        command = [sys.executable, "-m", "relay.cli.main", *arguments]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, env=self.env, text=True)
+
     def at_a_terminal(self, *arguments: str, keys: bytes = b"", **further: str) -> Done:
         """Run a command in a pseudo-terminal of 80 columns, where `keys` are typed when it has asked something."""
         leader, follower = pty.openpty()

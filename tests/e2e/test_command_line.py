@@ -204,6 +204,30 @@ def test_sources_and_endpoints_are_steered(on: World) -> None:
     assert on.run("endpoint", "delete", "crm", "nope", "--yes").code == 1
 
 
+def test_tail_shows_an_attempt_when_it_ends(on: World) -> None:
+    """From "listening" on, an attempt is a line, and JSON is what the API sends. Filters hold, and --seconds ends it."""
+    tails = [
+        on.start("tail", "--app", "crm", "--seconds", "5", *more) for more in ([], ["--json"], ["--types", "no.such"])
+    ]
+    first = [reading(each) for each in tails]
+    assert first[0].endswith("listening\n")
+    assert json.loads(first[1])["type"] == "start"
+    tested = on.run("endpoint", "test", "crm", "live", "--wait", str(PATIENCE_S), "--json")
+    message = json.loads(tested.out)["msgId"]
+    lines, documents, nothing = (each.communicate(timeout=2 * PATIENCE_S)[0] for each in tails)
+    assert [each.returncode for each in tails] == [0, 0, 0]
+    assert re.search(rf"^\d\d:\d\d:\d\d delivered 204 \d+ ms  live  \S+  {message}$", lines, re.M)
+    attempts = [each for each in map(json.loads, documents.splitlines()) if each.get("msgId") == message]
+    assert [(each["endpointUid"], each["outcome"], each["status"]) for each in attempts] == [("live", "delivered", 204)]
+    assert message not in nothing
+
+
+def reading(process: "subprocess.Popen[str]") -> str:
+    """The first line that a process prints."""
+    assert process.stdout
+    return process.stdout.readline()
+
+
 def test_keys_are_made_and_their_scopes_hold(on: World) -> None:
     """The token is printed once. What a key must not do is said with the key's place."""
     key = parsed(on, "key", "create", "ci", "--scopes", "source:read")

@@ -46,8 +46,8 @@ def _endpoint(each: Subscription, plan: Plan) -> dict[str, Any]:
     if each.trouble is Trouble.PAUSED:
         endpoint["paused"] = True
     if each.trouble is Trouble.REFUSES:
-        # Short, so that the first of its messages are soon given up.
-        endpoint["retrySchedule"] = [1, 2]
+        # Short, so that the relay soon gives up its first messages.
+        endpoint["retrySchedule"] = [3]
     return endpoint
 
 

@@ -1,4 +1,4 @@
-"""The picture of the README: the console with the world of the demo. `make pictures` writes it anew."""
+"""The picture of the README: the console with the world of the demo. `make pictures` takes it again."""
 
 import os
 import re

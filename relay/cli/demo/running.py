@@ -15,7 +15,7 @@ import httpx
 
 from relay.cli.demo.plan import BROKEN_ROWS, HAZARDS, IGRP, JUDGED, SOURCE, SUBSCRIPTIONS, Plan
 from relay.cli.demo.processes import Processes, processes
-from relay.cli.demo.registering import payload_of, register, stored_events
+from relay.cli.demo.registering import Refusal, payload_of, register, stored_events
 from relay.cli.demo.table import Screen
 from relay.cli.demo.verdict import Event, Received, Verdict, events, expected, readable
 from relay.store.embedded import embedded_server
@@ -96,9 +96,14 @@ class Demo:
         while not stop.is_set() and (now := time.monotonic()) < ends_at:
             self._read(log)
             if self._newest and now >= payload_at:
-                self._screen.show_payload(self._newest, await payload_of(api, self._newest["webhookId"]))
+                await self._show_payload(api, self._newest)
                 payload_at = now + PAYLOAD_EVERY_S
             await asyncio.sleep(0.1)
+
+    async def _show_payload(self, api: httpx.AsyncClient, note: dict[str, Any]) -> None:
+        # A machine that is too busy to answer now shows the next one.
+        with contextlib.suppress(httpx.TransportError, Refusal):
+            self._screen.show_payload(note, await payload_of(api, note["webhookId"]))
 
     def _read(self, log: BinaryIO) -> None:
         """Take in what the receiver has written since."""

@@ -10,7 +10,7 @@ UNSHIPPED := faker polyfactory rich rich-click pygments markdown-it-py mdurl lit
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock check fix test test-alerts test-browser dashboards test-clients image-test chart sbom audit dist demo bench chaos fuzz openapi schemas clean
+.PHONY: help install lock check fix test test-alerts test-browser pictures dashboards test-clients image-test chart sbom audit dist demo bench chaos fuzz openapi schemas clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ test-alerts: install ## Each alert fires in its fault: needs the program prometh
 
 test-browser: install $(VENV)/browser.stamp ## The console in a real Chromium: needs the program chromium, or CHROMIUM=/path
 	@PYTHONPATH=$(VENV)/browser $(BIN)/pytest -q -n 0 $(ARGS) tests/browser
+
+pictures: install $(VENV)/browser.stamp ## Take the picture of the console in the README again, from a demo of ten minutes: needs the program chromium
+	@PYTHONPATH=$(VENV)/browser $(BIN)/pytest -q -n 0 --write $(ARGS) tests/browser/test_pictures.py
 
 dashboards: install $(VENV)/dashboards.stamp ## Draw the pictures of docs/dashboards.md from a run of the relay: needs the program prometheus
 	@PYTHONPATH=$(VENV)/dashboards $(BIN)/python -m tests.dashboards $(ARGS)

@@ -19,6 +19,7 @@ from relay.domain.envelope import type_name
 from relay.domain.event_types import EVENT_TYPES, POSTED
 from relay.domain.model import Application, Endpoint, EndpointId, SourceUid, StoredEvent
 from relay.domain.names import NAME, UID_MOST, source_uid
+from relay.domain.outcomes import FINAL
 from relay.domain.principals import Principal, Resource
 from relay.domain.references import Reference, tag_of
 from relay.domain.streams import are_posts, posts_of
@@ -26,6 +27,8 @@ from relay.errors import Fault, Invalid, NotFound
 from relay.store.endpoints import PREFIX
 from relay.wiring import Stores
 
+ENDED_BY_AN_ATTEMPT = frozenset({"schedule_used_up", "verdict_rule", *FINAL})
+"""Reasons that `relay.domain.judging` gives a delivery that it gives up."""
 Name = Annotated[str | None, QueryParameter(min_length=1, max_length=UID_MOST, pattern=NAME)]
 
 
@@ -134,8 +137,8 @@ def _type(reference: Reference, event: StoredEvent | None) -> str | None:
 
 def _show(found: Found, event: StoredEvent | None) -> UndeliveredOut:
     at_ms = event.stored_at_ms if found.dead_at_ms is None and event is not None else found.dead_at_ms
-    # A reference counts the try that comes next; that of a used-up schedule names the last one.
-    untried = 0 if found.reason == "schedule_used_up" else 1
+    # A reference counts the try that comes next; that of a delivery which an attempt ended names the attempt.
+    untried = 0 if found.reason in ENDED_BY_AN_ATTEMPT else 1
     return UndeliveredOut(
         app_id=found.endpoint.app_id,
         endpoint_id=found.endpoint.id,

@@ -26,6 +26,7 @@ LARGEST_BODY = 8 << 20
 LONGEST_DELAY_S = 600.0
 SAVED_MOST = 10_000
 STATUSES = range(200, 600)
+UNVERIFIED = 401
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[204],
         metavar="STATUS,…",
         help="what to answer, in turn for each path; the last one repeats (default: 204). Such as 500,500,204",
+    )
+    parser.add_argument(
+        "--answer", metavar="JSON", help="the body of answers, such as a CRM's (default: what does not verify, as JSON)"
     )
     parser.add_argument(
         "--retry-after", type=int, metavar="SECONDS", help="the Retry-After of answers that are not 2xx"
@@ -121,11 +125,14 @@ class Workbench:
             print(json.dumps(note | {"body": _json(body)}, ensure_ascii=False), file=self._stream, flush=True)
         else:
             self._print(note, found, headers, body)
+        given: str | None = self._args.answer
+        if given is not None and not (found and status == UNVERIFIED):
+            return status, given.encode()
         return status, json.dumps({"findings": note["findings"]}).encode()
 
     def _status(self, path: str, found: list[Finding] | None) -> int:
         if found and not self._args.accept_unverified:
-            return 401
+            return UNVERIFIED
         at = self._answered[path]
         self._answered[path] += 1
         statuses: list[int] = self._args.status

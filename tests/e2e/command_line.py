@@ -57,6 +57,16 @@ class World:
                 code = int(ended.code or 0)
         return Done(code, out.getvalue(), err.getvalue())
 
+    @contextmanager
+    def started(self, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+        """A command as a process that runs as long as the block, whose output is read from a pipe."""
+        command = [sys.executable, "-m", "relay.cli.main", *arguments]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env=self.env, text=True) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
     def at_a_terminal(self, *arguments: str, keys: bytes = b"", **further: str) -> Done:
         """Run a command in a pseudo-terminal of 80 columns, where `keys` are typed when it has asked something."""
         leader, follower = pty.openpty()

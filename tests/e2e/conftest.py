@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,14 +34,21 @@ def shell(checkout: Path, ports: Sequence[str]) -> Iterator["subprocess.Popen[st
 
     When the test ends, so does everything that the shell has started.
     """
+    with bash(checkout, ports, out=subprocess.PIPE) as process:
+        yield process
+
+
+@contextmanager
+def bash(folder: Path, ports: Sequence[str], *, out: int) -> Iterator["subprocess.Popen[str]"]:
+    """The same, which writes to `out`: a pipe for output and errors each, or a terminal for both."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("RELAY", "RECEIVER"))}
     process = subprocess.Popen(
         ["bash"],
-        cwd=checkout,
-        env=clean | {name: str(free_port()) for name in ports},
+        cwd=folder,
+        env=clean | {"TERM": "dumb"} | {name: str(free_port()) for name in ports},
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=out,
+        stderr=out,
         text=True,
         start_new_session=True,
     )

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -202,6 +203,31 @@ def test_sources_and_endpoints_are_steered(on: World) -> None:
     assert "transformation:" in shown
     assert TOKEN not in shown
     assert on.run("endpoint", "delete", "crm", "nope", "--yes").code == 1
+
+
+def test_tail_shows_an_attempt_when_it_ends(on: World) -> None:
+    """From "listening" on, an attempt that the filters let through is a line, or the API's JSON. Ctrl-C ends it."""
+    filters = ("--app", "crm", "--types", "call.created", "--outcomes", "delivered")
+    with on.started("tail", *filters) as lines, on.started("tail", *filters, "--json") as documents:
+        assert next(line_of(lines, "listening"))
+        assert json.loads(next(line_of(documents, "start")))["type"] == "start"
+        # Another type first: had the filter let it through, it would come before.
+        assert on.run("endpoint", "test", "crm", "live", "--type", "goal.created", "--wait", str(PATIENCE_S)).code == 0
+        tested = on.run("endpoint", "test", "crm", "live", "--wait", str(PATIENCE_S), "--json")
+        message = json.loads(tested.out)["msgId"]
+        line = next(line_of(lines, "delivered"))
+        assert re.fullmatch(rf"\d\d:\d\d:\d\d delivered 204 \d+ ms  live  call\.created  {message}\n", line)
+        attempt = json.loads(next(line_of(documents, '"attempt"')))
+        assert (attempt["msgId"], attempt["endpointUid"], attempt["status"]) == (message, "live", 204)
+        for process in (lines, documents):
+            process.send_signal(signal.SIGINT)
+            assert process.wait(PATIENCE_S) == 130
+
+
+def line_of(process: "subprocess.Popen[str]", word: str) -> Iterator[str]:
+    """The lines with this word, as they come. A test that waits for one in vain ends at its time limit."""
+    assert process.stdout
+    return (line for line in process.stdout if word in line)
 
 
 def test_keys_are_made_and_their_scopes_hold(on: World) -> None:

@@ -2,22 +2,31 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
+
+from tests.e2e.terminals import frames, terminal
+from tests.patience import PATIENCE_S
+
+COLUMNS, LINES = 80, 24
+
 
 @contextmanager
-def demo(folder: Path, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+def demo(folder: Path, *arguments: str, out: int = subprocess.PIPE) -> Iterator["subprocess.Popen[str]"]:
     """A running demo whose temporary files are below `folder`; afterwards nothing of it may be left."""
     mark = f"demo-{uuid.uuid4()}"
-    environment = os.environ | {"DEMO_MARK": mark, "TMPDIR": str(folder), "RELAY_PORT": "stray"}
+    environment = os.environ | {"DEMO_MARK": mark, "TMPDIR": str(folder), "RELAY_PORT": "stray", "TERM": "xterm"}
     command = [sys.executable, "-m", "relay.cli.main", "demo", *arguments]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.PIPE, text=True)
     with process:
         try:
             yield process
@@ -50,18 +59,6 @@ def test_the_demo_judges_itself(short_folder: Path) -> None:
     assert verdict["verified"] >= 50
 
 
-def test_asked_to_end_it_judges_and_leaves(short_folder: Path) -> None:
-    """After the first callback, SIGTERM (as Ctrl-C) ends it: with a verdict, and without a process left."""
-    with demo(short_folder) as process:
-        assert process.stdout
-        for line in process.stdout:
-            if line.endswith("verified\n"):
-                break
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
-        assert process.stdout.read().endswith(" 0 duplicates, 0 missing.\n")
-
-
 def test_asked_twice_it_ends_at_once(short_folder: Path) -> None:
     """A second signal does not wait for a verdict; still everything is stopped."""
     with demo(short_folder) as process:
@@ -73,3 +70,50 @@ def test_asked_twice_it_ends_at_once(short_folder: Path) -> None:
                 process.send_signal(signal.SIGINT)
                 break
         assert process.wait(60) == 1
+
+
+def test_at_eighty_columns_it_shows_a_world_and_how_to_get_in(short_folder: Path) -> None:
+    """The URL and the key of the screen lead to every kind of trouble. SIGTERM (as Ctrl-C) ends it with a verdict."""
+    with terminal(columns=COLUMNS, lines=LINES) as (follower, shown), demo(short_folder, out=follower) as process:
+        until(lambda: "╭─ " in shown())
+        screen = frames(shown())[-1]
+        url, key = re.search(r"(http\S+)/console", screen), re.search(r"the key (\w+)", screen)
+        assert url
+        assert key
+        with httpx.Client(base_url=url[1], timeout=PATIENCE_S, trust_env=False) as visitor:
+            entered = visitor.post("/console/sign-in", data={"key": key[1]}, headers={"origin": url[1]})
+            assert entered.status_code == 303
+            visitor.headers["authorization"] = f"Bearer {key[1]}"
+            until(lambda: world(visitor) == WORLD)
+            assert "billing" in visitor.get("/console").text
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(2 * PATIENCE_S) == 0
+        *_, last = all_frames = frames(shown())
+        assert max(len(line) for frame in all_frames for line in frame.splitlines()) <= COLUMNS
+        assert max(len(frame.splitlines()) for frame in all_frames[:-1]) < LINES
+        for part in (url[0], key[0], "No matching signature found", '"type": "', "more columns", " 0 missing."):
+            assert part in last
+
+
+WORLD = {"paused": ["archive"], "filtered": ["leads"], "failing": ["billing"], "quarantine": 2, "changes": True}
+
+
+def world(api: httpx.Client) -> dict[str, object]:
+    """What there is to see."""
+    endpoints = api.get("/api/v1/app/crm/endpoint").json()["data"]
+    troubled = api.get("/api/v1/stats/failing-endpoint").json()["data"]
+    return {
+        "paused": [each["uid"] for each in endpoints if each["paused"]],
+        "filtered": [each["uid"] for each in endpoints if each["filter"]],
+        "failing": [each["endpointUid"] for each in troubled if each["lastStatus"] == 401],
+        "quarantine": len(api.get("/api/v1/source/demo/quarantine").json()["data"]),
+        "changes": bool(api.get("/api/v1/app/crm/msg?event_types=call.updated").json()["data"]),
+    }
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for something that must happen."""
+    deadline = time.monotonic() + 2 * PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -106,6 +106,16 @@ def test_the_changelog_is_open_for_the_next_release() -> None:
     assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text()
 
 
+def test_the_first_screen_of_the_readme_says_it_all() -> None:
+    """What it is, for whom, the two commands, and a small picture of the console (`make pictures` takes it)."""
+    first = "\n".join((ROOT / "README.md").read_text().splitlines()[:18])
+    assert "It is for companies" in first
+    assert "\nmake demo " in first
+    assert "\nmake test " in first
+    (picture,) = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", first)
+    assert (ROOT / picture).stat().st_size < 200_000
+
+
 def test_the_readme_names_every_command() -> None:
     """What `relay` can do is told on the first page."""
     readme = (ROOT / "README.md").read_text()

@@ -58,6 +58,6 @@ async def _watched(args: argparse.Namespace) -> Verdict | None:
 
 def _sentence(verdict: Verdict) -> str:
     return (
-        f"{verdict.shown} rows shown by the upstream, {verdict.stored} events stored, {verdict.verified} callbacks "
-        f"verified, {verdict.duplicates} duplicates, {verdict.missing} missing."
+        f"{verdict.shown} rows shown by the upstream, {verdict.stored} events stored,\n"
+        f"{verdict.verified} callbacks verified, {verdict.duplicates} duplicates, {verdict.missing} missing."
     )

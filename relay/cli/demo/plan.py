@@ -1,4 +1,4 @@
-"""What the demo sets up: one installation, one application, three subscribers, and keys for one run."""
+"""What the demo sets up: one installation, one application, subscribers with and without trouble, keys for one run."""
 
 import base64
 import secrets
@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from relay.cli.demo.processes import free_port
-from relay.cli.demo.verdict import Subscription
+from relay.cli.demo.verdict import Subscription, Trouble
 from relay.domain.model import SourceUid
 
 SOURCE = SourceUid("demo")
@@ -25,7 +25,20 @@ SUBSCRIPTIONS = (
         says="everything, if it is a visit or a call of half a minute",
         filter={"$or": [{"classes": "visit"}, {"callDuration": {"$gte": 30}}]},
     ),
+    Subscription(
+        name="billing",
+        says="goals, and refuses them: its receiver has another secret",
+        types=("goal.created",),
+        trouble=Trouble.REFUSES,
+    ),
+    Subscription(name="archive", says="nothing: it is paused, and the relay keeps everything", trouble=Trouble.PAUSED),
 )
+JUDGED = tuple(each for each in SUBSCRIPTIONS if each.trouble is None)
+"""The verdict is about these."""
+BROKEN_ROWS = b"""{"rowId":"141247101","act":"call","callDuration":"97","notes":"cut off
+{"rowId":"141247102","act":call,"callDuration":"12"}
+"""
+"""Rows that are no JSON: the relay puts them into quarantine. They are below the first row that the sandbox makes."""
 HAZARDS = ("late,probability=0.05,seconds=2", "goalGained,probability=0.1,seconds=3")
 """Rows that show up late, and calls that become goals: what a poller that only looks ahead would miss."""
 
@@ -49,7 +62,7 @@ class Plan:
     worker_port: int = field(default_factory=free_port)
     sandbox_port: int = field(default_factory=free_port)
     receiver_port: int = field(default_factory=free_port)
-    admin_key: str = field(default_factory=secrets.token_urlsafe)
+    admin_key: str = field(default_factory=lambda: secrets.token_hex(16))
     encryption_key: str = field(default_factory=_key)
     upstream_key: str = field(default_factory=lambda: str(uuid4()))
     signing_secrets: dict[str, str] = field(default_factory=_signing_secrets)
@@ -58,6 +71,11 @@ class Plan:
     def api(self) -> str:
         """The URL of the REST API."""
         return f"http://127.0.0.1:{self.api_port}"
+
+    @property
+    def console(self) -> str:
+        """The URL of the console."""
+        return f"{self.api}/console"
 
     @property
     def sandbox(self) -> str:
@@ -91,5 +109,8 @@ class Plan:
 
     @property
     def receiver_secrets(self) -> dict[str, str]:
-        """The receiver's environment."""
-        return {"RECEIVER_SECRETS": " ".join(f"{name}={secret}" for name, secret in self.signing_secrets.items())}
+        """The receiver's environment. It has another secret for an endpoint with that trouble."""
+        known = self.signing_secrets | {
+            each.name: f"whsec_{_key()}" for each in SUBSCRIPTIONS if each.trouble is Trouble.REFUSES
+        }
+        return {"RECEIVER_SECRETS": " ".join(f"{name}={secret}" for name, secret in known.items())}

@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 
 from relay.cli.demo.plan import APPLICATION, IGRP, SOURCE, SUBSCRIPTIONS, Plan
+from relay.cli.demo.verdict import Subscription, Trouble
 from relay.errors import RelayError
 
 
@@ -16,17 +17,7 @@ async def register(api: httpx.AsyncClient, plan: Plan) -> None:
     """Make the source last: from then on rows come, and every endpoint is there. Raises Refusal."""
     await _send(api, "POST", "/api/v1/app", {"name": "Demo CRM", "uid": APPLICATION})
     for each in SUBSCRIPTIONS:
-        endpoint: dict[str, Any] = {
-            "uid": each.name,
-            "url": f"{plan.receiver}/{each.name}",
-            "description": each.says,
-            "secret": plan.signing_secrets[each.name],
-        }
-        if each.types:
-            endpoint["filterTypes"] = each.types
-        if each.filter:
-            endpoint["filter"] = each.filter
-        await _send(api, "POST", f"/api/v1/app/{APPLICATION}/endpoint", endpoint)
+        await _send(api, "POST", f"/api/v1/app/{APPLICATION}/endpoint", _endpoint(each, plan))
     source = {
         "name": "Demo installation",
         "baseUrl": plan.sandbox,
@@ -39,6 +30,31 @@ async def register(api: httpx.AsyncClient, plan: Plan) -> None:
         "startRowId": 0,
     }
     await _send(api, "PUT", f"/api/v1/source/{SOURCE}", source)
+
+
+def _endpoint(each: Subscription, plan: Plan) -> dict[str, Any]:
+    endpoint: dict[str, Any] = {
+        "uid": each.name,
+        "url": f"{plan.receiver}/{each.name}",
+        "description": each.says,
+        "secret": plan.signing_secrets[each.name],
+    }
+    if each.types:
+        endpoint["filterTypes"] = each.types
+    if each.filter:
+        endpoint["filter"] = each.filter
+    if each.trouble is Trouble.PAUSED:
+        endpoint["paused"] = True
+    if each.trouble is Trouble.REFUSES:
+        # Short, so that the relay soon gives up its first messages.
+        endpoint["retrySchedule"] = [3]
+    return endpoint
+
+
+async def payload_of(api: httpx.AsyncClient, message: str) -> dict[str, Any]:
+    """The payload of a message. Raises Refusal."""
+    found: dict[str, Any] = (await _send(api, "GET", f"/api/v1/app/{APPLICATION}/msg/{message}"))["payload"]
+    return found
 
 
 async def stored_events(api: httpx.AsyncClient) -> int:

@@ -9,21 +9,23 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import httpx
 
-from relay.cli.demo.plan import HAZARDS, IGRP, SOURCE, SUBSCRIPTIONS, Plan
+from relay.cli.demo.plan import BROKEN_ROWS, HAZARDS, IGRP, JUDGED, SOURCE, SUBSCRIPTIONS, Plan
 from relay.cli.demo.processes import Processes, processes
-from relay.cli.demo.registering import register, stored_events
+from relay.cli.demo.registering import Refusal, payload_of, register, stored_events
 from relay.cli.demo.table import Screen
-from relay.cli.demo.verdict import Event, Received, Verdict, events, expected
+from relay.cli.demo.verdict import Event, Received, Verdict, events, expected, readable
 from relay.store.embedded import embedded_server
 
 QUIET_S = 3.0
 """So long nothing new must have come before the count: rows behind the cursor are read again every second."""
 PATIENCE_S = 60.0
 """After so long without anything new, what has not come is missing."""
+PAYLOAD_EVERY_S = 5.0
+"""So long a payload stays on the screen: time to read it."""
 
 
 class Demo:
@@ -34,6 +36,7 @@ class Demo:
         self._rate = rate
         self._seed = seed
         self._received = Received()
+        self._newest: dict[str, Any] | None = None
 
     async def run(self, stop: asyncio.Event, *, seconds: float | None) -> Verdict:
         """Run until `stop`, or for so many seconds of rows, then judge. Raises RelayError when a process ends."""
@@ -62,15 +65,16 @@ class Demo:
             httpx.AsyncClient(base_url=plan.api, headers=headers, trust_env=False, timeout=30) as api,
             httpx.AsyncClient(base_url=plan.sandbox, trust_env=False, timeout=60) as sandbox,
         ):
+            await sandbox.post("/sandbox/rows", content=BROKEN_ROWS)
             await register(api, plan)
             self._introduce(plan)
             with plan.callbacks.open("rb") as log:
-                await self._watch(log, stop, seconds)
+                await self._watch(log, api, stop, seconds)
                 self._screen.say("No more rows; waiting until everything has arrived …")
                 shown = await self._drained(log, sandbox)
-            wanted = expected(_events(shown), SUBSCRIPTIONS)
+            wanted = expected(_events(shown), JUDGED)
             return Verdict(
-                shown=len(shown),
+                shown=readable(shown),
                 stored=await stored_events(api),
                 verified=self._received.verified,
                 duplicates=self._received.duplicates,
@@ -78,24 +82,36 @@ class Demo:
             )
 
     def _introduce(self, plan: Plan) -> None:
-        self._screen.say(f"API       {plan.api}  documentation: {plan.api}/docs")
-        self._screen.say(f"          key: {plan.admin_key}")
-        self._screen.say(f"receiver  {plan.receiver}/state")
-        for each in SUBSCRIPTIONS:
-            self._screen.say(f"  /{each.name:<6} gets {each.says}")
+        self._screen.say(f"Console   {plan.console}")
+        self._screen.say(f"  sign in with the key {plan.admin_key}")
+        self._screen.say(f"API docs  {plan.api}/docs   receiver {plan.receiver}/state")
+        self._screen.introduce({each.name: each.says for each in SUBSCRIPTIONS})
         self._screen.say("Ctrl-C ends it.")
 
-    async def _watch(self, log: BinaryIO, stop: asyncio.Event, seconds: float | None) -> None:
-        """Show callbacks until `stop`, or for so many seconds."""
-        ends_at = math.inf if seconds is None else time.monotonic() + seconds
-        while not stop.is_set() and time.monotonic() < ends_at:
+    async def _watch(self, log: BinaryIO, api: httpx.AsyncClient, stop: asyncio.Event, seconds: float | None) -> None:
+        """Show callbacks until `stop`, or for so many seconds, and a payload from time to time."""
+        began_at = time.monotonic()
+        ends_at = math.inf if seconds is None else began_at + seconds
+        payload_at = began_at
+        while not stop.is_set() and (now := time.monotonic()) < ends_at:
             self._read(log)
+            if self._newest and now >= payload_at:
+                await self._show_payload(api, self._newest)
+                payload_at = now + PAYLOAD_EVERY_S
             await asyncio.sleep(0.1)
+
+    async def _show_payload(self, api: httpx.AsyncClient, note: dict[str, Any]) -> None:
+        # A machine that is too busy to answer now shows the next one.
+        with contextlib.suppress(httpx.TransportError, Refusal):
+            self._screen.show_payload(note, await payload_of(api, note["webhookId"]))
 
     def _read(self, log: BinaryIO) -> None:
         """Take in what the receiver has written since."""
         while (line := log.readline()).endswith(b"\n"):
-            self._screen.show(self._received.add(line))
+            note = self._received.add(line)
+            self._screen.show(note)
+            if note["verified"]:
+                self._newest = note
         log.seek(-len(line), os.SEEK_CUR)  # A line that is not whole yet.
 
     async def _drained(self, log: BinaryIO, sandbox: httpx.AsyncClient) -> list[bytes]:
@@ -106,7 +122,7 @@ class Demo:
             self._read(log)
             state = (await sandbox.get("/sandbox/state")).json()
             shown = (await sandbox.get("/sandbox/shown")).content.splitlines()
-            missing = len(expected(_events(shown), SUBSCRIPTIONS) - self._received.callbacks)
+            missing = len(expected(_events(shown), JUDGED) - self._received.callbacks)
             now = (state["pending"], sum(map(len, shown)), self._received.verified)
             if now != before:
                 before, moved_at = now, time.monotonic()

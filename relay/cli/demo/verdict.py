@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 import msgspec
@@ -18,6 +19,14 @@ Callback = tuple[str, str, int]
 """Endpoint, rowId and revision: what can come once."""
 
 
+class Trouble(Enum):
+    """Why an endpoint of the demo does not get what it wants."""
+
+    REFUSES = "refuses"
+    """Its receiver verifies with another secret, and refuses every callback."""
+    PAUSED = "paused"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Subscription:
     """One endpoint of the demo: the path of its URL, and what it wants."""
@@ -27,6 +36,7 @@ class Subscription:
     types: tuple[str, ...] | None = None
     """None: every type."""
     filter: dict[str, Any] | None = None
+    trouble: Trouble | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +70,7 @@ def events(shown: Iterable[bytes], *, source: SourceUid, igrp: int) -> list[Even
     for line in shown:
         row = msgspec.json.decode(line)
         had, last, revision = None, b"", 0
-        for version in row["versions"]:
+        for version in filter(_is_row, row["versions"]):
             digest = stable_digest(version)
             if digest == last:
                 continue  # Only a count or a label differs: the row is what it was.
@@ -73,6 +83,15 @@ def events(shown: Iterable[bytes], *, source: SourceUid, igrp: int) -> list[Even
             found.append(Event(types=types, data=data))
             had = mask | (had or 0)
     return found
+
+
+def readable(shown: Iterable[bytes]) -> int:
+    """How many of these rows are JSON: the relay puts the others into quarantine."""
+    return sum(any(map(_is_row, msgspec.json.decode(line)["versions"])) for line in shown)
+
+
+def _is_row(version: Any) -> bool:
+    return isinstance(version, dict)
 
 
 def expected(found: Iterable[Event], subscriptions: Iterable[Subscription]) -> set[Callback]:

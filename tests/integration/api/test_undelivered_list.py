@@ -9,6 +9,7 @@ import pytest
 from relay.api import undelivered_steps, undelivered_walk
 from relay.domain.event_types import CALL, codes_of
 from relay.domain.model import EndpointId, SourceUid
+from relay.domain.outcomes import FINAL
 from relay.store import keys
 from relay.wiring import Stores
 from tests.integration.api.storing import NOW, A, B, Store
@@ -124,6 +125,13 @@ async def test_what_was_given_up_is_listed_with_the_reason(losses: Losses) -> No
         "attempts": 10,
     }
     assert third["source"] == "b"
+
+
+@pytest.mark.parametrize("reason", ["schedule_used_up", "verdict_rule", *FINAL])
+async def test_the_attempt_that_ended_a_delivery_is_counted(losses: Losses, reason: str) -> None:
+    """A delivery that its first answer ended had one attempt."""
+    await losses.give_up(A, 1, "crm", at_ms=NOW, tail=f"1 {reason}")
+    assert [(each["reason"], each["attempts"]) for each in await losses.listed()] == [(reason, 1)]
 
 
 async def test_an_event_that_is_not_kept_is_listed_too(losses: Losses) -> None:

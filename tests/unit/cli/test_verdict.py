@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from relay.cli.demo.verdict import Received, Subscription, Verdict, events, expected
+from relay.cli.demo.verdict import Received, Subscription, Verdict, events, expected, readable
 from relay.domain.model import SourceUid
 
 CALLS = Subscription(name="calls", says="", types=("call.created", "call.updated"))
@@ -40,6 +40,16 @@ def test_a_change_of_counts_is_no_event() -> None:
     """A version that differs in a volatile column only is the same event."""
     call = {"rowId": "1", "act": "call", "visitorCallCount": "1"}
     assert wanted(shown("1", call, call | {"visitorCallCount": "2"})) == {("calls", "1", 1)}
+
+
+def test_a_row_that_is_no_json_is_not_expected() -> None:
+    """The relay puts it into quarantine, so it is neither counted nor missed, until it becomes readable."""
+    broken = json.dumps({"rowId": "1", "routes": ["all"], "versions": ["{broken"]}).encode()
+    mended = json.dumps(
+        {"rowId": "2", "routes": ["all"], "versions": ["{broken", {"rowId": "2", "act": "call"}]}
+    ).encode()
+    assert wanted(broken, mended) == {("calls", "2", 1)}
+    assert readable([broken, mended]) == 1
 
 
 def test_what_the_receiver_wrote_is_counted() -> None:

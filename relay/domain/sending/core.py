@@ -179,20 +179,20 @@ class Core:
         if (holding := self._holdings.get(source)) is None or (lane := holding.lanes.get(handed.endpoint)) is None:
             return
         lane.answered(stays=state == "held", wanted=handed.take, got=len(arrivals))
-        if state == "held":
-            arrive(lane, arrivals, self._ahead, now_ms)
-        else:
+        if state != "held":
             self._leave(holding, lane, parked=state == "parked")
+        elif not lane.leaves:
+            # To one that leaves nothing is added: what it forgot would be passed. All of it goes back.
+            arrive(lane, arrivals, self._ahead, now_ms)
         self._settle(lane.machine, now_ms)
 
     def renewed(self, source: SourceUid, until_ms: int, now_ms: int) -> None:
         """The store has renewed this worker's session: until then nobody takes a lane of the source from it."""
         if (holding := self._holdings.get(source)) is not None:
             ended, holding.lease_ms = holding.lease_ms <= now_ms, until_ms
-            if ended:
-                # What is ordered stood still.
-                for lane in holding.lanes.values():
-                    self._settle(lane.machine, now_ms)
+            # What is ordered stood still.
+            for lane in holding.lanes.values() if ended else ():
+                self._settle(lane.machine, now_ms)
 
     def claims_answered(self, source: SourceUid, ready: int, now_ms: int) -> None:
         """The exchange is over; so many lanes of the source are still ready."""
@@ -216,7 +216,7 @@ class Core:
                 self.claimed(source, claim, now_ms)
             else:
                 known.answered(stays=True, wanted=0, got=0)
-                arrive(known, claim.arrivals, self._ahead, now_ms)
+                arrive(known, () if is_astray else claim.arrivals, self._ahead, now_ms)
             lane = holding.lanes[claim.endpoint]
             if is_astray:
                 lane.clear()

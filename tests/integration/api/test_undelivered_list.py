@@ -127,7 +127,7 @@ async def test_what_was_given_up_is_listed_with_the_reason(losses: Losses) -> No
     assert third["source"] == "b"
 
 
-@pytest.mark.parametrize("reason", ["schedule_used_up", "verdict_rule", *FINAL])
+@pytest.mark.parametrize("reason", ["schedule_used_up", "verdict_rule", *sorted(FINAL)])
 async def test_the_attempt_that_ended_a_delivery_is_counted(losses: Losses, reason: str) -> None:
     """A delivery that its first answer ended had one attempt."""
     await losses.give_up(A, 1, "crm", at_ms=NOW, tail=f"1 {reason}")

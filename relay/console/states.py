@@ -31,6 +31,9 @@ STATES: Final[dict[str, State]] = {
     "closed": State("Closed", "good"),
     "open": State("Open", "bad"),
     # Deliveries and attempts.
+    "confirmed": State("Delivered", "good"),
+    "unwanted": State("Not wanted", "quiet"),
+    "none": State("Not for it", "quiet"),
     "delivered": State("Delivered", "good"),
     "success": State("Succeeded", "good"),
     "skipped": State("Skipped", "quiet"),

@@ -116,6 +116,15 @@ def pretty(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
+def tojson_text(value: Any) -> str:
+    """A value as it stands in JSON, in one line.
+
+    >>> tojson_text("IN"), tojson_text(None)
+    ('"IN"', 'null')
+    """
+    return json.dumps(value, ensure_ascii=False)
+
+
 def spaced(value: str) -> str:
     """An identifier as words.
 
@@ -132,5 +141,5 @@ def segment(value: str) -> str:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "number": number, "rate": rate, "size": size, "duration": duration, "milliseconds": milliseconds, "ago": ago,
-    "full": full, "pretty": pretty, "spaced": spaced, "segment": segment,
+    "full": full, "pretty": pretty, "tojson_text": tojson_text, "spaced": spaced, "segment": segment,
 }  # fmt: skip

@@ -69,3 +69,7 @@ async def fill(served: Served) -> None:
             (await api.post("/app", json={"uid": uid, "name": name})).raise_for_status()
             made = {"uid": "crm", "url": "http://127.0.0.1:1/hook?<b>", "description": name}
             (await api.post(f"/app/{uid}/endpoint", json=made)).raise_for_status()
+        told = {"name": "invoice.paid", "description": "An invoice was paid"}
+        (await api.post("/event-type", json=told)).raise_for_status()
+        sent = {"eventType": "invoice.paid", "eventId": "first", "payload": {"said": "<script>alert(1)</script>"}}
+        (await api.post("/app/acme/msg", json=sent)).raise_for_status()

@@ -24,6 +24,8 @@ PAGES = {
     "/console/applications/acme/endpoints/crm/replay": "crm",
     "/console/applications/acme/endpoints/crm/settings": "crm",
     "/console/applications/acme/new-endpoint": "New endpoint",
+    "/console/applications/acme/messages": "Messages",
+    "/console/applications/acme/messages/first": "invoice.paid",
 }
 
 

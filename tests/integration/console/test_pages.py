@@ -30,6 +30,7 @@ PAGES = [
     "/console/applications/one/endpoints/crm/replay",
     "/console/applications/one/endpoints/crm/settings",
     "/console/applications/one/new-endpoint",
+    "/console/applications/one/messages",
 ]
 HANDLER = re.compile(r"^on|^style$|^srcdoc$|^hx-on")
 

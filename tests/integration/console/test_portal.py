@@ -12,7 +12,7 @@ from relay.store.sessions import IDLE_MS
 from relay.wiring import Stores
 from tests.integration.api.conftest import KEY, TestClock
 from tests.integration.api.documented import Documented
-from tests.integration.api.storing import A, Store
+from tests.integration.api.storing import A, B, Store
 from tests.integration.console.walking import ORIGIN, Walker
 
 PARENT = "https://app.example.com"
@@ -25,11 +25,11 @@ async def world(http: httpx.AsyncClient, store: Store) -> dict[str, str]:
     """Two applications with an endpoint and a message each, and a source. Gives the ids of what is not `one`'s."""
     await http.put(f"/source/{A}", json=SOURCE)
     ids = {}
-    for row, uid in enumerate(("one", "two"), 1):
-        ids[uid] = (await http.put(f"/app/{uid}", json={"name": f"Name of {uid}"})).json()["id"]
+    for row, (uid, source) in enumerate((("one", A), ("two", B)), 1):
+        ids[uid] = (await http.put(f"/app/{uid}", json={"name": f"Name of {uid}", "sources": [source]})).json()["id"]
         body = {"url": f"https://{uid}.example.com/in", "description": f"hook of {uid}"}
         endpoint = (await http.put(f"/app/{uid}/endpoint/crm-{uid}", json=body)).json()["id"]
-        ids[f"endpoint {uid}"], ids[f"message {uid}"] = endpoint, str(await store(A, row, to=[endpoint]))
+        ids[f"endpoint {uid}"], ids[f"message {uid}"] = endpoint, str(await store(source, row, to=[endpoint]))
     return ids
 
 

@@ -1,0 +1,64 @@
+"""The pages of messages: why they have their classes, their rows, what became of them, and sending them again."""
+
+import httpx
+import pytest
+
+from relay.wiring import Stores
+from tests.integration.api.storing import NOW, A, Store
+from tests.integration.api.test_messages import attempt
+from tests.integration.console.walking import Walker
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+async def endpoint(http: httpx.AsyncClient) -> str:
+    """The id of an application's only endpoint."""
+    await http.post("/app", json={"uid": "one", "name": "One"})
+    made = await http.post("/app/one/endpoint", json={"uid": "crm", "url": "https://hooks.example.com/in"})
+    return str(made.json()["id"])
+
+
+async def test_a_message_is_found_and_explained(
+    operator: Walker, store: Store, stores: Stores, http: httpx.AsyncClient, endpoint: str
+) -> None:
+    """From its application: its classes with their rules, its columns, its attempts, and nothing of it is markup."""
+    message = await store(A, 7, to=[endpoint], act="call", dgrpName=HOSTILE)
+    await attempt(stores, A, message, endpoint, at_ms=NOW, status=503, verdict="retry")
+    page = await operator.get("/console/applications/one")
+    (link,) = {link for link in page.links if link.endswith("/messages")}
+    page = await operator.get(f"{link}?event_type=call.created")
+    (link,) = [link for link in page.links if link.endswith(message)]
+    page = await operator.get(link)
+    assert page.status == 200
+    assert "act is call" in page.text
+    assert f'dgrpName"{HOSTILE}"' in page.text
+    assert "503" in page.text
+    assert "crm" in page.text
+    assert [given for tag, given in page.tags if tag == "script" and "src" not in given] == []
+
+
+async def test_a_message_is_sent_again(operator: Walker, store: Store, http: httpx.AsyncClient, endpoint: str) -> None:
+    """To the endpoint whose button it was."""
+    message = await store(A, 7, act="call")
+    page = await operator.get(f"/console/applications/one/messages/{message}")
+    assert "Not for it" in page.text
+    assert "is on its way" in (await operator.send("/resend")).text
+    explained = (await http.get(f"/app/one/msg/{message}/explanation")).json()
+    assert [each["state"] for each in explained["deliveries"]] == ["waiting"]
+
+
+async def test_a_posted_message_has_no_row(operator: Walker, http: httpx.AsyncClient, endpoint: str) -> None:
+    """It is found by its event id too, and its payload is text."""
+    await http.post("/event-type", json={"name": "invoice.paid", "description": "An invoice was paid"})
+    body = {"eventType": "invoice.paid", "eventId": "first", "payload": {"said": HOSTILE}}
+    assert (await http.post("/app/one/msg", json=body)).status_code == 202
+    page = await operator.get("/console/applications/one/messages/first")
+    assert (page.status, HOSTILE in page.text, "The row" in page.text) == (200, True, False)
+    assert "first" in (await operator.get("/console/applications/one/messages")).text
+
+
+async def test_an_application_without_messages(operator: Walker, endpoint: str) -> None:
+    """The page says what to do next, and one that is not there is an error page."""
+    assert "No messages" in (await operator.get("/console/applications/one/messages")).text
+    assert (await operator.get("/console/applications/one/messages/msg_absent")).status == 404

@@ -61,7 +61,13 @@ class World:
     def started(self, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
         """A command as a process that runs as long as the block, whose output is read from a pipe."""
         command = [sys.executable, "-m", "relay.cli.main", *arguments]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, env=self.env, text=True) as process:
+        # Whoever runs the tests in the background ignores Ctrl-C. The process would inherit that.
+        ignored = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, env=self.env, text=True)
+        finally:
+            signal.signal(signal.SIGINT, ignored)
+        with process:
             try:
                 yield process
             finally:

@@ -215,13 +215,27 @@ def test_tail_shows_an_attempt_when_it_ends(on: World) -> None:
         assert on.run("endpoint", "test", "crm", "live", "--type", "goal.created", "--wait", str(PATIENCE_S)).code == 0
         tested = on.run("endpoint", "test", "crm", "live", "--wait", str(PATIENCE_S), "--json")
         message = json.loads(tested.out)["msgId"]
-        line = next(line_of(lines, "delivered"))
-        assert re.fullmatch(rf"\d\d:\d\d:\d\d delivered 204 \d+ ms  live  call\.created  {message}\n", line)
-        attempt = json.loads(next(line_of(documents, '"attempt"')))
+        shown = lines_until(lines, message)
+        line = rf"\d\d:\d\d:\d\d delivered 204 \d+ ms  live  call\.created  {message}\n"
+        assert re.fullmatch(line, shown[-1])
+        # Rows come meanwhile too.
+        assert [each for each in shown if "delivered" in each and "call.created" not in each] == []
+        attempt = json.loads(lines_until(documents, message)[-1])
         assert (attempt["msgId"], attempt["endpointUid"], attempt["status"]) == (message, "live", 204)
         for process in (lines, documents):
             process.send_signal(signal.SIGINT)
             assert process.wait(PATIENCE_S) == 130
+
+
+def lines_until(process: "subprocess.Popen[str]", word: str) -> list[str]:
+    """All lines up to the first one with this word."""
+    assert process.stdout
+    found: list[str] = []
+    for line in process.stdout:
+        found.append(line)
+        if word in line:
+            break
+    return found
 
 
 def line_of(process: "subprocess.Popen[str]", word: str) -> Iterator[str]:

@@ -25,6 +25,7 @@ SECTIONS = (
     Section("Overview", "/console", "", False),
     Section("Sources", "/console/sources", "source:read", True),
     Section("Applications", APPLICATIONS, "application:read", False),
+    Section("Live tail", "/console/tail", "attempt:read", False),
 )
 
 

@@ -22,6 +22,7 @@ from relay.console.pages import (
     routes,
     signing_in,
     sources,
+    tail,
 )
 from relay.console.visits import provide_visit
 
@@ -43,7 +44,7 @@ def console() -> Router:
             static_file,
             signing_in.sign_in_page, signing_in.begin_session, signing_in.end_session,
             portal.portal_home, portal.link_page, portal.open_portal,
-            overview.overview,
+            overview.overview, tail.tail_page, tail.tail_stream,
             sources.list_sources, sources.source_page, sources.steer_source, sources.steer_route,
             sources.quarantine_page, routes.route_page, routes.move_cursor,
             backfills.backfills_page, backfills.create_backfill, backfills.cancel_backfill,

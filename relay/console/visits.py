@@ -115,7 +115,8 @@ async def provide_visit(request: Request[Any, Any, Any]) -> Visit:
     now_ms = int(request.app.state.clock.now_ms())
     token = session_of(request)
     # Pages that refresh themselves must not keep a session alive that nobody uses.
-    used = "hx-request" not in request.headers or request.method not in READING
+    by_itself = "hx-request" in request.headers or request.headers.get("accept") == "text/event-stream"
+    used = not by_itself or request.method not in READING
     session = await sessions.find(token, now_ms=now_ms, extends=used) if token else None
     if session is not None and session.link:
         serve_portal(request)

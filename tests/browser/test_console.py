@@ -26,6 +26,7 @@ PAGES = {
     "/console/applications/acme/new-endpoint": "New endpoint",
     "/console/applications/acme/messages": "Messages",
     "/console/applications/acme/messages/first": "invoice.paid",
+    "/console/tail": "Live tail",
 }
 
 

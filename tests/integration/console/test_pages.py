@@ -31,6 +31,7 @@ PAGES = [
     "/console/applications/one/endpoints/crm/settings",
     "/console/applications/one/new-endpoint",
     "/console/applications/one/messages",
+    "/console/tail",
 ]
 HANDLER = re.compile(r"^on|^style$|^srcdoc$|^hx-on")
 

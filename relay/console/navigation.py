@@ -26,6 +26,11 @@ SECTIONS = (
     Section("Sources", "/console/sources", "source:read", True),
     Section("Applications", APPLICATIONS, "application:read", False),
     Section("Live tail", "/console/tail", "attempt:read", False),
+    Section("Undelivered", "/console/undelivered", "message:read", False),
+    Section("Background tasks", "/console/tasks", "message:read", False),
+    Section("Operational events", "/console/operational-events", "operational_event:read", True),
+    Section("Audit log", "/console/audit", "audit:read", False),
+    Section("API keys", "/console/keys", "key:read", False),
 )
 
 

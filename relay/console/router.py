@@ -15,14 +15,17 @@ from relay.console.pages import (
     endpoint_secrets,
     endpoint_settings,
     endpoints,
+    keys,
     messages,
     overview,
     portal,
     reconciliations,
+    records,
     routes,
     signing_in,
     sources,
     tail,
+    undelivered,
 )
 from relay.console.visits import provide_visit
 
@@ -45,6 +48,8 @@ def console() -> Router:
             signing_in.sign_in_page, signing_in.begin_session, signing_in.end_session,
             portal.portal_home, portal.link_page, portal.open_portal,
             overview.overview, tail.tail_page, tail.tail_stream,
+            undelivered.undelivered_page, records.operational_events, records.audit_log, records.list_tasks,
+            records.cancel_task, keys.keys_page, keys.create_key, keys.delete_key,
             sources.list_sources, sources.source_page, sources.steer_source, sources.steer_route,
             sources.quarantine_page, routes.route_page, routes.move_cursor,
             backfills.backfills_page, backfills.create_backfill, backfills.cancel_backfill,

@@ -27,6 +27,11 @@ PAGES = {
     "/console/applications/acme/messages": "Messages",
     "/console/applications/acme/messages/first": "invoice.paid",
     "/console/tail": "Live tail",
+    "/console/undelivered": "Undelivered",
+    "/console/tasks": "Background tasks",
+    "/console/operational-events": "Operational events",
+    "/console/audit": "Audit log",
+    "/console/keys": "API keys",
 }
 
 

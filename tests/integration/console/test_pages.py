@@ -32,6 +32,11 @@ PAGES = [
     "/console/applications/one/new-endpoint",
     "/console/applications/one/messages",
     "/console/tail",
+    "/console/undelivered",
+    "/console/tasks",
+    "/console/operational-events",
+    "/console/audit",
+    "/console/keys",
 ]
 HANDLER = re.compile(r"^on|^style$|^srcdoc$|^hx-on")
 

@@ -1,0 +1,55 @@
+"""What happened: operational events, the audit log, and background tasks."""
+
+from litestar import Response, get, post
+from litestar.params import FromPath, FromQuery
+
+from relay.console.listing import listed
+from relay.console.pages.signing_in import VisitGiven
+
+LISTED = 50
+TASKS = ("endpoint.recover", "endpoint.replay", "endpoint.bulk-replay", "application.stats", "event-type.aggregate",
+         "message.erase")  # fmt: skip
+
+
+@get("/operational-events")
+async def operational_events(visit: VisitGiven, iterator: FromQuery[str | None] = None) -> Response[bytes]:
+    """What the relay did on its own."""
+    listing = await listed(visit, "operational-event", {}, limit=LISTED, iterator=iterator)
+    return visit.page("operational_events.html", listing=listing)
+
+
+@get("/audit")
+async def audit_log(
+    visit: VisitGiven,
+    principal: FromQuery[str | None] = None,
+    action: FromQuery[str | None] = None,
+    app: FromQuery[str | None] = None,
+    before: FromQuery[str | None] = None,
+    after: FromQuery[str | None] = None,
+    iterator: FromQuery[str | None] = None,
+) -> Response[bytes]:
+    """Who changed what. `object` is read from the query, because it is a name of Python's."""
+    of_object = visit.request.query_params.get("object")
+    chosen = {
+        "principal": principal, "action": action, "object": of_object, "app": app, "after": after, "before": before,
+    }  # fmt: skip
+    listing = await listed(visit, "audit", chosen, limit=LISTED, iterator=iterator)
+    return visit.page("audit.html", status=listing.status, listing=listing)
+
+
+@get("/tasks")
+async def list_tasks(
+    visit: VisitGiven,
+    task: FromQuery[str | None] = None,
+    status: FromQuery[str | None] = None,
+    iterator: FromQuery[str | None] = None,
+) -> Response[bytes]:
+    """Background tasks with their progress."""
+    listing = await listed(visit, "background-task", {"task": task, "status": status}, limit=LISTED, iterator=iterator)
+    return visit.page("tasks.html", status=listing.status, listing=listing, kinds=[(name, name) for name in TASKS])
+
+
+@post("/tasks/{task:str}/cancel")
+async def cancel_task(visit: VisitGiven, task: FromPath[str]) -> Response[bytes]:
+    """Cancel a task."""
+    return await visit.act("DELETE", "background-task", task, to="/console/tasks", done="The task is cancelled.")

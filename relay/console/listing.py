@@ -31,13 +31,13 @@ class Listing:
 
 
 async def listed(
-    visit: Visit, operation: str, chosen: Mapping[str, str | None], *, limit: int, iterator: str | None
+    visit: Visit, *operation: str, chosen: Mapping[str, str | None], limit: int, iterator: str | None
 ) -> Listing:
     """A page of an operation's list. `chosen`: its filters, by the names of its parameters. Raises Refused."""
     query = urlencode({name: value for name, value in chosen.items() if value})
     at = visit.request.url.path + (f"?{query}" if query else "")
     try:
-        found = await visit.api.get(operation, limit=limit, iterator=iterator, **chosen)
+        found = await visit.api.get(*operation, limit=limit, iterator=iterator, **chosen)
     except Refused as refused:
         if refused.status != INVALID:
             raise

@@ -2,7 +2,8 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -32,11 +33,15 @@ class Served:
     key: str = KEY
 
 
+def settings_of(redis_url: str) -> Settings:
+    """The settings of the relay."""
+    return Settings(redis_url=Secret(redis_url), encryption_key=(Secret(base64.b64encode(b"k" * 32).decode()),))
+
+
 @asynccontextmanager
 async def serve(redis_url: str, embedder: str) -> AsyncIterator[Served]:
     """Serve for as long as this is used, on an emptied store."""
-    settings = Settings(redis_url=Secret(redis_url), encryption_key=(Secret(base64.b64encode(b"k" * 32).decode()),))
-    async with open_stores(settings) as (stores, _):
+    async with open_stores(settings_of(redis_url)) as (stores, _):
         await stores.redis.flushdb()
 
         @asynccontextmanager
@@ -56,6 +61,17 @@ async def serve(redis_url: str, embedder: str) -> AsyncIterator[Served]:
         yield served
         serves.should_exit = True
         await running
+
+
+def stored(redis_url: str, do: Callable[[Stores], Awaitable[None]]) -> None:
+    """Do something with the stores of the relay, in a thread: the browser occupies the loop of the test's own."""
+
+    async def run() -> None:
+        async with open_stores(settings_of(redis_url)) as (stores, _):
+            await do(stores)
+
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(lambda: asyncio.run(run())).result()
 
 
 async def fill(served: Served) -> None:

@@ -6,6 +6,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery
 
 from relay.console.api import Refused, together
+from relay.console.listing import listed
 from relay.console.pages.applications import AT
 from relay.console.pages.signing_in import VisitGiven
 from relay.console.words import segment
@@ -16,18 +17,28 @@ async def list_messages(
     visit: VisitGiven,
     app: FromPath[str],
     iterator: FromQuery[str | None] = None,
-    event_type: FromQuery[str | None] = None,
+    event_types: FromQuery[str | None] = None,
+    after: FromQuery[str | None] = None,
+    before: FromQuery[str | None] = None,
+    find: FromQuery[str | None] = None,
 ) -> Response[bytes]:
-    """The newest messages of an application, of one event type or of all."""
-    application, messages, types = await together(
+    """The newest messages of an application, of one event type and a time. `find`: lead to the message of this id."""
+    if find:
+        return visit.redirect(message_at(app, find.strip()))
+    chosen = {"event_types": event_types, "after": after, "before": before}
+    application, listing, types = await together(
         visit.api.get("app", app),
-        visit.api.get("app", app, "msg", limit=50, iterator=iterator, event_types=event_type or None),
+        listed(visit, "app", app, "msg", chosen=chosen, limit=50, iterator=iterator),
         visit.api.get("event-type", limit=250),
         needed=(0,),
     )
     names = [] if isinstance(types, Refused) else [each["name"] for each in types["data"]]
     return visit.page(
-        "messages.html", application=application, messages=messages, event_type=event_type or "", event_types=names
+        "messages.html",
+        status=200 if isinstance(listing, Refused) else listing.status,
+        application=application,
+        listing=listing,
+        kinds=[("", "All"), *((name, name) for name in names)],
     )
 
 

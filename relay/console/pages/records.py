@@ -14,7 +14,7 @@ TASKS = ("endpoint.recover", "endpoint.replay", "endpoint.bulk-replay", "applica
 @get("/operational-events")
 async def operational_events(visit: VisitGiven, iterator: FromQuery[str | None] = None) -> Response[bytes]:
     """What the relay did on its own."""
-    listing = await listed(visit, "operational-event", {}, limit=LISTED, iterator=iterator)
+    listing = await listed(visit, "operational-event", chosen={}, limit=LISTED, iterator=iterator)
     return visit.page("operational_events.html", listing=listing)
 
 
@@ -33,7 +33,7 @@ async def audit_log(
     chosen = {
         "principal": principal, "action": action, "object": of_object, "app": app, "after": after, "before": before,
     }  # fmt: skip
-    listing = await listed(visit, "audit", chosen, limit=LISTED, iterator=iterator)
+    listing = await listed(visit, "audit", chosen=chosen, limit=LISTED, iterator=iterator)
     return visit.page("audit.html", status=listing.status, listing=listing)
 
 
@@ -45,7 +45,9 @@ async def list_tasks(
     iterator: FromQuery[str | None] = None,
 ) -> Response[bytes]:
     """Background tasks with their progress."""
-    listing = await listed(visit, "background-task", {"task": task, "status": status}, limit=LISTED, iterator=iterator)
+    listing = await listed(
+        visit, "background-task", chosen={"task": task, "status": status}, limit=LISTED, iterator=iterator
+    )
     return visit.page("tasks.html", status=listing.status, listing=listing, kinds=[(name, name) for name in TASKS])
 
 

@@ -32,7 +32,7 @@ async def undelivered_page(
     """The page. Litestar keeps the name `state` for itself, so the handler reads it from the query."""
     state = visit.request.query_params.get("state")
     chosen = {"app": app, "endpoint": endpoint, "source": source, "state": state}
-    listing = await listed(visit, "undelivered", chosen, limit=LISTED, iterator=iterator)
+    listing = await listed(visit, "undelivered", chosen=chosen, limit=LISTED, iterator=iterator)
     return visit.page("undelivered.html", status=listing.status, listing=listing, groups=_groups(listing.found["data"]))
 
 

@@ -80,5 +80,6 @@
     if (!paused) show();
   });
   clear.addEventListener("click", () => { waiting = []; body.replaceChildren(); });
+  document.getElementById("tail-needs").remove();
   pause.hidden = clear.hidden = false;
 })();

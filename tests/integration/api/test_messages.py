@@ -44,6 +44,7 @@ async def attempt(
     verdict: str,
     status: int = 0,
     error: str = "",
+    body: bytes = b"said",
 ) -> None:
     """Note an attempt as a worker does."""
     found = await stores.events.find(source, message)
@@ -60,7 +61,7 @@ async def attempt(
         verdict=verdict,
         error=error,
         next_at_ms=at_ms + 5000 if verdict == "retry" else 0,
-        body=b"said",
+        body=body,
         tag=tag_of(message),
         connect_ms=3,
         tls_ms=4,

@@ -27,7 +27,7 @@ async def test_a_message_is_found_and_explained(
     await attempt(stores, A, message, endpoint, at_ms=NOW, status=503, verdict="retry")
     page = await operator.get("/console/applications/one")
     (link,) = {link for link in page.links if link.endswith("/messages")}
-    page = await operator.get(f"{link}?event_type=call.created")
+    page = await operator.get(f"{link}?event_types=call.created")
     (link,) = [link for link in page.links if link.endswith(message)]
     page = await operator.get(link)
     assert page.status == 200
@@ -62,3 +62,15 @@ async def test_an_application_without_messages(operator: Walker, endpoint: str) 
     """The page says what to do next, and one that is not there is an error page."""
     assert "No messages" in (await operator.get("/console/applications/one/messages")).text
     assert (await operator.get("/console/applications/one/messages/msg_absent")).status == 404
+
+
+async def test_messages_are_found_by_time_and_by_id(operator: Walker, store: Store, endpoint: str) -> None:
+    """A time that is none is said at its field. An id leads to the message, and nowhere else."""
+    message = await store(A, 7, act="call")
+    at = "/console/applications/one/messages"
+    assert message in (await operator.get(f"{at}?after=2020-01-01T00:00:00Z")).html
+    assert message not in (await operator.get(f"{at}?before=2020-01-01T00:00:00Z")).html
+    page = await operator.get(f"{at}?after=yesterday")
+    assert (page.status, "aria-invalid" in page.html, 'value="yesterday"' in page.html) == (422, True, True)
+    assert message in (await operator.get(f"{at}?find={message}")).text
+    assert (await operator.get(f"{at}?find=..%2F..%2F..%2Fevil")).status in (404, 422)

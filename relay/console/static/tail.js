@@ -6,9 +6,13 @@
   if (!body) return;
   const said = document.getElementById("tail-said");
   const pause = document.getElementById("tail-pause"), clear = document.getElementById("tail-clear");
-  let waiting = [], paused = false, timer = 0, missed = 0;
+  let waiting = [], paused = false, timer = 0, missed = 0, hasGap = false;
 
-  const say = (text) => { if (said.textContent !== text) said.textContent = text; };
+  const say = (text) => {
+    const lost = hasGap ? " Some attempts are missing: the relay could not tell how many."
+      : missed ? ` ${missed.toLocaleString("en")} attempts came too fast to be shown.` : "";
+    if (said.textContent !== text + lost) said.textContent = text + lost;
+  };
   const at = (...parts) => "/console/applications/" + parts.map(encodeURIComponent).join("/");
   const made = (tag, text, kind) => {
     const element = document.createElement(tag);
@@ -49,10 +53,8 @@
   };
   const soon = () => { timer = timer || setTimeout(show, EACH_MS); };
 
-  const status = () => {
-    const lost = missed ? ` ${missed.toLocaleString("en")} attempts came too fast to be shown.` : "";
-    say((paused ? "Paused. New attempts are kept until you resume, up to the newest 200." : "Listening for attempts.") + lost);
-  };
+  const status = () =>
+    say(paused ? "Paused. New attempts are kept until you resume, up to the newest 200." : "Listening for attempts.");
 
   const stream = new EventSource(tail.dataset.stream);
   const over = (text) => { stream.close(); say(text); pause.hidden = true; };
@@ -62,7 +64,11 @@
     if (waiting.length > MOST) waiting.shift();
     soon();
   });
-  stream.addEventListener("lost", (event) => { missed += JSON.parse(event.data).attempts || 0; status(); });
+  stream.addEventListener("lost", (event) => {
+    const attempts = JSON.parse(event.data).attempts;
+    if (attempts === null) hasGap = true; else missed += attempts;
+    status();
+  });
   stream.addEventListener("end", (event) => {
     const reason = JSON.parse(event.data).reason;
     if (reason === "session") over("Your session has ended. Sign in again to continue.");

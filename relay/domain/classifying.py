@@ -29,8 +29,8 @@ class Rule(NamedTuple):
 
 
 RULES = (
-    Rule(CALL_CHARGE, (), "the row is of the route itemisedCalls"),
-    Rule(TRIGGER, (), "each row of another route than itemisedCalls is a trigger"),
+    Rule(CALL_CHARGE, (), "the row is from the route itemisedCalls"),
+    Rule(TRIGGER, (), "the row is from another route than itemisedCalls"),
     Rule(CALL | TOUCH_POINT, ("act",), "act is call"),
     Rule(CALL_USER, ("act",), "act is callUser"),
     Rule(VISIT | TOUCH_POINT, ("act",), "act is land"),

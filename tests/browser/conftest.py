@@ -62,31 +62,32 @@ def width(request: pytest.FixtureRequest) -> int:
 @pytest.fixture
 def visitor(browser: Browser, relay: Served, scheme: str, width: int) -> Iterator[Page]:
     """A page that is signed in. An error in its console, or a violation of its policy, fails the test."""
-    yield from _signed_in(browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900}), relay)  # type: ignore[arg-type]
+    yield from signed_in(browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900}), relay)  # type: ignore[arg-type]
 
 
 @pytest.fixture
 def scripted(browser: Browser, relay: Served) -> Iterator[Page]:
     """The same on a wide screen, with JavaScript."""
-    yield from _signed_in(browser.new_context(), relay)
+    yield from signed_in(browser.new_context(), relay)
 
 
 @pytest.fixture
 def mistaken(browser: Browser, relay: Served) -> Iterator[Page]:
     """The same, for addresses that the relay refuses: that the browser reports their statuses is no trouble."""
-    yield from _signed_in(browser.new_context(), relay, may_be_refused=True)
+    yield from signed_in(browser.new_context(), relay, may_be_refused=True)
 
 
 @pytest.fixture(params=[True, False], ids=["script", "no-script"])
 def user(browser: Browser, relay: Served, request: pytest.FixtureRequest) -> Iterator[Page]:
     """The same on a wide screen, with and without JavaScript."""
-    yield from _signed_in(browser.new_context(java_script_enabled=request.param), relay)
+    yield from signed_in(browser.new_context(java_script_enabled=request.param), relay)
 
 
 REFUSED = "Failed to load resource: the server responded with a status of 4"
 
 
-def _signed_in(context: BrowserContext, relay: Served, *, may_be_refused: bool = False) -> Iterator[Page]:
+def signed_in(context: BrowserContext, relay: Served, *, may_be_refused: bool = False) -> Iterator[Page]:
+    """A page of this context, for as long as it is used. Trouble in it fails the test then."""
     page, troubles = context.new_page(), list[str]()
     page.on("console", lambda said: troubles.append(said.text) if said.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: troubles.append(str(error)))

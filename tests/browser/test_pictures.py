@@ -12,9 +12,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
-from tests.browser.conftest import ARGS, CHROMIUM
 from tests.patience import PATIENCE_S
 
 PICTURE = Path(__file__).parents[2] / "docs/pictures/console.png"
@@ -48,24 +47,15 @@ def demo() -> Iterator[tuple[str, str]]:
         reader.join()
 
 
-@pytest.fixture
-def chromium() -> Iterator[Browser]:
-    """A browser of its own: the demo has another relay than the other tests."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        yield browser
-        browser.close()
-
-
 @pytest.mark.timeout(1200)
 def test_the_picture_shows_the_world_of_the_demo(
-    demo: tuple[str, str], chromium: Browser, request: pytest.FixtureRequest, tmp_path: Path
+    demo: tuple[str, str], browser: Browser, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     """A failing and a paused endpoint and a source are on it, and the file is small. It is written with --write."""
     writes = request.config.getoption("--write")
     url, key = demo
     wait_for_attempts(url, key, minutes=MINUTES if writes else 1)
-    page = chromium.new_page(viewport={"width": 1280, "height": 1100}, color_scheme="light")
+    page = browser.new_page(viewport={"width": 1280, "height": 1100}, color_scheme="light")
     page.goto(f"{url}/console/sign-in")
     page.fill("#key", key)
     page.click("button")

@@ -3,7 +3,9 @@
 import argparse
 from typing import Any
 
+from relay.cli import endpoint_attempts
 from relay.cli.client.api import Api, path_of
+from relay.cli.endpoint_attempts import list_attempts
 from relay.cli.endpoint_test import CALL, test_endpoint
 from relay.cli.output import Output
 from relay.cli.session import WELL, add_client_arguments, add_confirmation, confirmed, run
@@ -31,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     test.add_argument("--type", default=CALL, metavar="TYPE", help="the event type (default: %(default)s)")
     test.add_argument("--wait", type=float, default=30.0, metavar="SECONDS", help="how long to wait for the answer")
     add_client_arguments(test, test_endpoint)
+    attempts = _one(steps, "attempts", "list the newest attempts of an endpoint")
+    endpoint_attempts.add_arguments(attempts)
+    add_client_arguments(attempts, list_attempts)
     secret = steps.add_parser("secret", help="show or rotate the secret that verifies callbacks")
     kinds = secret.add_subparsers(metavar="STEP", required=True)
     add_client_arguments(_one(kinds, "show", "print the secret"), _secret)

@@ -205,6 +205,55 @@ def test_sources_and_endpoints_are_steered(on: World) -> None:
     assert on.run("endpoint", "delete", "crm", "nope", "--yes").code == 1
 
 
+def test_attempts_of_an_endpoint_are_listed(on: World) -> None:
+    """The newest first, of one outcome, up to a limit; what does not exist is an error."""
+    for _ in range(2):
+        assert on.run("endpoint", "test", "crm", "live", "--wait", str(PATIENCE_S)).code == 0
+    newest = parsed(on, "endpoint", "attempts", "crm", "live", "--limit", "1")
+    assert [(each["statusText"], each["responseStatusCode"]) for each in newest] == [("success", 204)]
+    limited = on.run("endpoint", "attempts", "crm", "live", "--status", "success", "--limit", "1")
+    assert limited.out.startswith("when\tevent type\tmessage\toutcome\t")
+    assert limited.err == "there are more than 1: see them with --limit\n"
+    assert parsed(on, "endpoint", "attempts", "crm", "live", "--status", "fail") == []
+    gone = on.run("endpoint", "attempts", "crm", "nope")
+    assert (gone.code, gone.err.count("\n")) == (1, 1)
+
+
+def test_applications_are_listed_and_deleted(on: World, tmp_path: Path) -> None:
+    """Deleting one needs --yes in a pipe, and takes its endpoints with it."""
+    (tmp_path / "more.yaml").write_text(
+        "applications: {gone: {name: Gone, endpoints: {e: {url: 'https://crm.example'}}}}"
+    )
+    assert on.run("apply", "-f", str(tmp_path / "more.yaml")).code == 0
+    assert {each["uid"] for each in parsed(on, "application", "list")} == {"crm", "gone"}
+    assert re.search(r"^name +Gone$", on.run("application", "show", "gone").out, re.M)
+    assert on.run("application", "delete", "gone").code == 2
+    assert parsed(on, "application", "delete", "gone", "--yes") == {"deleted": "gone"}
+    assert {each["uid"] for each in parsed(on, "application", "list")} == {"crm"}
+    assert {each["appUid"] for each in parsed(on, "endpoint", "list")} == {"crm"}
+    assert on.run("application", "show", "gone").code == 1
+
+
+def test_a_link_lets_a_subscriber_in_once(on: World) -> None:
+    """`relay portal link` prints a link with a button behind it. Whoever comes late is told to ask for another."""
+    link = on.run("portal", "link", "crm", "--read-only").out.strip()
+    with httpx.Client(follow_redirects=True, timeout=PATIENCE_S) as browser:
+        assert "Open the portal" in browser.get(link).text
+        assert "Sign out" in browser.post(link).text
+    with httpx.Client(follow_redirects=True, timeout=PATIENCE_S) as late:
+        used = late.post(link)
+        assert (used.status_code, "Ask for a new link" in used.text) == (401, True)
+
+
+def test_subscribers_are_signed_out(on: World) -> None:
+    """`relay portal end` ends what a link began."""
+    link = on.run("portal", "link", "crm").out.strip()
+    with httpx.Client(follow_redirects=True, timeout=PATIENCE_S) as browser:
+        assert "Sign out" in browser.post(link).text
+        assert on.run("portal", "end", "crm", "--yes").code == 0
+        assert "Ask for a new link" in browser.get(link.rsplit("/", 1)[0]).text
+
+
 def test_tail_shows_an_attempt_when_it_ends(on: World) -> None:
     """From "listening" on, an attempt that the filters let through is a line, or the API's JSON. Ctrl-C ends it."""
     filters = ("--app", "crm", "--types", "call.created", "--outcomes", "delivered")
@@ -272,7 +321,14 @@ def test_at_eighty_columns_nothing_is_cut(on: World) -> None:
     assert "…" not in done.out
     column = lines[0].index("endpoint"), lines[0].index("state")
     assert LONG in "".join(line[slice(*column)].strip() for line in lines[2:])
-    for command in (["source", "list"], ["source", "show", "main"], ["key", "list"], ["undelivered", "--limit", "3"]):
+    for command in (
+        ["source", "list"],
+        ["source", "show", "main"],
+        ["key", "list"],
+        ["undelivered", "--limit", "3"],
+        ["application", "list"],
+        ["endpoint", "attempts", "crm", "live"],
+    ):
         done = on.at_a_terminal(*command)
         assert done.code == 0, done.out
         assert "…" not in done.out

@@ -69,6 +69,16 @@ def names_of(text: str) -> list[str]:
     return text.replace(",", " ").split()
 
 
+def decimal(text: str) -> float | str:
+    """The number in a field. What is no plain number stays as it is: the API says what is wrong with it.
+
+    >>> decimal("0.5"), decimal("nan")
+    (0.5, 'nan')
+    """
+    digits = text.replace(".", "", 1)
+    return float(text) if digits.isascii() and digits.isdigit() and len(digits) < 20 else text
+
+
 def whole(text: str) -> int | str:
     """The number in a field. What is no whole number stays as it is: the API says what is wrong with it.
 

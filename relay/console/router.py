@@ -8,6 +8,7 @@ from litestar.params import FromPath
 from relay.console.failures import handlers
 from relay.console.files import static_file
 from relay.console.pages import (
+    application_settings,
     applications,
     backfills,
     endpoint_replays,
@@ -23,6 +24,7 @@ from relay.console.pages import (
     records,
     routes,
     signing_in,
+    source_settings,
     sources,
     tail,
     undelivered,
@@ -51,11 +53,16 @@ def console() -> Router:
             undelivered.undelivered_page, records.operational_events, records.audit_log, records.list_tasks,
             records.cancel_task, keys.keys_page, keys.create_key, keys.delete_key,
             sources.list_sources, sources.source_page, sources.steer_source, sources.steer_route,
-            sources.quarantine_page, routes.route_page, routes.move_cursor,
+            sources.quarantine_page, source_settings.new_source_page, source_settings.create_source,
+            source_settings.source_settings_page, source_settings.change_source, source_settings.delete_source,
+            routes.route_page, routes.move_cursor,
             backfills.backfills_page, backfills.create_backfill, backfills.cancel_backfill,
             reconciliations.reconciliations_page, reconciliations.reconcile, reconciliations.reconciliation_page,
             reconciliations.repair,
             applications.list_applications, applications.application_page,
+            application_settings.new_application_page, application_settings.create_application,
+            application_settings.application_settings_page, application_settings.change_application,
+            application_settings.delete_application,
             messages.list_messages, messages.message_page, messages.resend_message,
             endpoints.endpoint_page, endpoints.steer_endpoint, endpoints.send_test,
             endpoint_rules.rules_page, endpoint_rules.change_rules,

@@ -15,7 +15,11 @@ PAGES = {
     "/console/sources/uk/backfills": "United Kingdom",
     "/console/sources/uk/reconciliations": "United Kingdom",
     "/console/sources/uk/quarantine": "United Kingdom",
+    "/console/sources/uk/settings": "United Kingdom",
+    "/console/new-source": "New source",
+    "/console/new-application": "New application",
     "/console/applications": "Applications",
+    "/console/applications/acme/settings": "Settings",
     "/console/applications/evil": "<img src=x onerror=alert(1)>",
     "/console/applications/acme": "Acme Motors",
     "/console/applications/acme/endpoints/crm": "crm",
@@ -64,6 +68,33 @@ def test_an_endpoint_is_paused_with_and_without_script(user: Page, relay: Served
     expect(user.get_by_role("status")).to_contain_text("is paused")
     user.get_by_role("button", name="Resume").click()
     expect(user.get_by_role("status")).to_contain_text("is resumed")
+
+
+def test_a_source_and_an_application_are_created(user: Page, relay: Served) -> None:
+    """From the lists, with and without JavaScript, and deleted again."""
+    user.goto(f"{relay.url}/console/sources")
+    user.get_by_role("link", name="New source").click()
+    user.fill("#f-uid", "fr")
+    user.fill("#f-baseUrl", "http://127.0.0.1:1")
+    user.fill("#f-igrp", "7")
+    user.fill("#f-key", "a-key")
+    user.get_by_role("button", name="Create the source").click()
+    expect(user.get_by_role("status")).to_contain_text("The source is created")
+    user.goto(f"{relay.url}/console/applications")
+    user.get_by_role("link", name="New application").click()
+    user.fill("#f-name", "France")
+    user.fill("#f-sources", "fr")
+    user.fill("#f-filter", '{"dgrp": "7"}')
+    user.get_by_role("button", name="Create the application").click()
+    expect(user.get_by_role("status")).to_contain_text("The application is created")
+    user.get_by_role("link", name="Settings").click()
+    user.get_by_text("Delete the application").click()
+    user.get_by_role("button", name="Delete it for good").click()
+    expect(user.get_by_role("status")).to_contain_text("The application is deleted")
+    user.goto(f"{relay.url}/console/sources/fr/settings")
+    user.get_by_text("Delete the source").click()
+    user.get_by_role("button", name="Delete it for good").click()
+    expect(user.get_by_role("status")).to_contain_text("The source is deleted")
 
 
 def test_a_transformation_is_tried_with_and_without_script(user: Page, relay: Served) -> None:

@@ -36,7 +36,7 @@ async def test_a_source_is_paused_and_resumed(operator: Walker, http: httpx.Asyn
 async def test_a_step_that_nobody_knows(operator: Walker, begun: SourceUid) -> None:
     """Is not found, and calls nothing."""
     fields = (await operator.get(AT)).form("/pause").fields
-    assert (await operator.post(f"{AT}/delete", fields)).status == 404
+    assert (await operator.post(f"{AT}/forget", fields)).status == 404
 
 
 async def test_a_route_is_paused_from_its_page(operator: Walker, http: httpx.AsyncClient, begun: SourceUid) -> None:

@@ -67,6 +67,8 @@ class Page(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         """Note the end of fields."""
         if tag == "textarea":
+            # As in HTML, a line end right after the tag is not part of the text.
+            self.forms[-1].fields[self._area] = self.forms[-1].fields[self._area].removeprefix("\n")
             self._area = ""
         if tag == "select":
             self._select = ""

@@ -1,0 +1,184 @@
+"""Sources and applications are created, changed and deleted by forms, through the API."""
+
+import httpx
+import pytest
+
+from tests.integration.console.walking import Walker
+
+SOURCE = {
+    "uid": "uk", "name": "United Kingdom", "baseUrl": "https://api.infinity.example", "igrp": "1234",
+    "key": "s3cret-key", "route-all": "on", "pollIntervalSeconds": "0.5", "startRowId": "0",
+}  # fmt: skip
+STORED = {
+    "name": "de", "baseUrl": "https://api.infinity.example", "igrp": 1, "routes": ["calls"], "batchSize": 77,
+    "auth": {"type": "apiKey", "key": "stored-key"}, "paused": True,
+}  # fmt: skip
+
+
+async def test_a_source_is_created(operator: Walker, http: httpx.AsyncClient) -> None:
+    """With everything that the form says. Its credentials are on no page afterwards."""
+    await operator.get("/console/new-source")
+    page = await operator.send("/new-source", **SOURCE, **{"route-callsGoalsTransactions": ""})
+    assert "The source is created" in page.text
+    found = (await http.get("/source/uk")).json()
+    shown = {name: found[name] for name in ("name", "igrp", "version", "routes", "pollIntervalSeconds", "startRowId")}
+    assert shown == {
+        "name": "United Kingdom", "igrp": 1234, "version": "v2.1", "routes": ["all"], "pollIntervalSeconds": 0.5,
+        "startRowId": 0,
+    }  # fmt: skip
+    assert "s3cret-key" not in page.html
+
+
+async def test_a_form_never_changes_another_source(operator: Walker, http: httpx.AsyncClient) -> None:
+    """A uid that is taken is refused, with what was entered, but not the secret."""
+    await http.put("/source/uk", json=STORED)
+    await operator.get("/console/new-source")
+    page = await operator.send("/new-source", **SOURCE)
+    assert (page.status, "is the uid of another source" in page.text) == (409, True)
+    assert page.form("/new-source").fields["name"] == "United Kingdom"
+    assert "s3cret-key" not in page.html
+    assert (await http.get("/source/uk")).json()["name"] == "de"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field", "said"),
+    [
+        ({"uid": ""}, "uid", "must be"),
+        ({"uid": "a/b"}, "uid", "must be"),
+        ({"igrp": "many"}, "igrp", ""),
+        ({"baseUrl": "ftp://example.com"}, "baseUrl", ""),
+        ({"pollIntervalSeconds": "nan"}, "pollIntervalSeconds", ""),
+        ({"key": ""}, "key", ""),
+        ({"version": "v2", "username": "portal"}, "password", ""),
+    ],
+)
+async def test_faults_of_a_source_stand_at_their_fields(
+    operator: Walker, http: httpx.AsyncClient, wrong: dict[str, str], field: str, said: str
+) -> None:
+    """And nothing is created."""
+    await operator.get("/console/new-source")
+    page = await operator.send("/new-source", **(SOURCE | wrong))
+    assert page.status in (400, 404, 422)
+    (given,) = [given for _, given in page.tags if given.get("name") == field]
+    assert given.get("aria-invalid") == "true", page.text
+    assert said in page.text
+    assert (await http.get("/source")).json()["data"] == []
+
+
+async def test_a_source_without_routes_is_refused(operator: Walker) -> None:
+    """The fault stands below the routes."""
+    await operator.get("/console/new-source")
+    routes = {"route-all": "", "route-callsGoalsTransactions": ""}
+    page = await operator.send("/new-source", **(SOURCE | routes))
+    assert page.status == 422
+    assert 'class="fault"' in page.html
+
+
+async def test_a_source_keeps_what_is_not_typed(operator: Walker, http: httpx.AsyncClient) -> None:
+    """Its credentials, whether it is paused, and what the form does not have."""
+    await http.put("/source/de", json=STORED)
+    await operator.get("/console/sources/de/settings")
+    page = await operator.send("/settings", pollIntervalSeconds="5", **{"route-goals": "on"})
+    assert "The settings are saved." in page.text
+    found = (await http.get("/source/de")).json()
+    kept = {name: found[name] for name in ("name", "igrp", "batchSize", "paused", "pollIntervalSeconds", "routes")}
+    assert kept == {
+        "name": "de", "igrp": 1, "batchSize": 77, "paused": True, "pollIntervalSeconds": 5.0,
+        "routes": ["calls", "goals"],
+    }  # fmt: skip
+    # Another host gets the stored key from nobody.
+    page = await operator.send("/settings", baseUrl="https://evil.example")
+    assert page.status == 422
+    page = await operator.send("/settings", baseUrl="https://evil.example", key="another-key")
+    assert "The settings are saved." in page.text
+
+
+async def test_other_credentials_need_all_their_parts(operator: Walker, http: httpx.AsyncClient) -> None:
+    """A user name and a password replace an API key."""
+    await http.put("/source/de", json=STORED)
+    await operator.get("/console/sources/de/settings")
+    assert (await operator.send("/settings", version="v2", username="portal")).status == 422
+    page = await operator.send("/settings", version="v2", username="portal", password="hunter2hunter2")
+    assert "The settings are saved." in page.text
+    assert "hunter2" not in page.html
+    assert (await http.get("/source/de")).json()["auth"] == {"type": "basic", "username": "portal"}
+
+
+async def test_a_source_in_use_stays(operator: Walker, http: httpx.AsyncClient) -> None:
+    """The page names who uses it. Without them, the source is deleted."""
+    await http.put("/source/de", json=STORED)
+    await http.post("/app", json={"uid": "one", "name": "One", "sources": ["de"]})
+    await operator.get("/console/sources/de/settings")
+    assert "one" in (await operator.send("/delete")).text
+    assert (await http.get("/source/de")).status_code == 200
+    await http.patch("/app/one", json={"sources": None})
+    await operator.get("/console/sources/de/settings")
+    assert "The source is deleted." in (await operator.send("/delete")).text
+    assert (await http.get("/source/de")).status_code == 404
+
+
+async def test_an_application_is_created_changed_and_deleted(operator: Walker, http: httpx.AsyncClient) -> None:
+    """Empty fields mean none, or all."""
+    await http.put("/source/de", json=STORED)
+    await operator.get("/console/new-application")
+    made = {"name": "Acme", "uid": "acme", "sources": "de", "throttleRate": "20", "filter": '{"dgrp": "7"}'}
+    page = await operator.send("/new-application", **made)
+    assert "The application is created." in page.text
+    found = (await http.get("/app/acme")).json()
+    names = ("name", "uid", "sources", "throttleRate", "filter")
+    assert {name: found[name] for name in names} == made | {
+        "sources": ["de"], "throttleRate": 20, "filter": {"dgrp": "7"},
+    }  # fmt: skip
+    await operator.get("/console/applications/acme/settings")
+    page = await operator.send("/settings", sources="", throttleRate="", filter="")
+    assert "The settings are saved." in page.text
+    found = (await http.get("/app/acme")).json()
+    assert (found["name"], found["sources"], found["throttleRate"], found["filter"]) == ("Acme", None, None, None)
+    await http.post("/app/acme/endpoint", json={"url": "https://crm.example"})
+    assert "The application is deleted." in (await operator.send("/delete")).text
+    assert (await http.get("/app/acme")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"name": ""}, "name"),
+        ({"uid": "a b"}, "uid"),
+        ({"uid": "taken"}, ""),
+        ({"sources": "nowhere"}, "sources"),
+        ({"throttleRate": "fast"}, "throttleRate"),
+        ({"filter": "{"}, "filter"),
+        ({"filter": '{"$nope": 1}'}, "filter"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/console/new-application", "/console/applications/one/settings"])
+async def test_faults_of_an_application_stand_at_their_fields(
+    operator: Walker, http: httpx.AsyncClient, path: str, wrong: dict[str, str], field: str
+) -> None:
+    """With what was entered, and nothing is created or changed."""
+    for uid in ("one", "taken"):
+        await http.post("/app", json={"uid": uid, "name": "One"})
+    before = (await http.get("/app")).json()
+    await operator.get(path)
+    action = path.rsplit("/")[-1]
+    page = await operator.send(action, **({"name": "New", "uid": "new"} | wrong))
+    assert page.status in (400, 409, 422)
+    assert page.form(action).fields | wrong == page.form(action).fields
+    faulty = [given["name"] for _, given in page.tags if given.get("aria-invalid")]
+    assert faulty == ([field] if field else []), page.text
+    assert (await http.get("/app")).json() == before
+
+
+async def test_without_the_scope_there_is_no_form(http: httpx.AsyncClient, stranger: Walker) -> None:
+    """A key that reads sees what is missing, and a form that is sent all the same is refused."""
+    await http.put("/source/de", json=STORED)
+    await http.post("/app", json={"uid": "one", "name": "One"})
+    key = (await http.post("/key", json={"name": "reader", "scopes": ["read"]})).json()["token"]
+    await stranger.sign_in(key)
+    for path in ("/console/new-source", "/console/new-application"):
+        page = await stranger.get(path)
+        assert "requires the scope" in page.text
+    for path in ("/console/sources/de/settings", "/console/applications/one/settings"):
+        page = await stranger.get(path)
+        assert [form for form in page.forms if "settings" in form.action or "delete" in form.action] == []
+    assert not any("new-" in link for link in (await stranger.get("/console/sources")).links)

@@ -10,6 +10,7 @@ from relay.console.files import static_file
 from relay.console.pages import (
     applications,
     backfills,
+    deliveries,
     endpoint_replays,
     endpoint_rules,
     endpoint_secrets,
@@ -56,7 +57,7 @@ def console() -> Router:
             reconciliations.reconciliations_page, reconciliations.reconcile, reconciliations.reconciliation_page,
             reconciliations.repair,
             applications.list_applications, applications.application_page,
-            messages.list_messages, messages.message_page, messages.resend_message,
+            messages.list_messages, messages.message_page, messages.resend_message, deliveries.delivery_page,
             endpoints.endpoint_page, endpoints.steer_endpoint, endpoints.send_test,
             endpoint_rules.rules_page, endpoint_rules.change_rules,
             endpoint_secrets.secrets_page, endpoint_secrets.show_secret, endpoint_secrets.change_headers,

@@ -26,6 +26,7 @@ PAGES = {
     "/console/applications/acme/new-endpoint": "New endpoint",
     "/console/applications/acme/messages": "Messages",
     "/console/applications/acme/messages/first": "invoice.paid",
+    "/console/applications/acme/messages/first/endpoints/crm": "Delivery to crm",
     "/console/tail": "Live tail",
     "/console/undelivered": "Undelivered",
     "/console/tasks": "Background tasks",
@@ -73,3 +74,15 @@ def test_a_transformation_is_tried_with_and_without_script(user: Page, relay: Se
     user.get_by_role("button", name="Try the transformation").click()
     expect(user.locator("#tried pre").first).to_contain_text('"said": "<script>alert(1)</script>"')
     expect(user.locator("#f-transformation")).to_have_value('{"said": "<script>alert(1)</script>"}')
+
+
+def test_a_delivery_is_opened_and_resent_with_and_without_script(user: Page, relay: Served) -> None:
+    """From the message to its delivery, which shows the request, and back to it after the resend."""
+    user.goto(f"{relay.url}/console/applications/acme/messages/first")
+    user.get_by_role("link", name="crm").first.click()
+    expect(user.locator("h1")).to_have_text("Delivery to crm")
+    expect(user.get_by_role("region", name="Headers of the request")).to_contain_text("webhook-id")
+    expect(user.locator("pre").first).to_contain_text('"said": "<script>alert(1)</script>"')
+    user.get_by_role("button", name="Resend").click()
+    expect(user.locator("h1")).to_have_text("Delivery to crm")
+    expect(user.get_by_role("status")).to_contain_text("is on its way")

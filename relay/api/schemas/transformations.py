@@ -11,6 +11,7 @@ from relay.api.schemas.endpoint_fields import TypeName
 from relay.api.schemas.requests import Expression, Variables
 from relay.domain.model import Endpoint
 from relay.domain.requests.model import Method
+from relay.domain.wanting import Setting
 from relay.errors import Fault, Invalid
 
 
@@ -88,6 +89,9 @@ class DryRunOut(Out, frozen=True, kw_only=True):
     """The JSON of the body."""
     error: DryRunErrorOut | None
     """Why there is no request. null: there is one, or the event is skipped."""
+    unwanted: Setting | None
+    """The setting because of which the endpoint does not receive the event: `filter` is its own or the application's.
+    The relay sends the request only if somebody resends the message. null: no setting keeps the event from it."""
 
 
 def show_transformation(endpoint: Endpoint) -> TransformationOut:

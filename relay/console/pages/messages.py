@@ -68,10 +68,10 @@ async def message_page(visit: VisitGiven, app: FromPath[str], msg: FromPath[str]
 async def resend_message(
     visit: VisitGiven, app: FromPath[str], msg: FromPath[str], endpoint: FromPath[str]
 ) -> Response[bytes]:
-    """Send the message to an endpoint again."""
+    """Send the message to an endpoint again. The form says which page it is on."""
     return await visit.act(
         "POST", "app", app, "msg", msg, "endpoint", endpoint, "resend",
-        to=message_at(app, msg), done="The message is on its way. Its attempt appears below.",
+        to=visit.back(message_at(app, msg)), done="The message is on its way. Its attempt appears below.",
     )  # fmt: skip
 
 

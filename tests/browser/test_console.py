@@ -86,3 +86,15 @@ def test_a_delivery_is_opened_and_resent_with_and_without_script(user: Page, rel
     user.get_by_role("button", name="Resend").click()
     expect(user.locator("h1")).to_have_text("Delivery to crm")
     expect(user.get_by_role("status")).to_contain_text("is on its way")
+
+
+def test_messages_are_looked_for_by_row_with_and_without_script(user: Page, relay: Served) -> None:
+    """What is wrong with a value stands at its field."""
+    user.goto(f"{relay.url}/console/applications/acme/messages")
+    user.get_by_label("Source", exact=True).fill("uk")
+    user.get_by_label("Row", exact=True).fill("7")
+    user.get_by_role("button", name="Show").click()
+    expect(user.get_by_text("The relay keeps none that match.")).to_be_visible()
+    expect(user.get_by_label("Row", exact=True)).to_have_value("7")
+    user.goto(f"{relay.url}/console/applications/acme/messages")
+    expect(user.get_by_role("link", name="invoice.paid").first).to_be_visible()

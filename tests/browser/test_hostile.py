@@ -42,6 +42,7 @@ QUERIES = (
     "/console/audit?object={}",
     "/console/undelivered?source={}",
     "/console/tail?source={}",
+    "/console/applications/acme/messages?source={0}&row_id={0}",
     "/console/sources/{}",
 )
 

@@ -90,8 +90,8 @@ class DryRunOut(Out, frozen=True, kw_only=True):
     error: DryRunErrorOut | None
     """Why there is no request. null: there is one, or the event is skipped."""
     unwanted: Setting | None
-    """The setting because of which the endpoint does not receive the event: `filter` is its own or the application's.
-    The relay sends the request only if somebody resends the message. null: no setting keeps the event from it."""
+    """The setting that keeps such events from the endpoint: `filter` is its own or the application's. The relay still
+    sends a delivery that waits already, and one that somebody resends. null: no setting keeps them from it."""
 
 
 def show_transformation(endpoint: Endpoint) -> TransformationOut:

@@ -13,14 +13,12 @@ from relay.api.dependencies import ApplicationGiven, AttemptsAsked, PagingGiven,
 from relay.api.feeds import read_feed
 from relay.api.paging import Paging, in_memory, provide_newest_first, provide_paging, read_page
 from relay.api.queries import AttemptQuery
+from relay.api.schemas.attempts import AttemptOut, attempt_status, show_attempt
 from relay.api.schemas.common import ListOut
 from relay.api.schemas.messages import (
     AttemptedMessageOut,
-    AttemptOut,
     DestinationOut,
-    attempt_status,
     delivery_status,
-    show_attempt,
     show_attempted,
     show_destination,
 )

@@ -9,7 +9,7 @@ from litestar.params import FromPath, SkipValidation
 
 from relay.api.access import APPLICATION, PRINCIPAL
 from relay.api.paging import Paging
-from relay.api.queries import AttemptQuery
+from relay.api.queries import AttemptQuery, MessageQuery
 from relay.api.repeating import ONCE
 from relay.domain.model import Application
 from relay.domain.principals import Principal
@@ -27,6 +27,7 @@ ClockGiven = NamedDependency[SkipValidation[Clock]]
 ApplicationGiven = NamedDependency[SkipValidation[Application]]
 PagingGiven = NamedDependency[SkipValidation[Paging]]
 AttemptsAsked = NamedDependency[SkipValidation[AttemptQuery]]
+MessagesAsked = NamedDependency[SkipValidation[MessageQuery]]
 PrincipalGiven = NamedDependency[SkipValidation[Principal]]
 PostingGiven = NamedDependency[SkipValidation[Posting]]
 EvaluatorGiven = NamedDependency[SkipValidation[Evaluator]]

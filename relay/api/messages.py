@@ -1,6 +1,5 @@
 """Messages: the events that an application can see."""
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from litestar import Controller, Request, delete, get, post
@@ -8,18 +7,26 @@ from litestar.di import Provide
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from relay.api.access import Reach, needs
-from relay.api.dependencies import ApplicationGiven, ClockGiven, OnceGiven, PagingGiven, PostingGiven, StoresGiven
+from relay.api.dependencies import (
+    ApplicationGiven,
+    ClockGiven,
+    MessagesAsked,
+    OnceGiven,
+    PagingGiven,
+    PostingGiven,
+    StoresGiven,
+)
 from relay.api.feeds import read_feed
 from relay.api.paging import provide_newest_first
-from relay.api.queries import split
+from relay.api.queries import provide_message_query
 from relay.api.replays import called
-from relay.api.schemas.common import ListOut, ms
+from relay.api.row_events import row_feed, streams_asked
+from relay.api.schemas.common import ListOut
 from relay.api.schemas.messages import EmptyOut, MessageOut, show_message
 from relay.api.schemas.posts import MessageIn, payload_of
 from relay.api.visibility import EventItem, events_feed, find_event, reference, sight
-from relay.domain.envelope import is_expunged, type_names
+from relay.domain.envelope import is_expunged
 from relay.domain.identity import posted_id
-from relay.domain.model import StoredEvent
 from relay.domain.operational import OPERATIONAL
 from relay.domain.post import Post
 from relay.domain.principals import Resource
@@ -38,41 +45,32 @@ class MessageController(Controller):
     opt = needs(Resource.MESSAGE)
     dependencies = {"paging": Provide(provide_newest_first, sync_to_thread=False)}  # noqa: RUF012
 
-    @get("/", summary="List messages")
+    @get(
+        "/",
+        summary="List messages",
+        dependencies={"asked": Provide(provide_message_query, sync_to_thread=False)},
+    )
     async def list_messages(
-        self,
-        application: ApplicationGiven,
-        stores: StoresGiven,
-        paging: PagingGiven,
-        event_types: FromQuery[list[str] | None] = None,
-        before: FromQuery[datetime | None] = None,
-        after: FromQuery[datetime | None] = None,
-        channel: Annotated[str | None, QueryParameter(description="Only posts with this channel")] = None,
-        tag: Annotated[str | None, QueryParameter(description="Only posts with this tag")] = None,
-        with_content: Annotated[bool, QueryParameter(description="Include the payloads")] = True,
+        self, application: ApplicationGiven, stores: StoresGiven, paging: PagingGiven, asked: MessagesAsked
     ) -> ListOut[MessageOut]:
-        """List the application's posts, and the events of its sources that pass its filter, newest first."""
-        sees, types, privacy = sight(application), split(event_types), privacy_of(application)
+        """List the application's posts, and the events of its sources that pass its filter, newest first.
 
-        def wanted(event: StoredEvent) -> bool:
-            return (
-                (not types or not types.isdisjoint(type_names(event)))
-                and (channel is None or (event.post is not None and channel in (event.post.channels or ())))
-                and (tag is None or (event.post is not None and tag in (event.post.tags or ())))
-                and sees(event)
-            )
+        With `row_id`, the list has every message of the row that the relay keeps: one for each change.
+        """
+        sees, privacy = sight(application), privacy_of(application)
+        has_rows = asked.row_id is not None
 
         async def show(items: list[EventItem]) -> list[MessageOut]:
-            return [show_message(item.value, privacy, with_content=with_content) for item in items]
+            return [show_message(item.value, privacy, with_content=asked.with_content) for item in items]
 
         return await read_feed(
-            events_feed(stores),
-            await stores.configuration.streams_of(application),
+            events_feed(stores) if asked.row_id is None else row_feed(stores, asked.row_id),
+            await streams_asked(application, stores, source=asked.source, has_rows=has_rows),
             paging,
             show=show,
-            wanted=wanted,
-            after_ms=ms(after) if after else None,
-            before_ms=ms(before) if before else None,
+            wanted=lambda event: asked.wants(event) and sees(event),
+            after_ms=asked.after_ms,
+            before_ms=asked.before_ms,
         )
 
     # Posts are data, and no changes that somebody made of the relay: the audit log would be full of them.

@@ -30,6 +30,7 @@ PAGES = {
     "/console/applications/acme/new-endpoint": "New endpoint",
     "/console/applications/acme/messages": "Messages",
     "/console/applications/acme/messages/first": "invoice.paid",
+    "/console/applications/acme/messages/first/endpoints/crm": "Delivery to crm",
     "/console/tail": "Live tail",
     "/console/undelivered": "Undelivered",
     "/console/tasks": "Background tasks",
@@ -104,3 +105,27 @@ def test_a_transformation_is_tried_with_and_without_script(user: Page, relay: Se
     user.get_by_role("button", name="Try the transformation").click()
     expect(user.locator("#tried pre").first).to_contain_text('"said": "<script>alert(1)</script>"')
     expect(user.locator("#f-transformation")).to_have_value('{"said": "<script>alert(1)</script>"}')
+
+
+def test_a_delivery_is_opened_and_resent_with_and_without_script(user: Page, relay: Served) -> None:
+    """From the message to its delivery, which shows the request, and back to it after the resend."""
+    user.goto(f"{relay.url}/console/applications/acme/messages/first")
+    user.get_by_role("link", name="crm").first.click()
+    expect(user.locator("h1")).to_have_text("Delivery to crm")
+    expect(user.get_by_role("region", name="Headers of the request")).to_contain_text("webhook-id")
+    expect(user.locator("pre").first).to_contain_text('"said": "<script>alert(1)</script>"')
+    user.get_by_role("button", name="Resend").click()
+    expect(user.locator("h1")).to_have_text("Delivery to crm")
+    expect(user.get_by_role("status")).to_contain_text("is on its way")
+
+
+def test_messages_are_looked_for_by_row_with_and_without_script(user: Page, relay: Served) -> None:
+    """What is wrong with a value stands at its field."""
+    user.goto(f"{relay.url}/console/applications/acme/messages")
+    user.get_by_label("Source", exact=True).fill("uk")
+    user.get_by_label("Row", exact=True).fill("7")
+    user.get_by_role("button", name="Show").click()
+    expect(user.get_by_text("The relay keeps none that match.")).to_be_visible()
+    expect(user.get_by_label("Row", exact=True)).to_have_value("7")
+    user.goto(f"{relay.url}/console/applications/acme/messages")
+    expect(user.get_by_role("link", name="invoice.paid").first).to_be_visible()

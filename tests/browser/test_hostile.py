@@ -23,6 +23,7 @@ HOSTILE = [
     AT,
     f"{AT}/messages",
     f"{AT}/messages/posted",
+    f"{AT}/messages/posted/endpoints/crm",
     f"{AT}/endpoints/crm",
     f"{AT}/endpoints/crm/rules",
     f"{AT}/endpoints/crm/secrets",
@@ -41,6 +42,7 @@ QUERIES = (
     "/console/audit?object={}",
     "/console/undelivered?source={}",
     "/console/tail?source={}",
+    "/console/applications/acme/messages?source={0}&row_id={0}",
     "/console/sources/{}",
 )
 
@@ -80,9 +82,8 @@ def into_the_store(redis_url: str, endpoint: str) -> list[str]:
             message = await rows(A, number + 1, to=[endpoint], act="call", dgrpName=payload, **given)
             messages.append(message)
             for body in PAYLOADS if number == 0 else (payload,):
-                await attempt(
-                    stores, A, message, endpoint, at_ms=NOW + number, status=500, verdict="retry", body=body.encode()
-                )
+                said = {"headers": (("x-said", body), (body, "x")), "body": body.encode()}
+                await attempt(stores, A, message, endpoint, at_ms=NOW + number, status=500, verdict="retry", **said)
             await stores.operations.note("quarantine.growing", {"reason": payload, payload[:30]: "x"}, now_ms=NOW)
 
     stored(redis_url, do)
@@ -96,7 +97,8 @@ def test_no_text_becomes_code(scripted: Page, relay: Served, redis_url: str) -> 
     endpoint = through_the_api(relay)
     messages = into_the_store(redis_url, endpoint)
     found = ""
-    for path in [*PAGES, *HOSTILE, *(f"{AT}/messages/{message}" for message in messages)]:
+    of_messages = [f"{AT}/messages/{message}{rest}" for message in messages for rest in ("", "/endpoints/crm")]
+    for path in [*PAGES, *HOSTILE, *of_messages]:
         found += seen(scripted, relay, path)
     for payload in PAYLOADS:
         assert payload in found, payload

@@ -11,6 +11,7 @@ from relay.api.schemas.endpoint_fields import TypeName
 from relay.api.schemas.requests import Expression, Variables
 from relay.domain.model import Endpoint
 from relay.domain.requests.model import Method
+from relay.domain.wanting import Setting
 from relay.errors import Fault, Invalid
 
 
@@ -88,6 +89,9 @@ class DryRunOut(Out, frozen=True, kw_only=True):
     """The JSON of the body."""
     error: DryRunErrorOut | None
     """Why there is no request. null: there is one, or the event is skipped."""
+    unwanted: Setting | None
+    """The setting that keeps such events from the endpoint: `filter` is its own or the application's. The relay still
+    sends a delivery that waits already, and one that somebody resends. null: no setting keeps them from it."""
 
 
 def show_transformation(endpoint: Endpoint) -> TransformationOut:

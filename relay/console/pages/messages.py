@@ -20,12 +20,15 @@ async def list_messages(
     event_types: FromQuery[str | None] = None,
     after: FromQuery[str | None] = None,
     before: FromQuery[str | None] = None,
+    source: FromQuery[str | None] = None,
+    row_id: FromQuery[str | None] = None,
     find: FromQuery[str | None] = None,
 ) -> Response[bytes]:
-    """The newest messages of an application, of one event type and a time. `find`: lead to the message of this id."""
+    """The newest messages of an application, by type, time, source and row. `find`: lead to the message of this id."""
     if find:
         return visit.redirect(message_at(app, find.strip()))
-    chosen = {"event_types": event_types, "after": after, "before": before}
+    chosen = {"event_types": event_types, "after": after, "before": before, "source": source, "row_id": row_id}
+    chosen = {name: value and value.strip() for name, value in chosen.items()}
     application, listing, types = await together(
         visit.api.get("app", app),
         listed(visit, "app", app, "msg", chosen=chosen, limit=50, iterator=iterator),
@@ -68,10 +71,10 @@ async def message_page(visit: VisitGiven, app: FromPath[str], msg: FromPath[str]
 async def resend_message(
     visit: VisitGiven, app: FromPath[str], msg: FromPath[str], endpoint: FromPath[str]
 ) -> Response[bytes]:
-    """Send the message to an endpoint again."""
+    """Send the message to an endpoint again. The form says which page it is on."""
     return await visit.act(
         "POST", "app", app, "msg", msg, "endpoint", endpoint, "resend",
-        to=message_at(app, msg), done="The message is on its way. Its attempt appears below.",
+        to=visit.back(message_at(app, msg)), done="The message is on its way. Its attempt appears below.",
     )  # fmt: skip
 
 

@@ -45,6 +45,7 @@ async def attempt(
     status: int = 0,
     error: str = "",
     body: bytes = b"said",
+    headers: tuple[tuple[str, str], ...] = (),
 ) -> None:
     """Note an attempt as a worker does."""
     found = await stores.events.find(source, message)
@@ -61,6 +62,7 @@ async def attempt(
         verdict=verdict,
         error=error,
         next_at_ms=at_ms + 5000 if verdict == "retry" else 0,
+        headers=headers,
         body=body,
         tag=tag_of(message),
         connect_ms=3,
@@ -315,3 +317,21 @@ async def test_a_message_says_that_its_row_was_repaired(svix: SvixAsync, http: h
     for message, expected in ((good, None), (bad, True)):
         shown = (await http.get(f"/app/one/msg/{message}")).json()
         assert (shown["repaired"], shown["payload"]["data"].get("repaired")) == (expected is True, expected)
+
+
+async def test_an_attempt_has_the_headers_of_its_response(
+    http: httpx.AsyncClient, stores: Stores, store: Store
+) -> None:
+    """In their order, repeated ones too, with secrets hidden; none without content."""
+    await http.post("/app", json={"name": "One", "uid": "one"})
+    endpoint = (await http.post("/app/one/endpoint", json={"url": URL, "uid": "crm"})).json()["id"]
+    message = await store(A, 1)
+    headers = (("Via", "a"), ("Set-Cookie", "session=s3cr3t"), ("via", "b"))
+    await attempt(stores, A, message, endpoint, at_ms=NOW, verdict="retry", status=503, headers=headers)
+    (listed,) = (await http.get(f"/app/one/attempt/msg/{message}")).json()["data"]
+    pairs = [(each["name"], each["value"]) for each in listed["responseHeaders"]]
+    assert pairs == [("via", "a"), ("set-cookie", "••••"), ("via", "b")]
+    assert (await http.get(f"/app/one/msg/{message}/attempt/{listed['id']}")).json() == listed
+    for path in (f"attempt/msg/{message}", "attempt/endpoint/crm"):
+        (bare,) = (await http.get(f"/app/one/{path}?with_content=false")).json()["data"]
+        assert bare["responseHeaders"] == []

@@ -167,3 +167,32 @@ async def test_a_change_of_expressions_is_noted_with_it(
     await svix.endpoint.transformation.patch("one", "crm", EndpointTransformationPatch(code='{"a": 1}'))
     noted = await stores.redis.hkeys(replay_keys.CORRECTIONS)  # type: ignore[misc]
     assert noted == [f"{created} transformation".encode()]
+
+
+async def test_a_dry_run_says_what_keeps_the_event_from_the_endpoint(
+    http: httpx.AsyncClient, store: Store, path: str
+) -> None:
+    """Event types, channels, and the filter of the endpoint. The request is shown all the same, as of a resend."""
+    message = await store("a", 9, act="call")
+    await http.post("/app/acme/msg", json={"eventType": "invoice.paid", "eventId": "posted", "payload": {"act": "x"}})
+
+    async def unwanted(name: str, **change: Any) -> Any:
+        assert (await http.patch(path, json=change)).status_code == 200
+        tried = (await http.post(f"{path}/transformation/test", json={"message": name})).json()
+        assert tried["method"] == "POST"
+        return tried["unwanted"]
+
+    assert await unwanted(message) is None
+    assert await unwanted(message, filter={"act": "chat"}) == "filter"
+    assert await unwanted("posted") == "filter"
+    assert await unwanted(message, eventTypes=["goal.created"]) == "eventTypes"
+    assert await unwanted("posted", eventTypes=None, filter={"act": "x"}, channels=["billing"]) == "channels"
+    assert await unwanted("posted", channels=None) is None
+
+
+async def test_a_dry_run_of_an_expunged_message(http: httpx.AsyncClient, store: Store, path: str) -> None:
+    """The relay could not send it."""
+    message = await store("a", 9, act="call")
+    assert (await http.delete(f"/app/acme/msg/{message}/content")).status_code == 204
+    answer = await http.post(f"{path}/transformation/test", json={"message": message})
+    assert (answer.status_code, "was expunged" in answer.json()["detail"]) == (409, True)

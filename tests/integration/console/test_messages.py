@@ -3,8 +3,9 @@
 import httpx
 import pytest
 
+from relay.api import feeds
 from relay.wiring import Stores
-from tests.integration.api.storing import NOW, A, Store
+from tests.integration.api.storing import NOW, A, B, Store
 from tests.integration.api.test_messages import attempt
 from tests.integration.console.walking import Walker
 
@@ -74,3 +75,32 @@ async def test_messages_are_found_by_time_and_by_id(operator: Walker, store: Sto
     assert (page.status, "aria-invalid" in page.html, 'value="yesterday"' in page.html) == (422, True, True)
     assert message in (await operator.get(f"{at}?find={message}")).text
     assert (await operator.get(f"{at}?find=..%2F..%2F..%2Fevil")).status in (404, 422)
+
+
+async def test_messages_are_found_by_source_and_row(operator: Walker, store: Store, endpoint: str) -> None:
+    """A message leads to those of its row. What the API refuses is said at its field, and what was entered stays."""
+    message, other, same = await store(A, 7, act="call"), await store(A, 8, act="call"), await store(B, 7, act="call")
+    page = await operator.get(f"/console/applications/one/messages/{message}")
+    (link,) = [link for link in page.links if "row_id=" in link]
+    page = await operator.get(link)
+    assert [each in page.html for each in (message, other, same)] == [True, False, False]
+    assert 'value="7"' in page.html
+    at = "/console/applications/one/messages"
+    page = await operator.get(f"{at}?row_id=+7+")
+    assert [each in page.html for each in (message, other, same)] == [True, False, True]
+    assert "keeps none that match" in (await operator.get(f"{at}?row_id=9")).text
+    for query, said in (("row_id=seven", "must be an integer from 1"), ("source=none", "it has no source `none`")):
+        page = await operator.get(f"{at}?{query}")
+        assert (page.status, said in page.text, "aria-invalid" in page.html) == (422, True, True)
+        assert "No messages" not in page.text
+
+
+async def test_a_filter_that_matches_little_leads_on(
+    operator: Walker, store: Store, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page without messages is not the end of the list."""
+    for row in range(3):
+        await store(A, row, act="call")
+    monkeypatch.setattr(feeds, "READ_AT_MOST", 2)
+    page = await operator.get("/console/applications/one/messages?event_types=goal.created")
+    assert ("No messages so far" in page.text, "Next →" in page.text) == (True, True)

@@ -35,6 +35,7 @@ PAGES = [
     "/console/applications/one/endpoints/crm/settings",
     "/console/applications/one/new-endpoint",
     "/console/applications/one/messages",
+    "/console/applications/one/messages/first/endpoints/crm",
     "/console/tail",
     "/console/undelivered",
     "/console/tasks",
@@ -62,6 +63,7 @@ async def test_every_page_keeps_the_rules(operator: Walker, store: Store, http: 
     """A strict policy, no code in the page, nothing from elsewhere, and a small size."""
     await http.post("/app", json={"uid": "one", "name": "One"})
     await http.post("/app/one/endpoint", json={"uid": "crm", "url": "https://hooks.example.com/in"})
+    await http.post("/app/one/msg", json={"eventType": "invoice.paid", "eventId": "first", "payload": {}})
     page = await operator.get(path)
     assert page.status == 200
     assert page.answer.headers["content-security-policy"] == POLICY

@@ -4,7 +4,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from relay.api.schemas.messages import show_attempt
+from relay.api.schemas.attempts import show_attempt
 from relay.domain.credentials import EndpointAuth, KeyAuth, SecretUrl
 from relay.domain.model import Endpoint
 from relay.domain.requests.model import RequestShape

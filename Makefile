@@ -91,7 +91,7 @@ test-alerts: install ## Each alert fires in its fault: needs the program prometh
 test-browser: install $(VENV)/browser.stamp ## The console in a real Chromium: needs the program chromium, or CHROMIUM=/path
 	@PYTHONPATH=$(VENV)/browser $(BIN)/pytest -q -n 0 $(ARGS) tests/browser
 
-pictures: install $(VENV)/browser.stamp ## Take the picture of the console in the README again, from a demo of ten minutes: needs the program chromium
+pictures: install $(VENV)/browser.stamp ## Take the pictures of the console again, from a demo of ten minutes: needs the program chromium
 	@PYTHONPATH=$(VENV)/browser $(BIN)/pytest -q -n 0 --write $(ARGS) tests/browser/test_pictures.py
 
 dashboards: install $(VENV)/dashboards.stamp ## Draw the pictures of docs/dashboards.md from a run of the relay: needs the program prometheus

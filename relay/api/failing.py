@@ -1,4 +1,4 @@
-"""The list of failing endpoints: those that failed lately, and those for which the relay holds events back."""
+"""The list of failing endpoints: those that failed lately, and those whose events wait, but not by being paused."""
 
 import re
 from collections.abc import Sequence
@@ -70,8 +70,9 @@ async def failing_endpoints(
     """List endpoints that failed in the last hours, or for which the relay holds messages back, worst first.
 
     The endpoint with the oldest message that waits comes first. Endpoints without such a message follow, those that
-    failed last first. An endpoint that is disabled, paused, unfit or resting is listed as long as messages wait for it,
-    whenever it failed. An endpoint that changes its place between two requests can be on both pages, or on none.
+    failed last first. An endpoint that is disabled, unfit or resting is listed as long as messages wait for it,
+    whenever it failed. An endpoint that is paused is listed only if it failed in the last hours.
+    An endpoint that changes its place between two requests can be on both pages, or on none.
     """
     named = app or principal.application
     application = await own_application(principal, named, stores) if named else None
@@ -105,8 +106,13 @@ async def _standings(stores: Stores, application: Application | None, *, since_m
             last_failed_ms=last[each],
         )
         for each, its in of_endpoint.items()
-        if last[each] or queues[each].waiting
+        if last[each] or (queues[each].waiting and not _is_only_paused(known[each]))
     ]
+
+
+def _is_only_paused(endpoint: Endpoint) -> bool:
+    """Whether its messages wait only because somebody paused it: the endpoint itself did not fail."""
+    return endpoint.paused and not endpoint.disabled
 
 
 async def _candidates(

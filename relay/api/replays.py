@@ -7,7 +7,7 @@ from litestar.params import FromPath, JSONBody
 
 from relay.api.access import needs
 from relay.api.dependencies import ApplicationGiven, ClockGiven, OnceGiven, StoresGiven
-from relay.api.schemas.replays import BackgroundTaskOut, BulkReplayIn, ReplayIn, show_task
+from relay.api.schemas.replays import BackgroundTaskOut, BulkReplayIn, RecoverIn, ReplayIn, show_task
 from relay.domain.model import Application, Endpoint, SourceUid
 from relay.domain.principals import Resource
 from relay.domain.replaying import Kind, Replay, Wanted
@@ -35,14 +35,14 @@ class ReplayController(Controller):
         self,
         application: ApplicationGiven,
         endpoint_id: FromPath[str],
-        data: JSONBody[ReplayIn],
+        data: JSONBody[RecoverIn],
         stores: StoresGiven,
         clock: ClockGiven,
         once: OnceGiven,
     ) -> BackgroundTaskOut:
         """Send all messages again that the relay gave up or dropped for an endpoint, as a background task."""
         asked = Asked(stores, application, await called(application, endpoint_id, stores), clock.now_ms())
-        wanted = data.wanted(["dead"])
+        wanted = data.wanted(data.states())
         return await asked.begin("endpoint.recover", wanted, rate=data.rate, dry_run=data.dry_run, once=once)
 
     @post("/replay-missing", summary="Send messages that an endpoint was never sent", status_code=202)

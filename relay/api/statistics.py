@@ -24,10 +24,6 @@ from relay.store.queues import Queue
 from relay.wiring import Stores
 
 HOUR_MS = UNIT_MS["hour"]
-MOST_FAILING = 2000
-"""Pairs of an endpoint and a stream that are looked at, those with the newest failures."""
-MINUTES_UP_TO = 3
-"""Hours that are looked at minute by minute."""
 
 
 class StatisticsController(Controller):

@@ -142,6 +142,8 @@ def _show(found: Found, event: StoredEvent | None) -> UndeliveredOut:
     return UndeliveredOut(
         app_id=found.endpoint.app_id,
         endpoint_id=found.endpoint.id,
+        endpoint_uid=found.endpoint.uid,
+        endpoint_description=found.endpoint.description,
         source=None if are_posts(found.source) else found.source,
         msg_id=event.id if event else found.message,
         row_id=(event.row_id or None) if event else found.row,

@@ -24,9 +24,8 @@ _SHOWN = {
 _KINDS: dict[type[inspect.Type], str] = {
     inspect.StrType: "string", inspect.IntType: "integer", inspect.FloatType: "number", inspect.BoolType: "boolean",
     inspect.NoneType: "null", inspect.ListType: "array", inspect.DictType: "object", inspect.StructType: "object",
-    inspect.LiteralType: "string",
 }  # fmt: skip
-"""The JSON kind of each type. Other types do not occur in bodies."""
+"""The JSON kind of each type. Literals have the kind of their values, and other types do not occur in bodies."""
 
 
 def json_kind(value: Any) -> str:
@@ -58,6 +57,8 @@ def takes(kind: inspect.Type, given: str) -> bool:
     kind, _ = bare(kind)
     if isinstance(kind, inspect.UnionType):
         return any(takes(option, given) for option in kind.types)
+    if isinstance(kind, inspect.LiteralType):
+        return given in map(json_kind, kind.values)
     wanted = _KINDS[type(kind)]
     return given == wanted or (wanted, given) == ("number", "integer")
 

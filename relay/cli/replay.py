@@ -23,6 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="STATE,…",
         help="what became of the messages: dead, delivered, skipped, never (default: dead)",
     )
+    parser.add_argument(
+        "--reason",
+        type=listed,
+        metavar="REASON,…",
+        help="only messages that are dead for one of these reasons, such as schedule_used_up",
+    )
     parser.add_argument("--types", type=listed, metavar="TYPE,…", help="only these event types, such as call.created")
     parser.add_argument("--sources", type=listed, metavar="SOURCE,…", help="only these sources")
     parser.add_argument("--after-row-id", type=int, metavar="ROWID", help="only rows above this rowId")
@@ -37,6 +43,7 @@ def _replay(api: Api, out: Output, args: argparse.Namespace) -> int:
     given = {
         "since": args.since,
         "until": args.until,
+        "reasons": args.reason,
         "eventTypes": args.types,
         "sources": args.sources,
         "afterRowId": args.after_row_id,

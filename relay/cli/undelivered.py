@@ -6,7 +6,7 @@ from itertools import islice
 
 from relay.cli.client.api import Api
 from relay.cli.output import Output
-from relay.cli.session import WELL, add_client_arguments, run
+from relay.cli.session import WELL, add_client_arguments, listed, run
 
 __all__ = ["add_arguments", "run"]
 
@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--endpoint", help="only this endpoint")
     parser.add_argument("--source", help="only this source")
     parser.add_argument("--state", choices=("dead", "waiting"), help="only messages in this state")
+    parser.add_argument("--reason", type=listed, metavar="REASON,…", help="only messages with one of these reasons")
     parser.add_argument("--reasons", action="store_true", help="count the messages by endpoint and reason")
     parser.add_argument(
         "--limit", type=int, metavar="N", help=f"at most N messages (default: {LISTED}; --reasons: all)"
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _undelivered(api: Api, out: Output, args: argparse.Namespace) -> int:
     most = args.limit if args.limit is not None else None if args.reasons else LISTED
     query = {name: getattr(args, name) for name in ("app", "endpoint", "source", "state")}
-    every = api.items("undelivered", **query)
+    every = (each for each in api.items("undelivered", **query) if args.reason is None or each["reason"] in args.reason)
     if args.reasons:
         counts = Counter(
             (each["appId"], each["endpointId"], each["state"], each["reason"]) for each in islice(every, most)

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from relay.console.words import moment, number
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 720, 200, 44, 172
-TOP = 8
+TOP, RIGHT = 8, 18
+"""What is left free above the bars, and behind them for the last label, which can be wider than its slot."""
 GAP = 0.28
 """The share of a slot that is left free around its bar."""
 TICKS = 6
@@ -80,7 +81,7 @@ def stacked(
     by_slot = {round((moment(each["at"]).timestamp() - begin) / step_s): each for each in buckets}
     rows = [[int(by_slot.get(place, {}).get(one.key, 0)) for one in series] for place in range(count)]
     top = _rounded(max(map(sum, rows)))
-    width = (WIDTH - LEFT) / count
+    width = (WIDTH - RIGHT - LEFT) / count
     slots = [
         _slot(LEFT + place * width, width, row, series, top, datetime.fromtimestamp(begin + place * step_s, UTC))
         for place, row in enumerate(rows)

@@ -40,6 +40,8 @@ class Notice(msgspec.Struct, frozen=True):
 
     kind: Literal["done", "error"]
     text: str
+    see: Literal["", "tasks"] = ""
+    """The page to which the message links."""
 
 
 def session_of(request: Request[Any, Any, Any]) -> Secret | None:
@@ -79,7 +81,7 @@ def read_notice(request: Request[Any, Any, Any]) -> Notice | None:
 
 def write_notice(request: Request[Any, Any, Any], notice: Notice) -> Cookie:
     """The cookie of a message."""
-    text = msgspec.json.encode(Notice(notice.kind, notice.text[:NOTICE_MOST]))
+    text = msgspec.json.encode(Notice(notice.kind, notice.text[:NOTICE_MOST], notice.see))
     return _cookie(request, NOTICE, base64.urlsafe_b64encode(text).decode(), max_age=NOTICE_LIVES_S)
 
 

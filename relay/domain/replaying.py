@@ -1,7 +1,7 @@
 """Replays: which stored events are sent to an endpoint again, how many at a time, and what became of the request."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,16 +14,21 @@ from relay.domain.references import Reference, resent
 Chosen = Literal["delivered", "dead", "skipped", "never"]
 Failed = Literal["transformation", "no_match"]
 """Dead deliveries that a change of the endpoint's expressions may cure, by the reason with which they are listed."""
+Listed = Literal[Failed, "schedule_used_up", "verdict_rule", "poison"]
+"""Reasons that only the lists of undelivered deliveries know. What they no longer list is not chosen by them."""
+Reason = Literal[Listed, "backlog_full", "backlog_too_old"]
+"""Reasons by which dead deliveries can be chosen. Those of a dropped backlog are in the books."""
 Phase = Literal["running", "finished", "failed", "cancelled"]
 Kind = Literal["endpoint.recover", "endpoint.replay", "endpoint.bulk-replay"]
 
-STATES: dict[Chosen | Failed, frozenset[State]] = {
+STATES: dict[Chosen | Reason, frozenset[State]] = {
     "delivered": frozenset({State.CONFIRMED}),
     "dead": frozenset({State.DEAD, State.DROPPED_FULL, State.DROPPED_OLD, State.FORGOTTEN}),
     "skipped": frozenset({State.UNWANTED}),
     "never": frozenset({State.NOT_OWED}),
-    "transformation": frozenset({State.DEAD}),
-    "no_match": frozenset({State.DEAD}),
+    **dict.fromkeys(get_args(Listed), frozenset({State.DEAD, State.FORGOTTEN})),
+    "backlog_full": frozenset({State.DROPPED_FULL}),
+    "backlog_too_old": frozenset({State.DROPPED_OLD}),
 }
 """What the books say of the deliveries that can be chosen. Deliveries that wait are never chosen."""
 CHECKED_AGAIN = STATES["skipped"] | STATES["never"]
@@ -35,7 +40,8 @@ WAITING_MOST = 500
 class Wanted(Struct, frozen=True, kw_only=True):
     """Which events are chosen. Every condition must hold."""
 
-    states: tuple[Chosen | Failed, ...]
+    states: tuple[Chosen | Reason, ...]
+    """What became of the deliveries, or the reasons of dead ones."""
     since_ms: int = 0
     """Stored at this time or later."""
     until_ms: int | None = None
@@ -46,9 +52,14 @@ class Wanted(Struct, frozen=True, kw_only=True):
     """Events of any of these types; none: of all types."""
 
     @property
-    def reasons(self) -> frozenset[str]:
-        """The reasons with which deliveries must be listed as dead; none: whatever the reason is."""
-        return frozenset(self.states) & {"transformation", "no_match"}
+    def listed(self) -> frozenset[str]:
+        """The reasons among the states that only the lists of undelivered deliveries know."""
+        return frozenset(self.states) & frozenset(get_args(Listed))
+
+    @property
+    def booked(self) -> tuple[Chosen | Reason, ...]:
+        """The states for which the books alone say which deliveries are chosen."""
+        return tuple(state for state in self.states if state not in self.listed)
 
 
 class Replay(Struct, frozen=True, kw_only=True):
@@ -107,6 +118,11 @@ def has_state(wanted: Wanted, state: State) -> bool:
     return any(state in STATES[each] for each in wanted.states)
 
 
+def is_booked(wanted: Wanted, state: State) -> bool:
+    """Whether a delivery of a state can be chosen by what the books say, without the lists of undelivered ones."""
+    return any(state in STATES[each] for each in wanted.booked)
+
+
 def is_within(wanted: Wanted, *, oldest_ms: int, newest_ms: int) -> bool:
     """Whether events of a block that was stored in this time can be chosen, as far as their times tell."""
     return newest_ms >= wanted.since_ms and (wanted.until_ms is None or oldest_ms < wanted.until_ms)
@@ -114,8 +130,8 @@ def is_within(wanted: Wanted, *, oldest_ms: int, newest_ms: int) -> bool:
 
 def short_of(replay: Replay, gone: Sequence[tuple[int, State]]) -> Replay:
     """A replay after a look at numbers (ascending) that have no event any more, with what the books say of them."""
-    found = [each for each in gone if has_state(replay.wanted, each[1])]
-    if not found or replay.wanted.reasons:
+    found = [each for each in gone if is_booked(replay.wanted, each[1])]
+    if not found:
         return replay
     owed = sum(state is not State.NOT_OWED for _, state in found)
     first = replay.gone_first or found[0][0]

@@ -74,7 +74,7 @@ def _backfill(replay: Replay, own: str, route: str, cursor: int, *, now_ms: int)
         too_old=TooOld(
             task=replay.id,
             endpoint=replay.endpoint,
-            states=wanted.states,
+            states=wanted.booked,
             first=replay.gone_first,
             last=replay.gone_last,
         ),

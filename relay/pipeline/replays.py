@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from relay.domain.books import State, state_of
 from relay.domain.model import Endpoint, SourceUid
 from relay.domain.references import tag_of
-from relay.domain.replaying import Phase, Replay, allowance, delivery, is_within, paced, short_of, wants
+from relay.domain.replaying import Phase, Replay, allowance, delivery, is_booked, is_within, paced, short_of, wants
 from relay.errors import Conflict, NotFound, StoreUnavailable
 from relay.pipeline.apart import ask_apart, each_apart
 from relay.pipeline.correcting import Correcting
@@ -126,8 +126,8 @@ class ReplayTurns:
     ) -> tuple[Replay, list[Sending]]:
         """Choose up to `most` further deliveries; gives where the replay stands then."""
         known, sending, gone = await self._replays.blocks(source), list[Sending](), list[tuple[int, State]]()
-        reasons = replay.wanted.reasons
-        listed = await self._replays.listed(source, endpoint.id, reasons) if reasons else None
+        wanted = replay.wanted
+        listed = await self._replays.listed(source, endpoint.id, wanted.listed) if wanted.listed else set()
         left = sorted(block for block in known if replay.at // EVENTS_PER_BUCKET <= block)
         since = (await self._books.since(source)).number
         for block in left[:BLOCKS_AT_ONCE]:
@@ -135,14 +135,14 @@ class ReplayTurns:
             numbers = range(max(first, replay.at, since, FIRST_NUMBER), min(first + EVENTS_PER_BUCKET, replay.end + 1))
             events = await self._events.read(source, numbers)
             halves = await self._books.of_endpoint(source, block, endpoint.id)
-            is_within_time = is_within(replay.wanted, oldest_ms=known.get(block - 1, 0), newest_ms=known[block])
+            is_within_time = is_within(wanted, oldest_ms=known.get(block - 1, 0), newest_ms=known[block])
             for number in numbers:
                 state, event = state_of(halves, number - first), events.get(number)
                 if event is None:
                     gone += [(number, state)] * is_within_time
-                elif listed is not None and (number, tag_of(event.id)) not in listed:
+                elif not is_booked(wanted, state) and (number, tag_of(event.id)) not in listed:
                     continue
-                elif wants(replay.wanted, endpoint, event, state):
+                elif wants(wanted, endpoint, event, state):
                     sending.append(Sending(delivery(number, endpoint, event, state), state))
                     if most is not None and len(sending) >= most:
                         return replace(short_of(replay, gone), at=number + 1), sending

@@ -107,11 +107,20 @@ class Replays:
         return int(await self._redis.llen(replay_keys.replay_list(source, endpoint)))  # type: ignore[misc]
 
     async def listed(self, source: SourceUid, endpoint: EndpointId, reasons: Collection[str]) -> set[tuple[int, str]]:
-        """The dead deliveries of an endpoint with some reasons, each by its number and tag. Raises StoreUnavailable."""
-        members = await self._members(keys.dead(source), f"{endpoint} *", skip=len(endpoint) + 1)
-        wanted = {f" {reason}".encode() for reason in reasons}
+        """The undelivered ones of an endpoint with some reasons, each by its number and tag.
+
+        Those that were dropped to let their events go are among them. Raises StoreUnavailable.
+        """
+        wanted = {reason.encode() for reason in reasons}
+        dead = await self._members(keys.dead(source), f"{endpoint} *", skip=len(endpoint) + 1)
+        dropped = await self._members(keys.dropped(source, endpoint), "*", skip=0)
+        # The reason comes behind the reference, which the endpoint precedes in the list of dead ones.
+        of_all = [(dead, 2), (dropped, 1)]
         return {
-            known for known, of_it in members.items() if any(b" " + each.split(b" ")[-1] in wanted for each in of_it)
+            known
+            for members, place in of_all
+            for known, of_it in members.items()
+            if any(wanted & set(each.split(b" ")[place : place + 1]) for each in of_it)
         }
 
     async def blocks(self, source: SourceUid) -> dict[int, int]:

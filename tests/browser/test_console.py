@@ -1,10 +1,17 @@
 """Every page, in two widths and two colour schemes: it stays in its width, and axe finds nothing."""
 
+from collections.abc import Iterator
+
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.browser.serving import Served
+from relay.domain.event_types import POSTED
+from relay.domain.streams import posts_of
+from relay.store import keys
+from relay.wiring import Stores
+from tests.browser.serving import Served, stored
 
 PAGES = {
     "/console": "Overview",
@@ -25,6 +32,7 @@ PAGES = {
     "/console/applications/acme/endpoints/crm": "crm",
     "/console/applications/acme/endpoints/crm/rules": "crm",
     "/console/applications/acme/endpoints/crm/secrets": "crm",
+    "/console/applications/acme/endpoints/crm/recover": "crm",
     "/console/applications/acme/endpoints/crm/replay": "crm",
     "/console/applications/acme/endpoints/crm/settings": "crm",
     "/console/applications/acme/new-endpoint": "New endpoint",
@@ -96,6 +104,61 @@ def test_a_source_and_an_application_are_created(user: Page, relay: Served) -> N
     user.get_by_text("Delete the source").click()
     user.get_by_role("button", name="Delete it for good").click()
     expect(user.get_by_role("status")).to_contain_text("The source is deleted")
+
+
+@pytest.fixture
+def dead(relay: Served, redis_url: str) -> Iterator[None]:
+    """A dead message of Acme's endpoint, as a dispatcher leaves it."""
+    headers = {"authorization": f"Bearer {relay.key}"}
+    with httpx.Client(base_url=f"{relay.url}/api/v1", headers=headers) as api:
+        app, endpoint = api.get("/app/acme").json(), api.get("/app/acme/endpoint/crm").json()
+    stream = posts_of(app["id"])
+
+    async def give_up(stores: Stores) -> None:
+        (event,) = (await stores.events.read(stream, [1])).values()
+        member = f"{endpoint['id']} a1:{POSTED}:{event.id[4:9]}:10 schedule_used_up"
+        await stores.redis.zadd(keys.dead(stream), {member: 1_790_000_000_000})
+
+    async def clear(stores: Stores) -> None:
+        await stores.redis.delete(keys.dead(stream))
+
+    stored(redis_url, give_up)
+    yield
+    stored(redis_url, clear)
+
+
+def test_a_selected_group_is_resent_with_and_without_script(user: Page, relay: Served, dead: None) -> None:
+    """A label selects the group, the button says how many tasks started, and a link leads to them."""
+    user.goto(f"{relay.url}/console/undelivered?state=dead")
+    user.get_by_label("schedule used up for crm").check()
+    user.get_by_role("button", name="Resend selected").click()
+    expect(user.get_by_role("status")).to_contain_text("1 task started")
+    user.get_by_role("status").get_by_role("link", name="Background tasks").click()
+    expect(user.locator("h1")).to_have_text("Background tasks")
+    user.get_by_role("button", name="Cancel").first.click()
+    expect(user.get_by_role("status")).to_contain_text("is cancelled")
+
+
+def test_groups_to_select_are_accessible_and_fit(visitor: Page, relay: Served, dead: None) -> None:
+    """WCAG AA by axe, with checkboxes on the page."""
+    visitor.goto(f"{relay.url}/console/undelivered")
+    expect(visitor.get_by_role("button", name="Resend selected")).to_be_visible()
+    found = Axe().run(visitor, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]})
+    assert found.violations_count == 0, found.generate_report()
+    assert visitor.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def test_a_key_is_created_with_scopes_with_and_without_script(user: Page, relay: Served) -> None:
+    """`read` is chosen from the beginning."""
+    user.goto(f"{relay.url}/console/keys")
+    expect(user.get_by_label("read Read every resource")).to_be_checked()
+    user.fill("#f-name", "By hand")
+    user.get_by_label("endpoint:write", exact=True).check()
+    user.get_by_role("button", name="Create the key").click()
+    expect(user.locator("code.secret")).to_contain_text("rlk_")
+    user.get_by_text("Revoke", exact=True).first.click()
+    user.get_by_role("button", name="Revoke the key").first.click()
+    expect(user.get_by_role("status")).to_contain_text("is revoked")
 
 
 def test_a_transformation_is_tried_with_and_without_script(user: Page, relay: Served) -> None:

@@ -12,7 +12,8 @@ from relay.api.schemas.erasures import ErasureData, show_progress
 from relay.api.schemas.reconciliations import RowId, Time, read_time
 from relay.api.schemas.statistics import AppUsageData, TypeUsageData
 from relay.domain.erasing_task import ERASE, ErasureKind, Task
-from relay.domain.replaying import Chosen, Kind, Wanted
+from relay.domain.replaying import Chosen, Kind, Reason, Wanted
+from relay.errors import Fault, Invalid
 from relay.store.replays import Part
 from relay.store.usage import UsageKind, UsageTask
 
@@ -30,6 +31,23 @@ ChosenState = Annotated[
         extra_json_schema={"x-enum-descriptions": CHOSEN_TEXTS},
     ),
 ]
+REASON_TEXTS: dict[str, str] = {
+    "schedule_used_up": "every attempt failed",
+    "verdict_rule": "a verdict rule of the endpoint ended the delivery",
+    "transformation": "an expression of the endpoint failed on the message",
+    "no_match": "the lookup of the endpoint found nothing",
+    "poison": "workers died while they sent the message",
+    "backlog_full": "too many messages waited for the endpoint",
+    "backlog_too_old": "the message waited too long for the endpoint",
+}
+DeadReason = Annotated[
+    Reason,
+    Meta(
+        description="; ".join(f"`{reason}`: {text}" for reason, text in REASON_TEXTS.items()),
+        extra_json_schema={"x-enum-descriptions": REASON_TEXTS},
+    ),
+]
+Reasons = Annotated[list[DeadReason], Meta(min_length=1, max_length=len(REASON_TEXTS))]
 TaskKind = Kind | UsageKind | ErasureKind
 TaskStatus = Literal["running", "finished", "failed"]
 
@@ -46,10 +64,21 @@ class ReplayIn(In, frozen=True, kw_only=True):
     dry_run: bool = False
     """Only count the messages, and send none."""
 
-    def wanted(self, states: Sequence[Chosen]) -> Wanted:
+    def wanted(self, states: Sequence[Chosen | Reason]) -> Wanted:
         """The messages that are asked for."""
         until_ms = None if self.until is None else read_time(self.until)
         return Wanted(states=tuple(states), since_ms=read_time(self.since), until_ms=until_ms)
+
+
+class RecoverIn(ReplayIn, frozen=True, kw_only=True):
+    """The dead messages to send again, by the time when the relay stored them."""
+
+    reasons: Reasons | None = None
+    """Only messages that are dead for one of these reasons: see `reason` of `GET /undelivered`. null: for any."""
+
+    def states(self) -> Sequence[Chosen | Reason]:
+        """What must have become of the messages."""
+        return ["dead"] if self.reasons is None else list(dict.fromkeys(self.reasons))
 
 
 class BulkReplayIn(In, frozen=True, kw_only=True):
@@ -65,6 +94,9 @@ class BulkReplayIn(In, frozen=True, kw_only=True):
     """Svix's number of a status: 0 for `delivered`, 2 for `dead`. It replaces `states`."""
     states: Annotated[list[ChosenState], Meta(min_length=1, max_length=4)] | UnsetType = UNSET
     """What became of the messages. Omitted: `delivered` and `dead`. Messages that still wait are never replayed."""
+    reasons: Reasons | None = None
+    """Only messages that are dead for one of these reasons: see `reason` of `GET /undelivered`. `states` must then be
+    omitted or `["dead"]`. null: for any reason."""
     after_row_id: RowId = 0
     """Only messages of rows above this rowId."""
     until_row_id: RowId | None = None
@@ -77,17 +109,28 @@ class BulkReplayIn(In, frozen=True, kw_only=True):
     """Only count the messages, and send none."""
 
     def wanted(self) -> Wanted:
-        """The messages that are asked for."""
-        by_status: dict[int | None, tuple[Chosen, ...]] = {SUCCESS: ("delivered",), FAIL: ("dead",)}
-        given: tuple[Chosen, ...] = ("delivered", "dead") if self.states is UNSET else tuple(dict.fromkeys(self.states))
+        """The messages that are asked for. Raises Invalid for reasons of messages that are not dead."""
         return Wanted(
-            states=by_status.get(self.status, given),
+            states=self._states(),
             since_ms=0 if self.since is None else read_time(self.since),
             until_ms=None if self.until is None else read_time(self.until),
             after_row_id=self.after_row_id,
             until_row_id=self.until_row_id,
             types=tuple(self.event_types or ()),
         )
+
+    def _states(self) -> tuple[Chosen | Reason, ...]:
+        by_status: dict[int | None, tuple[Chosen, ...]] = {SUCCESS: ("delivered",), FAIL: ("dead",)}
+        default: tuple[Chosen, ...] = ("delivered", "dead") if self.reasons is None else ("dead",)
+        given = default if self.states is UNSET else tuple(dict.fromkeys(self.states))
+        chosen = by_status.get(self.status, given)
+        if self.reasons is None:
+            return chosen
+        if chosen != ("dead",):
+            field = "states" if self.status is None else "status"
+            only = '`["dead"]`' if self.status is None else f"{FAIL}"
+            raise Invalid(Fault(("body", field), f"must be {only} or omitted: only dead messages have `reasons`"))
+        return tuple(dict.fromkeys(self.reasons))
 
 
 class TaskBackfill(Out, frozen=True, kw_only=True):

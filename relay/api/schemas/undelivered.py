@@ -16,6 +16,10 @@ class UndeliveredOut(Out, frozen=True, kw_only=True):
     """The id of the application."""
     endpoint_id: str
     """The id of the endpoint."""
+    endpoint_uid: str | None
+    """Your own name for the endpoint."""
+    endpoint_description: str
+    """The description of the endpoint."""
     source: str | None
     """The uid of the source. null: the message was posted."""
     msg_id: str | None
@@ -28,8 +32,8 @@ class UndeliveredOut(Out, frozen=True, kw_only=True):
     state: State
     """`dead`: the relay gave up. `waiting`: the relay sends the message when the endpoint is enabled or resumed."""
     reason: str
-    """For `dead`: `schedule_used_up`, `poison`, `event_not_kept`, `backlog_full` or `backlog_too_old`. For `waiting`:
-    `endpoint_disabled`, `endpoint_paused` or `endpoint_unfit`."""
+    """For `dead`: `schedule_used_up`, `verdict_rule`, `transformation`, `no_match`, `poison`, `event_not_kept`,
+    `backlog_full` or `backlog_too_old`. For `waiting`: `endpoint_disabled`, `endpoint_paused` or `endpoint_unfit`."""
     kept: bool
     """Whether the relay still has the message, so that you can send it again."""
     since: datetime | None

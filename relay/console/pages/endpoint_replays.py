@@ -12,6 +12,7 @@ from relay.console.pages.applications import endpoint_at
 from relay.console.pages.signing_in import VisitGiven
 from relay.console.visits import UNAUTHORIZED, Visit
 
+TEMPLATE = "endpoint_replay.html"
 FIELDS = ("since", "until", "eventTypes", "states")
 CHOICES = (("delivered dead", "Delivered and dead"), ("dead", "Dead"), ("delivered", "Delivered"))
 
@@ -29,7 +30,8 @@ async def replay_page(
 ) -> Response[bytes]:
     """The page. `task`: the task that counts or sends; the others are what its form had."""
     entry = Entry({"since": since, "until": until, "eventTypes": types, "states": states or "dead"})
-    return await _page(visit, app, endpoint, entry, await visit.api.get("background-task", task) if task else None)
+    known = await visit.api.get("background-task", task) if task else None
+    return await replaying_page(visit, TEMPLATE, app, endpoint, entry, known)
 
 
 @post("/applications/{app:str}/endpoints/{endpoint:str}/replay")
@@ -45,7 +47,8 @@ async def begin_replay(visit: VisitGiven, app: FromPath[str], endpoint: FromPath
     except Refused as refused:
         if refused.status == UNAUTHORIZED:
             raise
-        return await _page(visit, app, endpoint, Entry(form, refused), None, status=refused.status)
+        entry = Entry(form, refused)
+        return await replaying_page(visit, TEMPLATE, app, endpoint, entry, None, status=refused.status)
     asked = {"task": task["id"]} | {_short(name): value for name, value in form.items() if value}
     return visit.redirect(f"{endpoint_at(app, endpoint, 'replay')}?{urlencode(asked)}")
 
@@ -54,14 +57,15 @@ def _short(name: str) -> str:
     return "types" if name == "eventTypes" else name
 
 
-async def _page(
-    visit: Visit, app: str, endpoint: str, entry: Entry, task: Any, *, status: int = 200
+async def replaying_page(
+    visit: Visit, template: str, app: str, endpoint: str, entry: Entry, task: Any, *, status: int = 200
 ) -> Response[bytes]:
+    """A page of an endpoint with a form that begins a task, and the task that it began. Raises Refused."""
     application, found = await together(
         visit.api.get("app", app), visit.api.get("app", app, "endpoint", endpoint), needed=(1,)
     )
     return visit.page(
-        "endpoint_replay.html",
+        template,
         status=status,
         application=application,
         endpoint=found,

@@ -22,7 +22,7 @@ async def overview(visit: VisitGiven, span: FromQuery[str | None] = None) -> Res
     unit = "minute" if span == "hour" else "hour"
     sources, failing, undelivered, history = await together(
         api.get("source", limit=250),
-        api.get("stats", "failing-endpoint", limit=LISTED),
+        api.get("stats", "failing-endpoint", hours=24, limit=LISTED),
         api.get("undelivered", limit=LOOKED_AT),
         api.get("stats", "history", unit=unit),
     )

@@ -6,7 +6,7 @@ import msgspec
 
 from relay.domain.books import State
 from relay.domain.model import EndpointId
-from relay.domain.replaying import STATES, Chosen, Failed
+from relay.domain.replaying import STATES, Chosen, Reason
 
 ANOTHERS = frozenset({State.NOT_OWED, State.REPLACED})
 """The endpoint was not owed the event, or is owed another one for it."""
@@ -18,7 +18,7 @@ class TooOld(msgspec.Struct, frozen=True, kw_only=True):
     task: str
     """The id of the replay."""
     endpoint: EndpointId
-    states: tuple[Chosen | Failed, ...]
+    states: tuple[Chosen | Reason, ...]
     """What became of the deliveries."""
     first: int
     """The lowest number of an event that can be chosen."""

@@ -26,6 +26,7 @@ from relay.starting import readiness_of
 from relay.store.tail import Tail
 from relay.wiring import Stores, open_evaluator, open_stores, open_tracing, posting_of
 from tests.integration.api.documented import Documented
+from tests.integration.api.losing import Losses
 from tests.integration.api.storing import Store
 
 KEY = "test-key-0123456789"
@@ -143,3 +144,9 @@ async def svix(base_url: str) -> AsyncIterator[SvixAsync]:
     client = SvixAsync(KEY, SvixOptions(server_url=base_url, retry_schedule=[]))
     yield client
     await client._httpx_client.aclose()
+
+
+@pytest.fixture
+async def losses(http: httpx.AsyncClient, stores: Stores, store: Store) -> Losses:
+    """Nothing is lost yet."""
+    return await Losses(http, stores, store).open()

@@ -11,7 +11,8 @@ from relay.api.replays import MOST_RUNNING
 from relay.domain.streams import posts_of
 from relay.wiring import Stores
 from relay.wiring_replays import replays_of
-from tests.integration.api.storing import A, B, Store
+from tests.integration.api.losing import Losses
+from tests.integration.api.storing import NOW, A, B, Store
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 URL = "https://hooks.example.com/in"
@@ -65,6 +66,34 @@ async def test_posted_messages_are_replayed(http: httpx.AsyncClient, stores: Sto
     assert (told["status"], told["data"]["queued"], told["data"]["waiting"]) == ("finished", 2, 2)
 
 
+@pytest.mark.parametrize(
+    ("operation", "body"),
+    [
+        ("recover", {"since": "2026-01-01T00:00:00Z"}),
+        ("bulk-replay", {}),
+        ("bulk-replay", {"states": ["dead"]}),
+        ("bulk-replay", {"status": 2}),
+    ],
+)
+async def test_messages_are_resent_by_the_reason_that_the_list_shows(
+    losses: Losses, http: httpx.AsyncClient, operation: str, body: dict[str, Any]
+) -> None:
+    """Each reason is listed for one message: only those of the request are counted, of this endpoint alone."""
+    for row, reason in enumerate(("schedule_used_up", "poison", "verdict_rule"), 1):
+        await losses.give_up(A, row, "crm", at_ms=NOW, tail=f"10 {reason}")
+    await losses.give_up(A, 4, "erp", at_ms=NOW, tail="10 poison")
+    asked = body | {"reasons": ["poison", "verdict_rule"], "dryRun": True}
+    begun = await http.post(f"/app/one/endpoint/crm/{operation}", json=asked)
+    assert begun.status_code == 202, begun.text
+    while await replays_of(losses.stores).turn(A):
+        pass
+    await replays_of(losses.stores).turn(B)
+    told = (await http.get(f"/background-task/{begun.json()['id']}")).json()
+    assert (told["status"], told["data"]["chosen"]) == ("finished", 2)
+    shown = {each["reason"] for each in await losses.listed(app="one") if each["endpointUid"] == "crm"}
+    assert shown == {"schedule_used_up", "poison", "verdict_rule"}
+
+
 async def test_a_task_is_cancelled(http: httpx.AsyncClient, stores: Stores, crm: str) -> None:
     """It stays in the list, and no worker continues it."""
     task = (await http.post("/app/one/endpoint/crm/bulk-replay", json={"dryRun": True})).json()["id"]
@@ -110,6 +139,10 @@ async def test_a_key_of_an_application_sees_its_own_tasks(http: httpx.AsyncClien
         ({"since": "yesterday"}, ["body", "since"]),
         ({"rate": 0}, ["body", "rate"]),
         ({"tag": "x"}, ["body", "tag"]),
+        ({"reasons": ["event_not_kept"]}, ["body", "reasons", "0"]),
+        ({"reasons": []}, ["body", "reasons"]),
+        ({"reasons": ["poison"], "states": ["dead", "delivered"]}, ["body", "states"]),
+        ({"reasons": ["poison"], "status": 0}, ["body", "status"]),
     ],
 )
 async def test_what_is_wrong_is_told(http: httpx.AsyncClient, crm: str, body: dict[str, Any], loc: list[str]) -> None:

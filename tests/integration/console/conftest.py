@@ -12,6 +12,7 @@ from tests.integration.api.conftest import (
     base_url,
     clock,
     http,
+    losses,
     opened,
     store,
     stores,
@@ -19,7 +20,7 @@ from tests.integration.api.conftest import (
 from tests.integration.api.documented import Documented
 from tests.integration.console.walking import Walker
 
-__all__ = ["application", "base_url", "clock", "http", "opened", "store", "stores"]
+__all__ = ["application", "base_url", "clock", "http", "losses", "opened", "store", "stores"]
 
 
 @pytest.fixture

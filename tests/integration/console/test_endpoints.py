@@ -6,7 +6,9 @@ import httpx
 import pytest
 
 from relay.wiring import Stores
-from tests.integration.api.storing import NOW, A, Store
+from relay.wiring_replays import replays_of
+from tests.integration.api.losing import Losses
+from tests.integration.api.storing import NOW, A, B, Store
 from tests.integration.api.test_messages import attempt
 from tests.integration.console.walking import Walker
 
@@ -143,6 +145,37 @@ async def test_headers_are_set_and_removed(operator: Walker, http: httpx.AsyncCl
     assert (found["headers"], found["sensitive"]) == ({}, [])
     page = await operator.send("/headers", name="webhook-id", value="very-secret")
     assert (page.status, "very-secret" in page.html) == (422, False)
+
+
+async def test_dead_messages_are_recovered_after_they_were_counted(operator: Walker, losses: Losses) -> None:
+    """Everything dead since a time. Nothing is sent before the number was shown."""
+    for row, reason in enumerate(("schedule_used_up", "poison"), 1):
+        await losses.give_up(A, row, "crm", at_ms=NOW, tail=f"10 {reason}")
+    at = "/console/applications/one/endpoints/crm"
+    assert f"{at}/recover" in [link.replace(losses.ids["one"], "one").replace(losses.ids["crm"], "crm")
+                               for link in (await operator.get(at)).links]  # fmt: skip
+    page = await operator.get(f"{at}/recover")
+    assert page.form("/recover").fields["since"].endswith("Z")
+    page = await operator.send("/recover", do="count", since="2026-09-01T00:00:00Z")
+    assert "Recover 2" not in page.text
+    for stream in (A, B):
+        while await replays_of(losses.stores).turn(stream):
+            pass
+    assert len(await losses.listed()) == 2
+    page = await operator.get(f"{page.answer.url.raw_path.decode()}")
+    assert "Recover 2 messages" in page.text
+    await operator.send("/recover", do="send")
+    for stream in (A, B):
+        while await replays_of(losses.stores).turn(stream):
+            pass
+    assert await losses.listed() == []
+    tasks = (await losses.http.get("/background-task")).json()["data"]
+    assert {(each["task"], each["data"]["dryRun"]) for each in tasks} == {
+        ("endpoint.recover", True), ("endpoint.recover", False),
+    }  # fmt: skip
+    await operator.get(f"{at}/recover")
+    page = await operator.send("/recover", do="count", since="soon")
+    assert (page.status, "aria-invalid" in page.html) == (422, True)
 
 
 async def test_a_replay_is_previewed(operator: Walker, http: httpx.AsyncClient, store: Store, made: Made) -> None:

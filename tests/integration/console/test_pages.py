@@ -31,6 +31,7 @@ PAGES = [
     "/console/applications/one/endpoints/crm",
     "/console/applications/one/endpoints/crm/rules",
     "/console/applications/one/endpoints/crm/secrets",
+    "/console/applications/one/endpoints/crm/recover",
     "/console/applications/one/endpoints/crm/replay",
     "/console/applications/one/endpoints/crm/settings",
     "/console/applications/one/new-endpoint",

@@ -3,9 +3,15 @@
 import httpx
 import pytest
 
+from relay.console.pages import undelivered
+from relay.domain.model import MessageId
+from relay.domain.principals import SCOPES
+from relay.store import keys
 from relay.wiring import Stores
-from tests.integration.api.storing import NOW, A, Store
-from tests.integration.console.walking import Walker
+from relay.wiring_replays import replays_of
+from tests.integration.api.losing import Losses
+from tests.integration.api.storing import NOW, A, B, Store
+from tests.integration.console.walking import Page, Walker
 
 
 @pytest.fixture
@@ -41,6 +47,80 @@ async def test_dead_messages_are_counted_and_sent_again(operator: Walker, store:
     assert "is cancelled" in (await operator.send("/cancel")).text
 
 
+@pytest.fixture
+async def lost(losses: Losses) -> Losses:
+    """Dead messages: two of `crm` for two reasons, of `erp` one that is kept and one that is not."""
+    await losses.give_up(A, 1, "crm", at_ms=NOW - 60_000)
+    await losses.give_up(B, 2, "crm", at_ms=NOW - 60_000, tail="1:5 poison")
+    await losses.give_up(A, 3, "erp", at_ms=NOW - 60_000)
+    message = await losses.give_up(A, 4, "erp", at_ms=NOW - 60_000, tail="1 event_not_kept")
+    number, _ = await losses.stores.events.find(A, MessageId(message)) or (0, None)
+    await losses.stores.redis.hdel(keys.events(A, 0), str(number))  # type: ignore[misc]
+    return losses
+
+
+def boxes(page: Page) -> dict[str, str]:
+    """The checkboxes of a page: what they select, and their names."""
+    return {given["value"]: given["name"] for tag, given in page.tags if given.get("type") == "checkbox"}
+
+
+async def test_selected_groups_are_resent_by_reason(operator: Walker, lost: Losses) -> None:
+    """One task for each endpoint, with the reasons selected. What the relay no longer has cannot be selected."""
+    page = await operator.get("/console/undelivered")
+    one, crm, erp = (lost.ids[name] for name in ("one", "crm", "erp"))
+    found = boxes(page)
+    assert set(found) == {f"{one} {crm} schedule_used_up", f"{one} {crm} poison", f"{one} {erp} schedule_used_up"}
+    assert "no longer has this message" in page.text
+    assert ">crm</a>" in page.html
+    page = await operator.send("/resend", **{name: value for value, name in found.items()})
+    assert "2 tasks started. See Background tasks" in page.text
+    assert "/console/tasks" in page.links
+    for stream in (A, B):
+        while await replays_of(lost.stores).turn(stream):
+            pass
+    tasks = (await lost.http.get("/background-task")).json()["data"]
+    assert {(each["data"]["endpointId"], each["data"]["queued"]) for each in tasks} == {(crm, 2), (erp, 1)}
+    assert [each["reason"] for each in await lost.listed()] == ["event_not_kept"]
+
+
+async def test_a_filter_by_source_bounds_what_is_resent(operator: Walker, lost: Losses) -> None:
+    """The page then shows nothing of other sources, so nothing of them is sent. The page stays the same."""
+    page = await operator.get("/console/undelivered?source=a")
+    assert not [value for value in boxes(page) if value.endswith("poison")]
+    group = f"{lost.ids['one']} {lost.ids['crm']} schedule_used_up"
+    page = await operator.send("/resend", **{"group-1": group})
+    assert ("1 task started" in page.text, page.answer.url.query) == (True, b"source=a")
+    assert await lost.stores.replays.running(A) != []
+    assert await lost.stores.replays.running(B) == []
+
+
+async def test_a_task_that_cannot_start_is_told(operator: Walker, lost: Losses) -> None:
+    """With the endpoint and the reason; the others start. Selecting nothing is told too."""
+    page = await operator.get("/console/undelivered")
+    values = {name: value for value, name in boxes(page).items()}
+    await lost.http.delete("/app/one/endpoint/erp")
+    page = await operator.send("/resend", **values)
+    assert "1 task started. Not started for " + lost.ids["erp"] in page.text
+    assert 'class="notice error" role="alert"' in page.html
+    assert "select at least one group" in (await operator.send("/resend")).text
+
+
+async def test_groups_of_one_page_are_told_as_such(
+    operator: Walker, lost: Losses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their numbers are lower bounds while there are more pages, before or behind."""
+    assert "All undelivered messages" in (await operator.get("/console/undelivered")).text
+    monkeypatch.setattr(undelivered, "LISTED", 2)
+    page = await operator.get("/console/undelivered")
+    for _ in range(2):
+        assert "This page alone: there are more pages" in page.text
+        assert '<td class="n">1+</td>' in page.html
+        (onward,) = [link for link in page.links if "iterator=" in link]
+        page = await operator.get(onward)
+        if 'rel="next"' not in page.html:
+            break
+
+
 async def test_the_audit_log_is_filtered(operator: Walker, endpoint: str) -> None:
     """By action; a time that is none is said at its field."""
     page = await operator.get("/console/audit?action=endpoint.create&principal=admin")
@@ -64,7 +144,9 @@ async def test_operational_events_are_listed(operator: Walker, stores: Stores) -
 async def test_a_key_is_created_shown_once_and_revoked(operator: Walker, http: httpx.AsyncClient) -> None:
     """Its token is on the page that answers the form, and on no other."""
     await operator.get("/console/keys")
-    page = await operator.send("/keys", name="CRM", scopes="read, endpoint:write", expiresAt="2099-01-31T00:00:00Z")
+    assert [name for name in operator.page.form("/keys").fields if name.startswith("scope-")] == ["scope-read"]
+    chosen = {"name": "CRM", "scope-endpoint:write": "on", "expiresAt": "2099-01-31T00:00:00Z"}
+    page = await operator.send("/keys", **chosen)
     (key,) = (await http.get("/key")).json()["data"]
     assert (key["name"], key["scopes"], key["expiresAt"][:4]) == ("CRM", ["read", "endpoint:write"], "2099")
     token = page.html.split('class="secret" tabindex="0">')[1].split("<")[0]
@@ -77,9 +159,26 @@ async def test_a_key_is_created_shown_once_and_revoked(operator: Walker, http: h
 async def test_what_is_wrong_with_a_key_is_said(operator: Walker, http: httpx.AsyncClient) -> None:
     """At its field, and what was entered stays."""
     await operator.get("/console/keys")
-    page = await operator.send("/keys", name="CRM", scopes="everything", expiresAt="soon")
-    assert (page.status, page.html.count("aria-invalid"), 'value="everything"' in page.html) == (422, 2, True)
+    page = await operator.send("/keys", **{"name": "CRM", "scope-audit:read": "on", "expiresAt": "soon"})
+    assert (page.status, page.html.count("aria-invalid"), 'value="soon"' in page.html) == (422, 1, True)
+    chosen = [name for name in page.form("/keys").fields if name.startswith("scope-")]
+    assert chosen == ["scope-read", "scope-audit:read"]
+    form = page.form("/keys")
+    fields = {name: value for name, value in form.fields.items() if not name.startswith("scope-")}
+    page = await operator.post(form.action, fields | {"expiresAt": "", "name": "CRM"})
+    assert (page.status, 'id="e-scopes"' in page.html) == (422, True)
     assert (await http.get("/key")).json()["data"] == []
+
+
+async def test_a_key_offers_every_scope_that_its_own_key_has(stranger: Walker, http: httpx.AsyncClient) -> None:
+    """The others are there and cannot be chosen."""
+    made = (await http.post("/key", json={"name": "Keys", "scopes": ["key:write", "source:read"]})).json()
+    await stranger.sign_in(made["token"])
+    page = await stranger.get("/console/keys")
+    offered = {given["name"][6:]: "disabled" not in given for _, given in page.tags if given.get("type") == "checkbox"}
+    assert set(offered) == set(SCOPES)
+    assert {name for name, can_be in offered.items() if can_be} == {"key:read", "key:write", "source:read"}
+    assert [name for name in page.form("/keys").fields if name.startswith("scope-")] == []
 
 
 async def test_a_key_without_these_scopes(stranger: Walker, http: httpx.AsyncClient) -> None:

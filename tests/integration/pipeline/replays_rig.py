@@ -3,7 +3,7 @@
 from typing import Any
 
 from relay.domain.model import Endpoint
-from relay.domain.replaying import Chosen, Replay, Wanted
+from relay.domain.replaying import Chosen, Reason, Replay, Wanted
 from relay.pipeline.correcting import Correcting
 from relay.pipeline.reading.old_rows import OldRows
 from relay.pipeline.reading_again import ReadingAgain
@@ -44,7 +44,7 @@ def replay_turns(rig: Rig) -> ReplayTurns:
 
 
 def replay_of(
-    endpoint: Endpoint, replay_id: str = "qtask_1", *, states: tuple[Chosen, ...], end: int, **fields: Any
+    endpoint: Endpoint, replay_id: str = "qtask_1", *, states: tuple[Chosen | Reason, ...], end: int, **fields: Any
 ) -> Replay:
     """A replay of all events up to number `end`."""
     return Replay(

@@ -7,11 +7,14 @@ import pytest
 from msgspec.structs import replace
 
 from relay.domain.model import Endpoint
-from relay.domain.replaying import WAITING_MOST, Chosen, Replay
+from relay.domain.replaying import WAITING_MOST, Chosen, Reason, Replay
+from relay.domain.requests.model import RequestShape, VerdictRule
 from relay.errors import Conflict, StoreUnavailable
 from relay.pipeline import replays as module
 from relay.store import replay_keys
+from relay.store.backlog import Backlog
 from relay.store.replays import Part, Replays
+from relay.store.undelivered import Undelivered
 from tests.fakes.subscribers import OK, status
 from tests.integration.pipeline.dispatching_rig import Dispatching
 from tests.integration.pipeline.replays_rig import replay_of, replay_turns
@@ -35,7 +38,7 @@ async def endpoint(floor: Dispatching, host: str = CRM, **fields: object) -> End
     return made
 
 
-async def begin(floor: Dispatching, to: Endpoint, *states: Chosen, **fields: object) -> Replay:
+async def begin(floor: Dispatching, to: Endpoint, *states: Chosen | Reason, **fields: object) -> Replay:
     replay = replay_of(to, states=states, end=await floor.rig.events.newest(UK), **fields)
     await Replays(floor.rig.eyes).create(UK, replay)
     return replay
@@ -73,6 +76,36 @@ async def test_dead_ones_are_recovered_and_no_others(floor: Dispatching) -> None
     assert (told.replay.phase, told.replay.chosen, told.queued) == ("finished", len(dead), len(dead))
     assert len(dead) == 30
     assert sorted(each.row_id for each in floor.subscribers.got[before:]) == failed
+
+
+async def test_only_those_with_a_reason_are_sent_again(floor: Dispatching) -> None:
+    """Dead, or dropped to let their events go; the others stay where they are."""
+    rule = VerdictRule(status="422", verdict="dead")
+    crm = await endpoint(floor, retry_schedule=(), request=RequestShape(verdicts=(rule,)))
+    # It still needs the event of a delivery that is dropped, so the relay keeps the event.
+    await endpoint(floor, ERP, paused=True)
+    undelivered = Undelivered(floor.rig.eyes)
+    async with floor.worker():
+        failed: dict[int, list[int]] = {}
+        for code in (400, 422):
+            floor.subscribers.answers[CRM] = status(code)
+            failed[code] = await floor.rows(4)
+            await until(lambda: len(floor.subscribers.got) >= sum(map(len, failed.values())))
+            await floor.settled()
+        assert [each.reason for each in await undelivered.dead(UK, limit=9)].count("verdict_rule") == 4
+        dropped = await Backlog(floor.rig.redis).drop_dead(UK, {crm.id: 1})
+        assert dropped[crm.id].deliveries == 1
+        floor.subscribers.answers[CRM] = OK
+        before = len(floor.subscribers.got)
+        await begin(floor, crm, "schedule_used_up", "backlog_full")
+        await finish(floor)
+        await until(lambda: len(floor.subscribers.got) >= before + 4)
+        await floor.settled()
+    told = await part(floor)
+    assert (told.replay.phase, told.queued, told.replay.too_old) == ("finished", 4, 0)
+    assert sorted(each.row_id for each in floor.subscribers.got[before:]) == failed[400]
+    assert [each.reason for each in await undelivered.dead(UK, limit=9)] == ["verdict_rule"] * 4
+    assert await undelivered.dropped(UK, crm.id, limit=9) == []
 
 
 async def test_new_events_go_before_replays(floor: Dispatching) -> None:

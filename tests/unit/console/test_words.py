@@ -9,6 +9,7 @@ from relay.console import charts, forms, visits, words
 from relay.console.api import FieldFault, Refused, refused
 from relay.console.charts import BOTTOM, HEIGHT, LEFT, WIDTH, Series, stacked
 from relay.console.forms import Entry, MalformedError, json_of
+from relay.console.pages import undelivered
 from relay.console.rendering import environment
 from relay.console.states import STATES, state_of
 
@@ -16,7 +17,7 @@ SERIES = [Series("success", "Succeeded", "good"), Series("fail", "Failed", "bad"
 SPAN = {"since": "2026-09-21T10:00:00.000Z", "until": "2026-09-21T14:00:00.000Z", "step_s": 3600}
 
 
-@pytest.mark.parametrize("module", [words, charts, forms, visits])
+@pytest.mark.parametrize("module", [words, charts, forms, visits, undelivered])
 def test_examples_in_docstrings_hold(module: ModuleType) -> None:
     """They are what the filters of the templates do."""
     found = doctest.testmod(module)
@@ -49,6 +50,15 @@ def test_a_chart_has_a_slot_for_each_span_and_stays_in_its_box() -> None:
         assert 0 <= bar.y < bar.y + bar.height <= BOTTOM + 2 < HEIGHT
         assert bar.height >= 2
     assert chart.slots[2].title == "2026-09-21 12:00 UTC: succeeded 9,000, failed 1"
+
+
+@pytest.mark.parametrize("minutes", range(1, 200, 3))
+def test_labels_of_a_chart_stay_in_its_box(minutes: int) -> None:
+    """Also that of the last slot, however narrow it is. A label is about 30 wide."""
+    until = f"2026-09-21T{10 + minutes // 60}:{minutes % 60:02}:00.000Z"
+    chart = stacked([], SERIES, since="2026-09-21T10:00:00.000Z", until=until, step_s=60)
+    assert all(0 <= tick.x - 15 < tick.x + 15 <= WIDTH for tick in chart.ticks)
+    assert chart.slots[-1].x + chart.slots[-1].width <= WIDTH
 
 
 def test_a_chart_of_nothing_is_a_chart() -> None:

@@ -5,10 +5,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from socket import socket
 from typing import Any
 
-from litestar import Litestar, Router
+from litestar import Litestar, Request, Response, Router
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.types import ControllerRouterHandler
 
@@ -72,7 +73,9 @@ from relay.api.unsupported import INGEST_UNSUPPORTED, UNSUPPORTED, handlers
 from relay.api.usage import UsageController
 from relay.api.visitor_traces import linked_visitor_trace, visitor_trace
 from relay.config import Settings, variable
+from relay.console import failures
 from relay.console.router import console
+from relay.console.visits import HOME
 from relay.domain.addresses import EgressPolicy
 from relay.domain.model import Secret
 from relay.errors import Fault, Invalid
@@ -167,7 +170,7 @@ def create_api(
         before_send=[secure, count_answer],
         cors_config=_cors(origins) if origins else None,
         dependencies=dependencies(clock),
-        exception_handlers=problems.handlers(),
+        exception_handlers={**problems.handlers(), HTTPException: _http_error if has_console else problems.http_error},
         lifespan=[lifespan(opened, clock, upstreams=upstreams, metrics_port=metrics_port, spans=spans, leaves=leaves)],
         logging_config=None,
         middleware=[Measuring(), ChangeLog()],
@@ -262,3 +265,9 @@ def _cors(origins: Sequence[str]) -> CORSConfig:
         expose_headers=CORS_RESPONSE,
         max_age=600,
     )
+
+
+def _http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    """Errors of the framework that belong to no operation: people at `/console` get a page, others a document."""
+    at_console = request.url.path == HOME or request.url.path.startswith(f"{HOME}/")
+    return failures.http_error(request, error) if at_console else problems.http_error(request, error)

@@ -7,7 +7,7 @@ first.
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -131,10 +131,13 @@ def _integer_fault(schema: Schema, text: str) -> str | None:
 
 
 def is_time(text: str) -> bool:
-    """Whether a text is a time as in RFC 3339."""
+    """Whether a text is a time as in RFC 3339, in a year that UTC has as well (1 to 9999)."""
+    if not _TIME.fullmatch(text):
+        return False
     try:
-        return bool(_TIME.fullmatch(text)) and msgspec.convert(text, datetime) is not None
-    except msgspec.ValidationError:
+        when = msgspec.convert(text, datetime)
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC) is not None
+    except (msgspec.ValidationError, OverflowError):
         return False
 
 

@@ -91,7 +91,7 @@ def handlers() -> ExceptionHandlersMap:
     """The handlers that turn exceptions into problem documents."""
     return {
         RelayError: relay_error,
-        HTTPException: _http_error,
+        HTTPException: http_error,
         ValidationException: _unfit,
         UnicodeDecodeError: _malformed,
         RecursionError: _malformed,
@@ -110,7 +110,8 @@ def relay_error(request: Request[Any, Any, Any], error: RelayError) -> Response[
     return _fault_of_ours(request, error)
 
 
-def _http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
+def http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
+    """The problem document of an error of the framework."""
     status = HTTPStatus(error.status_code)
     code = CODES.get(status, status.phrase.lower().replace(" ", "_"))
     allowed = (error.headers or {}).get("allow", "")

@@ -8,14 +8,14 @@ import asyncio
 from collections.abc import Awaitable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 import msgspec
 from litestar import Request
 
 from relay.domain.model import Secret
-from relay.errors import RelayError
+from relay.domain.url_paths import url_path
+from relay.errors import Invalid, RelayError
 
 ROOT = "/api/v1"
 FORWARDED = ("x-forwarded-for", "x-request-id", "svix-req-id")
@@ -79,7 +79,7 @@ class Api:
             headers["content-type"] = "application/json"
         request = httpx.Request(
             method,
-            f"http://relay{root}/" + "/".join(quote(part, safe="") for part in path),
+            f"http://relay{root}/{_path(path)}",
             params={name: value for name, value in (query or {}).items() if value not in (None, "", [])},
             headers=headers,
             content=None if body is None else msgspec.json.encode(body),
@@ -89,6 +89,14 @@ class Api:
         if answer.is_success:
             return msgspec.json.decode(content) if content else None
         raise refused(answer.status_code, content)
+
+
+def _path(parts: tuple[str, ...]) -> str:
+    """The path of an operation. Raises Refused for parts that name no object, as the API does for names without one."""
+    try:
+        return url_path(*parts)
+    except Invalid as error:
+        raise Refused(httpx.codes.NOT_FOUND, "not_found", f"the address {error.faults[0].message}") from None
 
 
 def refused(status: int, content: bytes) -> Refused:

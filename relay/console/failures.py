@@ -36,7 +36,7 @@ def handlers() -> ExceptionHandlersMap:
     return {
         SignedOut: _signed_out,
         Refused: _refused,
-        HTTPException: _http_error,
+        HTTPException: http_error,
         StoreUnavailable: _unavailable,
         StoreRefused: _unavailable,
         Exception: _fault_of_ours,
@@ -68,9 +68,13 @@ def _refused(request: Request[Any, Any, Any], error: Refused) -> Response[bytes]
     return _page(request, error.status, error.message)
 
 
-def _http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+def http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    """The page for an error of the framework, such as an address or a method that no page has."""
     status = error.status_code
-    text = "There is no page at this address." if status == HTTPStatus.NOT_FOUND else error.detail
+    text = {
+        HTTPStatus.NOT_FOUND: "There is no page at this address.",
+        HTTPStatus.METHOD_NOT_ALLOWED: "This address only takes the form of another page. Go back to that page.",
+    }.get(HTTPStatus(status), error.detail)
     title = "The request was refused" if status == HTTPStatus.FORBIDDEN else None
     return _page(request, status, text, title=title)
 

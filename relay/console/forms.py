@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
+
+import msgspec
 
 from relay.console.api import FieldFault, Refused
 
@@ -50,14 +52,24 @@ class Entry:
             self.others.append(fault.message[:1].upper() + fault.message[1:])
 
 
-def json_of(text: str) -> Any:
-    """The JSON in a field. None: the field is empty. Raises MalformedError with what is wrong, and where."""
+def json_of(text: str) -> msgspec.Raw | None:
+    """The JSON in a field as it was typed, so that the API checks what a person sees. None: the field is empty.
+
+    Raises MalformedError with what is wrong, and where.
+    """
     if not text.strip():
         return None
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        json.loads(text, parse_constant=_not_json, parse_int=str)
+    except RecursionError:
+        raise MalformedError("is nested too deeply") from None
+    except ValueError as error:
         raise MalformedError(f"is not valid JSON: {error}") from None
+    return msgspec.Raw(text.encode())
+
+
+def _not_json(name: str) -> NoReturn:
+    raise ValueError(f"it has {name}, which is no JSON value")
 
 
 def names_of(text: str) -> list[str]:

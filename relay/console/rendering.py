@@ -55,7 +55,7 @@ def render(
     body, headers = text.encode(), headers_of(request)
     if len(body) >= COMPRESSED_FROM and accepts_gzip(request):
         body, headers["content-encoding"] = gzip.compress(body, 6, mtime=0), "gzip"
-    return Response(body, status_code=status, media_type="text/html; charset=utf-8", headers=headers)
+    return Response(body, status_code=status, media_type="text/html", headers=headers)
 
 
 def headers_of(request: Request[Any, Any, Any]) -> dict[str, str]:

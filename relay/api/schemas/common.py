@@ -1,7 +1,7 @@
 """What requests and responses have in common: limits of values, times, and pages of lists."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 import msgspec
@@ -109,9 +109,13 @@ TYPE_ENCODERS: dict[Any, Any] = {Moment: lambda moment: rfc3339(round(moment.tim
 """How Litestar encodes times: with milliseconds, also for a whole second, as in events."""
 
 
+SHOWN_MS = range(-62_135_596_800_000, 253_402_300_800_000)
+"""The years 1 to 9999, in ms since 1970."""
+
+
 def moment(at_ms: int) -> Moment:
-    """A time for a response."""
-    return Moment.fromtimestamp(at_ms / 1000, UTC)
+    """A time for a response. What a response cannot show becomes the nearest time that it can."""
+    return Moment.fromtimestamp(min(max(at_ms, SHOWN_MS.start), SHOWN_MS.stop - 1) / 1000, UTC)
 
 
 def moment_or_none(at_ms: int | None) -> Moment | None:
@@ -119,9 +123,12 @@ def moment_or_none(at_ms: int | None) -> Moment | None:
     return None if at_ms is None else moment(at_ms)
 
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 def ms(when: datetime) -> int:
     """A time of a request in ms. Without an offset it is UTC."""
-    return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)
+    return ((when if when.tzinfo else when.replace(tzinfo=UTC)) - EPOCH) // timedelta(milliseconds=1)
 
 
 def given(body: msgspec.Struct, *names: str) -> dict[str, Any]:

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
 
 import httpx
 
 from relay.cli.client.answers import not_json, refusal, unreachable
 from relay.cli.client.places import Place
+from relay.cli.faults import Misused
+from relay.domain.url_paths import url_path
+from relay.errors import Invalid
 
 CONNECT_S = 10.0
 ANSWER_S = 60.0
@@ -118,12 +120,11 @@ class Api:
 
 
 def path_of(*parts: str) -> str:
-    """A path whose parts come from arguments: nothing in them leads elsewhere.
-
-    >>> path_of("app", "a/../b", "endpoint")
-    'app/a%2F..%2Fb/endpoint'
-    """
-    return "/".join(quote(part, safe="") for part in parts)
+    """A path whose parts come from arguments. Raises Misused for a part that would lead to another object."""
+    try:
+        return url_path(*parts)
+    except Invalid as error:
+        raise Misused(f"an argument {error.faults[0].message}") from None
 
 
 def _given(query: Mapping[str, Any]) -> dict[str, Any]:

@@ -146,6 +146,18 @@ async def test_nobody_gives_more_than_they_have(http: httpx.AsyncClient) -> None
     assert (await http.post(f"/key/{equal['id']}/rotate", headers=by)).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "time", ["9999-12-31T23:59:59-23:59", "9999-12-31T23:59:59.999999-00:01", "0001-01-01T00:00:00+00:01"]
+)
+async def test_a_time_that_utc_does_not_have_is_refused(http: httpx.AsyncClient, time: str) -> None:
+    """It could be stored, and no list of keys could show it afterwards."""
+    refused = await http.post("/key", json={"name": "k", "scopes": ["read"], "expiresAt": time})
+    assert (refused.status_code, refused.json()["detail"][0]["loc"]) == (422, ["body", "expiresAt"])
+    made = await created(http, expiresAt="9999-12-31T23:59:59.999Z")
+    assert (await http.patch(f"/key/{made['id']}", json={"expiresAt": time})).status_code == 422
+    assert [each["expiresAt"] for each in (await http.get("/key")).json()["data"]] == ["9999-12-31T23:59:59.999Z"]
+
+
 async def test_a_key_that_expires_makes_none_that_lasts_longer(http: httpx.AsyncClient) -> None:
     """Nor does it extend itself."""
     short = await created(http, scopes=["key:write", "read"], expiresAt="2026-10-01T00:00:00Z")

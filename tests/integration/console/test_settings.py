@@ -149,6 +149,11 @@ async def test_an_application_is_created_changed_and_deleted(operator: Walker, h
         ({"throttleRate": "fast"}, "throttleRate"),
         ({"filter": "{"}, "filter"),
         ({"filter": '{"$nope": 1}'}, "filter"),
+        ({"filter": '{"dgrp": "7", "dgrp": "8"}'}, "filter"),
+        ({"filter": '{"dgrp": NaN}'}, "filter"),
+        ({"filter": '{"dgrp": "\\ud800"}'}, "filter"),
+        ({"filter": '{"dgrp": ' + "9" * 5000 + "}"}, "filter"),
+        ({"filter": "[" * 5000}, "filter"),
     ],
 )
 @pytest.mark.parametrize("path", ["/console/new-application", "/console/applications/one/settings"])
@@ -182,3 +187,47 @@ async def test_without_the_scope_there_is_no_form(http: httpx.AsyncClient, stran
         page = await stranger.get(path)
         assert [form for form in page.forms if "settings" in form.action or "delete" in form.action] == []
     assert not any("new-" in link for link in (await stranger.get("/console/sources")).links)
+
+
+@pytest.mark.parametrize("part", ["%2e%2e", "%2E", "%20"])
+async def test_an_address_leads_to_no_other_object(operator: Walker, http: httpx.AsyncClient, part: str) -> None:
+    """A form that is sent to `..` must not delete what is above it, and no such page is an error of ours."""
+    await http.put("/source/de", json=STORED)
+    await http.post("/app", json={"uid": "one", "name": "One"})
+    page = await operator.get("/console/applications/one/settings")
+    csrf = {"csrf": page.form("/settings").fields["csrf"]}
+    for path in (
+        f"/console/applications/one/endpoints/{part}/delete",
+        f"/console/applications/one/endpoints/{part}/pause",
+        f"/console/applications/{part}/delete",
+        f"/console/sources/{part}/delete",
+        f"/console/sources/de/routes/{part}/pause",
+    ):
+        assert (await operator.post(path, csrf)).status < 500
+    for path in (
+        f"/console/applications/one/endpoints/{part}/settings",
+        f"/console/applications/one/endpoints/{part}/rules",
+        f"/console/applications/one/messages/{part}",
+        f"/console/sources/de/routes/all?count={part}",
+    ):
+        assert (await operator.get(path)).status < 500, path
+    assert (await http.get("/app/one")).status_code == 200
+    assert (await http.get("/source/de")).json()["paused"] is True
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/console/nope", 404),
+        ("/console/applications/one/nope", 404),
+        ("/console/applications/a%2Fb", 404),
+        ("/console/sources/de/backfills/x", 404),
+        ("/console/sources/de/delete", 405),
+    ],
+)
+async def test_a_wrong_address_is_answered_with_a_page(operator: Walker, path: str, status: int) -> None:
+    """In words for people, not with a document of the API. A form's address that is reloaded is one, too."""
+    page = await operator.get(path)
+    assert (page.status, page.answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    assert "There is no page" in page.text or "Go back" in page.text
+    assert "/docs" not in page.text

@@ -105,7 +105,7 @@ class Moment(datetime):
     """A time in a response. `TYPE_ENCODERS` encodes it, so that all times of the API have one form."""
 
 
-TYPE_ENCODERS: dict[Any, Any] = {Moment: lambda moment: rfc3339(round(moment.timestamp() * 1000))}
+TYPE_ENCODERS: dict[Any, Any] = {Moment: lambda moment: rfc3339(ms(moment))}
 """How Litestar encodes times: with milliseconds, also for a whole second, as in events."""
 
 
@@ -115,7 +115,8 @@ SHOWN_MS = range(-62_135_596_800_000, 253_402_300_800_000)
 
 def moment(at_ms: int) -> Moment:
     """A time for a response. What a response cannot show becomes the nearest time that it can."""
-    return Moment.fromtimestamp(min(max(at_ms, SHOWN_MS.start), SHOWN_MS.stop - 1) / 1000, UTC)
+    shown_ms = min(max(at_ms, SHOWN_MS.start), SHOWN_MS.stop - 1)
+    return Moment(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=shown_ms)
 
 
 def moment_or_none(at_ms: int | None) -> Moment | None:

@@ -87,7 +87,9 @@ async def shed(upkeep: Upkeep, *sources: Source) -> None:
 
 async def fill(redis: Redis, *, size: int = MB) -> None:
     """Use so much memory for something else."""
-    await redis.set("ballast", bytes(size))
+    # Had we sent it, the server would keep its buffer for the request as well, and free that at a moment of its own.
+    await redis.delete("ballast")
+    await redis.setrange("ballast", size - 1, b"0")
     while (await redis.info("memory"))["lazyfree_pending_objects"]:
         await asyncio.sleep(0.01)
 

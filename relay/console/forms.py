@@ -1,10 +1,16 @@
 """Forms: what was entered, and what the API found wrong with it, field by field."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from relay.console.api import FieldFault, Refused
+
+WHOLE = re.compile(r"-?([0-9]+|[0-9]{1,3}(,[0-9]{3})+|[0-9]{1,3}( [0-9]{3})+)")
+"""A whole number. Commas, or spaces, set groups of exactly three digits apart."""
+DIGITS_MOST = 30
+"""Digits of a number that is sent as one, so that the API says which range it allows."""
 
 
 class MalformedError(ValueError):
@@ -72,18 +78,27 @@ def names_of(text: str) -> list[str]:
 def decimal(text: str) -> float | str:
     """The number in a field. What is no plain number stays as it is: the API says what is wrong with it.
 
-    >>> decimal("0.5"), decimal("nan")
-    (0.5, 'nan')
+    >>> decimal("0.5"), decimal("2,5"), decimal("nan")
+    (0.5, '2,5', 'nan')
     """
-    digits = text.replace(".", "", 1)
-    return float(text) if digits.isascii() and digits.isdigit() and len(digits) < 20 else text
+    before, _, after = text.partition(".")
+    digits = _digits(before or "0")
+    if digits is None or not re.fullmatch(rf"[0-9]{{0,{DIGITS_MOST}}}", after) or not (before + after):
+        return text
+    return float(f"{digits}.{after or 0}")
 
 
 def whole(text: str) -> int | str:
     """The number in a field. What is no whole number stays as it is: the API says what is wrong with it.
 
-    >>> whole("141 248,745"), whole("soon")
-    (141248745, 'soon')
+    >>> whole("141,248,745"), whole("-5"), whole("2,5"), whole("soon")
+    (141248745, -5, '2,5', 'soon')
     """
-    digits = text.replace(",", "").replace(" ", "")
-    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 20 else text
+    digits = _digits(text)
+    return text if digits is None else int(digits)
+
+
+def _digits(text: str) -> str | None:
+    """A whole number without what sets its thousands apart. None: it is none, or has more than 30 digits."""
+    digits = re.sub("[, ]", "", text)
+    return digits if WHOLE.fullmatch(text) and len(digits.lstrip("-")) <= DIGITS_MOST else None

@@ -182,3 +182,15 @@ async def test_without_the_scope_there_is_no_form(http: httpx.AsyncClient, stran
         page = await stranger.get(path)
         assert [form for form in page.forms if "settings" in form.action or "delete" in form.action] == []
     assert not any("new-" in link for link in (await stranger.get("/console/sources")).links)
+
+
+@pytest.mark.parametrize(
+    ("rate", "said"), [("2,5", "integer"), ("1.5", "integer"), ("-5", "1 to"), ("9" * 25, "64 bits"), ("1,000", "")]
+)
+async def test_a_number_is_never_another_one(operator: Walker, http: httpx.AsyncClient, rate: str, said: str) -> None:
+    """What is no whole number is refused, and one out of range is told the range."""
+    await http.post("/app", json={"uid": "one", "name": "One", "throttleRate": 7})
+    await operator.get("/console/applications/one/settings")
+    page = await operator.send("/settings", throttleRate=rate)
+    assert (page.status, said in page.text) == (422 if said else 200, True), page.text
+    assert (await http.get("/app/one")).json()["throttleRate"] == (7 if said else 1000)

@@ -72,12 +72,12 @@ async def change_source(visit: VisitGiven, uid: FromPath[str]) -> Response[bytes
         return await _settings(visit, uid, _typed(shown).note(faults), status=MALFORMED)
     body = _body(fields) | {"routes": _routes_after(visit.form, stored["routes"]), "batchSize": stored["batchSize"]}
     try:
-        await visit.api.call("PUT", ("source", uid), body=body | auth_of(fields, typed, stored["auth"]))
+        saved = await visit.api.call("PUT", ("source", uid), body=body | auth_of(fields, typed, stored["auth"]))
     except Refused as refused:
         if refused.status == UNAUTHORIZED:
             raise
         return await _settings(visit, uid, _typed(shown, refused), status=refused.status)
-    return visit.redirect(at(uid, "settings"), Notice("done", "The settings are saved. The next poll uses them."))
+    return visit.redirect(at(uid, "settings"), Notice("done", _said(stored, saved)))
 
 
 @post("/sources/{uid:str}/delete")
@@ -122,6 +122,17 @@ def _shown(source: Mapping[str, Any]) -> dict[str, str]:
     """The texts of a source's fields."""
     values = {**source, "username": source["auth"].get("username", "")}
     return {name: "" if values[name] is None else str(values[name]) for name in FIELDS}
+
+
+def _said(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """What is said after the settings are saved. A new `startRowId` counts only for routes that came with it."""
+    row_id, added = after["startRowId"], [route for route in after["routes"] if route not in before["routes"]]
+    if row_id == before["startRowId"]:
+        return "The settings are saved. The next poll uses them."
+    if not added:
+        return "The settings are saved. No route moved: to move a route, open it and move its cursor."
+    begins = "rows that appear from now on" if row_id is None else f"the rows after {row_id}"
+    return f"The settings are saved. The routes that you added begin with {begins}: {', '.join(added)}."
 
 
 def _typed(form: Mapping[str, str], refused: Refused | None = None) -> Entry:

@@ -329,3 +329,17 @@ async def test_a_user_name_that_is_left_over_is_no_fault(operator: Walker, http:
     assert "The settings are saved." in page.text
     found = (await http.get("/source/de")).json()
     assert (found["version"], found["auth"]) == ("v2.1", {"type": "apiKey"})
+
+
+async def test_begin_after_row_says_which_routes_it_counts_for(operator: Walker, http: httpx.AsyncClient) -> None:
+    """The routes that are added. The others are moved by their cursors, and the page leads there."""
+    await http.put("/source/de", json=STORED)
+    page = await operator.get("/console/sources/de/settings")
+    assert "Only for routes that you add" in page.text
+    assert "/console/sources/de/routes/calls#rewind" in page.links
+    page = await operator.send("/settings", startRowId="500")
+    assert "No route moved: to move a route, open it and move its cursor." in page.text
+    assert (await http.get("/source/de")).json()["startRowId"] == 500
+    page = await operator.send("/settings", startRowId="700", **{"route-goals": "on"})
+    assert "The routes that you added begin with the rows after 700: goals." in page.text
+    assert "The next poll uses them." in (await operator.send("/settings", name="DE")).text

@@ -18,6 +18,11 @@ from relay.store.sessions import Session, Sessions
 HOME = "/console"
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 UNAUTHORIZED, FORBIDDEN = 401, 403
+FOR_OPERATORS = frozenset({
+    "application:write", "event_type:write", "operational_event:read", "operational_webhook:read",
+    "operational_webhook:write", "source:read", "source:write",
+})  # fmt: skip
+"""Scopes of which the API refuses every operation to keys of one application: see relay.api.access."""
 
 
 class SignedOut(RelayError):  # noqa: N818 - named for what it says, like the others
@@ -42,8 +47,8 @@ class Visit:
         return int(self.request.app.state.clock.now_ms())
 
     def may(self, scope: str) -> bool:
-        """Whether the key has a scope. It decides what a page offers; the API decides what is done."""
-        return scope in self.principal["scopes"]
+        """Whether the key can use a scope. It decides what a page offers; the API decides what is done."""
+        return scope in self.principal["scopes"] and (self.is_operator or scope not in FOR_OPERATORS)
 
     @property
     def is_operator(self) -> bool:

@@ -13,6 +13,7 @@ from relay.console.pages.signing_in import VisitGiven
 from relay.console.pages.source_credentials import SECRETS, VERSIONS, auth_of, faults_of
 from relay.console.pages.sources import AT, at
 from relay.console.visits import UNAUTHORIZED, Visit
+from relay.console.words import moment
 from relay.domain.model import ROUTES
 from relay.domain.names import source_uid
 from relay.errors import Invalid
@@ -24,6 +25,8 @@ READERS: dict[str, Callable[[str], Any]] = {
 }  # fmt: skip
 """The fields of the form that are fields of the API, and how they are read."""
 FIELDS = ("uid", "username", *READERS)
+REPEATED_WITHIN_MS = 60_000
+"""How long after a source was made the same form counts as one that was sent twice."""
 EMPTY = {"baseUrl": "https://api.infinitycloud.com", "version": "v2.1", "pollIntervalSeconds": "60"}
 
 
@@ -35,7 +38,10 @@ async def new_source_page(visit: VisitGiven) -> Response[bytes]:
 
 @post("/new-source")
 async def create_source(visit: VisitGiven) -> Response[bytes]:
-    """Create a source, and show it. A uid that is taken is a fault: the form must not change another source."""
+    """Create a source, and show it. A uid that is taken is a fault: the form must not change another source.
+
+    A form that is sent twice shows what the first one made.
+    """
     uid, entry = visit.form.get("uid", ""), _typed(visit.form)
     try:
         source_uid(uid)
@@ -44,10 +50,12 @@ async def create_source(visit: VisitGiven) -> Response[bytes]:
     if faults := faults_of(visit.form, visit.form):
         return _new(visit, entry.note(faults), status=MALFORMED)
     try:
-        if await _exists(visit, uid):
-            return _new(visit, entry.add("uid", "is the uid of another source"), status=TAKEN)
         body = _body(visit.form) | {"routes": _routes(visit.form)} | auth_of(visit.form, visit.form, None)
-        await visit.api.call("PUT", ("source", uid), body=body)
+        found = await _existing(visit, uid)
+        if found is not None and not _is_repeated(found, body, visit.now_ms):
+            return _new(visit, entry.add("uid", "is the uid of another source"), status=TAKEN)
+        if found is None:
+            await visit.api.call("PUT", ("source", uid), body=body)
     except Refused as refused:
         if refused.status == UNAUTHORIZED:
             raise
@@ -92,14 +100,22 @@ async def delete_source(visit: VisitGiven, uid: FromPath[str]) -> Response[bytes
     return visit.redirect(AT, Notice("done", "The source is deleted."))
 
 
-async def _exists(visit: Visit, uid: str) -> bool:
+async def _existing(visit: Visit, uid: str) -> Any:
+    """The source of a uid. None: there is none."""
     try:
-        await visit.api.get("source", uid)
+        return await visit.api.get("source", uid)
     except Refused as refused:
         if refused.status != NOT_FOUND:
             raise
-        return False
-    return True
+        return None
+
+
+def _is_repeated(found: Mapping[str, Any], body: Mapping[str, Any], now_ms: int) -> bool:
+    """Whether a source was made by the same form a moment ago: the form was sent twice, such as by a double click."""
+    wanted = {"name": found["uid"], **body, "baseUrl": body.get("baseUrl", "").rstrip("/")}
+    wanted["auth"] = {name: value for name, value in body.get("auth", {}).items() if name not in SECRETS}
+    age_ms = now_ms - moment(found["createdAt"]).timestamp() * 1000
+    return age_ms <= REPEATED_WITHIN_MS and all(found[name] == value for name, value in wanted.items())
 
 
 def _body(fields: Mapping[str, str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from tests.integration.api.conftest import TestClock
 from tests.integration.console.walking import Walker
 
 SOURCE = {
@@ -343,3 +344,21 @@ async def test_begin_after_row_says_which_routes_it_counts_for(operator: Walker,
     page = await operator.send("/settings", startRowId="700", **{"route-goals": "on"})
     assert "The routes that you added begin with the rows after 700: goals." in page.text
     assert "The next poll uses them." in (await operator.send("/settings", name="DE")).text
+
+
+@pytest.mark.parametrize("credentials", [{}, {"version": "v2", "key": "", "username": "u", "password": "hunter2"}])
+async def test_a_new_source_that_is_sent_twice_is_created_once(
+    operator: Walker, http: httpx.AsyncClient, clock: TestClock, credentials: dict[str, str]
+) -> None:
+    """A double click shows what the first click made. Another form with its uid, or a late one, is refused."""
+    sent = SOURCE | {"baseUrl": "https://api.infinity.example/", "name": "", **credentials}
+    await operator.get("/console/new-source")
+    form = operator.page.form("/new-source")
+    for _ in range(2):
+        page = await operator.post(form.action, form.fields | sent)
+        assert (page.status, "The source is created" in page.text) == (200, True), page.text
+    made = (await http.get("/source/uk")).json()
+    assert (await operator.post(form.action, form.fields | sent | {"igrp": "5"})).status == 409
+    clock.at_ms += 60_001
+    assert (await operator.post(form.action, form.fields | sent)).status == 409
+    assert (await http.get("/source/uk")).json()["updatedAt"] == made["updatedAt"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litestar import Request, Response
 
@@ -14,6 +14,9 @@ from relay.console.rendering import render
 from relay.domain.model import Secret
 from relay.errors import RelayError
 from relay.store.sessions import Session, Sessions
+
+if TYPE_CHECKING:
+    from relay.console.listing import Listing
 
 HOME = "/console"
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -60,15 +63,22 @@ class Visit:
         """Whether this is a subscriber in the portal."""
         return bool(self.principal["isPortal"])
 
-    def page(self, template: str, *, status: int = 200, **values: Any) -> Response[bytes]:
-        """A page. Templates get the values, and what every page has."""
+    def page(
+        self, template: str, *, status: int = 200, listing: "Listing | Refused | None" = None, **values: Any
+    ) -> Response[bytes]:
+        """A page. Templates get the values, and what every page has.
+
+        `listing`: the list of the page. Its status is the page's, and the page says what is wrong with its filter.
+        """
+        status = status if listing is None or isinstance(listing, Refused) else listing.status
         notice = read_notice(self.request)
+        common = {"visit": self, "may": self.may, "csrf": token_of(self.session), "notice": notice, "listing": listing}
         answer = render(
             self.request,
             template,
             status=status,
             now_ms=self.now_ms,
-            values={"visit": self, "may": self.may, "csrf": token_of(self.session), "notice": notice, **values},
+            values=common | values,
         )
         if notice is not None:
             answer.set_cookie(expired(self.request, NOTICE))

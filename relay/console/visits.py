@@ -100,7 +100,7 @@ class Visit:
         except Refused as refused:
             if refused.status == UNAUTHORIZED:
                 raise
-            return self.redirect(to, Notice("error", refused.message))
+            return self.redirect(to, Notice("error", refused.sentence))
         return self.redirect(to, Notice("done", done))
 
     def back(self, otherwise: str) -> str:

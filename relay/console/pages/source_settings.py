@@ -96,7 +96,7 @@ async def delete_source(visit: VisitGiven, uid: FromPath[str]) -> Response[bytes
     except Refused as refused:
         if refused.status == UNAUTHORIZED:
             raise
-        return visit.redirect(at(uid, "settings"), Notice("error", refused.message))
+        return visit.redirect(at(uid, "settings"), Notice("error", refused.sentence))
     return visit.redirect(AT, Notice("done", "The source is deleted."))
 
 

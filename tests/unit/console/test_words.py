@@ -70,7 +70,7 @@ def test_faults_stand_at_their_fields() -> None:
     """What the API says about a field is shown there, and everything else above the form."""
     error = Refused(422, "invalid", "", (FieldFault(("body", "url"), "bad"), FieldFault(("body", "other", "0"), "odd")))
     entry = Entry({"url": "x", "name": None}, error)
-    assert (entry.faults("url"), entry.others, entry.value("name"), entry.value("url")) == (["bad"], ["Odd"], "", "x")
+    assert (entry.faults("url"), entry.others, entry.value("name"), entry.value("url")) == (["bad"], ["Odd."], "", "x")
 
 
 def test_malformed_json_says_where() -> None:

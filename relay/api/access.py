@@ -91,13 +91,13 @@ def reach_of(access: Access, template: str) -> Reach:
 
 def check_access(principal: Principal, access: Access, *, method: str, template: str) -> None:
     """Raise Forbidden if a principal cannot call an operation, whatever objects it names."""
-    needed = required(access, method)
+    needed, who = required(access, method), "your access" if principal.is_portal else "this API key"
     if needed is not None and not principal.may(needed):
-        raise Forbidden(f"this API key has no scope that includes `{needed}`")
+        raise Forbidden(f"{who} has no scope that includes `{needed}`")
     if principal.is_portal and not access.portal:
         raise Forbidden("a token of the portal cannot call this operation: use an API key")
     if principal.application is not None and reach_of(access, template) is Reach.OPERATOR:
-        raise Forbidden("this operation requires an API key for every application; this key is for one")
+        raise Forbidden(f"this operation requires an API key for every application; {who} is for one")
 
 
 async def check_application(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:

@@ -13,6 +13,7 @@ import httpx
 import msgspec
 from litestar import Request
 
+from relay.console.words import sentence
 from relay.domain.model import Secret
 from relay.domain.url_paths import url_path
 from relay.errors import Invalid, RelayError
@@ -40,6 +41,11 @@ class Refused(RelayError):  # noqa: N818 - named for what it says, like the othe
         self.code = code
         self.message = message
         self.faults = faults
+
+    @property
+    def sentence(self) -> str:
+        """The message for people, as pages show it."""
+        return sentence(self.message)
 
 
 class Api:

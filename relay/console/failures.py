@@ -12,8 +12,10 @@ from litestar.types import ExceptionHandlersMap
 from relay.console.api import Refused
 from relay.console.cookies import PORTAL, SESSION, expired
 from relay.console.embedding import serve_portal
+from relay.console.forms import FORM_AT_MOST
 from relay.console.rendering import render
 from relay.console.visits import SignedOut
+from relay.console.words import sentence
 from relay.errors import StoreRefused, StoreUnavailable
 
 log = structlog.get_logger()
@@ -25,10 +27,19 @@ TITLES = {
     HTTPStatus.NOT_FOUND: "Not found",
     HTTPStatus.METHOD_NOT_ALLOWED: "This page takes no such request",
     HTTPStatus.CONFLICT: "This is not possible now",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The form is too large",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The request is not valid",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests",
     HTTPStatus.SERVICE_UNAVAILABLE: "The relay's store is unavailable",
 }
+TEXTS = {
+    HTTPStatus.NOT_FOUND: "There is no page at this address.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
+        f"A form can have {FORM_AT_MOST:,} bytes (1 MiB) at most, and this one has more. Nothing was changed. Go back, "
+        "shorten the longest field, and send the form again."
+    ),
+}
+"""What is said in place of the words of the framework."""
 
 
 def handlers() -> ExceptionHandlersMap:
@@ -65,16 +76,20 @@ def _leave(request: Request[Any, Any, Any], to: str, cookie: str, *, whole: str)
 def _refused(request: Request[Any, Any, Any], error: Refused) -> Response[bytes]:
     if error.status == HTTPStatus.UNAUTHORIZED:
         return _signed_out(request, SignedOut())
-    return _page(request, error.status, error.message)
+    return _page(request, error.status, error.sentence)
 
 
 def http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """The page for an error of the framework, such as an address or a method that no page has."""
     status = error.status_code
+<<<<<<< HEAD
     text = {
         HTTPStatus.NOT_FOUND: "There is no page at this address.",
         HTTPStatus.METHOD_NOT_ALLOWED: "This address only takes the form of another page. Go back to that page.",
     }.get(HTTPStatus(status), error.detail)
+=======
+    text = TEXTS.get(HTTPStatus(status)) or sentence(error.detail)
+>>>>>>> forms
     title = "The request was refused" if status == HTTPStatus.FORBIDDEN else None
     return _page(request, status, text, title=title)
 

@@ -15,29 +15,27 @@ class Section(NamedTuple):
     name: str
     path: str
     scope: str
-    """The section is listed if the key has it."""
-    for_operators: bool
-    """Whether it is only for keys for every application."""
+    """The section is listed if the key can use it: see `Visit.may`."""
 
 
 APPLICATIONS = "/console/applications"
 SECTIONS = (
-    Section("Overview", "/console", "", False),
-    Section("Sources", "/console/sources", "source:read", True),
-    Section("Applications", APPLICATIONS, "application:read", False),
-    Section("Live tail", "/console/tail", "attempt:read", False),
-    Section("Undelivered", "/console/undelivered", "message:read", False),
-    Section("Background tasks", "/console/tasks", "message:read", False),
-    Section("Operational events", "/console/operational-events", "operational_event:read", True),
-    Section("Audit log", "/console/audit", "audit:read", False),
-    Section("API keys", "/console/keys", "key:read", False),
+    Section("Overview", "/console", ""),
+    Section("Sources", "/console/sources", "source:read"),
+    Section("Applications", APPLICATIONS, "application:read"),
+    Section("Live tail", "/console/tail", "attempt:read"),
+    Section("Undelivered", "/console/undelivered", "message:read"),
+    Section("Background tasks", "/console/tasks", "message:read"),
+    Section("Operational events", "/console/operational-events", "operational_event:read"),
+    Section("Audit log", "/console/audit", "audit:read"),
+    Section("API keys", "/console/keys", "key:read"),
 )
 
 
 def sections_of(visit: "Visit") -> Iterator[Section]:
     """The sections that a visitor can see. A key of one application has that application in place of the list."""
     for section in SECTIONS:
-        if (section.scope and not visit.may(section.scope)) or (section.for_operators and not visit.is_operator):
+        if section.scope and not visit.may(section.scope):
             continue
         if section.path == APPLICATIONS and not visit.is_operator:
             path = f"{APPLICATIONS}/{segment(visit.principal['appId'])}"

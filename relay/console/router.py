@@ -7,6 +7,7 @@ from litestar.params import FromPath
 
 from relay.console.failures import handlers
 from relay.console.files import static_file
+from relay.console.forms import FORM_AT_MOST
 from relay.console.pages import (
     application_settings,
     applications,
@@ -32,9 +33,6 @@ from relay.console.pages import (
     undelivered,
 )
 from relay.console.visits import provide_visit
-
-FORM_AT_MOST = 1 << 20
-"""Bytes of a form: as of a body of the API."""
 
 
 @get("/{rest:path}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litestar import Request, Response
 
@@ -15,9 +15,17 @@ from relay.domain.model import Secret
 from relay.errors import RelayError
 from relay.store.sessions import Session, Sessions
 
+if TYPE_CHECKING:
+    from relay.console.listing import Listing
+
 HOME = "/console"
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 UNAUTHORIZED, FORBIDDEN = 401, 403
+FOR_OPERATORS = frozenset({
+    "application:write", "event_type:write", "operational_event:read", "operational_webhook:read",
+    "operational_webhook:write", "source:read", "source:write",
+})  # fmt: skip
+"""Scopes of which the API refuses every operation to keys of one application: see relay.api.access."""
 
 
 class SignedOut(RelayError):  # noqa: N818 - named for what it says, like the others
@@ -42,8 +50,8 @@ class Visit:
         return int(self.request.app.state.clock.now_ms())
 
     def may(self, scope: str) -> bool:
-        """Whether the key has a scope. It decides what a page offers; the API decides what is done."""
-        return scope in self.principal["scopes"]
+        """Whether the key can use a scope. It decides what a page offers; the API decides what is done."""
+        return scope in self.principal["scopes"] and (self.is_operator or scope not in FOR_OPERATORS)
 
     @property
     def is_operator(self) -> bool:
@@ -55,15 +63,22 @@ class Visit:
         """Whether this is a subscriber in the portal."""
         return bool(self.principal["isPortal"])
 
-    def page(self, template: str, *, status: int = 200, **values: Any) -> Response[bytes]:
-        """A page. Templates get the values, and what every page has."""
+    def page(
+        self, template: str, *, status: int = 200, listing: "Listing | Refused | None" = None, **values: Any
+    ) -> Response[bytes]:
+        """A page. Templates get the values, and what every page has.
+
+        `listing`: the list of the page. Its status is the page's, and the page says what is wrong with its filter.
+        """
+        status = status if listing is None or isinstance(listing, Refused) else listing.status
         notice = read_notice(self.request)
+        common = {"visit": self, "may": self.may, "csrf": token_of(self.session), "notice": notice, "listing": listing}
         answer = render(
             self.request,
             template,
             status=status,
             now_ms=self.now_ms,
-            values={"visit": self, "may": self.may, "csrf": token_of(self.session), "notice": notice, **values},
+            values=common | values,
         )
         if notice is not None:
             answer.set_cookie(expired(self.request, NOTICE))
@@ -85,7 +100,7 @@ class Visit:
         except Refused as refused:
             if refused.status == UNAUTHORIZED:
                 raise
-            return self.redirect(to, Notice("error", refused.message))
+            return self.redirect(to, Notice("error", refused.sentence))
         return self.redirect(to, Notice("done", done))
 
     def back(self, otherwise: str) -> str:

@@ -134,6 +134,17 @@ def spaced(value: str) -> str:
     return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in value).replace("_", " ")
 
 
+def sentence(text: str) -> str:
+    """What the API says, as a sentence for people. A name at its beginning stays as it is.
+
+    >>> sentence("there is no application crm"), sentence("`igrp`: must be an integer"), sentence("rowId is missing.")
+    ('There is no application crm.', '`igrp`: must be an integer.', 'rowId is missing.')
+    """
+    first, space, rest = text.strip().partition(" ")
+    begun = first.capitalize() if first.isalpha() and first.islower() else first
+    return f"{begun}{space}{rest}" + ("" if text.rstrip().endswith((".", "!", "?")) else "." if begun else "")
+
+
 def segment(value: str) -> str:
     """A part of the path of one of our addresses."""
     return quote(str(value), safe="")
@@ -142,4 +153,5 @@ def segment(value: str) -> str:
 FILTERS: dict[str, Callable[..., Any]] = {
     "number": number, "rate": rate, "size": size, "duration": duration, "milliseconds": milliseconds, "ago": ago,
     "full": full, "pretty": pretty, "tojson_text": tojson_text, "spaced": spaced, "segment": segment,
+    "sentence": sentence,
 }  # fmt: skip

@@ -1,6 +1,6 @@
 """Creating an application, changing its settings, and deleting it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from litestar import Response, get, post
@@ -8,13 +8,26 @@ from litestar.params import FromPath
 
 from relay.console.api import Refused
 from relay.console.cookies import Notice
-from relay.console.forms import Entry, MalformedError, json_of, names_of, whole
+from relay.console.forms import (
+    DRAWN,
+    Entry,
+    MalformedError,
+    body_of,
+    changed,
+    json_of,
+    names_or_none,
+    text_or_none,
+    whole_or_none,
+)
 from relay.console.pages.applications import AT
 from relay.console.pages.signing_in import VisitGiven
 from relay.console.visits import UNAUTHORIZED, Visit
 from relay.console.words import pretty, segment
 
-FIELDS = ("name", "uid", "sources", "throttleRate", "filter")
+FIELDS: dict[str, Callable[[str], Any]] = {
+    "name": str, "uid": text_or_none, "sources": names_or_none, "throttleRate": whole_or_none, "filter": json_of,
+}  # fmt: skip
+"""The fields of the form, and how they are read. An empty one is null, which means: none, or all."""
 MALFORMED = 422
 
 
@@ -28,7 +41,7 @@ async def new_application_page(visit: VisitGiven) -> Response[bytes]:
 async def create_application(visit: VisitGiven) -> Response[bytes]:
     """Create an application, and show it."""
     try:
-        made = await visit.api.call("POST", ("app",), body=_body(visit.form), once=visit.once)
+        made = await visit.api.call("POST", ("app",), body=body_of(visit.form, FIELDS), once=visit.once)
     except MalformedError as error:
         return _new(visit, _entry(visit.form).add("filter", str(error)), status=MALFORMED)
     except Refused as refused:
@@ -47,9 +60,9 @@ async def application_settings_page(visit: VisitGiven, app: FromPath[str]) -> Re
 
 @post("/applications/{app:str}/settings")
 async def change_application(visit: VisitGiven, app: FromPath[str]) -> Response[bytes]:
-    """Change the application."""
+    """Change what was changed in the form."""
     try:
-        await visit.api.call("PATCH", ("app", app), body=_body(visit.form))
+        found = await visit.api.call("PATCH", ("app", app), body=body_of(changed(visit.form), FIELDS))
     except MalformedError as error:
         return await _settings(visit, app, _entry(visit.form).add("filter", str(error)), status=MALFORMED)
     except Refused as refused:
@@ -57,7 +70,7 @@ async def change_application(visit: VisitGiven, app: FromPath[str]) -> Response[
             raise
         return await _settings(visit, app, _entry(visit.form, refused), status=refused.status)
     said = "The settings are saved. They apply to events that are stored from now on."
-    return visit.redirect(f"{AT}/{segment(app)}/settings", Notice("done", said))
+    return visit.redirect(f"{AT}/{segment(found['id'])}/settings", Notice("done", said))
 
 
 @post("/applications/{app:str}/delete")
@@ -67,19 +80,8 @@ async def delete_application(visit: VisitGiven, app: FromPath[str]) -> Response[
     return visit.redirect(AT, Notice("done", "The application is deleted."))
 
 
-def _body(form: Mapping[str, str]) -> dict[str, Any]:
-    """The fields as the API has them. An empty one is null, which means: none, or all. Raises MalformedError."""
-    return {
-        "name": form.get("name", ""),
-        "uid": form.get("uid") or None,
-        "sources": names_of(form.get("sources", "")) or None,
-        "throttleRate": whole(form["throttleRate"]) if form.get("throttleRate") else None,
-        "filter": json_of(form.get("filter", "")),
-    }
-
-
 def _entry(form: Mapping[str, str], refused: Refused | None = None) -> Entry:
-    return Entry({name: form.get(name, "") for name in FIELDS}, refused)
+    return Entry({name: form.get(name, "") for name in FIELDS}, refused, drawn=form.get(DRAWN, ""))
 
 
 def _new(visit: Visit, entry: Entry, *, status: int = 200) -> Response[bytes]:

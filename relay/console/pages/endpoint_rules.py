@@ -1,5 +1,6 @@
 """The filter and the transformation of an endpoint, with a dry run that shows the request that would be sent."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from litestar import Response, get, post
@@ -7,13 +8,15 @@ from litestar.params import FromPath
 
 from relay.console.api import Refused, together
 from relay.console.cookies import Notice
-from relay.console.forms import Entry, MalformedError, json_of
+from relay.console.forms import DRAWN, Entry, MalformedError, body_of, changed, json_of, text_or_none
 from relay.console.pages.applications import endpoint_at
 from relay.console.pages.signing_in import VisitGiven
 from relay.console.visits import UNAUTHORIZED, Visit
 from relay.console.words import pretty
 
 MALFORMED = 422
+RULES: dict[str, Callable[[str], Any]] = {"filter": json_of, "transformation": text_or_none}
+"""The fields that are saved, and how they are read."""
 
 
 @get("/applications/{app:str}/endpoints/{endpoint:str}/rules")
@@ -25,31 +28,27 @@ async def rules_page(visit: VisitGiven, app: FromPath[str], endpoint: FromPath[s
 @post("/applications/{app:str}/endpoints/{endpoint:str}/rules")
 async def change_rules(visit: VisitGiven, app: FromPath[str], endpoint: FromPath[str]) -> Response[bytes]:
     """Try the rules of the form, or save them."""
-    form = visit.form
-    entry = Entry({name: form.get(name, "") for name in ("filter", "transformation", "event")})
-    try:
-        filtered = json_of(form.get("filter", ""))
-    except MalformedError as error:
-        return await _page(visit, app, endpoint, entry.add("filter", str(error)), status=MALFORMED)
-    path, expression = ("app", app, "endpoint", endpoint), form.get("transformation") or None
+    form, path = visit.form, ("app", app, "endpoint", endpoint)
     try:
         if form.get("do") == "try":
-            body = {"transformation": expression} | _event(form.get("event", ""))
+            json_of(form.get("filter", ""))
+            body = {"transformation": form.get("transformation") or None} | _event(form.get("event", ""))
             tried = await visit.api.call("POST", (*path, "transformation", "test"), body=body)
-            return await _page(visit, app, endpoint, entry, tried)
-        changes = {"filter": filtered, "transformation": expression}
-        await visit.api.call("PATCH", path, body=changes)
+            return await _page(visit, app, endpoint, _entry(form), tried)
+        found = await visit.api.call("PATCH", path, body=body_of(changed(form), RULES))
+    except MalformedError as error:
+        return await _page(visit, app, endpoint, _entry(form).add("filter", str(error)), status=MALFORMED)
     except Refused as refused:
         if refused.status == UNAUTHORIZED:
             raise
-        entry = Entry(
-            {name: form.get(name, "") for name in ("filter", "transformation", "event")},
-            refused,
-            names={"message": "event", "eventType": "event"},
-        )
-        return await _page(visit, app, endpoint, entry, status=refused.status)
-    to = endpoint_at(app, endpoint, "rules")
+        return await _page(visit, app, endpoint, _entry(form, refused), status=refused.status)
+    to = endpoint_at(app, found["id"], "rules")
     return visit.redirect(to, Notice("done", "The rules are saved. The next attempt uses them."))
+
+
+def _entry(form: Mapping[str, str], refused: Refused | None = None) -> Entry:
+    values = {name: form.get(name, "") for name in (*RULES, "event")}
+    return Entry(values, refused, names={"message": "event", "eventType": "event"}, drawn=form.get(DRAWN, ""))
 
 
 def _event(text: str) -> dict[str, str]:

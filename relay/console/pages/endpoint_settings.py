@@ -1,6 +1,6 @@
 """Creating an endpoint, changing what people change most, and deleting it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from litestar import Response, get, post
@@ -8,13 +8,16 @@ from litestar.params import FromPath
 
 from relay.console.api import Refused, together
 from relay.console.cookies import Notice
-from relay.console.forms import Entry, names_of, whole
+from relay.console.forms import DRAWN, Entry, body_of, changed, names_or_none, text_or_none, whole_or_none
 from relay.console.pages.applications import AT, endpoint_at
 from relay.console.pages.signing_in import VisitGiven
 from relay.console.visits import UNAUTHORIZED, Visit
 from relay.console.words import segment
 
-FIELDS = ("url", "uid", "description", "eventTypes", "throttleRate")
+FIELDS: dict[str, Callable[[str], Any]] = {
+    "url": str, "uid": text_or_none, "description": str, "eventTypes": names_or_none, "throttleRate": whole_or_none,
+}  # fmt: skip
+"""The fields of the form, and how they are read. An empty one is null, which means: none, or all."""
 
 
 @get("/applications/{app:str}/new-endpoint")
@@ -26,7 +29,7 @@ async def new_endpoint_page(visit: VisitGiven, app: FromPath[str]) -> Response[b
 @post("/applications/{app:str}/new-endpoint")
 async def create_endpoint(visit: VisitGiven, app: FromPath[str]) -> Response[bytes]:
     """Create an endpoint, and show it."""
-    body = {name: value for name, value in _body(visit.form).items() if value is not None}
+    body = {name: value for name, value in body_of(visit.form, FIELDS).items() if value is not None}
     try:
         made = await visit.api.call("POST", ("app", app, "endpoint"), body=body, once=visit.once)
     except Refused as refused:
@@ -45,12 +48,10 @@ async def settings_page(visit: VisitGiven, app: FromPath[str], endpoint: FromPat
 
 @post("/applications/{app:str}/endpoints/{endpoint:str}/settings")
 async def change_settings(visit: VisitGiven, app: FromPath[str], endpoint: FromPath[str]) -> Response[bytes]:
-    """Change what differs from what is stored: a URL that is a secret is shown masked, and stays if it is not typed."""
-    path, body = ("app", app, "endpoint", endpoint), _body(visit.form)
+    """Change what was changed in the form. A URL that is a secret is shown masked, and stays if it is not typed."""
     try:
-        found = await visit.api.get(*path)
-        changes = {name: value for name, value in body.items() if value != found[name]}
-        await visit.api.call("PATCH", path, body=changes)
+        changes = body_of(changed(visit.form), FIELDS)
+        found = await visit.api.call("PATCH", ("app", app, "endpoint", endpoint), body=changes)
     except Refused as refused:
         if refused.status == UNAUTHORIZED:
             raise
@@ -66,20 +67,8 @@ async def delete_endpoint(visit: VisitGiven, app: FromPath[str], endpoint: FromP
     return visit.redirect(f"{AT}/{segment(app)}", Notice("done", "The endpoint is deleted."))
 
 
-def _body(form: Mapping[str, str]) -> dict[str, Any]:
-    """The fields as the API has them. An empty one is null, which means: none, or all."""
-    given = {name: form.get(name, "") for name in FIELDS}
-    return {
-        "url": given["url"],
-        "uid": given["uid"] or None,
-        "description": given["description"],
-        "eventTypes": names_of(given["eventTypes"]) or None,
-        "throttleRate": whole(given["throttleRate"]) if given["throttleRate"] else None,
-    }
-
-
 def _entry(form: Mapping[str, str], refused: Refused) -> Entry:
-    return Entry({name: form.get(name, "") for name in FIELDS}, refused)
+    return Entry({name: form.get(name, "") for name in FIELDS}, refused, drawn=form.get(DRAWN, ""))
 
 
 async def _new(visit: Visit, app: str, entry: Entry, *, status: int = 200) -> Response[bytes]:

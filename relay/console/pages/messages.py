@@ -38,7 +38,6 @@ async def list_messages(
     names = [] if isinstance(types, Refused) else [each["name"] for each in types["data"]]
     return visit.page(
         "messages.html",
-        status=200 if isinstance(listing, Refused) else listing.status,
         application=application,
         listing=listing,
         kinds=[("", "All"), *((name, name) for name in names)],

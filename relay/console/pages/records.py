@@ -34,7 +34,7 @@ async def audit_log(
         "principal": principal, "action": action, "object": of_object, "app": app, "after": after, "before": before,
     }  # fmt: skip
     listing = await listed(visit, "audit", chosen=chosen, limit=LISTED, iterator=iterator)
-    return visit.page("audit.html", status=listing.status, listing=listing)
+    return visit.page("audit.html", listing=listing)
 
 
 @get("/tasks")
@@ -48,7 +48,7 @@ async def list_tasks(
     listing = await listed(
         visit, "background-task", chosen={"task": task, "status": status}, limit=LISTED, iterator=iterator
     )
-    return visit.page("tasks.html", status=listing.status, listing=listing, kinds=[(name, name) for name in TASKS])
+    return visit.page("tasks.html", listing=listing, kinds=[(name, name) for name in TASKS])
 
 
 @post("/tasks/{task:str}/cancel")

@@ -64,7 +64,7 @@ async def end_session(visit: VisitGiven) -> Response[bytes]:
 def _fault(refused: Refused) -> str:
     if refused.status == HTTPStatus.UNAUTHORIZED:
         return "This API key is not valid. It is unknown, was deleted or rotated, or has expired."
-    return refused.message[:1].upper() + refused.message[1:]
+    return refused.sentence
 
 
 def _form(request: Request[Any, Any, Any], *, to: str, fault: str = "", status: int = 200) -> Response[bytes]:

@@ -1,6 +1,6 @@
 """Creating a source, changing its settings, and deleting it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from litestar import Response, get, post
@@ -8,20 +8,25 @@ from litestar.params import FromPath
 
 from relay.console.api import Refused
 from relay.console.cookies import Notice
-from relay.console.forms import Entry, decimal, whole
+from relay.console.forms import DRAWN, Entry, body_of, changed, decimal, drawn_in, whole, whole_or_none
 from relay.console.pages.signing_in import VisitGiven
+from relay.console.pages.source_credentials import SECRETS, VERSIONS, auth_of, faults_of
 from relay.console.pages.sources import AT, at
 from relay.console.visits import UNAUTHORIZED, Visit
+from relay.console.words import moment
 from relay.domain.model import ROUTES
 from relay.domain.names import source_uid
 from relay.errors import Invalid
 
 NOT_FOUND, TAKEN, MALFORMED = 404, 409, 422
-FIELDS = ("uid", "name", "baseUrl", "igrp", "version", "username", "pollIntervalSeconds", "startRowId")
-SECRETS = ("key", "password")
-"""Fields that a form never shows, not even to the person who typed them."""
-CREDENTIALS = {"v2.1": "apiKey", "v2": "basic"}
-"""The kind of credentials of each version of Infinity's API."""
+READERS: dict[str, Callable[[str], Any]] = {
+    "name": str, "baseUrl": str, "igrp": whole, "version": str, "pollIntervalSeconds": decimal,
+    "startRowId": whole_or_none,
+}  # fmt: skip
+"""The fields of the form that are fields of the API, and how they are read."""
+FIELDS = ("uid", "username", *READERS)
+REPEATED_WITHIN_MS = 60_000
+"""How long after a source was made the same form counts as one that was sent twice."""
 EMPTY = {"baseUrl": "https://api.infinitycloud.com", "version": "v2.1", "pollIntervalSeconds": "60"}
 
 
@@ -33,16 +38,24 @@ async def new_source_page(visit: VisitGiven) -> Response[bytes]:
 
 @post("/new-source")
 async def create_source(visit: VisitGiven) -> Response[bytes]:
-    """Create a source, and show it. A uid that is taken is a fault: the form must not change another source."""
+    """Create a source, and show it. A uid that is taken is a fault: the form must not change another source.
+
+    A form that is sent twice shows what the first one made.
+    """
     uid, entry = visit.form.get("uid", ""), _typed(visit.form)
     try:
         source_uid(uid)
     except Invalid as error:
         return _new(visit, entry.add("uid", error.faults[0].message), status=MALFORMED)
+    if faults := faults_of(visit.form, visit.form):
+        return _new(visit, entry.note(faults), status=MALFORMED)
     try:
-        if await _exists(visit, uid):
+        body = _body(visit.form) | {"routes": _routes(visit.form)} | auth_of(visit.form, visit.form, None)
+        found = await _existing(visit, uid)
+        if found is not None and not _is_repeated(found, body, visit.now_ms):
             return _new(visit, entry.add("uid", "is the uid of another source"), status=TAKEN)
-        await visit.api.call("PUT", ("source", uid), body=_body(visit.form) | {"auth": _auth(visit.form)})
+        if found is None:
+            await visit.api.call("PUT", ("source", uid), body=body)
     except Refused as refused:
         if refused.status == UNAUTHORIZED:
             raise
@@ -59,20 +72,20 @@ async def source_settings_page(visit: VisitGiven, uid: FromPath[str]) -> Respons
 
 @post("/sources/{uid:str}/settings")
 async def change_source(visit: VisitGiven, uid: FromPath[str]) -> Response[bytes]:
-    """Change the source. Credentials that are not typed stay."""
-    form = visit.form
+    """Change what was changed in the form. The rest stays as it is now, and so do credentials that are not typed."""
+    stored, typed = await visit.api.get("source", uid), changed(visit.form)
+    fields = _shown(stored) | typed
+    shown = _shown(stored) | dict(visit.form)
+    if faults := faults_of(fields, typed):
+        return await _settings(visit, uid, _typed(shown).note(faults), status=MALFORMED)
+    body = _body(fields) | {"routes": _routes_after(visit.form, stored["routes"]), "batchSize": stored["batchSize"]}
     try:
-        stored = await visit.api.get("source", uid)
-        body = _body(form) | {"batchSize": stored["batchSize"]}
-        kind, typed = CREDENTIALS.get(form.get("version", "")), any(form.get(name) for name in SECRETS)
-        if typed or kind != stored["auth"]["type"] or form.get("username", "") != stored["auth"].get("username", ""):
-            body["auth"] = _auth(form)
-        await visit.api.call("PUT", ("source", uid), body=body)
+        saved = await visit.api.call("PUT", ("source", uid), body=body | auth_of(fields, typed, stored["auth"]))
     except Refused as refused:
         if refused.status == UNAUTHORIZED:
             raise
-        return await _settings(visit, uid, _typed(form, refused), status=refused.status)
-    return visit.redirect(at(uid, "settings"), Notice("done", "The settings are saved. The next poll uses them."))
+        return await _settings(visit, uid, _typed(shown, refused), status=refused.status)
+    return visit.redirect(at(uid, "settings"), Notice("done", _said(stored, saved)))
 
 
 @post("/sources/{uid:str}/delete")
@@ -83,53 +96,71 @@ async def delete_source(visit: VisitGiven, uid: FromPath[str]) -> Response[bytes
     except Refused as refused:
         if refused.status == UNAUTHORIZED:
             raise
-        return visit.redirect(at(uid, "settings"), Notice("error", refused.message))
+        return visit.redirect(at(uid, "settings"), Notice("error", refused.sentence))
     return visit.redirect(AT, Notice("done", "The source is deleted."))
 
 
-async def _exists(visit: Visit, uid: str) -> bool:
+async def _existing(visit: Visit, uid: str) -> Any:
+    """The source of a uid. None: there is none."""
     try:
-        await visit.api.get("source", uid)
+        return await visit.api.get("source", uid)
     except Refused as refused:
         if refused.status != NOT_FOUND:
             raise
-        return False
-    return True
+        return None
 
 
-def _body(form: Mapping[str, str]) -> dict[str, Any]:
-    """The fields as the API has them, without credentials."""
-    body: dict[str, Any] = {
-        "baseUrl": form.get("baseUrl", ""),
-        "igrp": whole(form.get("igrp", "")),
-        "version": form.get("version", ""),
-        "routes": _routes(form),
-        "pollIntervalSeconds": decimal(form.get("pollIntervalSeconds", "")),
-        "startRowId": whole(form["startRowId"]) if form.get("startRowId") else None,
-    }
-    return body | ({"name": form["name"]} if form.get("name") else {})
+def _is_repeated(found: Mapping[str, Any], body: Mapping[str, Any], now_ms: int) -> bool:
+    """Whether a source was made by the same form a moment ago: the form was sent twice, such as by a double click."""
+    wanted = {"name": found["uid"], **body, "baseUrl": body.get("baseUrl", "").rstrip("/")}
+    wanted["auth"] = {name: value for name, value in body.get("auth", {}).items() if name not in SECRETS}
+    age_ms = now_ms - moment(found["createdAt"]).timestamp() * 1000
+    return age_ms <= REPEATED_WITHIN_MS and all(found[name] == value for name, value in wanted.items())
 
 
-def _auth(form: Mapping[str, str]) -> dict[str, str]:
-    """The credentials of the version. Fields that were left empty are left out."""
-    kind = CREDENTIALS.get(form.get("version", ""), "apiKey")
-    names = ("key",) if kind == "apiKey" else ("username", "password")
-    return {"type": kind} | {name: form[name] for name in names if form.get(name)}
+def _body(fields: Mapping[str, str]) -> dict[str, Any]:
+    """The fields as the API has them, without routes and credentials. Without a name, a source has its uid as one."""
+    return {name: value for name, value in body_of(fields, READERS).items() if name != "name" or value}
 
 
 def _routes(form: Mapping[str, str]) -> list[str]:
     return [route for route in ROUTES if form.get(f"route-{route}")]
 
 
+def _routes_after(form: Mapping[str, str], stored: Iterable[str]) -> list[str]:
+    """The routes that the source has now, with those that were ticked, and without those that were unticked."""
+    before, after = _routes(drawn_in(form)), _routes(form)
+    kept = [route for route in stored if route in after or route not in before]
+    return kept + [route for route in after if route not in before and route not in kept]
+
+
+def _shown(source: Mapping[str, Any]) -> dict[str, str]:
+    """The texts of a source's fields."""
+    values = {**source, "username": source["auth"].get("username", "")}
+    return {name: "" if values[name] is None else str(values[name]) for name in FIELDS}
+
+
+def _said(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """What is said after the settings are saved. A new `startRowId` counts only for routes that came with it."""
+    row_id, added = after["startRowId"], [route for route in after["routes"] if route not in before["routes"]]
+    if row_id == before["startRowId"]:
+        return "The settings are saved. The next poll uses them."
+    if not added:
+        return "The settings are saved. No route moved: to move a route, open it and move its cursor."
+    begins = "rows that appear from now on" if row_id is None else f"the rows after {row_id}"
+    return f"The settings are saved. The routes that you added begin with {begins}: {', '.join(added)}."
+
+
 def _typed(form: Mapping[str, str], refused: Refused | None = None) -> Entry:
-    return _entry({**form, "routes": _routes(form)}, refused)
+    return _entry({**form, "routes": _routes(form)}, refused, drawn=form.get(DRAWN, ""))
 
 
-def _entry(values: Mapping[str, Any], refused: Refused | None = None) -> Entry:
+def _entry(values: Mapping[str, Any], refused: Refused | None = None, *, drawn: str | None = None) -> Entry:
     shown = {name: values.get(name, "") for name in FIELDS} | dict.fromkeys(SECRETS, "") | {"routes": ""}
-    secret = "key" if values.get("version") == "v2.1" else "password"
+    wanted = VERSIONS.get(values.get("version", ""))
     chosen = {f"route-{route}": "on" for route in values["routes"]}
-    return Entry(shown | chosen, refused, names={"auth": secret})
+    names = {"auth": wanted.secret} if wanted else {}
+    return Entry(shown | chosen, refused, names=names, drawn=drawn)
 
 
 def _new(visit: Visit, entry: Entry, *, status: int) -> Response[bytes]:
@@ -138,5 +169,5 @@ def _new(visit: Visit, entry: Entry, *, status: int) -> Response[bytes]:
 
 async def _settings(visit: Visit, uid: str, entry: Entry | None, *, status: int = 200) -> Response[bytes]:
     source = await visit.api.get("source", uid)
-    stored = _entry({**source, "username": source["auth"].get("username", "")})
+    stored = _entry({**_shown(source), "routes": source["routes"]})
     return visit.page("source_settings.html", status=status, source=source, entry=entry or stored, routes=ROUTES)

@@ -57,7 +57,6 @@ async def undelivered_page(
     listing = await listed(visit, "undelivered", chosen=chosen, limit=LISTED, iterator=iterator)
     return visit.page(
         "undelivered.html",
-        status=listing.status,
         listing=listing,
         groups=groups_of(listing.found["data"]),
         is_part=bool(listing.found["prevIterator"]) or not listing.found["done"],

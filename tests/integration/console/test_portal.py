@@ -216,7 +216,7 @@ async def test_nothing_of_another_application_is_reached(
                 if "{" in path or path.startswith(OF_OPERATORS) or path.endswith("/stream"):
                     # Like every form without fields, that of a task says in a notice what the API refused.
                     is_task = path == "/console/tasks/{task}/cancel"
-                    refused = page.status in (403, 404) or (is_task and "there is no background task" in page.text)
+                    refused = page.status in (403, 404) or (is_task and "There is no background task" in page.text)
                     assert refused, (method, at, page.status, page.text[:200])
                 assert not LEAKS & set(page.html.split('"')), (method, at)
                 assert "Name of two" not in page.html, (method, at)
@@ -335,3 +335,14 @@ async def test_forms_of_the_embedded_portal_want_its_token(
     foreign = await stranger.http.post(at, data=page.form("sign-out").fields, headers={"origin": PARENT})
     assert foreign.status_code == 403
     assert (await http.get("/app/one/endpoint/crm-one")).json()["paused"] is False
+
+
+async def test_a_subscriber_reads_nothing_of_a_key(stranger: Walker, http: httpx.AsyncClient) -> None:
+    """There is none: the link gives access."""
+    await http.post("/app", json={"uid": "acme", "name": "Acme"})
+    await http.post("/app/acme/endpoint", json={"uid": "crm", "url": "https://crm.example"})
+    await enter(stranger, http)
+    page = await stranger.get("/console/audit")
+    assert (page.status, "Your access has no scope that includes `audit:read`." in page.text) == (403, True), page.text
+    page = await stranger.get("/console/sources")
+    assert (page.status, "API key." in page.text, "this API key" in page.text) == (403, False, False), page.text

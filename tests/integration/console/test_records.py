@@ -34,6 +34,27 @@ async def test_undelivered_messages_are_grouped(operator: Walker, store: Store, 
     assert (page.status, "aria-invalid" in page.html) == (422, True)
 
 
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/operational-events", ""),
+        ("/audit", "after"),
+        ("/tasks", "status"),
+        ("/undelivered", "state"),
+        ("/applications/one/messages", "after"),
+    ],
+)
+async def test_a_list_that_the_api_refuses_says_why(operator: Walker, endpoint: str, path: str, field: str) -> None:
+    """At the field, or above the list where no field is at fault. It claims nothing about what there is."""
+    for query, fields in [("iterator=zz", []), (f"{field}=zz", [field])][: 2 if field else 1]:
+        page = await operator.get(f"/console{path}?{query}")
+        assert page.status == 422, page.text
+        assert [given["name"] for _, given in page.tags if given.get("aria-invalid")] == fields
+        assert ('role="alert"' in page.html) == (not fields), page.text
+        assert fields or "iterator" in page.text
+        assert "Nothing is shown" in page.text
+
+
 async def test_dead_messages_are_counted_and_sent_again(operator: Walker, store: Store, endpoint: str) -> None:
     """The replay of the endpoint counts before it sends, and its task is in the list."""
     await store(A, 1, to=[endpoint])

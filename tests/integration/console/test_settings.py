@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from tests.integration.api.conftest import TestClock
 from tests.integration.console.walking import Walker
 
 SOURCE = {
@@ -49,7 +50,9 @@ async def test_a_form_never_changes_another_source(operator: Walker, http: httpx
         ({"baseUrl": "ftp://example.com"}, "baseUrl", ""),
         ({"pollIntervalSeconds": "nan"}, "pollIntervalSeconds", ""),
         ({"key": ""}, "key", ""),
-        ({"version": "v2", "username": "portal"}, "password", ""),
+        ({"version": "v2", "username": "portal", "key": ""}, "password", ""),
+        ({"version": "v2", "password": "hunter2hunter2", "key": ""}, "username", ""),
+        ({"username": "portal"}, "username", ""),
     ],
 )
 async def test_faults_of_a_source_stand_at_their_fields(
@@ -231,3 +234,180 @@ async def test_a_wrong_address_is_answered_with_a_page(operator: Walker, path: s
     assert (page.status, page.answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
     assert "There is no page" in page.text or "Go back" in page.text
     assert "/docs" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("rate", "said"), [("2,5", "integer"), ("1.5", "integer"), ("-5", "1 to"), ("9" * 25, "64 bits"), ("1,000", "")]
+)
+async def test_a_number_is_never_another_one(operator: Walker, http: httpx.AsyncClient, rate: str, said: str) -> None:
+    """What is no whole number is refused, and one out of range is told the range."""
+    await http.post("/app", json={"uid": "one", "name": "One", "throttleRate": 7})
+    await operator.get("/console/applications/one/settings")
+    page = await operator.send("/settings", throttleRate=rate)
+    assert (page.status, said in page.text) == (422 if said else 200, True), page.text
+    assert (await http.get("/app/one")).json()["throttleRate"] == (7 if said else 1000)
+
+
+async def test_a_field_that_is_not_sent_stays(operator: Walker, http: httpx.AsyncClient) -> None:
+    """A form without a field says nothing of it: that is no wish to remove it."""
+    await http.put("/source/de", json=STORED)
+    app = {"uid": "one", "name": "One", "sources": ["de"], "throttleRate": 7, "filter": {"dgrp": "7"}}
+    endpoint = {
+        "uid": "crm", "url": "https://crm.example", "description": "CRM", "eventTypes": ["call.created"],
+        "throttleRate": 3, "filter": {"dgrp": "8"}, "transformation": "$",
+    }  # fmt: skip
+    await http.post("/app", json=app)
+    await http.post("/app/one/endpoint", json=endpoint)
+    page = await operator.get("/console/sources/de/settings")
+    csrf = page.form("/settings").fields["csrf"]
+    one = "/console/applications/one"
+    for path, fields in (
+        ("/console/sources/de/settings", {"pollIntervalSeconds": "5"}),
+        (f"{one}/settings", {"name": "Two"}),
+        (f"{one}/endpoints/crm/settings", {"description": "Ours"}),
+        (f"{one}/endpoints/crm/rules", {"do": "save", "transformation": "$$"}),
+    ):
+        page = await operator.post(path, {"csrf": csrf, **fields})
+        assert (page.status, "saved" in page.text) == (200, True), page.text
+    found = [(await http.get(path)).json() for path in ("/source/de", "/app/one", "/app/one/endpoint/crm")]
+    for each, expected in zip(
+        found,
+        (
+            STORED | {"pollIntervalSeconds": 5.0, "auth": {"type": "apiKey"}},
+            app | {"name": "Two"},
+            endpoint | {"description": "Ours", "transformation": "$$", "url": found[2]["url"]},
+        ),
+        strict=True,
+    ):
+        assert each | expected == each
+
+
+async def test_an_old_form_writes_no_old_values_back(operator: Walker, http: httpx.AsyncClient) -> None:
+    """What another operator changed since the form was drawn stays, in what the form leaves as it was drawn."""
+    await http.put("/source/de", json=STORED)
+    await http.post("/app", json={"uid": "one", "name": "One", "filter": {"dgrp": "7"}})
+    rules = {"filter": {"dgrp": "8"}, "transformation": "{\n  'a': 1\n}"}
+    await http.post("/app/one/endpoint", json={"uid": "crm", "url": "https://crm.example", "description": "a", **rules})
+    one = "/console/applications/one"
+    paths = (
+        "/console/sources/de/settings",
+        f"{one}/settings",
+        f"{one}/endpoints/crm/settings",
+        f"{one}/endpoints/crm/rules",
+    )
+    forms = [(await operator.get(path)).form(path.rpartition("/")[2]) for path in paths]
+    # Another operator changes all of it.
+    await http.put(
+        "/source/de", json=STORED | {"name": "DE", "igrp": 2, "routes": ["calls", "visits"], "startRowId": 9}
+    )
+    await http.patch("/app/one", json={"name": "Two", "filter": None, "throttleRate": 5})
+    changes = {"url": "https://other.example", "description": "b", "filter": None, "transformation": None}
+    await http.patch("/app/one/endpoint/crm", json=changes)
+    typed = (
+        {"pollIntervalSeconds": "5", "route-goals": "on"}, {"sources": "de"}, {"throttleRate": "3"}, {"do": "save"},
+    )  # fmt: skip
+    for form, fields in zip(forms, typed, strict=True):
+        # A browser sends line ends as CR LF.
+        sent = {name: value.replace("\n", "\r\n") for name, value in (form.fields | fields).items()}
+        assert "saved" in (await operator.post(form.action, sent)).text
+    source, app, endpoint = [
+        (await http.get(path)).json() for path in ("/source/de", "/app/one", "/app/one/endpoint/crm")
+    ]
+    assert [source[name] for name in ("name", "igrp", "routes", "startRowId", "pollIntervalSeconds")] == [
+        "DE", 2, ["calls", "visits", "goals"], 9, 5.0,
+    ]  # fmt: skip
+    assert [app[name] for name in ("name", "filter", "throttleRate", "sources")] == ["Two", None, 5, ["de"]]
+    assert endpoint | changes | {"throttleRate": 3, "url": endpoint["url"]} == endpoint
+    assert "other.example" in endpoint["url"]
+
+
+async def test_a_form_that_was_refused_still_knows_what_it_was_drawn_with(
+    operator: Walker, http: httpx.AsyncClient
+) -> None:
+    """So what was typed is sent when it is sent again, and the rest is not."""
+    await http.post("/app", json={"uid": "one", "name": "One", "throttleRate": 7})
+    await operator.get("/console/applications/one/settings")
+    page = await operator.send("/settings", name="Typed", throttleRate="fast")
+    assert page.status == 422
+    await http.patch("/app/one", json={"filter": {"dgrp": "7"}})
+    await operator.send("/settings", throttleRate="7")
+    found = (await http.get("/app/one")).json()
+    assert (found["name"], found["throttleRate"], found["filter"]) == ("Typed", 7, {"dgrp": "7"})
+
+
+async def test_settings_lead_to_the_application_by_its_new_uid(operator: Walker, http: httpx.AsyncClient) -> None:
+    """The address that the form was on has the old one."""
+    await http.post("/app", json={"uid": "one", "name": "One"})
+    await operator.get("/console/applications/one/settings")
+    page = await operator.send("/settings", uid="two")
+    assert (page.status, "The settings are saved." in page.text) == (200, True)
+
+
+V2 = {"version": "v2", "auth": {"type": "basic", "username": "portal", "password": "hunter2hunter2"}}
+
+
+@pytest.mark.parametrize(
+    ("stored", "typed", "field"),
+    [
+        ({}, {"password": "hunter2hunter2"}, "password"),
+        ({}, {"username": "portal"}, "username"),
+        ({}, {"version": "v2", "password": "hunter2hunter2"}, "username"),
+        ({}, {"version": "v2", "username": "portal"}, "password"),
+        (V2, {"username": ""}, "username"),
+        (V2, {"username": "other"}, "password"),
+        (V2, {"key": "typed-key"}, "key"),
+        (V2, {"version": "v2.1"}, "key"),
+    ],
+)
+async def test_credentials_that_do_not_fit_are_faults_of_their_fields(
+    operator: Walker, http: httpx.AsyncClient, stored: dict[str, str], typed: dict[str, str], field: str
+) -> None:
+    """What was typed for the other version, and what is missing. Nothing changes."""
+    before = (await http.put("/source/de", json=STORED | stored)).json()
+    await operator.get("/console/sources/de/settings")
+    page = await operator.send("/settings", **typed, pollIntervalSeconds="9")
+    faulty = [given["name"] for _, given in page.tags if given.get("aria-invalid")]
+    assert (page.status, faulty) == (422, [field]), page.text
+    assert (await http.get("/source/de")).json() == before
+
+
+async def test_a_user_name_that_is_left_over_is_no_fault(operator: Walker, http: httpx.AsyncClient) -> None:
+    """Only what was typed counts: the page showed the user name of v2 itself."""
+    await http.put("/source/de", json=STORED | V2)
+    await operator.get("/console/sources/de/settings")
+    page = await operator.send("/settings", version="v2.1", key="another-key")
+    assert "The settings are saved." in page.text
+    found = (await http.get("/source/de")).json()
+    assert (found["version"], found["auth"]) == ("v2.1", {"type": "apiKey"})
+
+
+async def test_begin_after_row_says_which_routes_it_counts_for(operator: Walker, http: httpx.AsyncClient) -> None:
+    """The routes that are added. The others are moved by their cursors, and the page leads there."""
+    await http.put("/source/de", json=STORED)
+    page = await operator.get("/console/sources/de/settings")
+    assert "Only for routes that you add" in page.text
+    assert "/console/sources/de/routes/calls#rewind" in page.links
+    page = await operator.send("/settings", startRowId="500")
+    assert "No route moved: to move a route, open it and move its cursor." in page.text
+    assert (await http.get("/source/de")).json()["startRowId"] == 500
+    page = await operator.send("/settings", startRowId="700", **{"route-goals": "on"})
+    assert "The routes that you added begin with the rows after 700: goals." in page.text
+    assert "The next poll uses them." in (await operator.send("/settings", name="DE")).text
+
+
+@pytest.mark.parametrize("credentials", [{}, {"version": "v2", "key": "", "username": "u", "password": "hunter2"}])
+async def test_a_new_source_that_is_sent_twice_is_created_once(
+    operator: Walker, http: httpx.AsyncClient, clock: TestClock, credentials: dict[str, str]
+) -> None:
+    """A double click shows what the first click made. Another form with its uid, or a late one, is refused."""
+    sent = SOURCE | {"baseUrl": "https://api.infinity.example/", "name": "", **credentials}
+    await operator.get("/console/new-source")
+    form = operator.page.form("/new-source")
+    for _ in range(2):
+        page = await operator.post(form.action, form.fields | sent)
+        assert (page.status, "The source is created" in page.text) == (200, True), page.text
+    made = (await http.get("/source/uk")).json()
+    assert (await operator.post(form.action, form.fields | sent | {"igrp": "5"})).status == 409
+    clock.at_ms += 60_001
+    assert (await operator.post(form.action, form.fields | sent)).status == 409
+    assert (await http.get("/source/uk")).json()["updatedAt"] == made["updatedAt"]

@@ -9,7 +9,7 @@ from relay.console import charts, forms, visits, words
 from relay.console.api import FieldFault, Refused, refused
 from relay.console.charts import BOTTOM, HEIGHT, LEFT, WIDTH, Series, stacked
 from relay.console.forms import Entry, MalformedError, json_of
-from relay.console.pages import undelivered
+from relay.console.pages import source_credentials, undelivered
 from relay.console.rendering import environment
 from relay.console.states import STATES, state_of
 
@@ -17,7 +17,7 @@ SERIES = [Series("success", "Succeeded", "good"), Series("fail", "Failed", "bad"
 SPAN = {"since": "2026-09-21T10:00:00.000Z", "until": "2026-09-21T14:00:00.000Z", "step_s": 3600}
 
 
-@pytest.mark.parametrize("module", [words, charts, forms, visits, undelivered])
+@pytest.mark.parametrize("module", [words, charts, forms, visits, source_credentials, undelivered])
 def test_examples_in_docstrings_hold(module: ModuleType) -> None:
     """They are what the filters of the templates do."""
     found = doctest.testmod(module)
@@ -70,7 +70,7 @@ def test_faults_stand_at_their_fields() -> None:
     """What the API says about a field is shown there, and everything else above the form."""
     error = Refused(422, "invalid", "", (FieldFault(("body", "url"), "bad"), FieldFault(("body", "other", "0"), "odd")))
     entry = Entry({"url": "x", "name": None}, error)
-    assert (entry.faults("url"), entry.others, entry.value("name"), entry.value("url")) == (["bad"], ["Odd"], "", "x")
+    assert (entry.faults("url"), entry.others, entry.value("name"), entry.value("url")) == (["bad"], ["Odd."], "", "x")
 
 
 def test_malformed_json_says_where() -> None:

@@ -10,10 +10,11 @@ from typing import Any
 from relay.cli.client.api import Api
 from relay.cli.declaring import showing
 from relay.cli.declaring.changing import make
-from relay.cli.declaring.document import LARGEST, Document, read
+from relay.cli.declaring.document import Document, read
 from relay.cli.declaring.hiding import Hiding
 from relay.cli.declaring.planning import Change, Present, of_recipe, plan
 from relay.cli.declaring.present import Reading, recipe_endpoint
+from relay.cli.declaring.yaml_text import LARGEST
 from relay.cli.faults import Exit, Misused, Refusal
 from relay.cli.output import Output
 from relay.cli.session import WELL, add_client_arguments, add_confirmation, confirmed, run

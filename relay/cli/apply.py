@@ -71,11 +71,16 @@ def _make_all(
             made += 1
     finally:
         if made < len(changes):
-            out.note(f"{made} of {len(changes)} changes were made. Run relay apply again after the correction")
+            of = f"{made} of {_changes(len(changes))} made"
+            out.note(f"{of}. Run relay apply again after the correction")
     if changes:
-        out.say(f"{made} changes were made.")
+        out.say(f"{_changes(made)} made.")
     _report(out, changes, hiding, made=made)
     return WELL
+
+
+def _changes(number: int) -> str:
+    return "1 change was" if number == 1 else f"{number} changes were"
 
 
 def _report(out: Output, changes: list[Change], hiding: Hiding, *, made: int) -> None:

@@ -174,16 +174,25 @@ def filtered(value: str) -> str:
         ("source: {}", "source: is unknown. A file has sources and applications"),
         ("sources: {'a/b': {}}", "sources.a/b: the uid must be 1 to 128 letters"),
         ("sources: {a: {uid: b}}", "sources.a.uid: cannot be declared"),
-        ("sources: {a: {baseURL: x}}", "sources.a: Object contains unknown field `baseURL`"),
-        ("sources: {a: {routes: [calls, cals]}}", "sources.a: routes[1]: Invalid enum value 'cals'"),
+        ("sources: {a: {baseURL: x}}", "sources.a.baseURL: is not a field of this object; did you mean `baseUrl`?"),
+        ("sources: {a: {routes: [calls, cals]}}", "sources.a.routes[1]: must be one of `all`, `calls`"),
         (
             "applications: {a: {endpoints: {b: {throttleRate: many}}}}",
-            "applications.a.endpoints.b: throttleRate: Expected",
+            "applications.a.endpoints.b.throttleRate: must be an integer or null, not a string",
         ),
         (
             "applications: {a: {endpoints: {b: {auth: {type: x}}}}}",
-            "applications.a.endpoints.b: auth.type: Invalid value",
+            "applications.a.endpoints.b.auth.type: must be one of `basic`, `bearer`",
         ),
+        (
+            "applications: {a: {endpoints: {b: {disabled: 'no'}}}}",
+            "b.disabled: must be true or false or null, not a string",
+        ),
+        (
+            "sources: {a: {routes: [], igrp: x}}",
+            "sources.a.igrp: must be an integer, not a string; sources.a.routes: must",
+        ),
+        ("sources: {a: {routes: []}}", "sources.a.routes: must have at least 1 entry, not 0"),
         ("applications: {app_1: {}}", "applications.app_1: the uid must be"),
         ("applications: {a: {name: '${NOPE}', metadata: {x: '${ALSO_NOT}'}}}", "not set: NOPE, ALSO_NOT"),
         ("applications: {a: {name: x, name: y}}", "'name' stands twice"),
@@ -261,8 +270,8 @@ def test_a_value_that_stands_twice_can_be_an_alias() -> None:
 def test_a_mapping_with_many_names_is_read_at_once() -> None:
     """Whether a name stands twice is not looked for from the beginning again and again."""
     began = time.monotonic()
-    with pytest.raises(Misused, match="metadata"):
-        read("applications: {a: {metadata: {" + ", ".join(f"k{n}: v" for n in range(80_000)) + "}}}", {})
+    with pytest.raises(Misused, match="metadata: must have at most 50 keys, not 20000"):
+        read("applications: {a: {metadata: {" + ", ".join(f"k{n}: v" for n in range(20_000)) + "}}}", {})
     assert time.monotonic() - began < 10
 
 
@@ -276,7 +285,6 @@ def test_a_refusal_of_a_file_does_not_show_a_secret() -> None:
     """That stands in the wrong place."""
     with pytest.raises(Misused) as refused:
         read("sources: {a: {routes: ['${TOKEN}']}}", {"TOKEN": "hunter2hunter2"})
-    assert "${TOKEN}" in str(refused.value)
     assert "hunter2" not in str(refused.value)
 
 

@@ -15,6 +15,7 @@ from relay.bounded_clients import BoundedProtocol, ClientLimits, Unambiguous
 from relay.errors import CannotListen
 from relay.leaving import Farewell, Leaving, cut_off_after
 
+PORTS = range(65_536)
 DRAIN_S = 10
 """How long requests that are being answered may hold up the end."""
 LAST_WORDS_S = 3.0
@@ -30,6 +31,8 @@ class _Server(uvicorn.Server):
 
 def open_port(host: str, port: int, *, setting: str) -> socket.socket:
     """Take a port; 0: any free one. Raises CannotListen, which names the setting."""
+    if port not in PORTS:  # The resolver of names would take it modulo 65536.
+        raise CannotListen(f"port {port} can't be used: set {setting} to a port from 0 to {PORTS[-1]}")
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         # asyncio answers at once, without waiting for acknowledgements, where a socket says that it is TCP.

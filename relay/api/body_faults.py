@@ -41,9 +41,9 @@ type_of = lru_cache(maxsize=None)(inspect.type_info)
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """A comparison of a body with its type."""
+    """A comparison of a body with its type. Without policies, the checks that types and structs have do not run."""
 
-    policies: Policies
+    policies: Policies | None
 
     def faults(self, kind: inspect.Type, value: Any, path: Path) -> Iterator[Fault]:
         """The faults of a value and of everything in it."""
@@ -78,7 +78,7 @@ class Walk:
             case inspect.DictType():
                 yield from self._dict(kind, value, path, extra)
             case inspect.ListType():
-                yield from length_faults(kind, value, path, "entries", extra)
+                yield from length_faults(kind, value, path, ("entry", "entries"), extra)
                 for at, item in enumerate(value):
                     yield from self.faults(kind.item_type, item, (*path, at))
             case inspect.StrType():
@@ -126,7 +126,7 @@ class Walk:
 
     def _dict(self, kind: inspect.DictType, value: dict[str, Any], path: Path, extra: Extra) -> Iterator[Fault]:
         yield from _repeated(value, path)
-        yield from length_faults(kind, value, path, "keys", extra)
+        yield from length_faults(kind, value, path, ("key", "keys"), extra)
         for name, inner in value.items():
             key, key_extra = bare(kind.key_type)
             for fault in text_faults(cast(inspect.StrType, key), name, (*path, name), key_extra):
@@ -149,6 +149,8 @@ class Walk:
                 yield from size_faults(value, path)
 
     def _checked(self, check: Check, value: Any, path: Path) -> Iterator[Fault]:
+        if self.policies is None:
+            return
         try:
             check(value, path, self.policies)
         except Invalid as error:

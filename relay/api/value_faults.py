@@ -91,7 +91,7 @@ def unknown_key(name: str, fields: list[str], path: Path) -> Fault:
 
 def text_faults(kind: inspect.StrType, value: str, path: Path, extra: Extra) -> Iterator[Fault]:
     """Length, characters and pattern."""
-    long = list(length_faults(kind, value, path, "characters", extra))
+    long = list(length_faults(kind, value, path, ("character", "characters"), extra))
     yield from long
     yield from character_faults(value, path)
     # Patterns never meet a text that is too long.
@@ -108,15 +108,20 @@ def character_faults(value: str, path: Path) -> Iterator[Fault]:
 
 
 def length_faults(
-    kind: inspect.StrType | inspect.ListType | inspect.DictType, value: Any, path: Path, what: str, extra: Extra
+    kind: inspect.StrType | inspect.ListType | inspect.DictType,
+    value: Any,
+    path: Path,
+    units: tuple[str, str],
+    extra: Extra,
 ) -> Iterator[Fault]:
-    """Too short or too long. `what` is the unit."""
+    """Too short or too long. `units`: the word for one, and for several."""
     low, high = kind.min_length or 0, kind.max_length
     if low <= len(value) and (high is None or len(value) <= high):
         return
     limit = f"at least {low}" if high is None else f"{low} to {high}" if low else f"at most {high}"
     hint = extra.get("hint")
-    yield Fault(path, f"must have {limit} {what}, not {len(value)}{f': {hint}' if hint else ''}")
+    unit = units[0] if (low if high is None else high) == 1 else units[1]
+    yield Fault(path, f"must have {limit} {unit}, not {len(value)}{f': {hint}' if hint else ''}")
 
 
 def number_faults(kind: inspect.IntType | inspect.FloatType, value: float, path: Path) -> Iterator[Fault]:

@@ -10,10 +10,11 @@ from typing import Any
 from relay.cli.client.api import Api
 from relay.cli.declaring import showing
 from relay.cli.declaring.changing import make
-from relay.cli.declaring.document import LARGEST, Document, read
+from relay.cli.declaring.document import Document, read
 from relay.cli.declaring.hiding import Hiding
 from relay.cli.declaring.planning import Change, Present, of_recipe, plan
 from relay.cli.declaring.present import Reading, recipe_endpoint
+from relay.cli.declaring.yaml_text import LARGEST
 from relay.cli.faults import Exit, Misused, Refusal
 from relay.cli.output import Output
 from relay.cli.session import WELL, add_client_arguments, add_confirmation, confirmed, run
@@ -70,11 +71,16 @@ def _make_all(
             made += 1
     finally:
         if made < len(changes):
-            out.note(f"{made} of {len(changes)} changes were made. Run relay apply again after the correction")
+            of = f"{made} of {_changes(len(changes))} made"
+            out.note(f"{of}. Run relay apply again after the correction")
     if changes:
-        out.say(f"{made} changes were made.")
+        out.say(f"{_changes(made)} made.")
     _report(out, changes, hiding, made=made)
     return WELL
+
+
+def _changes(number: int) -> str:
+    return "1 change was" if number == 1 else f"{number} changes were"
 
 
 def _report(out: Output, changes: list[Change], hiding: Hiding, *, made: int) -> None:

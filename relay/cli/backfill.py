@@ -2,6 +2,7 @@
 
 import argparse
 
+from relay.cli.arguments import row_id
 from relay.cli.client.api import Api, path_of
 from relay.cli.following import follow_backfill
 from relay.cli.output import Output
@@ -16,10 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("route", metavar="ROUTE")
     begin = parser.add_mutually_exclusive_group(required=True)
     begin.add_argument("--since", metavar="DAY", help="begin with the first row of this day (UTC), such as 2026-01-31")
-    begin.add_argument("--after-row-id", metavar="ROWID", type=int, help="begin with the rows after this rowId")
+    begin.add_argument("--after-row-id", metavar="ROWID", type=row_id, help="begin with the rows after this rowId")
     end = parser.add_mutually_exclusive_group()
     end.add_argument("--until", metavar="DAY", help="leave out the rows of later days (UTC)")
-    end.add_argument("--until-row-id", metavar="ROWID", type=int, help="end with this rowId (default: the cursor)")
+    end.add_argument("--until-row-id", metavar="ROWID", type=row_id, help="end with this rowId (default: the cursor)")
     parser.add_argument(
         "--endpoints",
         required=True,

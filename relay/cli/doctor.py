@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 
-from relay.cli.diagnosing import Finding
+from relay.cli.diagnosing import Finding, Well, Wrong
 from relay.cli.diagnosing.clocks import redis_clock
 from relay.cli.diagnosing.egress import check_egress, endpoints_of
 from relay.cli.diagnosing.upstreams import check_upstreams
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     setup_logging("text", "error")
     out = Output(as_json=args.json)
     found = [
-        Finding(area="settings", state="well", text="valid"),
+        Well(area="settings", text="valid"),
         *asyncio.run(_checked(settings, offline=args.offline)),
     ]
     requests = planned_requests(settings)
@@ -69,7 +69,19 @@ async def _checked(settings: Settings, *, offline: bool) -> list[Finding]:
             found += unread + await check_upstreams(settings, sources)
             return found + await check_egress(settings, [each async for each in endpoints_of(stores)])
     except (StoreUnavailable, StoreDenied, StoreRefused) as error:
-        return [Finding(area="Redis", state="failed", text=f"a worker cannot start: {error}")]
+        return [
+            Wrong(area="Redis", state="failed", text=f"a worker cannot start: {error}", do=_advice(settings, error))
+        ]
+
+
+def _advice(settings: Settings, error: RelayError) -> str:
+    if isinstance(error, StoreRefused):
+        return "correct this, and run relay doctor again"
+    if settings.redis_url is None:
+        return f"set {variable('redis_url')}, or look at the files in {variable('data_dir')}"
+    if isinstance(error, StoreDenied):
+        return f"correct the user name and the password in {variable('redis_url')}"
+    return f"check that Redis runs, and {variable('redis_url')}, and the network between"
 
 
 async def _redis(settings: Settings, stores: Stores) -> list[Finding]:
@@ -82,36 +94,38 @@ async def _redis(settings: Settings, stores: Stores) -> list[Finding]:
     clock = redis_clock(server_ms, before_ms, time.time_ns() // 1_000_000)
     if settings.redis_url is None:
         do = f"Set {variable('redis_url')} in production"
-        return [Finding(area="Redis", state="warning", text="the embedded server", do=do), clock]
+        return [Wrong(area="Redis", state="warning", text="the embedded server", do=do), clock]
     advice = await advice_of(stores.redis)
-    found = [Finding(area="Redis", state="well", text="everything that a worker needs is there")]
+    found: list[Finding] = [Well(area="Redis", text="everything that a worker needs is there")]
     found += [
-        Finding(area=f"Redis {each.setting}", state="warning", text=each.reason, do=each.do) for each in advice.findings
+        Wrong(area=f"Redis {each.setting}", state="warning", text=each.reason, do=each.do) for each in advice.findings
     ]
     if advice.is_in_the_clear:
-        found.append(Finding(area="Redis", state="warning", text="the connection is not encrypted", do=ENCRYPT))
+        found.append(Wrong(area="Redis", state="warning", text="the connection is not encrypted", do=ENCRYPT))
     if advice.unchecked:
         text = f"not checked: {', '.join(advice.unchecked)}"
-        found.append(Finding(area="Redis", state="warning", text=text, do=GRANT))
+        found.append(Wrong(area="Redis", state="warning", text=text, do=GRANT))
     return [*found, clock]
 
 
 async def _sources(stores: Stores) -> tuple[Sequence[Source], list[Finding]]:
     """The sources, and a finding for each one that cannot be read."""
-    sources, found = [], []
+    sources: list[Source] = []
+    found: list[Finding] = []
     uids = sorted(await stores.sources.uids())
     for uid in uids[:MOST_SOURCES]:
         try:
             sources.append(await stores.sources.get(uid))
         except Unreadable as error:
             do = "add the key that encrypted it to RELAY_ENCRYPTION_KEY, or send the source again"
-            found.append(Finding(area=f"source {uid}", state="failed", text=str(error), do=do))
+            found.append(Wrong(area=f"source {uid}", state="failed", text=str(error), do=do))
         except RelayError:
             continue  # It was deleted a moment ago.
     if len(uids) > MOST_SOURCES:
         text = f"only the first {MOST_SOURCES} of {len(uids)} sources were checked"
-        found.append(Finding(area="sources", state="warning", text=text))
+        do = "look at the others with relay source list"
+        found.append(Wrong(area="sources", state="warning", text=text, do=do))
     if not uids:
         do = "create one with relay apply, or PUT /api/v1/source/{uid}"
-        found.append(Finding(area="sources", state="warning", text="there are none, so nothing is polled", do=do))
+        found.append(Wrong(area="sources", state="warning", text="there are none, so nothing is polled", do=do))
     return sources, found

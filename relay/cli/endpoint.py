@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from relay.cli import endpoint_attempts
+from relay.cli.arguments import amount, natural
 from relay.cli.client.api import Api, path_of
 from relay.cli.endpoint_attempts import list_attempts
 from relay.cli.endpoint_test import CALL, test_endpoint
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add_client_arguments(_one(steps, step, text), _change(change))
     test = _one(steps, "test", "send an example of an event, and show what the endpoint answers")
     test.add_argument("--type", default=CALL, metavar="TYPE", help="the event type (default: %(default)s)")
-    test.add_argument("--wait", type=float, default=30.0, metavar="SECONDS", help="how long to wait for the answer")
+    test.add_argument("--wait", type=amount(), default=30.0, metavar="SECONDS", help="how long to wait for the answer")
     add_client_arguments(test, test_endpoint)
     attempts = _one(steps, "attempts", "list the newest attempts of an endpoint")
     endpoint_attempts.add_arguments(attempts)
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kinds = secret.add_subparsers(metavar="STEP", required=True)
     add_client_arguments(_one(kinds, "show", "print the secret"), _secret)
     rotate = _one(kinds, "rotate", "sign with a new secret, and with the old one until the grace period ends")
-    rotate.add_argument("--grace", type=int, metavar="SECONDS", help="the grace period (default: 86400)")
+    rotate.add_argument("--grace", type=natural, metavar="SECONDS", help="the grace period (default: 86400)")
     add_client_arguments(rotate, _rotate)
     delete = _one(steps, "delete", "delete an endpoint with its pending deliveries")
     add_confirmation(delete)

@@ -3,6 +3,7 @@
 import argparse
 from itertools import islice
 
+from relay.cli.arguments import positive
 from relay.cli.client.api import Api, path_of
 from relay.cli.output import Output
 from relay.cli.session import WELL
@@ -15,7 +16,7 @@ COLUMNS = ("when", "event type", "message", "outcome", "status", "ms", "attempt"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument("--status", choices=STATUSES, help="only attempts with this outcome")
-    parser.add_argument("--limit", type=int, default=LISTED, metavar="N", help="at most N (default: %(default)s)")
+    parser.add_argument("--limit", type=positive, default=LISTED, metavar="N", help="at most N (default: %(default)s)")
 
 
 def list_attempts(api: Api, out: Output, args: argparse.Namespace) -> int:

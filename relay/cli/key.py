@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from relay.cli.arguments import natural
 from relay.cli.client.api import Api, path_of
 from relay.cli.output import Output
 from relay.cli.session import WELL, add_client_arguments, add_confirmation, confirmed, listed, moment, run
@@ -24,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_client_arguments(create, _create)
     add_client_arguments(_one(steps, "show", "show a key, without its token"), _show)
     rotate = _one(steps, "rotate", "give a key a new token, and print it")
-    rotate.add_argument("--grace", type=int, metavar="SECONDS", help="how long the old token works (default: 86400)")
+    rotate.add_argument(
+        "--grace", type=natural, metavar="SECONDS", help="how long the old token works (default: 86400)"
+    )
     add_client_arguments(rotate, _rotate)
     delete = _one(steps, "delete", "delete a key: it stops working at once")
     add_confirmation(delete)

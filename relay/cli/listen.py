@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from relay.cli.arguments import amount, natural, port
 from relay.cli.faults import Misused
 from relay.domain.masking import printable
 from relay.domain.verifying import Finding, findings
@@ -32,7 +33,7 @@ UNVERIFIED = 401
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare `relay listen`."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=9000, help="port to listen on; 0: any free one (default: 9000)")
+    parser.add_argument("--port", type=port, default=9000, help="port to listen on; 0: any free one (default: 9000)")
     parser.add_argument(
         "--secret",
         action="append",
@@ -51,10 +52,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--answer", metavar="JSON", help="the body of answers, such as a CRM's (default: what does not verify, as JSON)"
     )
     parser.add_argument(
-        "--retry-after", type=int, metavar="SECONDS", help="the Retry-After of answers that are not 2xx"
+        "--retry-after", type=natural, metavar="SECONDS", help="the Retry-After of answers that are not 2xx"
     )
     parser.add_argument(
-        "--delay", type=_delay, default=0.0, metavar="SECONDS", help="how long to wait with each answer"
+        "--delay",
+        type=amount(LONGEST_DELAY_S),
+        default=0.0,
+        metavar="SECONDS",
+        help="how long to wait with each answer",
     )
     parser.add_argument("--accept-unverified", action="store_true", help="do not answer 401 to what does not verify")
     parser.add_argument("--show", choices=("line", "body", "all"), default="body", help="how much to print")
@@ -204,13 +209,3 @@ def _statuses(text: str) -> list[int]:
     if not all(each.isdecimal() and len(each) == 3 and int(each) in STATUSES for each in found):
         raise argparse.ArgumentTypeError(f"{text!r} must be statuses from 200 to 599, separated by commas")
     return [int(each) for each in found]
-
-
-def _delay(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= LONGEST_DELAY_S:
-        raise argparse.ArgumentTypeError(f"{text!r} must be 0 to {LONGEST_DELAY_S:g} seconds")
-    return seconds

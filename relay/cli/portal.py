@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from relay.cli.arguments import positive
 from relay.cli.client.api import Api, path_of
 from relay.cli.output import Output
 from relay.cli.session import WELL, add_client_arguments, add_confirmation, confirmed, listed, run
@@ -15,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     steps = parser.add_subparsers(metavar="STEP", required=True)
     link = _one(steps, "link", "print a link that lets a subscriber see an application; it works once, for ten minutes")
     link.add_argument(
-        "--expiry", type=int, metavar="SECONDS", help="how long the subscriber stays in (default: 7 days)"
+        "--expiry", type=positive, metavar="SECONDS", help="how long the subscriber stays in (default: 7 days)"
     )
     allowed = link.add_mutually_exclusive_group()
     allowed.add_argument(

@@ -19,6 +19,7 @@ from typing import Any, TextIO
 from standardwebhooks import Webhook, WebhookVerificationError
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
+from relay.cli.arguments import port
 from relay.errors import Fault, Invalid
 from relay.serving import listen, open_port
 
@@ -30,7 +31,7 @@ SECRETS = "RECEIVER_SECRETS"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `relay receiver` understands."""
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=9000)
+    parser.add_argument("--port", type=port, default=9000)
     parser.add_argument(
         "--secret",
         action="append",

@@ -4,6 +4,7 @@ import argparse
 from itertools import islice
 from typing import Any
 
+from relay.cli.arguments import natural, row_id
 from relay.cli.client.api import Api, path_of
 from relay.cli.faults import Exit
 from relay.cli.following import follow_reconciliation
@@ -22,11 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--since", type=moment, metavar="TIME", help="rows that the routes passed after this: 2h, 7d, …"
     )
     parser.add_argument("--until", type=moment, metavar="TIME", help="rows that the routes had passed at this time")
-    parser.add_argument("--after-row-id", type=int, metavar="ROWID", help="only rows above this rowId")
-    parser.add_argument("--until-row-id", type=int, metavar="ROWID", help="only rows up to this rowId")
+    parser.add_argument("--after-row-id", type=row_id, metavar="ROWID", help="only rows above this rowId")
+    parser.add_argument("--until-row-id", type=row_id, metavar="ROWID", help="only rows up to this rowId")
     parser.add_argument("--repair", action="store_true", help="repair what is missing and undelivered")
     parser.add_argument(
-        "--limit", type=int, default=SHOWN, metavar="N", help="list N differences (default: %(default)s)"
+        "--limit", type=natural, default=SHOWN, metavar="N", help="list N differences (default: %(default)s)"
     )
     parser.add_argument("--no-wait", action="store_true", help="do not watch it")
     add_client_arguments(parser, _reconcile)

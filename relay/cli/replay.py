@@ -2,6 +2,7 @@
 
 import argparse
 
+from relay.cli.arguments import positive, row_id
 from relay.cli.client.api import Api, path_of
 from relay.cli.following import follow_task
 from relay.cli.output import Output
@@ -31,9 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--types", type=listed, metavar="TYPE,…", help="only these event types, such as call.created")
     parser.add_argument("--sources", type=listed, metavar="SOURCE,…", help="only these sources")
-    parser.add_argument("--after-row-id", type=int, metavar="ROWID", help="only rows above this rowId")
-    parser.add_argument("--until-row-id", type=int, metavar="ROWID", help="only rows up to this rowId")
-    parser.add_argument("--rate", type=int, metavar="N", help="at most N messages per second")
+    parser.add_argument("--after-row-id", type=row_id, metavar="ROWID", help="only rows above this rowId")
+    parser.add_argument("--until-row-id", type=row_id, metavar="ROWID", help="only rows up to this rowId")
+    parser.add_argument("--rate", type=positive, metavar="N", help="at most N messages per second")
     parser.add_argument("--dry-run", action="store_true", help="only count the messages")
     parser.add_argument("--no-wait", action="store_true", help="do not watch it")
     add_client_arguments(parser, _replay)

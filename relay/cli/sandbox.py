@@ -8,6 +8,7 @@ from pathlib import Path
 
 import uvicorn
 
+from relay.cli.arguments import amount, natural, port
 from relay.sandbox.app import create_sandbox
 from relay.sandbox.config import SandboxConfig
 from relay.sandbox.hazards import Hazard, Name, read_switch
@@ -22,13 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     default = SandboxConfig()
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument(
-        "--port", type=int, default=8090, help="port to listen on; 0: any free port (default: %(default)s)"
+        "--port", type=port, default=8090, help="port to listen on; 0: any free port (default: %(default)s)"
     )
     parser.add_argument(
         "--seed", type=int, default=default.seed, help="number that determines the rows (default: %(default)s)"
     )
-    parser.add_argument("--rows", type=int, help="maximum number of rows to generate (default: no limit)")
-    parser.add_argument("--rate", type=float, help=f"rows per second; 0: all at once (default: {ROWS_PER_SECOND:g})")
+    parser.add_argument("--rows", type=natural, help="maximum number of rows to generate (default: no limit)")
+    parser.add_argument("--rate", type=amount(), help=f"rows per second; 0: all at once (default: {ROWS_PER_SECOND:g})")
     parser.add_argument("--file", type=Path, help="NDJSON file to serve unchanged, instead of generated rows")
     parser.add_argument("--igrp", type=int, default=default.igrp, help="the installation's id (default: %(default)s)")
     parser.add_argument("--api-key", default=default.api_key, help="API key for v2.1 (default: %(default)s)")

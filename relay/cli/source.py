@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from relay.cli.arguments import row_id
 from relay.cli.client.api import Api, path_of
 from relay.cli.following import follow_backfill
 from relay.cli.output import Output
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add_client_arguments(command, _step(step))
     rewind = _one(steps, "rewind", "continue a route after another rowId")
     rewind.add_argument("route", metavar="ROUTE")
-    rewind.add_argument("row_id", metavar="ROWID", type=int, help="the route continues with the rows after it")
+    rewind.add_argument("row_id", metavar="ROWID", type=row_id, help="the route continues with the rows after it")
     rewind.add_argument("--dry-run", action="store_true", help="only count the rows that would become events")
     add_client_arguments(rewind, _rewind)
     delete = _one(steps, "delete", "delete a source with its events and pending deliveries")

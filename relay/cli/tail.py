@@ -4,6 +4,7 @@ import argparse
 import time
 from typing import Any
 
+from relay.cli.arguments import positive
 from relay.cli.client.api import Api
 from relay.cli.client.events import events_of
 from relay.cli.faults import Refusal
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--outcomes", type=listed, metavar="OUTCOME,…", help="only delivered, skipped, retry, dead or disabled attempts"
     )
-    parser.add_argument("--seconds", type=int, metavar="N", help="end after N seconds (default: until Ctrl-C)")
+    parser.add_argument("--seconds", type=positive, metavar="N", help="end after N seconds (default: until Ctrl-C)")
     add_client_arguments(parser, _tail)
 
 

@@ -4,6 +4,7 @@ import argparse
 from collections import Counter
 from itertools import islice
 
+from relay.cli.arguments import positive
 from relay.cli.client.api import Api
 from relay.cli.output import Output
 from relay.cli.session import WELL, add_client_arguments, listed, run
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", type=listed, metavar="REASON,…", help="only messages with one of these reasons")
     parser.add_argument("--reasons", action="store_true", help="count the messages by endpoint and reason")
     parser.add_argument(
-        "--limit", type=int, metavar="N", help=f"at most N messages (default: {LISTED}; --reasons: all)"
+        "--limit", type=positive, metavar="N", help=f"at most N messages (default: {LISTED}; --reasons: all)"
     )
     add_client_arguments(parser, _undelivered)
 

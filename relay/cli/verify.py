@@ -6,12 +6,15 @@ import sys
 import time
 from pathlib import Path
 
+from relay.cli.arguments import whole
 from relay.cli.faults import Exit, Misused
 from relay.cli.output import Output
 from relay.domain.verifying import findings
 
 SECRET = "WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
 LARGEST = 8 << 20
+LATEST_S = 253_402_300_799
+"""The end of the year 9999."""
 ENDS = (b"\r\n\r\n", b"\n\n")
 
 
@@ -30,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--secret", metavar="whsec_…", help=f"the endpoint's secret (default: ${SECRET})")
     parser.add_argument(
         "--at",
-        type=int,
+        type=whole(0, LATEST_S),
         metavar="SECONDS",
         help="when the callback arrived, in seconds since 1970 (default: now; 0: do not check its age)",
     )

@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType, field
 from relay.api.certificates import client_certificate, signing_key
 from relay.api.schemas.checks import Path, Policies, check_new_header, check_service_account, check_url
 from relay.api.schemas.common import In, ReadOnly
-from relay.api.schemas.endpoint_fields import HeaderName, Pem, Text
+from relay.api.schemas.endpoint_fields import KEY_FORM, NO_CONTROLS, HeaderName, Pem, Text
 from relay.domain.credentials import Algorithm, TokenAuth
 from relay.domain.headers import HEADER_NAME
 from relay.errors import Fault, Invalid
@@ -40,9 +40,8 @@ BaseUrlSuffix = Annotated[
         extra={"form": "must be a host name of two labels or more, such as `my.salesforce.com`"},
     ),
 ]
-ASCII: dict[str, Any] = {"pattern": r"^[\x20-\x7e]*\Z", "extra": {"form": "must be printable ASCII"}}
-KeyText = Annotated[str, Meta(min_length=1, max_length=4096, **ASCII)]
-KeyPrefix = Annotated[str, Meta(max_length=64, **ASCII)]
+KeyText = Annotated[str, Meta(min_length=1, max_length=4096, **KEY_FORM)]
+KeyPrefix = Annotated[str, Meta(max_length=64, pattern=r"^[\x20-\x7e]*\Z", extra={"form": "must be printable ASCII"})]
 Claims = Annotated[
     dict[Annotated[str, Meta(min_length=1, max_length=64)], Annotated[str, Meta(max_length=1024)] | int | bool],
     Meta(max_length=20),
@@ -64,9 +63,16 @@ OWN_CLAIMS = ("iss", "sub", "aud", "iat", "exp", "jti")
 class BasicAuthIn(In, frozen=True, kw_only=True, tag_field="type", tag="basic"):
     """Each callback carries a user name and a password (`Authorization: Basic …`)."""
 
-    username: Annotated[str, Meta(max_length=256, pattern=r"^[^:]*\Z", extra={"form": "must not contain a colon"})]
+    username: Annotated[
+        str,
+        Meta(
+            max_length=256,
+            pattern=r"^[^:\x00-\x1f\x7f-\x9f]*\Z",
+            extra={"form": "must not contain a colon or control characters"},
+        ),
+    ]
     """The user name."""
-    password: Annotated[str, Meta(max_length=4096)] | UnsetType = UNSET
+    password: Annotated[str, Meta(max_length=4096, **NO_CONTROLS)] | UnsetType = UNSET
     """The password. Omit it to keep the stored one."""
 
 

@@ -1,6 +1,6 @@
 """The limits and patterns of an endpoint's fields, with the patterns in words."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta
 
@@ -61,5 +61,15 @@ HeaderValue = Annotated[
         extra={"form": "must be printable ASCII without spaces at its ends"},
     ),
 ]
+KEY_FORM: dict[str, Any] = {
+    "pattern": r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?\Z",
+    "extra": {"form": "must be printable ASCII without spaces at its ends"},
+}
+"""What an API key must be to stand in a header."""
+NO_CONTROLS: dict[str, Any] = {
+    "pattern": r"^[^\x00-\x1f\x7f-\x9f]*\Z",
+    "extra": {"form": "must not contain control characters"},
+}
+"""What user names and passwords must be (RFC 7617 2)."""
 MAX_ADDED = Meta(max_length=MAX_HEADERS, extra={"check": check_headers})
 Headers = Annotated[dict[HeaderName, HeaderValue], MAX_ADDED]

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from relay.api.schemas.checks import Path, Policies
 from relay.api.schemas.common import READ_ONLY, In, Name, Out, Own, ReadOnly, moment
+from relay.api.schemas.endpoint_fields import KEY_FORM, NO_CONTROLS
 from relay.api.schemas.routes import RouteOut, show_route
 from relay.domain.lags import Lags
 from relay.domain.model import ROUTES, ApiKeyAuth, Source
@@ -16,7 +17,8 @@ from relay.domain.route_state import RouteState
 from relay.errors import Fault, Invalid
 from relay.outbound.targets import vet_url
 
-Secret = Annotated[str, Meta(min_length=1, max_length=1024)]
+SourceKey = Annotated[str, Meta(min_length=1, max_length=1024, **KEY_FORM)]
+PortalUserText = Annotated[str, Meta(min_length=1, max_length=1024, **NO_CONTROLS)]
 
 ROUTE_TEXTS = {
     "all": "everything except call charges",
@@ -54,16 +56,16 @@ def check_base_url(value: str, path: Path, policies: Policies) -> None:
 class ApiKeyAuthIn(In, frozen=True, kw_only=True, tag_field="type", tag="apiKey"):
     """An API key of Infinity. The relay sends it as `Authorization: ApiKey …`."""
 
-    key: Secret | UnsetType = UNSET
+    key: SourceKey | UnsetType = UNSET
     """The API key. Omit it to keep the stored key, unless `baseUrl` changes to another scheme, host or port."""
 
 
 class PortalUserIn(In, frozen=True, kw_only=True, tag_field="type", tag="basic"):
     """The user name and password of a portal user. A new source, and another user name, require both."""
 
-    username: Secret | UnsetType = UNSET
+    username: PortalUserText | UnsetType = UNSET
     """The user name. Omit it to keep the stored one, unless `baseUrl` changes to another scheme, host or port."""
-    password: Secret | UnsetType = UNSET
+    password: PortalUserText | UnsetType = UNSET
     """The password. Omit it to keep the stored one, unless `username` changes, or `baseUrl` to another scheme, host or
     port."""
 

@@ -27,6 +27,9 @@ def unreachable(error: httpx.HTTPError, place: Place) -> Refusal:
         why = f"the relay at {place.url} does not accept connections: check its URL, and the network between"
     elif isinstance(error, httpx.TimeoutException):
         why = f"the relay at {place.url} did not answer in time: look at its log, and try again"
+    elif isinstance(error, httpx.LocalProtocolError):
+        # Its text has the header that cannot be sent, and a header has the key.
+        why = f"no header can have the API key of {place.key_from}: set a valid key"
     else:
         why = f"the connection to the relay at {place.url} broke ({_short(error)}): try again"
     return Refusal(why)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
+
 from relay.cli.faults import Misused
 from relay.config.client_variables import API_KEY, API_URL, PROFILE
 from relay.domain.model import Secret
@@ -47,7 +49,7 @@ def chosen(environ: Mapping[str, str], profile: str | None) -> Place:
     if name:
         return _from_profile(profiles, name, file)
     if admin := environ.get("RELAY_ADMIN_KEY", "").strip():
-        return Place(url=_local(environ), key=Secret(admin), key_from="RELAY_ADMIN_KEY")
+        return Place(url=_local(environ), key=_key(admin, "RELAY_ADMIN_KEY"), key_from="RELAY_ADMIN_KEY")
     raise Misused(
         f"where is the relay? Set {API_URL} and {API_KEY}, or write a profile into {file} "
         '(default = "main", and [main] with url and key), and choose others with --profile'
@@ -58,12 +60,13 @@ def _from_variables(given: Mapping[str, str], environ: Mapping[str, str]) -> Pla
     if not given[API_KEY]:
         raise Misused(f"{API_KEY} is required with {API_URL}: set it to an API key (relay key create makes one)")
     url = _checked(given[API_URL], API_URL) if given[API_URL] else _local(environ)
-    return Place(url=url, key=Secret(given[API_KEY]), key_from=API_KEY)
+    return Place(url=url, key=_key(given[API_KEY], API_KEY), key_from=API_KEY)
 
 
 def _local(environ: Mapping[str, str]) -> str:
     port = environ.get("RELAY_PORT", "").strip()
-    return f"{LOCAL}:{port if port.isdecimal() else 8080}"
+    is_port = port.isascii() and port.isdecimal() and 0 < int(port[:6]) < 65536
+    return f"{LOCAL}:{port if is_port else 8080}"
 
 
 def _from_profile(profiles: Mapping[str, Any], name: str, file: Path) -> Place:
@@ -77,7 +80,8 @@ def _from_profile(profiles: Mapping[str, Any], name: str, file: Path) -> Place:
         if not isinstance(found.get(field), str) or not found[field].strip():
             raise Misused(f"{file}: profile {name!r} needs {field}, a text")
     url = _checked(found["url"].strip(), f"{file}: url of profile {name!r}")
-    return Place(url=url, key=Secret(found["key"].strip()), key_from=f"profile {name!r} of {file}")
+    key = _key(found["key"].strip(), f"{file}: key of profile {name!r}")
+    return Place(url=url, key=key, key_from=f"profile {name!r} of {file}")
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -93,11 +97,20 @@ def _read(file: Path) -> dict[str, Any]:
         raise Misused(f"{file} is not TOML: {error}") from None
 
 
+def _key(key: str, name: str) -> Secret:
+    """A key that a header can have. Raises Misused, which never repeats the key."""
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise Misused(f"{name} must be printable ASCII without spaces: set it to the key alone")
+    return Secret(key)
+
+
 def _checked(url: str, name: str) -> str:
     try:
-        parts = urlsplit(url)
+        httpx.URL(url).raw_host.decode("ascii").encode("idna")  # As sockets do it.
+        parts = urlsplit(url)  # It leaves line feeds out.
         is_right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
+        is_right = is_right and url.isprintable() and " " not in url
+    except (ValueError, httpx.InvalidURL):
         is_right, parts = False, urlsplit("")
     if not is_right or parts.query or parts.fragment or parts.username is not None:
         raise Misused(f"{name} must be the http or https URL of the relay, such as https://relay.example.com")

@@ -1,17 +1,16 @@
 """The file that `relay apply` reads: YAML or JSON, `${NAME}` for variables, and what its parts may be."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
-
 from relay.cli.declaring.hiding import Hiding
 from relay.cli.declaring.shapes import APPLICATION, ENDPOINT, SOURCE, Shape
+from relay.cli.declaring.yaml_text import load
 from relay.cli.faults import Misused
 
-LARGEST = 4 << 20
 VARIABLE = re.compile(r"\$(\$)?\{([A-Z_][A-Z0-9_]{0,127})\}")
 """`${NAME}` is a variable, `$${NAME}` the text `${NAME}`. Recipes name their parameters in small letters."""
 TOP = ("sources", "applications")
@@ -35,14 +34,8 @@ class Document:
 
 def read(text: str, environ: Mapping[str, str]) -> tuple[Document, dict[str, str]]:
     """What a file declares, and the variables that it uses with their values. Raises Misused."""
-    if len(text) > LARGEST:
-        raise Misused(f"the file has more than {LARGEST >> 20} MiB")
-    try:
-        loaded = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise Misused(f"the file is not YAML: {' '.join(str(error).split())[:300]}") from None
     filling = _Filling(environ)
-    filled = filling.value(loaded, "")
+    filled = filling.value(load(text), "")
     if filling.missing:
         names = ", ".join(filling.missing)
         raise Misused(f"the file uses variables that are not set: {names}")
@@ -64,29 +57,8 @@ def escaped(value: Any) -> Any:
     return value
 
 
-class _Loader(yaml.CSafeLoader):  # type: ignore[misc]
-    """Refuses a key that stands twice, and keeps dates as the texts that they are."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        names = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for name in names:
-            if not isinstance(name, str):
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"{name!r} must be a text: quote it", node.start_mark
-                )
-            if names.count(name) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"{name!r} stands twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-}
-
-
 class _Filling:
-    """Puts the values of variables into texts, and remembers which."""
+    """Puts the values of variables into texts, and remembers which. Refuses what JSON does not have."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -97,9 +69,13 @@ class _Filling:
         if isinstance(value, str):
             return VARIABLE.sub(self._filled, value)
         if isinstance(value, list):
-            return [self.value(each, place) for each in value]
+            return [self.value(each, f"{place}[{at}]") for at, each in enumerate(value)]
         if isinstance(value, dict):
-            return {name: self.value(each, f"{place}.{name}") for name, each in value.items()}
+            return {name: self.value(each, f"{place}.{name}".lstrip(".")) for name, each in value.items()}
+        if isinstance(value, float) and not math.isfinite(value):
+            raise Misused(f"{place}: must not be NaN or infinity")
+        if value is not None and not isinstance(value, bool | int | float):
+            raise Misused(f"{place}: must be a value that JSON has, not {type(value).__name__}")
         return value
 
     def _filled(self, found: "re.Match[str]") -> str:
@@ -111,6 +87,8 @@ class _Filling:
             if name not in self.missing:
                 self.missing.append(name)
             return ""
+        if not value.isprintable() and any("\ud800" <= each <= "\udfff" for each in value):
+            raise Misused(f"the variable {name} is not UTF-8")
         self.used[name] = value
         return value
 

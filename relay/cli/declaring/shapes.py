@@ -1,14 +1,17 @@
 """What a declared source, application or endpoint may have, and when a declared value is the one that the API shows."""
 
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
+from relay.api.body_faults import Walk, type_of
 from relay.api.schemas.applications import ApplicationIn
 from relay.api.schemas.endpoints import EndpointIn
 from relay.api.schemas.sources import SourceIn
+from relay.cli.client.answers import DETAILS
 from relay.cli.declaring.hiding import AUTH_SECRETS
 from relay.cli.faults import Misused
 from relay.domain.headers import is_sensitive
@@ -116,15 +119,18 @@ class Shape:
                 raise Misused(f"{place}.{name}: cannot be declared. The uid is the key of the mapping")
         body = {self._old_names.get(name, name): value for name, value in body.items()}
         hidden = _hidden_headers(body)
-        try:
-            given = msgspec.convert(self._convertible(body, uid), self._wire)
-        except msgspec.ValidationError as error:
-            raise Misused(f"{place}: {_in_words(str(error))}") from None
-        whole = msgspec.to_builtins(given)
+        whole = msgspec.to_builtins(self._converted(self._convertible(body, uid), place))
         checked = {name: whole[name] for name in body if name in whole}
         if hidden:
             checked["headers"] = checked["headers"] | hidden
         return checked
+
+    def _converted(self, body: dict[str, Any], place: str) -> msgspec.Struct:
+        """An object of the wire. Raises Misused with the words of the API, whose own checks the API makes later."""
+        faults = islice(Walk(policies=None).faults(type_of(self._wire), body, ()), DETAILS)
+        if said := [f"{_joined(place, fault.path)}: {fault.message}" for fault in faults]:
+            raise Misused("; ".join(said))
+        return msgspec.convert(body, self._wire)
 
     def _convertible(self, body: dict[str, Any], uid: str) -> dict[str, Any]:
         """With the fields that a new object needs, because a declared one may have them already."""
@@ -167,11 +173,8 @@ def _hidden_headers(body: Mapping[str, Any]) -> dict[str, None]:
     return {name: None for name, value in headers.items() if value is None} if isinstance(headers, dict) else {}
 
 
-def _in_words(message: str) -> str:
-    """What msgspec says, with the place in front of it."""
-    why, _, path = message.partition(" - at `$")
-    path = path.rstrip("`").lstrip(".")
-    return f"{path}: {why}" if path else why
+def _joined(place: str, path: tuple[str | int, ...]) -> str:
+    return place + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
 
 
 SOURCE = Shape(

@@ -7,6 +7,7 @@ import signal
 import sys
 from dataclasses import asdict
 
+from relay.cli.arguments import amount
 from relay.cli.demo.running import Demo
 from relay.cli.demo.table import screen
 from relay.cli.demo.verdict import Verdict
@@ -16,10 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `relay demo` understands."""
     parser.add_argument(
         "--seconds",
-        type=float,
+        type=amount(),
         help="generate rows for this long, then check the result and end (default: until Ctrl-C)",
     )
-    parser.add_argument("--rate", type=float, default=40.0, help="rows per second (default: %(default)g)")
+    parser.add_argument("--rate", type=amount(), default=40.0, help="rows per second (default: %(default)g)")
     parser.add_argument("--seed", type=int, default=1, help="number that determines the rows (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print the result as one line of JSON, at the end")
 

@@ -1,16 +1,31 @@
 """What `relay doctor` looks at, each with what it found and what to do."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One thing that was looked at."""
+class Well:
+    """One thing that is as it should be."""
 
     area: str
     """Such as `Redis` or `source main`."""
-    state: Literal["well", "warning", "failed"]
     text: str
-    do: str = ""
-    """What to do. Empty: nothing."""
+    state: ClassVar[Literal["well"]] = "well"
+    do: ClassVar[str] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wrong:
+    """One thing that is not as it should be."""
+
+    area: str
+    """Such as `Redis` or `source main`."""
+    state: Literal["warning", "failed"]
+    text: str
+    do: str
+    """What to do, never empty."""
+
+
+Finding = Well | Wrong
+"""One thing that was looked at."""

@@ -4,7 +4,7 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
-from relay.cli.diagnosing import Finding
+from relay.cli.diagnosing import Finding, Well, Wrong
 from relay.domain.server_time import OFF_AFTER_MS
 from relay.pipeline.clock import OFF_DO
 
@@ -17,10 +17,10 @@ def redis_clock(server_ms: int, before_ms: int, after_ms: int) -> Finding:
     middle = (before_ms + after_ms) // 2
     off_ms = middle - server_ms
     if abs(off_ms) - (after_ms - before_ms) / 2 <= OFF_AFTER_MS:
-        return Finding(area="clock", state="well", text=f"this machine and Redis differ by {abs(off_ms)} ms")
+        return Well(area="clock", text=f"this machine and Redis differ by {abs(off_ms)} ms")
     ahead = "ahead of" if off_ms > 0 else "behind"
     text = f"the clock of this machine is {abs(off_ms) / 1000:g} s {ahead} that of Redis"
-    return Finding(area="clock", state="failed", text=text, do=OFF_DO)
+    return Wrong(area="clock", state="failed", text=text, do=OFF_DO)
 
 
 def upstream_clock(host: str, date: str, now_ms: int) -> Finding | None:
@@ -34,7 +34,7 @@ def upstream_clock(host: str, date: str, now_ms: int) -> Finding | None:
     ahead = "ahead of" if off_ms > 0 else "behind"
     text = f"the clock of this machine is {abs(off_ms) / 1000:.0f} s {ahead} that of {host}, by its Date header"
     do = f"{OFF_DO}. Callbacks with a wrong time are refused by receivers that check it"
-    return Finding(area="clock", state="warning", text=text, do=do)
+    return Wrong(area="clock", state="warning", text=text, do=do)
 
 
 class Dated(httpx.AsyncBaseTransport):

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from relay.cli.diagnosing import Finding
+from relay.cli.diagnosing import Finding, Well, Wrong
 from relay.config import Settings
 from relay.domain.credentials import Tokens
 from relay.domain.model import ApplicationId, Endpoint, EndpointId
@@ -45,7 +45,7 @@ async def check_egress(settings: Settings, endpoints: Sequence[Endpoint]) -> lis
             except Invalid as error:
                 do = "change the url, or allow its network with RELAY_EGRESS_ALLOW and its port with RELAY_EGRESS_PORTS"
                 text = "; ".join(fault.message for fault in error.faults)
-                found.append(Finding(area=f"endpoint {endpoint.id}", state="failed", text=text, do=do))
+                found.append(Wrong(area=f"endpoint {endpoint.id}", state="failed", text=text, do=do))
                 continue
             if target.address is None:
                 users.setdefault((target.host, target.port, target.listed_only), []).append(endpoint.id)
@@ -57,7 +57,7 @@ async def check_egress(settings: Settings, endpoints: Sequence[Endpoint]) -> lis
     well = len(users) - sum(each is not None for each in checked)
     if well or not found:
         text = f"{well} host names of endpoints have addresses that may be called"
-        found.append(Finding(area="egress", state="well", text=text))
+        found.append(Well(area="egress", text=text))
     return found
 
 
@@ -80,11 +80,11 @@ async def _check(
             do = "check the name, and the name servers of this machine or RELAY_NAMESERVERS"
             if error.absent:
                 do = "the name does not exist: correct the url of the endpoint"
-            return Finding(area=area, state="failed", text=f"DNS: {error}", do=do)
+            return Wrong(area=area, state="failed", text=f"DNS: {error}", do=do)
         except AddressRefused as error:
-            return Finding(area=area, state="failed", text=f"one of its addresses is forbidden ({error})", do=ALLOW)
+            return Wrong(area=area, state="failed", text=f"one of its addresses is forbidden ({error})", do=ALLOW)
     if listed_only and not vetted.listed:
-        return Finding(area=area, state="failed", text="http, this port or a local name is not allowed there", do=ALLOW)
+        return Wrong(area=area, state="failed", text="http, this port or a local name is not allowed there", do=ALLOW)
     return None
 
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from relay.cli.diagnosing import Finding
+from relay.cli.diagnosing import Finding, Well, Wrong
 from relay.cli.diagnosing.clocks import Dated, upstream_clock
 from relay.config import Settings
 from relay.domain.masking import masked_numbers
@@ -41,10 +41,10 @@ async def _check(source: Source, reports: ReportsApi, places: asyncio.Semaphore)
         try:
             newest = await reports.newest(source, route)
         except UpstreamError as error:
-            return Finding(area=area, state="failed", text=masked_numbers(str(error)), do=_advice(source, error))
+            return Wrong(area=area, state="failed", text=masked_numbers(str(error)), do=_advice(source, error))
     paused = ", and the source is paused" if source.paused else ""
     rows = "has no rows yet" if newest == 0 else "has rows"
-    return Finding(area=area, state="well", text=f"the credentials are accepted, and {route} {rows}{paused}")
+    return Well(area=area, text=f"the credentials are accepted, and {route} {rows}{paused}")
 
 
 def _advice(source: Source, error: UpstreamError) -> str:

@@ -150,6 +150,10 @@ async def test_a_key_file_of_google_says_where_tokens_are(http: httpx.AsyncClien
         ({"type": "apiKey", "in": "header", "name": "Host", "value": "b"}, ["name"]),
         ({"type": "apiKey", "in": "header", "name": "webhook-x", "value": "b"}, ["name"]),
         ({"type": "apiKey", "in": "header", "name": "a", "value": "b\r\nc"}, ["value"]),
+        ({"type": "apiKey", "in": "header", "name": "a", "value": f"{CANARY} "}, ["value"]),
+        ({"type": "basic", "username": "a\nb", "password": "c"}, ["username"]),
+        ({"type": "basic", "username": "a", "password": f"{CANARY}\n"}, ["password"]),
+        ({"type": "bearer", "token": f"{CANARY}\n"}, ["token"]),
         ({"type": "apiKey", "in": "query", "name": "a&b=c d", "value": "b"}, ["name"]),
     ],
 )

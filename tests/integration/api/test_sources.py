@@ -169,6 +169,36 @@ async def test_values_out_of_bounds_are_refused(http: httpx.AsyncClient, change:
     assert answer.json()["detail"][0]["loc"][:2] == ["body", *change]
 
 
+@pytest.mark.parametrize(
+    ("auth", "says"),
+    [
+        ({"key": "canary\n"}, "printable ASCII without spaces at its ends"),
+        ({"key": "can\r\nary"}, "printable ASCII without spaces at its ends"),
+        ({"key": "canary "}, "printable ASCII without spaces at its ends"),
+        ({"key": "canaryé"}, "printable ASCII without spaces at its ends"),
+        ({"username": "canary\0"}, "must not contain control characters"),
+        ({"password": "canary\n"}, "must not contain control characters"),
+    ],
+)
+async def test_credentials_are_refused_that_no_request_can_have(
+    http: httpx.AsyncClient, auth: dict[str, str], says: str
+) -> None:
+    """With the field, and without the value."""
+    whole = {"type": "apiKey"} if "key" in auth else {"type": "basic", "username": "u", "password": "p"}
+    answer = await http.put("/source/s", json=SOURCE | {"auth": whole | auth})
+    assert answer.status_code == 422
+    (fault,) = answer.json()["detail"]
+    assert fault["loc"] == ["body", "auth", *auth]
+    assert says in fault["msg"]
+    assert "canary" not in answer.text
+
+
+async def test_credentials_can_have_what_people_type(http: httpx.AsyncClient) -> None:
+    """Spaces inside of a key, and any letters in a password."""
+    for auth in ({"type": "apiKey", "key": "a b"}, {"type": "basic", "username": "Zoë", "password": " pässword: "}):
+        assert (await http.put("/source/s", json=SOURCE | {"auth": auth})).is_success
+
+
 async def test_lag_is_the_age_of_the_last_page_that_was_not_full(
     http: httpx.AsyncClient, stores: Stores, clock: Any
 ) -> None:

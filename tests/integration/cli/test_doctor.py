@@ -36,9 +36,14 @@ async def test_what_is_wrong_is_said_with_what_to_do() -> None:
         assert (done.returncode, done.stderr) == (1, "")
         assert "a worker cannot start" in done.stdout
         assert "noeviction" in done.stdout
+        assert "correct this, and run relay doctor again" in done.stdout
+        await server.ask("CONFIG", "SET", "requirepass", "a-password")
+        done = doctor(RELAY_REDIS_URL=url)
+        assert "correct the user name and the password in RELAY_REDIS_URL" in done.stdout
     done = doctor(RELAY_REDIS_URL=url)
     assert done.returncode == 1
     assert "a worker cannot start" in done.stdout
+    assert "check that Redis runs, and RELAY_REDIS_URL" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["RELAY_ADMIN_KEY", "RELAY_ENCRYPTION_KEY"])

@@ -3,6 +3,9 @@
 import asyncio
 import socket
 
+import pytest
+
+from relay.errors import CannotListen
 from relay.serving import open_port
 
 
@@ -21,3 +24,10 @@ async def test_answers_do_not_wait_for_acknowledgements() -> None:
         assert await found
         writer.close()
         await writer.wait_closed()
+
+
+@pytest.mark.parametrize("port", [-1, 65_536, 70_000])
+def test_a_port_that_does_not_exist_is_refused(port: int) -> None:
+    """The resolver of names would make 4464 of 70000."""
+    with pytest.raises(CannotListen, match=f"port {port} can't be used: set --port to a port from 0 to 65535"):
+        open_port("127.0.0.1", port, setting="--port")

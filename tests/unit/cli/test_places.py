@@ -51,6 +51,8 @@ def home(tmp_path: Path) -> dict[str, str]:
         ({"RELAY_API_URL": "http://x", "RELAY_API_KEY": "k"}, None, "http://x", "k"),
         ({"RELAY_API_URL": "http://x", "RELAY_API_KEY": "k"}, "test", "https://test.example", "key-of-test"),
         ({"RELAY_API_KEY": "k", "RELAY_PORT": "81"}, None, "http://127.0.0.1:81", "k"),
+        ({"RELAY_API_URL": "https://bücher.example/r", "RELAY_API_KEY": "k"}, None, "https://bücher.example/r", "k"),
+        ({"RELAY_API_KEY": "k", "RELAY_PORT": "65617"}, None, "http://127.0.0.1:8080", "k"),
         ({"RELAY_ADMIN_KEY": "a"}, None, "https://test.example", "key-of-test"),
     ],
 )
@@ -81,12 +83,50 @@ def test_a_wrong_profile_is_said(home: dict[str, str], profile: str, says: str) 
         chosen(home, profile)
 
 
-@pytest.mark.parametrize("url", ["relay.example", "ftp://x", "https://u:p@x", "https://x?y", "http://[", "https://x:0"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "relay.example", "ftp://x", "https://u:p@x", "https://x?y", "http://[", "https://x:0", "http://a\nb",
+        "http://a\tb", "http://a b", "http://a/\x00", "http://a..b", "http://x:99999", "http://\udce9",
+    ],
+)  # fmt: skip
 def test_a_wrong_url_is_said(tmp_path: Path, url: str) -> None:
     """By the name of the variable, and without a password that it may have."""
     environ = {"HOME": str(tmp_path), "RELAY_API_URL": url, "RELAY_API_KEY": "k"}
     with pytest.raises(Misused, match="RELAY_API_URL must be the http or https URL of the relay"):
         chosen(environ, None)
+
+
+KEYS = ["rlk_SECRETPART1\nrlk_SECRETPART2", "SECRETPART1\0x", "SECRETPART1 x", "SECRETPART1é", "\udce9"]
+
+
+@pytest.mark.parametrize("variable", ["RELAY_API_KEY", "RELAY_ADMIN_KEY"])
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_that_no_header_can_have_is_said(tmp_path: Path, variable: str, key: str) -> None:
+    """By the name of the variable, and without the value."""
+    with pytest.raises(Misused, match=f"^{variable} must be printable ASCII without spaces") as refused:
+        chosen({"HOME": str(tmp_path), variable: key}, None)
+    assert "SECRETPART" not in str(refused.value)
+
+
+def test_a_key_of_a_profile_that_no_header_can_have_is_said(home: dict[str, str]) -> None:
+    """By the name of the profile, and without the value."""
+    file = Path(home["HOME"]) / ".config/relay/profiles.toml"
+    file.write_text(FILE.replace("key-of-test", "SECRETPART1\\nSECRETPART2"))
+    with pytest.raises(Misused, match=r"key of profile 'test' must be printable ASCII without spaces") as refused:
+        chosen(home, None)
+    assert "SECRETPART" not in str(refused.value)
+
+
+def test_no_message_repeats_a_header() -> None:
+    """httpx says the value of a header that it cannot send."""
+
+    def fail(_: httpx.Request) -> httpx.Response:
+        raise httpx.LocalProtocolError("Illegal header value b'Bearer SECRETPART1'")
+
+    with Api(PLACE, httpx.MockTransport(fail)) as api, pytest.raises(Refusal, match="RELAY_API_KEY") as refused:
+        api.get("source")
+    assert "SECRETPART" not in str(refused.value)
 
 
 def test_services_ignore_the_variables_of_the_client() -> None:

@@ -34,6 +34,7 @@ TITLES = {
 }
 TEXTS = {
     HTTPStatus.NOT_FOUND: "There is no page at this address.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This address only takes the form of another page. Go back to that page.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
         f"A form can have {FORM_AT_MOST:,} bytes (1 MiB) at most, and this one has more. Nothing was changed. Go back, "
         "shorten the longest field, and send the form again."
@@ -82,14 +83,7 @@ def _refused(request: Request[Any, Any, Any], error: Refused) -> Response[bytes]
 def http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """The page for an error of the framework, such as an address or a method that no page has."""
     status = error.status_code
-<<<<<<< HEAD
-    text = {
-        HTTPStatus.NOT_FOUND: "There is no page at this address.",
-        HTTPStatus.METHOD_NOT_ALLOWED: "This address only takes the form of another page. Go back to that page.",
-    }.get(HTTPStatus(status), error.detail)
-=======
     text = TEXTS.get(HTTPStatus(status)) or sentence(error.detail)
->>>>>>> forms
     title = "The request was refused" if status == HTTPStatus.FORBIDDEN else None
     return _page(request, status, text, title=title)
 

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from relay.console.api import FieldFault, Refused
+from relay.console.words import sentence
 
 WHOLE = re.compile(r"-?([0-9]+|[0-9]{1,3}(,[0-9]{3})+|[0-9]{1,3}( [0-9]{3})+)")
 """A whole number. Commas, or spaces, set groups of exactly three digits apart."""
@@ -15,6 +16,8 @@ DRAWN = "drawn"
 """The field of a form of settings that says which texts its fields had when the page was made."""
 DIGITS_MOST = 30
 """Digits of a number that is sent as one, so that the API says which range it allows."""
+FORM_AT_MOST = 1 << 20
+"""Bytes of a form: as of a body of the API."""
 
 
 class MalformedError(ValueError):
@@ -76,7 +79,7 @@ class Entry:
         if name is not None:
             self.add(name, fault.message)
         else:
-            self.others.append(fault.message[:1].upper() + fault.message[1:])
+            self.others.append(sentence(fault.message))
 
     def _name_of(self, path: tuple[str, ...]) -> str | None:
         """The field that a path in the body is about: by its first part, such as `filter`, or by its last one."""

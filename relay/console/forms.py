@@ -171,7 +171,8 @@ def decimal(text: str) -> float | str:
     """
     before, _, after = text.partition(".")
     digits = _digits(before or "0")
-    if digits is None or not re.fullmatch(rf"[0-9]{{0,{DIGITS_MOST}}}", after) or not (before + after):
+    is_part = not after or (after.isascii() and after.isdigit() and len(after) <= DIGITS_MOST)
+    if digits is None or not is_part or not (before + after):
         return text
     return float(f"{digits}.{after or 0}")
 
@@ -193,5 +194,5 @@ def whole_or_none(text: str) -> int | str | None:
 
 def _digits(text: str) -> str | None:
     """A whole number without what sets its thousands apart. None: it is none, or has more than 30 digits."""
-    digits = re.sub("[, ]", "", text)
+    digits = text.replace(",", "").replace(" ", "")
     return digits if WHOLE.fullmatch(text) and len(digits.lstrip("-")) <= DIGITS_MOST else None

@@ -51,6 +51,7 @@ BOUNDS: dict[str, Bound] = {
     "relay.cli.declaring.document:VARIABLE": Bound(4 << 20, "document.LARGEST; the pattern itself stops at 132"),
     "relay.cli.declaring.exporting:_NO_BLOCK": Bound(LINE, "api.BODY_AT_MOST of the relay that is asked"),
     "relay.cli.declaring.exporting:_ODD": Bound(4096, "names of objects and headers"),
+    "relay.console.forms:WHOLE": Bound(LINE, "forms.FORM_AT_MOST"),
     "relay.config.kubernetes:_NAME": Bound(300, "kubernetes.is_from_a_service cuts it"),
     "relay.config.kubernetes:_VALUE": Bound(4096, "the environment of a process; nothing repeats"),
     "relay.config.redis_url:_SERVICE": Bound(4096, "values.split_url; the pattern itself stops at 201"),

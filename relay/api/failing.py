@@ -1,4 +1,4 @@
-"""The list of failing endpoints: those that failed lately, and those whose events wait, but not by being paused."""
+"""The list of failing endpoints: those that failed lately, and those whose events wait and that are not paused."""
 
 import re
 from collections.abc import Sequence

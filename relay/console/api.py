@@ -48,6 +48,10 @@ class Refused(RelayError):  # noqa: N818 - named for what it says, like the othe
         return sentence(self.message)
 
 
+class SignedOut(RelayError):  # noqa: N818 - named for what it says, like the others
+    """There is no session, or the API does not accept its key. No page has to handle it: it leads to the sign-in."""
+
+
 class Api:
     """Calls operations of the API for one request of a browser."""
 
@@ -64,7 +68,10 @@ class Api:
             self._headers["authorization"] = f"Bearer {key.reveal()}"
 
     async def get(self, *path: str, **query: Any) -> Any:
-        """GET an operation. `path` is its path below `/api/v1` in parts, such as `"source", uid`. Raises Refused."""
+        """GET an operation. `path` is its path below `/api/v1` in parts, such as `"source", uid`.
+
+        Raises Refused and SignedOut.
+        """
         return await self.call("GET", path, query=query)
 
     async def call(
@@ -77,7 +84,7 @@ class Api:
         once: str | None = None,
         root: str = ROOT,
     ) -> Any:
-        """Call an operation, and give its answer. `once` is an idempotency key. Raises Refused."""
+        """Call an operation, and give its answer. `once` is an idempotency key. Raises Refused and SignedOut."""
         headers = dict(self._headers)
         if once:
             headers["idempotency-key"] = once
@@ -94,6 +101,8 @@ class Api:
         content = await answer.aread()
         if answer.is_success:
             return msgspec.json.decode(content) if content else None
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            raise SignedOut
         raise refused(answer.status_code, content)
 
 

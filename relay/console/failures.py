@@ -9,12 +9,11 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
-from relay.console.api import Refused
+from relay.console.api import Refused, SignedOut
 from relay.console.cookies import PORTAL, SESSION, expired
 from relay.console.embedding import serve_portal
 from relay.console.forms import FORM_AT_MOST
 from relay.console.rendering import render
-from relay.console.visits import SignedOut
 from relay.console.words import sentence
 from relay.errors import StoreRefused, StoreUnavailable
 
@@ -75,8 +74,6 @@ def _leave(request: Request[Any, Any, Any], to: str, cookie: str, *, whole: str)
 
 
 def _refused(request: Request[Any, Any, Any], error: Refused) -> Response[bytes]:
-    if error.status == HTTPStatus.UNAUTHORIZED:
-        return _signed_out(request, SignedOut())
     return _page(request, error.status, error.sentence)
 
 

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from litestar import Request, Response
 
-from relay.console.api import Api, Refused
+from relay.console.api import Api, Refused, SignedOut
 from relay.console.cookies import NOTICE, Notice, expired, read_notice, session_of, write_notice
 from relay.console.csrf import check_form, check_origin, token_of
 from relay.console.embedding import serve_portal
 from relay.console.rendering import render
 from relay.domain.model import Secret
-from relay.errors import RelayError
 from relay.store.sessions import Session, Sessions
 
 if TYPE_CHECKING:
@@ -20,16 +19,11 @@ if TYPE_CHECKING:
 
 HOME = "/console"
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
-UNAUTHORIZED, FORBIDDEN = 401, 403
 FOR_OPERATORS = frozenset({
     "application:write", "event_type:write", "operational_event:read", "operational_webhook:read",
     "operational_webhook:write", "source:read", "source:write",
 })  # fmt: skip
 """Scopes of which the API refuses every operation to keys of one application: see relay.api.access."""
-
-
-class SignedOut(RelayError):  # noqa: N818 - named for what it says, like the others
-    """There is no session, or its key stopped working."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +92,6 @@ class Visit:
         try:
             await self.api.call(method, path, body=body, query=query, once=self.once)
         except Refused as refused:
-            if refused.status == UNAUTHORIZED:
-                raise
             return self.redirect(to, Notice("error", refused.sentence))
         return self.redirect(to, Notice("done", done))
 
@@ -146,11 +138,9 @@ async def provide_visit(request: Request[Any, Any, Any]) -> Visit:
     api = Api(request, session.key)
     try:
         principal = await api.get("principal")
-    except Refused as refused:
-        if refused.status != UNAUTHORIZED:
-            raise
+    except SignedOut:
         await sessions.end(session.token)
-        raise SignedOut from None
+        raise
     return Visit(request, session, api, principal, form)
 
 

@@ -21,7 +21,7 @@ from relay.console.forms import (
 )
 from relay.console.pages.applications import AT
 from relay.console.pages.signing_in import VisitGiven
-from relay.console.visits import UNAUTHORIZED, Visit
+from relay.console.visits import Visit
 from relay.console.words import pretty, segment
 
 FIELDS: dict[str, Callable[[str], Any]] = {
@@ -45,8 +45,6 @@ async def create_application(visit: VisitGiven) -> Response[bytes]:
     except MalformedError as error:
         return _new(visit, _entry(visit.form).add("filter", str(error)), status=MALFORMED)
     except Refused as refused:
-        if refused.status == UNAUTHORIZED:
-            raise
         return _new(visit, _entry(visit.form, refused), status=refused.status)
     said = "The application is created. Give it an endpoint, and the endpoint receives events from then on."
     return visit.redirect(f"{AT}/{segment(made['id'])}", Notice("done", said))
@@ -66,8 +64,6 @@ async def change_application(visit: VisitGiven, app: FromPath[str]) -> Response[
     except MalformedError as error:
         return await _settings(visit, app, _entry(visit.form).add("filter", str(error)), status=MALFORMED)
     except Refused as refused:
-        if refused.status == UNAUTHORIZED:
-            raise
         return await _settings(visit, app, _entry(visit.form, refused), status=refused.status)
     said = "The settings are saved. They apply to events that are stored from now on."
     return visit.redirect(f"{AT}/{segment(found['id'])}/settings", Notice("done", said))

@@ -10,7 +10,7 @@ from relay.console.cookies import Notice
 from relay.console.forms import Entry, names_of, whole
 from relay.console.pages.signing_in import VisitGiven
 from relay.console.pages.sources import at
-from relay.console.visits import UNAUTHORIZED, Visit
+from relay.console.visits import Visit
 
 FIELDS = ("route", "afterRowId", "since", "untilRowId", "until", "endpoints")
 
@@ -33,8 +33,6 @@ async def create_backfill(visit: VisitGiven, uid: FromPath[str]) -> Response[byt
     try:
         await visit.api.call("POST", ("source", uid, "backfill"), body=body, once=visit.once)
     except Refused as refused:
-        if refused.status == UNAUTHORIZED:
-            raise
         entry = Entry({name: form.get(name, "") for name in FIELDS}, refused)
         return await _page(visit, uid, entry, status=refused.status)
     return visit.redirect(

@@ -12,7 +12,7 @@ from relay.console.forms import Entry
 from relay.console.pages.applications import endpoint_at
 from relay.console.pages.endpoint_replays import replaying_page
 from relay.console.pages.signing_in import VisitGiven
-from relay.console.visits import UNAUTHORIZED, Visit
+from relay.console.visits import Visit
 
 FIELDS = ("since", "until")
 TEMPLATE = "endpoint_recover.html"
@@ -44,8 +44,6 @@ async def begin_recovery(visit: VisitGiven, app: FromPath[str], endpoint: FromPa
     try:
         task = await visit.api.call("POST", path, body=body, once=visit.once)
     except Refused as refused:
-        if refused.status == UNAUTHORIZED:
-            raise
         entry = Entry(form, refused)
         return await replaying_page(visit, TEMPLATE, app, endpoint, entry, None, status=refused.status)
     asked = {"task": task["id"]} | {name: value for name, value in form.items() if value}

@@ -10,7 +10,7 @@ from relay.console.api import Refused, together
 from relay.console.forms import Entry, names_of
 from relay.console.pages.applications import endpoint_at
 from relay.console.pages.signing_in import VisitGiven
-from relay.console.visits import UNAUTHORIZED, Visit
+from relay.console.visits import Visit
 
 TEMPLATE = "endpoint_replay.html"
 FIELDS = ("since", "until", "eventTypes", "states")
@@ -45,8 +45,6 @@ async def begin_replay(visit: VisitGiven, app: FromPath[str], endpoint: FromPath
     try:
         task = await visit.api.call("POST", path, body=body, once=visit.once)
     except Refused as refused:
-        if refused.status == UNAUTHORIZED:
-            raise
         entry = Entry(form, refused)
         return await replaying_page(visit, TEMPLATE, app, endpoint, entry, None, status=refused.status)
     asked = {"task": task["id"]} | {_short(name): value for name, value in form.items() if value}

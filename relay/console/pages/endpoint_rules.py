@@ -11,7 +11,7 @@ from relay.console.cookies import Notice
 from relay.console.forms import DRAWN, Entry, MalformedError, body_of, changed, json_of, text_or_none
 from relay.console.pages.applications import endpoint_at
 from relay.console.pages.signing_in import VisitGiven
-from relay.console.visits import UNAUTHORIZED, Visit
+from relay.console.visits import Visit
 from relay.console.words import pretty
 
 MALFORMED = 422
@@ -39,8 +39,6 @@ async def change_rules(visit: VisitGiven, app: FromPath[str], endpoint: FromPath
     except MalformedError as error:
         return await _page(visit, app, endpoint, _entry(form).add("filter", str(error)), status=MALFORMED)
     except Refused as refused:
-        if refused.status == UNAUTHORIZED:
-            raise
         return await _page(visit, app, endpoint, _entry(form, refused), status=refused.status)
     to = endpoint_at(app, found["id"], "rules")
     return visit.redirect(to, Notice("done", "The rules are saved. The next attempt uses them."))

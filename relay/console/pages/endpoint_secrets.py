@@ -10,7 +10,7 @@ from relay.console.cookies import Notice
 from relay.console.forms import Entry, whole
 from relay.console.pages.applications import endpoint_at
 from relay.console.pages.signing_in import VisitGiven
-from relay.console.visits import UNAUTHORIZED, Visit
+from relay.console.visits import Visit
 
 
 @get("/applications/{app:str}/endpoints/{endpoint:str}/secrets")
@@ -30,8 +30,6 @@ async def show_secret(visit: VisitGiven, app: FromPath[str], endpoint: FromPath[
             await visit.api.call("POST", (*path, "rotate"), body=body, once=visit.once)
         secret = await visit.api.get(*path)
     except Refused as refused:
-        if refused.status == UNAUTHORIZED:
-            raise
         entry = Entry({"gracePeriodSeconds": visit.form.get("gracePeriodSeconds", "")}, refused)
         return await _page(visit, app, endpoint, entry=entry, status=refused.status)
     return await _page(visit, app, endpoint, secret=secret, is_new=rotates)
@@ -46,8 +44,6 @@ async def change_headers(visit: VisitGiven, app: FromPath[str], endpoint: FromPa
     try:
         await visit.api.call("PATCH", ("app", app, "endpoint", endpoint, "headers"), body=body)
     except Refused as refused:
-        if refused.status == UNAUTHORIZED:
-            raise
         # A value can be a secret: the form does not show it again.
         return await _page(visit, app, endpoint, header=Entry({"name": name}, refused), status=refused.status)
     said = f"The header {name} is removed." if removes else f"The header {name} is set."

@@ -11,7 +11,7 @@ from relay.console.cookies import Notice
 from relay.console.forms import DRAWN, Entry, body_of, changed, names_or_none, text_or_none, whole_or_none
 from relay.console.pages.applications import AT, endpoint_at
 from relay.console.pages.signing_in import VisitGiven
-from relay.console.visits import UNAUTHORIZED, Visit
+from relay.console.visits import Visit
 from relay.console.words import segment
 
 FIELDS: dict[str, Callable[[str], Any]] = {
@@ -33,8 +33,6 @@ async def create_endpoint(visit: VisitGiven, app: FromPath[str]) -> Response[byt
     try:
         made = await visit.api.call("POST", ("app", app, "endpoint"), body=body, once=visit.once)
     except Refused as refused:
-        if refused.status == UNAUTHORIZED:
-            raise
         return await _new(visit, app, _entry(visit.form, refused), status=refused.status)
     said = "The endpoint is created. It receives events from now on. Send a test event, and verify it with its key."
     return visit.redirect(endpoint_at(app, made["id"]), Notice("done", said))
@@ -53,8 +51,6 @@ async def change_settings(visit: VisitGiven, app: FromPath[str], endpoint: FromP
         changes = body_of(changed(visit.form), FIELDS)
         found = await visit.api.call("PATCH", ("app", app, "endpoint", endpoint), body=changes)
     except Refused as refused:
-        if refused.status == UNAUTHORIZED:
-            raise
         return await _settings(visit, app, endpoint, _entry(visit.form, refused), status=refused.status)
     to = endpoint_at(app, found["id"], "settings")
     return visit.redirect(to, Notice("done", "The settings are saved. The next attempt uses them."))

@@ -8,7 +8,7 @@ from litestar.params import FromPath, FromQuery
 from relay.console.api import Refused
 from relay.console.forms import Entry
 from relay.console.pages.signing_in import VisitGiven
-from relay.console.visits import UNAUTHORIZED, Visit
+from relay.console.visits import Visit
 from relay.domain.principals import ACTIONS, Resource, granted, scope
 
 FIELDS = ("name", "scopes", "appId", "expiresAt")
@@ -62,8 +62,6 @@ async def create_key(visit: VisitGiven) -> Response[bytes]:
     try:
         made = await visit.api.call("POST", ("key",), body={"name": "", **body}, once=visit.once)
     except Refused as refused:
-        if refused.status == UNAUTHORIZED:
-            raise
         return await _page(visit, Entry(form, refused), status=refused.status)
     return await _page(visit, _empty(), made=made)
 

@@ -11,7 +11,7 @@ from typing import Any
 from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
-from relay.console.api import Api, Refused
+from relay.console.api import Api, Refused, SignedOut
 from relay.console.cookies import SESSION, expired, portal_cookie, session_of, sessions_of
 from relay.console.csrf import check_origin
 from relay.console.embedding import serve_portal
@@ -19,9 +19,6 @@ from relay.console.rendering import render
 from relay.console.visits import HOME
 from relay.domain.model import Secret
 from relay.store.sessions import Session, Sessions
-
-USED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY)
-"""How the API answers a code that was used or has expired, and one that cannot be a code."""
 
 
 @get("/portal")
@@ -45,8 +42,9 @@ async def open_portal(request: Request[Any, Any, Any], code: FromPath[str]) -> R
     serve_portal(request)
     try:
         given = await Api(request, None).call("POST", ("portal", "token"), body={"code": code}, root="")
-    except Refused as refused:
-        if refused.status not in USED:
+    except (SignedOut, Refused) as error:
+        # A code that was used or has expired, and a text that cannot be a code.
+        if isinstance(error, Refused) and error.status != HTTPStatus.UNPROCESSABLE_ENTITY:
             raise
         if await _began_with(request, code):
             return _redirect(HOME)

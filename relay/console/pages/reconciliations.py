@@ -9,7 +9,7 @@ from relay.console.api import Refused, together
 from relay.console.forms import Entry, whole
 from relay.console.pages.signing_in import VisitGiven
 from relay.console.pages.sources import at
-from relay.console.visits import UNAUTHORIZED, Visit
+from relay.console.visits import Visit
 
 FIELDS = ("afterRowId", "untilRowId", "since", "until")
 UNREPAIRABLE = "unexpected"
@@ -32,8 +32,6 @@ async def reconcile(visit: VisitGiven, uid: FromPath[str]) -> Response[bytes]:
     try:
         made = await visit.api.call("POST", ("source", uid, "reconciliation"), body=body, once=visit.once)
     except Refused as refused:
-        if refused.status == UNAUTHORIZED:
-            raise
         entry = Entry({name: form.get(name, "") for name in FIELDS}, refused)
         return await _list(visit, uid, entry, None, status=refused.status)
     return visit.redirect(at(uid, "reconciliations", made["id"]))

@@ -10,7 +10,7 @@ from relay.console.cookies import Notice
 from relay.console.forms import Entry, whole
 from relay.console.pages.signing_in import VisitGiven
 from relay.console.pages.sources import at
-from relay.console.visits import UNAUTHORIZED, Visit
+from relay.console.visits import Visit
 from relay.console.words import duration
 
 
@@ -35,8 +35,6 @@ async def move_cursor(visit: VisitGiven, uid: FromPath[str], route: FromPath[str
             return visit.redirect(f"{here}?count={made['id']}#rewind")
         await visit.api.call("PUT", ("source", uid, "route", route, "cursor"), body={"rowId": row_id})
     except Refused as refused:
-        if refused.status == UNAUTHORIZED:
-            raise
         entry = Entry({"rowId": visit.form.get("rowId", "")}, refused, names={"afterRowId": "rowId"})
         return await _page(visit, uid, route, entry, None, status=refused.status)
     return visit.redirect(here, Notice("done", f"The route continues after row {row_id}."))

@@ -7,7 +7,7 @@ from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
-from relay.console.api import Refused
+from relay.console.api import Refused, SignedOut
 from relay.console.cookies import PORTAL, SESSION, expired, session_cookie
 from relay.console.csrf import check_origin
 from relay.console.embedding import is_portal
@@ -16,6 +16,7 @@ from relay.console.visits import HOME, Visit, fields_of, own_page, sign_in
 from relay.store.sessions import Sessions
 
 KEY_MOST = 1024
+UNKNOWN = "This API key is not valid. It is unknown, was deleted or rotated, or has expired."
 VisitGiven = NamedDependency[SkipValidation[Visit]]
 
 
@@ -37,8 +38,10 @@ async def begin_session(request: Request[Any, Any, Any]) -> Response[bytes]:
         return _form(request, to=to, fault="This is not an API key.", status=HTTPStatus.UNAUTHORIZED)
     try:
         session = await sign_in(request, key)
+    except SignedOut:
+        return _form(request, to=to, fault=UNKNOWN, status=HTTPStatus.UNAUTHORIZED)
     except Refused as refused:
-        return _form(request, to=to, fault=_fault(refused), status=refused.status)
+        return _form(request, to=to, fault=refused.sentence, status=refused.status)
     answer: Response[bytes] = Response(
         b"", media_type="text/plain", status_code=HTTPStatus.SEE_OTHER, headers={"location": own_page(to, HOME)}
     )
@@ -59,12 +62,6 @@ async def end_session(visit: VisitGiven) -> Response[bytes]:
     answer = visit.redirect("/console/portal" if framed else "/console/sign-in")
     answer.set_cookie(expired(visit.request, PORTAL if framed else SESSION))
     return answer
-
-
-def _fault(refused: Refused) -> str:
-    if refused.status == HTTPStatus.UNAUTHORIZED:
-        return "This API key is not valid. It is unknown, was deleted or rotated, or has expired."
-    return refused.sentence
 
 
 def _form(request: Request[Any, Any, Any], *, to: str, fault: str = "", status: int = 200) -> Response[bytes]:

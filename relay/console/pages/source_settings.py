@@ -12,7 +12,7 @@ from relay.console.forms import DRAWN, Entry, body_of, changed, decimal, drawn_i
 from relay.console.pages.signing_in import VisitGiven
 from relay.console.pages.source_credentials import SECRETS, VERSIONS, auth_of, faults_of
 from relay.console.pages.sources import AT, at
-from relay.console.visits import UNAUTHORIZED, Visit
+from relay.console.visits import Visit
 from relay.console.words import moment
 from relay.domain.model import ROUTES
 from relay.domain.names import source_uid
@@ -57,8 +57,6 @@ async def create_source(visit: VisitGiven) -> Response[bytes]:
         if found is None:
             await visit.api.call("PUT", ("source", uid), body=body)
     except Refused as refused:
-        if refused.status == UNAUTHORIZED:
-            raise
         return _new(visit, _typed(visit.form, refused), status=refused.status)
     said = "The source is created, and its routes are polled at once. Errors of the first poll appear below."
     return visit.redirect(at(uid), Notice("done", said))
@@ -82,8 +80,6 @@ async def change_source(visit: VisitGiven, uid: FromPath[str]) -> Response[bytes
     try:
         saved = await visit.api.call("PUT", ("source", uid), body=body | auth_of(fields, typed, stored["auth"]))
     except Refused as refused:
-        if refused.status == UNAUTHORIZED:
-            raise
         return await _settings(visit, uid, _typed(shown, refused), status=refused.status)
     return visit.redirect(at(uid, "settings"), Notice("done", _said(stored, saved)))
 
@@ -94,8 +90,6 @@ async def delete_source(visit: VisitGiven, uid: FromPath[str]) -> Response[bytes
     try:
         await visit.api.call("DELETE", ("source", uid))
     except Refused as refused:
-        if refused.status == UNAUTHORIZED:
-            raise
         return visit.redirect(at(uid, "settings"), Notice("error", refused.sentence))
     return visit.redirect(AT, Notice("done", "The source is deleted."))
 

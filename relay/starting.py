@@ -39,8 +39,8 @@ async def check_start(redis: Redis, seal: Seal, *, is_embedded: bool = False) ->
         raise StoreRefused(trouble)
 
 
-async def check_queue(url: str) -> None:
-    """The same for the server that has the queue of jobs, where that is another one."""
+async def check_queue(url: str) -> bool:
+    """The same for the server that has the queue of jobs, where that is another one. False: it does not answer."""
     redis = connect(url)
     try:
         trouble = " ".join(await unmet_needs(redis))
@@ -48,11 +48,12 @@ async def check_queue(url: str) -> None:
         trouble = str(error)
     except StoreUnavailable as error:
         log.warning("queue_unavailable", error=str(error), do="the worker polls when RELAY_QUEUE_REDIS_URL answers")
-        return
+        return False
     finally:
         await redis.aclose()
     if trouble:
         raise StoreRefused(f"RELAY_QUEUE_REDIS_URL: {trouble}")
+    return True
 
 
 def readiness_of(stores: Stores, clock: Clock, *further: Check, leaves: Callable[[], bool] = bool) -> Readiness:

@@ -87,14 +87,13 @@ def _advice(settings: Settings, error: RelayError) -> str:
 async def _redis(settings: Settings, stores: Stores) -> list[Finding]:
     await stores.redis.ping()
     await check_start(stores.redis, stores.seal, is_embedded=True)
-    if settings.queue_redis_url is not None:
-        await check_queue(settings.queue_redis_url.reveal())
+    queue = await _queue(settings)
     before_ms = time.time_ns() // 1_000_000
     server_ms = await Server(stores.redis).now_ms()
     clock = redis_clock(server_ms, before_ms, time.time_ns() // 1_000_000)
     if settings.redis_url is None:
         do = f"Set {variable('redis_url')} in production"
-        return [Wrong(area="Redis", state="warning", text="the embedded server", do=do), clock]
+        return [Wrong(area="Redis", state="warning", text="the embedded server", do=do), *queue, clock]
     advice = await advice_of(stores.redis)
     found: list[Finding] = [Well(area="Redis", text="everything that a worker needs is there")]
     found += [
@@ -105,7 +104,17 @@ async def _redis(settings: Settings, stores: Stores) -> list[Finding]:
     if advice.unchecked:
         text = f"not checked: {', '.join(advice.unchecked)}"
         found.append(Wrong(area="Redis", state="warning", text=text, do=GRANT))
-    return [*found, clock]
+    return [*found, *queue, clock]
+
+
+async def _queue(settings: Settings) -> list[Finding]:
+    """The server of the queue of jobs, where that is another one. Raises StoreRefused."""
+    if settings.queue_redis_url is None:
+        return []
+    if await check_queue(settings.queue_redis_url.reveal()):
+        return [Well(area="Redis of the queue", text="it answers")]
+    do = f"check that this Redis runs, and {variable('queue_redis_url')}, and the network between"
+    return [Wrong(area="Redis of the queue", state="failed", text="it does not answer, so nothing is polled", do=do)]
 
 
 async def _sources(stores: Stores) -> tuple[Sequence[Source], list[Finding]]:

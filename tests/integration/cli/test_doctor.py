@@ -46,6 +46,19 @@ async def test_what_is_wrong_is_said_with_what_to_do() -> None:
     assert "check that Redis runs, and RELAY_REDIS_URL" in done.stdout
 
 
+async def test_a_queue_that_does_not_answer_is_a_fault() -> None:
+    """Redis itself can be well while nothing is polled."""
+    async with own_server() as server:
+        urls = {"RELAY_REDIS_URL": f"redis://127.0.0.1:{server.port}"}
+        async with own_server() as queue:
+            urls["RELAY_QUEUE_REDIS_URL"] = f"redis://127.0.0.1:{queue.port}"
+            assert "Redis of the queue: it answers" in doctor(**urls).stdout
+        done = doctor(**urls)
+        assert done.returncode == 1
+        assert "nothing is polled" in done.stdout
+        assert "check that this Redis runs, and RELAY_QUEUE_REDIS_URL" in done.stdout
+
+
 @pytest.mark.parametrize("name", ["RELAY_ADMIN_KEY", "RELAY_ENCRYPTION_KEY"])
 def test_wrong_settings_are_listed(name: str) -> None:
     """As by the services themselves, with exit code 2."""

@@ -4,11 +4,14 @@ import argparse
 import signal
 import socket
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
 from relay.cli.arguments import amount, natural, port
+from relay.sandbox import journeys
 from relay.sandbox.app import create_sandbox
 from relay.sandbox.config import SandboxConfig
 from relay.sandbox.hazards import Hazard, Name, read_switch
@@ -30,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rows", type=natural, help="maximum number of rows to generate (default: no limit)")
     parser.add_argument("--rate", type=amount(), help=f"rows per second; 0: all at once (default: {ROWS_PER_SECOND:g})")
+    parser.add_argument(
+        "--live", action="store_true", help="date generated rows as if they happened now (default: from 2026-01-05)"
+    )
     parser.add_argument("--file", type=Path, help="NDJSON file to serve unchanged, instead of generated rows")
     parser.add_argument("--igrp", type=int, default=default.igrp, help="the installation's id (default: %(default)s)")
     parser.add_argument("--api-key", default=default.api_key, help="API key for v2.1 (default: %(default)s)")
@@ -74,6 +80,7 @@ def _config(args: argparse.Namespace) -> SandboxConfig:
     if rate is None and args.file is None:
         rate = ROWS_PER_SECOND
     return SandboxConfig(
+        **(_happening_now(rate, args.file) if args.live else {}),
         seed=args.seed,
         rows=args.rows,
         rate=rate or None,
@@ -86,6 +93,18 @@ def _config(args: argparse.Namespace) -> SandboxConfig:
         hazards=dict(args.hazard),
         record_shown=not args.no_record,
     )
+
+
+def _happening_now(rate: float | None, file: Path | None) -> dict[str, Any]:
+    """The start and the pace of rows that happen while they are shown, `rate` a second.
+
+    Raises ValueError for rows of a file, which have their own times, and for rows that are all there from the start.
+    """
+    if file or not rate:
+        raise ValueError("--live needs --rate above 0, and generated rows instead of --file")
+    pace = rate / journeys.ROWS_PER_SECOND
+    start = datetime.now(UTC).replace(tzinfo=None) - timedelta(seconds=journeys.WARM_UP_S / pace)
+    return {"start": start, "pace": pace}
 
 
 def _switch(text: str) -> tuple[Name, Hazard]:

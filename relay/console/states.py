@@ -33,7 +33,7 @@ STATES: Final[dict[str, State]] = {
     # Deliveries and attempts.
     "confirmed": State("Delivered", "good"),
     "unwanted": State("Not wanted", "quiet"),
-    "none": State("Not for it", "quiet"),
+    "none": State("No delivery", "quiet"),
     "delivered": State("Delivered", "good"),
     "success": State("Succeeded", "good"),
     "skipped": State("Skipped", "quiet"),

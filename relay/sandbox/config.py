@@ -27,7 +27,9 @@ class SandboxConfig:
     hazards: Mapping[Name, Hazard] = field(default_factory=dict)
     first_row_id: int = FIRST_ROW_ID
     start: datetime = START
-    """The time of the first made rows."""
+    """When the made time begins, in UTC without an offset."""
+    pace: float = 1.0
+    """How many seconds of the made time pass in a second of the rows' times."""
     limit_cap: int = 10_000
     """Asking for more rows at once is an error, not cut down (hazard H7)."""
     default_limit: int = 1000

@@ -20,18 +20,31 @@ from relay.sandbox.visitors import origin, visitor
 FIRST_ROW_ID = 141_247_288
 """The first id of the upstream's own example: ids do not begin at 1."""
 START = datetime(2026, 1, 5, 8)  # noqa: DTZ001 - the upstream's times have no offset (hazard H20)
-"""When the made time begins. It runs at its own pace: a row every second or so."""
+"""When the made time begins."""
+ROWS_PER_SECOND = 0.6
+"""Of the made time, on average."""
 
 _GAP = 0.31
 _SECONDS_BETWEEN_JOURNEYS = 6.0
 _WARM_UP_ROWS = 600
 """Left out at the beginning, where everybody would still be landing."""
+WARM_UP_S = _WARM_UP_ROWS / ROWS_PER_SECOND
+"""So long before the first row the made time begins, about."""
 
 
 def rows(
-    seed: int, count: int | None = None, *, igrp: int = 1, first_row_id: int = FIRST_ROW_ID, start: datetime = START
+    seed: int,
+    count: int | None = None,
+    *,
+    igrp: int = 1,
+    first_row_id: int = FIRST_ROW_ID,
+    start: datetime = START,
+    pace: float = 1.0,
 ) -> Iterator[Row]:
     """Make `count` trigger rows (None: without end), in ascending order of rowId.
+
+    `start` is when the made time begins, in UTC without an offset. `pace` says how many seconds of it pass in a second
+    of the rows' times.
 
     >>> [row["rowId"] for row in rows(7, 2)] == [row["rowId"] for row in rows(7, 2)]
     True
@@ -39,7 +52,7 @@ def rows(
     random = Random(seed)
     stop = None if count is None else _WARM_UP_ROWS + count
     row_id = first_row_id
-    for row in islice(_written(random, igrp=igrp, start=start), _WARM_UP_ROWS, stop):
+    for row in islice(_written(random, igrp=igrp, start=start, pace=pace), _WARM_UP_ROWS, stop):
         row["rowId"] = str(row_id)
         yield row
         row_id += 1
@@ -47,9 +60,9 @@ def rows(
             row_id += 1
 
 
-def _written(random: Random, *, igrp: int, start: datetime) -> Iterator[Row]:
+def _written(random: Random, *, igrp: int, start: datetime, pace: float) -> Iterator[Row]:
     def stamp(at_s: float) -> str:
-        return str(start + timedelta(seconds=int(at_s)))
+        return str(start + timedelta(seconds=int(at_s / pace)))
 
     waiting: list[tuple[float, int, Row]] = []
     order = numbers()

@@ -27,7 +27,12 @@ def supply(config: SandboxConfig) -> Iterator[Batch]:
         return
     charge_ids = count(FIRST_ROW_ID, STEP)
     made = journeys.rows(
-        config.seed, config.rows, igrp=config.igrp, first_row_id=config.first_row_id, start=config.start
+        config.seed,
+        config.rows,
+        igrp=config.igrp,
+        first_row_id=config.first_row_id,
+        start=config.start,
+        pace=config.pace,
     )
     for row in made:
         if row["act"] == "call":

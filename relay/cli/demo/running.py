@@ -50,7 +50,7 @@ class Demo:
     async def _start(self, children: Processes, plan: Plan) -> None:
         self._screen.say("Starting the upstream's stand-in, a receiver, the API and a worker …")
         sandbox = ["sandbox", "--port", str(plan.sandbox_port), "--api-key", plan.upstream_key, "--igrp", str(IGRP)]
-        sandbox += ["--rate", str(plan.rate), "--seed", str(plan.seed)]
+        sandbox += ["--live", "--rate", str(plan.rate), "--seed", str(plan.seed)]
         sandbox += [word for hazard in HAZARDS for word in ("--hazard", hazard)]
         await children.start("sandbox", *sandbox, env={}, ready=f"{plan.sandbox}/sandbox/state")
         receiver = ["receiver", "--port", str(plan.receiver_port), "--log", str(plan.callbacks), "--quiet"]

@@ -52,7 +52,7 @@ async def test_a_delivery_shows_its_request_and_its_answers(
 async def test_a_delivery_is_resent_from_its_page(operator: Walker, store: Store, endpoint: str) -> None:
     """The page comes back, and says so."""
     message = await store(A, 7, act="call")
-    assert "Not for it" in (await opened(operator, message)).text
+    assert "No delivery" in (await opened(operator, message)).text
     page = await operator.send("/resend")
     assert str(page.answer.url).endswith(f"/messages/{message}/endpoints/{endpoint}")
     assert ("is on its way" in page.text, "Waiting" in page.text) == (True, True)

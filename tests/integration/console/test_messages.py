@@ -43,7 +43,7 @@ async def test_a_message_is_sent_again(operator: Walker, store: Store, http: htt
     """To the endpoint whose button it was."""
     message = await store(A, 7, act="call")
     page = await operator.get(f"/console/applications/one/messages/{message}")
-    assert "Not for it" in page.text
+    assert "No delivery" in page.text
     assert "is on its way" in (await operator.send("/resend")).text
     explained = (await http.get(f"/app/one/msg/{message}/explanation")).json()
     assert [each["state"] for each in explained["deliveries"]] == ["waiting"]

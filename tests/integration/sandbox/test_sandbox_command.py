@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,28 @@ def test_rows_come_by_the_clock(start: Start) -> None:
     assert newest()["producing"]
 
 
+def test_live_rows_happen_now(start: Start) -> None:
+    """The newest landing is a moment old, whatever the rate."""
+    _, url = start("--rate", "100", "--live", "--seed", "4")
+    query = "limit=1000&filter[]=act-eq-value-land&sort[]=rowId-desc"
+    deadline = time.monotonic() + PATIENCE_S
+    while len(landings := httpx.get(f"{url}/reports/v2.1/igrps/1/triggers/all?{query}", headers=HEADERS).text) < 100:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    happened = datetime.fromisoformat(json.loads(landings.splitlines()[0])["triggerDatetime"]).replace(tzinfo=UTC)
+    assert abs(datetime.now(UTC) - happened) < timedelta(seconds=PATIENCE_S)
+
+
 @pytest.mark.parametrize(
-    "arguments", [["--file", "/nonsuch"], ["--rate", "0"], ["--hazard", "nonsuch"], ["--host", "203.0.113.1"]]
+    "arguments",
+    [
+        ["--file", "/nonsuch"],
+        ["--rate", "0"],
+        ["--live", "--rows", "5", "--rate", "0"],
+        ["--live", "--file", "rows.ndjson", "--rate", "5"],
+        ["--hazard", "nonsuch"],
+        ["--host", "203.0.113.1"],
+    ],
 )
 def test_wrong_arguments_are_told(start: Start, arguments: list[str]) -> None:
     """What cannot work is said on stderr, with exit code 2 and without a trace."""

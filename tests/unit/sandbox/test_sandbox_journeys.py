@@ -1,13 +1,14 @@
 """The made rows are those of the upstream's page, in shape and in nature."""
 
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 
 import pytest
 
 from relay.sandbox.charges import charge
 from relay.sandbox.columns import CHARGE, SALE, SHARED, VISIT, Row
-from relay.sandbox.journeys import rows
+from relay.sandbox.journeys import ROWS_PER_SECOND, WARM_UP_S, rows
 from relay.sandbox.lines import encode
 
 
@@ -38,6 +39,16 @@ def test_times_are_out_of_order(made: list[Row]) -> None:
     """A rowId that is larger may be of an earlier time (hazard H12)."""
     times = [row["triggerDatetime"] for row in made]
     assert sum(a > b for a, b in pairwise(times)) > len(times) / 20
+
+
+def test_the_made_time_begins_and_runs_as_it_is_told_to() -> None:
+    """Ten thousand rows at 60 a second: their landings begin when it was asked for, and take 167 seconds."""
+    start, pace = datetime(2026, 6, 1, tzinfo=UTC).replace(tzinfo=None), 60 / ROWS_PER_SECOND
+    made = list(rows(3, 10_000, start=start - timedelta(seconds=WARM_UP_S / pace), pace=pace))
+    landings = [datetime.fromisoformat(row["triggerDatetime"]) for row in made if row["act"] == "land"]
+    assert abs(landings[0] - start) < timedelta(seconds=5)
+    assert timedelta(seconds=150) < landings[-1] - landings[0] < timedelta(seconds=185)
+    assert [row["rowId"] for row in made] == [row["rowId"] for row in rows(3, 10_000)]
 
 
 def test_columns_come_in_the_documented_groups(made: list[Row]) -> None:

@@ -1,7 +1,9 @@
 """The transport of requests to the upstream: the `baseUrl` of a source is hostile text, so its addresses are judged."""
 
 import socket
+import ssl
 from collections.abc import Iterable
+from functools import cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -29,7 +31,9 @@ class UpstreamTransport(httpx.AsyncHTTPTransport):
 
     def __init__(self, *, policy: EgressPolicy, resolver: Resolver) -> None:
         # The event loop takes in at once what is there, which can be 8 MB, and frees what nobody wanted much later.
-        super().__init__(trust_env=False, socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)])
+        super().__init__(
+            verify=_trust(), trust_env=False, socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)]
+        )
         self._policy = policy
         self._targets: dict[tuple[bytes, bytes, bytes], Target | None] = {}
         self._guard = _Guard(self._pool._network_backend, policy, resolver)
@@ -55,6 +59,12 @@ class UpstreamTransport(httpx.AsyncHTTPTransport):
             except Invalid:
                 self._targets[origin] = None
         return self._targets[origin]
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """The certificates of the public authorities. Reading them takes 40 ms, and a process has several transports."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 class _Guard(httpcore.AsyncNetworkBackend):

@@ -1,8 +1,10 @@
 """Bodies are taken as their types say, by every operation, and what is wrong with one is told at once."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Any
 
 import httpx
@@ -16,7 +18,9 @@ from tests.integration.api.documented import Documented
 
 URL = "https://hooks.example.com/in"
 SOURCE = {"baseUrl": "https://u.test", "igrp": 1, "auth": {"type": "apiKey", "key": "k"}, "routes": ["all"]}
-RIGHT: dict[tuple[str, str], dict[str, Any]] = {
+Call = tuple[str, str]
+"""A method and a path."""
+RIGHT: dict[Call, dict[str, Any]] = {
     ("PUT", "/api/v1/source/{uid}"): SOURCE,
     ("PUT", "/api/v1/source/{uid}/route/{route}/cursor"): {"rowId": 1},
     ("POST", "/api/v1/source/{uid}/backfill"): {"route": "all", "afterRowId": 1, "endpoints": "none"},
@@ -123,8 +127,29 @@ def allowed(schema: dict[str, Any]) -> set[str]:
     return {kind, "integer"} if kind == "number" else {kind}
 
 
-def places(schema: dict[str, Any], components: dict[str, Any]) -> Iterator[tuple[Place, Any, set[str]]]:
-    """Every place below a schema: the way to it, what stands around it, and the kinds that it takes."""
+def parts(schema: Any) -> set[str]:
+    """The components that a schema names itself."""
+    return set(re.findall(r"'#/components/schemas/(\w+)'", str(schema)))
+
+
+def tried_elsewhere(schemas: dict[Call, dict[str, Any]], call: Call, components: dict[str, Any]) -> set[str]:
+    """The components that are a part of the body of an operation before this one, which tries what is inside them."""
+    found: set[str] = set()
+    for _, schema in takewhile(lambda each: each[0] != call, schemas.items()):
+        left = {part for option in options(schema, components) for part in parts(option)}
+        while left - found:
+            found |= left
+            left = {part for name in left for part in parts(components[name])}
+    return found
+
+
+def places(
+    schema: dict[str, Any], components: dict[str, Any], closed: set[str]
+) -> Iterator[tuple[Place, Any, set[str]]]:
+    """Every place below a schema: the way to it, what stands around it, and the kinds that it takes.
+
+    What is inside the components that are `closed` is left out.
+    """
     for option in options(schema, components):
         around = {
             name: each["enum"][0]
@@ -134,12 +159,12 @@ def places(schema: dict[str, Any], components: dict[str, Any]) -> Iterator[tuple
         for name, inner in option.get("properties", {}).items():
             offered = options(inner, components)
             yield (name,), around, set().union(*map(allowed, offered))
-            for way, inside, kinds in places(inner, components):
+            for way, inside, kinds in places(inner, components, closed) if not parts(inner) & closed else ():
                 yield (name, *way), {**around, name: inside}, kinds
         for name, inner in (("0", option.get("items")), ("k", option.get("additionalProperties"))):
             if isinstance(inner, dict) and inner:
                 yield (name,), [] if name == "0" else {}, set().union(*map(allowed, options(inner, components)))
-                for way, inside, kinds in places(inner, components):
+                for way, inside, kinds in places(inner, components, closed) if not parts(inner) & closed else ():
                     yield (name, *way), [inside] if name == "0" else {name: inside}, kinds
 
 
@@ -163,11 +188,16 @@ async def test_every_body_is_among_those_that_are_tried(called: httpx.AsyncClien
 
 @pytest.mark.parametrize(("method", "template"), RIGHT)
 async def test_no_body_is_coerced(called: httpx.AsyncClient, method: str, template: str) -> None:
-    """In each field of each operation, each value of a kind that it does not take is refused, with the way to it."""
+    """In each field of each operation, each value of a kind that it does not take is refused, with the way to it.
+
+    What several operations take as a part of their bodies is tried by the first one.
+    """
     schema = await document(called)
-    content = schema["paths"][template][method.lower()]["requestBody"]["content"]
-    components, right, tried = schema["components"]["schemas"], RIGHT[method, template], 0
-    for way, around, kinds in places(content["application/json"]["schema"], components):
+    contents = {(m, t): schema["paths"][t][m.lower()]["requestBody"]["content"] for m, t in RIGHT}
+    schemas = {call: content["application/json"]["schema"] for call, content in contents.items()}
+    components, call, tried = schema["components"]["schemas"], (method, template), 0
+    right, closed = RIGHT[call], tried_elsewhere(schemas, call, components)
+    for way, around, kinds in places(schemas[call], components, closed):
         for value in (each for each in ANYTHING if kind_of(each) not in kinds):
             body = right | put(around, way, value)
             answer = await called.request(method, path_of(template), json=body)

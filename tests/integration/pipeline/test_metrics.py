@@ -91,7 +91,12 @@ async def test_gauges_equal_the_store(dispatching: Dispatching) -> None:
 
 async def test_the_oldest_event_is_found(dispatching: Dispatching) -> None:
     """In a lane or in flight, by the server's clock; the overall age is that of endpoints that are well."""
-    rig = dispatching.rig
+    rig, released = dispatching.rig, asyncio.Event()
+
+    async def hangs(got: Got) -> object:
+        await released.wait()
+        return status(204)(got)
+
     await rig.source()
     seconds, _ = await rig.eyes.time()
     urls = {"url": "https://crm.example.com/"}
@@ -102,7 +107,7 @@ async def test_the_oldest_event_is_found(dispatching: Dispatching) -> None:
     rig.clock.at_ms = (seconds - 100) * 1000
     await dispatching.rows(2)
     async with dispatching.worker(slots=1) as worker:
-        dispatching.subscribers.answers["crm.example.com"] = never
+        dispatching.subscribers.answers["crm.example.com"] = hangs
         await until(lambda: dispatching.subscribers.got)
         scrape = await Metrics(worker, rig.eyes).scrape()
         ages = scrape.values("relay_endpoint_oldest_waiting_seconds", "endpoint_id")
@@ -111,6 +116,7 @@ async def test_the_oldest_event_is_found(dispatching: Dispatching) -> None:
             waits.id: 100.0,
         }
         assert round(scrape.value("relay_oldest_waiting_seconds"), -2) == 100
+        released.set()
 
 
 @pytest.mark.parametrize("at_once", [5_000, 2], ids=["in one look", "in several"])
@@ -182,11 +188,6 @@ async def test_the_low_water_mark_of_a_route_is_that_of_the_checkpoint(dispatchi
     marks = await low_water(rig.eyes).read([rig.catalogue.sources[UK]], now_ms=seconds * 1000)
     assert scrape.value("relay_route_low_water", source=UK, route="all") == marks[UK]["all"].cursor == 0
     assert scrape.value("relay_route_cursor", source=UK, route="all") == 3
-
-
-async def never(_: Got) -> object:
-    """A receiver that does not answer."""
-    return await asyncio.Event().wait()
 
 
 async def empty(rig: Rig, endpoint: Endpoint) -> None:

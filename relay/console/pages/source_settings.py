@@ -40,7 +40,7 @@ async def new_source_page(visit: VisitGiven) -> Response[bytes]:
 async def create_source(visit: VisitGiven) -> Response[bytes]:
     """Create a source, and show it. A uid that is taken is a fault: the form must not change another source.
 
-    A form that is sent twice shows what the first one made.
+    A form that is sent twice makes one source. If its secret was corrected meanwhile, the source has the later one.
     """
     uid, entry = visit.form.get("uid", ""), _typed(visit.form)
     try:
@@ -54,8 +54,7 @@ async def create_source(visit: VisitGiven) -> Response[bytes]:
         found = await _existing(visit, uid)
         if found is not None and not _is_repeated(found, body, visit.now_ms):
             return _new(visit, entry.add("uid", "is the uid of another source"), status=TAKEN)
-        if found is None:
-            await visit.api.call("PUT", ("source", uid), body=body)
+        await visit.api.call("PUT", ("source", uid), body=body)
     except Refused as refused:
         return _new(visit, _typed(visit.form, refused), status=refused.status)
     said = "The source is created, and its routes are polled at once. Errors of the first poll appear below."
@@ -105,7 +104,7 @@ async def _existing(visit: Visit, uid: str) -> Any:
 
 
 def _is_repeated(found: Mapping[str, Any], body: Mapping[str, Any], now_ms: int) -> bool:
-    """Whether a source was made by the same form a moment ago: the form was sent twice, such as by a double click."""
+    """Whether a source was made by the same form a moment ago, such as by a double click. Secrets are not compared."""
     wanted = {"name": found["uid"], **body, "baseUrl": body.get("baseUrl", "").rstrip("/")}
     wanted["auth"] = {name: value for name, value in body.get("auth", {}).items() if name not in SECRETS}
     age_ms = now_ms - moment(found["createdAt"]).timestamp() * 1000

@@ -1,8 +1,11 @@
 """Sources and applications are created, changed and deleted by forms, through the API."""
 
 import httpx
+import msgspec
 import pytest
 
+from relay.domain.model import SourceUid
+from relay.wiring import Stores
 from tests.integration.api.conftest import TestClock
 from tests.integration.console.walking import Walker
 
@@ -302,15 +305,18 @@ async def test_begin_after_row_says_which_routes_it_counts_for(operator: Walker,
 
 @pytest.mark.parametrize("credentials", [{}, {"version": "v2", "key": "", "username": "u", "password": "hunter2"}])
 async def test_a_new_source_that_is_sent_twice_is_created_once(
-    operator: Walker, http: httpx.AsyncClient, clock: TestClock, credentials: dict[str, str]
+    operator: Walker, http: httpx.AsyncClient, stores: Stores, clock: TestClock, credentials: dict[str, str]
 ) -> None:
-    """A double click shows what the first click made. Another form with its uid, or a late one, is refused."""
+    """Its secret may be corrected on the way. Another form with its uid, or a late one, is refused."""
     sent = SOURCE | {"baseUrl": "https://api.infinity.example/", "name": "", **credentials}
     await operator.get("/console/new-source")
     form = operator.page.form("/new-source")
-    for _ in range(2):
-        page = await operator.post(form.action, form.fields | sent)
+    secret = "password" if credentials else "key"
+    for typed in ("mistyped", "mistyped", sent[secret]):
+        page = await operator.post(form.action, form.fields | sent | {secret: typed})
         assert (page.status, "The source is created" in page.text) == (200, True), page.text
+    stored = await stores.sources.get(SourceUid("uk"))
+    assert msgspec.structs.asdict(stored.auth)[secret] == typed
     made = (await http.get("/source/uk")).json()
     assert (await operator.post(form.action, form.fields | sent | {"igrp": "5"})).status == 409
     clock.at_ms += 60_001

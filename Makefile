@@ -97,7 +97,8 @@ pictures: install $(VENV)/browser.stamp ## Take the pictures of the console agai
 dashboards: install $(VENV)/dashboards.stamp ## Draw the pictures of docs/dashboards.md from a run of the relay: needs the program prometheus
 	@PYTHONPATH=$(VENV)/dashboards $(BIN)/python -m tests.dashboards $(ARGS)
 
-fuzz: install ## Ten thousand generated calls of the API: make fuzz ARGS="--examples 300"
+fuzz: install ## New examples for the property tests, and ten thousand calls of the API: make fuzz ARGS="--examples 300"
+	$(BIN)/pytest -q -n 2 --hypothesis-profile new -m hypothesis
 	$(BIN)/pytest -q -n 0 -s --examples 150 $(ARGS) tests/integration/api/test_schemathesis.py
 
 openapi: install ## Record the examples of the API, and its OpenAPI document, anew

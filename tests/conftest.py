@@ -18,10 +18,13 @@ from tests.fakes.eyes import eyes
 from tests.fault.server import own_server
 from tests.fault.topologies import cluster, watched
 
-# A generated example may take any time: the machine may be slow.
-settings.register_profile(
-    "relay", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+# A generated example may take any time: the machine may be slow. The suite tries the same examples each time, so that
+# it fails for a change only. `make fuzz` tries new ones.
+PATIENT = settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], database=None
 )
+settings.register_profile("relay", PATIENT, derandomize=True)
+settings.register_profile("new", PATIENT, print_blob=True)
 settings.load_profile("relay")
 # As `relay` does. By default, structlog draws each traceback with rich, which takes a second.
 *_before, _ = structlog.get_config()["processors"]

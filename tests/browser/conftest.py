@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tests.browser.embedder import embedding
 from tests.browser.serving import Served, serve
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -33,11 +32,10 @@ def relay(redis_url: str) -> Iterator[Served]:
 
     async def run() -> None:
         started["loop"] = asyncio.get_running_loop()
-        with embedding() as embedder:
-            async with serve(redis_url, embedder) as served:
-                started["served"] = served
-                ready.set()
-                await stop.wait()
+        async with serve(redis_url) as served:
+            started["served"] = served
+            ready.set()
+            await stop.wait()
 
     thread = threading.Thread(target=lambda: asyncio.run(run()))
     thread.start()

@@ -1,9 +1,10 @@
 """A web site of somebody else, with a page that shows an address in a frame.
 
-It is at `http://localhost`, and the relay at `http://127.0.0.1`: for a browser these are two sites, and it trusts both
-like https, so that cookies with `Secure` work.
+It is at `localhost`, and the relay at `127.0.0.1`: for a browser these are two sites. It trusts both like https, so
+that cookies with `Secure` work with http too.
 """
 
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,12 +27,14 @@ class _Page(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def embedding() -> Iterator[str]:
-    """Serve for as long as this is used; gives the origin."""
+def embedding(context: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Serve for as long as this is used, with `context` by https; gives the origin."""
     with ThreadingHTTPServer(("127.0.0.1", 0), _Page) as server:
+        if context:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://localhost:{server.server_address[1]}"
+        yield f"{'https' if context else 'http'}://localhost:{server.server_address[1]}"
         server.shutdown()
         thread.join(30)
 

@@ -18,6 +18,9 @@ from relay.domain.model import Secret
 from relay.pipeline.clock import Clock
 from relay.serving import open_port, server
 from relay.wiring import Stores, open_stores
+from tests.browser.embedder import embedding
+from tests.browser.terminating import terminating
+from tests.fault.certificates import Authority, server_context
 
 KEY = "browser-key-0123456789"
 LOCAL = EgressPolicy(allow=(ip_network("127.0.0.0/8"),))
@@ -30,6 +33,9 @@ class Served:
     url: str
     embedder: str
     """The origin of a page that can embed the portal: see tests/browser/embedder.py."""
+    secure_url: str
+    secure_embedder: str
+    """The same by https."""
     key: str = KEY
 
 
@@ -39,8 +45,20 @@ def settings_of(redis_url: str) -> Settings:
 
 
 @asynccontextmanager
-async def serve(redis_url: str, embedder: str) -> AsyncIterator[Served]:
+async def serve(redis_url: str) -> AsyncIterator[Served]:
     """Serve for as long as this is used, on an emptied store."""
+    context = server_context(Authority().issue("127.0.0.1", "localhost"))
+    with embedding() as embedder, embedding(context) as secure_embedder:
+        async with relaying(redis_url, [embedder, secure_embedder]) as port, terminating(port, context) as secure_port:
+            urls = f"http://127.0.0.1:{port}", f"https://127.0.0.1:{secure_port}"
+            served = Served(urls[0], embedder, urls[1], secure_embedder)
+            await fill(served)
+            yield served
+
+
+@asynccontextmanager
+async def relaying(redis_url: str, embed_origins: list[str]) -> AsyncIterator[int]:
+    """Run the API on an emptied store; gives its port."""
     async with open_stores(settings_of(redis_url)) as (stores, _):
         await stores.redis.flushdb()
 
@@ -49,16 +67,14 @@ async def serve(redis_url: str, embedder: str) -> AsyncIterator[Served]:
             yield stores
 
         app = create_api(
-            opened, admin_key=Secret(KEY), policy=LOCAL, upstreams=LOCAL, clock=Clock(), embed_origins=[embedder]
+            opened, admin_key=Secret(KEY), policy=LOCAL, upstreams=LOCAL, clock=Clock(), embed_origins=embed_origins
         )
         listener = open_port("127.0.0.1", 0, setting="--port")
         serves = server(app, lifespan=True, limits=ClientLimits())
         running = asyncio.create_task(serves.serve([listener]))
         while not serves.started:
             await asyncio.sleep(0.01)
-        served = Served(f"http://127.0.0.1:{listener.getsockname()[1]}", embedder)
-        await fill(served)
-        yield served
+        yield listener.getsockname()[1]
         serves.should_exit = True
         await running
 

@@ -48,7 +48,7 @@ def subscriber(browser: Browser, relay: Served, scheme: str, width: int) -> Iter
 def parent(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A page for somebody else's site. In the second browser, only partitioned cookies work in frames."""
     other = browser.browser_type.launch(executable_path=CHROMIUM, args=[*ARGS, *request.param])
-    yield other.new_page()
+    yield other.new_page(ignore_https_errors=True)
     other.close()
 
 
@@ -72,13 +72,15 @@ def checked(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), page.url
 
 
-def test_the_portal_works_in_a_frame_of_the_named_site(parent: Page, relay: Served) -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_portal_works_in_a_frame_of_the_named_site(parent: Page, relay: Served, scheme: str) -> None:
     """A subscriber comes in, acts, loads the page again, and leaves, in a frame of another site."""
-    parent.goto(framing(relay.embedder, link(relay)))
+    url, embedder = (relay.url, relay.embedder) if scheme == "http" else (relay.secure_url, relay.secure_embedder)
+    parent.goto(framing(embedder, link(relay).replace(relay.url, url)))
     frame = parent.frame_locator("iframe")
     frame.get_by_role("button", name="Open").click()
     expect(frame.locator("h1")).to_have_text("Overview")
-    (cookie,) = [each for each in parent.context.cookies(f"{relay.url}/console") if each["name"] == "relay_portal"]
+    (cookie,) = [each for each in parent.context.cookies(f"{url}/console") if each["name"] == "relay_portal"]
     assert (cookie["sameSite"], cookie["secure"], cookie["httpOnly"]) == ("None", True, True)
     parent.reload()
     expect(frame.locator("h1")).to_have_text("Overview")

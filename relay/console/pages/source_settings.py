@@ -40,7 +40,7 @@ async def new_source_page(visit: VisitGiven) -> Response[bytes]:
 async def create_source(visit: VisitGiven) -> Response[bytes]:
     """Create a source, and show it. A uid that is taken is a fault: the form must not change another source.
 
-    A form that is sent twice makes one source. If its secret was corrected meanwhile, the source has the later one.
+    A form that is sent twice makes one source. If the second one has a corrected secret, the source has that one.
     """
     uid, entry = visit.form.get("uid", ""), _typed(visit.form)
     try:

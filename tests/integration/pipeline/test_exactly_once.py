@@ -358,6 +358,7 @@ class World(RuleBasedStateMachine):
         assert sorted({delivery for delivery, surely in wanted.items() if surely} - sent) == []
 
 
+@pytest.mark.hypothesis
 @pytest.mark.timeout(1200)
 def test_exactly_once(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is missed, doubled or lost, and the books add up after every step."""

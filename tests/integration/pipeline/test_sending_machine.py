@@ -64,7 +64,7 @@ PACES: dict[str, dict[str, Any]] = {
 KINDS = [*OUTCOMES, "keep", "breaks"]
 RESULTS = st.lists(st.sampled_from(["ended", "ended", "ended", "keep", "down", *KINDS]), min_size=1, max_size=8)
 OFF = ["disabled", "paused"]
-STEPS = int(os.environ.get("RELAY_TEST_SENDING_STEPS", "2400"))
+STEPS = int(os.environ.get("RELAY_TEST_SENDING_STEPS", "1200"))
 STEPS_OF_ONE_RUN = 60
 
 
@@ -390,6 +390,7 @@ class World(RuleBasedStateMachine):
                 assert found == sorted(found), name
 
 
+@pytest.mark.hypothesis
 @pytest.mark.timeout(1200)
 def test_everything_is_sent_whatever_happens(redis_url: str) -> None:
     """Nothing is lost, stranded or out of order, and the books add up after every step."""

@@ -84,10 +84,13 @@ def test_no_secret_is_printed(first: Any, second: Any) -> None:
     present = carried_out(plan(document_of(first), Present()), Present())
     for changes in (plan(document_of(first), Present()), plan(document_of(second), present, secrets=True)):
         hiding = Hiding({})
-        printed = "\n".join(showing.lines(changes, hiding)) + json.dumps(showing.as_json(changes, hiding))
+        fields = (field for change in showing.as_json(changes, hiding) for field in change["fields"])
+        shown = [*showing.lines(changes, hiding), *(json.dumps(field, ensure_ascii=False) for field in fields)]
+        printed = "\n".join(shown)
         assert not any(secret in printed for secret in SECRETS)
         assert "w" * 12 not in printed.replace('"X-Team": "' + "w" * 12, "")
-        assert not any("/abcdefghijkl" in line and "••••" in line for line in printed.splitlines())
+        # A URL that is a secret is hidden before and after.
+        assert not any("/abcdefghijkl" in each and "••••" in each for each in shown)
 
 
 @FEW

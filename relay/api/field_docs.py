@@ -2,7 +2,8 @@
 
 import ast
 import inspect
-import textwrap
+import sys
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -35,12 +36,17 @@ def _texts(kind: type[msgspec.Struct]) -> dict[str, str]:
     return {wire[name]: text for name, text in written.items() if name in wire}
 
 
+@cache
+def _classes(module: str) -> dict[str, ast.ClassDef]:
+    """The classes of a module by their names."""
+    nodes = ast.walk(ast.parse(inspect.getsource(sys.modules[module])))
+    return {node.name: node for node in nodes if isinstance(node, ast.ClassDef)}
+
+
 def _texts_in(kind: type[msgspec.Struct]) -> dict[str, str]:
-    (node,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
-    body = node.body if isinstance(node, ast.ClassDef) else []
     return {
         field.target.id: inspect.cleandoc(text.value.value).replace("\n", " ")
-        for field, text in pairwise(body)
+        for field, text in pairwise(_classes(kind.__module__)[kind.__name__].body)
         if isinstance(field, ast.AnnAssign)
         and isinstance(field.target, ast.Name)
         and isinstance(text, ast.Expr)

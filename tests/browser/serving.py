@@ -31,10 +31,10 @@ class Served:
     """Where the relay is."""
 
     url: str
-    embedder: str
+    embedder: str = ""
     """The origin of a page that can embed the portal: see tests/browser/embedder.py."""
-    secure_url: str
-    secure_embedder: str
+    secure_url: str = ""
+    secure_embedder: str = ""
     """The same by https."""
     key: str = KEY
 

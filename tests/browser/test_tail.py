@@ -50,23 +50,29 @@ def follow(page: Page, relay: Served, query: str = "") -> None:
     expect(page.get_by_role("status")).to_contain_text("Listening", timeout=PATIENCE_S * 1000)
 
 
+async def attempts(first: int, stores: Stores) -> None:
+    """Those of a second, each at its time."""
+    loop, tail = asyncio.get_running_loop(), Tail(stores.redis)
+    began = loop.time()
+    for number in range(PER_SECOND):
+        await asyncio.sleep(max(0.0, began + number / PER_SECOND - loop.time()))
+        await tail.publish(Batch([entry(first + number)]))
+
+
 def test_every_attempt_comes_on_screen(scripted: Page, relay: Served, redis_url: str) -> None:
-    """At 200 a second, and the page keeps the newest 200 rows. It prints how long they took."""
+    """At 200 a second, and the page keeps the newest 200 rows. It prints how long they took.
+
+    A second's attempts begin when those of the one before are on screen: a browser that is slower misses none.
+    """
     follow(scripted, relay)
     scripted.evaluate(WATCH)
-
-    async def do(stores: Stores) -> None:
-        loop, tail = asyncio.get_running_loop(), Tail(stores.redis)
-        began = loop.time()
-        for number in range(PER_SECOND * SECONDS):
-            await asyncio.sleep(max(0.0, began + number / PER_SECOND - loop.time()))
-            await tail.publish(Batch([entry(number)]))
-
-    stored(redis_url, do)
-    deadline = time.monotonic() + PATIENCE_S
-    while scripted.evaluate("window.delays.length") < PER_SECOND * SECONDS:
-        assert time.monotonic() < deadline
-        scripted.wait_for_timeout(50)
+    for second in range(SECONDS):
+        first = second * PER_SECOND
+        stored(redis_url, partial(attempts, first))
+        deadline = time.monotonic() + PATIENCE_S
+        while scripted.evaluate("window.delays.length") < first + PER_SECOND:
+            assert time.monotonic() < deadline
+            scripted.wait_for_timeout(50)
     delays = sorted(scripted.evaluate("window.delays"))
     p50, p99 = delays[len(delays) // 2], delays[len(delays) * 99 // 100]
     print(

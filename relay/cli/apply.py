@@ -25,10 +25,14 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare `relay apply`."""
     parser.add_argument(
-        "-f", "--file", required=True, metavar="FILE", help="what to declare, in YAML or JSON; - is standard input"
+        "-f",
+        "--file",
+        required=True,
+        metavar="FILE",
+        help="the file of declarations, in YAML or JSON; - is standard input",
     )
     parser.add_argument("--dry-run", action="store_true", help="only show what differs: exit code 3 if something does")
-    parser.add_argument("--prune", action="store_true", help="delete what has a uid and is not declared")
+    parser.add_argument("--prune", action="store_true", help="delete objects that have a uid and are not declared")
     parser.add_argument(
         "--secrets", action="store_true", help="send declared secrets again: the API does not show whether they differ"
     )

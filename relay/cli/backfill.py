@@ -13,8 +13,8 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare `relay backfill`."""
-    parser.add_argument("source", metavar="SOURCE")
-    parser.add_argument("route", metavar="ROUTE")
+    parser.add_argument("source", metavar="SOURCE", help="the uid of the source")
+    parser.add_argument("route", metavar="ROUTE", help="a route of the source, such as all")
     begin = parser.add_mutually_exclusive_group(required=True)
     begin.add_argument("--since", metavar="DAY", help="begin with the first row of this day (UTC), such as 2026-01-31")
     begin.add_argument("--after-row-id", metavar="ROWID", type=row_id, help="begin with the rows after this rowId")
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the endpoints that receive the rows: all, none (the relay only stores the events), or their ids",
     )
     parser.add_argument("--dry-run", action="store_true", help="only count the rows")
-    parser.add_argument("--no-wait", action="store_true", help="do not watch it")
+    parser.add_argument("--no-wait", action="store_true", help="start it, and do not wait until it ends")
     add_client_arguments(parser, _backfill)
 
 

@@ -14,8 +14,8 @@ from relay.cli.session import WELL, add_client_arguments, add_confirmation, conf
 __all__ = ["add_arguments", "run"]
 
 STEPS = {
-    "pause": ("keep events and send none", {"paused": True}),
-    "resume": ("send again, with the events that were kept", {"paused": False}),
+    "pause": ("stop sending: the relay keeps the events", {"paused": True}),
+    "resume": ("continue sending, beginning with the events that were kept", {"paused": False}),
     "disable": ("disable the endpoint: the relay keeps its events", {"disabled": True}),
     "enable": ("enable an endpoint that was disabled, also by the relay", {"disabled": False}),
 }

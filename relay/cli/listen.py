@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to answer, in turn for each path; the last one repeats (default: 204). Such as 500,500,204",
     )
     parser.add_argument(
-        "--answer", metavar="JSON", help="the body of answers, such as a CRM's (default: what does not verify, as JSON)"
+        "--answer", metavar="JSON", help="the body of answers, such as a CRM's (default: the faults of the callback)"
     )
     parser.add_argument(
         "--retry-after", type=natural, metavar="SECONDS", help="the Retry-After of answers that are not 2xx"
@@ -61,7 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long to wait with each answer",
     )
-    parser.add_argument("--accept-unverified", action="store_true", help="do not answer 401 to what does not verify")
+    parser.add_argument(
+        "--accept-unverified",
+        action="store_true",
+        help="answer callbacks that do not verify like the others, instead of with 401",
+    )
     parser.add_argument("--show", choices=("line", "body", "all"), default="body", help="how much to print")
     parser.add_argument("--save", type=Path, metavar="FOLDER", help="save each request, as relay verify reads it")
     parser.add_argument("--json", action="store_true", help="print one line of JSON for each callback")

@@ -38,7 +38,7 @@ WORKBENCH = {
     "verify": "say what is wrong with a callback that you saved",
     "sandbox": "run a simulation of Infinity's reports API",
     "receiver": "run a sample receiver that verifies callbacks, for scripts",
-    "demo": "run all of them on this machine and watch callbacks arrive",
+    "demo": "run a sandbox, a relay and a receiver on this machine, and watch callbacks arrive",
     "completion": "print the completion of this command for bash, zsh or fish",
 }
 COMMANDS = SERVICES | CLIENT | WORKBENCH

@@ -10,6 +10,10 @@ from relay.domain.masking import printable
 
 MISSING = "-"
 """The sign for a missing value."""
+GAP = 2
+"""Spaces between columns."""
+FOLDED_LEAST = 32
+"""Characters of a column that is folded, at least: no id of the API is longer."""
 
 
 class Output:
@@ -32,7 +36,8 @@ class Output:
             for line in [list(columns), *texts]:
                 print("\t".join(line), file=self._stream)
             return
-        console.print(_table(columns, texts))
+        draw = _table if _has_room(columns, texts, console.width) else _blocks
+        console.print(draw(columns, texts))
 
     def fields(self, fields: Mapping[str, Any], value: Any) -> None:
         """Print one object, a line for each field. `value` is the object in JSON."""
@@ -139,7 +144,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
     numeric = [bool(rows) and all(_is_number(row[at]) for row in rows) for at in range(len(columns))]
     for at, column in enumerate(columns):
         # What does not fit is folded into more lines, and never cut.
@@ -147,6 +152,29 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Any:
     for row in rows:
         table.add_row(*(Text(cell, overflow="fold") for cell in row))
     return table
+
+
+def _has_room(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> bool:
+    """Whether only the widest column must be folded, and an id or a time still fits into it."""
+    from rich.cells import cell_len  # only where there is a terminal
+
+    widths = [max(map(cell_len, column)) for column in zip(columns, *rows, strict=True)]
+    others = sum(widths) - max(widths) + GAP * (len(widths) - 1)
+    return others + min(max(widths), FOLDED_LEAST) <= width
+
+
+def _blocks(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Any:
+    """A block for each row: a table without room would break ids and times, which people copy."""
+    from rich.table import Table  # only where there is a terminal
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, GAP))
+    for at, row in enumerate(rows):
+        if at:
+            grid.add_row()
+        for column, cell in zip(columns, row, strict=True):
+            grid.add_row(column, Text(cell, overflow="fold"))
+    return grid
 
 
 def _is_number(text: str) -> bool:

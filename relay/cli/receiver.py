@@ -30,8 +30,10 @@ SECRETS = "RECEIVER_SECRETS"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `relay receiver` understands."""
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=port, default=9000)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=port, default=9000, help="port to listen on; 0: any free one (default: %(default)s)"
+    )
     parser.add_argument(
         "--secret",
         action="append",

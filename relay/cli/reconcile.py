@@ -18,7 +18,7 @@ SHOWN = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare `relay reconcile`."""
-    parser.add_argument("source", metavar="SOURCE")
+    parser.add_argument("source", metavar="SOURCE", help="the uid of the source")
     parser.add_argument(
         "--since", type=moment, metavar="TIME", help="rows that the routes passed after this: 2h, 7d, …"
     )
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=natural, default=SHOWN, metavar="N", help="list N differences (default: %(default)s)"
     )
-    parser.add_argument("--no-wait", action="store_true", help="do not watch it")
+    parser.add_argument("--no-wait", action="store_true", help="start it, and do not wait until it ends")
     add_client_arguments(parser, _reconcile)
 
 

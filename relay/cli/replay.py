@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until-row-id", type=row_id, metavar="ROWID", help="only rows up to this rowId")
     parser.add_argument("--rate", type=positive, metavar="N", help="at most N messages per second")
     parser.add_argument("--dry-run", action="store_true", help="only count the messages")
-    parser.add_argument("--no-wait", action="store_true", help="do not watch it")
+    parser.add_argument("--no-wait", action="store_true", help="start it, and do not wait until it ends")
     add_client_arguments(parser, _replay)
 
 

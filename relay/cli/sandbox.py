@@ -101,7 +101,7 @@ def _happening_now(rate: float | None, file: Path | None) -> dict[str, Any]:
     Raises ValueError for rows of a file, which have their own times, and for rows that are all there from the start.
     """
     if file or not rate:
-        raise ValueError("--live needs --rate above 0, and generated rows instead of --file")
+        raise ValueError("--live requires --rate above 0, and cannot be used with --file")
     pace = rate / journeys.ROWS_PER_SECOND
     start = datetime.now(UTC).replace(tzinfo=None) - timedelta(seconds=journeys.WARM_UP_S / pace)
     return {"start": start, "pace": pace}

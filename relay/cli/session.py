@@ -27,7 +27,7 @@ def add_client_arguments(parser: argparse.ArgumentParser, act: Act) -> None:
 
 def add_confirmation(parser: argparse.ArgumentParser) -> None:
     """Declare --yes."""
-    parser.add_argument("--yes", "-y", action="store_true", help="do not ask before")
+    parser.add_argument("--yes", "-y", action="store_true", help="do not ask for confirmation")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 import argparse
 from collections import Counter
 from itertools import islice
+from typing import Any
 
 from relay.cli.arguments import positive
 from relay.cli.client.api import Api
@@ -34,22 +35,27 @@ def _undelivered(api: Api, out: Output, args: argparse.Namespace) -> int:
     every = (each for each in api.items("undelivered", **query) if args.reason is None or each["reason"] in args.reason)
     if args.reasons:
         counts = Counter(
-            (each["appId"], each["endpointId"], each["state"], each["reason"]) for each in islice(every, most)
+            (each["appId"], each["endpointId"], _endpoint(each), each["state"], each["reason"])
+            for each in islice(every, most)
         )
-        names = ("appId", "endpointId", "state", "reason", "messages")
-        rows = [(*key, number) for key, number in counts.most_common()]
+        names = ("appId", "endpointId", "endpoint", "state", "reason", "messages")
+        groups = [dict(zip(names, (*key, number), strict=True)) for key, number in counts.most_common()]
         out.table(
             ("application", "endpoint", "state", "reason", "messages"),
-            rows,
-            [dict(zip(names, row, strict=True)) for row in rows],
+            [(each["appId"], each["endpoint"], each["state"], each["reason"], each["messages"]) for each in groups],
+            [{name: value for name, value in each.items() if name != "endpoint"} for each in groups],
         )
         return WELL
     found = list(islice(every, None if most is None else most + 1))
     rows = [
-        (each["endpointId"], each["msgId"] or f"row {each['rowId']}", each["reason"], each["attempts"], each["since"])
+        (_endpoint(each), each["msgId"] or f"row {each['rowId']}", each["reason"], each["attempts"], each["since"])
         for each in found[:most]
     ]
     out.table(("endpoint", "message", "reason", "attempts", "since"), rows, found[:most])
     if most is not None and len(found) > most:
         out.note(f"there are more than {most}: see them with --limit, or count them with --reasons")
     return WELL
+
+
+def _endpoint(each: dict[str, Any]) -> str:
+    return str(each["endpointUid"] or each["endpointId"])

@@ -23,7 +23,7 @@ def read_settings(known: Mapping[str, "Field[Any]"], environ: Mapping[str, str])
     for name, setting in known.items():
         if not (text := texts.get(name, "")):
             if setting.metadata["needed"]:
-                faults.append(Fault((name,), f"is needed: {setting.metadata['text']}", "missing"))
+                faults.append(Fault((name,), f"is required: {setting.metadata['text']}", "missing"))
             continue
         try:
             read[setting.name] = setting.metadata["read"](text)

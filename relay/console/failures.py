@@ -24,7 +24,7 @@ PORTAL_AT = "/console/portal"
 TITLES = {
     HTTPStatus.FORBIDDEN: "Your access does not include this",
     HTTPStatus.NOT_FOUND: "Not found",
-    HTTPStatus.METHOD_NOT_ALLOWED: "This page takes no such request",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This page does not accept this request",
     HTTPStatus.CONFLICT: "This is not possible now",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The form is too large",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The request is not valid",

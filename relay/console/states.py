@@ -25,14 +25,14 @@ STATES: Final[dict[str, State]] = {
     # Endpoints and their breakers.
     "working": State("Working", "good"),
     "failing": State("Failing", "bad"),
-    "resting": State("Resting", "warn"),
+    "resting": State("Backing off", "warn"),
     "disabled": State("Disabled", "bad"),
-    "unfit": State("Unfit", "bad"),
+    "unfit": State("Cannot send", "bad"),
     "closed": State("Closed", "good"),
     "open": State("Open", "bad"),
     # Deliveries and attempts.
     "confirmed": State("Delivered", "good"),
-    "unwanted": State("Not wanted", "quiet"),
+    "unwanted": State("Filtered out", "quiet"),
     "none": State("No delivery", "quiet"),
     "delivered": State("Delivered", "good"),
     "success": State("Succeeded", "good"),

@@ -107,7 +107,7 @@ PICTURES: dict[str, tuple[Callable[[Page, str], None], tuple[str, ...]]] = {
     "console": (see_overview, ("Demo installation", "billing")),
     "console-route": (see_route, ("Readings behind the cursor", "Changed rows")),
     "console-endpoint": (see_failing, ("billing", "Recent attempts", "401")),
-    "console-message": (see_message, ("Deliveries", "Why it has its classes")),
+    "console-message": (see_message, ("Deliveries", "Why the row has its classes")),
     "console-undelivered": (see_undelivered, ("By reason", "schedule used up")),
     "console-tail": (see_tail, ("Listening for attempts", "Delivered")),
 }

@@ -12,7 +12,7 @@ from fcntl import ioctl
 
 from tests.patience import PATIENCE_S
 
-REDRAWN = re.compile(r"(?:\x1b\[1A\x1b\[2K)+")
+REDRAWN = re.compile(r"\r\x1b\[2K(?:\x1b\[1A\x1b\[2K)*")
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 

@@ -72,11 +72,18 @@ def test_asked_twice_it_ends_at_once(short_folder: Path) -> None:
         assert process.wait(60) == 1
 
 
+def test_a_demo_without_rows_is_refused(short_folder: Path) -> None:
+    """The error names the argument of the demo, and nothing is started."""
+    with demo(short_folder, "--rate", "0") as process:
+        out, err = process.communicate()
+    assert (process.returncode, out, err) == (2, "", "relay demo: --rate must be above 0, such as 40\n")
+
+
 def test_at_eighty_columns_it_shows_a_world_and_how_to_get_in(short_folder: Path) -> None:
     """The URL and the key of the screen lead to every kind of trouble. SIGTERM (as Ctrl-C) ends it with a verdict."""
     with terminal(columns=COLUMNS, lines=LINES) as (follower, shown), demo(short_folder, out=follower) as process:
         until(lambda: "╭─ " in shown())
-        screen = frames(shown())[-1]
+        screen = "".join(frames(shown()))
         url, key = re.search(r"(http\S+)/console", screen), re.search(r"the key (\w+)", screen)
         assert url
         assert key
@@ -91,7 +98,8 @@ def test_at_eighty_columns_it_shows_a_world_and_how_to_get_in(short_folder: Path
         *_, last = all_frames = frames(shown())
         assert max(len(line) for frame in all_frames for line in frame.splitlines()) <= COLUMNS
         assert max(len(frame.splitlines()) for frame in all_frames[:-1]) < LINES
-        for part in (url[0], key[0], "No matching signature found", '"type": "', "more columns", " 0 missing."):
+        assert (shown().count(url[0]), shown().count(key[0])) == (1, 1)
+        for part in ("No matching signature found", '"type": "', "more columns", " 0 missing."):
             assert part in last
 
 

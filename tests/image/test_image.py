@@ -85,7 +85,7 @@ def test_a_service_without_settings_says_which_are_needed() -> None:
     """It ends with one message and exit code 2."""
     done = engine.run("worker")
     assert done.returncode == 2
-    assert "RELAY_ADMIN_KEY is needed" in done.stderr
+    assert "RELAY_ADMIN_KEY is required" in done.stderr
     assert "Traceback" not in done.stderr
 
 

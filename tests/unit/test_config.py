@@ -188,7 +188,7 @@ def test_white_space_around_a_setting_is_dropped(space: str) -> None:
     assert found.admin_key is not None
     assert found.admin_key.reveal() == NEEDED["RELAY_ADMIN_KEY"]
     assert found.encryption_key[0].reveal() == NEEDED["RELAY_ENCRYPTION_KEY"]
-    with pytest.raises(Invalid, match="RELAY_ADMIN_KEY: is needed"):
+    with pytest.raises(Invalid, match="RELAY_ADMIN_KEY: is required"):
         load({**NEEDED, "RELAY_ADMIN_KEY": space})
 
 

@@ -51,7 +51,7 @@ def chosen(environ: Mapping[str, str], profile: str | None) -> Place:
     if admin := environ.get("RELAY_ADMIN_KEY", "").strip():
         return Place(url=_local(environ), key=_key(admin, "RELAY_ADMIN_KEY"), key_from="RELAY_ADMIN_KEY")
     raise Misused(
-        f"where is the relay? Set {API_URL} and {API_KEY}, or write a profile into {file} "
+        f"the URL and the key of a relay are not set. Set {API_URL} and {API_KEY}, or write a profile into {file} "
         '(default = "main", and [main] with url and key), and choose others with --profile'
     )
 
@@ -78,7 +78,7 @@ def _from_profile(profiles: Mapping[str, Any], name: str, file: Path) -> Place:
         raise Misused(f"{file}: profile {name!r} has the unknown field {unknown[0]!r}: the fields are url and key")
     for field in sorted(FIELDS):
         if not isinstance(found.get(field), str) or not found[field].strip():
-            raise Misused(f"{file}: profile {name!r} needs {field}, a text")
+            raise Misused(f"{file}: profile {name!r} requires {field}, a text")
     url = _checked(found["url"].strip(), f"{file}: url of profile {name!r}")
     key = _key(found["key"].strip(), f"{file}: key of profile {name!r}")
     return Place(url=url, key=key, key_from=f"profile {name!r} of {file}")

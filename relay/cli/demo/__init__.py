@@ -8,9 +8,12 @@ import sys
 from dataclasses import asdict
 
 from relay.cli.arguments import amount
+from relay.cli.demo.processes import ChildEnded
 from relay.cli.demo.running import Demo
 from relay.cli.demo.table import screen
 from relay.cli.demo.verdict import Verdict
+from relay.cli.faults import Misused
+from relay.domain.masking import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,9 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run until the time is over or a signal comes; 0 only if nothing is missing and nothing came twice.
 
-    Raises RelayError when a process of the demo ends by itself.
+    Raises RelayError when a process of the demo ends by itself, after it has printed the end of its log.
     """
-    verdict = asyncio.run(_watched(args))
+    if not args.rate:
+        raise Misused("--rate must be above 0, such as 40")
+    try:
+        verdict = asyncio.run(_watched(args))
+    except ChildEnded as error:
+        print(*map(printable, error.log), sep="\n", file=sys.stderr)
+        raise
     if verdict is None:
         return 1
     print(json.dumps(asdict(verdict)) if args.json else _sentence(verdict))
@@ -59,6 +68,7 @@ async def _watched(args: argparse.Namespace) -> Verdict | None:
 
 def _sentence(verdict: Verdict) -> str:
     return (
-        f"{verdict.shown} rows shown by the upstream, {verdict.stored} events stored,\n"
-        f"{verdict.verified} callbacks verified, {verdict.duplicates} duplicates, {verdict.missing} missing."
+        f"Infinity showed {verdict.shown} rows, and the relay stored {verdict.stored} events.\n"
+        f"The receiver verified {verdict.verified} callbacks. "
+        f"There are {verdict.duplicates} duplicates, and {verdict.missing} missing."
     )

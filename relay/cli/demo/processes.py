@@ -7,7 +7,7 @@ import socket
 import sys
 import time
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +21,11 @@ Result = TypeVar("Result")
 
 
 class ChildEnded(RelayError):  # noqa: N818 - named for what happened
-    """A process of the demo ended by itself, or did not start."""
+    """A process of the demo ended by itself, or did not start. `log` is the end of what it wrote."""
+
+    def __init__(self, message: str, log: Sequence[str]) -> None:
+        super().__init__(message)
+        self.log = log
 
 
 def free_port() -> int:
@@ -99,7 +103,7 @@ class Processes:
         code = self._children[name].returncode
         what = "did not get ready" if code is None else f"ended with code {code}"
         tail = self._log(name).read_text(errors="replace").splitlines()[-15:]
-        return ChildEnded("\n  ".join([f"the {name} {what}; the end of its log:", *(tail or ["(nothing)"])]))
+        return ChildEnded(f"the {name} {what}. {'The end of its log is above' if tail else 'Its log is empty'}", tail)
 
     def _log(self, name: str) -> Path:
         return self._folder / f"{name}.log"

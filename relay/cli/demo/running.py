@@ -48,7 +48,7 @@ class Demo:
                 return await children.during(self._play(plan, stop, seconds))
 
     async def _start(self, children: Processes, plan: Plan) -> None:
-        self._screen.say("Starting the upstream's stand-in, a receiver, the API and a worker …")
+        self._screen.say("Starting a sandbox of Infinity, a receiver, the API and a worker …")
         sandbox = ["sandbox", "--port", str(plan.sandbox_port), "--api-key", plan.upstream_key, "--igrp", str(IGRP)]
         sandbox += ["--live", "--rate", str(plan.rate), "--seed", str(plan.seed)]
         sandbox += [word for hazard in HAZARDS for word in ("--hazard", hazard)]
@@ -70,7 +70,7 @@ class Demo:
             self._introduce(plan)
             with plan.callbacks.open("rb") as log:
                 await self._watch(log, api, stop, seconds)
-                self._screen.say("No more rows; waiting until everything has arrived …")
+                self._screen.say("No more rows. Waiting until every callback has arrived …")
                 shown = await self._drained(log, sandbox)
             wanted = expected(_events(shown), JUDGED)
             return Verdict(
@@ -86,7 +86,7 @@ class Demo:
         self._screen.say(f"  sign in with the key {plan.admin_key}")
         self._screen.say(f"API docs  {plan.api}/docs   receiver {plan.receiver}/state")
         self._screen.introduce({each.name: each.says for each in SUBSCRIPTIONS})
-        self._screen.say("Ctrl-C ends it.")
+        self._screen.say("Ctrl-C ends the demo and checks the result. Ctrl-C again ends it at once.")
 
     async def _watch(self, log: BinaryIO, api: httpx.AsyncClient, stop: asyncio.Event, seconds: float | None) -> None:
         """Show callbacks until `stop`, or for so many seconds, and a payload from time to time."""

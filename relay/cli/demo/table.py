@@ -44,7 +44,7 @@ def screen(stream: TextIO) -> Iterator[Screen]:
     if not console.is_terminal:
         yield Lines(console)
         return
-    table = LiveTable()
+    table = LiveTable(console)
     with Live(table, console=console, refresh_per_second=8, transient=False):
         yield table
 
@@ -78,18 +78,21 @@ class Lines:
 
 
 class LiveTable:
-    """What was said, the endpoints, the newest callbacks, and a payload. It fits into the terminal."""
+    """The endpoints, the newest callbacks, and a payload. With what was said above, it fits into the terminal."""
 
-    def __init__(self) -> None:
-        self._said: deque[str] = deque(maxlen=5)
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._said = 0
         self._endpoints: dict[str, str] = {}
         self._recent: deque[dict[str, Any]] = deque(maxlen=RECENT)
         self._counts: dict[str, int] = {}
         self._payload: tuple[dict[str, Any], dict[str, Any]] | None = None
 
     def say(self, text: str) -> None:
-        """Keep it on the screen."""
-        self._said.append(text)
+        """Print it above what is drawn again and again: a terminal can drop a selection of text that is drawn again."""
+        said = Text(text, overflow="fold")
+        self._said += len(said.wrap(self._console, self._console.width))
+        self._console.print(said)
 
     def introduce(self, endpoints: Mapping[str, str]) -> None:
         """Keep them on the screen, with how many callbacks each got."""
@@ -110,18 +113,17 @@ class LiveTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Share the lines of the terminal among callbacks and the payload (rich's protocol)."""
         endpoints = [(name, str(self._counts.get(name, 0)), says) for name, says in self._endpoints.items()]
-        taken = len(self._said) + len(endpoints) + 3
+        taken = self._said + len(endpoints) + 3
         free = max(FEWEST, console.size.height - taken)
         payload = payload_lines(
             self._payload[1], width=options.max_width - 4, height=max(0, min(PAYLOAD_MOST, free - FEWEST - BORDERS))
         ) if self._payload else []  # fmt: skip
         callbacks = free - (len(payload) + BORDERS if payload else 0)
-        for text in self._said:
-            yield Text(text, overflow="fold")
         if endpoints:
             yield _table(("endpoint", "callbacks", "gets"), endpoints)
         recent = [_cells(note) for note in list(self._recent)[:callbacks]]
-        yield _table(("time", "to", "type", "row", "signature"), [_narrow(each) for each in recent])
+        if recent:
+            yield _table(("time", "to", "type", "row", "signature"), [_narrow(each) for each in recent])
         if self._payload and payload:
             note = self._payload[0]
             yield Panel(Text("\n".join(payload)), title=f"{note['path']}: {note['webhookId']}", title_align="left")

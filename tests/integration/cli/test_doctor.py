@@ -64,4 +64,4 @@ def test_wrong_settings_are_listed(name: str) -> None:
     """As by the services themselves, with exit code 2."""
     done = doctor(**{name: ""})
     assert done.returncode == 2
-    assert f"{name} is needed" in done.stderr
+    assert f"{name} is required" in done.stderr

@@ -5,6 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
+from relay.domain.breaking import Condition
+from relay.store import keys
 from relay.wiring import Stores
 from relay.wiring_replays import replays_of
 from tests.integration.api.losing import Losses
@@ -52,6 +54,16 @@ async def test_attempts_show_hostile_answers_as_text(
     page = await operator.get(made.at)
     assert (page.status, "500" in page.text, message in page.text) == (200, True, True)
     assert [given for tag, given in page.tags if tag == "script" and "src" not in given] == []
+
+
+async def test_a_pause_that_the_receiver_asked_for_is_explained(operator: Walker, made: Made, stores: Stores) -> None:
+    """The page says whose pause it is, and when it ends."""
+    rests = Condition(asked_ms=NOW + 20_000).text()
+    await stores.redis.hset(keys.CONDITIONS, made.id, rests)  # type: ignore[misc]
+    page = await operator.get(made.at)
+    assert "Backing off" in page.text
+    assert "The receiver asked for a pause." in page.text
+    assert "in 20 s" in page.text
 
 
 async def test_an_endpoint_is_paused_resumed_and_enabled(operator: Walker, http: httpx.AsyncClient, made: Made) -> None:

@@ -95,7 +95,14 @@ async def test_a_key_sees_what_its_scopes_include(stranger: Walker, http: httpx.
     assert "No sources yet" in page.text
     assert "no scope that includes `message:read`" in page.text
     assert "/console/sources" in page.links
-    assert "/console/applications" not in page.links
+    assert not {"/console/applications", "/console/new-source"} & set(page.links)
+
+
+async def test_an_empty_overview_leads_to_the_first_source(operator: Walker) -> None:
+    """By the page that creates it."""
+    page = await operator.get("/console")
+    assert "No sources yet" in page.text
+    assert "/console/new-source" in page.links
 
 
 async def test_an_unavailable_store_is_a_page(

@@ -134,7 +134,7 @@ async def test_groups_of_one_page_are_told_as_such(
     monkeypatch.setattr(undelivered, "LISTED", 2)
     page = await operator.get("/console/undelivered")
     for _ in range(2):
-        assert "This page alone: there are more pages" in page.text
+        assert "Only the messages of this page are counted" in page.text
         assert '<td class="n">1+</td>' in page.html
         (onward,) = [link for link in page.links if "iterator=" in link]
         page = await operator.get(onward)

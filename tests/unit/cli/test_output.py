@@ -3,6 +3,7 @@
 import argparse
 import io
 import json
+import re
 import subprocess
 import sys
 
@@ -40,6 +41,30 @@ def test_on_a_terminal_it_is_a_table_that_escapes_nothing_of_a_server() -> None:
     stream = Terminal()
     Output(as_json=False, stream=stream).table(("name",), [("[red]x\x1b[31m",)], None)
     assert "[red]x\\x1b[31m" in stream.getvalue()
+
+
+IDS = ("msg_yvZjDxv5VMNyMN8J3Vb88qC7", "ep_0ERs3tNJH4blGBEP1Ecb1zMV6Oh", "2026-11-29T02:40:24.796Z")
+
+
+@pytest.mark.parametrize(("width", "is_table"), [("80", False), ("120", True)])
+def test_ids_and_times_are_whole_in_any_width(width: str, *, is_table: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is on one line, so that people can copy it: in a table with room for all of them, else in blocks."""
+    monkeypatch.setenv("COLUMNS", width)
+    stream = Terminal()
+    Output(as_json=False, stream=stream).table(("message", "endpoint", "since"), [IDS, IDS], None)
+    lines = stream.getvalue().splitlines()
+    assert all(sum(each in line for line in lines) == 2 for each in IDS)
+    assert any(all(each in line for each in IDS) for line in lines) == is_table
+
+
+def test_one_long_value_is_folded_in_its_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A URL that is longer than the terminal does not end the table."""
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = Terminal()
+    Output(as_json=False, stream=stream).table(("endpoint", "url"), [("crm", "u" * 200)], None)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
+    assert max(map(len, plain.splitlines())) <= 80
+    assert plain.partition("url")[2].count("u") == 200
 
 
 def test_json_is_one_document() -> None:

@@ -75,7 +75,11 @@ def test_on_the_relays_own_machine_nothing_has_to_be_set(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("profile", "says"),
-    [("nope", "has no profile 'nope': it has half, odd, production, test"), ("half", "needs key"), ("odd", "'region'")],
+    [
+        ("nope", "has no profile 'nope': it has half, odd, production, test"),
+        ("half", "requires key"),
+        ("odd", "'region'"),
+    ],
 )
 def test_a_wrong_profile_is_said(home: dict[str, str], profile: str, says: str) -> None:
     """With what is there, or what is missing."""

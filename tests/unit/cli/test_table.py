@@ -43,15 +43,23 @@ PAYLOAD = {
 }
 
 
-def drawn(table: LiveTable, *, height: int, width: int = 80) -> list[str]:
-    """The lines of the screen on a terminal of this size."""
-    stream = io.StringIO()
-    Console(file=stream, width=width, height=height).print(table)
-    return stream.getvalue().splitlines()
+class Terminal:
+    """A terminal of this size with a table: what was said, and the table once below it."""
+
+    def __init__(self, *, height: int, width: int = 80) -> None:
+        self.stream = io.StringIO()
+        self.console = Console(file=self.stream, width=width, height=height)
+        self.table = filled(self.console)
+
+    def drawn(self) -> list[str]:
+        """The lines of the screen."""
+        self.console.print(self.table)
+        return self.stream.getvalue().splitlines()
 
 
-def filled() -> LiveTable:
-    table = LiveTable()
+def filled(console: Console) -> LiveTable:
+    """A table with what was said, and many callbacks."""
+    table = LiveTable(console)
     table.introduce({"calls": "calls", "billing": "goals"})
     for text in ("Console   http://127.0.0.1:8080/console", "Ctrl-C ends it."):
         table.say(text)
@@ -62,7 +70,7 @@ def filled() -> LiveTable:
 
 def test_on_a_terminal_the_newest_stand_in_a_table() -> None:
     """The table shows the newest callbacks and how many each endpoint got, as many as there is room for."""
-    tall = drawn(filled(), height=50)
+    tall = Terminal(height=50).drawn()
     assert sum("call.created" in line for line in tall) == 15
     assert any(line.split() == ["calls", "99", "calls"] for line in tall)
 
@@ -70,11 +78,12 @@ def test_on_a_terminal_the_newest_stand_in_a_table() -> None:
 @pytest.mark.parametrize("height", [24, 30, 60])
 def test_the_screen_fits_into_the_terminal(height: int) -> None:
     """Nothing is cut: neither at the bottom nor on the right. The payload is there."""
-    table = filled()
+    terminal = Terminal(height=height)
+    table = terminal.table
     table.show(FORGED | {"path": "billing"})
     row = {f"column{number}": "x" * 30 for number in range(99)}
     table.show_payload(GOOD, {"type": "call.created", "data": {"trigger": row}})
-    lines = drawn(table, height=height)
+    lines = terminal.drawn()
     assert len(lines) < height
     assert max(map(len, lines)) <= 80
     text = "\n".join(lines)
@@ -83,12 +92,27 @@ def test_the_screen_fits_into_the_terminal(height: int) -> None:
     assert re.search(r"… and \d+ more columns", text)
 
 
+def test_before_the_first_callback_there_is_no_empty_table() -> None:
+    """Only what was said is on the screen while the processes start."""
+    stream = io.StringIO()
+    console = Console(file=stream, width=80, height=24)
+    console.print(LiveTable(console))
+    assert stream.getvalue().strip() == ""
+
+
+def test_what_can_be_copied_is_not_drawn_again() -> None:
+    """The URL and the key stand above the table once, so that a selection of them stays."""
+    terminal = Terminal(height=30)
+    terminal.drawn()
+    assert "\n".join(terminal.drawn()).count("http://127.0.0.1:8080/console") == 1
+
+
 def test_refused_callbacks_do_not_hide_the_others() -> None:
     """Of an endpoint that refuses everything, one line is shown."""
-    table = filled()
+    terminal = Terminal(height=30)
     for _ in range(99):
-        table.show(FORGED | {"path": "billing"})
-    lines = drawn(table, height=30)
+        terminal.table.show(FORGED | {"path": "billing"})
+    lines = terminal.drawn()
     assert sum("refused" in line for line in lines) == 1
     assert sum("call.created" in line for line in lines) >= 3
 

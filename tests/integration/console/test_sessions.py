@@ -130,6 +130,8 @@ async def test_the_token_of_another_session_is_refused(operator: Walker) -> None
         {"origin": "https://evil.example"},
         {"origin": "null"},
         {"origin": "http://relay.test.evil.example"},
+        {"origin": "http://[relay.test"},
+        {"origin": "https://relay.test@evil.example"},
     ],
 )
 async def test_a_request_of_another_site_is_refused(operator: Walker, headers: dict[str, str]) -> None:

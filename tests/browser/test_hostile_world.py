@@ -110,7 +110,7 @@ def test_no_text_on_its_real_way_becomes_code(browser: Browser, tmp_path: Path) 
         with httpx.Client(base_url=f"{where}/api/v1", headers=key, timeout=PATIENCE_S) as api:
             register(on, api, url)
             messages = dead(api)
-        relay = Served(where, "", KEY)
+        relay = Served(where, "", "", "", KEY)
         for page in signed_in(browser.new_context(), relay):
             quarantine = seen(page, relay, "/console/sources/main/quarantine")
             found = seen(page, relay, f"{AT}/endpoints/calls")

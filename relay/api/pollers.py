@@ -17,6 +17,8 @@ from relay.domain.principals import Resource
 PollIterator = Annotated[
     str | None, QueryParameter(max_length=16_384, description="The `iterator` of the response before")
 ]
+OWN_PROGRAM = needs(Resource.MESSAGE, portal=False)
+"""A consumer is the place of the subscriber's own program, which a person in the portal must not move."""
 
 
 class PollerController(Controller):
@@ -57,7 +59,7 @@ class PollerController(Controller):
         shown, end, done = await reading.page(begin, limit=limit, event_type=event_type, channel=channel)
         return PolledOut(data=shown, iterator=reading.seal(end, ""), done=done)
 
-    @get("/consumer/{consumer_id:str}", summary="Poll as a consumer")
+    @get("/consumer/{consumer_id:str}", summary="Poll as a consumer", opt=OWN_PROGRAM)
     async def poll_as_consumer(
         self,
         application: ApplicationGiven,
@@ -87,7 +89,7 @@ class PollerController(Controller):
         await stores.consumers.turn(endpoint.id, consumer_id, verb, sent, given=reading.text(end))
         return PolledOut(data=shown, iterator=reading.seal(end, consumer_id), done=done)
 
-    @post("/consumer/{consumer_id:str}/seek", summary="Move a consumer", status_code=200)
+    @post("/consumer/{consumer_id:str}/seek", summary="Move a consumer", status_code=200, opt=OWN_PROGRAM)
     async def seek(
         self,
         application: ApplicationGiven,

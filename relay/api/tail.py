@@ -83,7 +83,7 @@ async def tail(
 
     The schema describes the JSON in the `data` of each event. `heartbeat` comes every 5 s. The tail has no history:
     `Last-Event-ID` has no effect, and the lists of attempts have earlier ones. A reader that is too slow gets
-    `lost` with the number of attempts that it missed. One API key can have 10 tails at once.
+    `lost` with the number of attempts that it missed. One API key can have 10 tails at once, and one application 20.
     """
     interest = Interest(
         source=SourceUid(source) if source else None,
@@ -94,7 +94,7 @@ async def tail(
         endings=_known("outcomes", outcomes, ENDINGS),
     )
     listening: Listening = request.app.state.listening
-    listener = await listening.listen(principal.id, interest)
+    listener = await listening.listen(principal, interest)
     ends = _ends(request, principal, stores, clock, seconds=seconds)
     return Stream(  # type: ignore[return-value]
         _events(listening, listener, clock, ends), media_type=EVENTS, headers={"x-accel-buffering": "no"}

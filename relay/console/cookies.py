@@ -18,7 +18,7 @@ from relay.domain.model import Secret
 SESSION = "relay_session"
 PORTAL = "relay_portal"
 SESSIONS = (PORTAL, SESSION)
-"""Cookies of sessions. If a browser sends both, the first one counts."""
+"""Cookies of sessions. If a browser sends both, the first one whose session has not ended counts."""
 NOTICE = "relay_notice"
 PATH = "/console"
 NOTICE_MOST = 1000
@@ -42,11 +42,6 @@ class Notice(msgspec.Struct, frozen=True):
     text: str
     see: Literal["", "tasks"] = ""
     """The page to which the message links."""
-
-
-def session_of(request: Request[Any, Any, Any]) -> Secret | None:
-    """The token of the session that the browser sent."""
-    return next(iter(sessions_of(request)), None)
 
 
 def sessions_of(request: Request[Any, Any, Any]) -> list[Secret]:
@@ -86,9 +81,16 @@ def write_notice(request: Request[Any, Any, Any], notice: Notice) -> Cookie:
 
 
 def _cookie(request: Request[Any, Any, Any], name: str, value: str, *, max_age: int | None = None) -> Cookie:
-    if embedders_of(request):
+    if _is_framed(request, name):
         return Partitioned(name, path=PATH, value=value, httponly=True, samesite="none", secure=True, max_age=max_age)
     forwarded = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip()
     # A client that claims https makes only its own cookie stricter.
     secure = "https" in (request.scope.get("scheme"), forwarded)
     return Cookie(name, path=PATH, value=value, httponly=True, samesite="strict", secure=secure, max_age=max_age)
+
+
+def _is_framed(request: Request[Any, Any, Any], name: str) -> bool:
+    """Whether a cookie is for frames. Sessions' are by their names: a browser forgets one only as it was set."""
+    if name in SESSIONS:
+        return name == PORTAL and bool(request.app.state.embed_origins)
+    return bool(embedders_of(request))

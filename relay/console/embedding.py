@@ -17,6 +17,16 @@ def serve_portal(request: Request[Any, Any, Any]) -> None:
     request.state.is_portal = True
 
 
+def serve_operator(request: Request[Any, Any, Any]) -> None:
+    """Note that a request is an operator's, whatever other cookies it has."""
+    request.state.is_portal = False
+
+
+def is_noted(request: Request[Any, Any, Any]) -> bool:
+    """Whether it is known yet whose request it is."""
+    return "is_portal" in request.state
+
+
 def is_portal(request: Request[Any, Any, Any]) -> bool:
     """Whether a request is a subscriber's."""
     return bool(request.state.get("is_portal", False))

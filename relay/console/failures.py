@@ -11,7 +11,7 @@ from litestar.types import ExceptionHandlersMap
 
 from relay.console.api import Refused, SignedOut
 from relay.console.cookies import PORTAL, SESSION, expired
-from relay.console.embedding import serve_portal
+from relay.console.embedding import is_noted, serve_portal
 from relay.console.forms import FORM_AT_MOST
 from relay.console.rendering import render
 from relay.console.words import sentence
@@ -96,6 +96,8 @@ def _fault_of_ours(request: Request[Any, Any, Any], error: Exception) -> Respons
 
 
 def _page(request: Request[Any, Any, Any], status: int, text: str, *, title: str | None = None) -> Response[bytes]:
+    if not is_noted(request) and PORTAL in request.cookies:
+        serve_portal(request)  # No page of a visitor was asked for, such as at an address that no page has.
     heading = title or TITLES.get(HTTPStatus(status), "Something went wrong")
     values = {"heading": heading, "text": text, "status": status}
     return render(request, "error.html", status=status, now_ms=0, values=values)

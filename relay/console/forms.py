@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from relay.console.api import FieldFault, Refused
-from relay.console.words import sentence
+from relay.console.words import Verbatim, sentence
 
 WHOLE = re.compile(r"-?([0-9]+|[0-9]{1,3}(,[0-9]{3})+|[0-9]{1,3}( [0-9]{3})+)")
 """A whole number. Commas, or spaces, set groups of exactly three digits apart."""
@@ -49,10 +49,10 @@ class Entry:
             for fault in refused.faults or (FieldFault((), refused.message),):
                 self._note(fault)
 
-    def value(self, name: str) -> str:
+    def value(self, name: str) -> Verbatim:
         """What a field shows."""
         value = self._values.get(name)
-        return "" if value is None else str(value)
+        return Verbatim("" if value is None else value)
 
     @property
     def drawn(self) -> str:

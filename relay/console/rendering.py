@@ -38,6 +38,7 @@ def environment() -> Environment:
         loader=PackageLoader("relay.console"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=words.plain,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from litestar import Request, Response
 
 from relay.console.api import Api, Refused, SignedOut
-from relay.console.cookies import NOTICE, Notice, expired, read_notice, session_of, write_notice
+from relay.console.cookies import NOTICE, Notice, expired, read_notice, sessions_of, write_notice
 from relay.console.csrf import check_form, check_origin, token_of
-from relay.console.embedding import serve_portal
+from relay.console.embedding import serve_operator, serve_portal
 from relay.console.rendering import render
 from relay.domain.model import Secret
 from relay.store.sessions import Session, Sessions
@@ -118,15 +118,12 @@ def own_page(to: str, otherwise: str) -> str:
 
 async def provide_visit(request: Request[Any, Any, Any]) -> Visit:
     """The visit of a request. Raises SignedOut, PermissionDeniedException, or Refused."""
-    sessions: Sessions = request.app.state.stores.sessions
-    now_ms = int(request.app.state.clock.now_ms())
-    token = session_of(request)
     # Pages that refresh themselves must not keep a session alive that nobody uses.
     by_itself = "hx-request" in request.headers or request.headers.get("accept") == "text/event-stream"
     used = not by_itself or request.method not in READING
-    session = await sessions.find(token, now_ms=now_ms, extends=used) if token else None
-    if session is not None and session.link:
-        serve_portal(request)
+    session = await session_of(request, extends=used)
+    if session is not None:
+        (serve_portal if session.link else serve_operator)(request)
     form: dict[str, str] = {}
     if request.method not in READING:
         check_origin(request)
@@ -139,7 +136,7 @@ async def provide_visit(request: Request[Any, Any, Any]) -> Visit:
     try:
         principal = await api.get("principal")
     except SignedOut:
-        await sessions.end(session.token)
+        await _sessions(request).end(session.token)
         raise
     return Visit(request, session, api, principal, form)
 
@@ -154,5 +151,27 @@ async def sign_in(request: Request[Any, Any, Any], key: str) -> Session:
     """Begin a session with an API key. Raises Refused if the API refuses the key."""
     secret = Secret(key)
     await Api(request, secret).get("principal")
-    sessions: Sessions = request.app.state.stores.sessions
-    return await sessions.begin(secret, now_ms=int(request.app.state.clock.now_ms()))
+    return await begin(request, secret)
+
+
+async def begin(request: Request[Any, Any, Any], key: Secret, *, link: str = "", ends_ms: int | None = None) -> Session:
+    """Begin a session, and end those that the browser has. Raises StoreUnavailable."""
+    sessions = _sessions(request)
+    begun = await sessions.begin(key, now_ms=int(request.app.state.clock.now_ms()), link=link, ends_ms=ends_ms)
+    for token in sessions_of(request):
+        await sessions.end(token)
+    return begun
+
+
+async def session_of(request: Request[Any, Any, Any], *, extends: bool) -> Session | None:
+    """The session of a request. A cookie whose session has ended hides no other one. Raises StoreUnavailable."""
+    now_ms = int(request.app.state.clock.now_ms())
+    for token in sessions_of(request):
+        if (found := await _sessions(request).find(token, now_ms=now_ms, extends=extends)) is not None:
+            return found
+    return None
+
+
+def _sessions(request: Request[Any, Any, Any]) -> Sessions:
+    found: Sessions = request.app.state.stores.sessions
+    return found

@@ -1,6 +1,7 @@
 """Values as people read them: numbers, sizes, durations, times and states. These are the filters of the templates."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +14,8 @@ from markupsafe import Markup
 NONE = "–"
 UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 SIZES = ("B", "KB", "MB", "GB", "TB")
+TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""Characters that change the direction of the text behind them."""
 
 
 def number(value: float | None) -> str:
@@ -143,6 +146,23 @@ def sentence(text: str) -> str:
     first, space, rest = text.strip().partition(" ")
     begun = first.capitalize() if first.isalpha() and first.islower() else first
     return f"{begun}{space}{rest}" + ("" if text.rstrip().endswith((".", "!", "?")) else "." if begun else "")
+
+
+class Verbatim(str):
+    """A text that is shown as it is: that of a field, which is sent back."""
+
+    __slots__ = ()
+
+
+def plain(value: Any) -> Any:
+    r"""A text without characters that reverse the order of others, which could disguise a URL. They become escapes.
+
+    >>> plain("https://crm.example/\u202egpj.exe"), plain(7)
+    ('https://crm.example/\\u202egpj.exe', 7)
+    """
+    if not isinstance(value, str) or isinstance(value, Markup | Verbatim):
+        return value
+    return TURNING.sub(lambda found: f"\\u{ord(found[0]):04x}", value)
 
 
 def segment(value: str) -> str:

@@ -1,13 +1,14 @@
 """Listening to the tail: one subscription for all listeners of a process, and a bounded queue for each."""
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from weakref import WeakSet
 
 import structlog
 
+from relay.domain.principals import Principal
 from relay.domain.tail import Batch, Entry, Interest
 from relay.errors import StoreRefused, StoreUnavailable, TooMany
 from relay.store.tail import Tail
@@ -17,7 +18,11 @@ log = structlog.get_logger()
 LISTENERS_MOST = 50
 """Listeners of one process."""
 EACH_MOST = 10
-"""Those of one API key."""
+"""Those of one API key, or one token of the portal."""
+APPLICATION_MOST = 20
+"""Those of all keys and tokens that are bound to one application: a subscriber can have many."""
+BOUND_MOST = 40
+"""Those of all bound keys and tokens: the rest is left to operators."""
 HELD_MOST = 1_000
 """Entries that wait for a slow reader, 0.4 MB. The oldest are dropped for new ones, and counted."""
 WANT_S = 2.0
@@ -28,7 +33,7 @@ BEGIN_WITHIN_S = 5.0
 class Listener:
     """The entries that wait for one reader."""
 
-    def __init__(self, owner: str, interest: Interest) -> None:
+    def __init__(self, owner: Principal, interest: Interest) -> None:
         self.owner, self.interest = owner, interest
         self._entries: deque[Entry] = deque()
         self._lost = 0
@@ -80,13 +85,9 @@ class Listening:
         self._task: asyncio.Task[None] | None = None
         self._subscribed = asyncio.Event()
 
-    async def listen(self, owner: str, interest: Interest) -> Listener:
+    async def listen(self, owner: Principal, interest: Interest) -> Listener:
         """A new listener, which misses nothing from now on. Raises TooMany or StoreUnavailable."""
-        by_owner = Counter(each.owner for each in self._listeners)
-        if by_owner.total() >= LISTENERS_MOST or by_owner[owner] >= EACH_MOST:
-            whose = "this API key has" if by_owner[owner] >= EACH_MOST else "this process has"
-            most = EACH_MOST if by_owner[owner] >= EACH_MOST else LISTENERS_MOST
-            raise TooMany(f"{whose} {most} tails already: close one", retry_after_s=10)
+        check_room([each.owner for each in self._listeners], owner)
         listener = Listener(owner, interest)
         self._listeners.add(listener)
         if self._task is None:
@@ -142,6 +143,23 @@ class Listening:
     def _end(self) -> None:
         self._task = None
         self._subscribed.clear()
+
+
+def check_room(listening: Sequence[Principal], owner: Principal) -> None:
+    """Raise TooMany unless a principal can have one more listener, in addition to those of some principals."""
+    applications = [each.application for each in listening if each.application is not None]
+    held = [
+        ("this API key has", sum(each.id == owner.id for each in listening), EACH_MOST),
+        ("this process has", len(listening), LISTENERS_MOST),
+    ]
+    if owner.application is not None:
+        held += [
+            ("your application has", applications.count(owner.application), APPLICATION_MOST),
+            ("the applications of this process have", len(applications), BOUND_MOST),
+        ]
+    for whose, count, most in held:
+        if count >= most:
+            raise TooMany(f"{whose} {most} tails already: close one", retry_after_s=10)
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""The quotas of requests: one bucket for each key, and one for each address without a valid key, for all processes."""
+"""The quotas of requests: buckets for all processes, of a key, of an application's portal, or of an address."""
 
 from typing import NamedTuple
 
@@ -31,9 +31,12 @@ class Quotas:
         return _quota(*await script("count_request")(self._redis, [name], [per_minute]))
 
     async def of_principal(self, principal: Principal, *, per_minute: int, now_ms: int) -> Quota | None:
-        """Count a request of a principal, and note its use. None: it is gone. Raises StoreUnavailable."""
+        """Count a request of a principal, and note its use. None: it is gone. Raises StoreUnavailable.
+
+        All tokens of the portal for one application count together: a subscriber can have many of them.
+        """
         names = [
-            request_keys.quota(principal.id),
+            request_keys.quota(f"portal:{principal.application}" if principal.is_portal else principal.id),
             request_keys.KEY_USES,
             keys.config("applications"),
             request_keys.portal_token(principal.id) if principal.is_portal else keys.config("keys"),

@@ -27,8 +27,8 @@ def idempotency(digest: str) -> str:
 
 
 def quota(name: str) -> str:
-    """string: up to when the requests of a key (its id) or of an `address:{address}` are used up, in µs. Lives a
-    minute."""
+    """string: up to when the requests of a key (its id), of a `portal:{app_id}` or of an `address:{address}` are used
+    up, in µs. Lives a minute."""
     return config(f"quota:{name}")
 
 

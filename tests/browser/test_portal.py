@@ -110,3 +110,18 @@ def test_what_nobody_can_embed(browser: Browser, relay: Served, path: str) -> No
             page.goto(framing(origin, address))
         expect(page.frame_locator("iframe").locator("h1", has_text="Sign in")).to_have_count(0)
     context.close()
+
+
+def test_an_operator_signs_in_where_a_subscriber_was(browser: Browser, relay: Served) -> None:
+    """The browser forgets the portal's cookie, which is partitioned."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(link(relay))
+    page.get_by_role("button", name="Open").click()
+    expect(page.locator("h1")).to_have_text("Overview")
+    page.goto(f"{relay.url}/console/sign-in")
+    page.get_by_label("API key").fill(relay.key)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("link", name="Sources")).to_be_visible()
+    assert {each["name"] for each in context.cookies(f"{relay.url}/console")} == {"relay_session"}
+    context.close()

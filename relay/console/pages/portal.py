@@ -12,13 +12,13 @@ from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
 from relay.console.api import Api, Refused, SignedOut
-from relay.console.cookies import SESSION, expired, portal_cookie, session_of, sessions_of
+from relay.console.cookies import SESSION, expired, portal_cookie
 from relay.console.csrf import check_origin
 from relay.console.embedding import serve_portal
 from relay.console.rendering import render
-from relay.console.visits import HOME
+from relay.console.visits import HOME, begin, session_of
 from relay.domain.model import Secret
-from relay.store.sessions import Session, Sessions
+from relay.store.sessions import Session
 
 
 @get("/portal")
@@ -57,31 +57,18 @@ async def open_portal(request: Request[Any, Any, Any], code: FromPath[str]) -> R
 
 
 async def _begin(request: Request[Any, Any, Any], code: str, given: Any) -> Session:
-    sessions = _sessions(request)
     ends_ms = int(datetime.fromisoformat(given["expiresAt"]).timestamp() * 1000)
-    begun = await sessions.begin(
-        Secret(given["token"]), now_ms=int(request.app.state.clock.now_ms()), link=_digest(code), ends_ms=ends_ms
-    )
-    for token in sessions_of(request):
-        await sessions.end(token)
-    return begun
+    return await begin(request, Secret(given["token"]), link=_digest(code), ends_ms=ends_ms)
 
 
 async def _session(request: Request[Any, Any, Any]) -> Session | None:
-    token = session_of(request)
-    now_ms = int(request.app.state.clock.now_ms())
-    found = await _sessions(request).find(token, now_ms=now_ms, extends=False) if token else None
+    found = await session_of(request, extends=False)
     return found if found and found.link else None
 
 
 async def _began_with(request: Request[Any, Any, Any], code: str) -> bool:
     session = await _session(request)
     return session is not None and session.link == _digest(code)
-
-
-def _sessions(request: Request[Any, Any, Any]) -> Sessions:
-    found: Sessions = request.app.state.stores.sessions
-    return found
 
 
 def _digest(code: str) -> str:

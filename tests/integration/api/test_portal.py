@@ -4,9 +4,12 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec.structs import replace
 from svix.api import ApplicationTokenExpireIn, AppPortalAccessIn, SvixAsync, SvixOptions
 from svix.api.errors.http_error import HttpError
 
+from relay.domain.principals import ADMIN
+from relay.domain.tokens import read_token
 from relay.store import portal, request_keys
 from relay.wiring import Stores
 from tests.integration.api.conftest import KEY, TestClock
@@ -230,3 +233,31 @@ async def test_the_audit_log_says_who_let_somebody_in(http: httpx.AsyncClient) -
     assert found["id"] in str(entry)
     assert given["token"] not in str(entry)
     assert KEY not in str(entry)
+
+
+@pytest.mark.parametrize("body", [{"readOnly": True}, {}], ids=["read only", "all"])
+async def test_no_token_moves_a_consumer(http: httpx.AsyncClient, body: dict[str, Any]) -> None:
+    """A GET acknowledges messages of the subscriber's own program, which would then miss them. Reading is allowed."""
+    at = "/app/one/poller/pull"
+    await http.put("/app/one/endpoint/pull", json={"type": "poller"})
+    headers = bearer((await access(http, **body))["token"])
+    assert (await http.get(at, headers=headers)).status_code == 200
+    moved = [
+        await http.get(f"{at}/consumer/c", headers=headers),
+        await http.post(f"{at}/consumer/c/seek", json={"after": "2026-01-31T12:00:00Z"}, headers=headers),
+    ]
+    assert [each.status_code for each in moved] == [403, 403]
+
+
+async def test_tokens_of_an_application_share_one_quota(http: httpx.AsyncClient, stores: Stores) -> None:
+    """Each page view of a subscriber can make another token, so their number must not multiply what they can take."""
+    given = [await access(http), await access(http), (await http.post("/auth/app-portal-access/two", json={})).json()]
+    apps = [(await http.get(f"/app/{uid}")).json()["id"] for uid in ("one", "one", "two")]
+    counted = []
+    for each, app in zip(given, apps, strict=True):
+        read = read_token(each["token"])
+        assert read is not None
+        subscriber = replace(ADMIN, id=read[0], application=app)
+        quota = await stores.quotas.of_principal(subscriber, per_minute=1, now_ms=0)
+        counted.append(quota and quota.counted)
+    assert counted == [True, False, True]

@@ -9,10 +9,14 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from relay.api import tail
 from relay.domain.event_types import CALL, GOAL, TRIGGER
-from relay.domain.tail import Batch, Entry
+from relay.domain.model import ApplicationId
+from relay.domain.principals import ADMIN
+from relay.domain.tail import Batch, Entry, Interest
+from relay.errors import TooMany
 from relay.pipeline import listening
 from relay.pipeline.listening import EACH_MOST
 from relay.store.tail import Tail
@@ -209,3 +213,32 @@ async def test_tails_are_bounded(base_url: str, http: httpx.AsyncClient, applica
 async def _hold(base_url: str, held: asyncio.Event) -> None:
     async with following(base_url):
         await held.wait()
+
+
+async def test_tails_of_one_application_leave_room_for_others(http: httpx.AsyncClient, application: Documented) -> None:
+    """However many keys and tokens of the portal it has: each page view can make another token."""
+    at_work = application.state.listening
+    one, two = (replace(ADMIN, id=f"ptl_{uid}", application=ApplicationId(f"app_{uid}")) for uid in ("one", "two"))
+    held = [
+        await at_work.listen(replace(one, id=f"ptl_{number % 3}"), Interest())
+        for number in range(listening.APPLICATION_MOST)
+    ]
+    with pytest.raises(TooMany, match="your application has 20 tails already"):
+        await at_work.listen(one, Interest())
+    held.append(await at_work.listen(two, Interest()))
+    for listener in held:
+        at_work.leave(listener)
+
+
+async def test_tails_of_applications_leave_room_for_operators(http: httpx.AsyncClient, application: Documented) -> None:
+    """All subscribers together cannot take every tail of a process."""
+    at_work = application.state.listening
+    held = [
+        await at_work.listen(replace(ADMIN, id=f"ptl_{number}", application=ApplicationId(f"app_{number}")), Interest())
+        for number in range(listening.BOUND_MOST)
+    ]
+    with pytest.raises(TooMany, match="the applications of this process have 40 tails already"):
+        await at_work.listen(replace(ADMIN, id="ptl_x", application=ApplicationId("app_x")), Interest())
+    held.append(await at_work.listen(ADMIN, Interest()))
+    for listener in held:
+        at_work.leave(listener)

@@ -1,5 +1,6 @@
 """The pages of applications and endpoints: what they show, and what their forms do through the API."""
 
+import re
 from typing import Any
 
 import httpx
@@ -211,3 +212,21 @@ async def test_a_key_of_one_application_sees_only_that(stranger: Walker, http: h
     assert "Canary" not in (await stranger.get("/console/applications")).text
     assert (await stranger.get("/console/applications/canary")).status == 404
     assert (await stranger.get(made.at)).status == 200
+
+
+async def test_no_text_turns_a_line_around(operator: Walker, http: httpx.AsyncClient) -> None:
+    """Characters that reverse what follows could disguise a URL. Pages show them as escapes; forms keep them."""
+    url, at = "https://crm.example/\u202egpj.exe", "/console/applications/turned"
+    await http.put("/app/turned", json={"name": "Acme \u202emoc.evil"})
+    body = {"url": url, "description": "one \u2066two", "variables": {"said": "\u202d"}}
+    await http.put("/app/turned/endpoint/crm", json=body)
+    for path in (at, f"{at}/endpoints/crm", f"{at}/endpoints/crm/rules", "/console/applications"):
+        page = await operator.get(path)
+        assert (page.status, re.search("[\u202a-\u202e\u2066-\u2069]", page.html)) == (200, None), path
+        assert "\\u202e" in page.text
+    page = await operator.get(f"{at}/endpoints/crm/settings")
+    fields = page.form("/settings").fields
+    assert (fields["url"], fields["description"]) == (url, "one \u2066two")
+    await operator.send("/settings", throttleRate="7")
+    changed = (await http.get("/app/turned/endpoint/crm")).json()
+    assert (changed["url"], changed["description"], changed["throttleRate"]) == (url, "one \u2066two", 7)

@@ -346,3 +346,49 @@ async def test_a_subscriber_reads_nothing_of_a_key(stranger: Walker, http: httpx
     assert (page.status, "Your access has no scope that includes `audit:read`." in page.text) == (403, True), page.text
     page = await stranger.get("/console/sources")
     assert (page.status, "API key." in page.text, "this API key" in page.text) == (403, False, False), page.text
+
+
+async def test_signing_in_forgets_the_cookie_of_an_embedded_portal(
+    stranger: Walker, http: httpx.AsyncClient, embedding: None, stores: Stores
+) -> None:
+    """A browser keeps a partitioned cookie until it is told to forget one with the same attributes."""
+    entered = await stranger.http.post(await link(http), headers={"origin": ORIGIN})
+    portal = entered.headers["set-cookie"].partition(";")[0]
+    answer = await stranger.http.post(
+        "/console/sign-in", data={"key": KEY}, headers={"origin": ORIGIN, "cookie": portal}
+    )
+    began, forgotten = answer.headers.get_list("set-cookie")
+    assert (began.startswith(f"{SESSION}="), "Partitioned" in began) == (True, False)
+    assert all(part in forgotten for part in (f'{PORTAL}="";', "Max-Age=0", "SameSite=none", "Secure", "Partitioned"))
+    assert len([key async for key in stores.redis.scan_iter("*session:*")]) == 1
+
+
+async def test_a_link_forgets_the_cookie_of_an_operator(
+    operator: Walker, http: httpx.AsyncClient, embedding: None
+) -> None:
+    """That one is not partitioned, also where the portal's is."""
+    answer = await operator.http.post(await link(http), headers={"origin": ORIGIN})
+    (forgotten,) = [each for each in answer.headers.get_list("set-cookie") if each.startswith(f"{SESSION}=")]
+    assert ("Max-Age=0" in forgotten, "Partitioned" in forgotten) == (True, False)
+
+
+async def test_a_cookie_of_an_ended_session_is_in_nobodys_way(
+    operator: Walker, stores: Stores, http: httpx.AsyncClient
+) -> None:
+    """Such as one from another relay on this host, or from before the portal could be embedded."""
+    operator.http.cookies.set(PORTAL, "ended", path="/console")
+    page = await operator.get("/console")
+    assert "/console/sources" in page.links, page.text
+
+
+async def test_errors_of_the_embedded_portal_are_shown_in_its_frame(
+    stranger: Walker, http: httpx.AsyncClient, embedding: None
+) -> None:
+    """Also those of addresses and methods that no page has. An operator's are shown in no frame."""
+    entered = await stranger.http.post(await link(http), headers={"origin": ORIGIN})
+    cookie = {"cookie": entered.headers["set-cookie"].partition(";")[0]}
+    for method, path in (("GET", "/console/nothing"), ("DELETE", "/console"), ("GET", "/console/static/none.js")):
+        framed = await stranger.http.request(method, path, headers=cookie)
+        assert framed.headers["content-security-policy"].endswith(PARENT), (path, framed.status_code)
+        alone = await stranger.http.request(method, path)
+        assert alone.headers["content-security-policy"] == POLICY, (path, alone.status_code)

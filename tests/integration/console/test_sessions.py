@@ -130,6 +130,8 @@ async def test_the_token_of_another_session_is_refused(operator: Walker) -> None
         {"origin": "https://evil.example"},
         {"origin": "null"},
         {"origin": "http://relay.test.evil.example"},
+        {"origin": "http://[relay.test"},
+        {"origin": "https://relay.test@evil.example"},
     ],
 )
 async def test_a_request_of_another_site_is_refused(operator: Walker, headers: dict[str, str]) -> None:
@@ -163,3 +165,12 @@ async def test_every_page_wants_a_session(application: Documented, stranger: Wal
         answer = await stranger.http.request(method, path.replace("{", "").replace("}", ""))
         to = answer.headers.get("location", "")
         assert to.startswith("/console/sign-in") is (path not in free), (method, path, answer.status_code)
+
+
+async def test_signing_in_ends_the_session_before(operator: Walker, stores: Stores) -> None:
+    """Its cookie is overwritten, so nobody could sign it out any more."""
+    before = operator.http.cookies[SESSION]
+    await operator.sign_in(KEY)
+    assert len([key async for key in stores.redis.scan_iter("*session:*")]) == 1
+    answer = await operator.http.get("/console", headers={"cookie": f"{SESSION}={before}"})
+    assert answer.headers["location"] == "/console/sign-in"

@@ -7,6 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 import msgspec
 import pytest
 
+from relay.domain.principals import ADMIN
 from relay.domain.tail import Batch, Entry, Interest
 from relay.pipeline.dispatch.tailing import BATCH_MOST
 from relay.pipeline.following import follow
@@ -70,7 +71,7 @@ async def test_attempts_are_shown_while_somebody_listens(floor: Dispatching) -> 
     fails = await floor.rig.endpoint(url="https://fails.example.com/hook")
     floor.subscribers.answers.update({"fine.example.com": OK, "fails.example.com": status(503)})
     async with floor.worker() as worker, heard(floor.rig, worker), open_listening(Tail(floor.rig.redis)) as listening:
-        listener = await listening.listen("key", Interest())
+        listener = await listening.listen(ADMIN, Interest())
         await until(lambda: worker.dispatcher.tailing.is_wanted)
         await floor.rows(1, srcPhoneNumber=NUMBER, act="call")
         entries = {entry.endpoint: entry for entry in await gathered(listener, 2)}

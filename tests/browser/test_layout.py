@@ -1,4 +1,4 @@
-"""Names as long as the API allows, without a space in them: pages stay in their width, and tables can be scanned."""
+"""Layout at its limits: names as long as the API allows, without a space in them, and paper."""
 
 from collections.abc import Iterator
 
@@ -50,3 +50,13 @@ def test_long_names_fit(scripted: Page, relay: Served, pixels: int) -> None:
         assert scripted.locator("html").evaluate(FITS), page
     scripted.goto(f"{relay.url}/console")
     assert pixels < 1280 or scripted.get_by_role("region", name="Routes of sources").evaluate(FITS)
+
+
+def test_a_page_is_printed_without_its_controls(scripted: Page, relay: Served) -> None:
+    """The navigation and the buttons are of no use on paper."""
+    scripted.goto(f"{relay.url}/console/applications/acme/endpoints/crm")
+    expect(scripted.locator(".side")).to_be_visible()
+    scripted.emulate_media(media="print")
+    expect(scripted.locator(".side")).to_be_hidden()
+    expect(scripted.get_by_role("button", name="Pause the endpoint")).to_be_hidden()
+    expect(scripted.locator("h1")).to_have_text("crm")

@@ -71,6 +71,8 @@ class TransformationController(Controller):
         if body.transformation is not UNSET:
             shape = structs.replace(endpoint.request, transformation=body.transformation, transformation_enabled=True)
             endpoint = structs.replace(endpoint, request=shape)
+        if body.filter is not UNSET:
+            endpoint = structs.replace(endpoint, filter=body.filter)
         event = await event_of(body, application, endpoint, stores, now_ms=clock.now_ms())
         return await tried(endpoint, application, event, body, evaluator, now_ms=clock.now_ms())
 

@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import structlog
 from litestar import Request, Response
@@ -58,9 +58,18 @@ def _signed_out(request: Request[Any, Any, Any], _: SignedOut) -> Response[bytes
     if PORTAL in request.cookies:
         serve_portal(request)
         return _leave(request, PORTAL_AT, PORTAL, whole=PORTAL_AT)
-    at = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    to = SIGN_IN if request.method != "GET" or at == "/console" else f"{SIGN_IN}?{urlencode({'next': at})}"
-    return _leave(request, to, SESSION, whole=SIGN_IN)
+    at, is_form = _shown(request), request.method != "GET"
+    query = ({"next": at} if at not in ("", "/console") else {}) | ({"unsent": "1"} if is_form else {})
+    to = SIGN_IN + (f"?{urlencode(query)}" if query else "")
+    return _leave(request, to, SESSION, whole=to)
+
+
+def _shown(request: Request[Any, Any, Any]) -> str:
+    """The address of the page that the browser shows: of a form, or of a page that refreshes itself, it says which."""
+    is_whole = request.method == "GET" and "hx-request" not in request.headers
+    named = request.headers.get("hx-current-url") or request.headers.get("referer") or ""
+    url = urlsplit(str(request.url) if is_whole else named)
+    return url.path + (f"?{url.query}" if url.query else "")
 
 
 def _leave(request: Request[Any, Any, Any], to: str, cookie: str, *, whole: str) -> Response[bytes]:

@@ -13,7 +13,13 @@ from litestar.params import FromPath
 
 ROOT = "/console/static/"
 TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
-FILES = {"console.css": "console.css", "icon.svg": "icon.svg", "htmx.js": "htmx-2.0.11.min.js.gz", "tail.js": "tail.js"}
+FILES = {
+    "console.css": "console.css",
+    "icon.svg": "icon.svg",
+    "htmx.js": "htmx-2.0.11.min.js.gz",
+    "refresh.js": "refresh.js",
+    "tail.js": "tail.js",
+}
 """What pages call a file → the file in the folder `static`. A compressed one is served as it is."""
 
 

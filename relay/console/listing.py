@@ -9,7 +9,8 @@ from relay.console.api import Refused
 from relay.console.forms import Entry
 from relay.console.visits import Visit
 
-INVALID = 422
+MISTAKEN = (404, 422)
+"""Statuses of an answer to a filter that names what does not exist, or that is malformed."""
 NOTHING: Mapping[str, Any] = {"data": [], "iterator": None, "prevIterator": None, "done": True}
 
 
@@ -39,7 +40,7 @@ async def listed(
     try:
         found = await visit.api.get(*operation, limit=limit, iterator=iterator, **chosen)
     except Refused as refused:
-        if refused.status != INVALID:
+        if refused.status not in MISTAKEN:
             raise
-        return Listing(NOTHING, Entry(chosen, refused), at, INVALID)
+        return Listing(NOTHING, Entry(chosen, refused), at, refused.status)
     return Listing(found, Entry(chosen), at, 200)

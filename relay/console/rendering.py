@@ -52,11 +52,22 @@ def render(
     request: Request[Any, Any, Any], template: str, *, values: dict[str, Any], now_ms: int, status: int = 200
 ) -> Response[bytes]:
     """A page. A request of htmx gets the same page, and htmx takes what it asked for."""
-    text = environment().get_template(template).render(request=request, path=request.url.path, now_ms=now_ms, **values)
+    at = {"path": request.url.path, "address": address_of(request)}
+    text = environment().get_template(template).render(request=request, now_ms=now_ms, **at, **values)
     body, headers = text.encode(), headers_of(request)
     if len(body) >= COMPRESSED_FROM and accepts_gzip(request):
         body, headers["content-encoding"] = gzip.compress(body, 6, mtime=0), "gzip"
     return Response(body, status_code=status, media_type="text/html", headers=headers)
+
+
+def address_of(request: Request[Any, Any, Any]) -> str:
+    """The path of a request with its query."""
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+
+
+def refreshes(request: Request[Any, Any, Any]) -> bool:
+    """Whether a page that is open refreshes itself."""
+    return request.method == "GET" and "hx-request" in request.headers
 
 
 def headers_of(request: Request[Any, Any, Any]) -> dict[str, str]:

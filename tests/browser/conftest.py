@@ -81,7 +81,7 @@ def user(browser: Browser, relay: Served, request: pytest.FixtureRequest) -> Ite
     yield from signed_in(browser.new_context(java_script_enabled=request.param), relay)
 
 
-REFUSED = "Failed to load resource: the server responded with a status of 4"
+REFUSED = "Failed to load resource: the server responded with a status of 4", "Response Status Error Code 4"
 
 
 def signed_in(context: BrowserContext, relay: Served, *, may_be_refused: bool = False) -> Iterator[Page]:

@@ -165,7 +165,7 @@ def test_a_transformation_is_tried_with_and_without_script(user: Page, relay: Se
     """The request appears next to the rules, and what was typed stays."""
     user.goto(f"{relay.url}/console/applications/acme/endpoints/crm/rules")
     user.fill("#f-transformation", '{"said": "<script>alert(1)</script>"}')
-    user.get_by_role("button", name="Try the transformation").click()
+    user.get_by_role("button", name="Try the rules").click()
     expect(user.locator("#tried pre").first).to_contain_text('"said": "<script>alert(1)</script>"')
     expect(user.locator("#f-transformation")).to_have_value('{"said": "<script>alert(1)</script>"}')
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from relay.api.schemas.checks import Path, Policies
-from relay.api.schemas.common import In, Out, moment
+from relay.api.schemas.common import FilterIn, In, Out, moment
 from relay.api.schemas.endpoint_fields import TypeName
 from relay.api.schemas.requests import Expression, Variables
 from relay.domain.model import Endpoint
@@ -44,6 +44,9 @@ class DryRunIn(In, frozen=True, kw_only=True):
 
     transformation: Expression | UnsetType | None = UNSET
     """The expression to try. null: none, so the event is sent as it is. Omit it to try the endpoint's own."""
+    filter: FilterIn | UnsetType | None = UNSET
+    """The filter to try: `unwanted` says whether it keeps the event from the endpoint. null: none. Omit it to try the
+    endpoint's own."""
     row: dict[str, Any] | UnsetType = UNSET
     """A row as the reports API shows it."""
     message: Annotated[str, Meta(min_length=1, max_length=256)] | UnsetType = UNSET

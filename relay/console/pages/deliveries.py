@@ -8,6 +8,7 @@ from litestar.params import FromPath
 from relay.console.api import Refused, together
 from relay.console.pages.applications import AT
 from relay.console.pages.signing_in import VisitGiven
+from relay.console.rendering import refreshes
 from relay.console.visits import Visit
 from relay.console.words import segment
 
@@ -34,7 +35,10 @@ async def delivery_page(
         state=_state(explanation, found["id"]),
         explanation=explanation,
         attempts=attempts,
-        asked=None if found["type"] == "poller" else await _request(visit, app, msg, endpoint),
+        # A page that refreshes itself does not take the request: nobody pays for a dry run every few seconds.
+        asked=None
+        if found["type"] == "poller" or refreshes(visit.request)
+        else await _request(visit, app, msg, endpoint),
         base=f"{AT}/{segment(app)}",
     )
 

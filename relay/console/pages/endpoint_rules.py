@@ -31,8 +31,8 @@ async def change_rules(visit: VisitGiven, app: FromPath[str], endpoint: FromPath
     form, path = visit.form, ("app", app, "endpoint", endpoint)
     try:
         if form.get("do") == "try":
-            json_of(form.get("filter", ""))
-            body = {"transformation": form.get("transformation") or None} | _event(form.get("event", ""))
+            rules = {"transformation": form.get("transformation") or None, "filter": json_of(form.get("filter", ""))}
+            body = rules | _event(form.get("event", ""))
             tried = await visit.api.call("POST", (*path, "transformation", "test"), body=body)
             return await _page(visit, app, endpoint, _entry(form), tried)
         found = await visit.api.call("PATCH", path, body=body_of(changed(form), RULES))

@@ -23,7 +23,8 @@ VisitGiven = NamedDependency[SkipValidation[Visit]]
 @get("/sign-in")
 async def sign_in_page(request: Request[Any, Any, Any]) -> Response[bytes]:
     """The form."""
-    return _form(request, to=request.query_params.get("next", ""))
+    given = request.query_params
+    return _form(request, to=given.get("next", ""), unsent="unsent" in given)
 
 
 @post("/sign-in", status_code=HTTPStatus.OK)
@@ -64,6 +65,9 @@ async def end_session(visit: VisitGiven) -> Response[bytes]:
     return answer
 
 
-def _form(request: Request[Any, Any, Any], *, to: str, fault: str = "", status: int = 200) -> Response[bytes]:
+def _form(
+    request: Request[Any, Any, Any], *, to: str, fault: str = "", unsent: bool = False, status: int = 200
+) -> Response[bytes]:
     now_ms = int(request.app.state.clock.now_ms())
-    return render(request, "sign_in.html", status=status, now_ms=now_ms, values={"to": to, "fault": fault})
+    values = {"to": to, "fault": fault, "unsent": unsent}
+    return render(request, "sign_in.html", status=status, now_ms=now_ms, values=values)

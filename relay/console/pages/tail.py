@@ -6,8 +6,9 @@ from urllib.parse import urlencode
 from litestar import Response, get
 from litestar.params import FromQuery
 
-from relay.console.api import Refused, together
+from relay.console.api import Api, Refused, together
 from relay.console.forms import Entry
+from relay.console.listing import MISTAKEN
 from relay.console.pages.signing_in import VisitGiven
 from relay.console.states import state_of
 from relay.console.streaming import ApiStream
@@ -40,16 +41,19 @@ async def tail_page(
         "outcomes": outcomes if outcomes in OUTCOMES else None,
     }
     within = app if visit.is_operator else visit.principal["appId"]
+    newest = await _newest(visit, within, endpoint) if within else []
+    mistaken = newest if isinstance(newest, Refused) and newest.status in MISTAKEN else None
     query = urlencode({name: value for name, value in chosen.items() if value})
     return visit.page(
         "tail.html",
-        entry=Entry(chosen),
+        status=mistaken.status if mistaken else 200,
+        entry=Entry(chosen, mistaken),
         stream="/console/tail/stream" + (f"?{query}" if query else ""),
         class_words=[(name, spaced(name)) for name in CLASSES],
         outcome_words=[(name, state_of(name).word) for name in OUTCOMES],
         outcomes=OUTCOMES,
         within=within,
-        newest=await _newest(visit, within, endpoint) if within else [],
+        newest=[] if mistaken else newest,
     )
 
 
@@ -60,8 +64,19 @@ async def tail_stream(visit: VisitGiven) -> ApiStream:
 
 
 async def _newest(visit: Visit, app: str, endpoint: str | None) -> Any:
-    """The newest attempts of an application, with the names of their endpoints. Refused: the key lacks the scope."""
-    api = visit.api
+    """The newest attempts of an application, with the names of their endpoints.
+
+    Refused: the key lacks the scope, or there is no such application or endpoint.
+    """
+    try:
+        return await _attempts(visit.api, app, endpoint)
+    except Refused as refused:
+        if refused.status not in MISTAKEN:
+            raise
+        return refused
+
+
+async def _attempts(api: Api, app: str, endpoint: str | None) -> Any:
     (found,) = await together(
         api.get("app", app, "endpoint", endpoint) if endpoint else api.get("app", app, "endpoint", limit=ENDPOINTS)
     )

@@ -190,6 +190,22 @@ async def test_a_dry_run_says_what_keeps_the_event_from_the_endpoint(
     assert await unwanted("posted", channels=None) is None
 
 
+async def test_a_dry_run_tries_a_filter(http: httpx.AsyncClient, store: Store, path: str) -> None:
+    """In place of the endpoint's own, which stays. null: none."""
+    message = await store("a", 9, act="call")
+    assert (await http.patch(path, json={"filter": {"act": "call"}})).status_code == 200
+
+    async def unwanted(**body: Any) -> Any:
+        return (await http.post(f"{path}/transformation/test", json={"message": message} | body)).json()["unwanted"]
+
+    assert (await unwanted(), await unwanted(filter={"act": "chat"}), await unwanted(filter=None)) == (
+        None, "filter", None,
+    )  # fmt: skip
+    assert (await http.get(path)).json()["filter"] == {"act": "call"}
+    wrong = await http.post(f"{path}/transformation/test", json={"filter": {"$nope": 1}})
+    assert (wrong.status_code, "$nope" in str(wrong.json()["detail"])) == (422, True)
+
+
 async def test_a_dry_run_of_an_expunged_message(http: httpx.AsyncClient, store: Store, path: str) -> None:
     """The relay could not send it."""
     message = await store("a", 9, act="call")

@@ -94,6 +94,9 @@ async def test_rules_are_tried_before_they_are_saved(operator: Walker, http: htt
     page = await operator.send("/rules", **rules, do="try")
     assert '"kind": "a <b>call</b>"' in page.text
     assert (await http.get(f"/app/one/endpoint/{made.id}")).json()["transformation"] is None
+    assert "The event passes the filter." in page.text
+    page = await operator.send("/rules", **rules | {"filter": '{"callDuration": {"$gte": 6000}}'}, do="try")
+    assert "The filter does not let this message through." in page.text
     page = await operator.send("/rules", **rules, do="save")
     assert "The rules are saved." in page.text
     found = (await http.get(f"/app/one/endpoint/{made.id}")).json()

@@ -210,3 +210,20 @@ async def test_a_key_without_these_scopes(stranger: Walker, http: httpx.AsyncCli
         assert f"/console/{path}" not in page.links
         if path != "tail":
             assert (await stranger.get(f"/console/{path}")).status == 403
+
+
+@pytest.mark.parametrize(
+    ("at", "said", "name"),
+    [
+        ("/console/undelivered?app=nope&state=dead", "There is no application nope.", "app"),
+        ("/console/undelivered?source=nope", "There is no source nope.", "source"),
+        ("/console/audit?app=nope", "There is no application nope.", "app"),
+        ("/console/tail?app=nope", "There is no application nope.", "app"),
+    ],
+)
+async def test_a_filter_that_names_nothing_stays_on_the_page(operator: Walker, at: str, said: str, name: str) -> None:
+    """With what was entered, so that a letter can be corrected."""
+    page = await operator.get(at)
+    assert (page.status, said in page.text) == (404, True)
+    (field,) = [given for tag, given in page.tags if tag == "input" and given.get("name") == name]
+    assert field["value"] == "nope"

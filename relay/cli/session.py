@@ -12,6 +12,7 @@ from relay.cli.client.api import Api
 from relay.cli.client.places import chosen
 from relay.cli.faults import Exit, Misused
 from relay.cli.output import Output
+from relay.domain.masking import printable
 
 Act = Callable[[Api, Output, argparse.Namespace], int]
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -51,7 +52,7 @@ def confirmed(question: str, args: argparse.Namespace) -> None:
         return
     if not sys.stdin.isatty():
         raise Misused(f"{question} Nobody can be asked here: add --yes to agree")
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    print(f"{printable(question)} [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise Misused("nothing was changed")
 

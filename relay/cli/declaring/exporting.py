@@ -141,7 +141,7 @@ def _brief(value: Any) -> Any:
 
 
 def _is_default(value: Any, default: Any) -> bool:
-    return (type(value) is type(default) and value == default) or (_is_number(value) and value == default)
+    return (isinstance(value, type(default)) and value == default) or (_is_number(value) and value == default)
 
 
 def _is_number(value: Any) -> bool:

@@ -12,6 +12,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relay.cli.client.api import Answer
 from relay.cli.declaring import shapes, showing
 from relay.cli.declaring.document import Document, read
 from relay.cli.declaring.exporting import Export
@@ -277,6 +278,12 @@ def test_a_mapping_can_take_the_names_of_another() -> None:
     assert document.applications is not None
     assert document.applications["b"] == {"name": "y", "filter": {"act": "call"}}
     assert document.applications["c"] == {"name": "="}
+
+
+def test_an_export_leaves_out_empty_objects_of_an_answer() -> None:
+    """They are defaults, whichever type of mapping the client reads them as."""
+    shown = Answer(name="a", metadata=Answer(), budgets=Answer())
+    assert Export(Present(applications={"a": shown})).whole["applications"] == {"a": {"name": "a", "endpoints": {}}}
 
 
 @pytest.mark.parametrize("text", ["a\u202eb", "a\x9b2J\nb", "\u2028", "a\u00a0b\nc", "a\nb", "\ufeffé 😀"])

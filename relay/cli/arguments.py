@@ -1,4 +1,4 @@
-"""Numbers in arguments: each one has a least and a greatest value, so that no command meets one that it cannot use."""
+"""What arguments may be: numbers between limits, and texts that are not empty. Useless ones reach no command."""
 
 import argparse
 from collections.abc import Callable
@@ -35,6 +35,20 @@ def amount(most: float = MOST) -> Callable[[str], float]:
         raise argparse.ArgumentTypeError(f"{text[:SHOWN]!r} must be a number from 0 to {most:.0f}")
 
     return read
+
+
+def named(text: str) -> str:
+    """A text that is not empty. An empty one is a variable that is not set, and must not widen what a command does."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("must not be empty: give it a value, or leave the option out")
+    return text
+
+
+def listed(text: str) -> list[str]:
+    """An argument with one or several values, separated by commas."""
+    if found := [each for each in (part.strip() for part in text.split(",")) if each]:
+        return found
+    raise argparse.ArgumentTypeError("must not be empty: separate values with commas, or leave the option out")
 
 
 positive = whole(1)

@@ -2,11 +2,11 @@
 
 import argparse
 
-from relay.cli.arguments import row_id
+from relay.cli.arguments import listed, row_id
 from relay.cli.client.api import Api, path_of
 from relay.cli.following import follow_backfill
 from relay.cli.output import Output
-from relay.cli.session import WELL, add_client_arguments, listed, run
+from relay.cli.session import WELL, add_client_arguments, run
 
 __all__ = ["add_arguments", "run"]
 
@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     end.add_argument("--until-row-id", metavar="ROWID", type=row_id, help="end with this rowId (default: the cursor)")
     parser.add_argument(
         "--endpoints",
+        type=_endpoints,
         required=True,
         metavar="all|none|ID,…",
         help="the endpoints that receive the rows: all, none (the relay only stores the events), or their ids",
@@ -30,6 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="only count the rows")
     parser.add_argument("--no-wait", action="store_true", help="start it, and do not wait until it ends")
     add_client_arguments(parser, _backfill)
+
+
+def _endpoints(text: str) -> str | list[str]:
+    return text if text in ("all", "none") else listed(text)
 
 
 def _backfill(api: Api, out: Output, args: argparse.Namespace) -> int:
@@ -41,7 +46,7 @@ def _backfill(api: Api, out: Output, args: argparse.Namespace) -> int:
     }
     body = {name: value for name, value in given.items() if value is not None}
     body |= {"route": args.route, "dryRun": args.dry_run}
-    body["endpoints"] = args.endpoints if args.endpoints in ("all", "none") else listed(args.endpoints)
+    body["endpoints"] = args.endpoints
     started = api.post(path_of("source", args.source, "backfill"), body)
     if args.no_wait:
         out.fields({"id": started["id"], "state": started["state"]}, started)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from relay.cli.diagnosing import Finding, Well, Wrong
 from relay.cli.diagnosing.clocks import redis_clock
 from relay.cli.diagnosing.egress import check_egress, endpoints_of
+from relay.cli.diagnosing.redis_room import check_writes
 from relay.cli.diagnosing.upstreams import check_upstreams
 from relay.cli.faults import Exit
 from relay.cli.output import Output
@@ -95,7 +96,9 @@ async def _redis(settings: Settings, stores: Stores) -> list[Finding]:
         do = f"Set {variable('redis_url')} in production"
         return [Wrong(area="Redis", state="warning", text="the embedded server", do=do), *queue, clock]
     advice = await advice_of(stores.redis)
-    found: list[Finding] = [Well(area="Redis", text="everything that a worker needs is there")]
+    found: list[Finding] = [*await check_writes(stores.redis, settings)]
+    if not found:
+        found.append(Well(area="Redis", text="everything that a worker needs is there"))
     found += [
         Wrong(area=f"Redis {each.setting}", state="warning", text=each.reason, do=each.do) for each in advice.findings
     ]

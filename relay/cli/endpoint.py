@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from relay.cli import endpoint_attempts
-from relay.cli.arguments import amount, natural
+from relay.cli.arguments import amount, named, natural
 from relay.cli.client.api import Api, path_of
 from relay.cli.endpoint_attempts import list_attempts
 from relay.cli.endpoint_test import CALL, test_endpoint
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare `relay endpoint …`."""
     steps = parser.add_subparsers(metavar="STEP", required=True)
     every = steps.add_parser("list", help="list the endpoints of all applications")
-    every.add_argument("--app", help="only this application")
+    every.add_argument("--app", type=named, help="only this application")
     add_client_arguments(every, _list)
     add_client_arguments(_one(steps, "show", "show an endpoint and its statistics, without secrets"), _show)
     for step, (text, change) in STEPS.items():

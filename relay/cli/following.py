@@ -5,20 +5,30 @@ from collections.abc import Callable
 from typing import Any
 
 from relay.cli.client.api import Api, path_of
-from relay.cli.faults import Exit
+from relay.cli.faults import Exit, Refusal
 from relay.cli.output import Output
 
 LOOK_S = (0.2, 2.0)
 """Pauses between two looks: the first one, and the longest one."""
 
+GIVE_UP_AFTER = 15
+"""Failed requests in a row."""
+
 Look = Callable[[], Any]
 
 
 def follow(look: Look, is_over: Callable[[Any], bool], show: Callable[[Any], None]) -> Any:
-    """Look until something is over, and give how it ended."""
-    pause_s = LOOK_S[0]
+    """Look until something is over, and give how it ended. A relay that restarts is asked again."""
+    pause_s, failed = LOOK_S[0], 0
     while True:
-        found = look()
+        try:
+            found, failed = look(), 0
+        except Refusal as error:
+            failed += 1
+            if failed == GIVE_UP_AFTER or not (error.status is None or error.status == 429 or error.status >= 500):
+                raise
+            time.sleep(LOOK_S[1])
+            continue
         show(found)
         if is_over(found):
             return found

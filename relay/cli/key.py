@@ -3,10 +3,10 @@
 import argparse
 from typing import Any
 
-from relay.cli.arguments import natural
+from relay.cli.arguments import listed, named, natural
 from relay.cli.client.api import Api, path_of
 from relay.cli.output import Output
-from relay.cli.session import WELL, add_client_arguments, add_confirmation, confirmed, listed, moment, run
+from relay.cli.session import WELL, add_client_arguments, add_confirmation, confirmed, moment, run
 
 __all__ = ["add_arguments", "run"]
 
@@ -15,12 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare `relay key …`."""
     steps = parser.add_subparsers(metavar="STEP", required=True)
     every = steps.add_parser("list", help="list all keys")
-    every.add_argument("--app", help="only keys that are bound to this application")
+    every.add_argument("--app", type=named, help="only keys that are bound to this application")
     add_client_arguments(every, _list)
     create = steps.add_parser("create", help="create a key, and print its token, which is not shown again")
     create.add_argument("name", metavar="NAME", help="a name for people, such as that of the service that uses it")
     create.add_argument("--scopes", type=listed, required=True, metavar="SCOPE,…", help="such as read, or source:write")
-    create.add_argument("--app", help="bind the key to this application")
+    create.add_argument("--app", type=named, help="bind the key to this application")
     create.add_argument("--expires-at", type=moment, metavar="TIME", help="when the key stops working")
     add_client_arguments(create, _create)
     add_client_arguments(_one(steps, "show", "show a key, without its token"), _show)

@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import sys
 import time
 from collections import defaultdict
@@ -18,6 +19,7 @@ from typing import Any, TextIO
 
 from relay.cli.arguments import amount, natural, port
 from relay.cli.faults import Misused
+from relay.cli.output import json_text
 from relay.domain.masking import printable
 from relay.domain.verifying import Finding, findings
 from relay.serving import listen, open_port
@@ -106,7 +108,12 @@ class Workbench:
         if body is None:
             status, answer = 413, b'{"error": "the body is too large"}'
         else:
-            status, answer = self.take(scope["method"], path, headers, body)
+            target = (scope["raw_path"] + b"?" * bool(scope["query_string"]) + scope["query_string"]).decode("latin-1")
+            try:
+                status, answer = self.take(scope["method"], path, headers, body, target=target)
+            except BrokenPipeError:
+                signal.raise_signal(signal.SIGTERM)  # The reader of the output has gone.
+                status, answer = 503, b""
         if self._args.delay:
             await asyncio.sleep(self._args.delay)
         head = [] if status in (204, 304) else [(b"content-type", b"application/json")]
@@ -115,8 +122,13 @@ class Workbench:
         await send({"type": "http.response.start", "status": status, "headers": head})
         await send({"type": "http.response.body", "body": b"" if status in (204, 304) else answer})
 
-    def take(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
-        """Verify and print one callback, and give the status and the body to answer with."""
+    def take(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes, *, target: str = ""
+    ) -> tuple[int, bytes]:
+        """Verify and print one callback, and give the status and the body to answer with.
+
+        `target` is the path as it arrived, which is saved: a decoded one may have line ends.
+        """
         key = self._keys.get(path.strip("/")) or self._keys.get("")
         found = None if key is None else findings(key, headers, body, now_s=int(time.time()))
         self._number += 1
@@ -124,14 +136,14 @@ class Workbench:
         self._seen[f"{path} {webhook_id}"] += 1
         times = self._seen[f"{path} {webhook_id}"] if webhook_id else 1
         status = self._status(path, found)
-        self._save(method, path, headers, body)
+        self._save(method, target or path, headers, body)
         note = {
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"), "method": method, "path": path,
             "webhookId": webhook_id or None, "times": times, "verified": None if found is None else not found,
             "findings": [each._asdict() for each in found or ()], "answered": status, "bytes": len(body),
         }  # fmt: skip
         if self._args.json:
-            print(json.dumps(note | {"body": _json(body)}, ensure_ascii=False), file=self._stream, flush=True)
+            print(json_text(note | {"body": _json(body)}, self._stream), file=self._stream, flush=True)
         else:
             self._print(note, found, headers, body)
         given: str | None = self._args.answer
@@ -147,10 +159,10 @@ class Workbench:
         statuses: list[int] = self._args.status
         return statuses[min(at, len(statuses) - 1)]
 
-    def _save(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> None:
+    def _save(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> None:
         if not self._args.save or self._number > SAVED_MOST:
             return
-        head = "\r\n".join([f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())])
+        head = "\r\n".join([f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())])
         file: Path = self._args.save / f"{self._number:05d}.http"
         file.write_bytes(head.encode("latin-1") + b"\r\n\r\n" + body)
 
@@ -179,7 +191,9 @@ class Workbench:
 
 def _json(body: bytes) -> Any:
     try:
-        return json.loads(body)
+        value = json.loads(body)
+        json.dumps(value, indent=2, allow_nan=False)  # As it is printed: not too deep, and JSON.
+        return value
     except (ValueError, RecursionError):
         return body.decode("utf-8", "replace")
 

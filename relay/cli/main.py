@@ -2,11 +2,13 @@
 
 import argparse
 import importlib
+import io
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from types import ModuleType
 
 from relay.cli.faults import Exit, Misused
@@ -52,9 +54,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[:1] in (["serve"], ["worker"]):
         # Told to end while it is imported, a service ends well: nothing is open yet. Later it has handlers of its own.
         signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    _prepare_streams()
     try:
         args = parser_of(arguments[:1]).parse_args(arguments)
-        return int(args.run(args))
+        code = int(args.run(args))
+        sys.stdout.flush()  # Here, where it can still be said that it failed.
+        return code
     except Invalid as error:
         faults = (f"  {fault.path[0]} {printable(fault.message)}" for fault in error.faults)
         print("Invalid settings:", *faults, sep="\n", file=sys.stderr)
@@ -66,9 +71,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130  # As shells say it.
     except BrokenPipeError:
-        # `relay … | head` has what it wanted. Python would complain when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()  # `relay … | head` has what it wanted.
         return Exit.FAILED
+    except OSError as error:
+        if arguments[0] in SERVICES:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"relay {arguments[0]}: {printable(f'{place}{error.strerror or error}')}", file=sys.stderr)
+        _discard_output()
+        return Exit.FAILED
+
+
+def _prepare_streams() -> None:
+    """Replace streams that the caller closed, and have no character end a command that the encoding lacks."""
+    sys.stdin = sys.stdin or Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - as long as the process
+    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _discard_output() -> None:
+    """Python would complain when it flushes at the end."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except io.UnsupportedOperation:
+        return  # It is no file.
 
 
 def parser_of(names: Sequence[str]) -> argparse.ArgumentParser:

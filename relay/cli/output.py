@@ -55,11 +55,11 @@ class Output:
 
     def document(self, value: Any) -> None:
         """Print the JSON document of a command."""
-        print(json.dumps(value, indent=2, ensure_ascii=False), file=self._stream, flush=True)
+        print(json_text(value, self._stream, indent=2), file=self._stream, flush=True)
 
     def line(self, value: Any) -> None:
         """Print one JSON document of many, in one line."""
-        print(json.dumps(value, ensure_ascii=False), file=self._stream, flush=True)
+        print(json_text(value, self._stream), file=self._stream, flush=True)
 
     def note(self, text: str) -> None:
         """Tell a person something that is not the result, whatever standard output has."""
@@ -108,6 +108,13 @@ class _Bar:
 
     def show(self, says: str, *, done: float | None = None, total: float | None = None) -> None:
         self._bars.update(self._task, completed=done, total=total, says=printable(says))
+
+
+def json_text(value: Any, stream: TextIO, *, indent: int | None = None) -> str:
+    """JSON as a terminal may show it and the encoding of the stream has it: everything else is escaped."""
+    is_unicode = (stream.encoding or "utf-8").lower().replace("-", "").startswith("utf")
+    text = json.dumps(value, indent=indent, ensure_ascii=not is_unicode)
+    return "".join(each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text)
 
 
 def shown(value: Any) -> str:

@@ -3,10 +3,10 @@
 import argparse
 from typing import Any
 
-from relay.cli.arguments import positive
+from relay.cli.arguments import listed, named, positive
 from relay.cli.client.api import Api, path_of
 from relay.cli.output import Output
-from relay.cli.session import WELL, add_client_arguments, add_confirmation, confirmed, listed, run
+from relay.cli.session import WELL, add_client_arguments, add_confirmation, confirmed, run
 
 __all__ = ["add_arguments", "run"]
 
@@ -25,10 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     allowed.add_argument(
         "--capabilities", type=listed, metavar="NAME,…", help="what the subscriber can do (default: everything)"
     )
-    link.add_argument("--session", metavar="NAME", help="your own name for the subscriber, for `relay portal end`")
+    link.add_argument(
+        "--session", type=named, metavar="NAME", help="your own name for the subscriber, for `relay portal end`"
+    )
     add_client_arguments(link, _link)
     end = _one(steps, "end", "sign the subscribers of an application out")
-    end.add_argument("--session", action="append", metavar="NAME", help="only those of this name; can be repeated")
+    end.add_argument(
+        "--session", type=named, action="append", metavar="NAME", help="only those of this name; can be repeated"
+    )
     add_confirmation(end)
     add_client_arguments(end, _end)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from relay.cli.arguments import natural, row_id
 from relay.cli.client.api import Api, path_of
-from relay.cli.faults import Exit
+from relay.cli.faults import Exit, Misused
 from relay.cli.following import follow_reconciliation
 from relay.cli.output import Output
 from relay.cli.session import WELL, add_client_arguments, moment, run
@@ -40,6 +40,8 @@ def _reconcile(api: Api, out: Output, args: argparse.Namespace) -> int:
         "afterRowId": args.after_row_id,
         "untilRowId": args.until_row_id,
     }
+    if args.repair and args.no_wait:
+        raise Misused("--repair and --no-wait exclude each other: a repair begins when the comparison has ended")
     body = {name: value for name, value in given.items() if value is not None}
     started = api.post(path_of("source", args.source, "reconciliation"), body)
     if args.no_wait:

@@ -2,11 +2,11 @@
 
 import argparse
 
-from relay.cli.arguments import positive, row_id
+from relay.cli.arguments import listed, positive, row_id
 from relay.cli.client.api import Api, path_of
 from relay.cli.following import follow_task
 from relay.cli.output import Output
-from relay.cli.session import WELL, add_client_arguments, listed, moment, run
+from relay.cli.session import WELL, add_client_arguments, moment, run
 
 __all__ = ["add_arguments", "run"]
 

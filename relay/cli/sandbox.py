@@ -36,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--live", action="store_true", help="date generated rows as if they happened now (default: from 2026-01-05)"
     )
-    parser.add_argument("--file", type=Path, help="NDJSON file to serve unchanged, instead of generated rows")
+    parser.add_argument(
+        "--file", type=Path, metavar="FILE", help="NDJSON file to serve unchanged, instead of generated rows"
+    )
     parser.add_argument("--igrp", type=int, default=default.igrp, help="the installation's id (default: %(default)s)")
     parser.add_argument("--api-key", default=default.api_key, help="API key for v2.1 (default: %(default)s)")
     parser.add_argument("--username", default=default.username, help="user name for v2 (default: %(default)s)")

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
+from relay.cli.arguments import named
 from relay.cli.client.api import Api
 from relay.cli.client.places import chosen
 from relay.cli.faults import Exit, Misused
 from relay.cli.output import Output
+from relay.domain.masking import printable
 
 Act = Callable[[Api, Output, argparse.Namespace], int]
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -19,7 +21,7 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 def add_client_arguments(parser: argparse.ArgumentParser, act: Act) -> None:
     """Declare what every command has that talks to the API, and what it does."""
     parser.add_argument(
-        "--profile", metavar="NAME", help="the relay to ask: a profile of ~/.config/relay/profiles.toml"
+        "--profile", type=named, metavar="NAME", help="the relay to ask: a profile of ~/.config/relay/profiles.toml"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(act=act)
@@ -50,7 +52,7 @@ def confirmed(question: str, args: argparse.Namespace) -> None:
         return
     if not sys.stdin.isatty():
         raise Misused(f"{question} Nobody can be asked here: add --yes to agree")
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    print(f"{printable(question)} [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise Misused("nothing was changed")
 
@@ -61,21 +63,16 @@ def moment(text: str) -> str:
     Raises argparse.ArgumentTypeError.
     """
     number, unit = text[:-1], text[-1:]
-    if unit in UNITS and number.isdecimal() and len(number) < 9:
-        at = datetime.now(UTC) - timedelta(**{UNITS[unit]: int(number)})
-        return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     try:
+        if unit in UNITS and number.isdecimal() and len(number) < 12:
+            at = datetime.now(UTC) - timedelta(**{UNITS[unit]: int(number)})
+            return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         at = datetime.fromisoformat(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(
             f"{text!r} must be a time such as 2026-11-24T10:00:00Z, a day, or how long ago, such as 90m, 2h or 7d"
         ) from None
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).isoformat().replace("+00:00", "Z")
-
-
-def listed(text: str) -> list[str]:
-    """An argument with several values, separated by commas."""
-    return [each for each in (part.strip() for part in text.split(",")) if each]
 
 
 WELL = int(Exit.WELL)

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from relay.cli.arguments import row_id
+from relay.cli.arguments import named, row_id
 from relay.cli.client.api import Api, path_of
 from relay.cli.following import follow_backfill
 from relay.cli.output import Output
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("poll", "poll at once, also a route that was stopped"),
     ):
         command = _one(steps, step, text)
-        command.add_argument("--route", help="only this route")
+        command.add_argument("--route", type=named, help="only this route")
         add_client_arguments(command, _step(step))
     rewind = _one(steps, "rewind", "continue a route after another rowId")
     rewind.add_argument("route", metavar="ROUTE")

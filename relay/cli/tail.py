@@ -4,12 +4,12 @@ import argparse
 import time
 from typing import Any
 
-from relay.cli.arguments import positive
+from relay.cli.arguments import listed, named, positive
 from relay.cli.client.api import Api
 from relay.cli.client.events import events_of
 from relay.cli.faults import Refusal
 from relay.cli.output import Output
-from relay.cli.session import WELL, add_client_arguments, listed, run
+from relay.cli.session import WELL, add_client_arguments, run
 
 __all__ = ["add_arguments", "run"]
 
@@ -21,9 +21,9 @@ GIVE_UP_AFTER = 30
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare `relay tail`."""
-    parser.add_argument("--source", help="only attempts for this source")
-    parser.add_argument("--app", help="only attempts for this application")
-    parser.add_argument("--endpoint", help="only attempts for this endpoint")
+    parser.add_argument("--source", type=named, help="only attempts for this source")
+    parser.add_argument("--app", type=named, help="only attempts for this application")
+    parser.add_argument("--endpoint", type=named, help="only attempts for this endpoint")
     parser.add_argument("--types", type=listed, metavar="TYPE,…", help="only these event types, such as call.created")
     parser.add_argument("--classes", type=listed, metavar="CLASS,…", help="only rows with one of these classes")
     parser.add_argument(

@@ -5,10 +5,10 @@ from collections import Counter
 from itertools import islice
 from typing import Any
 
-from relay.cli.arguments import positive
+from relay.cli.arguments import listed, named, positive
 from relay.cli.client.api import Api
 from relay.cli.output import Output
-from relay.cli.session import WELL, add_client_arguments, listed, run
+from relay.cli.session import WELL, add_client_arguments, run
 
 __all__ = ["add_arguments", "run"]
 
@@ -17,9 +17,9 @@ LISTED = 100
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare `relay undelivered`."""
-    parser.add_argument("--app", help="only this application")
-    parser.add_argument("--endpoint", help="only this endpoint")
-    parser.add_argument("--source", help="only this source")
+    parser.add_argument("--app", type=named, help="only this application")
+    parser.add_argument("--endpoint", type=named, help="only this endpoint")
+    parser.add_argument("--source", type=named, help="only this source")
     parser.add_argument("--state", choices=("dead", "waiting"), help="only messages in this state")
     parser.add_argument("--reason", type=listed, metavar="REASON,…", help="only messages with one of these reasons")
     parser.add_argument("--reasons", action="store_true", help="count the messages by endpoint and reason")
@@ -52,6 +52,8 @@ def _undelivered(api: Api, out: Output, args: argparse.Namespace) -> int:
         for each in found[:most]
     ]
     out.table(("endpoint", "message", "reason", "attempts", "since"), rows, found[:most])
+    if args.reason and not found:
+        out.note("no message has such a reason: see which reasons there are with --reasons")
     if most is not None and len(found) > most:
         out.note(f"there are more than {most}: see them with --limit, or count them with --reasons")
     return WELL

@@ -2,9 +2,7 @@
 
 import argparse
 import os
-import sys
 import time
-from pathlib import Path
 
 from relay.cli.arguments import whole
 from relay.cli.faults import Exit, Misused
@@ -15,6 +13,7 @@ SECRET = "WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
 LARGEST = 8 << 20
 LATEST_S = 253_402_300_799
 """The end of the year 9999."""
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 ENDS = (b"\r\n\r\n", b"\n\n")
 
 
@@ -26,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the saved request: headers, an empty line, and the raw body; - is standard input",
     )
-    parser.add_argument("--body", type=Path, metavar="FILE", help="the raw body, in place of FILE")
+    parser.add_argument("--body", metavar="FILE", help="the raw body, in place of FILE; - is standard input")
     parser.add_argument(
         "--header", "-H", action="append", default=[], metavar="'NAME: VALUE'", help="a header (repeatable)"
     )
@@ -69,8 +68,7 @@ def _request(args: argparse.Namespace) -> tuple[dict[str, str], bytes]:
         return given, _read(args.body)
     if args.request is None:
         raise Misused("the request is required: FILE with headers, an empty line and the body, or --header and --body")
-    raw = sys.stdin.buffer.read(LARGEST + 1) if args.request == "-" else _read(Path(args.request))
-    head, body = _split(raw)
+    head, body = _split(_read(args.request).removeprefix(BYTE_ORDER_MARK))
     lines = head.decode("latin-1").splitlines()
     if lines and ":" not in lines[0].split(" ")[0]:
         lines = lines[1:]  # The request line, such as POST /calls HTTP/1.1.
@@ -78,6 +76,8 @@ def _request(args: argparse.Namespace) -> tuple[dict[str, str], bytes]:
 
 
 def _split(raw: bytes) -> tuple[bytes, bytes]:
+    if raw.startswith((b"> ", b"< ", b"* ")):
+        raise Misused("the file is what curl -v prints, which lacks bytes of the body: save the request as it arrived")
     places = [(at, end) for end in ENDS if (at := raw.find(end)) >= 0]
     if not places:
         raise Misused("the file has no empty line between headers and body: save the request as it arrived")
@@ -92,9 +92,9 @@ def _header(line: str) -> tuple[str, str]:
     return name.strip().lower(), value.strip()
 
 
-def _read(file: Path) -> bytes:
+def _read(file: str) -> bytes:
     try:
-        with file.open("rb") as opened:
+        with open(0 if file == "-" else file, "rb", closefd=file != "-") as opened:
             raw = opened.read(LARGEST + 1)
     except OSError as error:
         raise Misused(f"{file} cannot be read: {error.strerror}") from None

@@ -21,7 +21,11 @@ def refusal(response: httpx.Response, place: Place) -> Refusal:
 
 def unreachable(error: httpx.HTTPError, place: Place) -> Refusal:
     """The error for a request that got no answer."""
-    if isinstance(error, httpx.ConnectError):
+    if isinstance(error, httpx.ConnectError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+        why = f"the certificate of {place.url} is not trusted ({_short(error)}): set SSL_CERT_FILE to that of its CA"
+    elif isinstance(error, httpx.ProxyError):
+        why = f"the proxy to {place.url} refuses ({_short(error)}): check HTTP_PROXY, HTTPS_PROXY and NO_PROXY"
+    elif isinstance(error, httpx.ConnectError):
         why = f"cannot connect to the relay at {place.url} ({_short(error)}): check that it runs, and its URL"
     elif isinstance(error, httpx.ConnectTimeout):
         why = f"the relay at {place.url} does not accept connections: check its URL, and the network between"
@@ -53,7 +57,10 @@ def _words(status: int, detail: str, response: httpx.Response, place: Place) -> 
         return f"too many requests with the API key of {place.key_from}: try again in {printable(wait)} s"
     if status >= 500:
         return f"the relay at {place.url} failed ({status}): {detail or 'look at its log'}"
-    return detail or f"the relay answered {status}"
+    if response.is_redirect:
+        to = cut(printable(response.headers.get("location", "another place")))
+        return f"{place.url} redirects to {to}: set the URL of the relay itself"
+    return detail or f"{place.url} answered {status}: is it a relay?"
 
 
 def _problem(response: httpx.Response) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import httpx
 
 from relay.cli.client.answers import not_json, refusal, unreachable
 from relay.cli.client.places import Place
-from relay.cli.faults import Misused
+from relay.cli.faults import Misused, Refusal
 from relay.domain.url_paths import url_path
 from relay.errors import Invalid
 
@@ -27,20 +27,37 @@ LARGEST_ANSWER = 64 << 20
 _LATER = {429, 503}
 
 
+class Answer(dict[str, Any]):
+    """An object of the relay. A field that is not there is a refusal, and no fault of the command."""
+
+    def __missing__(self, name: str) -> Any:
+        """Raise Refusal."""
+        raise Refusal(f"the answer has no {name!r}: the relay is of another release than this command, or is no relay")
+
+
 class Api:
     """A relay's API. Raises Refusal for everything that is not a success."""
 
     def __init__(self, place: Place, transport: httpx.BaseTransport | None = None) -> None:
         self.place = place
-        self._http = httpx.Client(
-            base_url=f"{place.url}/api/v1/",
-            headers={
-                "authorization": f"Bearer {place.key.reveal()}",
-                "user-agent": f"relay-cli/{version('infinity-event-relay')}",
-            },
-            timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
-            transport=transport,
-        )
+        try:
+            self._http = httpx.Client(
+                base_url=f"{place.url}/api/v1/",
+                headers={
+                    "authorization": f"Bearer {place.key.reveal()}",
+                    "user-agent": f"relay-cli/{version('infinity-event-relay')}",
+                },
+                timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
+                transport=transport,
+            )
+        except OSError as error:
+            raise Misused(f"SSL_CERT_FILE or SSL_CERT_DIR cannot be read: {error.strerror}") from None
+        except (ValueError, ImportError, httpx.InvalidURL):
+            # Their texts can have the password of a proxy.
+            raise Misused(
+                "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY must be the http or https URL of a proxy: correct it, or set "
+                "NO_PROXY to the host of the relay"
+            ) from None
 
     def __enter__(self) -> Self:
         return self
@@ -73,7 +90,10 @@ class Api:
         iterator = None
         while True:
             page = self.get(path, **{"limit": PAGE, **query, "iterator": iterator})
-            yield from page["data"]
+            found = page["data"]
+            if not isinstance(found, list) or not all(isinstance(each, Answer) for each in found):
+                raise Refusal(f"{self.place.url} answered with JSON that no relay gives: check the URL")
+            yield from found
             iterator = page.get("iterator")
             if page.get("done", True) or not iterator:
                 return
@@ -114,9 +134,12 @@ class Api:
         if response.status_code == 204 or not response.content:
             return None
         try:
-            return response.json()
-        except ValueError:
+            found = response.json(object_hook=Answer)
+        except (ValueError, RecursionError):
             raise not_json(response, self.place) from None
+        if not isinstance(found, Answer):
+            raise Refusal(f"{self.place.url} answered with JSON that no relay gives: check the URL")
+        return found
 
 
 def path_of(*parts: str) -> str:

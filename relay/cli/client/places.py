@@ -29,8 +29,16 @@ class Place:
 
 def profiles_file(environ: Mapping[str, str]) -> Path:
     """Where profiles are: `relay/profiles.toml` in XDG_CONFIG_HOME, which is `~/.config` by default."""
-    folder = environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME") or Path.home()) / ".config"
+    home = environ.get("HOME") or "~"  # A user of a container may have none.
+    folder = environ.get("XDG_CONFIG_HOME") or Path(home) / ".config"
     return Path(folder) / "relay/profiles.toml"
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        return file.exists()
+    except OSError:
+        return False  # The home belongs to another user.
 
 
 def chosen(environ: Mapping[str, str], profile: str | None) -> Place:
@@ -44,8 +52,10 @@ def chosen(environ: Mapping[str, str], profile: str | None) -> Place:
         return _from_variables(given, environ)
     file = profiles_file(environ)
     name = profile or given[PROFILE]
-    profiles = _read(file) if name or file.exists() else {}
+    profiles = _read(file) if name or _is_there(file) else {}
     name = name or profiles.get("default", "")
+    if not isinstance(name, str):
+        raise Misused(f"{file}: default must be the name of a profile, a text in quotes")
     if name:
         return _from_profile(profiles, name, file)
     if admin := environ.get("RELAY_ADMIN_KEY", "").strip():

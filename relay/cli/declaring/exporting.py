@@ -8,6 +8,7 @@ import yaml  # type: ignore[import-untyped]
 
 from relay.cli.declaring.document import escaped
 from relay.cli.declaring.planning import KEPT, Present
+from relay.domain.masking import printable
 from relay.domain.secret_urls import HIDDEN_PATH
 
 SOURCE_DEFAULTS: Mapping[str, Any] = {
@@ -35,7 +36,7 @@ NOT_DECLARED = ("tokenUrl", "clientEmail", "keyId")
 
 _ODD = re.compile(r"[^A-Z0-9]+")
 """Characters that the name of a variable does not have."""
-_NO_BLOCK = re.compile(r"[ \t]\n|[^\n\x20-\x7e\u00a0-\uffff]|\A[ \n]")
+_NO_BLOCK = re.compile(r"[ \t]\n|[^\x00-\uffff]|\A[ \n]")
 """What a block of YAML cannot have, or would lose."""
 
 
@@ -62,7 +63,8 @@ class Export:
             head.append("# Secrets are not in this file. The relay keeps those that it has. For another relay, add:")
             head += [f"#   {place}: ${{{name}}}" for place, name in self.secrets.items()]
         body = yaml.dump(self.whole, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
-        return "\n".join(head) + "\n" + str(body)
+        # What a terminal must not show stands only in quotes, in which its escapes are those of YAML.
+        return "\n".join(map(printable, [*head, *str(body).split("\n")]))
 
     def _source(self, uid: str, shown: Mapping[str, Any]) -> dict[str, Any]:
         place = f"sources.{uid}"
@@ -139,7 +141,7 @@ def _brief(value: Any) -> Any:
 
 
 def _is_default(value: Any, default: Any) -> bool:
-    return (type(value) is type(default) and value == default) or (_is_number(value) and value == default)
+    return (isinstance(value, type(default)) and value == default) or (_is_number(value) and value == default)
 
 
 def _is_number(value: Any) -> bool:
@@ -155,8 +157,10 @@ class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> Any:
-    is_block = "\n" in value and not _NO_BLOCK.search(value)
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if is_block else None)
+    is_text = value.replace("\n", "").isprintable()
+    is_block = "\n" in value and is_text and not _NO_BLOCK.search(value)
+    style = "|" if is_block else None if is_text else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
 _Dumper.add_representer(str, _text)

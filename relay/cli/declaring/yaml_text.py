@@ -79,6 +79,12 @@ class _Size:
             raise Misused(f"the file is nested more than {DEEPEST} deep, {_at(event)}")
 
 
+MERGE = "tag:yaml.org,2002:merge"
+"""`<<`: the names of another mapping, which those of its own replace."""
+TEXTS = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value")
+"""Forms that stay the texts that they are: dates, and `=`."""
+
+
 class _Part:
     """A value with everything in it."""
 
@@ -98,6 +104,8 @@ class _Loader(yaml.CSafeLoader):  # type: ignore[misc]
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         seen = set()
         for key, _ in node.value:
+            if key.tag == MERGE:
+                continue
             name = self.construct_object(key, deep=True)
             if not isinstance(name, str):
                 raise _wrong(f"{name!r} must be a text: quote it", node)
@@ -120,6 +128,6 @@ def _wrong(message: str, node: Any) -> Exception:
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_whole_number)
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in TEXTS]
     for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
 }

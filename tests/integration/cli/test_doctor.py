@@ -15,9 +15,9 @@ ENV = {
 }
 
 
-def doctor(**settings: str) -> subprocess.CompletedProcess[str]:
+def doctor(*options: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run it as an operator does."""
-    command = [sys.executable, "-m", "relay.cli.main", "doctor"]
+    command = [sys.executable, "-m", "relay.cli.main", "doctor", *options]
     return subprocess.run(command, env=ENV | settings, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -44,6 +44,23 @@ async def test_what_is_wrong_is_said_with_what_to_do() -> None:
     assert done.returncode == 1
     assert "a worker cannot start" in done.stdout
     assert "check that Redis runs, and RELAY_REDIS_URL" in done.stdout
+
+
+async def test_a_server_that_takes_no_writes_is_a_fault() -> None:
+    """It answers, and holds everything, but a worker could neither poll nor send."""
+    async with own_server() as server:
+        url = f"redis://127.0.0.1:{server.port}"
+        await server.ask("CONFIG", "SET", "maxmemory", 100_000)
+        done = doctor("--offline", RELAY_REDIS_URL=url)
+        assert done.returncode == 1
+        assert "of maxmemory is used, and no source is polled from 80%" in done.stdout
+        assert "raise maxmemory" in done.stdout
+        await server.ask("CONFIG", "SET", "maxmemory", 0)
+        await server.ask("REPLICAOF", "127.0.0.1", 1)
+        done = doctor("--offline", RELAY_REDIS_URL=url)
+        assert done.returncode == 1
+        assert "the server is a replica" in done.stdout
+        assert "set RELAY_REDIS_URL to the primary" in done.stdout
 
 
 async def test_a_queue_that_does_not_answer_is_a_fault() -> None:

@@ -1,4 +1,4 @@
-"""A number that a command cannot work with ends it with exit code 2 and one line, before anything is asked."""
+"""An argument that a command cannot work with ends it with exit code 2 and one line, before anything is asked."""
 
 import argparse
 
@@ -78,3 +78,37 @@ def test_what_is_no_whole_number_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="must be a whole number from 1 to 1000000000") as refused:
         arguments.positive(text)
     assert len(str(refused.value)) < 200
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["source", "pause", "main", "--route", ""],
+        ["source", "list", "--profile", " "],
+        ["endpoint", "list", "--app", ""],
+        ["undelivered", "--endpoint", ""],
+        ["undelivered", "--reason", ""],
+        ["tail", "--types", ","],
+        ["tail", "--source", ""],
+        ["replay", *ENDPOINT, "--types", ""],
+        ["replay", *ENDPOINT, "--states", ""],
+        ["backfill", "main", "all", "--after-row-id", "1", "--endpoints", ""],
+        ["key", "create", "ci", "--scopes", ""],
+        ["portal", "end", "crm", "--session", ""],
+    ],
+    ids=" ".join,
+)
+def test_an_empty_option_is_refused(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A variable that is not set must not pause all routes, or ask another relay."""
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    assert ended.value.code == 2
+    assert f"argument {command[-2]}: must not be empty" in capsys.readouterr().err
+
+
+def test_a_repair_cannot_be_left_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """It begins when the comparison has ended, so nobody would start it."""
+    monkeypatch.setenv("RELAY_API_KEY", "k")
+    monkeypatch.setenv("RELAY_API_URL", "http://127.0.0.1:1")
+    assert main(["reconcile", "main", "--repair", "--no-wait"]) == 2
+    assert "--repair and --no-wait exclude each other" in capsys.readouterr().err

@@ -12,6 +12,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relay.cli.client.api import Answer
 from relay.cli.declaring import shapes, showing
 from relay.cli.declaring.document import Document, read
 from relay.cli.declaring.exporting import Export
@@ -268,6 +269,33 @@ def test_a_value_that_stands_twice_can_be_an_alias() -> None:
     document = read(text, {})[0]
     assert document.applications is not None
     assert [each["filter"] for each in document.applications.values()] == [{"act": "call"}] * 3
+
+
+def test_a_mapping_can_take_the_names_of_another() -> None:
+    """As in most files that people write, with the merge key of YAML. Names of its own count."""
+    text = "applications: {a: &a {name: x, filter: {act: call}}, b: {<<: *a, name: y}, c: {name: =}}"
+    document = read(text, {})[0]
+    assert document.applications is not None
+    assert document.applications["b"] == {"name": "y", "filter": {"act": "call"}}
+    assert document.applications["c"] == {"name": "="}
+
+
+def test_an_export_leaves_out_empty_objects_of_an_answer() -> None:
+    """They are defaults, whichever type of mapping the client reads them as."""
+    shown = Answer(name="a", metadata=Answer(), budgets=Answer())
+    assert Export(Present(applications={"a": shown})).whole["applications"] == {"a": {"name": "a", "endpoints": {}}}
+
+
+@pytest.mark.parametrize("text", ["a\u202eb", "a\x9b2J\nb", "\u2028", "a\u00a0b\nc", "a\nb", "\ufeffé 😀"])
+def test_an_export_shows_a_terminal_nothing_raw(text: str) -> None:
+    """And is read as what it was."""
+    shown = {"name": text, "sources": None, "filter": None, "throttleRate": None}
+    exported = Export(
+        Present(applications={"a": shown | {"budgets": {}, "metadata": {text: text}, "privacy": []}})
+    ).text()
+    assert exported.replace("\n", "").isprintable()
+    loaded = yaml.safe_load(exported)["applications"]["a"]
+    assert (loaded["name"], loaded["metadata"]) == (text, {text: text})
 
 
 def test_a_mapping_with_many_names_is_read_at_once() -> None:

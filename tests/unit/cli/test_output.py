@@ -6,13 +6,15 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from relay.cli import completion
+from relay.cli.faults import Misused
 from relay.cli.main import COMMANDS
 from relay.cli.output import Output, shown
-from relay.cli.session import listed, moment
+from relay.cli.session import confirmed, moment
 
 ROWS = [("a", 1), ("b\x1b[31m", None)]
 
@@ -121,4 +123,47 @@ def test_times_are_moments_or_how_long_ago() -> None:
     assert moment("2h") < moment("90m") < moment("0s")
     with pytest.raises(argparse.ArgumentTypeError, match="must be a time"):
         moment("yesterday")
-    assert listed("a, b,,c") == ["a", "b", "c"]
+    with pytest.raises(argparse.ArgumentTypeError, match="must be a time"):
+        moment("99999999d")
+
+
+def test_json_shows_a_terminal_nothing_raw() -> None:
+    """Control characters, what turns the reading direction, and halves of characters are escapes of JSON."""
+    value = {"name": "\x1b[31m\x7f\x9b2J\u202e\ud800 é 😀"}
+    stream = io.StringIO()
+    Output(as_json=True, stream=stream).document(value)
+    printed = stream.getvalue()
+    assert json.loads(printed) == value
+    assert printed.replace("\n", "").isprintable()
+    assert "é 😀" in printed
+
+
+def test_json_fits_the_encoding_of_the_stream() -> None:
+    """A terminal that is not Unicode gets escapes."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    Output(as_json=True, stream=stream).line({"name": "é 😀"})
+    stream.seek(0)
+    assert json.loads(stream.read()) == {"name": "é 😀"}
+
+
+def test_a_question_shows_a_terminal_nothing_raw(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It names objects as the relay does."""
+    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
+    with pytest.raises(Misused, match="nothing was changed"):
+        confirmed("Delete \x1b[31m?", argparse.Namespace(yes=False))
+    assert capsys.readouterr().err == "Delete \\x1b[31m? [y/N] "
+
+
+def test_bash_completes_files() -> None:
+    """Where a command reads one."""
+    script = subprocess.run(
+        [sys.executable, "-m", "relay.cli.main", "completion", "bash"], capture_output=True, text=True, check=True
+    )
+    ask = "COMP_WORDS=(relay apply -f pyproject.t) COMP_CWORD=3; _shtab_relay; echo ${COMPREPLY[*]}"
+    done = subprocess.run(
+        ["bash", "--norc", "-c", f"{script.stdout}\n{ask}"],
+        capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3],
+    )  # fmt: skip
+    assert done.stdout.strip() == "pyproject.toml"

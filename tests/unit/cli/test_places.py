@@ -5,6 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from relay.cli import following
 from relay.cli.client.answers import refusal
 from relay.cli.client.api import Api
 from relay.cli.client.places import Place, chosen
@@ -150,7 +151,7 @@ def test_services_ignore_the_variables_of_the_client() -> None:
         (429, {}, "try again in 77 s"),
         (500, {"detail": "the relay failed; its log says why"}, "failed (500): the relay failed"),
         (502, "<html>\x1b[31m", "failed (502): look at its log"),
-        (302, "", "the relay answered 302"),
+        (302, "", "redirects to another place: set the URL of the relay itself"),
     ],
 )
 def test_each_status_is_one_line_with_what_to_do(status: int, problem: object, says: str) -> None:
@@ -181,14 +182,17 @@ def test_a_request_that_the_relay_cannot_take_now_is_sent_again() -> None:
 
 def test_lists_are_read_to_their_end() -> None:
     """Page by page, with the filters on each."""
-    pages = {None: {"data": [1, 2], "iterator": "a", "done": False}, "a": {"data": [3], "iterator": "b", "done": True}}
+    pages = {
+        None: {"data": [{"n": 1}, {"n": 2}], "iterator": "a", "done": False},
+        "a": {"data": [{"n": 3}], "iterator": "b", "done": True},
+    }
 
     def answer(request: httpx.Request) -> httpx.Response:
         assert request.url.params["app"] == "crm"
         return httpx.Response(200, json=pages[request.url.params.get("iterator")])
 
     with Api(PLACE, httpx.MockTransport(answer)) as api:
-        assert list(api.items("undelivered", app="crm", source=None)) == [1, 2, 3]
+        assert list(api.items("undelivered", app="crm", source=None)) == [{"n": 1}, {"n": 2}, {"n": 3}]
 
 
 @pytest.mark.parametrize("error", [httpx.ConnectTimeout("x"), httpx.ReadTimeout("x"), httpx.RemoteProtocolError("x")])
@@ -207,3 +211,49 @@ def test_a_server_that_is_no_relay_is_recognised() -> None:
     page = httpx.MockTransport(lambda _: httpx.Response(200, html="<p>hello"))
     with Api(PLACE, page) as api, pytest.raises(Refusal, match="is it a relay"):
         api.get("source")
+
+
+@pytest.mark.parametrize(
+    "body", [b"[1]", b"null", b"{}", b'{"data": {}}', b'{"data": [1]}', b'{"data": [{}]}', b"[" * 100_000]
+)
+def test_json_that_no_relay_gives_is_one_line(body: bytes) -> None:
+    """Also that of a relay of another release, which lacks a field."""
+    page = httpx.MockTransport(
+        lambda _: httpx.Response(200, content=body, headers={"content-type": "application/json"})
+    )
+    with Api(PLACE, page) as api, pytest.raises(Refusal, match=r"no relay|is it a relay"):
+        print([each["uid"] for each in api.items("source")])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("ALL_PROXY", "socks5://user:secret@127.0.0.1:9", "must be the http or https URL of a proxy"),
+        ("HTTPS_PROXY", "gopher://127.0.0.1:secret", "must be the http or https URL of a proxy"),
+        ("SSL_CERT_FILE", "/nowhere/secret.pem", "SSL_CERT_FILE or SSL_CERT_DIR cannot be read"),
+    ],
+)
+def test_variables_of_the_way_are_named(name: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """httpx would end with its own errors."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(Misused, match=says) as refused:
+        Api(PLACE)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_default_that_is_no_name_is_said(home: dict[str, str]) -> None:
+    """With the file."""
+    file = Path(home["HOME"]) / ".config/relay/profiles.toml"
+    file.write_text(FILE.replace('"test"', '["test"]', 1))
+    with pytest.raises(Misused, match="default must be the name of a profile"):
+        chosen(home, None)
+
+
+def test_a_relay_that_restarts_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is followed goes on meanwhile. A refusal that stays ends it."""
+    monkeypatch.setattr(following, "LOOK_S", (0.0, 0.0))
+    answers = [httpx.Response(502), httpx.Response(200, json={"n": 1})]
+    with Api(PLACE, httpx.MockTransport(lambda _: answers.pop(0))) as api:
+        assert following.follow(lambda: api.get("x"), lambda _: True, lambda _: None) == {"n": 1}
+    with Api(PLACE, httpx.MockTransport(lambda _: httpx.Response(404))) as api, pytest.raises(Refusal):
+        following.follow(lambda: api.get("x"), lambda _: True, lambda _: None)

@@ -28,7 +28,9 @@ settings.register_profile("new", PATIENT, print_blob=True)
 settings.load_profile("relay")
 # As `relay` does. By default, structlog draws each traceback with rich, which takes a second.
 *_before, _ = structlog.get_config()["processors"]
-structlog.configure([*_before, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)])
+structlog.configure(
+    [*_before, structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
+)
 
 
 @pytest.fixture(scope="session")

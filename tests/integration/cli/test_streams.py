@@ -28,7 +28,7 @@ def shell(command: str) -> subprocess.CompletedProcess[str]:
         ("verify {file} --at 0 >/dev/full", 1, "relay verify: No space left on device\n"),
         ("verify {file} --at 0 >&-", 1, ""),
         ("verify - --at 0 <&-", 2, "relay verify: the file has no empty line between headers and body"),
-        ("apply -f - <&-", 2, "relay apply: where is the relay?"),
+        ("apply -f - <&-", 2, "relay apply: the URL and the key of a relay are not set"),
         ("receiver --secret $WEBHOOK_SECRET --port 0 --log /nowhere/x", 1, "relay receiver: /nowhere/x: No such file"),
         ("verify é.http", 2, "cannot be read: No such file"),
     ],

@@ -146,6 +146,10 @@ def test_every_recipe_can_be_declared(on: World, tmp_path: Path) -> None:
     assert made.code == 0, made.err
     again = on.run("apply", "-f", recipes_file, "--dry-run", PRIVATE_KEY=private_key)
     assert again.out == "Nothing differs.\n"
+    endpoints["slack-missed-call"]["parameters"]["chanel"] = "x"
+    (tmp_path / "typo.yaml").write_text(json.dumps({"applications": {"all": {"endpoints": endpoints}}}))
+    refused = on.run("apply", "-f", str(tmp_path / "typo.yaml"), "--dry-run", PRIVATE_KEY=private_key)
+    assert (refused.code, "recipe slack-missed-call has no parameter 'chanel'" in refused.err) == (2, True), refused.err
     (tmp_path / "export.yaml").write_text(on.run("export").out)
     assert on.run("apply", "-f", str(tmp_path / "export.yaml"), "--dry-run", "--prune").out == "Nothing differs.\n"
     (tmp_path / "crm.yaml").write_text("applications: {crm: {}}")

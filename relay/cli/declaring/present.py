@@ -6,6 +6,7 @@ from typing import Any
 from relay.cli.client.api import Api, path_of
 from relay.cli.declaring.document import Document
 from relay.cli.declaring.planning import Present
+from relay.cli.faults import Misused
 from relay.domain.masking import HIDDEN
 
 
@@ -59,10 +60,16 @@ class Reading:
 
 
 def recipe_endpoint(api: Api, name: str, parameters: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The endpoint that a recipe makes, as far as the relay shows it, and the values of secret parameters."""
+    """The endpoint that a recipe makes, as far as the relay shows it, and the values of secret parameters.
+
+    Raises Misused for a parameter that the recipe does not have.
+    """
     from relay.recipes import PARAMETER  # only files with recipes need it
 
     recipe = api.get(path_of("recipe", name))
+    known = [each["name"] for each in recipe["parameters"]]
+    if unknown := [each for each in parameters if each not in known]:
+        raise Misused(f"recipe {name} has no parameter {unknown[0]!r}: its parameters are {', '.join(known)}")
     values = {each["name"]: parameters.get(each["name"], each["default"] or "") for each in recipe["parameters"]}
     secrets = [str(values[each["name"]]) for each in recipe["parameters"] if each["secret"]]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import MutableMapping
 from dataclasses import dataclass
@@ -183,19 +184,30 @@ class BoundedProtocol(H11Protocol):
         self.loop.call_later(self.limits.idle_s, self.transport.abort)
 
 
+HOST = re.compile(rb"(?:[A-Za-z0-9._-]{0,255}|\[[0-9A-Fa-f:.]{1,45}\])(?::[0-9]{0,5})?")
+"""A host with or without a port. Empty: HTTP/1.0, or none."""
+
+
 class Unambiguous:
-    """Refuses what two servers can read in two ways: a request with both Content-Length and Transfer-Encoding."""
+    """Refuses what servers read in two ways: both Content-Length and Transfer-Encoding, and a Host that is no host.
+
+    Addresses are made of Host, so one with a path in it would change the path of a request (RFC 9112 3.2).
+    """
 
     def __init__(self, app: Any) -> None:
         self._app = app
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         """Answer one request (ASGI)."""
-        names = {name for name, _ in scope.get("headers", ())}
-        if not {b"content-length", b"transfer-encoding"} <= names:
+        given = dict(scope.get("headers", ()))
+        if {b"content-length", b"transfer-encoding"} <= given.keys():
+            fault = "a request must not have both Content-Length and Transfer-Encoding"
+        elif not HOST.fullmatch(given.get(b"host", b"")):
+            fault = "the header Host must be a name or an address, and may have a port, such as relay.example.com:8080"
+        else:
             await self._app(scope, receive, send)
             return
-        text = _problem(HTTPStatus.BAD_REQUEST, "a request must not have both Content-Length and Transfer-Encoding")
+        text = _problem(HTTPStatus.BAD_REQUEST, fault)
         headers = [tuple(line.split(b": ", 1)) for line in REFUSED_HEADERS.splitlines()]
         headers.append((b"content-length", b"%d" % len(text)))
         await send({"type": "http.response.start", "status": 400, "headers": headers})

@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import structlog
 from litestar import Request, Response
@@ -14,6 +14,7 @@ from relay.console.cookies import PORTAL, SESSION, expired
 from relay.console.embedding import is_noted, serve_portal
 from relay.console.forms import FORM_AT_MOST
 from relay.console.rendering import render
+from relay.console.visits import HOME, own_page
 from relay.console.words import sentence
 from relay.errors import StoreRefused, StoreUnavailable
 
@@ -58,18 +59,20 @@ def _signed_out(request: Request[Any, Any, Any], _: SignedOut) -> Response[bytes
     if PORTAL in request.cookies:
         serve_portal(request)
         return _leave(request, PORTAL_AT, PORTAL, whole=PORTAL_AT)
-    at, is_form = _shown(request), request.method != "GET"
-    query = ({"next": at} if at not in ("", "/console") else {}) | ({"unsent": "1"} if is_form else {})
+    at, is_form = own_page(_shown(request), HOME), request.method != "GET"
+    query = ({"next": at} if at != HOME else {}) | ({"unsent": "1"} if is_form else {})
     to = SIGN_IN + (f"?{urlencode(query)}" if query else "")
     return _leave(request, to, SESSION, whole=to)
 
 
 def _shown(request: Request[Any, Any, Any]) -> str:
     """The address of the page that the browser shows: of a form, or of a page that refreshes itself, it says which."""
-    is_whole = request.method == "GET" and "hx-request" not in request.headers
+    if request.method == "GET" and "hx-request" not in request.headers:
+        query = request.scope["query_string"].decode("latin-1")
+        return quote(request.scope["path"]) + (f"?{query}" if query else "")
     named = request.headers.get("hx-current-url") or request.headers.get("referer") or ""
-    url = urlsplit(str(request.url) if is_whole else named)
-    return url.path + (f"?{url.query}" if url.query else "")
+    # Anybody can send any text, so nothing is parsed that could fail.
+    return "/" + named.partition("://")[2].partition("/")[2].partition("#")[0]
 
 
 def _leave(request: Request[Any, Any, Any], to: str, cookie: str, *, whole: str) -> Response[bytes]:

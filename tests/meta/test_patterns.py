@@ -41,6 +41,7 @@ BOUNDS: dict[str, Bound] = {
     "relay.api.failing:FORM": Bound(4096, "paging.Iterator; the pattern itself stops at 96"),
     "relay.api.reconciliations:PLACE": Bound(4096, "paging.Iterator; the pattern itself stops at 5"),
     "relay.api.reconciliations:RECONCILIATION_ID": Bound(65_536, "the longest URL; the pattern itself stops at 31"),
+    "relay.bounded_clients:HOST": Bound(65_536, "the longest header that the server reads; it stops at 262"),
     "relay.api.request_ids:_FORM": Bound(65_536, "the longest header that the server reads; it stops at 65"),
     "relay.api.sources:BY_TIME": Bound(4096, "paging.Iterator; the pattern itself stops at 145"),
     "relay.api.sources:SOURCE_UID": Bound(4096, "paging.Iterator; the pattern itself stops at 129"),

@@ -167,6 +167,21 @@ async def test_every_page_wants_a_session(application: Documented, stranger: Wal
         assert to.startswith("/console/sign-in") is (path not in free), (method, path, answer.status_code)
 
 
+@pytest.mark.parametrize("name", ["referer", "hx-current-url", "origin", "x-forwarded-host"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("is_part", [False, True])
+async def test_an_address_that_is_none_leads_to_the_sign_in(
+    stranger: Walker, name: str, method: str, is_part: bool
+) -> None:
+    """Headers can have any text, and nobody needs a key to send one."""
+    part = {"hx-request": "true"} if is_part else {}
+    for text in ("http://[", "[", "//[::1", "http://relay:port/console", "\\evil", "/", ""):
+        answer = await stranger.http.request(method, "/console/sources", headers={name: text, **part})
+        assert answer.status_code in (204, 303, 400, 403, 405), (text, answer.status_code, answer.text)
+        to = answer.headers.get("location") or answer.headers.get("hx-redirect") or "/console"
+        assert to.startswith("/console"), (text, to)
+
+
 async def test_signing_in_ends_the_session_before(operator: Walker, stores: Stores) -> None:
     """Its cookie is overwritten, so nobody could sign it out any more."""
     before = operator.http.cookies[SESSION]

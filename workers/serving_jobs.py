@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from typing import Any
 
 import structlog
 from arq.connections import ArqRedis
@@ -21,9 +22,11 @@ JOBS_END_WITHIN_S = 5.0
 async def serve_jobs(context: Context, queue_url: str, stopping: asyncio.Event) -> None:
     """Run arq's worker, and another one each time that it ends because Redis went away (reliability A2).
 
-    Jobs that run when that happens go on: they outlive Redis, and a slice has its lease.
+    Jobs that run when that happens go on: they outlive Redis, and a slice has its lease. None of them outlives this
+    call, however it ends: what they work with is closed after it.
     """
     failures = 0
+    over = asyncio.Event()
     left: set[asyncio.Task[None]] = set()
     try:
         while not stopping.is_set():
@@ -35,12 +38,12 @@ async def serve_jobs(context: Context, queue_url: str, stopping: asyncio.Event) 
                 failures += 1
                 log.warning("jobs_interrupted", error=type(error).__name__, failures=failures)
                 await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S)) - 1])
-            ending = asyncio.create_task(_finish(worker, connection))
-            left.add(ending)
-            ending.add_done_callback(left.discard)
+            finally:
+                ending = asyncio.create_task(_finish(worker, connection, over))
+                left.add(ending)
+                ending.add_done_callback(left.discard)
     finally:
-        for task in left:
-            task.cancel()
+        over.set()
         await asyncio.gather(*left, return_exceptions=True)
 
 
@@ -60,13 +63,14 @@ async def _run_until(worker: Worker, stopping: asyncio.Event) -> None:
         await asyncio.gather(main, stop, return_exceptions=True)
 
 
-async def _finish(worker: Worker, connection: ArqRedis) -> None:
-    """Wait for a worker's last jobs, then close its connection."""
-    jobs = list(worker.tasks.values())
-    try:
-        await asyncio.gather(*jobs, return_exceptions=True)
-    finally:
-        for job in jobs:
-            job.cancel()
-        with contextlib.suppress(RedisError, OSError):
-            await connection.aclose()
+async def _finish(worker: Worker, connection: ArqRedis, over: asyncio.Event) -> None:
+    """Wait for a worker's last jobs, or until it is `over` and cancel them; then close its connection."""
+    jobs = asyncio.gather(*worker.tasks.values(), return_exceptions=True)
+    waits: list[asyncio.Future[Any]] = [jobs, asyncio.create_task(over.wait())]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    # Slices that are cancelled give their leases back.
+    for each in waits:
+        each.cancel()
+    await asyncio.gather(*waits, return_exceptions=True)
+    with contextlib.suppress(RedisError, OSError):
+        await connection.aclose()

@@ -106,6 +106,9 @@ class Process:
 
     async def ask(self, job: bytes) -> bytes:
         """Have a job done. Raises ProcessFailed; then the process is of no more use."""
+        # uvloop raises a RuntimeError for a transport that is closed.
+        if self._writer.is_closing():
+            raise await self._ended()
         self._writer.write(LENGTH.pack(len(job)))
         self._writer.write(job)
         return await self._read(ANSWER_WITHIN_S)

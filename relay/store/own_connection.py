@@ -62,6 +62,11 @@ class OwnConnection(AbstractConnection):
     port: int
     _left_before = 0
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether it can be written to. uvloop raises a RuntimeError for a transport that is closed, or about to be."""
+        return self._writer is not None and not self._writer.is_closing()
+
     async def _connect(self) -> None:
         if (found := await self.place.find()) is not None:
             self.host, self.port = found

@@ -22,7 +22,7 @@ HOSTILE = {
     "split": f"$split({REGEX}, /(a+)+$/)",
     "lookahead": f"$contains({REGEX}, /(?=(a+)+$)a/)",
     "many texts": '$map([1..9000], function($i) { $pad("", 1e6) })',
-    "distinct": '$distinct([1..9000].{"a": $})',
+    "distinct": '[1..50].$distinct([1..9000].{"a": $})',
     "sort": "$sort([1..9000], function($x, $y) { $sum([1..9000]) > $x - $y })",
     "regex for each": f"[1..9000].$contains({REGEX}, /(a+)+$/)",
     "arrays of arrays": "$count([1..9000].[[1..9000]])",

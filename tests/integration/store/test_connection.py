@@ -45,6 +45,17 @@ async def client(redis: Redis, redis_url: str) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
+async def test_a_connection_that_was_closed_is_opened_again(redis: Redis, client: Redis) -> None:
+    """A write failed, or another task closed it: uvloop raises a RuntimeError for what asyncio ignores."""
+    connection = await client.connection_pool.get_connection()
+    try:
+        connection._writer.close()
+        await connection.send_command("GET", keys.CLOCK)
+        assert await connection.read_response() is None
+    finally:
+        await client.connection_pool.release(connection)
+
+
 async def test_a_server_that_is_busy_is_unavailable(redis: Redis, client: Redis) -> None:
     """Somebody's script keeps the server busy for longer than it waits with its answers: it can be asked again."""
     ((_, before),) = (await redis.config_get("busy-reply-threshold")).items()

@@ -66,11 +66,13 @@ async def _run_until(worker: Worker, stopping: asyncio.Event) -> None:
 async def _finish(worker: Worker, connection: ArqRedis, over: asyncio.Event) -> None:
     """Wait for a worker's last jobs, or until it is `over` and cancel them; then close its connection."""
     jobs = asyncio.gather(*worker.tasks.values(), return_exceptions=True)
-    waits: list[asyncio.Future[Any]] = [jobs, asyncio.create_task(over.wait())]
+    stop = asyncio.create_task(over.wait())
+    waits: list[asyncio.Future[Any]] = [jobs, stop]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    # Slices that are cancelled give their leases back.
-    for each in waits:
-        each.cancel()
+    stop.cancel()
+    # Not arq's own tasks around them, which would leave a write to the queue behind. Slices give their leases back.
+    for job in worker.job_tasks.values():
+        job.cancel()
     await asyncio.gather(*waits, return_exceptions=True)
     with contextlib.suppress(RedisError, OSError):
         await connection.aclose()

@@ -13,7 +13,7 @@ from relay.api.schemas.common import either, given
 from relay.api.schemas.endpoints import EndpointIn, EndpointPatch, EndpointUpsertIn
 from relay.api.schemas.privacy import read_rules
 from relay.api.schemas.rates import read_rates
-from relay.api.secret_urls import url_fields
+from relay.api.secret_urls import url_fields, whole_url
 from relay.api.shaping import shape_faults, shape_of
 from relay.api.signing_keys import new_keys, resigned
 from relay.domain.custom_types import Standing
@@ -26,6 +26,7 @@ _DEFAULTS: dict[str, Any] = {
     "description": "", "rate_limit": None, "disabled": False, "event_types": None, "channels": None, "metadata": {},
 }  # fmt: skip
 """The values of these fields for null, and for a PUT that omits them."""
+RECORDING_LINK = "recordingUrl"
 _AS_THEY_COME = ("type", "description", "uid", "disabled", "channels", "metadata", "filter", "max_in_flight", "order",
                  "order_key", "retry_schedule", "paused", "signatures", "concurrency", "budget",
                  "newest_only")  # fmt: skip
@@ -77,18 +78,24 @@ def patched(endpoint: Endpoint, body: EndpointPatch, *, standing: Standing, now_
     return _with(endpoint, _fields(body, endpoint), now_ms)
 
 
-E = TypeVar("E", Endpoint, None)
+E = TypeVar("E", bound=Endpoint | None)
 
 
 def check_links(principal: Principal, body: EndpointIn | EndpointUpsertIn | EndpointPatch, endpoint: E) -> E:
     """Give the endpoint back that a body changes. None: it creates one.
 
-    Raises Forbidden if events would carry links that the caller itself must not create.
+    Raises Forbidden if events would carry links that the caller itself must not create, or carry them elsewhere.
     """
-    asked = [] if body.include is UNSET or body.include is None else body.include
-    needed, has_it = scope(Resource.RECORDING, "write"), "recordingUrl" in getattr(endpoint, "include", ())
-    if "recordingUrl" in asked and not has_it and not principal.may(needed):
+    needed = scope(Resource.RECORDING, "write")
+    if principal.may(needed):
+        return endpoint
+    had = () if endpoint is None else endpoint.include
+    has = had if body.include is UNSET else body.include or ()
+    if RECORDING_LINK in has and RECORDING_LINK not in had:
         raise Forbidden(f"`include`: links to recordings require an API key with the scope `{needed}`")
+    if RECORDING_LINK in has and endpoint is not None and whole_url(body.url, endpoint) != endpoint.dialled_url:
+        why = f"the endpoint includes links to recordings, so its URL can be changed only with the scope `{needed}`"
+        raise Forbidden(f"`url`: {why}. To change it without them, send `include` without `{RECORDING_LINK}` too")
     return endpoint
 
 

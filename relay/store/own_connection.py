@@ -62,11 +62,6 @@ class OwnConnection(AbstractConnection):
     port: int
     _left_before = 0
 
-    @property
-    def is_connected(self) -> bool:
-        """Whether it can be written to. uvloop raises a RuntimeError for a transport that is closed, or about to be."""
-        return self._writer is not None and not self._writer.is_closing()
-
     async def _connect(self) -> None:
         if (found := await self.place.find()) is not None:
             self.host, self.port = found
@@ -105,7 +100,8 @@ class OwnConnection(AbstractConnection):
     async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
         """Send within the time-out. Raises redis-py's own errors."""
         self.place.look()
-        if self._left_before != self.place.left:
+        # uvloop raises a RuntimeError for a transport that is closed: a write failed, or another task closed it.
+        if self._left_before != self.place.left or (self._writer is not None and self._writer.is_closing()):
             await self.disconnect(nowait=True)
         within_s, self.socket_timeout = self.socket_timeout, None
         try:

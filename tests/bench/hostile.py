@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-from tests.bench.processes import child, free_port, listens
+from relay.cli.demo.ports import free_port
+from tests.bench.processes import child, listens
 
 AT_ONCE = 256 << 10
 LONG_BYTES = 1_000_000

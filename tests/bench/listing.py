@@ -9,13 +9,14 @@ import httpx
 
 from relay.api.iterators import SealedIterators, write_iterator
 from relay.api.undelivered_steps import AtDead, AtWaiting
+from relay.cli.demo.ports import free_port
 from relay.domain.model import Endpoint, Source
 from tests.bench.bench import Bench
 from tests.bench.figures import Figure
 from tests.bench.ground import Ground, ground
 from tests.bench.listed import at_ms, fill_attempts, fill_dead, fill_messages, posts_stream
 from tests.bench.measuring import percentile
-from tests.bench.processes import child, free_port, listens
+from tests.bench.processes import child, listens
 
 PART = "lists"
 TEXT = "p99 of a page of 50 over 1,000,000 messages, attempts and undelivered deliveries, by HTTP"

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import time
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -82,13 +81,6 @@ async def child(
         yield running
     finally:
         await asyncio.shield(running.stop())
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def listens(port: int) -> Callable[[], Awaitable[bool]]:

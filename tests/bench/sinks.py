@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bench.processes import Child, child, free_port, listens
+from relay.cli.demo.ports import free_port
+from tests.bench.processes import Child, child, listens
 from tests.fault.certificates import Authority, Pair
 
 # One process without a master, so that one id has all of its CPU time.

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import httpx
 
+from relay.cli.demo.ports import free_port
 from relay.sandbox import lines
 from tests.bench.bench import Bench
 from tests.bench.flows import Watch, fresh_source
 from tests.bench.ground import Ground
-from tests.bench.processes import Child, child, free_port, listens
+from tests.bench.processes import Child, child, listens
 from tests.bench.upstream import Upstream
 from tests.bench.workers import worker
 

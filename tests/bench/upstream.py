@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
+from relay.cli.demo.ports import free_port
 from relay.sandbox import journeys, lines
-from tests.bench.processes import Child, child, free_port, listens
+from tests.bench.processes import Child, child, listens
 
 SEED = 1
 IGRP = 1

@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from relay.cli.demo.ports import free_port
 from tests.bench.ground import Ground
-from tests.bench.processes import Child, child, free_port, listens
+from tests.bench.processes import Child, child, listens
 from tests.bench.profiling import profiled
 
 WORKER = ("-m", "relay.cli.main", "worker")

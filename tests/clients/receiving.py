@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from relay.cli.demo.ports import free_port
 from relay.domain.addresses import EgressPolicy
 from relay.domain.event_examples import example_of
 from relay.domain.model import ApplicationId, Endpoint, EndpointId, SigningKey
@@ -18,7 +19,7 @@ from relay.domain.signing import Signer, new_private_key, new_secret
 from relay.outbound.callbacks import Callback, CallbackSender
 from relay.outbound.egress import Egress, EgressOptions
 from relay.outbound.resolver import Resolver
-from tests.bench.processes import Child, child, free_port, listens
+from tests.bench.processes import Child, child, listens
 from tests.patience import PATIENCE_S
 
 NEW, OLD, STRANGE = (new_secret(letter * 32) for letter in (b"n", b"o", b"s"))

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.bench.processes import Child, child, free_port, listens
+from relay.cli.demo.ports import free_port
+from tests.bench.processes import Child, child, listens
 from tests.fault.serving import Exchange, serving
 
 ROOT = Path(__file__).parents[2]

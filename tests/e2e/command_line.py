@@ -20,8 +20,8 @@ from unittest.mock import patch
 
 import httpx
 
+from relay.cli.demo.ports import free_port
 from relay.cli.main import main
-from tests.bench.processes import free_port
 from tests.patience import PATIENCE_S
 
 KEY = "a-key-for-the-command-line"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.processes import free_port
+from relay.cli.demo.ports import free_port
 
 ENDS_WITHIN_S = 60
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
+from relay.cli.demo.ports import free_port
 from relay.store.embedded import server_binary
 from relay.store.needs import unmet_needs
-from tests.bench.processes import Child, child, free_port, listens
+from tests.bench.processes import Child, child, listens
 from tests.composing import ROOT, example, read_compose
 from tests.fault.stage import until
 from tests.meta.test_compose import FILLED

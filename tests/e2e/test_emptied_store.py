@@ -6,7 +6,8 @@ import sys
 import httpx
 from msgspec.structs import replace
 
-from tests.bench.processes import ChildFailed, child, free_port
+from relay.cli.demo.ports import free_port
+from tests.bench.processes import ChildFailed, child
 from tests.fault.api import api
 from tests.fault.cases.emptied import checkpoint_of, checkpointed, emptying, lose, now_ms, polled
 from tests.fault.recorder import always

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from tests.bench.processes import free_port
+from relay.cli.demo.ports import free_port
 from tests.e2e.test_posting import serve
 from tests.fault.serving import Exchange, serving
 from tests.fault.stage import SOURCE, Stage, stage, until

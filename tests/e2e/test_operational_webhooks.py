@@ -17,8 +17,8 @@ from svix.api import (
 )
 from svix.webhooks import Webhook
 
+from relay.cli.demo.ports import free_port
 from relay.domain.operational import OPERATIONAL
-from tests.bench.processes import free_port
 from tests.e2e.test_posting import serve
 from tests.fault.serving import Exchange, serving
 from tests.fault.stage import Stage, stage, until

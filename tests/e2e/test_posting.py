@@ -11,10 +11,11 @@ import httpx
 from standardwebhooks.webhooks import Webhook
 from svix.api import ApplicationIn, EndpointIn, MessageIn, SvixAsync, SvixOptions
 
+from relay.cli.demo.ports import free_port
 from relay.domain.model import EndpointId
 from relay.domain.streams import posts_of
 from relay.store import keys
-from tests.bench.processes import Child, child, free_port, listens
+from tests.bench.processes import Child, child, listens
 from tests.fault.serving import Exchange, serving
 from tests.fault.stage import Stage, stage, until
 from tests.patience import PATIENCE_S

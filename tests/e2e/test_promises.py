@@ -11,13 +11,14 @@ from typing import Any
 
 import httpx
 
+from relay.cli.demo.ports import free_port
 from relay.domain import envelope
 from relay.domain.identity import VOLATILE
 from relay.domain.model import ApiKeyAuth, Application, EndpointId, SigningKey, Source, SourceUid
 from relay.domain.normalising import normalise
 from relay.domain.references import tag_of
 from relay.store import keys
-from tests.bench.processes import child, free_port, listens
+from tests.bench.processes import child, listens
 from tests.fault.cases.kills import kill
 from tests.fault.recorder import always, never
 from tests.fault.stage import SOURCE, Stage, now_ms, stage, until

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 import httpx
 
-from tests.bench.processes import child, free_port, listens
+from relay.cli.demo.ports import free_port
+from tests.bench.processes import child, listens
 from tests.fault.stage import Stage
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.bench.processes import child, free_port
+from relay.cli.demo.ports import free_port
+from tests.bench.processes import child
 from tests.fault.case import Skipped
 
 ALERTS = Path(__file__).parents[2] / "helm/files/alerts.yaml"

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from relay.cli.demo.ports import free_port
 from relay.store.embedded import server_binary
-from tests.bench.processes import free_port
 
 READY_WITHIN_S = 60.0
 MARK_EVERY_S = 0.02

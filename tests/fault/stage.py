@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from relay.cli.demo.ports import free_port
 from relay.config import load
 from relay.domain.model import ApiKeyAuth, Application, Endpoint, EndpointId, SigningKey, Source, SourceUid
 from relay.store import keys, replay_keys
 from relay.wiring import Stores, open_stores
-from tests.bench.processes import Child, child, free_port, listens
+from tests.bench.processes import Child, child, listens
 from tests.fault.checker import Verdict, check
 from tests.fault.recorder import Habit, Recorder, recorder
 from tests.fault.upstream import FIRST_ROW_ID, Offered, Upstream, upstream

@@ -9,7 +9,7 @@ from typing import Any
 from redis.crc import key_slot
 from redis.exceptions import RedisError
 
-from tests.bench.processes import free_port
+from relay.cli.demo.ports import free_port
 from tests.fault.server import Server, own_server, running
 from tests.fault.stage import until
 

@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
+from relay.cli.demo.ports import free_port
 from relay.cli.main import COMMANDS
-from tests.bench.processes import Child, child, free_port, listens
+from tests.bench.processes import Child, child, listens
 from tests.fault.recorder import always, recorder
 from tests.fault.server import Server, own_server
 from tests.fault.upstream import upstream

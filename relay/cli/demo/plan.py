@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
-from relay.cli.demo.processes import free_port
+from relay.cli.demo.ports import free_port
 from relay.cli.demo.verdict import Subscription, Trouble
 from relay.domain.model import SourceUid
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import socket
 import sys
 import time
 from asyncio.subprocess import Process
@@ -26,13 +25,6 @@ class ChildEnded(RelayError):  # noqa: N818 - named for what happened
     def __init__(self, message: str, log: Sequence[str]) -> None:
         super().__init__(message)
         self.log = log
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.asynccontextmanager

@@ -12,7 +12,8 @@ from typing import Any
 
 import httpx
 
-from tests.bench.processes import Child, child, free_port, says_ready
+from relay.cli.demo.ports import free_port
+from tests.bench.processes import Child, child, says_ready
 from tests.fault.balancer import Balancer, balancer
 from tests.fault.case import Finding, case
 from tests.fault.recorder import always

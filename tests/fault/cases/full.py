@@ -9,7 +9,7 @@ from time import monotonic
 
 from redis.exceptions import RedisError
 
-from tests.bench.processes import free_port
+from relay.cli.demo.ports import free_port
 from tests.fault.case import Finding, case
 from tests.fault.ending import ended
 from tests.fault.recorder import always

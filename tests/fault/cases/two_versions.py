@@ -13,7 +13,8 @@ from typing import Any
 
 import httpx
 
-from tests.bench.processes import Child, child, free_port, says_ready
+from relay.cli.demo.ports import free_port
+from tests.bench.processes import Child, child, says_ready
 from tests.fault.case import Finding, case
 from tests.fault.checker import check, out_of_order
 from tests.fault.ending import quiet_s

@@ -306,14 +306,27 @@ async def test_what_an_endpoint_can_include(http: httpx.AsyncClient, message: st
     assert (await http.post("/app/crm/endpoint", json=other, headers=mine)).status_code == 403
     assert (await http.put("/app/crm/endpoint/other", json=other, headers=mine)).status_code == 403
     assert (await http.put("/app/crm/endpoint/e", json=kept.json(), headers=mine)).status_code == 200
+    moved = {"url": "https://other.example.com/hook"}
+    refused = [
+        await http.patch("/app/crm/endpoint/e", json=moved, headers=mine),
+        await http.patch("/app/crm/endpoint/e", json=moved | {"include": ["recordingUrl"]}, headers=mine),
+        await http.patch("/app/crm/endpoint/e", json=moved | {"urlIsSecret": True}, headers=mine),
+        await http.put("/app/crm/endpoint/e", json=moved, headers=mine),
+    ]
+    assert [(each.status_code, "recording:write" in each.text) for each in refused] == [(403, True)] * 4
+    assert (await http.get("/app/crm/endpoint/e")).json()["url"] == URL
+    alone = await http.patch("/app/crm/endpoint/e", json=moved | {"include": ["visitorTraceUrl"]}, headers=mine)
+    assert (alone.status_code, alone.json()["url"]) == (200, moved["url"])
+    await http.patch("/app/crm/endpoint/e", json={"url": URL, "include": ["recordingUrl"]})
+    assert (await http.patch("/app/crm/endpoint/e", json={"url": URL, "rateLimit": 9}, headers=mine)).status_code == 200
     await http.patch("/app/crm/endpoint/e", json={"include": []})
     asked = await http.patch("/app/crm/endpoint/e", json={"include": ["recordingUrl"]}, headers=mine)
     assert asked.status_code == 403
     before = application.state.policies
     application.state.policies = before._replace(has_public_url=False)
-    refused = await http.post("/app/crm/endpoint", json={"url": URL, "include": ["visitorTraceUrl"]})
+    unset = await http.post("/app/crm/endpoint", json={"url": URL, "include": ["visitorTraceUrl"]})
     application.state.policies = before
-    assert (refused.status_code, "RELAY_PUBLIC_URL" in refused.text) == (422, True)
+    assert (unset.status_code, "RELAY_PUBLIC_URL" in unset.text) == (422, True)
 
 
 async def test_the_sandbox_has_traces(http: httpx.AsyncClient, stores: Stores, store: Store) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from relay.cli.demo.processes import ChildEnded, Processes, free_port, processes
+from relay.cli.demo.ports import free_port
+from relay.cli.demo.processes import ChildEnded, Processes, processes
 from tests.patience import FOREVER_S, PATIENCE_S
 
 SECRET = {"RECEIVER_SECRETS": "whsec_" + base64.b64encode(b"s" * 32).decode()}

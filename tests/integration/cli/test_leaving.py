@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.bench.processes import Child, child, free_port, listens, says_ready
+from relay.cli.demo.ports import free_port
+from tests.bench.processes import Child, child, listens, says_ready
 from tests.patience import PATIENCE_S
 
 HEAD = b"%s HTTP/1.1\r\nhost: here\r\n"

@@ -15,16 +15,11 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
+from relay.cli.demo.ports import free_port
 from tests.patience import PATIENCE_S
 
 SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
 BODY = b'{"type": "call.created", "data": {"source": "main", "rowId": "7", "revision": 0, "classes": ["call"]}}'
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until_ready(url: str, process: "subprocess.Popen[bytes]") -> None:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from tests.bench.processes import free_port
+from relay.cli.demo.ports import free_port
 from tests.fault.stage import until
 from tests.integration.store.test_seal import NEW, fill
 from tests.patience import PATIENCE_S

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.processes import free_port
+from relay.cli.demo.ports import free_port
 from tests.patience import PATIENCE_S
 
 RELAY = f"{sys.executable} -m relay.cli.main"

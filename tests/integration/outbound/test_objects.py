@@ -10,10 +10,10 @@ import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 
+from relay.cli.demo.ports import free_port
 from relay.errors import CheckpointUnavailable
 from relay.outbound import objects
 from relay.outbound.objects import Objects
-from tests.bench.processes import free_port
 from tests.fault.serving import Exchange, serving
 from tests.patience import PATIENCE_S
 

@@ -2,14 +2,15 @@
 
 import random
 import socket
+from collections.abc import Iterator
 from contextlib import suppress
 
 from relay.errors import RelayError
 
 PORTS = range(10_000, 32_000)
-# Each process begins elsewhere and goes on from there: two that look at the same time do not find the same port.
-_begin = random.SystemRandom().randrange(len(PORTS))
-_untried = iter([*PORTS[_begin:], *PORTS[:_begin]])
+# Each process begins at another one: two that look at the same time do not find the same port.
+_begin: int = random.SystemRandom().randrange(len(PORTS))
+_untried: Iterator[int] = iter([*PORTS[_begin:], *PORTS[:_begin]])
 
 
 def free_port() -> int:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from relay.errors import RelayError
 
 PORTS = range(10_000, 32_000)
-# Each process begins at another one: two that look at the same time do not find the same port.
+# Processes that look at the same time begin at different ports.
 _begin: int = random.SystemRandom().randrange(len(PORTS))
 _untried: Iterator[int] = iter([*PORTS[_begin:], *PORTS[:_begin]])
 
@@ -16,8 +16,7 @@ _untried: Iterator[int] = iter([*PORTS[_begin:], *PORTS[:_begin]])
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on now.
 
-    The system gives out higher ones to connections, also to those of others, and one of them could have it before
-    whoever is to listen on it.
+    The system gives connections higher ones. A connection could take such a port before a process listens on it.
     """
     for port in _untried:
         with socket.socket() as probe, suppress(OSError):

@@ -21,6 +21,9 @@ SESSIONS = (PORTAL, SESSION)
 """Cookies of sessions. If a browser sends both, the first one whose session has not ended counts."""
 NOTICE = "relay_notice"
 PATH = "/console"
+HOST_ONLY = "__Host-"
+"""How names begin over https. Browsers accept such a cookie from this host alone: another host of the same domain
+cannot give a browser a session of its choice."""
 NOTICE_MOST = 1000
 """Characters of a message. A cookie can have 4 kB."""
 TOKEN_MOST = 100
@@ -46,8 +49,13 @@ class Notice(msgspec.Struct, frozen=True):
 
 def sessions_of(request: Request[Any, Any, Any]) -> list[Secret]:
     """The tokens of all sessions that the browser sent."""
-    tokens = (request.cookies.get(name, "") for name in SESSIONS)
+    tokens = (_sent(request, name) for name in SESSIONS)
     return [Secret(token) for token in tokens if 0 < len(token) <= TOKEN_MOST]
+
+
+def is_sent(request: Request[Any, Any, Any], name: str) -> bool:
+    """Whether the browser sent a cookie."""
+    return bool(_sent(request, name))
 
 
 def session_cookie(request: Request[Any, Any, Any], token: str) -> Cookie:
@@ -68,7 +76,7 @@ def expired(request: Request[Any, Any, Any], name: str) -> Cookie:
 def read_notice(request: Request[Any, Any, Any]) -> Notice | None:
     """The message for this page. None: there is none."""
     try:
-        text = base64.b64decode(request.cookies.get(NOTICE, ""), altchars=b"-_", validate=True)
+        text = base64.b64decode(_sent(request, NOTICE), altchars=b"-_", validate=True)
         return msgspec.json.decode(text, type=Notice)
     except (ValueError, binascii.Error):  # msgspec's own errors are ValueErrors.
         return None
@@ -81,12 +89,25 @@ def write_notice(request: Request[Any, Any, Any], notice: Notice) -> Cookie:
 
 
 def _cookie(request: Request[Any, Any, Any], name: str, value: str, *, max_age: int | None = None) -> Cookie:
+    secure, called = _is_secure(request), _name(request, name)
+    path = "/" if secure else PATH  # Browsers require this path for the name.
     if _is_framed(request, name):
-        return Partitioned(name, path=PATH, value=value, httponly=True, samesite="none", secure=True, max_age=max_age)
+        return Partitioned(called, path=path, value=value, httponly=True, samesite="none", secure=True, max_age=max_age)
+    return Cookie(called, path=path, value=value, httponly=True, samesite="strict", secure=secure, max_age=max_age)
+
+
+def _sent(request: Request[Any, Any, Any], name: str) -> str:
+    return request.cookies.get(_name(request, name), "")
+
+
+def _name(request: Request[Any, Any, Any], name: str) -> str:
+    return f"{HOST_ONLY}{name}" if _is_secure(request) else name
+
+
+def _is_secure(request: Request[Any, Any, Any]) -> bool:
     forwarded = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip()
-    # A client that claims https makes only its own cookie stricter.
-    secure = "https" in (request.scope.get("scheme"), forwarded)
-    return Cookie(name, path=PATH, value=value, httponly=True, samesite="strict", secure=secure, max_age=max_age)
+    # A client that claims https makes only its own cookies stricter.
+    return "https" in (request.scope.get("scheme"), forwarded)
 
 
 def _is_framed(request: Request[Any, Any, Any], name: str) -> bool:

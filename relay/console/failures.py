@@ -10,7 +10,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from relay.console.api import Refused, SignedOut
-from relay.console.cookies import PORTAL, SESSION, expired
+from relay.console.cookies import PORTAL, SESSION, expired, is_sent
 from relay.console.embedding import is_noted, serve_portal
 from relay.console.forms import FORM_AT_MOST
 from relay.console.rendering import render
@@ -56,7 +56,7 @@ def handlers() -> ExceptionHandlersMap:
 
 
 def _signed_out(request: Request[Any, Any, Any], _: SignedOut) -> Response[bytes]:
-    if PORTAL in request.cookies:
+    if is_sent(request, PORTAL):
         serve_portal(request)
         return _leave(request, PORTAL_AT, PORTAL, whole=PORTAL_AT)
     at, is_form = own_page(_shown(request), HOME), request.method != "GET"
@@ -108,7 +108,7 @@ def _fault_of_ours(request: Request[Any, Any, Any], error: Exception) -> Respons
 
 
 def _page(request: Request[Any, Any, Any], status: int, text: str, *, title: str | None = None) -> Response[bytes]:
-    if not is_noted(request) and PORTAL in request.cookies:
+    if not is_noted(request) and is_sent(request, PORTAL):
         serve_portal(request)  # No page of a visitor was asked for, such as at an address that no page has.
     heading = title or TITLES.get(HTTPStatus(status), "Something went wrong")
     values = {"heading": heading, "text": text, "status": status}

@@ -12,7 +12,7 @@ from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
 from relay.console.api import Api, Refused, SignedOut
-from relay.console.cookies import SESSION, expired, portal_cookie
+from relay.console.cookies import SESSION, expired, is_sent, portal_cookie
 from relay.console.csrf import check_origin
 from relay.console.embedding import serve_portal
 from relay.console.rendering import render
@@ -51,7 +51,7 @@ async def open_portal(request: Request[Any, Any, Any], code: FromPath[str]) -> R
         return _page(request, is_over=True, status=HTTPStatus.UNAUTHORIZED)
     answer = _redirect("/console/portal")
     answer.set_cookie(portal_cookie(request, (await _begin(request, code, given)).token.reveal()))
-    if SESSION in request.cookies:
+    if is_sent(request, SESSION):
         answer.set_cookie(expired(request, SESSION))
     return answer
 

@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from relay.console.api import Refused, SignedOut
-from relay.console.cookies import PORTAL, SESSION, expired, session_cookie
+from relay.console.cookies import PORTAL, SESSION, expired, is_sent, session_cookie
 from relay.console.csrf import check_origin
 from relay.console.embedding import is_portal
 from relay.console.rendering import render
@@ -47,7 +47,7 @@ async def begin_session(request: Request[Any, Any, Any]) -> Response[bytes]:
         b"", media_type="text/plain", status_code=HTTPStatus.SEE_OTHER, headers={"location": own_page(to, HOME)}
     )
     answer.set_cookie(session_cookie(request, session.token.reveal()))
-    if PORTAL in request.cookies:
+    if is_sent(request, PORTAL):
         answer.set_cookie(expired(request, PORTAL))
     return answer
 

@@ -57,13 +57,29 @@ async def test_the_cookie_of_a_session(stranger: Walker, stores: Stores) -> None
     sent = {"origin": "http://relay.test", "x-forwarded-proto": "https"}
     answer = await stranger.http.post("/console/sign-in", data={"key": KEY}, headers=sent)
     cookie = answer.headers["set-cookie"]
-    assert all(part in cookie for part in ("HttpOnly", "SameSite=strict", "Path=/console", "Secure"))
+    assert cookie.startswith(f"__Host-{SESSION}=")
+    assert set(cookie.split("; ")[1:]) == {"HttpOnly", "SameSite=strict", "Path=/", "Secure"}
     token = cookie.partition("=")[2].partition(";")[0]
     (name,) = [key async for key in stores.redis.scan_iter("*session:*")]
     kept = await stores.redis.get(name)
     assert token.encode() not in name + kept
     assert KEY.encode() not in kept
     assert 0 < await stores.redis.pttl(name) <= IDLE_MS
+
+
+async def test_no_other_host_chooses_the_session(operator: Walker) -> None:
+    """Over https, the relay reads only cookies that no other host of its domain can set."""
+    token = operator.http.cookies[SESSION]
+    operator.http.cookies.clear()
+    shown = {}
+    for name in (SESSION, f"__Host-{SESSION}"):
+        for protocol in ("http", "https"):
+            headers = {"cookie": f"{name}={token}", "x-forwarded-proto": protocol}
+            shown[name, protocol] = (await operator.http.get("/console", headers=headers)).status_code
+    assert shown == {
+        (SESSION, "http"): 200, (SESSION, "https"): 303,
+        (f"__Host-{SESSION}", "http"): 303, (f"__Host-{SESSION}", "https"): 200,
+    }  # fmt: skip
 
 
 async def test_a_session_ends_after_eight_hours(operator: Walker, clock: TestClock) -> None:

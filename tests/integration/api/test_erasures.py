@@ -9,6 +9,7 @@ import pytest
 from relay.api.erasures import MOST_RUNNING
 from relay.config import Settings
 from relay.domain.erasing_task import Found
+from relay.pipeline.erasing import ErasingTurns
 from relay.store.erasures import Erasures
 from relay.wiring import Stores
 from relay.wiring_erasing import erasing_of
@@ -20,17 +21,23 @@ ANNA = "+442079460958"
 PATH = "/erasure"
 
 
-async def turn(stores: Stores) -> None:
-    """Continue all tasks up to the end, without the wait between the rounds."""
+def turns_of(stores: Stores) -> ErasingTurns:
+    """What continues tasks, almost without the wait between the rounds."""
     turns = erasing_of(Settings(attempt_timeout_seconds=1.0), stores)
-    turns._settle_ms = 0
+    turns._settle_ms = 1
+    return turns
+
+
+async def turn(stores: Stores) -> None:
+    """Continue all tasks up to the end."""
+    turns = turns_of(stores)
     while await turns.turn():
         pass
 
 
 async def turn_once(http: httpx.AsyncClient, stores: Stores) -> Any:
     """Continue all tasks by a turn, and list the erasures."""
-    await erasing_of(Settings(attempt_timeout_seconds=1.0), stores).turn()
+    await turns_of(stores).turn()
     return (await http.get(PATH)).json()
 
 

@@ -8,11 +8,12 @@ So an upstream has two requests in flight at most: one of the poller, and one fo
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from relay.domain.model import Source, SourceUid
 from relay.domain.tracing import ROWS_AT_MOST, Trace, trace_of
-from relay.errors import Absent, NotFound, TooMany
+from relay.errors import Absent, NotFound, StoreUnavailable, TooMany
 from relay.outbound.reports_api import Page, ReportsApi
 from relay.store.trace_turns import TraceTurns
 
@@ -82,7 +83,11 @@ class Tracing:
         except Absent:
             raise NotFound("Infinity has no trace of this visitor, or no longer") from None
         finally:
-            await asyncio.shield(self._turns.give_back(source.uid))
+            await asyncio.shield(self._end_turn(source.uid))
+
+    async def _end_turn(self, source: SourceUid) -> None:
+        with suppress(StoreUnavailable):  # It ends by itself after a while.
+            await self._turns.give_back(source)
 
 
 def _busy(source: SourceUid) -> TooMany:

@@ -58,10 +58,15 @@ class LookingUp:
         if (task := self._running.get(entry)) is None:
             asking = self._ask(endpoint, lookup, prepared, results, known, deadline_s)
             task = self._running[entry] = asyncio.create_task(asking, name="lookup")
-            task.add_done_callback(lambda _: self._running.pop(entry, None))
+            task.add_done_callback(lambda done: self._ended(entry, done))
         found = await asyncio.shield(task)
         self._keep(entry, found, now + lookup.cache_s)
         return found
+
+    def _ended(self, entry: tuple[str, int, bytes], task: asyncio.Task[bytes | None]) -> None:
+        self._running.pop(entry, None)
+        if not task.cancelled():
+            task.exception()  # Attempts that wait get it. They may all have been given up.
 
     async def _ask(
         self, endpoint: Endpoint, lookup: Lookup, prepared: PreparedEndpoint, results: Mapping[str, bytes | None],

@@ -33,6 +33,14 @@ class Epoch(msgspec.Struct, frozen=True, kw_only=True):
         """Whether this epoch is the other one, or came after it."""
         return other.id == self.id or other.id in self.ancestors
 
+    def is_kin_of(self, other: "Epoch") -> bool:
+        """Whether the two have an epoch in common.
+
+        A store that loses its latest writes may lose that it was restored, too. It is restored again, into another
+        epoch after the same one.
+        """
+        return not {self.id, *self.ancestors}.isdisjoint((other.id, *other.ancestors))
+
 
 def standing(store: Epoch | None, saved: Epoch | None, *, is_empty: bool, is_kin: bool) -> Standing:
     """Compare a store with a checkpoint; None: there is no epoch, or no checkpoint.

@@ -215,7 +215,7 @@ class Vouching:
         if kept is None:
             return
         known, epoch = self._known, kept.epoch
-        if known is not None and not (epoch.descends_from(known) or known.descends_from(epoch)):
+        if known is not None and not epoch.is_kin_of(known):
             raise CheckpointRefused(
                 f"this process worked with the store of epoch {known.id}, and the server at RELAY_REDIS_URL has that "
                 f"of epoch {epoch.id}, which is another relay's. {ONE_SERVER}"

@@ -82,6 +82,26 @@ async def test_an_emptied_store_is_restored(relay: Relay) -> None:
     assert (await relay.heads()).epoch == await relay.epoch()
 
 
+async def test_a_store_may_lose_that_it_was_restored(relay: Relay) -> None:
+    """Before there is a checkpoint of it: it is restored anew, and whoever knew the first restored one follows."""
+    workers = [relay.worker(), relay.worker()]
+    await relay.look(*workers)
+    await relay.fill()
+    await relay.look(*workers)
+    behind = await snapshot(relay.redis)
+    await relay.endpoint()
+    await relay.look(*workers)
+    lives = set()
+    for _ in range(3):
+        await restore(relay.redis, behind)
+        await relay.look(*workers)
+        lives.add((await relay.epoch()).id)
+        assert [each.trouble for each in workers] == [None, None]
+    assert len(lives) == 3
+    await relay.look(*workers)
+    assert (await relay.heads()).epoch == await relay.epoch()
+
+
 async def test_a_checkpoint_must_stand_still_first(relay: Relay) -> None:
     """A write that was under way when the store was lost is waited for."""
     worker = relay.worker()

@@ -52,6 +52,15 @@ def test_ancestors_are_remembered_and_bounded() -> None:
     assert epoch.descends_from(epoch)
 
 
+def test_kin_have_a_life_in_common() -> None:
+    """One came after the other, or both came after a third."""
+    again = FIRST.next("c")
+    assert SECOND.is_kin_of(FIRST)
+    assert FIRST.is_kin_of(SECOND)
+    assert again.next("d").is_kin_of(SECOND)
+    assert not OTHER.next("y").is_kin_of(SECOND)
+
+
 def test_a_checkpoint_that_nobody_writes_stands_still() -> None:
     """From when it was seen first."""
     watch = Watch()

@@ -38,9 +38,9 @@ async def oldest_undelivered(
 ) -> OldestUndeliveredOut:
     """List the messages that have been undelivered longest, of all sources and posts, oldest first.
 
-    These are dead and dropped messages, by the time when the relay gave up, and messages that wait for an endpoint that
-    is disabled, paused or unfit, by the time when the relay stored them. A waiting message that the relay no longer has
-    is not listed.
+    Dead and dropped messages count from the time when the relay gave up. Messages that wait for a disabled, paused or
+    unfit endpoint count from the time when the relay stored them. A waiting message that the relay no longer has is not
+    listed.
     """
     scope = await scope_of(stores, principal, app=app)
     search = Search(stores, scope, scope.application if principal.application else None)

@@ -43,6 +43,7 @@ from relay.api.history import history
 from relay.api.lifespan import OpenStores, dependencies, lifespan
 from relay.api.measuring import Measuring, count_answer, metrics
 from relay.api.messages import MessageController
+from relay.api.oldest import oldest_undelivered
 from relay.api.operational_events import OperationalEventController
 from relay.api.operational_webhooks import OperationalWebhookController
 from relay.api.paging import provide_paging
@@ -229,7 +230,8 @@ def _guarded(authentication: Authentication, limits: Limits) -> Router:
             AttemptController, UndeliveredController, OperationalEventController, OperationalWebhookController,
             ReconciliationController,
             visitor_trace, explanation,
-            endpoint_stats, StatisticsController, failing_endpoints, UsageController, history, tail, ReplayController,
+            endpoint_stats, StatisticsController, failing_endpoints, oldest_undelivered, UsageController, history, tail,
+            ReplayController,
             BackgroundTaskController, ErasureController, send_example, own_principal, ApiKeyController,
             PortalController, AuditController,
             *handlers(UNSUPPORTED),

@@ -1,5 +1,6 @@
 """What was not delivered, and why."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from litestar import Controller, get
@@ -58,7 +59,7 @@ class UndeliveredController(Controller):
         which wait for their next attempt, are not listed. With `order=ascending`, the list is the same backwards. A
         page can be short without being the last: see `done`.
         """
-        scope = await _scope(stores, principal, app=app, endpoint=endpoint, source=source, state=which)
+        scope = await scope_of(stores, principal, app=app, endpoint=endpoint, source=source, state=which)
         places = SealedIterators(stores.vault, f"undelivered|{principal.application or ''}")
         start: Place | None = places.read(paging.place, Place) if paging.place is not None else None  # type: ignore[arg-type]
         found, end = await walk(stores, scope, start=start, limit=paging.limit, back=paging.descending is paging.back)
@@ -67,22 +68,23 @@ class UndeliveredController(Controller):
             found.reverse()
             before, behind = end or (found[0].place if found else None), before
         return ListOut(
-            data=await _shown(stores, found, scope.application if principal.application else None),
+            data=await shown(stores, found, scope.application if principal.application else None),
             iterator=places.write(behind) if behind else None,
             prev_iterator=BACK + places.write(before) if before and start else None,
             done=end is None,
         )
 
 
-async def _scope(
+async def scope_of(
     stores: Stores,
     principal: Principal,
     *,
     app: str | None,
-    endpoint: str | None,
-    source: str | None,
-    state: State | None,
+    endpoint: str | None = None,
+    source: str | None = None,
+    state: State | None = None,
 ) -> Scope:
+    """What a request asks for, and its principal can see. Raises Invalid, NotFound or Unreadable."""
     application = None
     if named := app or principal.application:
         application = await own_application(principal, named, stores)
@@ -110,7 +112,7 @@ async def _streams(stores: Stores, application: Application | None, endpoint: En
     return [*await stores.sources.uids(), *posts]
 
 
-async def _shown(stores: Stores, found: list[Found], reader: Application | None) -> list[UndeliveredOut]:
+async def shown(stores: Stores, found: Sequence[Found], reader: Application | None) -> list[UndeliveredOut]:
     """What was found, without events that a reader cannot see (None: it sees every event).
 
     Events that were stored before the filter of an application was narrowed can be such.
@@ -119,7 +121,7 @@ async def _shown(stores: Stores, found: list[Found], reader: Application | None)
     numbers: dict[SourceUid, set[int]] = {}
     for each in found:
         numbers.setdefault(each.source, set()).add(each.reference.number)
-    events = {source: await stores.events.read(source, some) for source, some in numbers.items()}
+    events = await stores.events.of(numbers)
     meant = [(each, _meant(each.reference, events[each.source])) for each in found]
     return [_show(each, event) for each, event in meant if event is None or sees is None or sees(event)]
 

@@ -57,7 +57,6 @@ Place = AtDead | AtDropped | AtWaiting
 class Found:
     """A delivery that was not delivered."""
 
-    place: Place
     source: SourceUid
     endpoint: Endpoint
     reference: Reference
@@ -67,6 +66,8 @@ class Found:
     message: str | None = None
     """What is known of its message, if that need not be kept for it."""
     row: str | None = None
+    place: Place | None = None
+    """Where it stands in the walk."""
 
 
 Steps = AsyncGenerator[tuple[Place, Found | None], None]
@@ -103,7 +104,7 @@ async def dead_steps(stores: Stores, scope: Scope, start: AtDead | None, *, back
                 if endpoint is None or dead.reference is None or not scope.holds(endpoint):
                     yield place, None
                 else:
-                    yield place, Found(place, source, endpoint, dead.reference, "dead", dead.reason, dead.at_ms)
+                    yield place, Found(source, endpoint, dead.reference, "dead", dead.reason, dead.at_ms, place=place)
             edge = batch[-1].at_ms, batch[-1].member
             edge = above(edge) if back else edge
 
@@ -132,7 +133,7 @@ def _found_dropped(place: AtDropped, endpoint: Endpoint, each: DroppedDelivery) 
     if each.reference is None:
         return None
     source, reference = place.source, each.reference
-    return Found(place, source, endpoint, reference, "dead", each.reason, each.at_ms, each.message, each.row)
+    return Found(source, endpoint, reference, "dead", each.reason, each.at_ms, each.message, each.row, place)
 
 
 async def waiting_steps(stores: Stores, scope: Scope, start: AtWaiting | None, *, back: bool) -> Steps:
@@ -145,14 +146,14 @@ async def waiting_steps(stores: Stores, scope: Scope, start: AtWaiting | None, *
         yield here, None
         if endpoint.app_id not in owners:  # Endpoints come by application.
             owners = {endpoint.app_id: await stores.applications.owner_of(endpoint)}
-        reason = _why_it_waits(owners[endpoint.app_id], endpoint)
+        reason = why_it_waits(owners[endpoint.app_id], endpoint)
         if reason is None:
             continue
         for source in _from(here.source or None, scope.sources, back=back):
             lane = here if source == here.source else structs.replace(here, source=source, count=MOST if back else 0)
             yield lane, None
             async for place, reference in _lane(stores, lane, back=back):
-                yield place, reference and Found(place, source, endpoint, reference, "waiting", reason)
+                yield place, reference and Found(source, endpoint, reference, "waiting", reason, place=place)
 
 
 async def _lane(
@@ -182,7 +183,7 @@ def _from(start: N | None, names: Iterable[N], *, back: bool) -> list[N]:
     return [name for name in sorted(names) if start is None or name >= start]
 
 
-def _why_it_waits(owner: Application | None, endpoint: Endpoint) -> str | None:
+def why_it_waits(owner: Application | None, endpoint: Endpoint) -> str | None:
     """Why nothing is sent to an endpoint; None: nothing keeps its events from being sent."""
     if endpoint.disabled:
         return "endpoint_disabled"

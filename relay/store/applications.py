@@ -1,7 +1,7 @@
 """Applications: tenants, found by id or by the uid that their owner gave them."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from redis.asyncio import Redis
 
@@ -42,6 +42,11 @@ class Applications:
             return await self.get(endpoint.app_id)
         except (NotFound, Unreadable):
             return None
+
+    async def read(self, ids: Iterable[ApplicationId]) -> dict[ApplicationId, Application]:
+        """Some applications by their ids; those that are gone or unreadable are left out."""
+        found = await self._records.read(dict.fromkeys(ids))
+        return {kept.value.id: kept.value for kept in found.values() if kept is not None and kept.value is not None}
 
     async def page(
         self, *, after: str | None, limit: int, descending: bool = False, only: ApplicationId | None = None

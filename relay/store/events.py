@@ -1,6 +1,6 @@
 """Events as they are kept: packed once, in buckets of 256, found by number or by message id."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from itertools import groupby
 
@@ -35,19 +35,27 @@ class Events:
 
     async def read(self, source: SourceUid, numbers: Iterable[int]) -> dict[int, StoredEvent]:
         """Read events by number, in one round trip; those that are not kept any more, or unreadable, are left out."""
-        groups = [(b, list(n)) for b, n in groupby(sorted(set(numbers)), key=bucket_of)]
+        return (await self.of({source: numbers}))[source]
+
+    async def of(self, wanted: Mapping[SourceUid, Iterable[int]]) -> dict[SourceUid, dict[int, StoredEvent]]:
+        """The same for several sources, in one round trip."""
+        groups = [
+            (source, bucket, list(members))
+            for source, numbers in wanted.items()
+            for bucket, members in groupby(sorted(set(numbers)), key=bucket_of)
+        ]
+        events: dict[SourceUid, dict[int, StoredEvent]] = {source: {} for source in wanted}
         if not groups:
-            return {}
+            return events
         async with self._redis.pipeline(transaction=False) as pipe:
-            for bucket, members in groups:
+            for source, bucket, members in groups:
                 pipe.hmget(keys.events(source, bucket), [str(n) for n in members])
             found = await pipe.execute()
-        events: dict[int, StoredEvent] = {}
-        for (_, members), values in zip(groups, found, strict=True):
+        for (source, _, members), values in zip(groups, found, strict=True):
             for number, packed in zip(members, values, strict=True):
                 if packed is not None:
                     with suppress(Unreadable):
-                        events[number] = PACKING.unpack(packed)
+                        events[source][number] = PACKING.unpack(packed)
         return events
 
     async def find(self, source: SourceUid, message: MessageId) -> tuple[int, StoredEvent] | None:

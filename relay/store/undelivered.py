@@ -62,7 +62,7 @@ class Undelivered:
         With `newer`, the oldest at or above it come first.
         """
         found = await read_timeline(self._redis, keys.dead(source), edge=edge, newer=newer, limit=limit)
-        return [_dead(member, at_ms) for at_ms, member in found]
+        return [read_dead(member, at_ms) for at_ms, member in found]
 
     async def dropped(
         self, source: SourceUid, endpoint: EndpointId, *, edge: Place | None = None, newer: bool = False, limit: int
@@ -70,7 +70,7 @@ class Undelivered:
         """Up to `limit` deliveries to an endpoint that were dropped, in the same order."""
         key = keys.dropped(source, endpoint)
         found = await read_timeline(self._redis, key, edge=edge, newer=newer, limit=limit)
-        return [_dropped(member, at_ms) for at_ms, member in found]
+        return [read_dropped(member, at_ms) for at_ms, member in found]
 
     async def dropped_for(self, source: SourceUid) -> list[EndpointId]:
         """The endpoints of which deliveries were dropped, in order."""
@@ -174,7 +174,7 @@ class Undelivered:
         tags = {(endpoint, reference.number): reference.tag for endpoint, reference in deliveries}
         if tags:
             async for member, _ in self._redis.zscan_iter(keys.dead(source), count=LOOK_AT_ONCE):
-                found = _dead(member.decode("utf-8", "replace"), 0)
+                found = read_dead(member.decode("utf-8", "replace"), 0)
                 _note(dead, member, found.endpoint, found.reference, tags)
         for endpoint in sorted({endpoint for endpoint, _ in tags}):
             async for member, _ in self._redis.zscan_iter(keys.dropped(source, endpoint), count=LOOK_AT_ONCE):
@@ -200,13 +200,15 @@ def _entry(
     return [endpoint, reference.text(), int(lost), len(dead), *dead, len(dropped), *dropped]
 
 
-def _dead(member: str, at_ms: int) -> Dead:
+def read_dead(member: str, at_ms: int) -> Dead:
+    """Read a member of the dead deliveries of a source."""
     endpoint, _, rest = member.partition(" ")
     text, _, reason = rest.partition(" ")
     return Dead(at_ms, member, EndpointId(endpoint), _reference(text.encode()), reason)
 
 
-def _dropped(member: str, at_ms: int) -> DroppedDelivery:
+def read_dropped(member: str, at_ms: int) -> DroppedDelivery:
+    """Read a member of the dropped deliveries to an endpoint."""
     text, reason, message, row = (*member.split(" "), "-", "-", "-")[:4]
     named = (None if name == "-" else name for name in (message, row))
     return DroppedDelivery(at_ms, member, _reference(text.encode()), reason, *named)

@@ -42,6 +42,16 @@ class UndeliveredOut(Out, frozen=True, kw_only=True):
     """How many attempts ended since the event was stored, or since somebody last resent it."""
 
 
+class OldestUndeliveredOut(Out, frozen=True, kw_only=True):
+    """The oldest undelivered messages."""
+
+    data: list[UndeliveredOut]
+    """The messages with the oldest `since` first."""
+    complete: bool
+    """Whether these are certainly the oldest. `false`: the relay did not look at everything, and older ones may be
+    undelivered."""
+
+
 class OperationalEventOut(Out, frozen=True, kw_only=True):
     """Something that the relay did on its own, or a problem that it found."""
 

@@ -5,16 +5,11 @@ from typing import Any
 from litestar import Response, get
 from litestar.params import FromQuery
 
-from relay.console.api import Api, Refused, together
-from relay.console.listing import NOTHING
+from relay.console.api import Refused, together
 from relay.console.pages.endpoints import drawn
 from relay.console.pages.signing_in import VisitGiven
 
 LISTED = 8
-NOT_FOUND = 404
-LOOKED_AT, SOURCES_LOOKED_AT, OF_A_SOURCE = 250, 8, 50
-"""Undelivered messages of which the oldest are listed: of all streams, and of each of the first sources. The API lists
-them stream by stream, so the oldest of a source can stand behind any number of others."""
 BAD_FRESHNESS = ("stalled", "lagging")
 
 
@@ -23,18 +18,17 @@ async def overview(visit: VisitGiven, span: FromQuery[str | None] = None) -> Res
     """The overview. `span`: of the chart, `hour` or `day`."""
     api = visit.api
     unit = "minute" if span == "hour" else "hour"
-    sources, failing, history = await together(
+    sources, failing, history, oldest = await together(
         api.get("source", limit=250),
         api.get("stats", "failing-endpoint", hours=24, limit=LISTED),
         api.get("stats", "history", unit=unit),
+        api.get("stats", "oldest-undelivered", limit=LISTED),
     )
-    undelivered = await _undelivered(api, sources)
     return visit.page(
         "overview.html",
         sources=sources,
         failing=failing,
-        undelivered=undelivered,
-        oldest=_oldest(undelivered),
+        oldest=oldest,
         history=history,
         chart=None if isinstance(history, Refused) else drawn(history),
         span="hour" if span == "hour" else "day",
@@ -56,37 +50,3 @@ def _rows_per_minute(sources: Any) -> float:
 
 def _trouble(sources: Any) -> int:
     return sum(route["freshness"] in BAD_FRESHNESS or route["state"] == "stopped" for route in routes_of(sources))
-
-
-async def _undelivered(api: Api, sources: Any) -> Any:
-    """The oldest undelivered messages. `done`: no older one can be missing. Refused: the key lacks the scope."""
-    uids = [] if isinstance(sources, Refused) else [source["uid"] for source in sources["data"]]
-    waiting, dead, *by_source = await together(
-        api.get("undelivered", state="waiting", limit=LOOKED_AT),
-        api.get("undelivered", state="dead", order="ascending", limit=LOOKED_AT),
-        *(_dead_of(api, uid) for uid in uids[:SOURCES_LOOKED_AT]),
-    )
-    if refused := next((each for each in (waiting, dead, *by_source) if isinstance(each, Refused)), None):
-        return refused
-    is_whole = waiting["done"] and (dead["done"] or 0 < len(uids) <= SOURCES_LOOKED_AT)
-    found = [each for page in (waiting, dead, *by_source) for each in page["data"]]
-    return {"data": list({_place(each): each for each in found}.values()), "done": is_whole}
-
-
-async def _dead_of(api: Api, uid: str) -> Any:
-    try:
-        return await api.get("undelivered", source=uid, state="dead", order="ascending", limit=OF_A_SOURCE)
-    except Refused as refused:
-        if refused.status != NOT_FOUND:
-            raise
-        return NOTHING  # The source was deleted a moment ago.
-
-
-def _place(message: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(message[name] for name in ("state", "endpointId", "source", "rowId", "msgId", "since"))
-
-
-def _oldest(undelivered: Any) -> list[dict[str, Any]]:
-    if isinstance(undelivered, Refused):
-        return []
-    return sorted(undelivered["data"], key=lambda each: str(each["since"]))[:LISTED]

@@ -196,6 +196,7 @@ async def _messages(record: Recorder, stores: Stores, endpoint: str) -> None:
     await _replays(record)
     await record.call("PATCH /app/{app_id}/endpoint/{endpoint_id}", {"disabled": True}, **names)
     await record.call("GET /undelivered")
+    await record.call("GET /stats/oldest-undelivered", query={"limit": 2})
     poller = {"app_id": "acme", "sink_id": "crm", "consumer_id": "worker-1"}
     await record.call("GET /app/{app_id}/poller/{sink_id}", **poller)
     await record.call("GET /app/{app_id}/poller/{sink_id}/consumer/{consumer_id}", **poller)

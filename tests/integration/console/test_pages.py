@@ -5,14 +5,17 @@ import re
 
 import httpx
 import pytest
+from msgspec import structs
 
+from relay.api import oldest
 from relay.console.files import ROOT
-from relay.console.pages import overview
 from relay.console.rendering import POLICY
+from relay.domain.model import SourceUid
 from relay.errors import StoreUnavailable
+from relay.store import keys
 from relay.wiring import Stores
 from tests.integration.api.conftest import TestClock
-from tests.integration.api.losing import Losses
+from tests.integration.api.losing import CODE, Losses
 from tests.integration.api.storing import NOW, A, B, Store
 from tests.integration.console.walking import Page, Walker
 
@@ -140,7 +143,7 @@ async def test_hostile_names_are_text(operator: Walker, http: httpx.AsyncClient)
 async def test_the_oldest_undelivered_message_comes_first(
     operator: Walker, http: httpx.AsyncClient, store: Store, stores: Stores, clock: TestClock
 ) -> None:
-    """The API lists them stream by stream, and the overview by their age."""
+    """Whatever its source is."""
     await http.post("/app", json={"uid": "one", "name": "One"})
     made = (await http.post("/app/one/endpoint", json={"url": "https://hooks.example.com/in", "disabled": True})).json()
     for source, row_id, at_ms in ((A, 1, NOW - 60_000), (B, 2, NOW - 3_600_000)):
@@ -149,14 +152,22 @@ async def test_the_oldest_undelivered_message_comes_first(
     assert page.text.index("row 2") < page.text.index("row 1")
 
 
-async def test_the_oldest_dead_message_is_found_behind_many(
-    operator: Walker, losses: Losses, monkeypatch: pytest.MonkeyPatch
+async def test_the_oldest_undelivered_message_is_found_among_many(
+    operator: Walker, losses: Losses, stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The API lists dead messages with the newest first, and a page of it does not reach the oldest ones."""
-    monkeypatch.setattr(overview, "LOOKED_AT", 2)
-    for source, rows in ((A, range(100, 105)), (B, range(200, 205))):
-        for row in rows:
-            await losses.give_up(source, row, "crm", at_ms=NOW - 600_000 + row * 1000)
+    """It can be of any of many sources, behind many newer ones. The page says so if the relay did not look at all."""
+    for n in range(12):
+        uid, first = SourceUid(f"s{n:02}"), await stores.sources.get(A)
+        await stores.sources.put(uid, lambda _, uid=uid, first=first: structs.replace(first, uid=uid))  # type: ignore[misc]
+    await losses.give_up(SourceUid("s08"), 1, "crm", at_ms=NOW - 600_000)
+    message = await losses.give_up(SourceUid("s11"), 2, "crm", at_ms=NOW - 300_000)
+    copies = {f"{losses.ids['crm']} a1:{CODE}:{message[4:9]}:{n} poison": NOW - n for n in range(300)}
+    await stores.redis.zadd(keys.dead(SourceUid("s11")), copies)
     page = await operator.get("/console")
     assert "schedule used up" in page.text
-    assert page.text.index("row 100") < page.text.index("row 104") < page.text.index("row 200")
+    assert page.text.index("row 1") < page.text.index("row 2")
+    assert "The messages that have waited longest" in page.text
+    monkeypatch.setattr(oldest, "LOOKED_AT", 0)
+    page = await operator.get("/console")
+    assert "there can be older ones" in page.text
+    assert "row 1" not in page.text

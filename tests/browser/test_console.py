@@ -15,6 +15,7 @@ from tests.browser.serving import Served, stored
 
 PAGES = {
     "/console": "Overview",
+    "/console/failing-endpoints": "Failing endpoints",
     "/console/sources": "Sources",
     "/console/sources/evil": "<script>alert(1)</script>",
     "/console/sources/uk": "United Kingdom",

@@ -1,6 +1,7 @@
 """`/console/sources`: the list of sources, and the page of one with its routes."""
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from litestar import Response, get, post
 from litestar.exceptions import NotFoundException
@@ -11,7 +12,34 @@ from relay.console.pages.signing_in import VisitGiven
 from relay.console.words import segment
 
 AT = "/console/sources"
+BEHIND = ("stalled", "lagging")
 STEPS = {"pause": "Polling is paused.", "resume": "Polling continues.", "poll": "The source is polled at once."}
+
+
+class Polled(NamedTuple):
+    """A route with its source, as lists show it."""
+
+    source: Mapping[str, Any]
+    route: Mapping[str, Any]
+
+
+def polled(sources: Iterable[Mapping[str, Any]]) -> list[Polled]:
+    """All routes of some sources."""
+    return [Polled(source, route) for source in sources for route in (source.get("routeStates") or {}).values()]
+
+
+def is_behind(polled: Polled) -> bool:
+    """Whether the route needs a look: it is behind Infinity, or it is stopped."""
+    return polled.route["freshness"] in BEHIND or polled.route["state"] == "stopped"
+
+
+def worst_first(routes: Iterable[Polled]) -> list[Polled]:
+    """Routes that need a look first: those that are stopped, then those that are furthest behind."""
+
+    def place(each: Polled) -> tuple[bool, bool, float]:
+        return not is_behind(each), each.route["state"] != "stopped", -(each.route["lagSeconds"] or 0)
+
+    return sorted(routes, key=place)
 
 
 def at(uid: str, *more: str) -> str:
@@ -23,7 +51,7 @@ def at(uid: str, *more: str) -> str:
 async def list_sources(visit: VisitGiven, iterator: FromQuery[str | None] = None) -> Response[bytes]:
     """All sources."""
     sources = await visit.api.get("source", limit=50, iterator=iterator)
-    return visit.page("sources.html", sources=sources)
+    return visit.page("sources.html", sources=sources, routes=polled(sources["data"]))
 
 
 @get("/sources/{uid:str}")

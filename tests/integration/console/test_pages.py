@@ -19,6 +19,7 @@ from tests.integration.console.walking import Page, Walker
 BUDGET = 100_000
 PAGES = [
     "/console",
+    "/console/failing-endpoints",
     "/console/sources",
     "/console/sources/a",
     "/console/sources/a/routes/all",

@@ -6,6 +6,7 @@ from litestar.params import FromQuery
 from relay.console.pages.signing_in import VisitGiven
 
 HOURS = 24
+"""How long ago a failure counts."""
 
 
 @get("/failing-endpoints")

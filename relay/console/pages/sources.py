@@ -8,10 +8,14 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, FromQuery
 
 from relay.console.api import together
+from relay.console.finding import found, holding
+from relay.console.listing import with_query
 from relay.console.pages.signing_in import VisitGiven
 from relay.console.words import segment
 
 AT = "/console/sources"
+FOUND_BY = ("uid", "name", "baseUrl", "igrp")
+"""Fields in which the list looks for a text."""
 BEHIND = ("stalled", "lagging")
 STEPS = {"pause": "Polling is paused.", "resume": "Polling continues.", "poll": "The source is polled at once."}
 
@@ -48,10 +52,26 @@ def at(uid: str, *more: str) -> str:
 
 
 @get("/sources")
-async def list_sources(visit: VisitGiven, iterator: FromQuery[str | None] = None) -> Response[bytes]:
-    """All sources."""
-    sources = await visit.api.get("source", limit=50, iterator=iterator)
-    return visit.page("sources.html", sources=sources, routes=polled(sources["data"]))
+async def list_sources(
+    visit: VisitGiven,
+    find: FromQuery[str] = "",
+    behind: FromQuery[str | None] = None,
+    iterator: FromQuery[str | None] = None,
+) -> Response[bytes]:
+    """All sources, or those in which a text is found. `behind`: only routes that need a look, the worst first."""
+    conditions = holding(find.strip(), FOUND_BY)
+    if behind:
+        conditions.append(lambda source: any(map(is_behind, polled([source]))))
+    sources = await found(visit.api, "source", conditions=conditions, iterator=iterator)
+    routes = polled(sources["data"])
+    return visit.page(
+        "sources.html",
+        sources=sources,
+        routes=worst_first(filter(is_behind, routes)) if behind else routes,
+        find=find,
+        behind=behind,
+        at=with_query(AT, {"find": find, "behind": behind}),
+    )
 
 
 @get("/sources/{uid:str}")

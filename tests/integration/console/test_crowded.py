@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from relay.console import finding
 from relay.console.pages import overview
 from relay.domain.model import SourceUid
 from relay.store import keys
@@ -54,6 +55,59 @@ async def test_every_failing_endpoint_can_be_listed(operator: Walker, failing: l
     page = await operator.get("/console/failing-endpoints")
     assert [one for one in failing if not any(link.endswith(one) for link in page.links)] == []
     assert f"Receiver {MANY}" in page.text
+
+
+@pytest.mark.usefixtures("sources")
+async def test_a_source_is_found(operator: Walker) -> None:
+    """By a part of its name, in capitals or not. What was looked for stays in the form."""
+    page = await operator.get("/console/sources")
+    assert page.form("/console/sources").fields == {"find": ""}
+    page = await operator.get("/console/sources?find=SOURCE-07")
+    assert [link for link in page.links if link.startswith("/console/sources/")] == ["/console/sources/source-07"]
+    assert page.form("/console/sources").fields == {"find": "SOURCE-07"}
+    page = await operator.get("/console/sources?find=nowhere")
+    assert "Nothing was found" in page.text
+    assert "/console/sources" in page.links
+
+
+@pytest.mark.usefixtures("sources")
+async def test_only_routes_behind_are_listed(operator: Walker) -> None:
+    """That of the source whose credentials are refused."""
+    page = await operator.get("/console/sources?behind=1")
+    assert [link for link in page.links if link.startswith("/console/sources/")] == [f"/console/sources/{LAST}"]
+
+
+async def test_an_endpoint_is_found_with_its_state(operator: Walker, failing: list[str]) -> None:
+    """By its description. The list of an application's endpoints says which of them fail."""
+    page = await operator.get(f"/console/applications/one?find=receiver {MANY}")
+    assert [link.rpartition("/")[2] for link in page.links if "/endpoints/" in link] == failing[-1:]
+    assert "Disabled" in page.text
+    page = await operator.get("/console/applications/one?find=nowhere")
+    assert "Nothing was found" in page.text
+
+
+async def test_an_application_is_found(operator: Walker, http: httpx.AsyncClient) -> None:
+    """Among those of every page of the API, with a link to where the search continues."""
+    for number in range(MANY):
+        (await http.post("/app", json={"uid": f"app-{number:02}", "name": f"Customer {number}"})).raise_for_status()
+    page = await operator.get("/console/applications?find=customer 11")
+    assert ("Customer 11" in page.text, "Customer 12" in page.text) == (True, False)
+
+
+async def test_a_search_continues_on_the_next_page(
+    operator: Walker, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the API has more pages than are read for one page of what is found."""
+    monkeypatch.setattr(finding, "LARGEST", 2)
+    monkeypatch.setattr(finding, "READ", 2)
+    for number in range(6):
+        (await http.post("/app", json={"uid": f"app-{number}", "name": f"Customer {number}"})).raise_for_status()
+    last = (await http.get("/app")).json()["data"][-1]["uid"]
+    page = await operator.get(f"/console/applications?find={last}")
+    assert "Nothing was found so far" in page.text
+    (onward,) = [link for link in page.links if "iterator=" in link]
+    page = await operator.get(onward)
+    assert "Nothing was found" not in page.text
 
 
 async def test_no_failing_endpoint(operator: Walker) -> None:

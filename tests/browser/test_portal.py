@@ -20,7 +20,7 @@ PAGES = {
     f"{CRM}/secrets": "crm",
     f"{CRM}/replay": "crm",
     f"{CRM}/settings": "crm",
-    "/console/applications/acme/new-endpoint": "New endpoint",
+    "/console/applications/acme/new-endpoint": "New endpoint of Acme Motors",
     "/console/portal/used": "Open the portal",
 }
 

@@ -140,6 +140,15 @@ def test_a_selected_group_is_resent_with_and_without_script(user: Page, relay: S
     expect(user.get_by_role("status")).to_contain_text("is cancelled")
 
 
+def test_all_groups_are_selected_with_and_without_script(user: Page, relay: Served, dead: None) -> None:
+    """By a link beside the button."""
+    user.goto(f"{relay.url}/console/undelivered?state=dead")
+    user.get_by_role("link", name="Select all groups of this page").click()
+    expect(user.get_by_label("schedule used up for crm")).to_be_checked()
+    user.get_by_role("link", name="1 undelivered of crm").click()
+    expect(user.get_by_text("1 message", exact=True)).to_be_visible()
+
+
 def test_groups_to_select_are_accessible_and_fit(visitor: Page, relay: Served, dead: None) -> None:
     """WCAG AA by axe, with checkboxes on the page."""
     visitor.goto(f"{relay.url}/console/undelivered")

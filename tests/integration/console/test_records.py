@@ -28,7 +28,7 @@ async def test_undelivered_messages_are_grouped(operator: Walker, store: Store, 
     page = await operator.get("/console/undelivered")
     assert "endpoint disabled" in page.text
     assert [link for link in page.links if link.endswith(tuple(messages))]
-    assert '<td class="n">2</td>' in page.html
+    assert "2 undelivered of " in page.text
     assert "No message matches" in (await operator.get("/console/undelivered?state=dead&app=one")).text
     page = await operator.get("/console/undelivered?state=strange")
     assert (page.status, "aria-invalid" in page.html) == (422, True)
@@ -104,6 +104,43 @@ async def test_selected_groups_are_resent_by_reason(operator: Walker, lost: Loss
     assert [each["reason"] for each in await lost.listed()] == ["event_not_kept"]
 
 
+async def test_all_groups_of_a_page_are_selected(operator: Walker, lost: Losses) -> None:
+    """By a link, which works without JavaScript. The page after the tasks have begun has no selection."""
+    page = await operator.get("/console/undelivered?source=a")
+    assert not [given for tag, given in page.tags if "checked" in given]
+    (everything,) = [link for link in page.links if "select=all" in link]
+    page = await operator.get(everything)
+    assert "/console/undelivered?source=a" in page.links
+    assert len([given for tag, given in page.tags if "checked" in given]) == len(boxes(page)) == 2
+    page = await operator.send("/resend")
+    assert ("2 tasks started" in page.text, page.answer.url.query) == (True, b"source=a")
+
+
+async def test_a_group_leads_to_its_messages(operator: Walker, lost: Losses) -> None:
+    """So does the page of the endpoint. The list of messages is folded if it is long and of several endpoints."""
+    one, crm = lost.ids["one"], lost.ids["crm"]
+    of_crm = undelivered.of_endpoint(one, crm)
+    assert of_crm in (await operator.get("/console/undelivered")).links
+    page = await operator.get(f"/console/applications/{one}/endpoints/{crm}")
+    assert of_crm in page.links
+    page = await operator.get(of_crm)
+    assert ("2 messages" in page.text, ">erp</a>" in page.html) == (True, False)
+
+
+async def test_a_long_list_of_undelivered_messages_is_folded(
+    operator: Walker, lost: Losses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless the page is of one endpoint."""
+    monkeypatch.setattr(undelivered, "OPEN_MOST", 1)
+
+    async def folds(path: str) -> list[bool]:
+        page = await operator.get(path)
+        return ["open" in given for tag, given in page.tags if tag == "details" and "body" in given.get("class", "")]
+
+    assert await folds("/console/undelivered") == [False]
+    assert await folds(undelivered.of_endpoint(lost.ids["one"], lost.ids["crm"])) == [True]
+
+
 async def test_a_filter_by_source_bounds_what_is_resent(operator: Walker, lost: Losses) -> None:
     """The page then shows nothing of other sources, so nothing of them is sent. The page stays the same."""
     page = await operator.get("/console/undelivered?source=a")
@@ -135,8 +172,8 @@ async def test_groups_of_one_page_are_told_as_such(
     page = await operator.get("/console/undelivered")
     for _ in range(2):
         assert "Only the messages of this page are counted" in page.text
-        assert '<td class="n">1+</td>' in page.html
-        (onward,) = [link for link in page.links if "iterator=" in link]
+        assert "1+ undelivered of " in page.text
+        (onward,) = [link for link in page.links if "iterator=" in link and "select=" not in link]
         page = await operator.get(onward)
         if 'rel="next"' not in page.html:
             break

@@ -55,7 +55,10 @@ async def undelivered_page(
     select: FromQuery[str | None] = None,
     iterator: FromQuery[str | None] = None,
 ) -> Response[bytes]:
-    """The page. `select`: `all` selects every group that can be resent. Litestar keeps the name `state` for itself, so the handler reads it from the query."""
+    """The page. `select`: `all` selects every group that can be resent.
+
+    Litestar keeps the name `state` for itself, so the handler reads it from the query.
+    """
     state = visit.request.query_params.get("state")
     chosen = {"app": app, "endpoint": endpoint, "source": source, "state": state}
     listing = await listed(visit, "undelivered", chosen=chosen, limit=LISTED, iterator=iterator)

@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from relay.api import feeds
+from relay.console.pages import messages
 from relay.wiring import Stores
 from tests.integration.api.storing import NOW, A, B, Store
 from tests.integration.api.test_messages import attempt
@@ -37,6 +38,25 @@ async def test_a_message_is_found_and_explained(
     assert "503" in page.text
     assert "crm" in page.text
     assert [given for tag, given in page.tags if tag == "script" and "src" not in given] == []
+
+
+async def test_deliveries_that_need_a_look_come_first(
+    operator: Walker, http: httpx.AsyncClient, store: Store, endpoint: str
+) -> None:
+    """The settled ones of many are folded. An endpoint without a uid has its description as its name."""
+    made = [
+        (await http.post("/app/one/endpoint", json={"url": "https://hooks.example.com/in", "description": f"Team {n}"}))
+        for n in range(messages.LISTED_MOST)
+    ]
+    message = await store(A, 7, to=[made[-1].json()["id"]], act="call")
+    page = await operator.get(f"/console/applications/one/messages/{message}")
+    assert f"{messages.LISTED_MOST} other endpoints: No delivery {messages.LISTED_MOST}" in page.text
+    assert (
+        page.text.index(f"Team {messages.LISTED_MOST - 1}")
+        < page.text.index("other endpoints")
+        < page.text.index("crm")
+    )
+    assert "Resend to Team 3" in page.text
 
 
 async def test_a_message_is_sent_again(operator: Walker, store: Store, http: httpx.AsyncClient, endpoint: str) -> None:

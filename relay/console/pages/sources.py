@@ -85,7 +85,12 @@ async def source_page(visit: VisitGiven, uid: FromPath[str]) -> Response[bytes]:
     )
     running = [each for each in backfills["data"] if each["state"] == "running"]
     return visit.page(
-        "source.html", source=source, running=running, last=_first(reconciliations), quarantine=quarantine
+        "source.html",
+        source=source,
+        stopped=_stopped(source),
+        running=running,
+        last=_first(reconciliations),
+        quarantine=quarantine,
     )
 
 
@@ -127,3 +132,12 @@ def known_step(step: str) -> str:
 
 def _first(page: Any) -> Any:
     return page["data"][0] if page["data"] else None
+
+
+def _stopped(source: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The names of routes that are stopped, by what stopped them."""
+    found: dict[str, list[str]] = {}
+    for _, route in polled([source]):
+        if route["state"] == "stopped":
+            found.setdefault(route["lastError"] or "Infinity refused the credentials", []).append(route["route"])
+    return found

@@ -41,12 +41,11 @@ async def list_messages(
         visit.api.get("event-type", limit=250),
         needed=(0,),
     )
-    names = [] if isinstance(types, Refused) else [each["name"] for each in types["data"]]
     return visit.page(
         "messages.html",
         application=application,
         listing=listing,
-        kinds=[("", "All"), *((name, name) for name in names)],
+        event_types=[] if isinstance(types, Refused) else [each["name"] for each in types["data"]],
     )
 
 

@@ -85,6 +85,22 @@ async def test_an_application_without_messages(operator: Walker, endpoint: str) 
     assert (await operator.get("/console/applications/one/messages/msg_absent")).status == 404
 
 
+async def test_event_types_break_after_dots(operator: Walker, store: Store, endpoint: str) -> None:
+    """In narrow columns of lists, so that no word is cut."""
+    await store(A, 7, act="call")
+    page = await operator.get("/console/applications/one/messages")
+    assert ("call.<wbr>created</a>" in page.html, "call.created" in page.text) == (True, True)
+
+
+async def test_event_types_are_suggested(operator: Walker, http: httpx.AsyncClient, endpoint: str) -> None:
+    """The browser looks through them while one types. What was entered stays, and several are separated by commas."""
+    await http.post("/event-type", json={"name": "invoice.paid", "description": "An invoice was paid"})
+    page = await operator.get("/console/applications/one/messages?event_types=goal.created,invoice.paid")
+    assert '<option value="invoice.paid"></option>' in page.html
+    assert page.form("/messages").fields["event_types"] == "goal.created,invoice.paid"
+    assert page.status == 200
+
+
 async def test_messages_are_found_by_time_and_by_id(operator: Walker, store: Store, endpoint: str) -> None:
     """A time that is none is said at its field. An id leads to the message, and nowhere else."""
     message = await store(A, 7, act="call")

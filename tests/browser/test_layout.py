@@ -11,6 +11,8 @@ from tests.patience import PATIENCE_S
 
 UID = "long-" + "w" * 55
 NAME = "W" * 100
+PAPER = 718
+"""Pixels: A4 without its margins."""
 FITS = "page => page.scrollWidth <= page.clientWidth"
 
 
@@ -86,3 +88,18 @@ def test_tabs_wrap_on_narrow_screens(scripted: Page, relay: Served) -> None:
     scripted.goto(f"{relay.url}/console/applications/acme/endpoints/crm")
     for tab in scripted.get_by_role("navigation", name="Pages of this endpoint").get_by_role("link").all():
         expect(tab).to_be_in_viewport(ratio=1)
+
+
+def test_a_table_fits_on_paper(scripted: Page, relay: Served) -> None:
+    """It is not cut, has no controls, and says when something was: it is read later. Paper is white for everybody."""
+    scripted.set_viewport_size({"width": PAPER, "height": 1100})
+    scripted.goto(f"{relay.url}/console/applications/acme/messages/first")
+    scripted.emulate_media(media="print", color_scheme="dark")
+    expect(scripted.get_by_role("link", name="crm").first).to_be_visible()
+    expect(scripted.get_by_role("button", name="Resend")).to_be_hidden()
+    assert scripted.locator("html").evaluate(FITS)
+    assert scripted.locator("body").evaluate("page => getComputedStyle(page).backgroundColor") == "rgb(246, 247, 249)"
+    said = scripted.locator("time").first.evaluate("time => getComputedStyle(time, '::after').content")
+    assert "UTC" in said
+    scripted.goto(f"{relay.url}/console/applications/acme/messages")
+    expect(scripted.get_by_label("Source", exact=True)).to_be_hidden()

@@ -214,6 +214,24 @@ async def test_a_key_is_created_shown_once_and_revoked(operator: Walker, http: h
     assert (await http.get("/key")).json()["data"] == []
 
 
+async def test_objects_lead_to_their_changes(
+    operator: Walker, http: httpx.AsyncClient, store: Store, endpoint: str
+) -> None:
+    """The audit log tells who changed an application, an endpoint or a source, and what a key changed."""
+    key = (await http.post("/key", json={"name": "CRM", "scopes": ["read"]})).json()
+    app = (await http.get("/app/one")).json()["id"]
+    at = {
+        "/console/applications/one": f"object=application/{app}",
+        f"/console/applications/one/endpoints/{endpoint}": f"object=endpoint/{endpoint}",
+        "/console/sources/a": "object=source/a",
+        "/console/keys": f"principal={key['id']}",
+    }
+    for path, query in at.items():
+        assert f"/console/audit?{query}" in (await operator.get(path)).links
+    page = await operator.get(f"/console/audit?object=endpoint/{endpoint}")
+    assert ("endpoint.create" in page.text, "application.create" in page.text) == (True, False)
+
+
 async def test_what_is_wrong_with_a_key_is_said(operator: Walker, http: httpx.AsyncClient) -> None:
     """At its field, and what was entered stays."""
     await operator.get("/console/keys")

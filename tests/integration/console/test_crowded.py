@@ -2,13 +2,16 @@
 
 import httpx
 import pytest
+from msgspec import structs
 
 from relay.console import finding
-from relay.console.pages import overview
-from relay.domain.model import SourceUid
+from relay.console.pages import endpoints, overview, reconciliations
+from relay.domain.model import EndpointId, SourceUid
+from relay.domain.reconciling import Counts
 from relay.store import keys
 from relay.wiring import Stores
 from tests.integration.api.storing import NOW, A, Store
+from tests.integration.api.test_messages import attempt
 from tests.integration.console.walking import Walker
 
 MANY = 14
@@ -108,6 +111,40 @@ async def test_a_search_continues_on_the_next_page(
     (onward,) = [link for link in page.links if "iterator=" in link]
     page = await operator.get(onward)
     assert "Nothing was found" not in page.text
+
+
+async def test_all_attempts_of_an_endpoint_can_be_listed(
+    operator: Walker, http: httpx.AsyncClient, store: Store, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Page by page. The page refreshes itself where it is."""
+    monkeypatch.setattr(endpoints, "ATTEMPTS", 2)
+    await http.post("/app", json={"uid": "one", "name": "One"})
+    made = (await http.post("/app/one/endpoint", json={"url": "https://hooks.example.com/in"})).json()["id"]
+    for row in range(1, 4):
+        message = await store(A, row, to=[made])
+        await attempt(stores, A, message, made, at_ms=NOW + row, status=503, verdict="retry")
+    page = await operator.get(f"/console/applications/one/endpoints/{made}")
+    assert page.html.count("<tr data-key") == 2
+    (onward,) = [link for link in page.links if "iterator=" in link]
+    page = await operator.get(onward)
+    assert page.html.count("<tr data-key") == 1
+    assert [given["hx-get"] for _, given in page.tags if "hx-get" in given] == [onward]
+
+
+async def test_all_endpoints_of_a_reconciliation_can_be_listed(
+    operator: Walker, http: httpx.AsyncClient, store: Store, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Page by page, beside the list of differences."""
+    monkeypatch.setattr(reconciliations, "ENDPOINTS", 1)
+    run = (await http.post("/source/a/reconciliation", json={"afterRowId": 0, "untilRowId": 9})).json()["id"]
+    before = await stores.reconciliations.get(A, run)
+    counts = {EndpointId("ep_one"): Counts(confirmed=1), EndpointId("ep_two"): Counts(confirmed=2)}
+    await stores.reconciliations.save(A, before, structs.replace(before, phase="done", endpoints=counts))
+    page = await operator.get(f"/console/sources/a/reconciliations/{run}")
+    assert ("ep_one" in page.text, "ep_two" in page.text) == (True, False)
+    (onward,) = [link for link in page.links if "endpoints=" in link]
+    page = await operator.get(onward)
+    assert ("ep_one" in page.text, "ep_two" in page.text) == (False, True)
 
 
 async def test_no_failing_endpoint(operator: Walker) -> None:

@@ -199,6 +199,21 @@ async def test_operational_events_are_listed(operator: Walker, stores: Stores) -
     assert [given for tag, given in page.tags if tag == "script" and "src" not in given] == []
 
 
+async def test_an_operational_event_is_found(operator: Walker, stores: Stores) -> None:
+    """By its type, or by what it says. The field appears when the list is long, and stays when nothing is found."""
+    for number in range(10):
+        await stores.operations.note("source.stalled", {"source": f"north-{number}"}, now_ms=NOW)
+    await stores.operations.note("endpoint.disabled", {"endpointId": "ep_one"}, now_ms=NOW)
+    at = "/console/operational-events"
+    assert (await operator.get(at)).form("/operational-events").fields == {"find": ""}
+    page = await operator.get(f"{at}?find=EP_ONE")
+    assert ("endpoint.disabled" in page.text, "source.stalled" in page.text) == (True, False)
+    page = await operator.get(f"{at}?find=north-7")
+    assert ("north-7" in page.text, "north-6" in page.text) == (True, False)
+    page = await operator.get(f"{at}?find=nowhere")
+    assert ("Nothing was found" in page.text, page.form("/operational-events").fields["find"]) == (True, "nowhere")
+
+
 async def test_a_key_is_created_shown_once_and_revoked(operator: Walker, http: httpx.AsyncClient) -> None:
     """Its token is on the page that answers the form, and on no other."""
     await operator.get("/console/keys")

@@ -35,8 +35,7 @@ async def listed(
     visit: Visit, *operation: str, chosen: Mapping[str, str | None], limit: int, iterator: str | None
 ) -> Listing:
     """A page of an operation's list. `chosen`: its filters, by the names of its parameters. Raises Refused."""
-    query = urlencode({name: value for name, value in chosen.items() if value})
-    at = visit.request.url.path + (f"?{query}" if query else "")
+    at = with_query(visit.request.url.path, chosen)
     try:
         found = await visit.api.get(*operation, limit=limit, iterator=iterator, **chosen)
     except Refused as refused:
@@ -44,3 +43,13 @@ async def listed(
             raise
         return Listing(NOTHING, Entry(chosen, refused), at, refused.status)
     return Listing(found, Entry(chosen), at, 200)
+
+
+def with_query(path: str, chosen: Mapping[str, str | None]) -> str:
+    """An address with what was chosen.
+
+    >>> with_query("/console/sources", {"find": "uk", "behind": None}), with_query("/console/sources", {})
+    ('/console/sources?find=uk', '/console/sources')
+    """
+    query = urlencode({name: value for name, value in chosen.items() if value})
+    return path + (f"?{query}" if query else "")

@@ -164,6 +164,15 @@ def plain(value: Any) -> Any:
     return value.translate(TURNING)
 
 
+def parted(value: str) -> Markup:
+    """A name such as an event type, which can go on in the next line after each of its dots.
+
+    >>> str(parted("call.created"))
+    'call.<wbr>created'
+    """
+    return Markup(".<wbr>").join(str(plain(value)).split("."))
+
+
 def segment(value: str) -> str:
     """A part of the path of one of our addresses."""
     return quote(str(value), safe="")
@@ -172,5 +181,5 @@ def segment(value: str) -> str:
 FILTERS: dict[str, Callable[..., Any]] = {
     "number": number, "rate": rate, "size": size, "duration": duration, "milliseconds": milliseconds, "ago": ago,
     "full": full, "pretty": pretty, "tojson_text": tojson_text, "spaced": spaced, "segment": segment,
-    "sentence": sentence,
+    "sentence": sentence, "parted": parted,
 }  # fmt: skip

@@ -88,7 +88,7 @@ def test_a_source_is_steered_read_again_and_compared(user: Page, relay: Served, 
     user.fill("#f-afterRowId", "0")
     user.get_by_role("button", name="Begin the backfill").click()
     expect(user.get_by_role("progressbar").first).to_be_visible()
-    press(user, "Cancel", "cancel")
+    press(user, "Cancel the backfill of calls", "cancel")
     user.get_by_role("link", name="Reconciliation").click()
     user.get_by_role("button", name="Compare").click()
     expect(user.locator("h1")).to_contain_text("Reconciliation")
@@ -97,4 +97,4 @@ def test_a_source_is_steered_read_again_and_compared(user: Page, relay: Served, 
 def test_a_message_is_sent_again(user: Page, relay: Served) -> None:
     """From its page, to one endpoint."""
     user.goto(f"{relay.url}/console/applications/acme/messages/first")
-    press(user, "Resend", "The message is on its way")
+    press(user, "Resend to crm", "The message is on its way")

@@ -15,6 +15,7 @@ from tests.browser.serving import Served, stored
 
 PAGES = {
     "/console": "Overview",
+    "/console/failing-endpoints": "Failing endpoints",
     "/console/sources": "Sources",
     "/console/sources/evil": "<script>alert(1)</script>",
     "/console/sources/uk": "United Kingdom",
@@ -26,7 +27,7 @@ PAGES = {
     "/console/new-source": "New source",
     "/console/new-application": "New application",
     "/console/applications": "Applications",
-    "/console/applications/acme/settings": "Settings",
+    "/console/applications/acme/settings": "Settings of Acme Motors",
     "/console/applications/evil": "<img src=x onerror=alert(1)>",
     "/console/applications/acme": "Acme Motors",
     "/console/applications/acme/endpoints/crm": "crm",
@@ -35,8 +36,8 @@ PAGES = {
     "/console/applications/acme/endpoints/crm/recover": "crm",
     "/console/applications/acme/endpoints/crm/replay": "crm",
     "/console/applications/acme/endpoints/crm/settings": "crm",
-    "/console/applications/acme/new-endpoint": "New endpoint",
-    "/console/applications/acme/messages": "Messages",
+    "/console/applications/acme/new-endpoint": "New endpoint of Acme Motors",
+    "/console/applications/acme/messages": "Messages of Acme Motors",
     "/console/applications/acme/messages/first": "invoice.paid",
     "/console/applications/acme/messages/first/endpoints/crm": "Delivery to crm",
     "/console/tail": "Live tail",
@@ -139,6 +140,15 @@ def test_a_selected_group_is_resent_with_and_without_script(user: Page, relay: S
     expect(user.get_by_role("status")).to_contain_text("is cancelled")
 
 
+def test_all_groups_are_selected_with_and_without_script(user: Page, relay: Served, dead: None) -> None:
+    """By a link beside the button."""
+    user.goto(f"{relay.url}/console/undelivered?state=dead")
+    user.get_by_role("link", name="Select all groups of this page").click()
+    expect(user.get_by_label("schedule used up for crm")).to_be_checked()
+    user.get_by_role("link", name="1 undelivered of crm").click()
+    expect(user.get_by_text("1 message", exact=True)).to_be_visible()
+
+
 def test_groups_to_select_are_accessible_and_fit(visitor: Page, relay: Served, dead: None) -> None:
     """WCAG AA by axe, with checkboxes on the page."""
     visitor.goto(f"{relay.url}/console/undelivered")
@@ -156,7 +166,7 @@ def test_a_key_is_created_with_scopes_with_and_without_script(user: Page, relay:
     user.get_by_label("endpoint:write", exact=True).check()
     user.get_by_role("button", name="Create the key").click()
     expect(user.locator("code.secret")).to_contain_text("rlk_")
-    user.get_by_text("Revoke", exact=True).first.click()
+    user.locator("summary", has_text="Revoke").first.click()
     user.get_by_role("button", name="Revoke the key").first.click()
     expect(user.get_by_role("status")).to_contain_text("is revoked")
 

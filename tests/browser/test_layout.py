@@ -11,6 +11,8 @@ from tests.patience import PATIENCE_S
 
 UID = "long-" + "w" * 55
 NAME = "W" * 100
+PAPER = 718
+"""Pixels: A4 without its margins."""
 FITS = "page => page.scrollWidth <= page.clientWidth"
 
 
@@ -60,3 +62,44 @@ def test_a_page_is_printed_without_its_controls(scripted: Page, relay: Served) -
     expect(scripted.locator(".side")).to_be_hidden()
     expect(scripted.get_by_role("button", name="Pause the endpoint")).to_be_hidden()
     expect(scripted.locator("h1")).to_have_text("crm")
+
+
+@pytest.mark.parametrize("pixels", [768, 390, 320])
+def test_the_navigation_is_a_menu_on_narrow_screens(user: Page, relay: Served, pixels: int) -> None:
+    """It opens and leads by keyboard, with and without JavaScript, and nothing in it has to be scrolled to."""
+    user.set_viewport_size({"width": pixels, "height": 900})
+    user.goto(f"{relay.url}/console/applications/acme/endpoints/crm")
+    menu, sections = user.locator("summary", has_text="Menu"), user.get_by_role("navigation", name="Sections")
+    expect(sections.get_by_role("link", name="API keys")).to_be_hidden()
+    menu.focus()
+    user.keyboard.press("Enter")
+    for name in ("Overview", "API keys"):
+        expect(sections.get_by_role("link", name=name)).to_be_in_viewport(ratio=1)
+    expect(user.get_by_role("button", name="Sign out")).to_be_in_viewport(ratio=1)
+    expect(sections.get_by_role("link", name="Applications")).to_have_attribute("aria-current", "page")
+    user.keyboard.press("Tab")
+    user.keyboard.press("Enter")
+    expect(user.locator("h1")).to_have_text("Overview")
+
+
+def test_tabs_wrap_on_narrow_screens(scripted: Page, relay: Served) -> None:
+    """Every page of an endpoint can be seen at once."""
+    scripted.set_viewport_size({"width": 390, "height": 900})
+    scripted.goto(f"{relay.url}/console/applications/acme/endpoints/crm")
+    for tab in scripted.get_by_role("navigation", name="Pages of this endpoint").get_by_role("link").all():
+        expect(tab).to_be_in_viewport(ratio=1)
+
+
+def test_a_table_fits_on_paper(scripted: Page, relay: Served) -> None:
+    """It is not cut, has no controls, and says when something was: it is read later. Paper is white for everybody."""
+    scripted.set_viewport_size({"width": PAPER, "height": 1100})
+    scripted.goto(f"{relay.url}/console/applications/acme/messages/first")
+    scripted.emulate_media(media="print", color_scheme="dark")
+    expect(scripted.get_by_role("link", name="crm").first).to_be_visible()
+    expect(scripted.get_by_role("button", name="Resend")).to_be_hidden()
+    assert scripted.locator("html").evaluate(FITS)
+    assert scripted.locator("body").evaluate("page => getComputedStyle(page).backgroundColor") == "rgb(246, 247, 249)"
+    said = scripted.locator("time").first.evaluate("time => getComputedStyle(time, '::after').content")
+    assert "UTC" in said
+    scripted.goto(f"{relay.url}/console/applications/acme/messages")
+    expect(scripted.get_by_label("Source", exact=True)).to_be_hidden()

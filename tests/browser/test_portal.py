@@ -20,7 +20,7 @@ PAGES = {
     f"{CRM}/secrets": "crm",
     f"{CRM}/replay": "crm",
     f"{CRM}/settings": "crm",
-    "/console/applications/acme/new-endpoint": "New endpoint",
+    "/console/applications/acme/new-endpoint": "New endpoint of Acme Motors",
     "/console/portal/used": "Open the portal",
 }
 
@@ -60,6 +60,10 @@ def test_pages_of_a_subscriber_are_accessible_and_fit(subscriber: Page, relay: S
         checked(subscriber)
         assert subscriber.get_by_role("link", name="Sources").count() == 0
     subscriber.goto(f"{relay.url}/console")
+    menu = subscriber.locator("summary", has_text="Menu")
+    if menu.is_visible():
+        menu.click()
+        checked(subscriber)
     subscriber.get_by_role("button", name="Sign out").click()
     expect(subscriber.locator("h1")).to_have_text("Ask for a new link")
     checked(subscriber)

@@ -4,7 +4,7 @@ from typing import Any
 
 from litestar import Response, get, post
 from litestar.exceptions import NotFoundException
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 
 from relay.console.api import Refused, together
 from relay.console.charts import Chart, Series, stacked
@@ -12,6 +12,8 @@ from relay.console.pages.applications import endpoint_at
 from relay.console.pages.signing_in import VisitGiven
 
 STEPS_S = {"minute": 60, "hour": 3600}
+ATTEMPTS = 15
+"""Attempts in a page of their list."""
 SERIES = (Series("success", "Succeeded", "good"), Series("fail", "Failed", "bad"))
 STEPS: dict[str, tuple[dict[str, Any], str]] = {
     "pause": ({"paused": True}, "The endpoint is paused. The relay keeps its events."),
@@ -22,15 +24,17 @@ STEPS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @get("/applications/{app:str}/endpoints/{endpoint:str}")
-async def endpoint_page(visit: VisitGiven, app: FromPath[str], endpoint: FromPath[str]) -> Response[bytes]:
-    """The page."""
+async def endpoint_page(
+    visit: VisitGiven, app: FromPath[str], endpoint: FromPath[str], iterator: FromQuery[str | None] = None
+) -> Response[bytes]:
+    """The page. `iterator`: of the list of attempts."""
     api, path = visit.api, ("app", app, "endpoint", endpoint)
     application, found, stats, history, attempts = await together(
         api.get("app", app),
         api.get(*path),
         api.get(*path, "stats"),
         api.get(*path, "history", unit="hour"),
-        api.get("app", app, "attempt", "endpoint", endpoint, limit=15),
+        api.get("app", app, "attempt", "endpoint", endpoint, limit=ATTEMPTS, iterator=iterator),
         needed=(1,),
     )
     return visit.page(

@@ -1,5 +1,6 @@
 """The messages of an application, and the page of one: why it has its classes, and what became of it."""
 
+from collections import Counter
 from typing import Any
 
 from litestar import Response, get, post
@@ -10,6 +11,11 @@ from relay.console.listing import listed
 from relay.console.pages.applications import AT
 from relay.console.pages.signing_in import VisitGiven
 from relay.console.words import segment
+
+ORDER = ("dead", "dropped", "waiting", "confirmed")
+SETTLED = ("confirmed", "unwanted", "none")
+LISTED_MOST = 10
+"""If a message has more deliveries, those that are settled are folded."""
 
 
 @get("/applications/{app:str}/messages")
@@ -35,12 +41,11 @@ async def list_messages(
         visit.api.get("event-type", limit=250),
         needed=(0,),
     )
-    names = [] if isinstance(types, Refused) else [each["name"] for each in types["data"]]
     return visit.page(
         "messages.html",
         application=application,
         listing=listing,
-        kinds=[("", "All"), *((name, name) for name in names)],
+        event_types=[] if isinstance(types, Refused) else [each["name"] for each in types["data"]],
     )
 
 
@@ -48,20 +53,26 @@ async def list_messages(
 async def message_page(visit: VisitGiven, app: FromPath[str], msg: FromPath[str]) -> Response[bytes]:
     """One message."""
     api = visit.api
-    application, message, explanation, attempts = await together(
+    application, message, explanation, attempts, endpoints = await together(
         api.get("app", app),
         api.get("app", app, "msg", msg),
         api.get("app", app, "msg", msg, "explanation"),
         api.get("app", app, "attempt", "msg", msg, limit=50),
+        api.get("app", app, "endpoint", limit=250),
         needed=(1,),
     )
+    deliveries = [] if isinstance(explanation, Refused) else _worst_first(explanation["deliveries"])
+    settled = [each for each in deliveries if each["state"] in SETTLED] if len(deliveries) > LISTED_MOST else []
     return visit.page(
         "message.html",
         application=application,
         message=message,
         explanation=explanation,
         attempts=attempts,
-        names=_names(explanation),
+        deliveries=[each for each in deliveries if each not in settled],
+        settled=settled,
+        settled_by_state=Counter(each["state"] for each in settled),
+        names=_names(deliveries, endpoints),
         base=f"{AT}/{segment(app)}",
     )
 
@@ -82,8 +93,18 @@ def message_at(app: str, msg: str) -> str:
     return f"{AT}/{segment(app)}/messages/{segment(msg)}"
 
 
-def _names(explanation: Any) -> dict[str, str]:
-    """What endpoints are called, by id."""
-    if isinstance(explanation, Refused):
-        return {}
-    return {each["endpointId"]: each["endpointUid"] or each["endpointId"] for each in explanation["deliveries"]}
+def _worst_first(deliveries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Deliveries that need a look, then those that wait, then all others."""
+
+    def place(each: dict[str, Any]) -> int:
+        return ORDER.index(each["state"]) if each["state"] in ORDER else len(ORDER)
+
+    return sorted(deliveries, key=place)
+
+
+def _names(deliveries: list[dict[str, Any]], endpoints: Any) -> dict[str, str]:
+    """What endpoints are called, by id: by their uid, or their description, or their id."""
+    listed = [] if isinstance(endpoints, Refused) else endpoints["data"]
+    descriptions = {each["id"]: each["description"] for each in listed}
+    ids = ((each["endpointId"], each["endpointUid"]) for each in deliveries)
+    return {one: uid or descriptions.get(one) or one for one, uid in ids}

@@ -8,9 +8,11 @@ from litestar.params import FromQuery
 from relay.console.api import Refused, together
 from relay.console.pages.endpoints import drawn
 from relay.console.pages.signing_in import VisitGiven
+from relay.console.pages.sources import Polled, is_behind, polled, worst_first
 
 LISTED = 8
-BAD_FRESHNESS = ("stalled", "lagging")
+ROUTES_LISTED = 10
+"""Routes of sources, those that are furthest behind first. The page of sources lists the others."""
 
 
 @get("/")
@@ -24,6 +26,7 @@ async def overview(visit: VisitGiven, span: FromQuery[str | None] = None) -> Res
         api.get("stats", "history", unit=unit),
         api.get("stats", "oldest-undelivered", limit=LISTED),
     )
+    routes = _routes(sources)
     return visit.page(
         "overview.html",
         sources=sources,
@@ -32,21 +35,12 @@ async def overview(visit: VisitGiven, span: FromQuery[str | None] = None) -> Res
         history=history,
         chart=None if isinstance(history, Refused) else drawn(history),
         span="hour" if span == "hour" else "day",
-        rows_per_minute=_rows_per_minute(sources),
-        trouble=_trouble(sources),
+        rows_per_minute=sum(float(each.route["rowsPerMinute"]) for each in routes),
+        trouble=sum(is_behind(each) for each in routes),
+        routes=worst_first(routes)[:ROUTES_LISTED],
+        more_routes=len(routes) > ROUTES_LISTED,
     )
 
 
-def routes_of(sources: Any) -> list[dict[str, Any]]:
-    """The states of all routes in a list of sources."""
-    if isinstance(sources, Refused):
-        return []
-    return [route for source in sources["data"] for route in (source.get("routeStates") or {}).values()]
-
-
-def _rows_per_minute(sources: Any) -> float:
-    return sum(float(route["rowsPerMinute"]) for route in routes_of(sources))
-
-
-def _trouble(sources: Any) -> int:
-    return sum(route["freshness"] in BAD_FRESHNESS or route["state"] == "stopped" for route in routes_of(sources))
+def _routes(sources: Any) -> list[Polled]:
+    return [] if isinstance(sources, Refused) else polled(sources["data"])

@@ -13,6 +13,8 @@ from relay.console.visits import Visit
 
 FIELDS = ("afterRowId", "untilRowId", "since", "until")
 UNREPAIRABLE = "unexpected"
+ENDPOINTS = 50
+"""Endpoints in a page of their list."""
 
 
 @get("/sources/{uid:str}/reconciliations")
@@ -39,15 +41,19 @@ async def reconcile(visit: VisitGiven, uid: FromPath[str]) -> Response[bytes]:
 
 @get("/sources/{uid:str}/reconciliations/{one:str}")
 async def reconciliation_page(
-    visit: VisitGiven, uid: FromPath[str], one: FromPath[str], iterator: FromQuery[str | None] = None
+    visit: VisitGiven,
+    uid: FromPath[str],
+    one: FromPath[str],
+    iterator: FromQuery[str | None] = None,
+    endpoints: FromQuery[str | None] = None,
 ) -> Response[bytes]:
-    """One reconciliation with its differences."""
+    """One reconciliation with its differences. `endpoints`: the iterator of the list of endpoints."""
     path = ("source", uid, "reconciliation", one)
-    source, found, differences, endpoints = await together(
+    source, found, differences, of_endpoints = await together(
         visit.api.get("source", uid),
         visit.api.get(*path),
         visit.api.get(*path, "difference", limit=50, iterator=iterator),
-        visit.api.get(*path, "endpoint", limit=50),
+        visit.api.get(*path, "endpoint", limit=ENDPOINTS, iterator=endpoints),
         needed=(0, 1, 2, 3),
     )
     return visit.page(
@@ -55,7 +61,7 @@ async def reconciliation_page(
         source=source,
         one=found,
         differences=differences,
-        endpoints=endpoints,
+        endpoints=of_endpoints,
         repairable=[kind for kind in found["differences"] if kind != UNREPAIRABLE],
     )
 

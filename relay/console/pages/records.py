@@ -3,7 +3,9 @@
 from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery
 
-from relay.console.listing import listed
+from relay.console.finding import found, holding
+from relay.console.forms import Entry
+from relay.console.listing import Listing, listed, with_query
 from relay.console.pages.signing_in import VisitGiven
 
 LISTED = 50
@@ -12,10 +14,17 @@ TASKS = ("endpoint.recover", "endpoint.replay", "endpoint.bulk-replay", "applica
 
 
 @get("/operational-events")
-async def operational_events(visit: VisitGiven, iterator: FromQuery[str | None] = None) -> Response[bytes]:
-    """What the relay did on its own."""
-    listing = await listed(visit, "operational-event", chosen={}, limit=LISTED, iterator=iterator)
-    return visit.page("operational_events.html", listing=listing)
+async def operational_events(
+    visit: VisitGiven, find: FromQuery[str] = "", iterator: FromQuery[str | None] = None
+) -> Response[bytes]:
+    """What the relay did on its own, or those events in which a text is found."""
+    if conditions := holding(find.strip(), ("type", "data")):
+        chosen = {"find": find.strip()}
+        events = await found(visit.api, "operational-event", conditions=conditions, iterator=iterator)
+        listing = Listing(events, Entry(chosen), with_query(visit.request.url.path, chosen), 200)
+    else:
+        listing = await listed(visit, "operational-event", chosen={}, limit=LISTED, iterator=iterator)
+    return visit.page("operational_events.html", listing=listing, find=find.strip())
 
 
 @get("/audit")

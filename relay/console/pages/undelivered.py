@@ -9,12 +9,15 @@ from litestar.params import FromQuery
 
 from relay.console.api import Refused
 from relay.console.cookies import Notice
-from relay.console.listing import listed
+from relay.console.listing import listed, with_query
 from relay.console.pages.signing_in import VisitGiven
 from relay.console.visits import Visit
 
 AT = "/console/undelivered"
 LISTED = 250
+OPEN_MOST = 50
+"""If a page has more messages of several endpoints, their list is folded, so that the groups are the page."""
+ALL = "all"
 NAMED_MOST = 3
 """Endpoints that a message names for each failure."""
 SELECTED = "group-"
@@ -49,21 +52,39 @@ async def undelivered_page(
     app: FromQuery[str | None] = None,
     endpoint: FromQuery[str | None] = None,
     source: FromQuery[str | None] = None,
+    select: FromQuery[str | None] = None,
     iterator: FromQuery[str | None] = None,
 ) -> Response[bytes]:
-    """The page. Litestar keeps the name `state` for itself, so the handler reads it from the query."""
+    """The page. `select`: `all` selects every group that can be resent.
+
+    Litestar keeps the name `state` for itself, so the handler reads it from the query.
+    """
     state = visit.request.query_params.get("state")
     chosen = {"app": app, "endpoint": endpoint, "source": source, "state": state}
     listing = await listed(visit, "undelivered", chosen=chosen, limit=LISTED, iterator=iterator)
+    here = with_query(AT, chosen | {"iterator": iterator})
     return visit.page(
         "undelivered.html",
         listing=listing,
         groups=groups_of(listing.found["data"]),
         is_part=bool(listing.found["prevIterator"]) or not listing.found["done"],
-        here=visit.request.url.path + (f"?{visit.request.url.query}" if visit.request.url.query else ""),
+        here=here,
+        selects_all=select == ALL,
+        select_all=with_query(AT, chosen | {"iterator": iterator, "select": ALL}),
         source=source or "",
         name_of=name_of,
+        of_endpoint=of_endpoint,
+        lists_messages=bool(endpoint) or len(listing.found["data"]) <= OPEN_MOST,
     )
+
+
+def of_endpoint(app: str, endpoint: str) -> str:
+    """The address of the page for one endpoint.
+
+    >>> of_endpoint("app_1", "ep_1")
+    '/console/undelivered?app=app_1&endpoint=ep_1'
+    """
+    return with_query(AT, {"app": app, "endpoint": endpoint})
 
 
 @post("/undelivered/resend")

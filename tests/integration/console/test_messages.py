@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from relay.api import feeds
+from relay.console.pages import messages
 from relay.wiring import Stores
 from tests.integration.api.storing import NOW, A, B, Store
 from tests.integration.api.test_messages import attempt
@@ -39,6 +40,25 @@ async def test_a_message_is_found_and_explained(
     assert [given for tag, given in page.tags if tag == "script" and "src" not in given] == []
 
 
+async def test_deliveries_that_need_a_look_come_first(
+    operator: Walker, http: httpx.AsyncClient, store: Store, endpoint: str
+) -> None:
+    """The settled ones of many are folded. An endpoint without a uid has its description as its name."""
+    made = [
+        (await http.post("/app/one/endpoint", json={"url": "https://hooks.example.com/in", "description": f"Team {n}"}))
+        for n in range(messages.LISTED_MOST)
+    ]
+    message = await store(A, 7, to=[made[-1].json()["id"]], act="call")
+    page = await operator.get(f"/console/applications/one/messages/{message}")
+    assert f"{messages.LISTED_MOST} other endpoints: No delivery {messages.LISTED_MOST}" in page.text
+    assert (
+        page.text.index(f"Team {messages.LISTED_MOST - 1}")
+        < page.text.index("other endpoints")
+        < page.text.index("crm")
+    )
+    assert "Resend to Team 3" in page.text
+
+
 async def test_a_message_is_sent_again(operator: Walker, store: Store, http: httpx.AsyncClient, endpoint: str) -> None:
     """To the endpoint whose button it was."""
     message = await store(A, 7, act="call")
@@ -63,6 +83,22 @@ async def test_an_application_without_messages(operator: Walker, endpoint: str) 
     """The page says what to do next, and one that is not there is an error page."""
     assert "No messages" in (await operator.get("/console/applications/one/messages")).text
     assert (await operator.get("/console/applications/one/messages/msg_absent")).status == 404
+
+
+async def test_event_types_break_after_dots(operator: Walker, store: Store, endpoint: str) -> None:
+    """In narrow columns of lists, so that no word is cut."""
+    await store(A, 7, act="call")
+    page = await operator.get("/console/applications/one/messages")
+    assert ("call.<wbr>created</a>" in page.html, "call.created" in page.text) == (True, True)
+
+
+async def test_event_types_are_suggested(operator: Walker, http: httpx.AsyncClient, endpoint: str) -> None:
+    """The browser looks through them while one types. What was entered stays, and several are separated by commas."""
+    await http.post("/event-type", json={"name": "invoice.paid", "description": "An invoice was paid"})
+    page = await operator.get("/console/applications/one/messages?event_types=goal.created,invoice.paid")
+    assert '<option value="invoice.paid"></option>' in page.html
+    assert page.form("/messages").fields["event_types"] == "goal.created,invoice.paid"
+    assert page.status == 200
 
 
 async def test_messages_are_found_by_time_and_by_id(operator: Walker, store: Store, endpoint: str) -> None:

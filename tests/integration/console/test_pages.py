@@ -22,6 +22,7 @@ from tests.integration.console.walking import Page, Walker
 BUDGET = 100_000
 PAGES = [
     "/console",
+    "/console/failing-endpoints",
     "/console/sources",
     "/console/sources/a",
     "/console/sources/a/routes/all",
@@ -83,6 +84,21 @@ async def test_every_page_keeps_the_rules(operator: Walker, store: Store, http: 
     assert "<style" not in page.html
     assert re.findall(r"<script(?![^>]* src=)", page.html) == []
     assert await weight(operator, page) < BUDGET
+
+
+async def test_every_page_has_a_title_of_its_own(operator: Walker, store: Store, http: httpx.AsyncClient) -> None:
+    """It names the object, so that tabs and bookmarks of the browser differ. So does the heading."""
+    await http.post("/app", json={"uid": "one", "name": "Acme"})
+    await http.post("/app/one/endpoint", json={"uid": "crm", "url": "https://hooks.example.com/in"})
+    await http.post("/app/one/msg", json={"eventType": "invoice.paid", "eventId": "first", "payload": {}})
+    titles = {}
+    for path in PAGES:
+        page = await operator.get(path)
+        title, heading = (re.findall(rf"<{tag}>(.*?)</{tag}>", page.html)[0] for tag in ("title", "h1"))
+        titles[path] = title.removesuffix(" · Event relay")
+        name = "crm" if "crm" in path else "Acme" if "/applications/" in path else ""
+        assert (name in title, name in heading) == (True, True), path
+    assert len(set(titles.values())) == len(PAGES), titles
 
 
 async def test_an_address_without_a_page(operator: Walker) -> None:

@@ -28,7 +28,7 @@ async def test_undelivered_messages_are_grouped(operator: Walker, store: Store, 
     page = await operator.get("/console/undelivered")
     assert "endpoint disabled" in page.text
     assert [link for link in page.links if link.endswith(tuple(messages))]
-    assert '<td class="n">2</td>' in page.html
+    assert "2 undelivered of " in page.text
     assert "No message matches" in (await operator.get("/console/undelivered?state=dead&app=one")).text
     page = await operator.get("/console/undelivered?state=strange")
     assert (page.status, "aria-invalid" in page.html) == (422, True)
@@ -104,6 +104,43 @@ async def test_selected_groups_are_resent_by_reason(operator: Walker, lost: Loss
     assert [each["reason"] for each in await lost.listed()] == ["event_not_kept"]
 
 
+async def test_all_groups_of_a_page_are_selected(operator: Walker, lost: Losses) -> None:
+    """By a link, which works without JavaScript. The page after the tasks have begun has no selection."""
+    page = await operator.get("/console/undelivered?source=a")
+    assert not [given for tag, given in page.tags if "checked" in given]
+    (everything,) = [link for link in page.links if "select=all" in link]
+    page = await operator.get(everything)
+    assert "/console/undelivered?source=a" in page.links
+    assert len([given for tag, given in page.tags if "checked" in given]) == len(boxes(page)) == 2
+    page = await operator.send("/resend")
+    assert ("2 tasks started" in page.text, page.answer.url.query) == (True, b"source=a")
+
+
+async def test_a_group_leads_to_its_messages(operator: Walker, lost: Losses) -> None:
+    """So does the page of the endpoint. The list of messages is folded if it is long and of several endpoints."""
+    one, crm = lost.ids["one"], lost.ids["crm"]
+    of_crm = undelivered.of_endpoint(one, crm)
+    assert of_crm in (await operator.get("/console/undelivered")).links
+    page = await operator.get(f"/console/applications/{one}/endpoints/{crm}")
+    assert of_crm in page.links
+    page = await operator.get(of_crm)
+    assert ("2 messages" in page.text, ">erp</a>" in page.html) == (True, False)
+
+
+async def test_a_long_list_of_undelivered_messages_is_folded(
+    operator: Walker, lost: Losses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless the page is of one endpoint."""
+    monkeypatch.setattr(undelivered, "OPEN_MOST", 1)
+
+    async def folds(path: str) -> list[bool]:
+        page = await operator.get(path)
+        return ["open" in given for tag, given in page.tags if tag == "details" and "body" in given.get("class", "")]
+
+    assert await folds("/console/undelivered") == [False]
+    assert await folds(undelivered.of_endpoint(lost.ids["one"], lost.ids["crm"])) == [True]
+
+
 async def test_a_filter_by_source_bounds_what_is_resent(operator: Walker, lost: Losses) -> None:
     """The page then shows nothing of other sources, so nothing of them is sent. The page stays the same."""
     page = await operator.get("/console/undelivered?source=a")
@@ -135,8 +172,8 @@ async def test_groups_of_one_page_are_told_as_such(
     page = await operator.get("/console/undelivered")
     for _ in range(2):
         assert "Only the messages of this page are counted" in page.text
-        assert '<td class="n">1+</td>' in page.html
-        (onward,) = [link for link in page.links if "iterator=" in link]
+        assert "1+ undelivered of " in page.text
+        (onward,) = [link for link in page.links if "iterator=" in link and "select=" not in link]
         page = await operator.get(onward)
         if 'rel="next"' not in page.html:
             break
@@ -162,6 +199,21 @@ async def test_operational_events_are_listed(operator: Walker, stores: Stores) -
     assert [given for tag, given in page.tags if tag == "script" and "src" not in given] == []
 
 
+async def test_an_operational_event_is_found(operator: Walker, stores: Stores) -> None:
+    """By its type, or by what it says. The field appears when the list is long, and stays when nothing is found."""
+    for number in range(10):
+        await stores.operations.note("source.stalled", {"source": f"north-{number}"}, now_ms=NOW)
+    await stores.operations.note("endpoint.disabled", {"endpointId": "ep_one"}, now_ms=NOW)
+    at = "/console/operational-events"
+    assert (await operator.get(at)).form("/operational-events").fields == {"find": ""}
+    page = await operator.get(f"{at}?find=EP_ONE")
+    assert ("endpoint.disabled" in page.text, "source.stalled" in page.text) == (True, False)
+    page = await operator.get(f"{at}?find=north-7")
+    assert ("north-7" in page.text, "north-6" in page.text) == (True, False)
+    page = await operator.get(f"{at}?find=nowhere")
+    assert ("Nothing was found" in page.text, page.form("/operational-events").fields["find"]) == (True, "nowhere")
+
+
 async def test_a_key_is_created_shown_once_and_revoked(operator: Walker, http: httpx.AsyncClient) -> None:
     """Its token is on the page that answers the form, and on no other."""
     await operator.get("/console/keys")
@@ -175,6 +227,24 @@ async def test_a_key_is_created_shown_once_and_revoked(operator: Walker, http: h
     assert token not in (await operator.get("/console/keys")).html
     assert "is revoked" in (await operator.send(f"/{key['id']}/delete")).text
     assert (await http.get("/key")).json()["data"] == []
+
+
+async def test_objects_lead_to_their_changes(
+    operator: Walker, http: httpx.AsyncClient, store: Store, endpoint: str
+) -> None:
+    """The audit log tells who changed an application, an endpoint or a source, and what a key changed."""
+    key = (await http.post("/key", json={"name": "CRM", "scopes": ["read"]})).json()
+    app = (await http.get("/app/one")).json()["id"]
+    at = {
+        "/console/applications/one": f"object=application/{app}",
+        f"/console/applications/one/endpoints/{endpoint}": f"object=endpoint/{endpoint}",
+        "/console/sources/a": "object=source/a",
+        "/console/keys": f"principal={key['id']}",
+    }
+    for path, query in at.items():
+        assert f"/console/audit?{query}" in (await operator.get(path)).links
+    page = await operator.get(f"/console/audit?object=endpoint/{endpoint}")
+    assert ("endpoint.create" in page.text, "application.create" in page.text) == (True, False)
 
 
 async def test_what_is_wrong_with_a_key_is_said(operator: Walker, http: httpx.AsyncClient) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from relay.domain.model import SourceUid
 from relay.wiring import Stores
-from tests.integration.api.storing import NOW, A, Store
+from tests.integration.api.storing import NOW, A, B, Store
 from tests.integration.console.walking import Walker
 
 AT = "/console/sources/a"
@@ -31,6 +31,21 @@ async def test_a_source_is_paused_and_resumed(operator: Walker, http: httpx.Asyn
     assert "polled at once" in (await operator.send(f"{AT}/poll")).text
     audit = (await http.get("/audit", params={"object": "source/a"})).json()["data"]
     assert {entry["principal"] for entry in audit} == {"admin"}
+
+
+async def test_routes_that_are_stopped_are_told_together(
+    operator: Walker, http: httpx.AsyncClient, store: Store, stores: Stores
+) -> None:
+    """By what stopped them, as a sentence."""
+    body = {"routes": ["calls", "goals", "visits"], "baseUrl": "https://127.0.0.1", "igrp": 1}
+    await http.put("/source/b", json=body | {"auth": {"type": "apiKey", "key": "k"}})
+    token = await store._token(B)
+    refused = "the upstream refuses the credentials (403)"
+    for route, error in {"calls": refused, "goals": refused, "visits": None}.items():
+        await stores.routes.save(B, route, {"state": "stopped", "last_error": error}, token=token)
+    page = await operator.get("/console/sources/b")
+    assert "Routes calls, goals are stopped. The upstream refuses the credentials (403). Correct" in page.text
+    assert "Route visits is stopped. Infinity refused the credentials. Correct" in page.text
 
 
 async def test_a_step_that_nobody_knows(operator: Walker, begun: SourceUid) -> None:

@@ -19,6 +19,7 @@ from relay.cli.declaring.exporting import Export
 from relay.cli.declaring.hiding import Hiding
 from relay.cli.declaring.planning import Present, of_recipe, plan
 from relay.cli.faults import Misused
+from relay.domain.model import DISABLED_BY_HAND
 from tests.unit.cli.declared import FILES, carried_out
 
 FEW = settings(max_examples=40)
@@ -72,6 +73,7 @@ def test_an_export_changes_nothing(whole: Any, placeholders: bool) -> None:
     # A placeholder of a URL must be one of the same origin, as the real one is.
     secret_url = "https://hooks.example/three/abcdefghijkl"
     environ = {name: secret_url if name.endswith("URL") else "x" * 12 for name in export.secrets.values()}
+    environ |= {name: "whsec_" + "QUFB" * 8 for name in environ if name.endswith("_SECRET")}
     document, used = read(export.text(), environ)
     assert plan(document, present, prune=True) == []
     assert not placeholders or used.keys() == set(export.secrets.values())
@@ -282,6 +284,28 @@ def test_a_mapping_can_take_the_names_of_another() -> None:
     assert document.applications is not None
     assert document.applications["b"] == {"name": "y", "filter": {"act": "call"}}
     assert document.applications["c"] == {"name": "="}
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"), [(None, True), (DISABLED_BY_HAND, True), ("no attempt succeeded for 5 days", None)]
+)
+def test_an_export_has_what_an_operator_disabled(reason: str | None, expected: bool | None) -> None:
+    """A new relay must not call it. What the relay disabled is its own decision, which a file must not repeat."""
+    shown = {"url": "https://crm.example/x", "type": "webhook", "disabled": True, "disabledReason": reason}
+    endpoints = {"crm": {"calls": shown}}
+    export = Export(Present(applications={"crm": {"name": "CRM"}}, endpoints=endpoints))
+    assert export.whole["applications"]["crm"]["endpoints"]["calls"].get("disabled") is expected
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("webhook", "${CRM_CALLS_SECRET}"), ("poller", None)])
+def test_placeholders_have_the_secret_that_signs(kind: str, expected: str | None) -> None:
+    """On another relay, receivers verify with the secrets that they have."""
+    endpoints = {"crm": {"calls": {"url": "https://crm.example/x", "type": kind}}}
+    present = Present(applications={"crm": {"name": "CRM"}}, endpoints=endpoints)
+    whole, plain = Export(present, placeholders=True).whole, Export(present)
+    assert whole["applications"]["crm"]["endpoints"]["calls"].get("secret") == expected
+    assert "secret" not in plain.whole["applications"]["crm"]["endpoints"]["calls"]
+    assert ("applications.crm.endpoints.calls.secret" in plain.text()) is (kind == "webhook")
 
 
 def test_an_export_leaves_out_empty_objects_of_an_answer() -> None:

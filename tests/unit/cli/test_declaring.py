@@ -17,7 +17,7 @@ from relay.cli.declaring import shapes, showing
 from relay.cli.declaring.document import Document, read
 from relay.cli.declaring.exporting import Export
 from relay.cli.declaring.hiding import Hiding
-from relay.cli.declaring.planning import Present, of_recipe, plan
+from relay.cli.declaring.planning import Change, Present, of_recipe, plan
 from relay.cli.faults import Misused
 from relay.domain.model import DISABLED_BY_HAND
 from tests.unit.cli.declared import FILES, carried_out
@@ -357,3 +357,16 @@ def test_variables_fill_texts_and_are_hidden_again() -> None:
     hiding = Hiding(used)
     assert hiding.value(document.applications["a"]["metadata"]) == {"url": "https://x/${TOKEN}", "n": "${N}"}
     assert hiding.text("refused: hunter2hunter2 at 11") == "refused: ${TOKEN} at 11"
+
+
+def test_a_question_about_many_deletions_names_the_first_ones() -> None:
+    """The lines above it have all of them."""
+    changes = [Change(action="delete", kind="endpoint", uid=f"e{number}", app="crm") for number in range(300)]
+    assert showing.question(changes[:2]) == "Delete endpoint crm/e0, endpoint crm/e1, with what they keep?"
+    changes += [
+        Change(action="delete", kind="application", uid="crm"),
+        Change(action="create", kind="application", uid="new"),
+    ]
+    asked = "Delete application crm, endpoint crm/e0, endpoint crm/e1, endpoint crm/e2, endpoint crm/e3 and 296 more"
+    assert showing.question(changes) == f"{asked}, with what they keep?"
+    assert showing.question(changes[-1:]) is None

@@ -15,6 +15,9 @@ YAML_CHARS = 262_144
 MOST_VALUES = 100_000
 """Values, with those that aliases stand for each time."""
 
+MOST_DIGITS = 100
+"""Characters of a whole number: Python converts no longer ones, or slowly."""
+
 Path = tuple[str | int, ...]
 
 
@@ -38,11 +41,25 @@ async def _yaml(text: str, path: Path) -> Any:
     if len(text) > YAML_CHARS:
         raise Invalid(Fault(path, f"must have at most {YAML_CHARS} characters as YAML, not {len(text)}. Send JSON"))
     try:
-        loaded = await asyncio.to_thread(yaml.load, text, yaml.CSafeLoader)
+        loaded = await asyncio.to_thread(yaml.load, text, _Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         why = " ".join(str(error).split())[:200]
         raise Invalid(Fault(path, f"is neither JSON nor YAML: {why}")) from None
     return _Copy(path).of(loaded, 1)
+
+
+class _Loader(yaml.CSafeLoader):  # type: ignore[misc]
+    """Refuses whole numbers that are too long to be converted."""
+
+    def construct_whole_number(self, node: Any) -> Any:
+        """An integer. Raises ValueError."""
+        if len(node.value) > MOST_DIGITS:
+            where = node.start_mark.line + 1
+            raise ValueError(f"a whole number must have at most {MOST_DIGITS} digits, at line {where}")
+        return self.construct_yaml_int(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_whole_number)
 
 
 class _Copy:

@@ -65,9 +65,8 @@ def _apply(api: Api, out: Output, args: argparse.Namespace) -> int:
 def _make_all(
     api: Api, out: Output, args: argparse.Namespace, changes: list[Change], present: Present, hiding: Hiding
 ) -> int:
-    deletions = [change.title for change in changes if change.action == "delete"]
-    if deletions:
-        confirmed(f"Delete {', '.join(deletions)}, with what they keep?", args)
+    if question := showing.question(changes):
+        confirmed(question, args)
     made = 0
     try:
         for change in changes:

@@ -10,7 +10,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `relay completion`."""
-    parser.add_argument("shell", choices=SHELLS, help="such as: relay completion bash >~/.bash_completion.d/relay")
+    parser.add_argument("shell", choices=SHELLS, help="the shell; docs/cli.md says where its script belongs")
 
 
 def run(args: argparse.Namespace) -> int:

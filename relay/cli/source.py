@@ -6,7 +6,7 @@ from typing import Any
 from relay.cli.arguments import named, row_id
 from relay.cli.client.api import Api, path_of
 from relay.cli.following import follow_backfill
-from relay.cli.output import Output
+from relay.cli.output import Output, shown
 from relay.cli.session import WELL, add_client_arguments, add_confirmation, confirmed, run
 
 __all__ = ["add_arguments", "run"]
@@ -43,13 +43,13 @@ def _one(steps: Any, name: str, text: str) -> argparse.ArgumentParser:
 
 def _list(api: Api, out: Output, _: argparse.Namespace) -> int:
     found = list(api.items("source"))
-    columns = ("source", "routes", "freshness", "lag s", "rows/min", "last error")
+    columns = ("source", "routes", "freshness", "lag", "rows/min", "last error")
     rows = [
         (
             each["uid"],
             each["routes"],
             "paused" if each["paused"] else _worst(each),
-            max((state["lagSeconds"] or 0.0 for state in each["routeStates"].values()), default=None),
+            _lag([state["lagSeconds"] for state in each["routeStates"].values()]),
             sum(state["rowsPerMinute"] for state in each["routeStates"].values()),
             next((state["lastError"] for state in each["routeStates"].values() if state["failures"]), None),
         )
@@ -57,6 +57,12 @@ def _list(api: Api, out: Output, _: argparse.Namespace) -> int:
     ]
     out.table(columns, rows, found)
     return WELL
+
+
+def _lag(seconds: list[float | None]) -> str | None:
+    """The longest one; None: no route has read rows yet."""
+    known = [each for each in seconds if each is not None]
+    return f"{shown(max(known))} s" if known else None
 
 
 def _worst(source: dict[str, Any]) -> str:
@@ -79,10 +85,17 @@ def _print(out: Output, source: dict[str, Any]) -> None:
     out.fields({name: value for name, value in source.items() if name != "routeStates"}, source)
     out.say("")
     rows = [
-        (each["route"], each["state"], each["freshness"], each["cursor"], each["lagSeconds"], each["rowsPerMinute"])
+        (
+            each["route"],
+            each["state"],
+            each["freshness"],
+            each["cursor"],
+            _lag([each["lagSeconds"]]),
+            each["rowsPerMinute"],
+        )
         for each in states
     ]
-    out.table(("route", "state", "freshness", "cursor", "lag s", "rows/min"), rows, None)
+    out.table(("route", "state", "freshness", "cursor", "lag", "rows/min"), rows, None)
     for each in states:
         if each["failures"]:
             out.say(

@@ -40,18 +40,22 @@ def _tail(api: Api, out: Output, args: argparse.Namespace) -> int:
     }  # fmt: skip
     ends = None if args.seconds is None else time.monotonic() + args.seconds
     silent = 0
+    broken: Refusal | None = None
     while ends is None or time.monotonic() < ends:
         left = None if ends is None else max(1, round(ends - time.monotonic()))
         try:
             if _follow(api, out, query | {"seconds": left}):
                 silent = 0
+            broken = None
         except Refusal as error:
             # An answer is final. A connection that broke is made again: the relay may be restarting.
-            silent += 1
+            silent, broken = silent + 1, error
             if error.status is not None or silent > GIVE_UP_AFTER:
                 raise
             out.note(f"{error}")
         time.sleep(AGAIN_S if ends is None or time.monotonic() < ends else 0)
+    if broken:
+        raise broken
     return WELL
 
 

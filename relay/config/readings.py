@@ -1,5 +1,7 @@
 """What the settings say about readings, and what these cost."""
 
+from collections.abc import Sequence
+
 from relay.config import Settings
 from relay.domain.reading.plan import Overlap, Plan, requests_per_hour
 
@@ -33,5 +35,34 @@ def planned_requests(settings: Settings) -> dict[str, str]:
         f"at_{rows}_rows_an_hour": f"{cost.overlap:.0f} requests an hour, and {cost.budgeted:.0f} of the budget"
         for rows, cost in costs.items()
     }
-    names = " ".join(reading.name for reading in plan.readings)
-    return {"readings": names, "budget": f"{plan.requests_per_hour} requests an hour and source", **shown}
+    return {"readings": _in_words(plan), "budget": f"{plan.requests_per_hour} requests an hour and source", **shown}
+
+
+UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+
+
+def _in_words(plan: Plan) -> str:
+    changed = [each.distance_s for each in plan.followers if each.mode == "rows"]
+    gaps = [each.distance_s for each in plan.followers if each.mode == "gaps"]
+    parts = [f"the newest rows every {_length(plan.overlap.interval_seconds).removeprefix('1 ')}"]
+    parts += [f"changed rows after {_listed(changed)}"] if changed else []
+    parts += [f"gaps between rowIds after {_listed(gaps)}"] if gaps else []
+    return ", ".join(parts)
+
+
+def _listed(distances_s: Sequence[float]) -> str:
+    *most, last = map(_length, distances_s)
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _length(seconds: float) -> str:
+    """In the largest unit of which it is a whole number.
+
+    >>> _length(7200), _length(90), _length(60), _length(0.5)
+    ('2 hours', '90 seconds', '1 minute', '0.5 seconds')
+    """
+    for unit_s, unit in UNITS:
+        if seconds % unit_s == 0:
+            number = round(seconds / unit_s)
+            return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+    return f"{seconds:g} seconds"

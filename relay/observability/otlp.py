@@ -76,16 +76,15 @@ class OtlpSpans:
                 )
             )
 
-    def attempt(self, message: str, *, number: int, url: str, attributes: Attributes) -> "OtlpAttempt":
+    def attempt(self, message: str, *, number: int, method: str, url: str, attributes: Attributes) -> "OtlpAttempt":
         """A span below the one that stored the message."""
-        return OtlpAttempt(self, message, number, url, attributes)
+        return OtlpAttempt(self, message, number, url, {"http.request.method": method, **attributes})
 
     def ended(self, attempt: "OtlpAttempt", outcome: Outcome, began_ns: int) -> None:
         """Export the span of an attempt."""
         parts = urlsplit(attempt.url)
         told: dict[str, str | int] = {
             "messaging.message.id": attempt.message,
-            "http.request.method": "POST",
             "http.request.resend_count": attempt.number - 1,
             "server.address": parts.hostname or "",
             "server.port": parts.port or (443 if parts.scheme == "https" else 80),

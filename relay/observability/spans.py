@@ -29,7 +29,7 @@ class Spans(Protocol):
     def stored(self, message: str, name: str, attributes: Attributes, *, began_ms: int, ended_ms: int) -> None:
         """A message was stored: the beginning of its trace. Times are ms since 1970."""
 
-    def attempt(self, message: str, *, number: int, url: str, attributes: Attributes) -> AttemptSpan:
+    def attempt(self, message: str, *, number: int, method: str, url: str, attributes: Attributes) -> AttemptSpan:
         """An attempt to deliver a message begins; `number` is 1 for the first."""
 
 

@@ -1,6 +1,8 @@
 """What an answer that is no success means, in one line: what was wrong, and what to do."""
 
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
@@ -25,6 +27,10 @@ def unreachable(error: httpx.HTTPError, place: Place) -> Refusal:
         why = f"the certificate of {place.url} is not trusted ({_short(error)}): set SSL_CERT_FILE to that of its CA"
     elif isinstance(error, httpx.ProxyError):
         why = f"the proxy to {place.url} refuses ({_short(error)}): check HTTP_PROXY, HTTPS_PROXY and NO_PROXY"
+    elif isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) and _is_proxied(place.url):
+        why = (
+            f"cannot connect to the proxy to {place.url} ({_short(error)}): check HTTP_PROXY, HTTPS_PROXY and NO_PROXY"
+        )
     elif isinstance(error, httpx.ConnectError):
         why = f"cannot connect to the relay at {place.url} ({_short(error)}): check that it runs, and its URL"
     elif isinstance(error, httpx.ConnectTimeout):
@@ -78,6 +84,12 @@ def _detail(problem: dict[str, Any]) -> str:
     faults = [str(each.get("msg", each)) if isinstance(each, dict) else str(each) for each in detail]
     more = f"; and {len(faults) - DETAILS} more" if len(faults) > DETAILS else ""
     return cut(printable("; ".join(faults[:DETAILS]))) + more
+
+
+def _is_proxied(url: str) -> bool:
+    """Whether the environment has a proxy for a URL."""
+    parts, proxies = urlsplit(url), getproxies()
+    return bool(proxies.get(parts.scheme) or proxies.get("all")) and not proxy_bypass(parts.hostname or "")
 
 
 def _short(error: httpx.HTTPError) -> str:

@@ -112,6 +112,9 @@ def _document(loaded: Any) -> Document:
 def _section(whole: dict[str, Any], name: str, shape: Shape, place: str = "") -> dict[str, dict[str, Any]] | None:
     if name not in whole:
         return None
+    if whole[name] is None:
+        # With --prune, a name that lost its lines would delete everything of its kind.
+        raise Misused(f"{place}{name}: is empty. Write `{name}: {{}}` if there are none, or leave it out")
     found = {}
     for uid, value in _mapping(whole[name], f"{place}{name}").items():
         at = f"{place}{name}.{uid}"

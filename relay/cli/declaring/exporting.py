@@ -9,6 +9,7 @@ import yaml  # type: ignore[import-untyped]
 from relay.cli.declaring.document import escaped
 from relay.cli.declaring.planning import KEPT, Present
 from relay.domain.masking import printable
+from relay.domain.model import DISABLED_BY_HAND
 from relay.domain.secret_urls import HIDDEN_PATH
 
 SOURCE_DEFAULTS: Mapping[str, Any] = {
@@ -16,7 +17,8 @@ SOURCE_DEFAULTS: Mapping[str, Any] = {
 }  # fmt: skip
 APPLICATION_FIELDS = ("name", "throttleRate", "budgets", "metadata", "sources", "filter", "privacy")
 ENDPOINT_DEFAULTS: Mapping[str, Any] = {
-    "type": "webhook", "url": "", "urlIsSecret": False, "description": "", "paused": False, "eventTypes": None,
+    "type": "webhook", "url": "", "urlIsSecret": False, "description": "", "paused": False, "disabled": False,
+    "eventTypes": None,
     "channels": None, "throttleRate": None, "rates": [], "concurrency": None, "budget": None, "delaySeconds": 0.0,
     "newestOnly": False, "metadata": {}, "filter": None, "privacy": [], "include": [], "method": "POST",
     "urlParameters": {}, "transformation": None, "transformationEnabled": True, "variables": {}, "lookup": None,
@@ -84,6 +86,10 @@ class Export:
 
     def _endpoint(self, place: str, shown: Mapping[str, Any]) -> dict[str, Any]:
         found = _without_defaults(shown, ENDPOINT_DEFAULTS, ENDPOINT_DEFAULTS)
+        if shown.get("disabledReason") not in (None, DISABLED_BY_HAND):
+            found.pop("disabled", None)  # The relay disabled it, and another relay decides for itself.
+        if shown.get("type", "webhook") == "webhook":
+            found |= self._hidden(place, ("secret",))
         if shown.get("urlIsSecret") and str(shown["url"]).endswith(HIDDEN_PATH):
             found["url"] = self._secret(f"{place}.url", shown["url"])
         if shown.get("auth"):

@@ -81,3 +81,18 @@ def _value(name: str, value: Any) -> Iterator[str]:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+ASKED = 5
+"""How many objects a question names. The lines above it have all of them."""
+KINDS = ("source", "application", "endpoint")
+"""What keeps most comes first."""
+
+
+def question(changes: Iterable[Change]) -> str | None:
+    """What a person has to agree to; None: nothing is deleted."""
+    deleted = sorted((each for each in changes if each.action == "delete"), key=lambda each: KINDS.index(each.kind))
+    if not deleted:
+        return None
+    more = f" and {len(deleted) - ASKED} more" if len(deleted) > ASKED else ""
+    return f"Delete {', '.join(each.title for each in deleted[:ASKED])}{more}, with what they keep?"

@@ -24,7 +24,7 @@ def load(text: str) -> Any:
         _check_size(text)
         return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, ValueError) as error:
-        raise Misused(f"the file is not YAML: {' '.join(str(error).split())[:300]}") from None
+        raise Misused(f"the file is not YAML: {_reason(error)[:300]}") from None
 
 
 def _check_size(text: str) -> None:
@@ -94,6 +94,14 @@ class _Part:
         self.levels = 0
 
 
+def _reason(error: Exception) -> str:
+    """What is wrong and where, without the name that the parser gives a text."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return " ".join(str(error).split())
+    parts = (error.context, error.problem)
+    return f"{' '.join(part for part in parts if part)}, at line {error.problem_mark.line + 1}"
+
+
 def _at(event: Any) -> str:
     return f"at line {event.start_mark.line + 1}"
 
@@ -108,9 +116,9 @@ class _Loader(yaml.CSafeLoader):  # type: ignore[misc]
                 continue
             name = self.construct_object(key, deep=True)
             if not isinstance(name, str):
-                raise _wrong(f"{name!r} must be a text: quote it", node)
+                raise _wrong(f"{str(key.value)!r} must be a text: quote it", key)
             if name in seen:
-                raise _wrong(f"{name!r} stands twice", node)
+                raise _wrong(f"{name!r} stands twice", key)
             seen.add(name)
         return super().construct_mapping(node, deep)
 

@@ -33,7 +33,11 @@ def upstream_clock(host: str, date: str, now_ms: int) -> Finding | None:
         return None
     ahead = "ahead of" if off_ms > 0 else "behind"
     text = f"the clock of this machine is {abs(off_ms) / 1000:.0f} s {ahead} that of {host}, by its Date header"
-    do = f"{OFF_DO}. Callbacks with a wrong time are refused by receivers that check it"
+    do = (
+        "synchronise the clock of this machine (chrony, systemd-timesyncd): receivers refuse callbacks with a wrong "
+        f"time. If it is right, the clock of {host}, or of a proxy before it, is wrong, and so may be the lag of its "
+        "routes"
+    )
     return Wrong(area="clock", state="warning", text=text, do=do)
 
 

@@ -122,4 +122,5 @@ class Attempting:
 def _span(spans: Spans, delivery: Delivery, endpoint: Endpoint) -> AttemptSpan:
     ids = {"relay.source": delivery.lane.source, "relay.app": endpoint.app_id, "relay.endpoint": endpoint.id}
     number = delivery.reference.attempt
-    return spans.attempt(delivery.event.id, number=number, url=endpoint.url, attributes=ids)
+    method = endpoint.request.method
+    return spans.attempt(delivery.event.id, number=number, method=method, url=endpoint.url, attributes=ids)

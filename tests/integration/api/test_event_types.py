@@ -359,6 +359,8 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         ({"specRaw": BOMB}, "body/specRaw", "with those of aliases"),
         ({"specRaw": "a: &a\n  b: *a"}, "body/specRaw", "nested too deeply"),
         ({"specRaw": "a: !!binary aGk="}, "body/specRaw", "does not have: bytes"),
+        ({"specRaw": "a: " + "1" * 5_000}, "body/specRaw", "number must have at most 100 digits, at line 1"),
+        ({"specRaw": "a: b\nc: +0x" + "f" * 101}, "body/specRaw", "must have at most 100 digits, at line 2"),
         ({"specRaw": "a: b\n" * 60_000}, "body/specRaw", "at most 262144 characters"),
         (
             {"spec": {"webhooks": {"a.b": {"post": {"requestBody": {"content": {"application/json": {"schema": {

@@ -101,6 +101,14 @@ async def test_every_page_has_a_title_of_its_own(operator: Walker, store: Store,
     assert len(set(titles.values())) == len(PAGES), titles
 
 
+@pytest.mark.parametrize("path", ["/console", "/console/sources/a", "/console/sources/a/routes/all"])
+async def test_how_old_rows_are_is_called_lag(operator: Walker, store: Store, path: str) -> None:
+    """As in the API, on the command line and in the metrics."""
+    text = (await operator.get(path)).text
+    assert "Lag" in text
+    assert not re.search(r"\bBehind\b|routes? behind", text)
+
+
 async def test_an_address_without_a_page(operator: Walker) -> None:
     """Is an error that leads on, and a wrong method is one too."""
     page = await operator.get("/console/nothing/here")

@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
-from relay.domain.requests.model import RequestShape
+from relay.domain.requests.model import Method, RequestShape
 from relay.domain.span_ids import trace_of
 from relay.observability.otlp import OtlpSpans, sampled_share
 from relay.observability.spans import open_spans
@@ -147,6 +147,20 @@ async def test_what_is_skipped_is_no_error(rig: Rig, collector: Collector) -> No
             await floor.all_ended()
     [skipped] = collector.spans()
     assert (skipped.status.code, "error.type" in attributes(skipped)) == (0, False)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+async def test_a_span_has_the_method_of_its_request(rig: Rig, collector: Collector, method: Method) -> None:
+    """Endpoints choose their method."""
+    async with open_spans("otlp", version="1.2.3", pod="relay-worker-0") as spans:
+        await rig.source()
+        await rig.endpoint(url=URL, request=RequestShape(method=method))
+        floor = Dispatching(rig, spans)
+        async with floor.worker():
+            await floor.rows(1)
+            await floor.all_ended()
+    [sent] = collector.spans()
+    assert (attributes(sent)["http.request.method"], floor.subscribers.got[0].method) == (method, method)
 
 
 async def test_no_content_leaves_in_a_trace(rig: Rig, collector: Collector) -> None:

@@ -17,8 +17,9 @@ from relay.cli.declaring import shapes, showing
 from relay.cli.declaring.document import Document, read
 from relay.cli.declaring.exporting import Export
 from relay.cli.declaring.hiding import Hiding
-from relay.cli.declaring.planning import Present, of_recipe, plan
+from relay.cli.declaring.planning import Change, Present, of_recipe, plan
 from relay.cli.faults import Misused
+from relay.domain.model import DISABLED_BY_HAND
 from tests.unit.cli.declared import FILES, carried_out
 
 FEW = settings(max_examples=40)
@@ -72,6 +73,7 @@ def test_an_export_changes_nothing(whole: Any, placeholders: bool) -> None:
     # A placeholder of a URL must be one of the same origin, as the real one is.
     secret_url = "https://hooks.example/three/abcdefghijkl"
     environ = {name: secret_url if name.endswith("URL") else "x" * 12 for name in export.secrets.values()}
+    environ |= {name: "whsec_" + "QUFB" * 8 for name in environ if name.endswith("_SECRET")}
     document, used = read(export.text(), environ)
     assert plan(document, present, prune=True) == []
     assert not placeholders or used.keys() == set(export.secrets.values())
@@ -200,7 +202,11 @@ def filtered(value: str) -> str:
         ("applications: {app_1: {}}", "applications.app_1: the uid must be"),
         ("applications: {a: {name: '${NOPE}', metadata: {x: '${ALSO_NOT}'}}}", "not set: NOPE, ALSO_NOT"),
         ("applications: {a: {name: x, name: y}}", "'name' stands twice"),
-        ("applications: {1: {}}", "1 must be a text"),
+        ("applications: {1: {}}", "'1' must be a text: quote it, at line 1"),
+        ("applications:\n  no: {}", "'no' must be a text: quote it, at line 2"),
+        ("applications: {0123: {}}", "'0123' must be a text: quote it"),
+        ("sources:", "sources: is empty. Write `sources: {}` if there are none, or leave it out"),
+        ("applications: {a: {endpoints: }}", "applications.a.endpoints: is empty. Write `endpoints: {}`"),
         (filtered(".nan"), "applications.a.filter.dgrp: must not be NaN or infinity"),
         (filtered("[1, -.inf]"), "applications.a.filter.dgrp[1]: must not be NaN or infinity"),
         (filtered("1.0e+999"), "applications.a.filter.dgrp: must not be NaN or infinity"),
@@ -280,6 +286,28 @@ def test_a_mapping_can_take_the_names_of_another() -> None:
     assert document.applications["c"] == {"name": "="}
 
 
+@pytest.mark.parametrize(
+    ("reason", "expected"), [(None, True), (DISABLED_BY_HAND, True), ("no attempt succeeded for 5 days", None)]
+)
+def test_an_export_has_what_an_operator_disabled(reason: str | None, expected: bool | None) -> None:
+    """A new relay must not call it. What the relay disabled is its own decision, which a file must not repeat."""
+    shown = {"url": "https://crm.example/x", "type": "webhook", "disabled": True, "disabledReason": reason}
+    endpoints = {"crm": {"calls": shown}}
+    export = Export(Present(applications={"crm": {"name": "CRM"}}, endpoints=endpoints))
+    assert export.whole["applications"]["crm"]["endpoints"]["calls"].get("disabled") is expected
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("webhook", "${CRM_CALLS_SECRET}"), ("poller", None)])
+def test_placeholders_have_the_secret_that_signs(kind: str, expected: str | None) -> None:
+    """On another relay, receivers verify with the secrets that they have."""
+    endpoints = {"crm": {"calls": {"url": "https://crm.example/x", "type": kind}}}
+    present = Present(applications={"crm": {"name": "CRM"}}, endpoints=endpoints)
+    whole, plain = Export(present, placeholders=True).whole, Export(present)
+    assert whole["applications"]["crm"]["endpoints"]["calls"].get("secret") == expected
+    assert "secret" not in plain.whole["applications"]["crm"]["endpoints"]["calls"]
+    assert ("applications.crm.endpoints.calls.secret" in plain.text()) is (kind == "webhook")
+
+
 def test_an_export_leaves_out_empty_objects_of_an_answer() -> None:
     """They are defaults, whichever type of mapping the client reads them as."""
     shown = Answer(name="a", metadata=Answer(), budgets=Answer())
@@ -329,3 +357,16 @@ def test_variables_fill_texts_and_are_hidden_again() -> None:
     hiding = Hiding(used)
     assert hiding.value(document.applications["a"]["metadata"]) == {"url": "https://x/${TOKEN}", "n": "${N}"}
     assert hiding.text("refused: hunter2hunter2 at 11") == "refused: ${TOKEN} at 11"
+
+
+def test_a_question_about_many_deletions_names_the_first_ones() -> None:
+    """The lines above it have all of them."""
+    changes = [Change(action="delete", kind="endpoint", uid=f"e{number}", app="crm") for number in range(300)]
+    assert showing.question(changes[:2]) == "Delete endpoint crm/e0, endpoint crm/e1, with what they keep?"
+    changes += [
+        Change(action="delete", kind="application", uid="crm"),
+        Change(action="create", kind="application", uid="new"),
+    ]
+    asked = "Delete application crm, endpoint crm/e0, endpoint crm/e1, endpoint crm/e2, endpoint crm/e3 and 296 more"
+    assert showing.question(changes) == f"{asked}, with what they keep?"
+    assert showing.question(changes[-1:]) is None

@@ -34,3 +34,5 @@ def test_the_clock_of_the_upstream() -> None:
     found = upstream_clock("api.example", date, at + 90_000)
     assert found is not None
     assert "90 s ahead of that of api.example" in found.text
+    assert "Redis" not in found.do
+    assert "If it is right, the clock of api.example, or of a proxy before it, is wrong" in found.do

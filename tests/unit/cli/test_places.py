@@ -241,6 +241,14 @@ def test_variables_of_the_way_are_named(name: str, value: str, says: str, monkey
     assert "secret" not in str(refused.value)
 
 
+def test_a_proxy_that_cannot_be_reached_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The relay may run: nothing was asked of it."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@127.0.0.1:9")
+    with Api(PLACE) as api, pytest.raises(Refusal, match=r"the proxy to https://relay.* HTTPS_PROXY") as refused:
+        api.get("source")
+    assert "secret" not in str(refused.value)
+
+
 def test_a_default_that_is_no_name_is_said(home: dict[str, str]) -> None:
     """With the file."""
     file = Path(home["HOME"]) / ".config/relay/profiles.toml"

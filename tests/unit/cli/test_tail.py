@@ -70,3 +70,18 @@ def test_attempts_are_lines_until_the_key_ends(as_json: bool, says: str) -> None
     assert len(asked) == 1
     assert says in shown.getvalue()
     assert len(shown.getvalue().splitlines()) == (4 if as_json else 3)
+
+
+def test_a_tail_that_ends_without_a_connection_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script that follows for some seconds must not take silence for quiet."""
+    monkeypatch.setattr(tail, "AGAIN_S", 0.4)
+
+    def refuse(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    args = argparse.Namespace(
+        source=None, app=None, endpoint=None, types=None, classes=None, outcomes=None, seconds=1
+    )  # fmt: skip
+    place = Place(url="https://relay.example", key=Secret("k"), key_from="RELAY_API_KEY")
+    with Api(place, httpx.MockTransport(refuse)) as api, pytest.raises(Refusal, match="cannot connect"):
+        tail._tail(api, Output(as_json=False), args)

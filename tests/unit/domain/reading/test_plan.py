@@ -76,6 +76,10 @@ def test_names_say_the_distance() -> None:
 def test_operators_see_what_readings_cost() -> None:
     """The worker's first log lines say it for the settings that apply."""
     shown = planned_requests(Settings())
+    assert shown["readings"] == (
+        "the newest rows every minute, changed rows after 15 minutes, 2 hours, 1 day and 7 days, "
+        "gaps between rowIds after 20 minutes, 40 minutes, 80 minutes, 160 minutes, 320 minutes and 640 minutes"
+    )
     assert shown["budget"] == "600 requests an hour and source"
     assert shown["at_0_rows_an_hour"] == "0 requests an hour, and 0 of the budget"
     assert shown["at_100000_rows_an_hour"] == "1200 requests an hour, and 1025 of the budget"

@@ -1,10 +1,10 @@
 """What an application can see: the events of its sources that pass its filter, and the attempts of its endpoints."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from relay.api.feeds import Feed, Item
+from relay.concurrency import all_of
 from relay.domain import envelope
 from relay.domain.identity import posted_id
 from relay.domain.matching import compiled
@@ -106,9 +106,7 @@ async def events_of(items: Sequence[AttemptItem], application: Application, stor
 
 async def are_last(items: Sequence[AttemptItem], stores: Stores) -> list[bool]:
     """Whether each attempt is the last one to send its event to its endpoint."""
-    of_events = await asyncio.gather(
-        *(stores.attempts.of_event(item.source, item.value.seq, item.value.tag) for item in items)
-    )
+    of_events = await all_of(*(stores.attempts.of_event(item.source, item.value.seq, item.value.tag) for item in items))
     return [
         all(
             _when(attempt) <= _when(item.value) for attempt in attempts if attempt.endpoint_id == item.value.endpoint_id

@@ -4,7 +4,6 @@ A call passes through everything that a call from outside passes through: admiss
 idempotency and the audit log.
 """
 
-import asyncio
 from collections.abc import Awaitable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ import httpx
 import msgspec
 from litestar import Request
 
+from relay.concurrency import all_of
 from relay.console.words import sentence
 from relay.domain.model import Secret
 from relay.domain.url_paths import url_path
@@ -145,7 +145,7 @@ async def together(*calls: Awaitable[Any], needed: Collection[int] = ()) -> list
 
     `needed`: positions of calls without which there is no page.
     """
-    answers = list(await asyncio.gather(*(attempt(call) for call in calls)))
+    answers = await all_of(*(attempt(call) for call in calls))
     for position in needed:
         if isinstance(answers[position], Refused):
             raise answers[position]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
+from relay.concurrency import all_of
 from relay.domain.checkpoint import MOST_BYTES, Head, SavedConfiguration, pack, unpack
 from relay.domain.epoch import Epoch
 from relay.errors import CheckpointRefused, SealedByAnother, Unreadable
@@ -81,7 +82,7 @@ class Checkpoints:
 
     async def heads(self) -> Heads:
         """The heads that there are. Raises CheckpointUnavailable, or CheckpointRefused if they are another relay's."""
-        contents = await asyncio.gather(*(self._objects.read(slot, most_bytes=MOST_HEAD_BYTES) for slot in SLOTS))
+        contents = await all_of(*(self._objects.read(slot, most_bytes=MOST_HEAD_BYTES) for slot in SLOTS))
         found, torn = dict[str, Head](), dict[str, str]()
         for slot, content in zip(SLOTS, contents, strict=True):
             if content is None:

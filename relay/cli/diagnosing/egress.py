@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 from relay.cli.diagnosing import Finding, Well, Wrong
+from relay.concurrency import all_of
 from relay.config import Settings
 from relay.domain.credentials import Tokens
 from relay.domain.model import ApplicationId, Endpoint, EndpointId
@@ -50,7 +51,7 @@ async def check_egress(settings: Settings, endpoints: Sequence[Endpoint]) -> lis
             if target.address is None:
                 users.setdefault((target.host, target.port, target.listed_only), []).append(endpoint.id)
     try:
-        checked = await asyncio.gather(*(_check(*key, ids, vetting, places) for key, ids in users.items()))
+        checked = await all_of(*(_check(*key, ids, vetting, places) for key, ids in users.items()))
     finally:
         await resolver.close()
     found += [each for each in checked if each is not None]

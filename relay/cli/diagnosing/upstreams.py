@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from relay.cli.diagnosing import Finding, Well, Wrong
 from relay.cli.diagnosing.clocks import Dated, upstream_clock
+from relay.concurrency import all_of
 from relay.config import Settings
 from relay.domain.masking import masked_numbers
 from relay.domain.model import Source
@@ -26,7 +27,7 @@ async def check_upstreams(settings: Settings, sources: Sequence[Source]) -> list
     reports = ReportsApi(transport, user_agent=USER_AGENT, deadline_s=DEADLINE_S, stall_s=DEADLINE_S / 2)
     places = asyncio.Semaphore(AT_ONCE)
     try:
-        found = await asyncio.gather(*(_check(source, reports, places) for source in sources))
+        found = await all_of(*(_check(source, reports, places) for source in sources))
         now_ms = time.time_ns() // 1_000_000
         clocks = [upstream_clock(host, date, now_ms) for host, date in transport.dates.items()]
     finally:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from relay.concurrency import all_of
 from relay.domain import json_text
 from relay.domain.batching import Unnamed, batch_id, joined, named, with_id
 from relay.domain.masking import cut
@@ -96,7 +97,7 @@ class Batching:
                 continue
             composing = [self._part(endpoint, prepared, each, max(LEAST_S, ends - now())) for each in some]
             # A task costs more than composing a plain event.
-            composed = await asyncio.gather(*composing) if waits else [await each for each in composing]
+            composed = await all_of(*composing) if waits else [await each for each in composing]
             for part in composed:
                 is_first = size == 0
                 size += len(part.body) if isinstance(part, Request) else 0

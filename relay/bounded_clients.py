@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from relay.domain.phrases import phrase_of
+
 CUT_S = 8.0
 """After this, a request that is not answered yet is answered with 503, and an answer that is not sent yet is cut."""
 LAST_REQUEST_S = 1.0
@@ -156,7 +158,7 @@ class BoundedProtocol(H11Protocol):
         if not self.transport.is_closing():
             if cycle is None or not is_answering or not cycle.response_started:
                 text = _problem(status, detail)
-                line = f"HTTP/1.1 {int(status)} {status.phrase}\r\n".encode()
+                line = f"HTTP/1.1 {int(status)} {phrase_of(status)}\r\n".encode()
                 self.transport.write(line + REFUSED_HEADERS + b"content-length: %d\r\n\r\n" % len(text) + text)
             self.transport.close()
         if cycle is not None and is_answering:
@@ -217,5 +219,5 @@ class Unambiguous:
 def _problem(status: HTTPStatus, detail: str) -> bytes:
     """A problem document (RFC 9457), with the fields of those that the API gives."""
     code = REFUSED_CODES[status]
-    fields = {"type": f"urn:relay:problem:{code}", "title": status.phrase, "status": int(status), "code": code}
+    fields = {"type": f"urn:relay:problem:{code}", "title": phrase_of(status), "status": int(status), "code": code}
     return json.dumps(fields | {"detail": detail}).encode()

@@ -22,6 +22,7 @@ from relay.api.parameters import longest_name
 from relay.api.repeating import PARAMETER
 from relay.api.schemas.common import In, Out
 from relay.domain.names import NAME
+from relay.domain.phrases import phrase_of
 
 REFERENCE = "#/components/schemas/{name}"
 JSON = "application/json"
@@ -133,7 +134,7 @@ def _describe(operation: dict[str, Any], taken: Any, given: Any) -> None:
     responses.pop("400", None)
     for status, answer in responses.items():
         if answer["description"] == HTTPStatus(int(status)).description:
-            answer["description"] = HTTPStatus(int(status)).phrase  # The framework's sentences are about web pages.
+            answer["description"] = phrase_of(HTTPStatus(int(status)))  # The framework's sentences are about web pages.
         if given is not None and status.startswith("2") and status != "204":
             kind = next((each for each in STREAMED if each in answer.get("content", ())), JSON)
             answer["content"] = {kind: {"schema": given}}

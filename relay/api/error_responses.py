@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 from relay.api.problems import MEDIA_TYPE
+from relay.domain.phrases import phrase_of
 
 REFERENCE = "#/components/responses/{name}"
 EXAMPLE = "#/components/examples/{name}"
@@ -85,4 +86,4 @@ def _statuses(operation: dict[str, Any], method: str) -> set[HTTPStatus]:
 
 
 def _name(status: HTTPStatus) -> str:
-    return status.phrase.replace(" ", "")
+    return phrase_of(status).replace(" ", "")

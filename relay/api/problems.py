@@ -11,6 +11,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
 from relay.api.json_text import MAX_DEPTH
+from relay.domain.phrases import phrase_of
 from relay.errors import (
     BeingDeleted,
     Conflict,
@@ -79,7 +80,7 @@ def problem(
     """A problem document. `detail` is a text, or on 422 a list of `{loc, msg, type}`, as Svix's clients expect."""
     content = {
         "type": f"urn:relay:problem:{code}",
-        "title": status.phrase,
+        "title": phrase_of(status),
         "status": int(status),
         "code": code,
         "detail": detail,
@@ -113,13 +114,13 @@ def relay_error(request: Request[Any, Any, Any], error: RelayError) -> Response[
 def http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
     """The problem document of an error of the framework."""
     status = HTTPStatus(error.status_code)
-    code = CODES.get(status, status.phrase.lower().replace(" ", "_"))
+    code = CODES.get(status, phrase_of(status).lower().replace(" ", "_"))
     allowed = (error.headers or {}).get("allow", "")
     detail = {
         HTTPStatus.NOT_FOUND: "there is no operation at this path; /docs lists all operations",
         HTTPStatus.METHOD_NOT_ALLOWED: f"this path does not accept {cut(request.method)}; it accepts {allowed}",
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"the body is too large: it can have at most {BODY_AT_MOST} bytes",
-    }.get(status, error.detail or status.phrase)
+    }.get(status, error.detail or phrase_of(status))
     return problem(status, code, detail, headers=error.headers)
 
 

@@ -30,7 +30,7 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test authority")])
         ca = x509.BasicConstraints(ca=True, path_length=None)
-        self._certificate = self._sign(self._name, self._key, NOW + timedelta(days=1), [(ca, True)])
+        self._certificate = self._sign(self._name, self._key, NOW + timedelta(days=1), [(ca, True), (_signs(), True)])
         self.root = self._certificate.public_bytes(serialization.Encoding.PEM)
 
     def issue(self, *names: str, days: int = 1, client: bool = False) -> Pair:
@@ -58,9 +58,20 @@ class Authority:
         builder = x509.CertificateBuilder().subject_name(subject).issuer_name(self._name)
         builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
         builder = builder.not_valid_before(NOW - timedelta(days=30)).not_valid_after(until)
-        for extension, critical in extensions:
+        # RFC 5280 wants all of these of a chain, and Python verifies them from 3.13 on.
+        authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        subject_key = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        for extension, critical in [*extensions, (authority, False), (subject_key, False)]:
             builder = builder.add_extension(extension, critical=critical)
         return builder.sign(self._key, hashes.SHA256())
+
+
+def _signs() -> x509.KeyUsage:
+    uses = dict.fromkeys(
+        ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+         "encipher_only", "decipher_only"), False,
+    )  # fmt: skip
+    return x509.KeyUsage(key_cert_sign=True, crl_sign=True, **uses)
 
 
 def _general(name: str) -> x509.GeneralName:

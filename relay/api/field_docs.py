@@ -11,9 +11,14 @@ import msgspec
 
 
 def describe_fields(components: dict[str, Any], *roots: type[msgspec.Struct]) -> None:
-    """Add the description to each property of the components that are subclasses of `roots`."""
+    """Add the description to each property of the components that are subclasses of `roots`.
+
+    Descriptions of the components themselves are their docstrings, of which Python before 3.13 keeps the indentation.
+    """
     texts = {kind.__name__: _texts(kind) for root in roots for kind in _below(root)}
     for component in components.values():
+        if "description" in component:
+            component["description"] = inspect.cleandoc(component["description"])
         named = texts.get(str(component.get("title", "")).partition("[")[0], {})
         for name, schema in component.get("properties", {}).items():
             if name in named:

@@ -54,7 +54,7 @@ def test_the_pictures_show_the_world_of_the_demo(
     """What each page is about is on it, and the files are small. They are written with --write."""
     writes = request.config.getoption("--write")
     url, key = demo
-    wait_for_attempts(url, key, minutes=MINUTES if writes else 1)
+    wait_for_world(url, key, minutes=MINUTES if writes else 1)
     context = browser.new_context(viewport={"width": 1280, "height": 1100}, color_scheme="light")
     page = context.new_page()
     page.goto(f"{url}/console/sign-in")
@@ -114,10 +114,13 @@ PICTURES: dict[str, tuple[Callable[[Page, str], None], tuple[str, ...]]] = {
 """Each picture: how to get to its page, and what must be there."""
 
 
-def wait_for_attempts(url: str, key: str, *, minutes: int) -> None:
-    """Until attempts of so many minutes are in the chart."""
-    deadline = time.monotonic() + 60 * minutes + 2 * PATIENCE_S
+def wait_for_world(url: str, key: str, *, minutes: int) -> None:
+    """Until attempts of so many minutes are in the chart, and a receiver has failed for a whole retry schedule."""
+    deadline = time.monotonic() + 60 * minutes + 4 * PATIENCE_S
     with httpx.Client(base_url=f"{url}/api/v1", headers={"authorization": f"Bearer {key}"}, timeout=PATIENCE_S) as api:
-        while len(api.get("/stats/history?unit=minute").json()["buckets"]) < minutes:
+        while (
+            len(api.get("/stats/history?unit=minute").json()["buckets"]) < minutes
+            or not api.get("/undelivered?state=dead").json()["data"]
+        ):
             assert time.monotonic() < deadline
             time.sleep(0.5)

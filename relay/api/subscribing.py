@@ -93,10 +93,20 @@ def check_links(principal: Principal, body: EndpointIn | EndpointUpsertIn | Endp
     has = had if body.include is UNSET else body.include or ()
     if RECORDING_LINK in has and RECORDING_LINK not in had:
         raise Forbidden(f"`include`: links to recordings require an API key with the scope `{needed}`")
-    if RECORDING_LINK in has and endpoint is not None and whole_url(body.url, endpoint) != endpoint.dialled_url:
-        why = f"the endpoint includes links to recordings, so its URL can be changed only with the scope `{needed}`"
-        raise Forbidden(f"`url`: {why}. To change it without them, send `include` without `{RECORDING_LINK}` too")
+    if RECORDING_LINK in has and endpoint is not None and _leads_elsewhere(body, endpoint):
+        why = (
+            f"the endpoint includes links to recordings, so only the scope `{needed}` can change where its requests go"
+        )
+        what = "`url`, `urlParameters`, `lookup` and `capture`"
+        raise Forbidden(f"{what}: {why}. To change it without the links, send `include` without `{RECORDING_LINK}` too")
     return endpoint
+
+
+def _leads_elsewhere(body: EndpointIn | EndpointUpsertIn | EndpointPatch, endpoint: Endpoint) -> bool:
+    """Whether requests of an endpoint could reach another URL. On a shared host, the path decides who gets them."""
+    old, new = endpoint.request, shape_of(body, endpoint.request)
+    leads = (whole_url(body.url, endpoint), new.url_parameters, new.lookup, new.capture)
+    return leads != (endpoint.dialled_url, old.url_parameters, old.lookup, old.capture)
 
 
 def named_types(body: EndpointIn | EndpointUpsertIn | EndpointPatch) -> tuple[str, ...]:

@@ -94,7 +94,7 @@ def check_links(principal: Principal, body: EndpointIn | EndpointUpsertIn | Endp
     if RECORDING_LINK in has and RECORDING_LINK not in had:
         raise Forbidden(f"`include`: links to recordings require an API key with the scope `{needed}`")
     if RECORDING_LINK in has and endpoint is not None and _leads_elsewhere(body, endpoint):
-        why = f"the endpoint includes links to recordings, so only a key with the scope `{needed}` can change these fields"
+        why = f"the endpoint includes links to recordings, so only a key with `{needed}` can change these fields"
         how = f"To change them without the links, send `include` without `{RECORDING_LINK}` too"
         raise Forbidden(f"`url`, `urlParameters`, `lookup` and `capture`: {why}. {how}")
     return endpoint
